@@ -1,0 +1,11 @@
+"""Perturbation codes: which parameter is moved by how much at which step.
+
+Every code is a pure function of (seed, step, index), an integer number of code units.
+"""
+
+from __future__ import annotations
+
+from mgdhw.codes.family import CodeArray, CodeFamily, Group, Matrix
+from mgdhw.codes.source import FAMILIES, Codes
+
+__all__ = ["FAMILIES", "CodeArray", "CodeFamily", "Codes", "Group", "Matrix"]

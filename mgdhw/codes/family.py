@@ -1,0 +1,87 @@
+"""What a family of perturbation codes is: a pure function of (seed, step, index)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import CodeSpec
+
+IntArray = NDArray[np.int64]
+CodeArray = NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A weight matrix with its bias column, as a rank-1 code sees it: n_out row lines, n_in + 1 column lines.
+
+    Args:
+        start: its first parameter, counted from the group's first.
+        n_out, n_in: its shape without the bias column.
+        first_line: number of its first line among all of the network's.
+    """
+
+    start: int
+    n_out: int
+    n_in: int
+    first_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that are perturbed together: a contiguous part of θ.
+
+    Args:
+        start: its first parameter in θ.
+        size: its number of parameters, n.
+        matrices: the weight matrices that it consists of; empty where the structure is unknown.
+    """
+
+    start: int
+    size: int
+    matrices: tuple[Matrix, ...] = ()
+
+
+class CodeFamily(ABC):
+    """One family. A new one is one file with one of these, and one line in the registry.
+
+    Steps here are the group's own: 0, 1, 2, ... over the probes in which the group is perturbed.
+    """
+
+    name: str
+
+    two_level: bool = False
+    """True if every value is +amplitude or -amplitude, so that the code's energy needs no counting."""
+
+    @abstractmethod
+    def values(self, spec: CodeSpec, group: Group, steps: IntArray) -> CodeArray:
+        """θ̃ in code units.
+
+        Args:
+            spec: seed, amplitude and other parameters.
+            group: n parameters.
+            steps: (K,) steps of the group.
+
+        Returns:
+            (K, n) integers, |value| <= amplitude.
+        """
+
+    @abstractmethod
+    def mean_square(self, spec: CodeSpec, group: Group) -> float:
+        """Long-run mean of θ̃ᵢ² in squared code units: what continuous mode divides by."""
+
+    def window(self, group: Group) -> int:
+        """Steps after which the codes of the group's parameters are orthogonal to each other (1: only in the mean)."""
+        return 1
+
+    def check(self, spec: CodeSpec, group: Group) -> None:
+        """Raise ConfigError if the family cannot perturb such a group."""
+        return
+
+
+def signs(bits: NDArray[np.uint8], amplitude: int) -> CodeArray:
+    """Bit 1 is +amplitude, bit 0 is -amplitude."""
+    return (bits.astype(np.int16) * 2 - 1) * np.int16(amplitude)

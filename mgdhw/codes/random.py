@@ -1,0 +1,30 @@
+"""Independent random signs: every parameter by +Δ or -Δ in every probe."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mgdhw.block import CodeSpec
+from mgdhw.codes.family import CodeArray, CodeFamily, Group, IntArray, signs
+from mgdhw.philox import Stream, bits
+
+BITS_PER_BLOCK = 128  # one Philox call answers four 32-bit words
+
+
+class Random(CodeFamily):
+    """Sign of parameter i of θ at step t: bit i of stream CODES at step t, 128 parameters to a Philox call.
+
+    Orthogonal in the mean; over a window of τ steps the estimate's cosine with the gradient is about 1/√(1 + n/τ).
+    Source: the "statistically orthogonal" codes of McCaughan et al. 2023; Spall's SPSA (1992) is the same law.
+    """
+
+    name = "random"
+    two_level = True
+
+    def values(self, spec: CodeSpec, group: Group, steps: IntArray) -> CodeArray:
+        first_block, skip = divmod(group.start, BITS_PER_BLOCK)
+        drawn = bits(spec.seed, Stream.CODES, steps, skip + group.size, first_block=first_block)
+        return signs(drawn[:, skip:], spec.amplitude)
+
+    def mean_square(self, spec: CodeSpec, group: Group) -> float:
+        return float(np.int64(spec.amplitude) ** 2)

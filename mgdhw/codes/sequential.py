@@ -1,0 +1,28 @@
+"""One parameter at a time: finite differences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mgdhw.block import CodeSpec
+from mgdhw.codes.family import CodeArray, CodeFamily, Group, IntArray
+
+
+class Sequential(CodeFamily):
+    """Step t perturbs the group's parameter t mod n by +Δ and no other. Exactly orthogonal over n steps.
+
+    Source: the "time multiplexed" codes of McCaughan et al. 2023; classical finite differences.
+    """
+
+    name = "sequential"
+
+    def values(self, spec: CodeSpec, group: Group, steps: IntArray) -> CodeArray:
+        codes = np.zeros((steps.size, group.size), dtype=np.int16)
+        codes[np.arange(steps.size), steps % group.size] = spec.amplitude
+        return codes
+
+    def mean_square(self, spec: CodeSpec, group: Group) -> float:
+        return spec.amplitude**2 / group.size
+
+    def window(self, group: Group) -> int:
+        return group.size

@@ -1,0 +1,79 @@
+"""Sine waves: one frequency for each parameter."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from mgdhw.block import CodeSpec
+from mgdhw.codes.family import CodeArray, CodeFamily, Group, IntArray
+from mgdhw.philox import Stream, words
+
+TABLE_BITS = 12  # entries of one turn
+VALUE_BITS = 15  # fraction bits of an entry
+TURN_BITS = 32  # a phase is a 32-bit fraction of a turn
+
+
+@lru_cache(maxsize=1)
+def sine_table() -> IntArray:
+    """sin(2πj / 4096) for j = 0 ... 4095, rounded to 15 fraction bits (half up), |entry| <= 32767.
+
+    Made with integers alone, so that it is the same everywhere: 64-bit fixed-point rotation by one entry's angle.
+    """
+    one = 1 << 128
+
+    # 2π to 128 fraction bits by Machin's formula, 16 atan(1/5) - 4 atan(1/239) = π
+    def arctangent(inverse: int) -> int:
+        total = term = one // inverse
+        n, sign = 3, -1
+        while term:
+            term //= inverse * inverse
+            total += sign * (term // n)
+            n, sign = n + 2, -sign
+        return total
+
+    turn = 2 * (16 * arctangent(5) - 4 * arctangent(239))
+    table = []
+    for j in range(1 << TABLE_BITS):
+        x = turn * j >> TABLE_BITS
+        total = term = x
+        n = 1
+        while term:
+            term = -(term * x // one) * x // one // ((n + 1) * (n + 2))
+            total += term
+            n += 2
+            if term in (-1, 0):
+                break
+        table.append(((total * ((1 << VALUE_BITS) - 1) * 2 // one) + 1) >> 1)
+    entries = np.array(table, dtype=np.int64)
+    entries.flags.writeable = False
+    return entries
+
+
+class Sinusoidal(CodeFamily):
+    """The group's parameter i follows Δ·sin(2π(mᵢ t / T + φᵢ)), rounded to code units.
+
+    T is the smallest power of two >= 4 (n + 1) and mᵢ = T/8 + 1 + i, so that all frequencies are distinct, lie
+    between 1/8 and 3/8 of the probe rate, and are orthogonal over T steps. φᵢ is word i of stream CODES at step 0.
+    Amplitudes below about 4 code units make crude sines. Source: the "frequency multiplexed" codes of McCaughan et
+    al. 2023.
+    """
+
+    name = "sinusoidal"
+
+    def values(self, spec: CodeSpec, group: Group, steps: IntArray) -> CodeArray:
+        window = self.window(group)
+        turns_per_step = (window // 8 + 1 + np.arange(group.size)) * ((1 << TURN_BITS) // window)
+        first_block, skip = divmod(group.start, 4)
+        drawn = words(spec.seed, Stream.CODES, [0], skip + group.size, first_block=first_block)[0, skip:]
+        phase = ((steps % window)[:, None] * turns_per_step + drawn.astype(np.int64)) % (1 << TURN_BITS)
+        sine = sine_table()[phase >> (TURN_BITS - TABLE_BITS)]
+        half = 1 << (VALUE_BITS - 1)
+        return np.asarray((sine * spec.amplitude + half) >> VALUE_BITS, dtype=np.int16)
+
+    def mean_square(self, spec: CodeSpec, group: Group) -> float:
+        return spec.amplitude**2 / 2
+
+    def window(self, group: Group) -> int:
+        return 1 << (4 * (group.size + 1) - 1).bit_length()

@@ -1,0 +1,112 @@
+"""The codes of a whole network: families by name, groups, and a memo of what was made last."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import CodeSpec
+from mgdhw.codes.family import CodeArray, CodeFamily, Group, Matrix
+from mgdhw.codes.random import Random
+from mgdhw.codes.rank1 import Rank1
+from mgdhw.codes.sequential import Sequential
+from mgdhw.codes.sinusoidal import Sinusoidal
+from mgdhw.codes.sparse import Sparse
+from mgdhw.codes.walsh import Walsh
+from mgdhw.errors import ConfigError
+from mgdhw.topology import Topology
+
+FAMILIES: dict[str, CodeFamily] = {
+    family.name: family for family in (Random(), Rank1(), Sequential(), Sinusoidal(), Sparse(), Walsh())
+}
+
+MAX_AMPLITUDE = (1 << 15) - 1
+CHUNK_VALUES = 1 << 20  # codes are made and kept about this many at a time
+
+
+def groups_of(topology: Topology, groups: str) -> tuple[Group, ...]:
+    """The groups that take turns: one of everything, or one for each layer."""
+    matrices: list[Matrix] = []
+    line = 0
+    for layer in topology.layers:
+        matrices.append(Matrix(layer.first_parameter, layer.n_out, layer.n_in, line))
+        line += layer.n_out + layer.n_in + 1
+    if groups == "all":
+        return (Group(0, topology.n_parameters, tuple(matrices)),)
+    if not matrices:
+        raise ConfigError(
+            'codes.groups: "layer" needs a device that knows its layers, and this one only says how many parameters'
+            ' it has; use "all"'
+        )
+    return tuple(Group(m.start, m.n_out * (m.n_in + 1), (Matrix(0, m.n_out, m.n_in, m.first_line),)) for m in matrices)
+
+
+class Codes:
+    """θ̃ of any probe of a run.
+
+    With L groups, probe k perturbs group k mod L, at the group's own step k div L, and nothing else.
+
+    Raises:
+        ConfigError: no such family, or one that cannot perturb such a network.
+    """
+
+    def __init__(self, spec: CodeSpec, topology: Topology) -> None:
+        if spec.family not in FAMILIES:
+            raise ConfigError(f"codes.family: no family {spec.family!r}; one of {', '.join(sorted(FAMILIES))}")
+        if not 1 <= spec.amplitude <= MAX_AMPLITUDE:
+            raise ConfigError(f"codes: an amplitude of {spec.amplitude} code units is not within 1 ... {MAX_AMPLITUDE}")
+        self.spec = spec
+        self.topology = topology
+        self.family = FAMILIES[spec.family]
+        self.groups = groups_of(topology, spec.groups)
+        for group in self.groups:
+            self.family.check(spec, group)
+        self._chunk = max(1, min(1024, CHUNK_VALUES // topology.n_parameters))
+
+    def values(self, first_step: int, count: int) -> CodeArray:
+        """(count, P) codes of consecutive probes, in code units. Read-only."""
+        first_chunk = first_step // self._chunk
+        last_chunk = (first_step + count - 1) // self._chunk
+        chunks = [_chunk(self.spec, self.topology, self._chunk, c) for c in range(first_chunk, last_chunk + 1)]
+        joined = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+        start = first_step - first_chunk * self._chunk
+        return joined[start : start + count]
+
+    def energy(self, first_step: int, count: int) -> NDArray[np.int64]:
+        """(P,) sum of θ̃ᵢ² over consecutive probes, in squared code units."""
+        if self.family.two_level:
+            energy = np.empty(self.topology.n_parameters, dtype=np.int64)
+            for turn, group in enumerate(self.groups):
+                times = len(
+                    range(first_step + (turn - first_step) % len(self.groups), first_step + count, len(self.groups))
+                )
+                energy[group.start : group.start + group.size] = times * self.spec.amplitude**2
+            return energy
+        return np.asarray(np.square(self.values(first_step, count), dtype=np.int64).sum(axis=0))
+
+    def mean_square(self) -> NDArray[np.float64]:
+        """(P,) long-run mean of θ̃ᵢ² over all probes, in squared code units."""
+        mean = np.empty(self.topology.n_parameters)
+        for group in self.groups:
+            mean[group.start : group.start + group.size] = self.family.mean_square(self.spec, group) / len(self.groups)
+        return mean
+
+    def window(self) -> int:
+        """Probes after which all codes are orthogonal to each other (1: only in the mean)."""
+        return len(self.groups) * max(self.family.window(group) for group in self.groups)
+
+
+@lru_cache(maxsize=8)
+def _chunk(spec: CodeSpec, topology: Topology, size: int, number: int) -> CodeArray:
+    """Codes of probes number * size ... on. A memo: the host and a simulated device want the same ones."""
+    family = FAMILIES[spec.family]
+    groups = groups_of(topology, spec.groups)
+    steps = np.arange(number * size, (number + 1) * size, dtype=np.int64)
+    codes = np.zeros((size, topology.n_parameters), dtype=np.int16)
+    for turn, group in enumerate(groups):
+        own = steps % len(groups) == turn
+        codes[own, group.start : group.start + group.size] = family.values(spec, group, steps[own] // len(groups))
+    codes.flags.writeable = False
+    return codes

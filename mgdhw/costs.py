@@ -1,0 +1,38 @@
+"""Costs and accuracy of outputs, in floating point: for reports.
+
+What trains is the cost that the device measures; what is computed here decides no bit of a trajectory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def mean_squared_error(outputs: FloatArray, targets: FloatArray) -> FloatArray:
+    """(B,) mean over the outputs of (y - t)², for (B, n_out) outputs and targets."""
+    return np.asarray(np.square(outputs - targets).mean(axis=1))
+
+
+def cross_entropy(outputs: FloatArray, targets: FloatArray) -> FloatArray:
+    """(B,) softmax cross-entropy in nats: log Σ exp y - Σ t y, for (B, n_out) logits and target probabilities."""
+    top = outputs.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(outputs - top).sum(axis=1)) + top[:, 0]
+    return np.asarray(log_sum - (targets * outputs).sum(axis=1))
+
+
+COSTS: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
+    "mse": mean_squared_error,
+    "xent": cross_entropy,
+}
+
+
+def correct(outputs: FloatArray, targets: FloatArray) -> NDArray[np.bool_]:
+    """(B,) whether each sample is right: the largest output for classes, a threshold of 0.5 for a single output."""
+    if outputs.shape[1] == 1:
+        return np.asarray((outputs[:, 0] > 0.5) == (targets[:, 0] > 0.5))
+    return np.asarray(outputs.argmax(axis=1) == targets.argmax(axis=1))

@@ -1,0 +1,145 @@
+"""What a dataset is: inputs, targets, and which samples are for training."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.errors import DatasetError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Inputs and targets: samples [0, n_train) are for training, [n_train, n_samples) for testing.
+
+    The arrays are kept as read-only, contiguous copies (an array that is read-only already is not copied).
+    Inputs stay as they are stored (images as bytes: a tenth of the memory); `values` gives them in natural
+    units. Without test samples (truth tables), the training samples are what the network is judged on.
+
+    Args:
+        name: what it was loaded as; no part of the digest.
+        inputs: (N, n_in), uint8 or converted to float64; natural value = inputs * input_scale.
+        input_scale: natural units per stored unit, > 0 (1/255 for image bytes).
+        targets: (N, n_out) wanted outputs in [0, 1]; one-hot for classes.
+        n_train: number of training samples, 1 <= n_train <= N.
+        classes: the names of the classes, one for each output; empty where the outputs aren't classes.
+
+    Raises:
+        DatasetError: shapes that don't fit, numbers that aren't finite, targets outside [0, 1].
+    """
+
+    name: str
+    inputs: NDArray[np.uint8] | NDArray[np.float64] = field(repr=False)
+    input_scale: float
+    targets: NDArray[np.float64] = field(repr=False)
+    n_train: int
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        inputs = _frozen(self.name, "inputs", self.inputs, keep_bytes=True)
+        targets = _frozen(self.name, "targets", self.targets, keep_bytes=False)
+        # A frozen dataclass has no other way to store what it has normalised.
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "targets", targets)
+        object.__setattr__(self, "input_scale", float(self.input_scale))
+        object.__setattr__(self, "n_train", operator.index(self.n_train))
+        object.__setattr__(self, "classes", tuple(self.classes))
+        problem = self._problem()
+        if problem:
+            raise DatasetError(f"dataset {self.name!r}: {problem}")
+
+    def _problem(self) -> str | None:
+        """The first thing that is wrong, or None."""
+        if len(self.inputs) != len(self.targets):
+            return f"{len(self.inputs)} inputs but {len(self.targets)} targets; every sample needs both"
+        if not (math.isfinite(self.input_scale) and self.input_scale > 0):
+            return f"input_scale must be finite and positive, not {self.input_scale}"
+        # A NaN anywhere makes both extremes NaN: no array of booleans is needed to find it.
+        extremes = (float(self.inputs.min()), float(self.inputs.max()))
+        if not all(math.isfinite(extreme * self.input_scale) for extreme in extremes):
+            return "inputs must be finite numbers"
+        low, high = float(self.targets.min()), float(self.targets.max())
+        if not (low >= 0.0 and high <= 1.0):
+            return f"targets must lie in [0, 1]; these lie in [{low:g}, {high:g}]"
+        if not 1 <= self.n_train <= self.n_samples:
+            return f"n_train must be in 1..{self.n_samples}, not {self.n_train}"
+        if self.classes and len(self.classes) != self.n_outputs:
+            return f"{len(self.classes)} names of classes for {self.n_outputs} outputs"
+        return None
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples, for training and testing together."""
+        return int(self.inputs.shape[0])
+
+    @property
+    def n_test(self) -> int:
+        """Number of test samples; may be 0."""
+        return self.n_samples - self.n_train
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers in one input."""
+        return int(self.inputs.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers in one target."""
+        return int(self.targets.shape[1])
+
+    def values(self, index: NDArray[np.integer[Any]] | Sequence[int]) -> NDArray[np.float64]:
+        """Inputs in natural units: (B,) sample indices -> (B, n_in) float64.
+
+        Only the chosen samples are converted. Raises IndexError for a sample that doesn't exist.
+        """
+        return np.multiply(self.inputs[index], self.input_scale, dtype=np.float64)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the content: stored values, scale, targets, their order and n_train.
+
+        Names are no part of it. The same on every platform; computed once, when first asked for.
+        """
+        from hashlib import sha256
+
+        hasher = sha256()
+        kind = "uint8" if self.inputs.dtype == np.uint8 else "float64"
+        sizes = f"{self.n_samples} {self.n_inputs} {self.n_outputs} {self.n_train}"
+        hasher.update(f"mgdhw dataset 1: {kind} {sizes} {self.input_scale.hex()}\n".encode())
+        for array in (self.inputs, self.targets):
+            hasher.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
+        return hasher.hexdigest()
+
+
+def one_hot(labels: NDArray[np.integer[Any]], count: int) -> NDArray[np.float64]:
+    """Targets of classes: (N,) labels in 0..count-1 -> (N, count), 1 where the label is, else 0.
+
+    Raises:
+        DatasetError: a label outside 0..count-1.
+    """
+    if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= count):
+        raise DatasetError(f"labels must be in 0..{count - 1}; these are in {labels.min()}..{labels.max()}")
+    targets = np.zeros((len(labels), count), dtype=np.float64)
+    targets[np.arange(len(labels)), labels.astype(np.intp)] = 1.0
+    return targets
+
+
+def _frozen(dataset: str, what: str, given: NDArray[Any], *, keep_bytes: bool) -> NDArray[Any]:
+    """A read-only, C-ordered, native (N, n) array of uint8 or float64 that nobody else can write to."""
+    array = np.asarray(given)
+    if array.ndim != 2 or array.size == 0:
+        raise DatasetError(f"dataset {dataset!r}: {what} must be (samples, numbers), not of shape {array.shape}")
+    if array.dtype.kind not in "biuf":
+        raise DatasetError(f"dataset {dataset!r}: {what} must be numbers, not {array.dtype}")
+    dtype = np.dtype(np.uint8 if keep_bytes and array.dtype == np.uint8 else np.float64)
+    # The digest is cached, so nothing may change under it: a writable array is copied.
+    array = np.array(array, dtype=dtype, order="C", copy=True if array.flags.writeable else None)
+    array.setflags(write=False)
+    return array

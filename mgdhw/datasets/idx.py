@@ -1,0 +1,141 @@
+"""Folders of IDX files: the format of MNIST, Fashion-MNIST and their relatives, with their official split.
+
+An IDX file is two zero bytes, a type (8 = unsigned byte), the number of dimensions, each dimension as a
+big-endian 32-bit integer, then the values; usually gzipped. Source: Y. LeCun, http://yann.lecun.com/exdb/mnist/.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.datasets.dataset import Dataset, one_hot
+from mgdhw.errors import DatasetError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_UNSIGNED_BYTE = 8
+_TEST_NAMES = ("t10k", "test")
+
+
+def idx_folder(path: Path) -> Dataset:
+    """The dataset in a folder of four IDX files; pixels are bytes with 255 as 1.0, outputs one-hot.
+
+    The files are those of MNIST (`train-images-idx3-ubyte.gz` and so on), gzipped or not; `t10k` may be spelt
+    `test`, and the dash before `idx` may be a dot.
+
+    Raises:
+        DatasetError: a file is missing or malformed, or the files don't fit each other; names the file.
+    """
+    return read_folder(path, f"idx:{path}")
+
+
+def read_folder(path: Path, name: str, classes: tuple[str, ...] = ()) -> Dataset:
+    """As `idx_folder`, with a name and the names of the classes (by default 0 to the greatest label)."""
+    train_images, train_labels, test_images, test_labels = find_files(path)
+    train_x, train_y = _read_pair(train_images, train_labels)
+    test_x, test_y = _read_pair(test_images, test_labels)
+    if train_x.shape[1:] != test_x.shape[1:]:
+        raise DatasetError(
+            f"{test_images}: pictures of {_times(test_x.shape[1:])} pixels, "
+            f"expected {_times(train_x.shape[1:])} as in {train_images.name}"
+        )
+    labels = np.concatenate([train_y, test_y])
+    if classes and int(labels.max()) >= len(classes):
+        raise DatasetError(f"{path}: has a label {labels.max()}; expected 0..{len(classes) - 1}")
+    classes = classes or tuple(str(label) for label in range(int(labels.max()) + 1))
+    images = np.concatenate([train_x, test_x])
+    inputs = images.reshape(len(images), -1)
+    inputs.setflags(write=False)  # ours alone: spares Dataset a copy
+    return Dataset(name, inputs, 1.0 / 255.0, one_hot(labels, len(classes)), len(train_x), classes)
+
+
+def find_files(folder: Path) -> tuple[Path, Path, Path, Path]:
+    """The four files of a folder: train images, train labels, test images, test labels.
+
+    Raises:
+        DatasetError: no such folder, or a file is missing; says which names were looked for.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder; expected a folder with the four files of MNIST's form")
+    return (
+        _find(folder, ("train",), "images", 3),
+        _find(folder, ("train",), "labels", 1),
+        _find(folder, _TEST_NAMES, "images", 3),
+        _find(folder, _TEST_NAMES, "labels", 1),
+    )
+
+
+def _find(folder: Path, parts: tuple[str, ...], what: str, ndim: int) -> Path:
+    for part in parts:
+        for separator in "-.":
+            for ending in ("", ".gz"):
+                file = folder / f"{part}-{what}{separator}idx{ndim}-ubyte{ending}"
+                if file.is_file():
+                    return file
+    wanted = " or ".join(f"{part}-{what}-idx{ndim}-ubyte[.gz]" for part in parts)
+    raise DatasetError(f"{folder}: there is no {wanted} in this folder")
+
+
+def _read_pair(images: Path, labels: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    x, y = read_idx(images, ndim=3), read_idx(labels, ndim=1)
+    if len(x) != len(y):
+        raise DatasetError(f"{labels}: {len(y)} labels, expected {len(x)}: one for each image of {images.name}")
+    return x, y
+
+
+def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
+    """The array of unsigned bytes in one IDX file, gzipped or not.
+
+    Args:
+        path: the file.
+        ndim: the number of dimensions that it must have.
+
+    Raises:
+        DatasetError: the file can't be read, isn't IDX, isn't of bytes or of `ndim` dimensions, holds
+            nothing, or is shorter or longer than its header says.
+    """
+    content = _uncompressed(path)
+    magic = bytes([0, 0, _UNSIGNED_BYTE, ndim])
+    if content[:4] != magic:
+        raise DatasetError(
+            f"{path}: starts with bytes {content[:4].hex(' ') or '(none)'}, expected {magic.hex(' ')}: "
+            f"an IDX file of unsigned bytes with {ndim} dimension{'s' if ndim > 1 else ''}, gzipped or not"
+        )
+    header = 4 + 4 * ndim
+    if len(content) < header:
+        raise DatasetError(f"{path}: truncated: {len(content)} bytes, expected a header of {header}")
+    shape = struct.unpack(f">{ndim}I", content[4:header])
+    size = 1
+    for dimension in shape:
+        size *= dimension  # Python's integers: a hostile header can't overflow them
+    if size == 0:
+        raise DatasetError(f"{path}: is empty: the header says {_times(shape)}")
+    if len(content) - header != size:
+        raise DatasetError(
+            f"{path}: {len(content) - header} bytes of data, expected {size}: the header says {_times(shape)}"
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " × ".join(str(dimension) for dimension in shape)
+
+
+def _uncompressed(path: Path) -> bytes:
+    # Looks at the content, not at the name: browsers unpack a download and leave its ".gz" in place.
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not content.startswith(_GZIP_MAGIC):
+        return content
+    import gzip
+    import zlib
+
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path}: truncated or corrupt, expected a whole gzip file ({error})") from error

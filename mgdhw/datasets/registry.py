@@ -1,0 +1,103 @@
+"""Datasets by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mgdhw.datasets.dataset import Dataset
+from mgdhw.datasets.digits import digits
+from mgdhw.datasets.fashion import fashion
+from mgdhw.datasets.idx import idx_folder
+from mgdhw.datasets.nist7x7 import nist7x7
+from mgdhw.datasets.npz import npz_file
+from mgdhw.datasets.options import whole_number
+from mgdhw.datasets.parity import parity, xor
+from mgdhw.errors import DatasetError
+
+# A new dataset is one file and one line here; its keyword-only parameters are its options.
+_BUILDERS: dict[str, Callable[..., Dataset]] = {
+    "xor": xor,
+    "parity": parity,
+    "nist7x7": nist7x7,
+    "digits": digits,
+    "fashion": fashion,
+}
+_FILE_BUILDERS: dict[str, Callable[..., Dataset]] = {
+    "idx": idx_folder,
+    "npz": npz_file,
+}
+
+NAMES = ("xor", "parity-N", "nist7x7", "digits", "fashion", "idx:PATH", "npz:PATH")
+"""What `load` takes, for help texts."""
+
+
+def load(name: str, *, seed: int = 0, base: Path | None = None, **options: object) -> Dataset:
+    """Load or generate a dataset; the same arguments (and files) give the same bits on every machine.
+
+    Args:
+        name: `xor`, `parity-5` (or `parity` with n=5), `nist7x7`, `digits`, `fashion`, `idx:FOLDER` with
+            files of MNIST's form, or `npz:FILE`.
+        seed: 64-bit key of what is random about it (the pictures of nist7x7, the split of digits and npz).
+        base: what a relative path counts from (an experiment file's folder); by default the working folder.
+        options: see each dataset's own function.
+
+    Raises:
+        DatasetError: no such dataset, option or file, or a file that isn't what it should be.
+    """
+    seed = whole_number("seed", seed, 0, 2**64 - 1)
+    kind, _, rest = name.partition(":")
+    if kind in _FILE_BUILDERS:
+        if not rest:
+            raise DatasetError(f"{kind!r} needs a path: {kind}:PATH")
+        return _build(kind, _FILE_BUILDERS[kind], (_resolve(rest, base),), seed, options)
+    kind, dash, bits = name.partition("-")
+    if kind == "parity" and dash and bits.isascii() and bits.isdecimal():
+        if "n" in options:
+            raise DatasetError(f"{name!r} already says how many bits; drop the option 'n'")
+        return _build(kind, parity, (), seed, {**options, "n": int(bits)})
+    if name not in _BUILDERS:
+        near = _nearest(name, [*_BUILDERS, *_FILE_BUILDERS])
+        raise DatasetError(f"there is no dataset {name!r}{near}; there are {', '.join(NAMES)}")
+    return _build(name, _BUILDERS[name], (), seed, options)
+
+
+def _build(
+    name: str, builder: Callable[..., Dataset], where: tuple[Path, ...], seed: int, options: dict[str, object]
+) -> Dataset:
+    """Call the builder once its options are known to be its own."""
+    known = {
+        parameter.name: parameter
+        for parameter in inspect.signature(builder).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for option in options:
+        if option not in known:
+            raise DatasetError(
+                f"dataset {name!r} has no option {option!r}{_nearest(option, known)}; "
+                f"its options are: {', '.join(known) or 'none'}"
+            )
+    for option, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and option not in options:
+            raise DatasetError(f"dataset {name!r} needs the option {option!r}")
+    # One seed serves every dataset, so one that has nothing random about it takes no offence at it.
+    seeded = {"seed": seed} if "seed" in known else {}
+    return builder(*where, **seeded, **options)
+
+
+def _nearest(word: str, valid: Iterable[str]) -> str:
+    """What to add to a message about a misspelt word; nothing if nothing is near."""
+    from difflib import get_close_matches
+
+    match = get_close_matches(word.lower(), list(valid), n=1, cutoff=0.5)
+    return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+def _resolve(path: str, base: Path | None) -> Path:
+    """`~` expanded, and relative paths taken from `base`."""
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    return expanded if base is None else base / expanded

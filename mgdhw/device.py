@@ -1,0 +1,248 @@
+"""The contract between the training code and every device, simulated or real.
+
+A driver is one small class over one link. It implements `Device`; if its hardware cannot make codes by itself, it
+takes `HostCodes` as its base, implements `measure`, and gets `probe` from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Flag, auto
+from importlib.metadata import EntryPoint, entry_points
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
+from mgdhw.codes import Codes
+from mgdhw.datasets import Dataset
+from mgdhw.errors import ConfigError, DeviceFault, LimitExceeded
+from mgdhw.topology import Topology
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+ENTRY_POINTS = "mgdhw.devices"
+
+
+class Capability(Flag):
+    """What a device can do beyond writing parameters and measuring."""
+
+    NOTHING = 0
+    PROBE = auto()
+    """It has a code generator and takes a block whole."""
+    MEASURE = auto()
+    """It takes single measurements, so the host can make the codes."""
+    DETERMINISTIC = auto()
+    """The same request gets the same answer: all levels of delegation agree to the bit."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """What is known of a device once it is open.
+
+    Args:
+        model: what it is, for people and for records.
+        identity: what distinguishes this one from its like: a serial number, or a hash of a chip's definition.
+        topology: number of parameters P, and layers where known.
+        theta_min, theta_max: limits of the parameters, in the device's units; scalars or (P,).
+        theta_lsb: smallest step of a parameter, which is also the unit of a perturbation code; scalar or (P,).
+        n_inputs, n_outputs: sizes of one sample.
+        cost_kind: what the cost is ("mse", "xent", ...).
+        cost_lsb: one cost code in units of the cost; 1.0 where costs are floats already.
+        capabilities: what it can do.
+        details: more that is worth recording (a chip's whole definition, a firmware version).
+    """
+
+    model: str
+    identity: str
+    topology: Topology
+    theta_min: float | FloatArray
+    theta_max: float | FloatArray
+    theta_lsb: float | FloatArray
+    n_inputs: int
+    n_outputs: int
+    cost_kind: str
+    cost_lsb: float
+    capabilities: Capability
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_parameters(self) -> int:
+        """P, the length of θ."""
+        return self.topology.n_parameters
+
+
+class Device(ABC):
+    """A piece of hardware, or its simulation, whose parameters can be set and whose cost can be measured.
+
+    Open it with `async with`: leaving, in whatever way, leaves the hardware in its safe state. `write` is absolute
+    and `probe` has no side effects, so both can be repeated after a fault.
+
+    Args:
+        uri: the address under which it was opened; every error carries it.
+    """
+
+    info: DeviceInfo
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect, and fill in `info`. Raises DeviceUnavailable."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Put the hardware in its safe state and disconnect. May be called from any state, more than once."""
+
+    @abstractmethod
+    async def load(self, dataset: Dataset) -> None:
+        """Take inputs and targets; samples are called by their index in `dataset` from then on.
+
+        Raises:
+            ConfigError: the dataset's sizes are not the device's.
+        """
+
+    @abstractmethod
+    async def write(self, theta: FloatArray) -> FloatArray:
+        """Set every parameter, (P,), in the device's units. Absolute and idempotent.
+
+        Returns:
+            (P,) what the hardware really holds.
+
+        Raises:
+            LimitExceeded: before anything is sent.
+        """
+
+    @abstractmethod
+    async def read(self) -> FloatArray:
+        """(P,) what the hardware really holds."""
+
+    @abstractmethod
+    async def infer(self, samples: IntArray) -> FloatArray:
+        """Outputs, (B, n_out), for (B,) sample indices. Disturbs no training."""
+
+    @abstractmethod
+    async def probe(self, block: Block) -> Costs:
+        """Run K probes at the θ that was written. Without side effects.
+
+        Raises:
+            LimitExceeded: θ + θ̃ would leave the limits; nothing was applied.
+        """
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:
+        """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first."""
+        info = self.info
+        if theta.shape != (info.n_parameters,):
+            raise ConfigError(f"{self.uri}: got parameters of shape {theta.shape}, expected ({info.n_parameters},)")
+        good = (theta >= info.theta_min) & (theta <= info.theta_max)
+        if good.all():
+            return
+        index = int(np.argmin(good))
+        low = float(np.broadcast_to(info.theta_min, theta.shape)[index])
+        high = float(np.broadcast_to(info.theta_max, theta.shape)[index])
+        raise LimitExceeded(
+            f"{what} {index} would be {theta[index]:g}, outside its limits {low:g} ... {high:g}; nothing was sent",
+            uri=self.uri,
+        )
+
+
+class HostCodes(Device):
+    """A device that sets parameters and measures; the host makes the codes and expands a block into both."""
+
+    @abstractmethod
+    async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
+        """One evaluation: apply (B,) samples, answer the cost summed over them.
+
+        Args:
+            samples: (B,) sample indices.
+            step: the probe's step. Hardware ignores it; a simulated device keys its noise with it.
+            part: which of the probe's measurements this is.
+        """
+
+    async def probe(self, block: Block) -> Costs:
+        return await self.probe_with_host_codes(block)
+
+    async def probe_with_host_codes(self, block: Block) -> Costs:
+        """Expand a block into writes and measurements. Ends with θ as it was."""
+        theta = await self.read()
+        codes = Codes(block.codes, self.info.topology).values(block.first_step, block.n_probes)
+        samples = block.order.samples(block.first_batch(), block.n_batches())
+        baseline_steps = set(block.baseline_steps())
+        held = block.valid_held()
+        perturbed: list[int | float] = []
+        reference: list[int | float] = []
+        try:
+            for j in range(block.n_probes):
+                step = block.first_step + j
+                batch = samples[block.order.batch_of(step) - block.first_batch()]
+                if step in baseline_steps:
+                    await self.write(theta)
+                    held = HeldBaseline(await self.measure(batch, step, Part.BASELINE), step)
+                change = codes[j] * self.info.theta_lsb
+                perturbed.append(await self._measure_at(theta + change, batch, step, Part.PLUS))
+                if block.baseline is Baseline.ANTITHETIC:
+                    reference.append(await self._measure_at(theta - change, batch, step, Part.MINUS))
+                else:
+                    reference.append(0 if held is None else held.value)
+        finally:
+            await self.write(theta)
+        carried = held if block.baseline is Baseline.HELD else None
+        return Costs(np.array(perturbed), np.array(reference), block.evaluations(), carried)
+
+    async def _measure_at(self, theta: FloatArray, samples: IntArray, step: int, part: Part) -> int | float:
+        self.check_limits(theta, "perturbed parameter")
+        await self.write(theta)
+        return await self.measure(samples, step, part)
+
+
+Opener = Callable[[str], Device]
+
+
+def device_schemes() -> dict[str, EntryPoint]:
+    """Installed drivers by the URI scheme that they answer to."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+def open_device(uri: str) -> Device:
+    """The device at an address, to be opened with `async with`.
+
+    Drivers are found through the entry-point group `mgdhw.devices`, keyed by scheme, so anybody's driver is on the
+    same footing as mgdhw's own. An entry point names a callable that takes the URI and returns a Device.
+
+    Raises:
+        ConfigError: there is no driver for the scheme, or the driver cannot read the address.
+    """
+    scheme, separator, _ = uri.partition(":")
+    schemes = device_schemes()
+    if not separator:
+        raise ConfigError(f"device {uri!r} has no scheme; expected SCHEME:ADDRESS, for example sim:analog-8bit")
+    if scheme not in schemes:
+        near = difflib.get_close_matches(scheme, schemes, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(
+            f"device {uri!r}: no driver answers to {scheme!r}{hint} (installed: {', '.join(sorted(schemes))})"
+        )
+    try:
+        opener: Opener = schemes[scheme].load()
+    except ImportError as error:
+        raise ConfigError(f"device {uri!r}: its driver cannot be loaded: {error}") from error
+    device = opener(uri)
+    if not isinstance(device, Device):
+        raise DeviceFault(f"its driver answered with a {type(device).__name__}, not a Device", uri=uri)
+    return device

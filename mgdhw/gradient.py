@@ -1,0 +1,164 @@
+"""From costs and codes to an estimate of the gradient.
+
+Over a window of probes ĝᵢ = Σₖ C̃ₖ θ̃ₖᵢ / Σₖ θ̃ₖᵢ²: one formula for every code family. On a device with converters C̃
+and θ̃ are integers; both sums are kept exactly and scaled once, at the update, so that no order of summation can
+change a bit of ĝ. Everything here is pure: state goes in and comes back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Baseline, Costs
+from mgdhw.codes import Codes
+
+FloatArray = NDArray[np.float64]
+
+EXACT_FLOAT32 = 1 << 24
+EXACT_FLOAT64 = 1 << 53
+
+
+@dataclass(frozen=True)
+class Window:
+    """Sums over the probes since the last update.
+
+    Args:
+        cross: (P,) Σ C̃ₖ θ̃ₖᵢ in cost codes × code units; int64, or float64 where costs are floats.
+        energy: (P,) Σ θ̃ₖᵢ² in squared code units; int64.
+    """
+
+    cross: NDArray[Any]
+    energy: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, n_parameters: int, *, integer: bool = True) -> Window:
+        """A window with no probes in it."""
+        kind = np.int64 if integer else np.float64
+        return cls(np.zeros(n_parameters, dtype=kind), np.zeros(n_parameters, dtype=np.int64))
+
+
+def modulation(costs: Costs) -> NDArray[Any]:
+    """(K,) C̃: what the perturbation did to the cost, in cost codes (in half codes for antithetic probes)."""
+    difference: NDArray[Any] = costs.perturbed - costs.reference
+    return difference
+
+
+def accumulate(window: Window, costs: Costs, codes: Codes, first_step: int) -> Window:
+    """Add a block's probes to the window. Integer costs add up exactly, float costs one probe after the other."""
+    change = modulation(costs)
+    values = codes.values(first_step, change.size)
+    cross = window.cross
+    if np.issubdtype(change.dtype, np.integer):
+        bound = int(np.abs(change).sum()) * codes.spec.amplitude
+        if bound < EXACT_FLOAT32:
+            cross = cross + (change.astype(np.float32) @ values.astype(np.float32)).astype(np.int64)
+        elif bound < EXACT_FLOAT64:
+            cross = cross + (change.astype(np.float64) @ values.astype(np.float64)).astype(np.int64)
+        else:
+            cross = cross + change.astype(np.int64) @ values.astype(np.int64)
+    else:
+        for one, code in zip(change, values, strict=True):
+            cross = cross + one * code
+    return Window(cross, window.energy + codes.energy(first_step, change.size))
+
+
+def cost_scale(cost_lsb: float, batch: int, baseline: Baseline) -> float:
+    """What one unit of C̃ is worth: turns a difference of summed cost codes into the mean cost's units."""
+    return cost_lsb / (2 * batch if baseline is Baseline.ANTITHETIC else batch)
+
+
+def estimate(window: Window, scale: float, theta_lsb: float | FloatArray) -> FloatArray:
+    """(P,) ĝ in cost units per parameter unit; zero where a parameter was not perturbed.
+
+    Args:
+        window: the sums.
+        scale: `cost_scale`.
+        theta_lsb: one code unit in parameter units.
+    """
+    perturbed = window.energy > 0
+    numerator = window.cross.astype(np.float64) * scale
+    denominator = np.where(perturbed, window.energy, 1).astype(np.float64) * theta_lsb
+    return np.where(perturbed, numerator / denominator, 0.0)
+
+
+def oripov_scaled(window: Window, scale: float, theta_lsb: float | FloatArray, codes: Codes, probes: int) -> FloatArray:
+    """(P,) the 2025 paper's scaling, for reproducing it: G / (a√N √(1/N + 1/τ - 1/(Nτ)) τ), layer by layer.
+
+    G = Σ C̃ θ̃ with both in their units, N is the number of the layer's parameters, τ that of the probes that
+    perturbed it, and a the amplitude; the paper has a√N = 0.01.
+    """
+    cross = window.cross.astype(np.float64) * scale * theta_lsb
+    amplitude = np.broadcast_to(codes.spec.amplitude * np.asarray(theta_lsb, dtype=np.float64), cross.shape)
+    tau = float(max(1, probes // len(codes.groups)))
+    parts = [slice(g.start, g.start + g.size) for g in codes.groups]
+    if len(parts) == 1 and codes.topology.layers:
+        parts = [layer.parameters for layer in codes.topology.layers]
+    scaled = np.empty_like(cross)
+    for part in parts:
+        n = float(part.stop - part.start)
+        spread = np.sqrt(1 / n + 1 / tau - 1 / (n * tau))
+        scaled[part] = cross[part] / (amplitude[part] * np.sqrt(n) * spread * tau)
+    return scaled
+
+
+@dataclass(frozen=True)
+class Analog:
+    """State of continuous mode: the filters of the 2023 paper's analog form.
+
+    Args:
+        gradient: (P,) low-passed C̃ θ̃ / ⟨θ̃²⟩, the running ĝ.
+        cost: the last cost seen; None before the first.
+        high_passed: the last C̃.
+    """
+
+    gradient: FloatArray
+    cost: float | None = None
+    high_passed: float = 0.0
+
+    @classmethod
+    def empty(cls, n_parameters: int) -> Analog:
+        """Filters at rest."""
+        return cls(np.zeros(n_parameters))
+
+
+def filter_block(
+    state: Analog,
+    costs: Costs,
+    codes: Codes,
+    first_step: int,
+    *,
+    scale: float,
+    theta_lsb: float | FloatArray,
+    tau_hp: float,
+    tau_theta: float,
+) -> Analog:
+    """Run a block's costs through the high-pass and the low-pass, probe by probe.
+
+        C̃ₖ = (C̃ₖ₋₁ + Cₖ - Cₖ₋₁) τ_hp / (τ_hp + 1)
+        ĝₖ = ĝₖ₋₁ + (C̃ₖ θ̃ₖ / ⟨θ̃²⟩ - ĝₖ₋₁) / (τ_θ + 1)
+
+    Args:
+        state: filters before the block.
+        costs: perturbed costs; references are not used.
+        codes, first_step: what perturbed them.
+        scale: `cost_scale`.
+        theta_lsb: one code unit in parameter units.
+        tau_hp, tau_theta: time constants, in probes.
+
+    Source: McCaughan et al. 2023, algorithm 1 ("analog" form), with the probe as the unit of time.
+    """
+    values = codes.values(first_step, costs.perturbed.size)
+    weight = 1.0 / (codes.mean_square() * theta_lsb)
+    keep = tau_hp / (tau_hp + 1.0)
+    take = 1.0 / (tau_theta + 1.0)
+    gradient, previous, change = state.gradient, state.cost, state.high_passed
+    for raw, code in zip(costs.perturbed.tolist(), values, strict=True):
+        cost = raw * scale
+        change = 0.0 if previous is None else keep * (change + cost - previous)
+        previous = cost
+        gradient = gradient + take * (change * code * weight - gradient)
+    return Analog(gradient, previous, change)

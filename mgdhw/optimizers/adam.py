@@ -1,0 +1,49 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mgdhw.optimizers.optimizer import FloatArray, Optimizer, State
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """First and second moments of the gradient. Source: Kingma & Ba (2015), algorithm 1.
+
+    Powers of β are kept as running products. Without `bias_correction` it is the Adam of Oripov et al. 2025.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    bias_correction: bool = True
+
+    def init(self, n_parameters: int) -> State:
+        return {
+            "m": np.zeros(n_parameters),
+            "v": np.zeros(n_parameters),
+            "beta1_power": np.ones(()),
+            "beta2_power": np.ones(()),
+        }
+
+    def update(self, theta: FloatArray, gradient: FloatArray, eta: float, state: State) -> tuple[FloatArray, State]:
+        m = self.beta1 * state["m"] + (1.0 - self.beta1) * gradient
+        v = self.beta2 * state["v"] + (1.0 - self.beta2) * (gradient * gradient)
+        power1 = np.asarray(state["beta1_power"] * self.beta1)
+        power2 = np.asarray(state["beta2_power"] * self.beta2)
+        m_hat, v_hat = (m / (1.0 - power1), v / (1.0 - power2)) if self.bias_correction else (m, v)
+        change = eta * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return theta - change, {"m": m, "v": v, "beta1_power": power1, "beta2_power": power2}
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam after a decoupled decay: θ ← θ - η λ θ. Source: Loshchilov & Hutter (2019), algorithm 2."""
+
+    weight_decay: float = 0.01
+
+    def update(self, theta: FloatArray, gradient: FloatArray, eta: float, state: State) -> tuple[FloatArray, State]:
+        return super().update(theta - eta * self.weight_decay * theta, gradient, eta, state)

@@ -1,0 +1,15 @@
+"""Plain gradient descent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mgdhw.optimizers.optimizer import FloatArray, Optimizer, State
+
+
+@dataclass(frozen=True)
+class Sgd(Optimizer):
+    """θ ← θ - η ĝ."""
+
+    def update(self, theta: FloatArray, gradient: FloatArray, eta: float, state: State) -> tuple[FloatArray, State]:
+        return theta - eta * gradient, state

@@ -1,0 +1,98 @@
+"""The order of training samples: a keyed permutation of each epoch, computed and never remembered.
+
+Any device can compute sample (epoch, position) by itself from the order's seed, so a block names its samples in a
+few bytes. The permutation of [0, n) works on the smallest power of two 2**b >= n: eight rounds of reversible steps
+on b-bit words (add a key, multiply by an odd key, fold the upper half onto the lower), repeated for the few
+positions that fall outside [0, n) ("cycle walking"). Keys are Philox words of stream ORDER at step = epoch.
+
+Source: the construction is that of Kensler, "Correlated multi-jittered sampling", Pixar technical memo 13-01
+(2013), with all of its constants replaced by per-epoch random keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.philox import Stream, words
+
+IntArray = NDArray[np.int64]
+
+ORDER_ROUNDS = 8
+
+
+def permute(seed: int, epoch: int, positions: NDArray[np.int64], n: int) -> IntArray:
+    """Samples that stand at `positions` of one epoch.
+
+    Args:
+        seed: the order's 64-bit seed.
+        epoch: which pass through the samples.
+        positions: any shape, each 0 <= position < n.
+        n: number of samples, 1 <= n <= 2**31.
+    """
+    bits = max(1, (n - 1).bit_length())
+    mask = np.uint64((1 << bits) - 1)
+    fold = np.uint64((bits + 1) // 2)
+    keys = words(seed, Stream.ORDER, [epoch], 2 * ORDER_ROUNDS)[0].astype(np.uint64)
+    adds, factors = keys[:ORDER_ROUNDS], keys[ORDER_ROUNDS:] | np.uint64(1)
+
+    def step(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        for add, factor in zip(adds, factors, strict=True):
+            x = ((x + add) * factor) & mask
+            x = x ^ (x >> fold)
+        return x
+
+    x = step(np.asarray(positions).astype(np.uint64))
+    outside = x >= n
+    while outside.any():
+        x[outside] = step(x[outside])
+        outside = x >= n
+    return x.astype(np.int64)
+
+
+@lru_cache(maxsize=4)
+def _epoch(seed: int, epoch: int, n: int) -> IntArray:
+    """One whole epoch. A memo for hosts, which have the memory; nothing depends on it."""
+    order = permute(seed, epoch, np.arange(n), n)
+    order.flags.writeable = False
+    return order
+
+
+@dataclass(frozen=True, slots=True)
+class SampleOrder:
+    """Which samples a probe sees.
+
+    Probe k sees batch k // tau_x; batch m is the `batch` samples from position m * batch on, where positions
+    count through epoch after epoch.
+
+    Args:
+        seed: 64-bit seed of the order.
+        n: training samples are 0 ... n - 1.
+        batch: samples per probe (B).
+        tau_x: probes for which a batch is held.
+    """
+
+    seed: int
+    n: int
+    batch: int = 1
+    tau_x: int = 1
+
+    def batch_of(self, step: int) -> int:
+        """Number of the batch that probe `step` sees."""
+        return step // self.tau_x
+
+    def samples(self, first_batch: int, count: int = 1) -> IntArray:
+        """Sample indices, (count, B), of consecutive batches."""
+        total = count * self.batch
+        epoch, position = divmod(first_batch * self.batch, self.n)
+        parts = []
+        while total > 0:
+            part = _epoch(self.seed, epoch, self.n)[position : position + total]
+            parts.append(part)
+            total -= part.size
+            epoch, position = epoch + 1, 0
+        joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return joined.reshape(count, self.batch)

@@ -1,0 +1,62 @@
+"""Parameters before and beside training: where they start, how far they may go, how they are rounded."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.config import Experiment
+from mgdhw.device import DeviceInfo
+from mgdhw.errors import ConfigError
+from mgdhw.philox import Stream, words
+
+FloatArray = NDArray[np.float64]
+
+
+def guard(info: DeviceInfo, amplitude: int) -> tuple[FloatArray, FloatArray]:
+    """Limits of master θ: one perturbation inside the device's, so that no code ever saturates."""
+    room = amplitude * np.asarray(info.theta_lsb, dtype=np.float64)
+    low = np.asarray(info.theta_min + room, dtype=np.float64)
+    high = np.asarray(info.theta_max - room, dtype=np.float64)
+    if not np.all(low < high):
+        raise ConfigError(
+            f"codes.delta: a perturbation of {float(np.max(room)):g} leaves no room within the parameters' limits"
+            f" {float(np.min(info.theta_min)):g} ... {float(np.max(info.theta_max)):g}"
+        )
+    return low, high
+
+
+def initial(experiment: Experiment, info: DeviceInfo, held: FloatArray | None) -> FloatArray:
+    """θ before the first update, (P,).
+
+    "glorot": weights uniform within ±√(6 / (n_in + n_out)), biases zero (Glorot & Bengio 2010); "uniform": all
+    uniform within ±1; both times `init_scale`. "read": what the hardware holds.
+    """
+    if held is not None:
+        return held
+    drawn = words(experiment.seed, Stream.INIT, [0], info.n_parameters)[0]
+    uniform = (drawn.astype(np.float64) + 0.5) * 2.0**-31 - 1.0
+    scale = experiment.training.init_scale
+    if experiment.training.init == "uniform":
+        return np.asarray(uniform * scale)
+    if not info.topology.layers:
+        raise ConfigError(
+            'training.init: "glorot" needs to know the layers, and this device only says how many parameters it has;'
+            ' use "uniform" or "read"'
+        )
+    theta = np.zeros(info.n_parameters)
+    for layer in info.topology.layers:
+        theta[layer.weights] = uniform[layer.weights] * (np.sqrt(6.0 / (layer.n_in + layer.n_out)) * scale)
+    return theta
+
+
+def rounded(theta: FloatArray, info: DeviceInfo, seed: int, update: int) -> FloatArray:
+    """θ on the device's grid, rounded up with the probability that makes it right in the mean.
+
+    Each parameter's random number is a function of (seed, update, index), so writing again writes the same.
+    """
+    lsb = np.asarray(info.theta_lsb, dtype=np.float64)
+    position = (theta - info.theta_min) / lsb
+    below = np.floor(position)
+    drawn = words(seed, Stream.ROUNDING, [update], theta.size)[0].astype(np.float64) * 2.0**-32
+    return np.asarray(np.clip(info.theta_min + (below + (drawn < position - below)) * lsb, None, info.theta_max))

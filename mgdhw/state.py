@@ -1,0 +1,41 @@
+"""All that a run remembers between two probes: what a checkpoint holds, and nothing else is needed to go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import HeldBaseline
+from mgdhw.gradient import Analog, Window
+from mgdhw.optimizers import State
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Explicit state of training. Random numbers need none: they are functions of the step.
+
+    Args:
+        step: probes done.
+        update: parameter updates done.
+        theta: (P,) master parameters, float64; what the hardware holds is another thing.
+        optimizer: the optimizer's own state.
+        window: sums since the last update (discrete mode).
+        analog: the filters (continuous mode).
+        held: baseline in force.
+        evaluations: applications of B samples so far, probes and baselines.
+        chain: 32 bytes, the digest of the trajectory so far.
+    """
+
+    step: int
+    update: int
+    theta: FloatArray
+    optimizer: State
+    window: Window
+    analog: Analog
+    held: HeldBaseline | None
+    evaluations: int
+    chain: bytes

@@ -1,0 +1,326 @@
+"""The loop: blocks, updates, evaluations, as an async iterator of events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw import digest
+from mgdhw.block import Block, CodeSpec, Costs
+from mgdhw.codes import Codes
+from mgdhw.config import Experiment
+from mgdhw.costs import COSTS, correct
+from mgdhw.datasets import Dataset
+from mgdhw.device import Capability, Device, HostCodes
+from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, LinkError
+from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
+from mgdhw.gradient import Analog, Window, accumulate, cost_scale, estimate, filter_block, oripov_scaled
+from mgdhw.order import SampleOrder
+from mgdhw.parameters import guard, initial, rounded
+from mgdhw.schedule import Progress, rate
+from mgdhw.state import TrainState
+
+FloatArray = NDArray[np.float64]
+Answer = TypeVar("Answer")
+
+BLOCK_SECONDS = 0.05
+"""How long a block should take when the user says nothing: short enough to stop at once, long enough to be cheap."""
+FIRST_BLOCK = 64
+MAX_BLOCK = 1 << 16
+BREATH_SECONDS = 0.02
+"""How long the event loop may be kept from other tasks by a device that never waits."""
+
+DEFAULT_AMPLITUDE = {"sinusoidal": 8}
+"""Code units of Δ when the user says nothing: one, but a sine of one unit is no sine."""
+
+
+class Trainer:
+    """Trains one device on one dataset: `async for event in Trainer(experiment, device, dataset)`.
+
+    The device must be open. How the work is cut into blocks, who makes the codes, and when anybody looks changes no
+    bit of the trajectory.
+
+    Args:
+        experiment: what to do.
+        device: an open device.
+        dataset: what to train on.
+        resume: a state to go on from.
+
+    Raises (while iterating):
+        ConfigError: experiment, device and dataset do not fit each other.
+        DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.
+    """
+
+    def __init__(
+        self, experiment: Experiment, device: Device, dataset: Dataset, *, resume: TrainState | None = None
+    ) -> None:
+        self.experiment = experiment
+        self.device = device
+        self.dataset = dataset
+        self._resume = resume
+        self._stop = False
+        self._faults: list[Faulted] = []
+
+        training, info = experiment.training, device.info
+        notes: list[str] = []
+        self._amplitude = self._choose_amplitude(notes)
+        spec = CodeSpec(
+            experiment.codes.family,
+            experiment.seed,
+            self._amplitude,
+            experiment.codes.groups,
+            experiment.codes.density,
+        )
+        self._codes = Codes(spec, info.topology)
+        self._order = SampleOrder(experiment.seed, dataset.n_train, training.batch, training.tau_x)
+        self._scale = cost_scale(info.cost_lsb, training.batch, training.block_baseline)
+        self._optimizer = experiment.optimizer.build()
+        self._schedule = experiment.schedule.build()
+        self._updates = training.probes // training.update_period
+        self._low, self._high = guard(info, self._amplitude)
+        self._level = self._choose_level()
+        self._notes = tuple(notes)
+        self._block_size = FIRST_BLOCK
+
+    def stop(self) -> None:
+        """Ask for a clean end after the current block. May be called from a signal handler."""
+        self._stop = True
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        experiment, training, device = self.experiment, self.experiment.training, self.device
+        await self._repeat(lambda: device.load(self.dataset), 0)
+        state = self._resume or await self._first_state()
+        if state.theta.size != device.info.n_parameters:
+            raise CheckpointError(
+                f"the checkpoint has {state.theta.size} parameters, {device.uri} has {device.info.n_parameters};"
+                " resume on the device that the run began with"
+            )
+        stored = await self._write(state)
+        yield Started(
+            device.info,
+            self.dataset,
+            self._level,
+            float(np.max(self._amplitude * np.asarray(device.info.theta_lsb))),
+            state.step,
+            training.probes,
+            self._notes,
+        )
+        every = experiment.evaluate_every()
+        last = await self._evaluate(state)
+        yield last
+        saved = breathed = time.monotonic()
+        reason = "target" if self._on_target(last) else "done"
+        while state.step < training.probes and reason == "done":
+            size = self._next_block(state, every)
+            began = time.monotonic()
+            costs = await self._probe(state, size)
+            state = self._absorb(state, costs)
+            yield BlockDone(
+                state.step,
+                size,
+                state.evaluations,
+                float(costs.perturbed.mean()) * device.info.cost_lsb / training.batch,
+            )
+            if state.step % training.update_period == 0:
+                state, updated = self._update(state)
+                stored = await self._write(state)
+                if state.update % digest.MARK_EVERY == 0:
+                    state = self._mark(state, stored)
+                yield updated
+            if state.step % every == 0 and state.step < training.probes:
+                last = await self._evaluate(state)
+                yield last
+                if self._on_target(last):
+                    reason = "target"
+            for fault in self._take_faults():
+                yield fault
+            now = time.monotonic()
+            self._adapt_block(size, now - began)
+            if self._stop and reason == "done" and state.step < training.probes:
+                reason = "stopped"
+            elif now - saved >= experiment.run.checkpoint_seconds:
+                yield Checkpoint(state)
+                saved = now
+            if now - breathed >= BREATH_SECONDS:
+                await asyncio.sleep(0)
+                breathed = now
+        if last.step != state.step:
+            last = await self._evaluate(state)
+            yield last
+        yield Checkpoint(state)
+        yield Finished(reason, state, self._mark(state, stored).chain.hex(), last)
+
+    # --- steps of the loop ---------------------------------------------------------------------------------------
+
+    async def _first_state(self) -> TrainState:
+        info = self.device.info
+        held = await self.device.read() if self.experiment.training.init == "read" else None
+        theta = np.clip(initial(self.experiment, info, held), self._low, self._high)
+        return TrainState(
+            step=0,
+            update=0,
+            theta=theta,
+            optimizer=self._optimizer.init(info.n_parameters),
+            window=Window.empty(info.n_parameters),
+            analog=Analog.empty(info.n_parameters),
+            held=None,
+            evaluations=0,
+            chain=digest.begin(self.experiment.decisive(), self.dataset.digest),
+        )
+
+    def _next_block(self, state: TrainState, every: int) -> int:
+        training = self.experiment.training
+        size = self.experiment.run.block or self._block_size
+        to_update = training.update_period - state.step % training.update_period
+        to_evaluation = every - state.step % every
+        return min(size, to_update, to_evaluation, training.probes - state.step)
+
+    def _adapt_block(self, size: int, seconds: float) -> None:
+        if size == self._block_size and seconds < BLOCK_SECONDS / 2:
+            self._block_size = min(MAX_BLOCK, 2 * self._block_size)
+        elif seconds > 2 * BLOCK_SECONDS:
+            self._block_size = max(1, self._block_size // 2)
+
+    async def _probe(self, state: TrainState, size: int) -> Costs:
+        block = Block(
+            state.step, size, self._codes.spec, self._order, self.experiment.training.block_baseline, state.held
+        )
+        device = self.device
+        if self._level == "host-codes" and isinstance(device, HostCodes):
+            costs = await self._repeat(lambda: device.probe_with_host_codes(block), state.step)
+        else:
+            costs = await self._repeat(lambda: device.probe(block), state.step)
+        if costs.perturbed.shape != (size,) or costs.reference.shape != (size,):
+            raise DeviceFault(f"answered {costs.perturbed.size} costs to a block of {size} probes", uri=device.uri)
+        finite = np.isfinite(costs.perturbed) & np.isfinite(costs.reference)
+        if not finite.all():
+            step = state.step + int(np.argmin(finite))
+            raise DeviceFault(
+                f"the cost of probe {step} is not a number; check the cost's range and wiring", uri=device.uri
+            )
+        return costs
+
+    def _absorb(self, state: TrainState, costs: Costs) -> TrainState:
+        training = self.experiment.training
+        window, analog = state.window, state.analog
+        if training.mode == "continuous":
+            analog = filter_block(
+                analog,
+                costs,
+                self._codes,
+                state.step,
+                scale=self._scale,
+                theta_lsb=self.device.info.theta_lsb,
+                tau_hp=training.tau_hp,
+                tau_theta=training.tau_theta,
+            )
+        else:
+            window = accumulate(window, costs, self._codes, state.step)
+        return replace(
+            state,
+            step=state.step + costs.perturbed.size,
+            window=window,
+            analog=analog,
+            held=costs.held,
+            evaluations=state.evaluations + costs.evaluations,
+        )
+
+    def _update(self, state: TrainState) -> tuple[TrainState, Updated]:
+        training, info = self.experiment.training, self.device.info
+        if training.mode == "continuous":
+            gradient = state.analog.gradient
+        elif training.normalise == "oripov":
+            gradient = oripov_scaled(state.window, self._scale, info.theta_lsb, self._codes, training.tau_theta)
+        else:
+            gradient = estimate(state.window, self._scale, info.theta_lsb)
+        eta = self.experiment.optimizer.eta * rate(self._schedule, Progress(state.update, self._updates))
+        theta, optimizer = self._optimizer.update(state.theta, gradient, eta, state.optimizer)
+        state = replace(
+            state,
+            update=state.update + 1,
+            theta=np.clip(theta, self._low, self._high),
+            optimizer=optimizer,
+            window=Window.empty(info.n_parameters),
+            held=None,
+        )
+        return state, Updated(state.step, state.update, eta, float(np.sqrt(gradient @ gradient)))
+
+    async def _write(self, state: TrainState) -> FloatArray:
+        theta = state.theta
+        if self.experiment.training.rounding == "stochastic":
+            theta = rounded(theta, self.device.info, self.experiment.seed, state.update)
+        return await self._repeat(lambda: self.device.write(theta), state.step)
+
+    def _mark(self, state: TrainState, stored: FloatArray) -> TrainState:
+        chain = digest.mark(
+            state.chain, step=state.step, evaluations=state.evaluations, theta=state.theta, stored=stored
+        )
+        return replace(state, chain=chain)
+
+    async def _evaluate(self, state: TrainState) -> Evaluated:
+        dataset = self.dataset
+        split = "test" if dataset.n_test else "train"
+        samples = np.arange(dataset.n_train if dataset.n_test else 0, dataset.n_samples)
+        outputs = await self._repeat(lambda: self.device.infer(samples), state.step)
+        targets = dataset.targets[samples]
+        cost = float(COSTS[self.device.info.cost_kind](outputs, targets).mean())
+        return Evaluated(state.step, state.evaluations, split, float(correct(outputs, targets).mean()), cost)
+
+    def _on_target(self, evaluated: Evaluated) -> bool:
+        wanted = self.experiment.evaluation
+        if wanted.stop_at_accuracy is None and wanted.stop_at_cost is None:
+            return False
+        accurate = wanted.stop_at_accuracy is None or evaluated.accuracy >= wanted.stop_at_accuracy
+        return accurate and (wanted.stop_at_cost is None or evaluated.cost < wanted.stop_at_cost)
+
+    # --- choices -------------------------------------------------------------------------------------------------
+
+    def _choose_amplitude(self, notes: list[str]) -> int:
+        codes, lsb = self.experiment.codes, float(np.max(self.device.info.theta_lsb))
+        if codes.delta is None:
+            return DEFAULT_AMPLITUDE.get(codes.family, 1)
+        amplitude = int(np.floor(codes.delta / lsb + 0.5))
+        if amplitude < 1:
+            raise ConfigError(
+                f"codes.delta: {codes.delta:g} is less than half of the smallest step of a parameter of"
+                f" {self.device.uri}, {lsb:g}; expected at least {lsb:g}"
+            )
+        if amplitude * lsb != codes.delta:
+            notes.append(
+                f"codes.delta {codes.delta:g} is taken as {amplitude * lsb:g}: {amplitude} steps of a parameter"
+            )
+        return amplitude
+
+    def _choose_level(self) -> str:
+        wanted, device = self.experiment.run.level, self.device
+        if wanted == "auto":
+            return "device-codes" if Capability.PROBE in device.info.capabilities else "host-codes"
+        if wanted == "device-codes" and Capability.PROBE not in device.info.capabilities:
+            raise ConfigError(f"{device.uri} has no code generator; use level host-codes")
+        if wanted == "host-codes" and not isinstance(device, HostCodes):
+            raise ConfigError(f"{device.uri} takes no single measurements; use level device-codes")
+        return wanted
+
+    # --- faults --------------------------------------------------------------------------------------------------
+
+    async def _repeat(self, request: Callable[[], Awaitable[Answer]], step: int) -> Answer:
+        """Repeat an idempotent request that a link lost, at most `run.retries` times."""
+        attempt = 1
+        while True:
+            try:
+                return await request()
+            except LinkError as error:
+                if attempt > self.experiment.run.retries:
+                    raise
+                self._faults.append(Faulted(step, error, attempt))
+                attempt += 1
+
+    def _take_faults(self) -> list[Faulted]:
+        faults, self._faults = self._faults, []
+        return faults

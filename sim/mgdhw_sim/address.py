@@ -1,0 +1,59 @@
+"""Addresses of simulated chips: sim:PRESET?option=value&option=value."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl
+
+from mgdhw.errors import ConfigError
+from mgdhw_sim.presets import PRESETS
+from mgdhw_sim.spec import FIELDS, ChipSpec
+
+OPTIONS = sorted(set(FIELDS) - {"name"})
+
+
+def parse(uri: str) -> ChipSpec:
+    """The chip that an address asks for.
+
+    Raises:
+        ConfigError: an unknown preset or option, or a value that is not of its kind.
+    """
+    _, _, rest = uri.partition(":")
+    preset, _, query = rest.partition("?")
+    if preset not in PRESETS:
+        raise ConfigError(f"{uri}: no preset {preset!r}{_nearest(preset, PRESETS)} ({', '.join(PRESETS)})")
+    spec = PRESETS[preset]
+    changes: dict[str, Any] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in OPTIONS:
+            raise ConfigError(f"{uri}: no option {key!r}{_nearest(key, OPTIONS)} ({', '.join(OPTIONS)})")
+        changes[key] = _value(uri, key, value, getattr(spec, key))
+    # Cross-entropy takes logits and goes up to several nats; an address that says cost=xent means all three.
+    if changes.get("cost") == "xent":
+        changes.setdefault("output_activation", "identity")
+        changes.setdefault("cost_range", 8.0)
+    elif "activation" in changes:
+        changes.setdefault("output_activation", changes["activation"])
+    try:
+        return replace(spec, **changes)
+    except ConfigError as error:
+        raise ConfigError(f"{uri}: {error}") from None
+
+
+def _value(uri: str, key: str, text: str, default: Any) -> Any:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
+        if isinstance(default, tuple):
+            return tuple(int(size) for size in text.split("-"))
+        return type(default)(text)
+    except (ValueError, KeyError):
+        wanted = {bool: "true or false", int: "a whole number", float: "a number", tuple: "sizes such as 64-16-10"}
+        raise ConfigError(f"{uri}: {key}={text!r}: expected {wanted[type(default)]}") from None
+
+
+def _nearest(word: str, words: Any) -> str:
+    near = difflib.get_close_matches(word, list(words), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,115 @@
+"""A chip in memory: what it holds, and how it runs a block."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Baseline, Block, Costs, HeldBaseline
+from mgdhw.codes import Codes
+from mgdhw.datasets import Dataset
+from mgdhw.errors import ConfigError
+from mgdhw_sim import datapath
+from mgdhw_sim.spec import ChipSpec
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+WORK_VALUES = 1 << 21
+"""Parameter and input codes that are worked on at a time: bounds the memory of long blocks."""
+
+
+class Chip:
+    """Parameter registers, sample memory, code generator, network and cost unit.
+
+    Args:
+        spec: what the chip is.
+    """
+
+    def __init__(self, spec: ChipSpec) -> None:
+        self.spec = spec
+        self.topology = spec.topology
+        self.codes = np.zeros(self.topology.n_parameters, dtype=np.int64)
+        self._inputs: NDArray[np.int32] = np.zeros((0, spec.layers[0]), dtype=np.int32)
+        self._targets: NDArray[np.int16] = np.zeros((0, spec.layers[-1]), dtype=np.int16)
+
+    def load(self, dataset: Dataset) -> None:
+        """Convert inputs and targets once. Raises ConfigError if their sizes are not the chip's."""
+        sizes = self.spec.layers
+        if (dataset.n_inputs, dataset.n_outputs) != (sizes[0], sizes[-1]):
+            fitting = "-".join(map(str, (dataset.n_inputs, *sizes[1:-1], dataset.n_outputs)))
+            raise ConfigError(
+                f"the chip's layers {self.topology} do not fit dataset {dataset.name!r}, which has"
+                f" {dataset.n_inputs} inputs and {dataset.n_outputs} outputs; for example layers={fitting}"
+            )
+        inputs = np.empty((dataset.n_samples, sizes[0]), dtype=np.int32)
+        rows = max(1, WORK_VALUES // sizes[0])
+        for start in range(0, dataset.n_samples, rows):
+            index = np.arange(start, min(start + rows, dataset.n_samples))
+            inputs[index] = datapath.input_codes(self.spec, dataset.values(index))
+        self._inputs = inputs
+        self._targets = datapath.target_codes(dataset.targets).astype(np.int16)
+
+    def infer(self, samples: IntArray) -> IntArray:
+        """(B, n_out) output codes for (B,) samples."""
+        rows = max(1, WORK_VALUES // max(self.spec.layers))
+        parts = [
+            datapath.output_codes(self.spec, datapath.outputs(self.spec, self.codes, self._inputs[chosen]))
+            for chosen in (samples[start : start + rows] for start in range(0, samples.size, rows))
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, self.spec.layers[-1]), dtype=np.int64)
+
+    def cost(self, codes: IntArray, samples: IntArray) -> IntArray:
+        """Cost codes summed over the B samples.
+
+        Args:
+            codes: (P,) or (K, P) parameter codes, perturbation included.
+            samples: (B,) or (K, B) sample indices.
+        """
+        signals = datapath.outputs(self.spec, codes, self._inputs[samples])
+        return np.asarray(datapath.cost_codes(self.spec, signals, self._targets[samples].astype(np.int64)).sum(axis=-1))
+
+    def probe(self, block: Block) -> Costs:
+        """Run a block. The caller has made sure that θ + θ̃ stays within the range."""
+        codes = Codes(block.codes, self.topology)
+        samples = block.order.samples(block.first_batch(), block.n_batches())
+        steps = np.arange(block.first_step, block.first_step + block.n_probes)
+        batch = steps // block.order.tau_x - block.first_batch()
+
+        baseline_steps = block.baseline_steps()
+        measured = self._baselines(samples[[block.order.batch_of(s) - block.first_batch() for s in baseline_steps]])
+        perturbed = np.empty(block.n_probes, dtype=np.int64)
+        opposite = np.zeros(block.n_probes, dtype=np.int64)
+        held = block.valid_held()
+        size = max(1, WORK_VALUES // (self.topology.n_parameters + block.order.batch * max(self.spec.layers)))
+        for start in range(0, block.n_probes, size):
+            part = slice(start, min(start + size, block.n_probes))
+            change = codes.values(block.first_step + start, part.stop - start)
+            seen = samples[batch[part]]
+            perturbed[part] = self.cost(self.codes + change, seen)
+            if block.baseline is Baseline.ANTITHETIC:
+                opposite[part] = self.cost(self.codes - change, seen)
+        if block.baseline not in (Baseline.HELD, Baseline.EVERY):
+            return Costs(perturbed, opposite, block.evaluations())
+
+        known = [(s, int(c)) for s, c in zip(baseline_steps, measured, strict=True)]
+        if held is not None:
+            known.insert(0, (held.step, int(held.value)))
+        at = np.searchsorted([step for step, _ in known], steps, side="right") - 1
+        reference = np.array([value for _, value in known], dtype=np.int64)[at]
+        last = HeldBaseline(known[-1][1], known[-1][0]) if block.baseline is Baseline.HELD else None
+        return Costs(perturbed, reference, block.evaluations(), last)
+
+    def _baselines(self, samples: IntArray) -> IntArray:
+        """Unperturbed costs, (M,), of (M, B) samples."""
+        m, b = samples.shape
+        if m == 0:
+            return np.zeros(0, dtype=np.int64)
+        rows = max(1, WORK_VALUES // (b * max(self.spec.layers)))
+        costs = []
+        for start in range(0, m, rows):
+            chosen = samples[start : start + rows]
+            signals = datapath.outputs(self.spec, self.codes, self._inputs[chosen.ravel()])
+            one_each = datapath.cost_codes(self.spec, signals, self._targets[chosen.ravel()].astype(np.int64))
+            costs.append(one_each.reshape(chosen.shape).sum(axis=-1))
+        return np.concatenate(costs)

@@ -1,0 +1,221 @@
+"""The chip, bit by bit: `docs/chip.md` in executable form, vectorised over probes × samples.
+
+Everything here is an integer. Matrix products go through floating-point BLAS only where a bound proves that every
+partial sum is exact, so they too are integers. Faster engines and the C core are compared with this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw_sim.spec import TARGET_FRACTION_BITS, ChipSpec
+from mgdhw_sim.tables import (
+    EXP_BITS,
+    EXP_FRACTION_BITS,
+    LOG_SEGMENT_BITS,
+    MANTISSA_BITS,
+    activation_table,
+    exp_table,
+    log_table,
+)
+
+IntArray = NDArray[np.int64]
+CodeArray = NDArray[np.int64] | NDArray[np.int32]
+FloatArray = NDArray[np.float64]
+
+EXACT_FLOAT32_BITS = 24
+EXACT_FLOAT64_BITS = 53
+
+
+# --- rounding and saturation -----------------------------------------------------------------------------------------
+
+
+def shift_round(value: IntArray, bits: int) -> IntArray:
+    """value / 2**bits, rounded half up; exact multiplication for negative `bits`."""
+    if bits <= 0:
+        return value << -bits
+    return (value + (1 << (bits - 1))) >> bits
+
+
+def saturate(value: IntArray, bits: int) -> IntArray:
+    """Clip to the range of a two's-complement word."""
+    return np.clip(value, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+
+
+def convert(value: FloatArray, fraction_bits: int, low: int, high: int) -> IntArray:
+    """The host's side of a converter: code = floor(value · 2**fraction_bits + 1/2), clipped."""
+    return np.clip(np.floor(np.asarray(value) * 2.0**fraction_bits + 0.5), low, high).astype(np.int64)
+
+
+# --- converters ------------------------------------------------------------------------------------------------------
+
+
+def parameter_codes(spec: ChipSpec, theta: FloatArray) -> IntArray:
+    """Parameter DAC: (P,) codes that the chip holds for θ."""
+    half = 1 << (spec.weight_bits - 1)
+    return convert(theta, spec.weight_fraction_bits, -half, half - 1)
+
+
+def input_codes(spec: ChipSpec, values: FloatArray) -> IntArray:
+    """Input DAC: codes of values in [0, 1), or in [-1, 1) if it is bipolar."""
+    low = -(1 << (spec.input_bits - 1)) if spec.input_bipolar else 0
+    return convert(values, spec.input_fraction_bits, low, low + (1 << spec.input_bits) - 1)
+
+
+def target_codes(values: FloatArray) -> IntArray:
+    """Target DAC: 12 fraction bits, [-8, 8)."""
+    return convert(values, TARGET_FRACTION_BITS, -(1 << 15), (1 << 15) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputConverter:
+    """Range and step of an output ADC: `fraction_bits` of a code, codes `low` ... `high`."""
+
+    fraction_bits: int
+    low: int
+    high: int
+
+
+def output_converter(spec: ChipSpec) -> OutputConverter:
+    """The output ADC spans what the output activation can swing: [0, 1), [-1, 1), [0, range) or [-range, range)."""
+    bipolar = spec.output_activation in ("tanh", "identity")
+    unit_swing = spec.output_activation in ("logistic", "tanh")
+    range_bits = 0 if unit_swing else spec.signal_bits - 1 - spec.signal_fraction_bits
+    low = -(1 << (spec.output_bits - 1)) if bipolar else 0
+    fraction_bits = spec.output_bits - range_bits - (1 if bipolar else 0)
+    return OutputConverter(fraction_bits, low, low + (1 << spec.output_bits) - 1)
+
+
+def output_codes(spec: ChipSpec, outputs: IntArray) -> IntArray:
+    """Output ADC: codes of the last layer's signals."""
+    adc = output_converter(spec)
+    return np.clip(shift_round(outputs, spec.signal_fraction_bits - adc.fraction_bits), adc.low, adc.high)
+
+
+# --- the network -----------------------------------------------------------------------------------------------------
+
+
+def exact_product(x: CodeArray, w: IntArray, x_max: int, w_row_sum: int) -> IntArray:
+    """Integer matrix product x · wᵀ for x (..., B, n_in) and w (..., n_out, n_in).
+
+    Args:
+        x, w: integers.
+        x_max: bound on |x|.
+        w_row_sum: bound on Σᵢ |wⱼᵢ|. With x_max it bounds every partial sum, in whatever order BLAS adds.
+    """
+    bound = x_max * w_row_sum
+    kind: type[np.floating] | type[np.int64]
+    if bound < 1 << EXACT_FLOAT32_BITS:
+        kind = np.float32
+    elif bound < 1 << EXACT_FLOAT64_BITS:
+        kind = np.float64
+    else:
+        kind = np.int64
+    product = np.matmul(x.astype(kind, copy=False), np.swapaxes(w.astype(kind, copy=False), -1, -2))
+    return np.asarray(product, dtype=np.int64)
+
+
+def preactivations(
+    spec: ChipSpec, layer: int, x: CodeArray, weights: IntArray, biases: IntArray, x_max: int, w_row_sum: int
+) -> IntArray:
+    """Crossbar and integrator: Σᵢ wⱼᵢ xᵢ + bⱼ · 1, rounded to a signal and saturated.
+
+    Args:
+        spec: the chip.
+        layer: number of the layer, from 0.
+        x: (..., B, n_in) input codes (layer 0) or signals.
+        weights, biases: (..., n_out, n_in) and (..., n_out) parameter codes, perturbation included.
+        x_max, w_row_sum: see `exact_product`.
+
+    Returns:
+        (..., B, n_out) signals.
+    """
+    x_fraction = spec.input_fraction_bits if layer == 0 else spec.signal_fraction_bits
+    total = exact_product(x, weights, x_max, w_row_sum) + (biases << x_fraction)[..., None, :]
+    excess = x_fraction + spec.weight_fraction_bits - spec.signal_fraction_bits
+    return saturate(shift_round(total, excess), spec.signal_bits)
+
+
+def activate(spec: ChipSpec, activation: str, z: IntArray) -> IntArray:
+    """Neuron: the activation curve, interpolated linearly between the borders of its segment."""
+    table = activation_table(activation, spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits)
+    return interpolate(table, z + (1 << (spec.signal_bits - 1)), spec.signal_bits - spec.lut_bits)
+
+
+def interpolate(table: IntArray, position: IntArray, segment_bits: int) -> IntArray:
+    """Value of a table at a position whose upper bits number the segment and lower bits lie within it."""
+    segment = position >> segment_bits
+    within = position & ((1 << segment_bits) - 1)
+    left = table[segment]
+    return np.asarray(left + shift_round((table[segment + 1] - left) * within, segment_bits))
+
+
+def outputs(spec: ChipSpec, codes: IntArray, x: CodeArray) -> IntArray:
+    """The whole network.
+
+    Args:
+        spec: the chip.
+        codes: (P,) or (K, P) parameter codes, perturbation included.
+        x: (B, n_in), or (K, B, n_in) with one batch for each of K parameter sets.
+
+    Returns:
+        (B, n_out) or (K, B, n_out) signals of the last layer.
+    """
+    signal: CodeArray = x
+    x_max = 1 << spec.input_fraction_bits
+    last = len(spec.layers) - 2
+    for number, layer in enumerate(spec.topology.layers):
+        weights = codes[..., layer.weights].reshape(*codes.shape[:-1], layer.n_out, layer.n_in)
+        row_sum = int(np.abs(weights).sum(axis=-1).max())
+        z = preactivations(spec, number, signal, weights, codes[..., layer.biases], x_max, row_sum)
+        signal = activate(spec, spec.output_activation if number == last else spec.activation, z)
+        x_max = 1 << (spec.signal_bits - 1)
+    return np.asarray(signal, dtype=np.int64)
+
+
+# --- the cost unit ---------------------------------------------------------------------------------------------------
+
+
+def cost_codes(spec: ChipSpec, signals: IntArray, targets: IntArray) -> IntArray:
+    """Cost unit and its ADC.
+
+    Args:
+        spec: the chip.
+        signals: (..., B, n_out) signals of the last layer.
+        targets: (..., B, n_out) target codes.
+
+    Returns:
+        (..., B) cost codes, one for each sample.
+    """
+    codes = squared_error(spec, signals, targets) if spec.cost == "mse" else cross_entropy(spec, signals, targets)
+    return np.clip(codes, 0, (1 << spec.cost_bits) - 1)
+
+
+def squared_error(spec: ChipSpec, signals: IntArray, targets: IntArray) -> IntArray:
+    """Mean over the outputs of (y - t)², in cost codes, rounded half up."""
+    error = signals - shift_round(targets, TARGET_FRACTION_BITS - spec.signal_fraction_bits)
+    divisor = signals.shape[-1] << (2 * spec.signal_fraction_bits - spec.cost_fraction_bits)
+    return np.asarray(((error * error).sum(axis=-1) + (divisor >> 1)) // divisor)
+
+
+def cross_entropy(spec: ChipSpec, signals: IntArray, targets: IntArray) -> IntArray:
+    """log Σ exp yⱼ - Σ tⱼ yⱼ, in cost codes, rounded half up.
+
+    With m the largest signal, exp(yⱼ - m) comes from a table; their sum s is normalised to s = 2**k (1 + f), and
+    log s = k ln 2 + ln(1 + f) comes from another.
+    """
+    fraction_bits = spec.signal_fraction_bits + TARGET_FRACTION_BITS
+    top = signals.max(axis=-1)
+    exponentials = interpolate(
+        exp_table(spec.signal_bits, spec.signal_fraction_bits), top[..., None] - signals, spec.signal_bits - EXP_BITS
+    )
+    total = exponentials.sum(axis=-1)
+    exponent = np.frexp(total.astype(np.float64))[1].astype(np.int64) - 1  # floor(log2), exact below 2**53
+    mantissa = (total << (MANTISSA_BITS - exponent)) - (1 << MANTISSA_BITS)
+    table = log_table(fraction_bits)
+    logarithm = (exponent - EXP_FRACTION_BITS) * table[-1] + interpolate(table, mantissa, LOG_SEGMENT_BITS)
+    loss = (top << TARGET_FRACTION_BITS) + logarithm - (targets * signals).sum(axis=-1)
+    return shift_round(loss, fraction_bits - spec.cost_fraction_bits)

@@ -1,0 +1,151 @@
+"""The definition of a chip: its sizes, converters and widths. `docs/chip.md` says what each of them means."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from mgdhw.errors import ConfigError
+from mgdhw.topology import Topology
+from mgdhw_sim.tables import ACTIVATIONS
+
+COST_UNITS = ("mse", "xent")
+MAX_ACCUMULATOR_BITS = 62
+"""Widest sum that an int64 holds with a bit to spare for rounding."""
+TARGET_FRACTION_BITS = 12
+"""Fraction bits of a target code: 1.0 is 4096."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChipSpec:
+    """A multilayer analog network with digital converters around it.
+
+    Args:
+        name: preset that it began as; for people.
+        layers: sizes, inputs first: (64, 16, 10).
+        activation: of the hidden layers: logistic, tanh, relu or identity.
+        output_activation: of the last layer.
+        weight_bits: parameter DAC, 8 ... 16 bits, two's complement.
+        weight_range: parameters lie in [-range, range); a power of two, 0.25 ... 64.
+        input_bits: input DAC, 1 ... 16 bits.
+        input_bipolar: inputs in [-1, 1) rather than [0, 1).
+        signal_bits: width of the analog signals' fixed-point form, 12 ... 24 bits.
+        signal_range: signals lie in [-range, range) and saturate there; a power of two, 1 ... 64.
+        lut_bits: segments of an activation curve, as a power of two, 4 ... 12.
+        output_bits: output ADC, 4 ... 16 bits.
+        cost: the cost unit: mse or xent (softmax cross-entropy).
+        cost_bits: cost ADC, 6 ... 20 bits.
+        cost_range: full scale of the cost ADC; a power of two, 2**-6 ... 64.
+        seed: which chip of its kind this is.
+        codes: "chip" if it has its own code generator, "host" if the host must make the codes.
+    """
+
+    name: str = "analog-8bit"
+    layers: tuple[int, ...] = (64, 16, 10)
+    activation: str = "logistic"
+    output_activation: str = "logistic"
+    weight_bits: int = 8
+    weight_range: float = 4.0
+    input_bits: int = 8
+    input_bipolar: bool = False
+    signal_bits: int = 16
+    signal_range: float = 8.0
+    lut_bits: int = 8
+    output_bits: int = 8
+    cost: str = "mse"
+    cost_bits: int = 12
+    cost_range: float = 1.0
+    seed: int = 0
+    codes: str = "chip"
+
+    def __post_init__(self) -> None:
+        if len(self.layers) < 2 or not all(1 <= n <= 1 << 16 for n in self.layers):
+            raise ConfigError(f"layers={'-'.join(map(str, self.layers))}: expected two or more sizes of 1 ... 65536")
+        self._one_of("activation", ACTIVATIONS)
+        self._one_of("output_activation", ACTIVATIONS)
+        self._one_of("cost", COST_UNITS)
+        self._one_of("codes", ("chip", "host"))
+        self._within("weight_bits", 8, 16)
+        self._within("input_bits", 1, 16)
+        self._within("signal_bits", 12, 24)
+        self._within("lut_bits", 4, 12)
+        self._within("output_bits", 4, 16)
+        self._within("cost_bits", 6, 20)
+        self._within("seed", 0, (1 << 64) - 1)
+        self._power_of_two("weight_range", 0.25, 64)
+        self._power_of_two("signal_range", 1, 64)
+        self._power_of_two("cost_range", 2**-6, 64)
+        if self.cost_fraction_bits > 2 * self.signal_fraction_bits:
+            raise ConfigError(
+                f"cost_bits={self.cost_bits} with cost_range={self.cost_range:g} is finer than a product of two"
+                f" signals of signal_bits={self.signal_bits}; lower cost_bits or raise signal_bits"
+            )
+        widest = (
+            max(n + 1 for n in self.layers).bit_length() + self.weight_bits + max(self.signal_bits, self.input_bits)
+        )
+        if widest > MAX_ACCUMULATOR_BITS:
+            raise ConfigError(f"sums of this chip need {widest} bits, more than {MAX_ACCUMULATOR_BITS}")
+
+    @property
+    def topology(self) -> Topology:
+        """Layers with their parameters and nodes."""
+        return Topology.dense(self.layers)
+
+    @property
+    def weight_fraction_bits(self) -> int:
+        """Fraction bits of a parameter code; negative if one code is more than 1."""
+        return self.weight_bits - 1 - _log2(self.weight_range)
+
+    @property
+    def input_fraction_bits(self) -> int:
+        """Fraction bits of an input code."""
+        return self.input_bits - 1 if self.input_bipolar else self.input_bits
+
+    @property
+    def signal_fraction_bits(self) -> int:
+        """Fraction bits of a pre-activation and of an activation."""
+        return self.signal_bits - 1 - _log2(self.signal_range)
+
+    @property
+    def cost_fraction_bits(self) -> int:
+        """Fraction bits of a cost code."""
+        return self.cost_bits - _log2(self.cost_range)
+
+    @property
+    def weight_lsb(self) -> float:
+        """One parameter code."""
+        return 2.0**-self.weight_fraction_bits
+
+    @property
+    def cost_lsb(self) -> float:
+        """One cost code."""
+        return 2.0**-self.cost_fraction_bits
+
+    def identity(self) -> str:
+        """Hash of everything that decides a bit of the chip's answers."""
+        decisive = {k: v for k, v in asdict(self).items() if k not in ("name", "codes")}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _one_of(self, name: str, choices: Any) -> None:
+        if getattr(self, name) not in choices:
+            raise ConfigError(f"{name}={getattr(self, name)}: expected one of {', '.join(choices)}")
+
+    def _within(self, name: str, low: int, high: int) -> None:
+        if not low <= getattr(self, name) <= high:
+            raise ConfigError(f"{name}={getattr(self, name)}: expected {low} ... {high}")
+
+    def _power_of_two(self, name: str, low: float, high: float) -> None:
+        value = getattr(self, name)
+        if not low <= value <= high or 2.0 ** _log2(value) != value:
+            raise ConfigError(f"{name}={value:g}: expected a power of two, {low:g} ... {high:g}")
+
+
+def _log2(power: float) -> int:
+    """Exponent of a power of two, exactly (its neighbours' for anything else)."""
+    numerator, denominator = float(power).as_integer_ratio()
+    return numerator.bit_length() - denominator.bit_length()
+
+
+FIELDS = {field.name: field for field in fields(ChipSpec)}

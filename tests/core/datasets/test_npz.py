@@ -1,0 +1,178 @@
+"""A user's own npz file."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mgdhw.datasets import load
+from mgdhw.errors import DatasetError
+
+IMAGES = np.arange(10 * 6, dtype=np.uint8).reshape(10, 3, 2)
+FLOATS = np.linspace(-2, 2, 30).reshape(10, 3)
+LABELS = np.arange(10) % 3
+
+
+def write(folder: Path, **arrays: Any) -> str:
+    path = folder / "mine.npz"
+    np.savez(path, **arrays)
+    return f"npz:{path}"
+
+
+def split(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    return {"x_train": x[:7], "y_train": y[:7], "x_test": x[7:], "y_test": y[7:]}
+
+
+def test_images_with_their_own_split(tmp_path: Path) -> None:
+    dataset = load(write(tmp_path, **split(IMAGES, LABELS)))
+    assert (dataset.n_train, dataset.n_test, dataset.n_inputs, dataset.n_outputs) == (7, 3, 6, 3)
+    assert dataset.inputs.dtype == np.uint8
+    np.testing.assert_array_equal(dataset.inputs, IMAGES.reshape(10, 6))
+    np.testing.assert_array_equal(dataset.values([9]), IMAGES.reshape(10, 6)[[9]] * (1 / 255))
+    np.testing.assert_array_equal(dataset.targets.argmax(axis=1), LABELS)
+    assert dataset.classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16, ">f4"])
+def test_floats_are_natural_units(tmp_path: Path, dtype: Any) -> None:
+    x = FLOATS.astype(dtype)
+    dataset = load(write(tmp_path, **split(x, LABELS)))
+    assert dataset.inputs.dtype == np.float64
+    np.testing.assert_array_equal(dataset.values(range(10)), x.astype(np.float64))
+
+
+@pytest.mark.parametrize(
+    ("y", "n_outputs", "classes"),
+    [
+        (LABELS.reshape(10, 1), 3, ("0", "1", "2")),
+        (LABELS.astype(np.uint8), 3, ("0", "1", "2")),
+        (LABELS > 0, 2, ("0", "1")),
+        (np.eye(4, dtype=np.int64)[LABELS], 4, ()),
+        (FLOATS / 4 + 0.5, 3, ()),
+        ((FLOATS / 4 + 0.5)[:, 0], 1, ()),
+    ],
+)
+def test_kinds_of_y(tmp_path: Path, y: np.ndarray, n_outputs: int, classes: tuple[str, ...]) -> None:
+    for arrays in (split(FLOATS, y), {"x": FLOATS, "y": y}):
+        dataset = load(write(tmp_path, **arrays))
+        assert (dataset.n_outputs, dataset.classes) == (n_outputs, classes)
+        assert dataset.targets.min() >= 0
+
+
+def test_split_here(tmp_path: Path) -> None:
+    name = write(tmp_path, x=FLOATS, y=LABELS)
+    dataset = load(name)
+    assert dataset.n_test == 3  # one of each class: 0.2 of 4, 3, 3
+    rows = {tuple(row): label for row, label in zip(FLOATS, LABELS, strict=True)}
+    for row, target in zip(dataset.inputs, dataset.targets, strict=True):
+        assert rows.pop(tuple(row)) == target.argmax()
+    assert not rows
+    assert load(name).digest == dataset.digest
+    assert load(name, seed=1).digest != dataset.digest
+    assert load(name, test_fraction=0).n_test == 0
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({}, r"holds no arrays; expected x_train, y_train, x_test, y_test \(or x, y"),
+        ({"images": IMAGES, "y": LABELS}, r"holds images \(10, 3, 2\), y \(10,\); expected x_train"),
+        ({"x_train": IMAGES, "y_train": LABELS}, "expected x_train, y_train, x_test"),
+        (
+            split(IMAGES, LABELS) | {"x_test": IMAGES[7:, :2]},
+            r"x_test is uint8 \(3, 2, 2\), x_train is uint8 \(7",
+        ),
+        (split(IMAGES, LABELS) | {"x_test": IMAGES[7:] / 255}, "x_test is float64"),
+        (split(IMAGES, LABELS) | {"y_test": LABELS}, r"y_test is int64 \(10,\); expected 3 entries"),
+        (split(IMAGES, LABELS) | {"y_test": LABELS[7:] / 2}, "y_test is float64"),
+        ({"x": IMAGES, "y": LABELS[:4]}, "expected 10 entries, one per sample of x"),
+        ({"x": IMAGES, "y": 3}, "expected 10 entries"),
+        ({"x": 3, "y": 3}, r"x is int64 \(\); expected numbers"),
+        ({"x": np.zeros((0, 3)), "y": np.zeros(0)}, "expected numbers"),
+        ({"x": LABELS.astype(str), "y": LABELS}, "x is <U21"),
+        ({"x": FLOATS, "y": LABELS.astype(str)}, "y is <U21"),
+        ({"x": FLOATS, "y": LABELS - 1}, "labels from -1 to 1"),
+        ({"x": FLOATS, "y": LABELS * 10**12}, "labels from 0 to 2000000000000"),
+        ({"x": FLOATS, "y": LABELS * 1.0}, r"targets must lie in \[0, 1\]"),
+        ({"x": FLOATS + np.nan, "y": LABELS}, "finite"),
+    ],
+)
+def test_arrays_that_do_not_fit(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(DatasetError, match=message) as caught:
+        load(write(tmp_path, **arrays))
+    assert "mine.npz" in str(caught.value)
+
+
+def test_fraction_for_a_file_with_its_own_split(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="has its own split"):
+        load(write(tmp_path, **split(IMAGES, LABELS)), test_fraction=0.1)
+    with pytest.raises(DatasetError, match="'test_fraction' must be"):
+        load(write(tmp_path, x=IMAGES, y=LABELS), test_fraction=2)
+
+
+class Bomb:
+    """Leaves a mark when unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.mark,))
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    bomb = np.empty(1, dtype=object)
+    bomb[0] = Bomb(mark)
+    with pytest.raises(DatasetError, match="never unpickled"):
+        load(write(tmp_path, x=bomb, y=LABELS[:1]))
+    plain = tmp_path / "plain.npz"
+    plain.write_bytes(pickle.dumps(Bomb(mark)))
+    with pytest.raises(DatasetError, match="never unpickled"):
+        load(f"npz:{plain}")
+    assert not mark.exists()
+
+
+def test_other_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "single.npy", FLOATS)
+    with pytest.raises(DatasetError, match="holds a single array"):
+        load(f"npz:{tmp_path / 'single.npy'}")
+    (tmp_path / "empty.npz").touch()
+    with pytest.raises(DatasetError, match="no whole npz file"):
+        load(f"npz:{tmp_path / 'empty.npz'}")
+    with pytest.raises(DatasetError, match="no such file"):
+        load(f"npz:{tmp_path}")
+
+
+def size_or_error(path: Path) -> int | str:
+    try:
+        return load(f"npz:{path}").n_samples
+    except DatasetError as error:
+        return "error that names the file" if str(path) in str(error) else str(error)
+
+
+@settings(deadline=None)  # files, on disks of any speed
+@given(data=st.data(), compressed=st.booleans())
+def test_damaged_anywhere(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, compressed: bool) -> None:
+    buffer = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(buffer, x=IMAGES, y=LABELS)
+    content = buffer.getvalue()
+    path = tmp_path_factory.mktemp("damaged") / "mine.npz"
+    where = data.draw(st.integers(0, len(content) - 1))
+
+    path.write_bytes(content[:where])
+    with pytest.raises(DatasetError, match=r"mine\.npz"):
+        load(f"npz:{path}")
+
+    damaged = bytearray(content)
+    damaged[where] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(damaged)
+    # 10: the damage was in a time stamp, say
+    assert size_or_error(path) in (10, "error that names the file")
