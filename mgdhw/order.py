@@ -22,43 +22,52 @@ from mgdhw.philox import Stream, words
 IntArray = NDArray[np.int64]
 
 ORDER_ROUNDS = 8
+CHUNK_SAMPLES = 1 << 14  # a memo's size: many epochs of a small dataset, one of a large
 
 
-def permute(seed: int, epoch: int, positions: NDArray[np.int64], n: int) -> IntArray:
-    """Samples that stand at `positions` of one epoch.
+def permute(seed: int, epochs: IntArray, n: int) -> IntArray:
+    """The samples of whole epochs, in order.
 
     Args:
         seed: the order's 64-bit seed.
-        epoch: which pass through the samples.
-        positions: any shape, each 0 <= position < n.
+        epochs: (E,) which passes through the samples.
         n: number of samples, 1 <= n <= 2**31.
+
+    Returns:
+        (E, n): sample at each position of each epoch.
     """
     bits = max(1, (n - 1).bit_length())
     mask = np.uint64((1 << bits) - 1)
     fold = np.uint64((bits + 1) // 2)
-    keys = words(seed, Stream.ORDER, [epoch], 2 * ORDER_ROUNDS)[0].astype(np.uint64)
-    adds, factors = keys[:ORDER_ROUNDS], keys[ORDER_ROUNDS:] | np.uint64(1)
+    keys = words(seed, Stream.ORDER, epochs, 2 * ORDER_ROUNDS).astype(np.uint64)
+    adds, factors = keys[:, :ORDER_ROUNDS], keys[:, ORDER_ROUNDS:] | np.uint64(1)
 
-    def step(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        for add, factor in zip(adds, factors, strict=True):
-            x = ((x + add) * factor) & mask
+    def step(x: NDArray[np.uint64], row: IntArray) -> NDArray[np.uint64]:
+        for r in range(ORDER_ROUNDS):
+            x = ((x + adds[row, r]) * factors[row, r]) & mask
             x = x ^ (x >> fold)
         return x
 
-    x = step(np.asarray(positions).astype(np.uint64))
-    outside = x >= n
-    while outside.any():
-        x[outside] = step(x[outside])
-        outside = x >= n
-    return x.astype(np.int64)
+    row = np.repeat(np.arange(epochs.size), n)
+    x = step(np.tile(np.arange(n, dtype=np.uint64), epochs.size), row)
+    outside = np.flatnonzero(x >= n)
+    while outside.size:
+        x[outside] = step(x[outside], row[outside])
+        outside = outside[x[outside] >= n]
+    return x.astype(np.int64).reshape(epochs.size, n)
 
 
 @lru_cache(maxsize=4)
-def _epoch(seed: int, epoch: int, n: int) -> IntArray:
-    """One whole epoch. A memo for hosts, which have the memory; nothing depends on it."""
-    order = permute(seed, epoch, np.arange(n), n)
+def _chunk(seed: int, n: int, number: int) -> IntArray:
+    """The samples of a few consecutive epochs. A memo for hosts, which have the memory; nothing depends on it."""
+    epochs = _epochs_per_chunk(n)
+    order = permute(seed, np.arange(number * epochs, (number + 1) * epochs), n).ravel()
     order.flags.writeable = False
     return order
+
+
+def _epochs_per_chunk(n: int) -> int:
+    return max(1, CHUNK_SAMPLES // n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +96,13 @@ class SampleOrder:
     def samples(self, first_batch: int, count: int = 1) -> IntArray:
         """Sample indices, (count, B), of consecutive batches."""
         total = count * self.batch
-        epoch, position = divmod(first_batch * self.batch, self.n)
+        size = _epochs_per_chunk(self.n) * self.n
+        number, position = divmod(first_batch * self.batch, size)
         parts = []
         while total > 0:
-            part = _epoch(self.seed, epoch, self.n)[position : position + total]
+            part = _chunk(self.seed, self.n, number)[position : position + total]
             parts.append(part)
             total -= part.size
-            epoch, position = epoch + 1, 0
+            number, position = number + 1, 0
         joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return joined.reshape(count, self.batch)

@@ -214,7 +214,8 @@ def cross_entropy(spec: ChipSpec, signals: IntArray, targets: IntArray) -> IntAr
     )
     total = exponentials.sum(axis=-1)
     exponent = np.frexp(total.astype(np.float64))[1].astype(np.int64) - 1  # floor(log2), exact below 2**53
-    mantissa = (total << (MANTISSA_BITS - exponent)) - (1 << MANTISSA_BITS)
+    up = MANTISSA_BITS - exponent
+    mantissa = ((total << np.maximum(up, 0)) >> np.maximum(-up, 0)) - (1 << MANTISSA_BITS)
     table = log_table(fraction_bits)
     logarithm = (exponent - EXP_FRACTION_BITS) * table[-1] + interpolate(table, mantissa, LOG_SEGMENT_BITS)
     loss = (top << TARGET_FRACTION_BITS) + logarithm - (targets * signals).sum(axis=-1)
