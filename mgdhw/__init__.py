@@ -1,0 +1,81 @@
+"""Train neural networks that exist as hardware, by multiplexed gradient descent.
+
+    import mgdhw
+
+    result = mgdhw.train("digits.toml")                       # blocking
+    result = await mgdhw.train_async("digits.toml")           # in a notebook or a program of your own
+
+    async with mgdhw.open_device("sim:analog-8bit") as device:
+        async for event in mgdhw.Trainer(experiment, device, dataset):
+            ...
+
+Names are loaded when they are first used, so that importing mgdhw costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mgdhw.api import Result, evaluate, evaluate_async, train, train_async
+    from mgdhw.config import Experiment, load_experiment
+    from mgdhw.datasets import Dataset
+    from mgdhw.datasets import load as load_dataset
+    from mgdhw.device import Device, open_device
+    from mgdhw.errors import MgdhwError
+    from mgdhw.session import Session
+    from mgdhw.trainer import Trainer
+
+    __version__: str
+
+__all__ = [
+    "Dataset",
+    "Device",
+    "Experiment",
+    "MgdhwError",
+    "Result",
+    "Session",
+    "Trainer",
+    "__version__",
+    "evaluate",
+    "evaluate_async",
+    "load_dataset",
+    "load_experiment",
+    "open_device",
+    "train",
+    "train_async",
+]
+
+_HOMES = {
+    "Dataset": ("mgdhw.datasets", "Dataset"),
+    "Device": ("mgdhw.device", "Device"),
+    "Experiment": ("mgdhw.config", "Experiment"),
+    "MgdhwError": ("mgdhw.errors", "MgdhwError"),
+    "Result": ("mgdhw.api", "Result"),
+    "Session": ("mgdhw.session", "Session"),
+    "Trainer": ("mgdhw.trainer", "Trainer"),
+    "evaluate": ("mgdhw.api", "evaluate"),
+    "evaluate_async": ("mgdhw.api", "evaluate_async"),
+    "load_dataset": ("mgdhw.datasets", "load"),
+    "load_experiment": ("mgdhw.config", "load_experiment"),
+    "open_device": ("mgdhw.device", "open_device"),
+    "train": ("mgdhw.api", "train"),
+    "train_async": ("mgdhw.api", "train_async"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mgdhw")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mgdhw' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = globals()[name] = getattr(import_module(module), attribute)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -90,6 +90,9 @@ class Device(ABC):
 
     info: DeviceInfo
 
+    entered = False
+    """Whether it is inside `async with`, and so whether somebody sees to its closing."""
+
     def __init__(self, uri: str) -> None:
         self.uri = uri
 
@@ -138,11 +141,13 @@ class Device(ABC):
 
     async def __aenter__(self) -> Self:
         await self.open()
+        self.entered = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.entered = False
         await self.close()
 
     def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:

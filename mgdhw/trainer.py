@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -92,7 +92,7 @@ class Trainer:
         """Ask for a clean end after the current block. May be called from a signal handler."""
         self._stop = True
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
+    async def __aiter__(self) -> AsyncGenerator[Event, None]:
         experiment, training, device = self.experiment, self.experiment.training, self.device
         await self._repeat(lambda: device.load(self.dataset), 0)
         state = self._resume or await self._first_state()
@@ -111,11 +111,15 @@ class Trainer:
             training.probes,
             self._notes,
         )
+        if self._resume is None:
+            yield Checkpoint(state)  # what the hardware held at the beginning ("read") is known only now
         every = experiment.evaluate_every()
         last = await self._evaluate(state)
         yield last
         saved = breathed = time.monotonic()
-        reason = "target" if self._on_target(last) else "done"
+        # A run that is resumed between two evaluations looks at this one, but is not steered by it.
+        due = state.step % every == 0 and state.step < training.probes
+        reason = "target" if due and self._on_target(last) else "done"
         while state.step < training.probes and reason == "done":
             size = self._next_block(state, every)
             began = time.monotonic()

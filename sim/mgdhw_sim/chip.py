@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,10 +15,17 @@ from mgdhw_sim import datapath
 from mgdhw_sim.spec import ChipSpec
 
 IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+CodeArray = NDArray[np.int16]
 
 WORK_VALUES = 1 << 21
 """Parameter and input codes that are worked on at a time: bounds the memory of long blocks."""
+
+
+def input_dtype(spec: ChipSpec) -> type[np.integer[Any]]:
+    """Narrowest integer that holds an input code: the sample memory is the largest thing that a chip has."""
+    if spec.input_bits <= 8:
+        return np.int8 if spec.input_bipolar else np.uint8
+    return np.int16 if spec.input_bipolar else np.uint16
 
 
 class Chip:
@@ -29,8 +38,8 @@ class Chip:
     def __init__(self, spec: ChipSpec) -> None:
         self.spec = spec
         self.topology = spec.topology
-        self.codes = np.zeros(self.topology.n_parameters, dtype=np.int64)
-        self._inputs: NDArray[np.int32] = np.zeros((0, spec.layers[0]), dtype=np.int32)
+        self.codes: CodeArray = np.zeros(self.topology.n_parameters, dtype=np.int16)
+        self._inputs: NDArray[Any] = np.zeros((0, spec.layers[0]), dtype=np.int16)
         self._targets: NDArray[np.int16] = np.zeros((0, spec.layers[-1]), dtype=np.int16)
 
     def load(self, dataset: Dataset) -> None:
@@ -42,7 +51,7 @@ class Chip:
                 f"the chip's layers {self.topology} do not fit dataset {dataset.name!r}, which has"
                 f" {dataset.n_inputs} inputs and {dataset.n_outputs} outputs; for example layers={fitting}"
             )
-        inputs = np.empty((dataset.n_samples, sizes[0]), dtype=np.int32)
+        inputs = np.empty((dataset.n_samples, sizes[0]), dtype=input_dtype(self.spec))
         rows = max(1, WORK_VALUES // sizes[0])
         for start in range(0, dataset.n_samples, rows):
             index = np.arange(start, min(start + rows, dataset.n_samples))
@@ -59,12 +68,12 @@ class Chip:
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.spec.layers[-1]), dtype=np.int64)
 
-    def cost(self, codes: IntArray, samples: IntArray) -> IntArray:
+    def cost(self, codes: CodeArray, samples: IntArray) -> IntArray:
         """Cost codes summed over the B samples.
 
         Args:
             codes: (P,) or (K, P) parameter codes, perturbation included.
-            samples: (B,) or (K, B) sample indices.
+            samples: (B,), (1, B) or (K, B) sample indices.
         """
         signals = datapath.outputs(self.spec, codes, self._inputs[samples])
         return np.asarray(datapath.cost_codes(self.spec, signals, self._targets[samples].astype(np.int64)).sum(axis=-1))
@@ -85,7 +94,7 @@ class Chip:
         for start in range(0, block.n_probes, size):
             part = slice(start, min(start + size, block.n_probes))
             change = codes.values(block.first_step + start, part.stop - start)
-            seen = samples[batch[part]]
+            seen = samples if samples.shape[0] == 1 else samples[batch[part]]
             perturbed[part] = self.cost(self.codes + change, seen)
             if block.baseline is Baseline.ANTITHETIC:
                 opposite[part] = self.cost(self.codes - change, seen)
@@ -95,7 +104,8 @@ class Chip:
         known = [(s, int(c)) for s, c in zip(baseline_steps, measured, strict=True)]
         if held is not None:
             known.insert(0, (held.step, int(held.value)))
-        at = np.searchsorted([step for step, _ in known], steps, side="right") - 1
+        # A carried baseline counts from the first probe on, even where it was taken at a later one of its batch.
+        at = np.maximum(np.searchsorted([step for step, _ in known], steps, side="right") - 1, 0)
         reference = np.array([value for _, value in known], dtype=np.int64)[at]
         last = HeldBaseline(known[-1][1], known[-1][0]) if block.baseline is Baseline.HELD else None
         return Costs(perturbed, reference, block.evaluations(), last)

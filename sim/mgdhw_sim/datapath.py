@@ -7,6 +7,7 @@ partial sum is exact, so they too are integers. Faster engines and the C core ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ from mgdhw_sim.tables import (
 )
 
 IntArray = NDArray[np.int64]
-CodeArray = NDArray[np.int64] | NDArray[np.int32]
+CodeArray = NDArray[np.signedinteger[Any]] | NDArray[np.unsignedinteger[Any]]
+"""Codes as they are kept: integers of whatever width holds them."""
 FloatArray = NDArray[np.float64]
 
 EXACT_FLOAT32_BITS = 24
@@ -98,7 +100,7 @@ def output_codes(spec: ChipSpec, outputs: IntArray) -> IntArray:
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
-def exact_product(x: CodeArray, w: IntArray, x_max: int, w_row_sum: int) -> IntArray:
+def exact_product(x: CodeArray, w: CodeArray, x_max: int, w_row_sum: int) -> IntArray:
     """Integer matrix product x · wᵀ for x (..., B, n_in) and w (..., n_out, n_in).
 
     Args:
@@ -119,7 +121,7 @@ def exact_product(x: CodeArray, w: IntArray, x_max: int, w_row_sum: int) -> IntA
 
 
 def preactivations(
-    spec: ChipSpec, layer: int, x: CodeArray, weights: IntArray, biases: IntArray, x_max: int, w_row_sum: int
+    spec: ChipSpec, layer: int, x: CodeArray, weights: CodeArray, biases: CodeArray, x_max: int, w_row_sum: int
 ) -> IntArray:
     """Crossbar and integrator: Σᵢ wⱼᵢ xᵢ + bⱼ · 1, rounded to a signal and saturated.
 
@@ -134,7 +136,7 @@ def preactivations(
         (..., B, n_out) signals.
     """
     x_fraction = spec.input_fraction_bits if layer == 0 else spec.signal_fraction_bits
-    total = exact_product(x, weights, x_max, w_row_sum) + (biases << x_fraction)[..., None, :]
+    total = exact_product(x, weights, x_max, w_row_sum) + (biases.astype(np.int64) << x_fraction)[..., None, :]
     excess = x_fraction + spec.weight_fraction_bits - spec.signal_fraction_bits
     return saturate(shift_round(total, excess), spec.signal_bits)
 
@@ -153,13 +155,13 @@ def interpolate(table: IntArray, position: IntArray, segment_bits: int) -> IntAr
     return np.asarray(left + shift_round((table[segment + 1] - left) * within, segment_bits))
 
 
-def outputs(spec: ChipSpec, codes: IntArray, x: CodeArray) -> IntArray:
+def outputs(spec: ChipSpec, codes: CodeArray, x: CodeArray) -> IntArray:
     """The whole network.
 
     Args:
         spec: the chip.
         codes: (P,) or (K, P) parameter codes, perturbation included.
-        x: (B, n_in), or (K, B, n_in) with one batch for each of K parameter sets.
+        x: (B, n_in) input codes, or (K, B, n_in) with one batch for each of K parameter sets.
 
     Returns:
         (B, n_out) or (K, B, n_out) signals of the last layer.
@@ -169,7 +171,7 @@ def outputs(spec: ChipSpec, codes: IntArray, x: CodeArray) -> IntArray:
     last = len(spec.layers) - 2
     for number, layer in enumerate(spec.topology.layers):
         weights = codes[..., layer.weights].reshape(*codes.shape[:-1], layer.n_out, layer.n_in)
-        row_sum = int(np.abs(weights).sum(axis=-1).max())
+        row_sum = layer.n_in * max(int(weights.max()), -int(weights.min()))
         z = preactivations(spec, number, signal, weights, codes[..., layer.biases], x_max, row_sum)
         signal = activate(spec, spec.output_activation if number == last else spec.activation, z)
         x_max = 1 << (spec.signal_bits - 1)

@@ -66,7 +66,7 @@ class SimDevice(HostCodes):
 
     async def write(self, theta: FloatArray) -> FloatArray:
         self.check_limits(theta)
-        self.chip.codes = datapath.parameter_codes(self.spec, theta)
+        self.chip.codes = datapath.parameter_codes(self.spec, theta).astype(np.int16)
         return await self.read()
 
     async def read(self) -> FloatArray:

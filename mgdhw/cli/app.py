@@ -1,0 +1,100 @@
+"""The commands: mgdhw's own, and those that installed packages contribute.
+
+Everything that takes time to import is imported by the commands, when they run.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mgdhw.cli.devices import devices
+from mgdhw.cli.evaluate import evaluate
+from mgdhw.cli.new import new
+from mgdhw.cli.train import train
+
+ENTRY_POINTS = "mgdhw.commands"
+
+
+class Commands(TyperGroup):
+    """A group whose commands may also come from entry points (a `typer.Typer`, or a command made of one)."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Own commands, then those of installed packages."""
+        return [*super().list_commands(ctx), *sorted(_contributed().keys() - self.commands.keys())]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name; one of another package is imported now."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        point = _contributed().get(cmd_name)
+        return None if point is None else _load(point)
+
+
+def _contributed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+def _load(point: EntryPoint) -> Any:
+    try:
+        found = point.load()
+    except ImportError as error:
+        return _broken(point, error)
+    command = typer.main.get_command(found) if isinstance(found, typer.Typer) else found
+    command.name = point.name
+    return command
+
+
+def _broken(point: EntryPoint, error: ImportError) -> Any:
+    """Stands in for a command whose package cannot be imported, so that `mgdhw --help` still works."""
+    from mgdhw.errors import ConfigError
+
+    stand_in = typer.Typer(add_completion=False, help=f"Cannot be loaded: {error}.")
+
+    @stand_in.callback(invoke_without_command=True)
+    def fail() -> None:
+        raise ConfigError(f"command {point.name!r} ({point.value}) cannot be loaded: {error}")
+
+    command = typer.main.get_command(stand_in)
+    command.name = point.name
+    return command
+
+
+app = typer.Typer(
+    name="mgdhw",
+    cls=Commands,
+    help="Train neural networks that exist as hardware, by multiplexed gradient descent.",
+    epilog="Begin with: mgdhw train",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"mgdhw {version('mgdhw')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+app.command()(train)
+app.command()(evaluate)
+app.command()(new)
+app.command()(devices)

@@ -1,0 +1,82 @@
+"""`mgdhw evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mgdhw.runs import Evaluation, Score
+
+MAX_CLASSES = 20
+"""A larger confusion matrix fits no screen; --json has it."""
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run, or its id.")],
+    device: Annotated[str | None, typer.Option(help="Try it on this device instead of the run's.")] = None,
+    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs are kept.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Try the network of a run on all of its data.
+
+    Example: mgdhw evaluate runs/digits-20261123-004012
+    """
+    import json
+
+    from mgdhw import api
+    from mgdhw.cli.console import console
+
+    evaluation = api.evaluate(run, device=device, runs=runs)
+    if as_json:
+        typer.echo(json.dumps(evaluation.summary()))
+        return
+    out = console()
+    for note in evaluation.notes:
+        out.print(f"note: {note}", style="yellow")
+    out.print(f"{evaluation.run}, after {evaluation.step:,} probes", style="bold", soft_wrap=True)
+    out.print(_scores(evaluation))
+    split, score = list(evaluation.scores.items())[-1]
+    confusion = _confusion(evaluation, score)
+    if confusion is not None:
+        out.print(f"\n{split} samples of each class (rows) and what they were taken for (columns)", style="dim")
+        out.print(confusion)
+
+
+def _scores(evaluation: Evaluation) -> Table:
+    from rich.table import Table
+
+    from mgdhw.cli.console import percent
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("split", style="dim")
+    for heading in ("samples", "accuracy", "cost"):
+        table.add_column(heading, justify="right")
+    for split, score in evaluation.scores.items():
+        table.add_row(split, f"{score.samples:,}", percent(score.accuracy), f"{score.cost:#.4g}")
+    return table
+
+
+def _confusion(evaluation: Evaluation, score: Score) -> Table | None:
+    from rich.table import Table
+    from rich.text import Text
+
+    counts = score.confusion
+    if counts is None or len(counts) > MAX_CLASSES:
+        return None
+    names = evaluation.classes or tuple(str(number) for number in range(len(counts)))
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("", style="dim", justify="right", no_wrap=True)
+    for name in names:
+        table.add_column(name[:4], justify="right", no_wrap=True, header_style="dim")
+    for row, name in enumerate(names):
+        cells = [
+            Text(str(count or "·"), style="green" if row == column else "red" if count else "dim")
+            for column, count in enumerate(counts[row].tolist())
+        ]
+        table.add_row(name, *cells)
+    return table

@@ -1,0 +1,130 @@
+"""Progress of a training: a bar in a terminal, plain lines in a pipe, nothing if asked to be quiet."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mgdhw.cli.console import is_live
+from mgdhw.cli.meter import Meter
+from mgdhw.events import BlockDone, Evaluated, Event, Faulted, Started
+from mgdhw.session import Session
+
+REDRAW_SECONDS = 0.1
+LINE_SECONDS = 5.0
+"""At most this often a plain line, beside one for each evaluation."""
+
+
+class Progress:
+    """Shows what a trainer says. Give it every event; use it as a context manager.
+
+    Args:
+        out: where to.
+        session: the training; knows the run's folder.
+        quiet: show faults only.
+    """
+
+    def __init__(self, out: Console, session: Session, *, quiet: bool = False) -> None:
+        self.meter = Meter()
+        self._out = out
+        self._session = session
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._shown = 0.0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.update(_Bar(self.meter), refresh=True)
+        self._stack.close()
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event and show it when it is time."""
+        self.meter(event)
+        if isinstance(event, Faulted):
+            self._out.print(f"fault: {event.error}; repeated ({event.attempt})", style="yellow")
+        if self._quiet:
+            return
+        if isinstance(event, Started):
+            self._begin(event)
+        elif self._live is not None:
+            if isinstance(event, BlockDone | Evaluated) and self._due(REDRAW_SECONDS):
+                self._live.update(_Bar(self.meter), refresh=True)
+        elif isinstance(event, Evaluated) or (isinstance(event, BlockDone) and self._due(LINE_SECONDS)):
+            self._print_line()
+
+    def _begin(self, event: Started) -> None:
+        device, dataset = event.device, event.dataset
+        parts = f"{dataset.n_train:,} samples"
+        if dataset.n_test:
+            parts = f"{dataset.n_train:,} samples, {dataset.n_test:,} for testing"
+        layers = f"{device.topology}, " if device.topology.layers else ""
+        live = is_live(self._out)
+        self._out.print(
+            f"{device.model}, {layers}{device.n_parameters:,} parameters, on {dataset.name} ({parts})",
+            style="bold",
+            soft_wrap=not live,
+        )
+        run = self._session.run
+        kept = "" if run is None else f", kept in {run.folder}"
+        begun = f", from probe {event.step:,}" if event.step else ""
+        self._out.print(f"{event.level}, Δ = {event.delta:g}{begun}{kept}", style="dim", soft_wrap=not live)
+        for note in event.notes:
+            self._out.print(f"note: {note}", style="yellow")
+        self._shown = time.monotonic()
+        if live:
+            # Redrawn from events: no thread that competes with the training.
+            display = Live(_Bar(self.meter), console=self._out, auto_refresh=False, redirect_stdout=False)
+            self._live = self._stack.enter_context(display)
+
+    def _due(self, seconds: float) -> bool:
+        now = time.monotonic()
+        if now - self._shown < seconds:
+            return False
+        self._shown = now
+        return True
+
+    def _print_line(self) -> None:
+        self._shown = time.monotonic()
+        left = [self.meter.left] if self.meter.left else []
+        line = "  ".join([f"{100 * self.meter.share:3.0f} %", *self.meter.fields(), *left])
+        self._out.print(line, soft_wrap=True)
+        self._out.file.flush()
+
+
+class _Bar:
+    """A bar with its share and the time left, and under it as many fields to a line as fit."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        meter = self._meter
+        grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
+        grid.add_column(ratio=1)
+        grid.add_column(justify="right", no_wrap=True)
+        grid.add_column(justify="right", no_wrap=True, style="dim")
+        bar = ProgressBar(total=1.0, completed=meter.share)
+        grid.add_row(bar, f"{100 * meter.share:.0f} %", meter.left)
+        yield grid
+        line = ""
+        for field in meter.fields():
+            if line and len(line) + len(field) + 3 > options.max_width:
+                yield Text(line)
+                line = field
+            else:
+                line = f"{line} · {field}" if line else field
+        yield Text(line)

@@ -1,0 +1,126 @@
+"""`mgdhw train`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mgdhw.api import Result
+    from mgdhw.cli.meter import Meter
+
+
+class Level(StrEnum):
+    """Who makes the perturbation codes."""
+
+    AUTO = "auto"
+    HOST_CODES = "host-codes"
+    DEVICE_CODES = "device-codes"
+
+
+def train(
+    experiment: Annotated[
+        Path | None, typer.Argument(help="A TOML file; without one, handwritten digits on a simulated chip.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Train this device instead of the experiment's.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the experiment; repeatable.")
+    ] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run, to the same bits.")] = None,
+    level: Annotated[
+        Level | None, typer.Option(help="Who makes the perturbation codes; the result is the same.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs are kept.")] = Path("runs"),
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only how it ended.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a closing summary as JSON, for scripts.")] = False,
+) -> None:
+    """Train a device, and keep the run.
+
+    Ctrl-C ends it cleanly; what was done is kept and can be resumed.
+
+    Example: mgdhw train mine.toml --set optimizer.eta=0.05
+    """
+    import asyncio
+    import json
+
+    from mgdhw import api
+    from mgdhw.cli.console import console
+    from mgdhw.cli.progress import Progress
+    from mgdhw.cli.signals import stopping
+    from mgdhw.errors import MgdhwError, RunError
+    from mgdhw.session import Session
+
+    overrides = list(changes or ())
+    if level is not None:
+        overrides.append(f"run.level={level.value}")
+    if seed is not None:
+        overrides.append(f"seed={seed}")
+    session = Session()
+    out = console(stderr=as_json)
+    with stopping(session) as received:
+        try:
+            with Progress(out, session, quiet=quiet) as progress:
+                result = api.train(
+                    experiment,
+                    device=device,
+                    resume=resume,
+                    runs=runs,
+                    overrides=overrides,
+                    listeners=[progress],
+                    session=session,
+                )
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            if received.number is None:
+                raise
+            hint = "" if session.run is None else f"; resume with: {session.run.resume_command()}"
+            typer.echo(f"stopped at once{hint}", err=True)
+            raise typer.Exit(received.exit_code) from None
+        except MgdhwError as error:
+            if session.run is not None and not isinstance(error, RunError):
+                error.add_note(f"resume with: {session.run.resume_command()}")
+            raise
+    if as_json:
+        typer.echo(json.dumps(result.summary()))
+    if not (as_json and quiet):
+        _close(out, result, progress.meter)
+    if result.reason == "stopped":
+        raise typer.Exit(received.exit_code)
+
+
+def _close(out: Console, result: Result, meter: Meter) -> None:
+    """The closing table, and what can be done next."""
+    from rich.table import Table
+
+    from mgdhw.cli.console import bars, duration, percent, rate
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("accuracy", f"{percent(result.accuracy)} ({result.split})", style="bold")
+    curve = bars(meter.accuracies, min(meter.accuracies), 1.0) if len(meter.accuracies) > 2 else ""
+    if curve:
+        table.add_row("", curve)
+    table.add_row("cost", f"{result.cost:#.4g}")
+    table.add_row("probes", f"{result.probes:,} in {result.updates:,} updates")
+    table.add_row("evaluations", f"{result.evaluations:,} of the hardware")
+    table.add_row("time", f"{duration(result.seconds)}, {rate(result.probes / max(result.seconds, 1e-9))}")
+    table.add_row("digest", result.digest[:16])
+    if result.run is not None:
+        table.add_row("run", str(result.run))
+    out.print()
+    out.print(table)
+    if result.run is None:
+        return
+    from mgdhw.runs import Run
+
+    if result.reason == "stopped":
+        out.print(f"\nstopped at probe {result.probes:,} of {meter.probes:,}; resume with:", style="yellow")
+        out.print(f"  {Run(result.run).resume_command()}", soft_wrap=True)
+    elif result.reason == "target":
+        out.print(f"\nreached its target at probe {result.probes:,} of {meter.probes:,}", style="green")

@@ -1,0 +1,19 @@
+"""Runs: what is kept of a training on disk, and how it is read back."""
+
+from mgdhw.runs.evaluate import Evaluation, Score, evaluate_run
+from mgdhw.runs.folder import Run, create_run, find_run
+from mgdhw.runs.lock import RunLock
+from mgdhw.runs.recorder import Recorder
+from mgdhw.runs.store import Store
+
+__all__ = [
+    "Evaluation",
+    "Recorder",
+    "Run",
+    "RunLock",
+    "Score",
+    "Store",
+    "create_run",
+    "evaluate_run",
+    "find_run",
+]

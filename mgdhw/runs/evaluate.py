@@ -1,0 +1,109 @@
+"""How good the network of a run is: its last checkpoint, on the device, with every sample."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.config import Experiment
+from mgdhw.costs import COSTS, correct
+from mgdhw.datasets import Dataset
+from mgdhw.device import Device
+from mgdhw.errors import CheckpointError
+from mgdhw.parameters import rounded
+from mgdhw.state import TrainState
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a network makes of one split.
+
+    Args:
+        samples: number of them.
+        accuracy: share that is right, 0 ... 1.
+        cost: mean, in the device's kind of cost.
+        confusion: (classes, classes) samples of the row's class taken for the column's; None for a single output.
+    """
+
+    samples: int
+    accuracy: float
+    cost: float
+    confusion: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run's network on the data: scores by split ("train", and "test" where there are test samples).
+
+    Args:
+        step: probes that the network was trained for.
+        scores: by split.
+        classes: their names, where outputs are classes.
+        run: folder of the run.
+        notes: what the user should know (a newer checkpoint that could not be read, ...).
+    """
+
+    step: int
+    scores: dict[str, Score]
+    classes: tuple[str, ...]
+    run: Path = Path()
+    notes: tuple[str, ...] = ()
+
+    def summary(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        return {
+            "run": str(self.run),
+            "notes": list(self.notes),
+            "step": self.step,
+            "classes": list(self.classes),
+            "splits": {
+                split: {
+                    "samples": score.samples,
+                    "accuracy": score.accuracy,
+                    "cost": score.cost if math.isfinite(score.cost) else None,
+                    "confusion": None if score.confusion is None else score.confusion.tolist(),
+                }
+                for split, score in self.scores.items()
+            },
+        }
+
+
+async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset, state: TrainState) -> Evaluation:
+    """Write a checkpoint's θ to an open device, as the trainer would, and try every sample.
+
+    Raises:
+        CheckpointError: the checkpoint is of another network.
+        DeviceError: the device failed.
+    """
+    info = device.info
+    if state.theta.size != info.n_parameters:
+        raise CheckpointError(
+            f"the checkpoint has {state.theta.size} parameters, {device.uri} has {info.n_parameters};"
+            " evaluate on the device that the run began with"
+        )
+    theta = state.theta
+    if experiment.training.rounding == "stochastic":
+        theta = rounded(theta, info, experiment.seed, state.update)
+    await device.load(dataset)
+    await device.write(theta)
+    scores = {}
+    for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
+        if end > first:
+            samples = np.arange(first, end)
+            scores[split] = _score(info.cost_kind, await device.infer(samples), dataset.targets[samples])
+    return Evaluation(state.step, scores, dataset.classes)
+
+
+def _score(kind: str, outputs: NDArray[np.float64], targets: NDArray[np.float64]) -> Score:
+    confusion = None
+    n = targets.shape[1]
+    if n > 1:
+        confusion = np.zeros((n, n), dtype=np.int64)
+        np.add.at(confusion, (targets.argmax(axis=1), outputs.argmax(axis=1)), 1)
+    cost = float(COSTS[kind](outputs, targets).mean())
+    return Score(len(outputs), float(correct(outputs, targets).mean()), cost, confusion)

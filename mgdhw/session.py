@@ -1,0 +1,108 @@
+"""A handle on a training under way, and how blocking calls meet event loops and Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Any, TypeVar
+
+from mgdhw.runs import Run
+from mgdhw.trainer import Trainer
+
+Answer = TypeVar("Answer")
+
+
+class Session:
+    """A handle on one training: give it to `train`, and stop it from a signal handler or another thread."""
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        """Where it is kept; None before training begins, or if nothing is kept."""
+        self._trainer: Trainer | None = None
+        self._cancel: Callable[[], object] | None = None
+        self._requests = 0
+
+    def stop(self) -> bool:
+        """Ask for an end: at first a clean one after the current block, the second time at once.
+
+        Either way the device is left in its safe state and the run can be resumed. If training hasn't begun yet,
+        it will end after its first block.
+
+        Returns:
+            False if nobody is there to be asked: training hasn't begun, is over, or was asked twice already.
+        """
+        self._requests += 1
+        trainer, cancel = self._trainer, self._cancel
+        if trainer is None or cancel is None or self._requests > 2:
+            return False
+        if self._requests == 1:
+            trainer.stop()
+        else:
+            cancel()
+        return True
+
+    @contextlib.contextmanager
+    def training(self, trainer: Trainer) -> Iterator[None]:
+        """While this lasts, `stop` reaches the trainer and the task that is running now."""
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        if task is not None:
+            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        self._trainer = trainer
+        if self._requests:
+            trainer.stop()
+        try:
+            yield
+        finally:
+            self._trainer = self._cancel = None
+
+
+def blocking(work: Coroutine[Any, Any, Answer], session: Session) -> Answer:
+    """Run to the end, in this thread or, where a loop is running already (a notebook), in one of its own.
+
+    Ctrl-C stops the session cleanly and is raised once that is done; a second one cancels it.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        with _interrupt_stops(session):
+            return asyncio.run(work)
+    with ThreadPoolExecutor(1, thread_name_prefix="mgdhw") as pool:
+        future = pool.submit(asyncio.run, work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            session.stop()
+            raise  # leaving the `with` waits until the training has stopped
+
+
+@contextlib.contextmanager
+def _interrupt_stops(session: Session) -> Iterator[None]:
+    """Ctrl-C stops the session first, and is raised when that is done. Leaves handlers of the caller's alone."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    interrupted = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if not session.stop():
+            raise KeyboardInterrupt
+        interrupted = True
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not interrupted:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if interrupted:
+            hint = "" if session.run is None else f"; resume with: {session.run.resume_command()}"
+            raise KeyboardInterrupt(f"training was stopped{hint}")

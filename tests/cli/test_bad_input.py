@@ -1,0 +1,66 @@
+"""Users' mistakes get a message that names the thing and the remedy, never a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GOOD = 'name = "xor"\n[device]\nuri = "sim:analog-8bit?layers=2-3-1"\n[data]\nname = "xor"\n'
+
+BAD_FILES = {
+    "not toml": ("[device\n", "bad.toml: not valid TOML"),
+    "unknown section": ("[devise]\n", "devise: no such key; did you mean 'device'?"),
+    "unknown key": ("[training]\nprobs = 3\n", "training.probs: no such key; did you mean 'probes'?"),
+    "wrong type": ('[training]\nprobes = "many"\n', "training.probes:"),
+    "negative": ("[training]\nprobes = -1\n", "training.probes:"),
+    "not finite": ("[optimizer]\neta = inf\n", "optimizer.eta:"),
+    "unknown scheme": ('[device]\nuri = "gpib:7"\n', "no driver answers to 'gpib'"),
+    "unknown preset": ('[device]\nuri = "sim:analog-9bit"\n', "did you mean 'analog-8bit'?"),
+    "unknown option": ('[device]\nuri = "sim:analog-8bit?layer=2-1"\n', "did you mean 'layers'?"),
+    "layers that do not fit": ('[data]\nname = "xor"\n', "for example layers=2-"),
+    "unknown dataset": ('[data]\nname = "digit"\n', "did you mean 'digits'?"),
+    "unknown data option": ('[data]\nname = "digits"\nsed = 1\n', "did you mean 'seed'?"),
+    "no such data file": ('[data]\nname = "npz:mine.npz"\n', "mine.npz: no such file"),
+    "a step too small": ("[codes]\ndelta = 1e-9\n", "codes.delta:"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_files(mgdhw: Any, tmp_path: Path, case: str) -> None:
+    text, message = BAD_FILES[case]
+    (tmp_path / "bad.toml").write_text(text)
+    done = mgdhw("train", "bad.toml")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: ")
+    assert message in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+BAD_CALLS = {
+    "no such file": (["train", "none.toml"], 1, "`mgdhw new none.toml` writes one"),
+    "a folder": (["train", "."], 1, "is a folder"),
+    "no such run": (["train", "--resume", "runs/none"], 1, "there is no run runs/none"),
+    "no run to evaluate": (["evaluate", "none"], 1, "there is no run none"),
+    "file and run": (["train", "good.toml", "--resume", "x"], 1, "not both"),
+    "no equals sign": (["train", "good.toml", "--set", "seed"], 1, "expected KEY=VALUE"),
+    "negative seed": (["train", "good.toml", "--seed", "-1"], 1, "seed:"),
+    "no scheme": (["train", "good.toml", "--device", "chip"], 1, "for example sim:analog-8bit"),
+    "unknown level": (["train", "good.toml", "--level", "device"], 2, "host-codes"),
+    "unknown flag": (["train", "good.toml", "--jsn"], 2, "--jsn"),
+    "unknown command": (["trian"], 2, "trian"),
+    "a number that is none": (["train", "--seed", "x"], 2, "x"),
+    "a file where runs go": (["train", "good.toml", "--runs", "good.toml"], 1, "--runs FOLDER"),
+    "new in no folder": (["new", "none/mine.toml"], 1, "none/mine.toml: cannot be written"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
+def test_bad_calls(mgdhw: Any, tmp_path: Path, case: str) -> None:
+    arguments, code, message = BAD_CALLS[case]
+    (tmp_path / "good.toml").write_text(GOOD)
+    done = mgdhw(*arguments)
+    assert (done.code, done.out) == (code, ""), done.err
+    assert message in done.err
+    assert "Traceback" not in done.err

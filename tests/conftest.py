@@ -1,0 +1,54 @@
+"""A leak check that is always on: no test leaves an asyncio task pending or a file descriptor open."""
+
+import asyncio
+import gc
+import inspect
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+DESCRIPTORS = Path("/proc/self/fd")  # Linux; elsewhere only tasks are checked
+
+
+def open_descriptors() -> set[tuple[str, str]]:
+    """Number and target of every open file descriptor."""
+    found = set()
+    for entry in DESCRIPTORS.iterdir() if DESCRIPTORS.is_dir() else ():
+        try:
+            found.add((entry.name, os.readlink(entry)))  # noqa: PTH115 (a socket's target is no path)
+        except OSError:
+            continue  # the one that lists the folder
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_left_open() -> Iterator[None]:
+    """Set up before the test's event loop and torn down after it. What lives as long as the process may stay."""
+    before = open_descriptors()
+    yield
+    left = open_descriptors() - before
+    if left:
+        gc.collect()  # what only a reference cycle keeps is the collector's business, and its ResourceWarning's
+        left &= open_descriptors()
+    left = {(number, target) for number, target in left if not target.startswith("/dev/")}
+    assert not left, f"file descriptors left open: {', '.join(f'{n} -> {target}' for n, target in sorted(left))}"
+
+
+@pytest.fixture
+async def no_task_left_pending() -> AsyncIterator[None]:
+    """Only for asynchronous tests, which get it below: it needs their event loop."""
+    yield
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        _, left = await asyncio.wait(left, timeout=1.0)  # one that is about to end may do so
+    assert not left, f"asyncio tasks left pending: {', '.join(str(task.get_coro()) for task in left)}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            # Before all other fixtures that a loop may serve, so that theirs are gone when it looks.
+            names = item.fixturenames
+            names.insert(names.index("no_descriptor_left_open") + 1, "no_task_left_pending")

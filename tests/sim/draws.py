@@ -1,0 +1,141 @@
+"""Random chips, data and blocks for comparing implementations of the chip with each other, bit for bit.
+
+Draw number n is the same everywhere (`random.Random(n)`), so a failure is reproduced by its number.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+
+from mgdhw.block import Baseline, Block, CodeSpec, Costs
+from mgdhw.codes import FAMILIES
+from mgdhw.datasets import Dataset
+from mgdhw.order import SampleOrder
+from mgdhw_sim.chip import Chip
+from mgdhw_sim.spec import ChipSpec
+from mgdhw_sim.tables import ACTIVATIONS
+
+# Tables of exponentials and logarithms are slow to make, so the draws of one test share a few widths of signals.
+SIGNALS = (
+    ((12, 1.0), (16, 8.0), (24, 64.0)),
+    ((12, 64.0), (18, 4.0), (24, 1.0)),
+    ((13, 2.0), (20, 16.0), (23, 8.0)),
+    ((14, 32.0), (17, 1.0), (21, 2.0)),
+    ((15, 8.0), (19, 64.0), (22, 4.0)),
+)
+STEPS = (0, 1, 7, 100, 2**16 - 3, 2**32 - 5, 2**33 + 1, 2**40 + 12345)
+
+
+def draw_layers(rng: Random) -> tuple[int, ...]:
+    """From 1-1 to a few layers of a few neurons each, and sometimes more inputs than one block of random bits."""
+    if rng.random() < 0.1:
+        return (rng.randint(20, 70), rng.randint(1, 12), rng.randint(1, 4))
+    return tuple(rng.randint(1, 6) for _ in range(rng.randint(2, 4)))
+
+
+def draw_chip(rng: Random, signals: Sequence[tuple[int, float]]) -> ChipSpec:
+    """Any chip with one of these widths and ranges of signals."""
+    signal_bits, signal_range = rng.choice(signals)
+    signal_fraction = signal_bits - round(math.log2(signal_range)) - 1
+    cost, output_activation = rng.choice(("mse", "xent")), rng.choice(list(ACTIVATIONS))
+    swing = 0 if output_activation in ("logistic", "tanh") else round(math.log2(signal_range)) - 1
+    likely = (2 * swing if cost == "mse" else swing + 1) + rng.randint(0, 1)
+    cost_exponent = rng.choice((*[min(likely, 6)] * 4, rng.randint(-6, 6)))
+    widest_cost = max(6, min(20, 2 * signal_fraction + cost_exponent))
+    return ChipSpec(
+        layers=draw_layers(rng),
+        activation=rng.choice(list(ACTIVATIONS)),
+        output_activation=output_activation,
+        weight_bits=rng.randint(8, 16),
+        weight_range=2.0 ** rng.randint(-2, 6),
+        input_bits=rng.randint(1, 16),
+        input_bipolar=rng.random() < 0.5,
+        signal_bits=signal_bits,
+        signal_range=signal_range,
+        lut_bits=rng.choice((4, 5, 6, 7, 8, 12) if signal_bits in (12, 24) else (4, 5, 6, 7, 8)),
+        output_bits=rng.randint(4, 16),
+        cost=cost,
+        cost_bits=rng.choice((widest_cost, widest_cost, rng.randint(6, widest_cost))),
+        cost_range=2.0 ** max(cost_exponent, 6 - 2 * signal_fraction),
+    )
+
+
+def draw_dataset(rng: Random, spec: ChipSpec) -> Dataset:
+    """Inputs that meet a converter's rails, its ties and their neighbours; targets of classes or of anything."""
+    count, n_in, n_out = rng.randint(1, 12), spec.layers[0], spec.layers[-1]
+    lsb = 2.0**-spec.input_fraction_bits
+
+    def one_input() -> float:
+        value = rng.uniform(-1.3, 1.3)
+        if rng.random() < 0.3:
+            value = (np.floor(value / lsb) + 0.5) * lsb
+            value = float(np.nextafter(value, rng.choice((-9.0, value, 9.0))))
+        return value
+
+    inputs = np.array([[one_input() for _ in range(n_in)] for _ in range(count)])
+    if rng.random() < 0.5:
+        targets = np.eye(n_out)[[rng.randrange(n_out) for _ in range(count)]]
+    else:
+        targets = np.array([[rng.random() for _ in range(n_out)] for _ in range(count)])
+    if rng.random() < 0.2:
+        return Dataset("drawn", np.clip(inputs * 255, 0, 255).astype(np.uint8), 1 / 255, targets, count)
+    return Dataset("drawn", inputs, 1.0, targets, count)
+
+
+def draw_block(rng: Random, spec: ChipSpec, samples: int, family: str = "") -> Block:
+    half = 1 << (spec.weight_bits - 1)
+    return Block(
+        first_step=rng.choice(STEPS) + rng.randint(0, 9),
+        n_probes=rng.randint(1, 16),
+        codes=CodeSpec(
+            family=family or rng.choice(list(FAMILIES)),
+            seed=rng.getrandbits(64),
+            amplitude=rng.choice((1, 3, rng.randint(1, half // 8), rng.randint(1, half // 2))),
+            groups=rng.choice(("all", "layer")),
+            density=rng.choice((2**-15, 0.1, rng.random() * 0.9 + 0.01, 1.0)),
+        ),
+        order=SampleOrder(rng.getrandbits(64), samples, rng.choice((1, 1, 2, 5)), rng.choice((1, 2, 3, 7))),
+        baseline=rng.choice(list(Baseline)),
+    )
+
+
+def draw_theta(rng: Random, spec: ChipSpec, amplitude: int) -> list[float]:
+    """Parameters off the converter's grid, at times at the edge of the guard band."""
+    lsb, half = spec.weight_lsb, 1 << (spec.weight_bits - 1)
+    low, high = -half + amplitude, half - 1 - amplitude
+    scale = min(1.0, spec.signal_range / spec.weight_range) * 2.0 ** -rng.randint(-1, 4)
+
+    def one() -> float:
+        if rng.random() < 0.1:
+            return rng.choice((low, high)) * lsb
+        return min(max(rng.uniform(-half, half) * scale, low), high) * lsb
+
+    return [one() for _ in range(spec.topology.n_parameters)]
+
+
+def cut(rng: Random, block: Block) -> list[Block]:
+    """The block in arbitrary pieces; their held baselines are still to be filled in."""
+    step, left, pieces = block.first_step, block.n_probes, []
+    while left:
+        size = rng.randint(1, left)
+        pieces.append(replace(block, first_step=step, n_probes=size))
+        step, left = step + size, left - size
+    return pieces
+
+
+def run_pieces(chip: Chip, pieces: Sequence[Block]) -> Costs:
+    """The pieces one after the other, each with the baseline that the one before left."""
+    answers: list[Costs] = []
+    held = pieces[0].held
+    for piece in pieces:
+        answers.append(chip.probe(replace(piece, held=held)))
+        held = answers[-1].held
+    return Costs(
+        np.concatenate([answer.perturbed for answer in answers]),
+        np.concatenate([answer.reference for answer in answers]),
+        sum(answer.evaluations for answer in answers),
+        held,
+    )
