@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -114,8 +115,11 @@ class OptimizerSection(BaseModel):
             if key not in known:
                 has = ", ".join(known) or "none"
                 raise ValueError(f"{self.name} has no parameter {key!r} (it has: {has})")
-            if isinstance(value, bool) != isinstance(known[key], bool) or not isinstance(value, int | float):
-                raise ValueError(f"{key}: expected a {type(known[key]).__name__}, got {value!r}")
+            if isinstance(known[key], bool):
+                if not isinstance(value, bool):
+                    raise ValueError(f"{key}: expected true or false, got {value!r}")
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"{key}: expected a finite number, got {value!r}")
         return self
 
     def build(self) -> Optimizer:
@@ -186,6 +190,11 @@ class Experiment(_Section):
         return max(1, self.training.probes // 20 // period) * period
 
 
+_SECTIONS: dict[str, Any] = {
+    name: field.annotation for name, field in Experiment.model_fields.items() if isinstance(field.default, BaseModel)
+}
+
+
 def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experiment:
     """Read an experiment file.
 
@@ -232,7 +241,7 @@ def check_experiment(values: Mapping[str, Any], *, source: str) -> Experiment:
 def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     *sections, name = key.strip().split(".")
-    if not equals or not name:
+    if not equals or not all((*sections, name)):
         raise ConfigError(f"--set {override}: expected KEY=VALUE, for example --set optimizer.eta=0.1")
     table: Any = values
     for section in sections:
@@ -253,9 +262,14 @@ def _explain(problem: Any, source: str) -> str:
         for part in location[:-1]:
             model = model.model_fields[part].annotation
         names = list(model.model_fields)
-        near = difflib.get_close_matches(location[-1], names, n=1)
+        elsewhere = [f"{name}.{location[-1]}" for name in _SECTIONS if location[-1] in _SECTIONS[name].model_fields]
+        near = elsewhere if len(elsewhere) == 1 else difflib.get_close_matches(location[-1], names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
         return f"{source}: {key}: no such key; {hint}"
+    if problem["type"] == "model_type":
+        return f"{source}: {key}: expected a section, [{key}], with keys of its own (got {problem['input']!r})"
+    if problem["type"] == "string_pattern_mismatch":
+        return f"{source}: {key}: expected letters, digits, '.', '_' and '-' only (got {problem['input']!r})"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     given = problem["input"]

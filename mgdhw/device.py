@@ -29,6 +29,9 @@ IntArray = NDArray[np.int64]
 
 ENTRY_POINTS = "mgdhw.devices"
 
+ROUNDING = 1e-6
+"""How far beyond a limit floating point may carry a parameter, in steps of the parameter."""
+
 
 class Capability(Flag):
     """What a device can do beyond writing parameters and measuring."""
@@ -151,11 +154,15 @@ class Device(ABC):
         await self.close()
 
     def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:
-        """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first."""
+        """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first.
+
+        A millionth of a step beyond is no violation: 3.2 + 0.1 is more than 3.3 in floating point.
+        """
         info = self.info
         if theta.shape != (info.n_parameters,):
             raise ConfigError(f"{self.uri}: got parameters of shape {theta.shape}, expected ({info.n_parameters},)")
-        good = (theta >= info.theta_min) & (theta <= info.theta_max)
+        rounding = ROUNDING * np.asarray(info.theta_lsb)
+        good = (theta >= info.theta_min - rounding) & (theta <= info.theta_max + rounding)
         if good.all():
             return
         index = int(np.argmin(good))
@@ -165,6 +172,12 @@ class Device(ABC):
             f"{what} {index} would be {theta[index]:g}, outside its limits {low:g} ... {high:g}; nothing was sent",
             uri=self.uri,
         )
+
+    def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
+        """Raise LimitExceeded if θ ± `amplitude` code units would leave the limits, whatever the codes are."""
+        room = amplitude * np.asarray(self.info.theta_lsb)
+        self.check_limits(theta + room, "perturbed parameter")
+        self.check_limits(theta - room, "perturbed parameter")
 
 
 class HostCodes(Device):
@@ -186,6 +199,7 @@ class HostCodes(Device):
     async def probe_with_host_codes(self, block: Block) -> Costs:
         """Expand a block into writes and measurements. Ends with θ as it was."""
         theta = await self.read()
+        self.check_perturbed(theta, block.codes.amplitude)
         codes = Codes(block.codes, self.info.topology).values(block.first_step, block.n_probes)
         samples = block.order.samples(block.first_batch(), block.n_batches())
         baseline_steps = set(block.baseline_steps())
@@ -211,8 +225,7 @@ class HostCodes(Device):
         return Costs(np.array(perturbed), np.array(reference), block.evaluations(), carried)
 
     async def _measure_at(self, theta: FloatArray, samples: IntArray, step: int, part: Part) -> int | float:
-        self.check_limits(theta, "perturbed parameter")
-        await self.write(theta)
+        await self.write(np.clip(theta, self.info.theta_min, self.info.theta_max))
         return await self.measure(samples, step, part)
 
 
@@ -245,7 +258,7 @@ def open_device(uri: str) -> Device:
         )
     try:
         opener: Opener = schemes[scheme].load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise ConfigError(f"device {uri!r}: its driver cannot be loaded: {error}") from error
     device = opener(uri)
     if not isinstance(device, Device):

@@ -43,7 +43,9 @@ class Window:
 
 def modulation(costs: Costs) -> NDArray[Any]:
     """(K,) C̃: what the perturbation did to the cost, in cost codes (in half codes for antithetic probes)."""
-    difference: NDArray[Any] = costs.perturbed - costs.reference
+    whole = all(np.issubdtype(part.dtype, np.integer) for part in (costs.perturbed, costs.reference))
+    # Cost codes may come unsigned from a wire; their difference is signed.
+    difference: NDArray[Any] = np.subtract(costs.perturbed, costs.reference, dtype=np.int64 if whole else None)
     return difference
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during a training."""
+"""Ctrl-C, SIGTERM, and a terminal that goes away."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from mgdhw.session import Session
+if TYPE_CHECKING:
+    from mgdhw.session import Session
+
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask for an end. One that is ignored when the process begins (nohup, a background job) stays ignored."""
 
 
 class Received:
@@ -18,7 +24,7 @@ class Received:
 
     @property
     def exit_code(self) -> int:
-        """What shells expect of a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+        """What shells expect of a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
         return 128 + (self.number or 0)
 
 
@@ -36,9 +42,23 @@ def stopping(session: Session) -> Iterator[Received]:
         if not session.stop():
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ENDING}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, handle)
     try:
         yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_by_exception() -> None:
+    """Make signals that would kill the process raise SystemExit: leaving by an exception closes devices safely."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    for number in ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, leave)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SCHEMA = """
+BEGIN;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS curve (
     step INTEGER PRIMARY KEY,      -- probes done
@@ -34,6 +35,7 @@ CREATE TABLE IF NOT EXISTS fault (
     kind TEXT NOT NULL,
     message TEXT NOT NULL
 );
+COMMIT;
 """
 VERSION = "1"
 COMMIT_SECONDS = 1.0

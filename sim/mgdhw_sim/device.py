@@ -82,10 +82,7 @@ class SimDevice(HostCodes):
     async def probe(self, block: Block) -> Costs:
         if self.spec.codes == "host":
             return await self.probe_with_host_codes(block)
-        room = block.codes.amplitude * self.spec.weight_lsb
-        held = await self.read()
-        self.check_limits(held + room, "perturbed parameter")
-        self.check_limits(held - room, "perturbed parameter")
+        self.check_perturbed(await self.read(), block.codes.amplitude)
         return self.chip.probe(block)
 
 

@@ -6,6 +6,8 @@ import asyncio
 import json
 import signal
 import sqlite3
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from mgdhw.errors import (
     LinkTimeout,
     RunError,
 )
-from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started
+from mgdhw.events import BlockDone, Evaluated, Event, Faulted, Finished, Started
 from mgdhw.topology import Topology
 
 XOR: dict[str, Any] = {
@@ -364,24 +366,36 @@ def test_faults_are_kept(runs: Path) -> None:
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
-def test_the_second_stop_is_at_once(runs: Path) -> None:
-    session = mgdhw.Session()
-    device = Bench()
+class Hanging(Bench):
+    """Never answers once it has been asked for probe 500, as a link without a timeout would."""
 
+    async def measure(self, samples: NDArray[np.int64], step: int, part: Part) -> float:
+        if step == 500:
+            await asyncio.Event().wait()
+        return await super().measure(samples, step, part)
+
+
+async def test_the_second_stop_is_at_once(runs: Path) -> None:
+    session, device = mgdhw.Session(), Hanging()
+    hanging = asyncio.Event()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, BlockDone) and event.step == 500:
+            hanging.set()
+
+    training = asyncio.create_task(
+        mgdhw.train_async(BENCH, device=device, session=session, listeners=[listen], runs=runs)
+    )
+    await hanging.wait()
+    assert session.stop()
+    assert session.stop()
+    assert not session.stop()
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(_stopped_twice(session, device, runs))
+        await training
     assert device.closed == 1
     assert not session.stop()
-
-
-async def _stopped_twice(session: mgdhw.Session, device: Bench, runs: Path) -> None:
-    def twice(event: Event) -> None:
-        if isinstance(event, Checkpoint):
-            assert session.stop()
-            assert session.stop()
-            assert not session.stop()
-
-    await mgdhw.train_async(ENDLESS, device=device, session=session, listeners=[twice], runs=runs)
+    assert session.run is not None
+    assert session.run.checkpoints()
 
 
 def test_a_stop_before_the_beginning_is_remembered() -> None:
@@ -425,6 +439,30 @@ def test_ctrl_c_before_training(runs: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         mgdhw.train(BENCH, device=Slow(), runs=runs)
     assert not runs.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent the POSIX way")
+def test_ctrl_c_in_a_notebook(runs: Path, digest: str) -> None:
+    """There the loop runs in the main thread and the training in another one."""
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, BlockDone) and event.step == 500:
+            signal.pthread_kill(main, signal.SIGINT)
+
+    async def cell() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            mgdhw.train({**XOR, "run": {"block": 1}}, runs=runs, listeners=[interrupt])
+
+    loop = asyncio.new_event_loop()  # not asyncio.run, which has a handler of its own
+    try:
+        loop.run_until_complete(cell())
+    finally:
+        loop.close()
+    (run,) = runs.iterdir()
+    assert json.loads((run / "summary.json").read_text())["reason"] == "stopped"
+    assert mgdhw.train(resume=run).digest == digest
 
 
 # --- evaluating ------------------------------------------------------------------------------------------------------

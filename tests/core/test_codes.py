@@ -27,13 +27,18 @@ NETWORK = Topology.dense((3, 3, 3, 2))  # two layers of equal shape, and one tha
 WIDE = Topology.dense((20, 20, 20, 8))
 KINDS = [pytest.param(family, groups, id=f"{family}-{groups}") for family in FAMILIES for groups in ("all", "layer")]
 
+ORTHOGONAL = [kind for kind in KINDS if FAMILIES[kind.values[0]].window(Group(0, 9)) > 1]
+"""The others are so in the mean only: see `test_parameters_are_uncorrelated`."""
+
 SEEDLESS = {"sequential"}
 """Nothing about these is random."""
 PERIODIC = {"sequential", "sinusoidal"}
 """These repeat themselves after a window."""
 
 
-def codes_of(family: str, groups: str = "all", *, amplitude: int = 8, seed: int = 1, topology: Topology = NETWORK) -> Codes:
+def codes_of(
+    family: str, groups: str = "all", *, amplitude: int = 8, seed: int = 1, topology: Topology = NETWORK
+) -> Codes:
     return Codes(CodeSpec(family, seed, amplitude, groups, density=0.3), topology)
 
 
@@ -104,11 +109,11 @@ def test_energy_is_the_sum_of_squares(family: str, groups: str, amplitude: int) 
 @pytest.mark.parametrize("amplitude", [1, 3, 8, 1000])
 def test_mean_square_is_what_the_energy_comes_to(family: str, groups: str, amplitude: int) -> None:
     """Sparse codes choose a parameter 2**15 × 0.3 times or oftener: a standard error below 0.9 %, so a false-alarm
-    rate below 1e-3 for all parameters together. Sines are off by their rounding to code units, at most half a unit;
+    rate below 1e-6 for all parameters together. Sines are off by their rounding to code units, at most half a unit;
     those of a quarter of the probe rate have only four values to average it over."""
     codes = codes_of(family, groups, amplitude=amplitude)
     count = 3 * 2**15 // codes.window() * codes.window()
-    allowed = {"sparse": 0.04, "sinusoidal": 1.5 / amplitude}.get(family, 0.0)
+    allowed = {"sparse": 0.05, "sinusoidal": 1.5 / amplitude}.get(family, 0.0)
     assert np.abs(codes.energy(0, count) / count / codes.mean_square() - 1).max() <= allowed
 
 
@@ -122,12 +127,10 @@ def test_two_levels_are_two_levels() -> None:
 # --- orthogonal over a window -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("family", "groups"), KINDS)
+@pytest.mark.parametrize(("family", "groups"), ORTHOGONAL)
 def test_codes_are_orthogonal_over_a_window(family: str, groups: str) -> None:
     """Exactly, for the families that say so; sines but for their rounding to code units."""
     codes = codes_of(family, groups, amplitude=1000)
-    if codes.window() == len(codes.groups):
-        pytest.skip("orthogonal in the mean only: see test_parameters_are_uncorrelated")
     for window in (0, 1, 5):
         values = codes.values(window * codes.window(), codes.window()).astype(np.int64)
         products = values.T @ values
@@ -343,7 +346,7 @@ def test_an_unknown_family_is_a_config_error_that_names_the_known_ones() -> None
 
 @pytest.mark.parametrize("amplitude", [-1, 0, 2**15])
 def test_an_amplitude_beyond_16_bits_is_a_config_error(amplitude: int) -> None:
-    with pytest.raises(ConfigError, match="not within 1 ... 32767"):
+    with pytest.raises(ConfigError, match=r"not within 1 \.\.\. 32767"):
         codes_of("random", amplitude=amplitude)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import sqlite3
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,6 +137,24 @@ def test_no_repository_no_state(tmp_path: Path) -> None:
     assert git_state(tmp_path / "nowhere") is None
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_state_of_the_repository(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+        return subprocess.run(
+            ["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout
+
+    git("init")
+    (tmp_path / "a.toml").write_text("seed = 1")
+    git("add", ".")
+    git("commit", "-m", "one")
+    commit = git("rev-parse", "HEAD").strip()
+    assert git_state(tmp_path) == {"commit": commit, "changed": False}
+    (tmp_path / "a.toml").write_text("seed = 2")
+    assert git_state(tmp_path) == {"commit": commit, "changed": True}
+
+
 # --- lock ------------------------------------------------------------------------------------------------------------
 
 
@@ -142,6 +162,18 @@ def test_one_writer(run: Run) -> None:
     with RunLock(run), pytest.raises(RunError, match="is being written by another process"), RunLock(run):
         pass
     with RunLock(run):
+        pass
+
+
+def test_a_lock_that_cannot_be_had(run: Run) -> None:
+    shutil.rmtree(run.folder)
+    with pytest.raises(RunError, match="cannot be written: unable to open"), RunLock(run):
+        pass
+
+
+def test_a_database_that_is_none(run: Run) -> None:
+    run.metrics.write_bytes(b"not a database" * 100)
+    with pytest.raises(RunError, match="file is not a database"), Recorder(run, "began"):
         pass
 
 

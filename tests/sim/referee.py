@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from functools import lru_cache
+from itertools import pairwise
 from math import floor
 from typing import Protocol
 
@@ -275,7 +276,7 @@ class Layer:
 
 def layers(sizes: Sequence[int]) -> list[Layer]:
     found, first, line = [], 0, 0
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         found.append(Layer(first, line, inputs, outputs))
         first += outputs * (inputs + 1)
         line += outputs + inputs + 1
@@ -444,9 +445,9 @@ class Chip:
                 case "antithetic":
                     other.append(self.cost([-value for value in tilde], samples))
                     evaluations += 1
-        return Answer(
-            perturbed, None if block.baseline == "none" else other, evaluations, held if block.baseline == "held" else None
-        )
+        if block.baseline == "none":
+            return Answer(perturbed, None, evaluations, None)
+        return Answer(perturbed, other, evaluations, held if block.baseline == "held" else None)
 
     def batches(self, block: Work) -> Iterator[tuple[int, int, list[int]]]:
         for step in range(block.first, block.first + block.count):

@@ -61,7 +61,7 @@ def environment() -> dict[str, str]:
 def folder(tmp_path: Path) -> Path:
     """Where commands run: holds `short.toml` and `long.toml`."""
     (tmp_path / "short.toml").write_text(EXPERIMENT.format(probes=2_000))
-    (tmp_path / "long.toml").write_text(EXPERIMENT.format(probes=30_000))
+    (tmp_path / "long.toml").write_text(EXPERIMENT.format(probes=12_000))
     return tmp_path
 
 

@@ -25,7 +25,7 @@ def only_run(folder: Path) -> Path:
 def test_killed_at_three_random_points(
     folder: Path, start: Any, mgdhw: Any, reach: Any, summary: Any, digest_of: Any
 ) -> None:
-    steps = sorted(random.sample(range(0, 25_000), 3))
+    steps = sorted(random.sample(range(10_000), 3))
     arguments = ["train", "long.toml"]
     for step in steps:
         process = start(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -37,12 +37,12 @@ def test_killed_at_three_random_points(
     assert done["digest"] == digest_of(folder / "long.toml"), f"killed at {steps}"
     assert done["reason"] == "done"
     sessions = json.loads((only_run(folder) / "provenance.json").read_text())["sessions"]
-    assert len(sessions) == 3
+    assert 1 <= len(sessions) <= 3  # one that was killed while it began has said nothing yet
     assert not list(only_run(folder).glob(".*.tmp"))
 
 
 @posix
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143), (1, 129)], ids=["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_clean_stop(
     folder: Path, start: Any, mgdhw: Any, reach: Any, summary: Any, digest_of: Any, number: int, code: int
 ) -> None:
@@ -51,7 +51,7 @@ def test_a_clean_stop(
     process.send_signal(number)
     out, err = process.communicate()
     assert (process.returncode, err) == (code, "")
-    found = re.search(r"stopped at probe ([\d,]+) of 30,000; resume with:\n  mgdhw (train --resume \S+)\n", out)
+    found = re.search(r"stopped at probe ([\d,]+) of 12,000; resume with:\n  mgdhw (train --resume \S+)\n", out)
     assert found is not None, out
     resumed = summary(mgdhw(*found[2].split(), "--json"))
     assert resumed["digest"] == digest_of(folder / "long.toml")
@@ -61,8 +61,7 @@ def test_a_clean_stop(
 def test_stopped_twice_is_at_once(
     folder: Path, start: Any, mgdhw: Any, reach: Any, summary: Any, digest_of: Any
 ) -> None:
-    # One block is the whole update period here, so the two signals arrive within one.
-    process = start("train", "long.toml", "--set", "run.block=30000", "--json")
+    process = start("train", "long.toml", "--set", "run.block=20", "--json")
     reach(process, folder / "runs", 100)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
@@ -87,18 +86,19 @@ def test_a_stopped_run_says_so_in_json(folder: Path, start: Any, reach: Any) -> 
 
 def test_a_damaged_checkpoint(folder: Path, start: Any, mgdhw: Any, reach: Any, summary: Any, digest_of: Any) -> None:
     process = start("train", "long.toml", stdout=subprocess.DEVNULL)
-    reach(process, folder / "runs", 5000)
+    reach(process, folder / "runs", 2000)
     process.kill()
     process.wait()
     run = only_run(folder)
-    newest, before = sorted(run.glob("checkpoint-*.npz"), key=lambda path: -int(path.stem.split("-")[1]))
-    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
-    kept = before.read_bytes()
-    before.write_bytes(b"not a checkpoint")
+    newest, *older = sorted(run.glob("checkpoint-*.npz"), key=lambda path: -int(path.stem.split("-")[1]))
+    kept = [path.read_bytes() for path in older]
+    for path in (newest, *older):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     refused = mgdhw("train", "--resume", str(run))
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "none of its 2 checkpoints can be read" in refused.stderr
-    before.write_bytes(kept)
+    assert re.search(r"none of its \d checkpoints can be read", refused.stderr)
+    for path, content in zip(older, kept, strict=True):
+        path.write_bytes(content)
     resumed = mgdhw("train", "--resume", str(run), "--json")
     assert f"{newest.name}: is damaged" in resumed.stderr
     assert summary(resumed)["digest"] == digest_of(folder / "long.toml")

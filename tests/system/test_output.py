@@ -29,16 +29,13 @@ def test_json_is_one_document(folder: Path, mgdhw: Any, summary: Any, digest_of:
 
 
 def test_python_and_command_line_agree(folder: Path, mgdhw: Any, summary: Any) -> None:
-    done = summary(mgdhw("train", "short.toml", "--seed", "7", "--level", "host-codes", "--json", "--quiet"))
+    ended = mgdhw("train", "short.toml", "--seed", "7", "--level", "host-codes", "--json", "--quiet")
+    assert ended.stderr == ""
+    done = summary(ended)
     result = library.train(folder / "short.toml", overrides=["seed=7"], runs=folder / "python")
     assert done["digest"] == result.digest
     keys = ("accuracy", "cost", "evaluations", "probes", "updates", "split", "reason")
     assert {key: done[key] for key in keys} == {key: result.summary()[key] for key in keys}
-
-
-def test_quiet_json_prints_nothing_else(mgdhw: Any) -> None:
-    done = mgdhw("train", "short.toml", "--json", "--quiet")
-    assert done.stderr == ""
 
 
 def test_a_pipe_gets_plain_lines(mgdhw: Any) -> None:
@@ -61,7 +58,7 @@ def test_an_encoding_without_greek(mgdhw: Any) -> None:
 
 
 @posix
-def test_nobody_listens(folder: Path, start: Any) -> None:
+def test_nobody_listens(folder: Path, start: Any, mgdhw: Any, summary: Any, digest_of: Any) -> None:
     """`mgdhw train | head -1`."""
     process = start("train", "short.toml")
     assert process.stdout is not None
@@ -70,7 +67,16 @@ def test_nobody_listens(folder: Path, start: Any) -> None:
     process.stdout = None
     assert process.wait() == 1
     assert process.stderr.read() == ""
-    assert list((folder / "runs").glob("*/checkpoint-*.npz"))
+    (run,) = (folder / "runs").iterdir()
+    assert summary(mgdhw("train", "--resume", str(run), "--json"))["digest"] == digest_of(folder / "short.toml")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_output_that_cannot_be_written(mgdhw: Any) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = mgdhw("train", "short.toml", "--json", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.endswith("error: the output cannot be written: No space left on device\n")
 
 
 @posix
@@ -128,6 +134,7 @@ def test_resume_from_another_folder(folder: Path, mgdhw: Any, summary: Any, dige
 
 def test_importing_is_cheap() -> None:
     """Nothing heavy comes with `import mgdhw`, nor with the command's help."""
-    code = "import sys, mgdhw, mgdhw.cli.app; print([m for m in ('numpy', 'pydantic', 'asyncio', 'sqlite3') if m in sys.modules])"
+    heavy = ["numpy", "pydantic", "asyncio", "sqlite3"]
+    code = f"import sys, mgdhw, mgdhw.cli.app; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

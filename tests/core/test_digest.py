@@ -1,0 +1,52 @@
+"""The digest: the same for the same trajectory, another for any other."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mgdhw import digest
+from mgdhw.config import parse_experiment
+
+BASE: dict[str, Any] = {"step": 5, "evaluations": 9, "theta": np.array([0.1, -2.0]), "stored": np.array([0.125, -2.0])}
+
+
+def test_it_begins_with_experiment_and_data() -> None:
+    decisive = parse_experiment("", source="x").decisive()
+    begun = digest.begin(decisive, "data")
+    assert len(begun) == 32
+    assert begun == digest.begin(dict(reversed(decisive.items())), "data")
+    assert begun != digest.begin(decisive, "other data")
+    assert begun != digest.begin({**decisive, "seed": 1}, "data")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 6},
+        {"evaluations": 10},
+        {"theta": np.array([0.1, np.nextafter(-2.0, 0)])},
+        {"stored": np.array([0.125, np.nextafter(-2.0, 0)])},
+        {"theta": np.array([-2.0, 0.1])},
+        {"theta": BASE["stored"], "stored": BASE["theta"]},
+        {"theta": np.array([0.1, -2.0, 0.0])},
+    ],
+)
+def test_every_bit_counts(change: dict[str, Any]) -> None:
+    assert digest.mark(b"chain", **{**BASE, **change}) != digest.mark(b"chain", **BASE)
+
+
+def test_what_went_before_counts() -> None:
+    assert digest.mark(b"another", **BASE) != digest.mark(b"chain", **BASE)
+
+
+def test_how_an_array_lies_in_memory_does_not_count() -> None:
+    swapped = BASE["theta"].astype(">f8")
+    strided = np.repeat(BASE["stored"], 3)[::3]
+    assert digest.mark(b"chain", **{**BASE, "theta": swapped, "stored": strided}) == digest.mark(b"chain", **BASE)
+
+
+def test_known_answer() -> None:
+    """Pinned: a digest that is written down somewhere has to be found again."""
+    expected = "0b"
+    assert digest.mark(bytes(32), **BASE).hex() == expected
