@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from mgdhw.datasets import Dataset, load
 
-URI = "sim:analog-8bit?layers=64-16-10&weight_range=8"
+URI = "sim:analog-8bit?layers=64-16-10"
 SEEDS = (0, 1, 2, 3, 4)
 WITHIN = 0.01
 """What MGD's mean may lack: one point."""
@@ -40,7 +40,7 @@ PEER = "back-propagation"
 EXPERIMENT: dict[str, Any] = {
     "device": {"uri": URI},
     "training": {"probes": 800_000, "batch": 32, "tau_theta": 100},
-    "optimizer": {"name": "adam", "eta": 0.04},
+    "optimizer": {"name": "adam", "eta": 0.05},
     "schedule": {"name": "cosine", "final": 0.02},
 }
 GRID = [

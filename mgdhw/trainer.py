@@ -157,6 +157,10 @@ class Trainer:
         if last.step != state.step:
             last = await self._evaluate(state)
             yield last
+            if reason == "done" and self._on_target(last):
+                reason = "target"
+        for fault in self._take_faults():
+            yield fault
         yield Checkpoint(state)
         yield Finished(reason, state, self._mark(state, stored).chain.hex(), last)
 
@@ -195,11 +199,18 @@ class Trainer:
         block = Block(
             state.step, size, self._codes.spec, self._order, self.experiment.training.block_baseline, state.held
         )
-        device = self.device
-        if self._level == "host-codes" and isinstance(device, HostCodes):
-            costs = await self._repeat(lambda: device.probe_with_host_codes(block), state.step)
-        else:
-            costs = await self._repeat(lambda: device.probe(block), state.step)
+        device, attempts = self.device, 0
+
+        async def request() -> Costs:
+            nonlocal attempts
+            attempts += 1
+            if attempts > 1:  # the fault may have left the parameters perturbed
+                await device.write(self._to_write(state))
+            if self._level == "host-codes" and isinstance(device, HostCodes):
+                return await device.probe_with_host_codes(block)
+            return await device.probe(block)
+
+        costs = await self._repeat(request, state.step)
         if costs.perturbed.shape != (size,) or costs.reference.shape != (size,):
             raise DeviceFault(f"answered {costs.perturbed.size} costs to a block of {size} probes", uri=device.uri)
         finite = np.isfinite(costs.perturbed) & np.isfinite(costs.reference)
@@ -256,10 +267,12 @@ class Trainer:
         return state, Updated(state.step, state.update, eta, float(np.sqrt(gradient @ gradient)))
 
     async def _write(self, state: TrainState) -> FloatArray:
-        theta = state.theta
+        return await self._repeat(lambda: self.device.write(self._to_write(state)), state.step)
+
+    def _to_write(self, state: TrainState) -> FloatArray:
         if self.experiment.training.rounding == "stochastic":
-            theta = rounded(theta, self.device.info, self.experiment.seed, state.update)
-        return await self._repeat(lambda: self.device.write(theta), state.step)
+            return rounded(state.theta, self.device.info, self.experiment.seed, state.update)
+        return state.theta
 
     def _mark(self, state: TrainState, stored: FloatArray) -> TrainState:
         chain = digest.mark(

@@ -84,4 +84,8 @@ class CodeFamily(ABC):
 
 def signs(bits: NDArray[np.uint8], amplitude: int) -> CodeArray:
     """Bit 1 is +amplitude, bit 0 is -amplitude."""
-    return (bits.astype(np.int16) * 2 - 1) * np.int16(amplitude)
+    codes = bits.astype(np.int16)
+    codes *= np.int16(2)
+    codes -= np.int16(1)
+    codes *= np.int16(amplitude)
+    return codes

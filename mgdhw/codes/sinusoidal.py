@@ -69,11 +69,15 @@ class Sinusoidal(CodeFamily):
         drawn = words(spec.seed, Stream.CODES, [0], skip + group.size, first_block=first_block)[0, skip:]
         phase = ((steps % window)[:, None] * turns_per_step + drawn.astype(np.int64)) % (1 << TURN_BITS)
         sine = sine_table()[phase >> (TURN_BITS - TABLE_BITS)]
-        half = 1 << (VALUE_BITS - 1)
-        return np.asarray((sine * spec.amplitude + half) >> VALUE_BITS, dtype=np.int16)
+        return _scaled(sine, spec.amplitude).astype(np.int16)
 
     def mean_square(self, spec: CodeSpec, group: Group) -> float:
-        return spec.amplitude**2 / 2
+        return float(np.square(_scaled(sine_table(), spec.amplitude)).mean())  # A²/2, but for the rounding
 
     def window(self, group: Group) -> int:
         return 1 << (4 * (group.size + 1) - 1).bit_length()
+
+
+def _scaled(sine: IntArray, amplitude: int) -> IntArray:
+    """A · sine in whole code units, rounded half up."""
+    return np.asarray((sine * amplitude + (1 << (VALUE_BITS - 1))) >> VALUE_BITS)

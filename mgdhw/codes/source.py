@@ -98,7 +98,7 @@ class Codes:
         return len(self.groups) * max(self.family.window(group) for group in self.groups)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _chunk(spec: CodeSpec, topology: Topology, size: int, number: int) -> CodeArray:
     """Codes of probes number * size ... on. A memo: the host and a simulated device want the same ones."""
     family = FAMILIES[spec.family]

@@ -100,15 +100,13 @@ def output_codes(spec: ChipSpec, outputs: IntArray) -> IntArray:
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
-def exact_product(x: CodeArray, w: CodeArray, x_max: int, w_row_sum: int) -> IntArray:
+def exact_product(x: CodeArray, w: CodeArray, bound: int) -> IntArray:
     """Integer matrix product x · wᵀ for x (..., B, n_in) and w (..., n_out, n_in).
 
     Args:
         x, w: integers.
-        x_max: bound on |x|.
-        w_row_sum: bound on Σᵢ |wⱼᵢ|. With x_max it bounds every partial sum, in whatever order BLAS adds.
+        bound: on Σᵢ |wⱼᵢ| |xᵢ|, and so on every partial sum, in whatever order BLAS adds.
     """
-    bound = x_max * w_row_sum
     kind: type[np.floating] | type[np.int64]
     if bound < 1 << EXACT_FLOAT32_BITS:
         kind = np.float32
@@ -120,9 +118,7 @@ def exact_product(x: CodeArray, w: CodeArray, x_max: int, w_row_sum: int) -> Int
     return np.asarray(product, dtype=np.int64)
 
 
-def preactivations(
-    spec: ChipSpec, layer: int, x: CodeArray, weights: CodeArray, biases: CodeArray, x_max: int, w_row_sum: int
-) -> IntArray:
+def preactivations(spec: ChipSpec, layer: int, x: CodeArray, weights: CodeArray, biases: CodeArray) -> IntArray:
     """Crossbar and integrator: Σᵢ wⱼᵢ xᵢ + bⱼ · 1, rounded to a signal and saturated.
 
     Args:
@@ -130,13 +126,13 @@ def preactivations(
         layer: number of the layer, from 0.
         x: (..., B, n_in) input codes (layer 0) or signals.
         weights, biases: (..., n_out, n_in) and (..., n_out) parameter codes, perturbation included.
-        x_max, w_row_sum: see `exact_product`.
 
     Returns:
         (..., B, n_out) signals.
     """
     x_fraction = spec.input_fraction_bits if layer == 0 else spec.signal_fraction_bits
-    total = exact_product(x, weights, x_max, w_row_sum) + (biases.astype(np.int64) << x_fraction)[..., None, :]
+    bound = int(np.abs(x).sum(axis=-1, dtype=np.int64).max()) * max(int(weights.max()), -int(weights.min()))
+    total = exact_product(x, weights, bound) + (biases.astype(np.int64) << x_fraction)[..., None, :]
     excess = x_fraction + spec.weight_fraction_bits - spec.signal_fraction_bits
     return saturate(shift_round(total, excess), spec.signal_bits)
 
@@ -167,14 +163,11 @@ def outputs(spec: ChipSpec, codes: CodeArray, x: CodeArray) -> IntArray:
         (B, n_out) or (K, B, n_out) signals of the last layer.
     """
     signal: CodeArray = x
-    x_max = 1 << spec.input_fraction_bits
     last = len(spec.layers) - 2
     for number, layer in enumerate(spec.topology.layers):
         weights = codes[..., layer.weights].reshape(*codes.shape[:-1], layer.n_out, layer.n_in)
-        row_sum = layer.n_in * max(int(weights.max()), -int(weights.min()))
-        z = preactivations(spec, number, signal, weights, codes[..., layer.biases], x_max, row_sum)
+        z = preactivations(spec, number, signal, weights, codes[..., layer.biases])
         signal = activate(spec, spec.output_activation if number == last else spec.activation, z)
-        x_max = 1 << (spec.signal_bits - 1)
     return np.asarray(signal, dtype=np.int64)
 
 

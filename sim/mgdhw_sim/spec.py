@@ -85,6 +85,8 @@ class ChipSpec:
         widest = (
             max(n + 1 for n in self.layers).bit_length() + self.weight_bits + max(self.signal_bits, self.input_bits)
         )
+        if self.cost == "mse":
+            widest = max(widest, 2 * self.signal_bits + self.layers[-1].bit_length())  # |h - t| <= 2**signal_bits
         if widest > MAX_ACCUMULATOR_BITS:
             raise ConfigError(f"sums of this chip need {widest} bits, more than {MAX_ACCUMULATOR_BITS}")
 

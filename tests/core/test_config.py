@@ -286,6 +286,12 @@ def test_every_optimizer_is_built_with_its_parameters(name: str) -> None:
         assert section.build() == OPTIMIZERS[name](beta1=0.25)  # type: ignore[call-arg]
 
 
+def test_whatever_else_stands_beside_a_dataset_is_an_option_of_it() -> None:
+    data = parse_experiment("[data]\nname = 'nist7x7'\nflips = 3\nseed = 4", source="x").data
+    assert (data.name, data.options) == ("nist7x7", {"flips": 3, "seed": 4})
+    assert Experiment().data.options == {}
+
+
 def test_a_schedule_is_built_with_its_parameters() -> None:
     section = parse_experiment("[schedule]\nname = 'step'\ndrop = 0.5", source="x").schedule
     assert (section.build().name, section.build().drop) == ("step", 0.5)
