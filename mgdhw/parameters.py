@@ -1,4 +1,4 @@
-"""Parameters before and beside training: where they start, how far they may go, how they are rounded."""
+"""Parameters before and beside training: where they start, and how far they may go."""
 
 from __future__ import annotations
 
@@ -48,15 +48,3 @@ def initial(experiment: Experiment, info: DeviceInfo, held: FloatArray | None) -
     for layer in info.topology.layers:
         theta[layer.weights] = uniform[layer.weights] * (np.sqrt(6.0 / (layer.n_in + layer.n_out)) * scale)
     return theta
-
-
-def rounded(theta: FloatArray, info: DeviceInfo, seed: int, update: int) -> FloatArray:
-    """θ on the device's grid, rounded up with the probability that makes it right in the mean.
-
-    Each parameter's random number is a function of (seed, update, index), so writing again writes the same.
-    """
-    lsb = np.asarray(info.theta_lsb, dtype=np.float64)
-    position = (theta - info.theta_min) / lsb
-    below = np.floor(position)
-    drawn = words(seed, Stream.ROUNDING, [update], theta.size)[0].astype(np.float64) * 2.0**-32
-    return np.asarray(np.clip(info.theta_min + (below + (drawn < position - below)) * lsb, None, info.theta_max))

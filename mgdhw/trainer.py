@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import digest
-from mgdhw.block import Block, CodeSpec, Costs
+from mgdhw.block import CodeSpec, Costs
 from mgdhw.codes import Codes
 from mgdhw.config import Experiment
 from mgdhw.costs import COSTS, correct
@@ -20,10 +20,10 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
 from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, LinkError
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
-from mgdhw.gradient import Analog, Window, accumulate, cost_scale, estimate, filter_block, oripov_scaled
+from mgdhw.gradient import Analog, Window
+from mgdhw.loop import Grid, Recipe, absorb, block_at, to_update, to_write, update
 from mgdhw.order import SampleOrder
-from mgdhw.parameters import guard, initial, rounded
-from mgdhw.schedule import Progress, rate
+from mgdhw.parameters import guard, initial
 from mgdhw.state import TrainState
 
 FloatArray = NDArray[np.float64]
@@ -70,20 +70,34 @@ class Trainer:
         training, info = experiment.training, device.info
         notes: list[str] = []
         self._amplitude = self._choose_amplitude(notes)
-        spec = CodeSpec(
-            experiment.codes.family,
-            experiment.seed,
-            self._amplitude,
-            experiment.codes.groups,
-            experiment.codes.density,
+        low, high = guard(info, self._amplitude)
+        self._recipe = Recipe(
+            codes=CodeSpec(
+                experiment.codes.family,
+                experiment.seed,
+                self._amplitude,
+                experiment.codes.groups,
+                experiment.codes.density,
+            ),
+            order=SampleOrder(experiment.seed, dataset.n_train, training.batch, training.tau_x),
+            baseline=training.block_baseline,
+            continuous=training.mode == "continuous",
+            update_period=training.update_period,
+            tau_theta=training.tau_theta,
+            tau_hp=training.tau_hp,
+            normalise=training.normalise,
+            optimizer=experiment.optimizer.build(),
+            eta=experiment.optimizer.eta,
+            schedule=experiment.schedule.build(),
+            updates=training.probes // training.update_period,
+            stochastic=training.rounding == "stochastic",
+            grid=Grid(info.theta_min, info.theta_max, info.theta_lsb),
+            low=low,
+            high=high,
+            cost_lsb=info.cost_lsb,
+            seed=experiment.seed,
         )
-        self._codes = Codes(spec, info.topology)
-        self._order = SampleOrder(experiment.seed, dataset.n_train, training.batch, training.tau_x)
-        self._scale = cost_scale(info.cost_lsb, training.batch, training.block_baseline)
-        self._optimizer = experiment.optimizer.build()
-        self._schedule = experiment.schedule.build()
-        self._updates = training.probes // training.update_period
-        self._low, self._high = guard(info, self._amplitude)
+        self._codes = Codes(self._recipe.codes, info.topology)
         self._level = self._choose_level()
         self._notes = tuple(notes)
         self._block_size = FIRST_BLOCK
@@ -124,7 +138,7 @@ class Trainer:
             size = self._next_block(state, every)
             began = time.monotonic()
             costs = await self._probe(state, size)
-            state = self._absorb(state, costs)
+            state = absorb(state, costs, self._recipe, self._codes)
             yield BlockDone(
                 state.step,
                 size,
@@ -132,11 +146,11 @@ class Trainer:
                 float(costs.perturbed.mean()) * device.info.cost_lsb / training.batch,
             )
             if state.step % training.update_period == 0:
-                state, updated = self._update(state)
+                state, step = update(state, self._recipe, self._codes)
                 stored = await self._write(state)
                 if state.update % digest.MARK_EVERY == 0:
                     state = self._mark(state, stored)
-                yield updated
+                yield Updated(state.step, state.update, step.eta, step.gradient_norm)
             if state.step % every == 0 and state.step < training.probes:
                 last = await self._evaluate(state)
                 yield last
@@ -169,12 +183,12 @@ class Trainer:
     async def _first_state(self) -> TrainState:
         info = self.device.info
         held = await self.device.read() if self.experiment.training.init == "read" else None
-        theta = np.clip(initial(self.experiment, info, held), self._low, self._high)
+        theta = np.clip(initial(self.experiment, info, held), self._recipe.low, self._recipe.high)
         return TrainState(
             step=0,
             update=0,
             theta=theta,
-            optimizer=self._optimizer.init(info.n_parameters),
+            optimizer=self._recipe.optimizer.init(info.n_parameters),
             window=Window.empty(info.n_parameters),
             analog=Analog.empty(info.n_parameters),
             held=None,
@@ -183,11 +197,10 @@ class Trainer:
         )
 
     def _next_block(self, state: TrainState, every: int) -> int:
-        training = self.experiment.training
         size = self.experiment.run.block or self._block_size
-        to_update = training.update_period - state.step % training.update_period
         to_evaluation = every - state.step % every
-        return min(size, to_update, to_evaluation, training.probes - state.step)
+        to_end = self.experiment.training.probes - state.step
+        return min(size, to_update(state, self._recipe), to_evaluation, to_end)
 
     def _adapt_block(self, size: int, seconds: float) -> None:
         if size == self._block_size and seconds < BLOCK_SECONDS / 2:
@@ -196,16 +209,14 @@ class Trainer:
             self._block_size = max(1, self._block_size // 2)
 
     async def _probe(self, state: TrainState, size: int) -> Costs:
-        block = Block(
-            state.step, size, self._codes.spec, self._order, self.experiment.training.block_baseline, state.held
-        )
+        block = block_at(state, self._recipe, size)
         device, attempts = self.device, 0
 
         async def request() -> Costs:
             nonlocal attempts
             attempts += 1
             if attempts > 1:  # the fault may have left the parameters perturbed
-                await device.write(self._to_write(state))
+                await device.write(to_write(state, self._recipe))
             if self._level == "host-codes" and isinstance(device, HostCodes):
                 return await device.probe_with_host_codes(block)
             return await device.probe(block)
@@ -221,58 +232,8 @@ class Trainer:
             )
         return costs
 
-    def _absorb(self, state: TrainState, costs: Costs) -> TrainState:
-        training = self.experiment.training
-        window, analog = state.window, state.analog
-        if training.mode == "continuous":
-            analog = filter_block(
-                analog,
-                costs,
-                self._codes,
-                state.step,
-                scale=self._scale,
-                theta_lsb=self.device.info.theta_lsb,
-                tau_hp=training.tau_hp,
-                tau_theta=training.tau_theta,
-            )
-        else:
-            window = accumulate(window, costs, self._codes, state.step)
-        return replace(
-            state,
-            step=state.step + costs.perturbed.size,
-            window=window,
-            analog=analog,
-            held=costs.held,
-            evaluations=state.evaluations + costs.evaluations,
-        )
-
-    def _update(self, state: TrainState) -> tuple[TrainState, Updated]:
-        training, info = self.experiment.training, self.device.info
-        if training.mode == "continuous":
-            gradient = state.analog.gradient
-        elif training.normalise == "oripov":
-            gradient = oripov_scaled(state.window, self._scale, info.theta_lsb, self._codes, training.tau_theta)
-        else:
-            gradient = estimate(state.window, self._scale, info.theta_lsb)
-        eta = self.experiment.optimizer.eta * rate(self._schedule, Progress(state.update, self._updates))
-        theta, optimizer = self._optimizer.update(state.theta, gradient, eta, state.optimizer)
-        state = replace(
-            state,
-            update=state.update + 1,
-            theta=np.clip(theta, self._low, self._high),
-            optimizer=optimizer,
-            window=Window.empty(info.n_parameters),
-            held=None,
-        )
-        return state, Updated(state.step, state.update, eta, float(np.sqrt(gradient @ gradient)))
-
     async def _write(self, state: TrainState) -> FloatArray:
-        return await self._repeat(lambda: self.device.write(self._to_write(state)), state.step)
-
-    def _to_write(self, state: TrainState) -> FloatArray:
-        if self.experiment.training.rounding == "stochastic":
-            return rounded(state.theta, self.device.info, self.experiment.seed, state.update)
-        return state.theta
+        return await self._repeat(lambda: self.device.write(to_write(state, self._recipe)), state.step)
 
     def _mark(self, state: TrainState, stored: FloatArray) -> TrainState:
         chain = digest.mark(

@@ -15,7 +15,7 @@ from mgdhw.costs import COSTS, correct
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError
-from mgdhw.parameters import rounded
+from mgdhw.loop import Grid, rounded
 from mgdhw.state import TrainState
 
 
@@ -88,7 +88,7 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
         )
     theta = state.theta
     if experiment.training.rounding == "stochastic":
-        theta = rounded(theta, info, experiment.seed, state.update)
+        theta = rounded(theta, Grid(info.theta_min, info.theta_max, info.theta_lsb), experiment.seed, state.update)
     await device.load(dataset)
     await device.write(theta)
     scores = {}

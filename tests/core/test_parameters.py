@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mgdhw.config import parse_experiment
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError
-from mgdhw.parameters import guard, initial, rounded
+from mgdhw.loop import Grid, rounded
+from mgdhw.parameters import guard, initial
 from mgdhw.topology import Topology
 
 NETWORK = Topology.dense((40, 30, 20))
@@ -89,6 +90,11 @@ def test_a_perturbation_as_wide_as_the_range_is_a_config_error(amplitude: int) -
 
 # --- how they are rounded ---------------------------------------------------------------------------------------------
 
+
+def grid(info: DeviceInfo) -> Grid:
+    return Grid(info.theta_min, info.theta_max, info.theta_lsb)
+
+
 UPDATES = 3000
 
 
@@ -99,7 +105,7 @@ def bias_of_rounding(round_down: bool = False) -> float:
     if round_down:
         drawn = np.broadcast_to(np.floor(theta / device.theta_lsb) * device.theta_lsb, (UPDATES, 200))
     else:
-        drawn = np.array([rounded(theta, device, 7, update) for update in range(UPDATES)])
+        drawn = np.array([rounded(theta, grid(device), 7, update) for update in range(UPDATES)])
     share = np.arange(200) / 200
     error = device.theta_lsb * np.sqrt(np.maximum(share * (1 - share), 1e-9) / UPDATES)
     return float((np.abs(drawn.mean(axis=0) - theta) / error).max())
@@ -118,7 +124,7 @@ def test_stochastic_rounding_goes_to_a_neighbour_on_the_grid() -> None:
     device = info(Topology(P))
     theta = np.linspace(device.theta_min, device.theta_max, P)
     for update in range(20):
-        steps = rounded(theta, device, 7, update) / device.theta_lsb
+        steps = rounded(theta, grid(device), 7, update) / device.theta_lsb
         assert_array_equal(steps, np.rint(steps))
         assert np.abs(steps - theta / device.theta_lsb).max() < 1
         assert np.all((steps * device.theta_lsb >= device.theta_min) & (steps * device.theta_lsb <= device.theta_max))
@@ -127,9 +133,9 @@ def test_stochastic_rounding_goes_to_a_neighbour_on_the_grid() -> None:
 def test_what_is_on_the_grid_stays_and_writing_again_writes_the_same() -> None:
     device = info(Topology(P))
     theta = np.linspace(device.theta_min, device.theta_max, P)
-    once = rounded(theta, device, 7, 3)
-    assert_array_equal(rounded(once, device, 7, 3), once)
-    assert_array_equal(rounded(once, device, 8, 4), once)
-    assert_array_equal(rounded(theta, device, 7, 3), once)
-    assert np.any(rounded(theta, device, 7, 4) != once)
-    assert np.any(rounded(theta, device, 8, 3) != once)
+    once = rounded(theta, grid(device), 7, 3)
+    assert_array_equal(rounded(once, grid(device), 7, 3), once)
+    assert_array_equal(rounded(once, grid(device), 8, 4), once)
+    assert_array_equal(rounded(theta, grid(device), 7, 3), once)
+    assert np.any(rounded(theta, grid(device), 7, 4) != once)
+    assert np.any(rounded(theta, grid(device), 8, 3) != once)
