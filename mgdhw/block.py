@@ -110,8 +110,13 @@ class Block:
 
     def evaluations(self) -> int:
         """Applications of B samples that the block takes: probes and baselines."""
-        per_probe = 2 if self.baseline is Baseline.ANTITHETIC else 1
-        return per_probe * self.n_probes + len(self.baseline_steps())
+        match self.baseline:
+            case Baseline.HELD:
+                return self.n_probes + self.n_batches() - (0 if self.valid_held() is None else 1)
+            case Baseline.NONE:
+                return self.n_probes
+            case _:
+                return 2 * self.n_probes
 
 
 @dataclass(frozen=True, slots=True)

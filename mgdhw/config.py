@@ -20,7 +20,7 @@ from mgdhw.optimizers import OPTIMIZERS, Optimizer
 from mgdhw.schedule import SCHEDULES, ScheduleSpec
 
 Seed = Field(ge=0, lt=2**63)  # TOML's integers are 64-bit and signed
-Level = Literal["auto", "host-codes", "device-codes"]
+Level = Literal["auto", "host-codes", "device-codes", "learn"]
 
 
 def _one_of(value: str, choices: Iterable[str]) -> str:

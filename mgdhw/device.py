@@ -22,6 +22,7 @@ from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError, DeviceFault, LimitExceeded
+from mgdhw.segment import Segment, SegmentResult
 from mgdhw.topology import Topology
 
 FloatArray = NDArray[np.float64]
@@ -41,6 +42,8 @@ class Capability(Flag):
     """It has a code generator and takes a block whole."""
     MEASURE = auto()
     """It takes single measurements, so the host can make the codes."""
+    LEARN = auto()
+    """It runs the whole loop: a segment of probes and updates."""
     DETERMINISTIC = auto()
     """The same request gets the same answer: all levels of delegation agree to the bit."""
 
@@ -141,6 +144,13 @@ class Device(ABC):
         Raises:
             LimitExceeded: θ + θ̃ would leave the limits; nothing was applied.
         """
+
+    async def learn(self, segment: Segment) -> SegmentResult:
+        """Run a stretch of training. Only with `Capability.LEARN`; leaves the hardware at the segment's last θ.
+
+        The segment carries all state, so a repeated one has the same answer.
+        """
+        raise DeviceFault("it cannot learn by itself; use level device-codes or host-codes", uri=self.uri)
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -20,7 +20,7 @@ class Started:
     Args:
         device: what trains.
         dataset: what it trains on.
-        level: "host-codes" or "device-codes".
+        level: "host-codes", "device-codes" or "learn".
         delta: Δ in parameter units, as the device can represent it.
         step, probes: where it starts, and where it will end.
         notes: what the user should know (a Δ that had to be rounded, ...).
@@ -47,7 +47,10 @@ class BlockDone:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """θ was updated and written. `gradient_norm` is |ĝ|."""
+    """θ was updated and written. `gradient_norm` is |ĝ|.
+
+    A device that learns by itself tells only the last update of a segment.
+    """
 
     step: int
     update: int

@@ -21,9 +21,10 @@ from mgdhw.device import Capability, Device, HostCodes
 from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, LinkError
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
 from mgdhw.gradient import Analog, Window
-from mgdhw.loop import Grid, Recipe, absorb, block_at, to_update, to_write, update
+from mgdhw.loop import Grid, Recipe, Step, absorb, block_at, to_update, to_write, update
 from mgdhw.order import SampleOrder
 from mgdhw.parameters import guard, initial
+from mgdhw.segment import Segment
 from mgdhw.state import TrainState
 
 FloatArray = NDArray[np.float64]
@@ -135,22 +136,15 @@ class Trainer:
         due = state.step % every == 0 and state.step < training.probes
         reason = "target" if due and self._on_target(last) else "done"
         while state.step < training.probes and reason == "done":
+            began, update_before = time.monotonic(), state.update
             size = self._next_block(state, every)
-            began = time.monotonic()
-            costs = await self._probe(state, size)
-            state = absorb(state, costs, self._recipe, self._codes)
-            yield BlockDone(
-                state.step,
-                size,
-                state.evaluations,
-                float(costs.perturbed.mean()) * device.info.cost_lsb / training.batch,
-            )
-            if state.step % training.update_period == 0:
-                state, step = update(state, self._recipe, self._codes)
-                stored = await self._write(state)
-                if state.update % digest.MARK_EVERY == 0:
+            state, cost, last_update = await self._advance(state, size)
+            yield BlockDone(state.step, size, state.evaluations, cost * device.info.cost_lsb / training.batch)
+            if last_update is not None:
+                stored = await self._stored(state)
+                if state.update % digest.MARK_EVERY == 0 and state.update > update_before:
                     state = self._mark(state, stored)
-                yield Updated(state.step, state.update, step.eta, step.gradient_norm)
+                yield Updated(state.step, state.update, last_update.eta, last_update.gradient_norm)
             if state.step % every == 0 and state.step < training.probes:
                 last = await self._evaluate(state)
                 yield last
@@ -200,13 +194,40 @@ class Trainer:
         size = self.experiment.run.block or self._block_size
         to_evaluation = every - state.step % every
         to_end = self.experiment.training.probes - state.step
-        return min(size, to_update(state, self._recipe), to_evaluation, to_end)
+        next_update = to_update(state, self._recipe)
+        if self._level == "learn":  # a segment runs through updates, but not past a mark of the digest
+            next_update += self._recipe.update_period * (digest.MARK_EVERY - 1 - state.update % digest.MARK_EVERY)
+        return min(size, next_update, to_evaluation, to_end)
 
     def _adapt_block(self, size: int, seconds: float) -> None:
         if size == self._block_size and seconds < BLOCK_SECONDS / 2:
             self._block_size = min(MAX_BLOCK, 2 * self._block_size)
         elif seconds > 2 * BLOCK_SECONDS:
             self._block_size = max(1, self._block_size // 2)
+
+    async def _advance(self, state: TrainState, size: int) -> tuple[TrainState, float, Step | None]:
+        """Go on by `size` probes: new state, mean cost of the probes in cost codes, and the last update if any."""
+        recipe = self._recipe
+        if self._level == "learn":
+            segment = Segment(state, recipe, size)
+            result = await self._repeat(lambda: self.device.learn(segment), state.step)
+            if not np.isfinite(result.cost) or result.state.step != state.step + size:
+                raise DeviceFault(
+                    f"its answer to a segment from probe {state.step} makes no sense", uri=self.device.uri
+                )
+            return result.state, result.cost, result.last
+        costs = await self._probe(state, size)
+        state = absorb(state, costs, recipe, self._codes)
+        step = None
+        if state.step % recipe.update_period == 0:
+            state, step = update(state, recipe, self._codes)
+        return state, float(costs.perturbed.mean()), step
+
+    async def _stored(self, state: TrainState) -> FloatArray:
+        """What the hardware holds after an update: written by the host, or by the device itself."""
+        if self._level == "learn":
+            return await self._repeat(self.device.read, state.step)
+        return await self._write(state)
 
     async def _probe(self, state: TrainState, size: int) -> Costs:
         block = block_at(state, self._recipe, size)
@@ -277,10 +298,14 @@ class Trainer:
 
     def _choose_level(self) -> str:
         wanted, device = self.experiment.run.level, self.device
+        if wanted == "auto" and Capability.LEARN in device.info.capabilities:
+            return "learn"
         if wanted == "auto":
             return "device-codes" if Capability.PROBE in device.info.capabilities else "host-codes"
         if wanted == "device-codes" and Capability.PROBE not in device.info.capabilities:
             raise ConfigError(f"{device.uri} has no code generator; use level host-codes")
+        if wanted == "learn" and Capability.LEARN not in device.info.capabilities:
+            raise ConfigError(f"{device.uri} cannot learn by itself; use level device-codes or host-codes")
         if wanted == "host-codes" and not isinstance(device, HostCodes):
             raise ConfigError(f"{device.uri} takes no single measurements; use level device-codes")
         return wanted

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 class Level(StrEnum):
-    """Who makes the perturbation codes."""
+    """How much the device does by itself: nothing but measure, its own codes, or all of it."""
 
     AUTO = "auto"
     HOST_CODES = "host-codes"
     DEVICE_CODES = "device-codes"
+    LEARN = "learn"
 
 
 def train(
@@ -33,7 +34,7 @@ def train(
     ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run, to the same bits.")] = None,
     level: Annotated[
-        Level | None, typer.Option(help="Who makes the perturbation codes; the result is the same.")
+        Level | None, typer.Option(help="How much the device does by itself; the result is the same.")
     ] = None,
     runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs are kept.")] = Path("runs"),
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,

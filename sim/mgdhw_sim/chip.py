@@ -22,10 +22,10 @@ WORK_VALUES = 1 << 21
 
 
 def input_dtype(spec: ChipSpec) -> type[np.integer[Any]]:
-    """Narrowest integer that holds an input code: the sample memory is the largest thing that a chip has."""
-    if spec.input_bits <= 8:
-        return np.int8 if spec.input_bipolar else np.uint8
-    return np.int16 if spec.input_bipolar else np.uint16
+    """A narrow integer that holds an input code: the sample memory is the largest thing that a chip has."""
+    if spec.input_bits <= 8 and not spec.input_bipolar:
+        return np.uint8
+    return np.int16 if spec.input_bits < 16 or spec.input_bipolar else np.int32
 
 
 class Chip:
@@ -58,6 +58,11 @@ class Chip:
             inputs[index] = datapath.input_codes(self.spec, dataset.values(index))
         self._inputs = inputs
         self._targets = datapath.target_codes(dataset.targets).astype(np.int16)
+
+    @property
+    def memory(self) -> tuple[NDArray[Any], NDArray[np.int16]]:
+        """Input codes (N, n_in) and target codes (N, n_out) of every sample."""
+        return self._inputs, self._targets
 
     def infer(self, samples: IntArray) -> IntArray:
         """(B, n_out) output codes for (B,) samples."""

@@ -11,9 +11,11 @@ from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
+from mgdhw.segment import Segment, SegmentResult
 from mgdhw_sim import datapath
 from mgdhw_sim.address import parse
 from mgdhw_sim.chip import Chip
+from mgdhw_sim.engines import Engine, choose
 from mgdhw_sim.spec import ChipSpec
 
 IntArray = NDArray[np.int64]
@@ -29,7 +31,7 @@ class SimDevice(HostCodes):
         self._chip: Chip | None = None
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC
         if spec.codes == "chip":
-            capabilities |= Capability.PROBE
+            capabilities |= Capability.PROBE | Capability.LEARN
         self.info = DeviceInfo(
             model=f"simulated chip {spec.name}",
             identity=spec.identity(),
@@ -83,7 +85,18 @@ class SimDevice(HostCodes):
         if self.spec.codes == "host":
             return await self.probe_with_host_codes(block)
         self.check_perturbed(await self.read(), block.codes.amplitude)
-        return self.chip.probe(block)
+        return self._engine(block).probe(self.chip, block)
+
+    async def learn(self, segment: Segment) -> SegmentResult:
+        if self.spec.codes == "host":
+            return await super().learn(segment)
+        self.check_limits(segment.state.theta)
+        return self._engine(segment).learn(self.chip, segment)
+
+    def _engine(self, work: Block | Segment) -> Engine:
+        """The chosen engine, or the reference where that declines."""
+        engine = choose(self.spec.engine)
+        return engine if engine.declines(self.chip, work) is None else choose("reference")
 
 
 def open_uri(uri: str) -> Device:

@@ -12,6 +12,7 @@ from mgdhw.topology import Topology
 from mgdhw_sim.tables import ACTIVATIONS
 
 COST_UNITS = ("mse", "xent")
+ENGINE_NAMES = ("auto", "reference", "numba")
 MAX_ACCUMULATOR_BITS = 62
 """Widest sum that an int64 holds with a bit to spare for rounding."""
 TARGET_FRACTION_BITS = 12
@@ -39,6 +40,7 @@ class ChipSpec:
         cost_bits: cost ADC, 6 ... 20 bits.
         cost_range: full scale of the cost ADC; a power of two, 2**-6 ... 64.
         seed: which chip of its kind this is.
+        engine: what computes it here: "reference", "numba", or "auto"; all give the same bits.
         codes: "chip" if it has its own code generator, "host" if the host must make the codes.
     """
 
@@ -59,6 +61,7 @@ class ChipSpec:
     cost_range: float = 1.0
     seed: int = 0
     codes: str = "chip"
+    engine: str = "reference"
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or not all(1 <= n <= 1 << 16 for n in self.layers):
@@ -67,6 +70,7 @@ class ChipSpec:
         self._one_of("output_activation", ACTIVATIONS)
         self._one_of("cost", COST_UNITS)
         self._one_of("codes", ("chip", "host"))
+        self._one_of("engine", ENGINE_NAMES)
         self._within("weight_bits", 8, 16)
         self._within("input_bits", 1, 16)
         self._within("signal_bits", 12, 24)
@@ -127,7 +131,7 @@ class ChipSpec:
 
     def identity(self) -> str:
         """Hash of everything that decides a bit of the chip's answers."""
-        decisive = {k: v for k, v in asdict(self).items() if k not in ("name", "codes")}
+        decisive = {k: v for k, v in asdict(self).items() if k not in ("name", "codes", "engine")}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
     def _one_of(self, name: str, choices: Any) -> None:

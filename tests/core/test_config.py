@@ -63,7 +63,10 @@ def test_every_unknown_key_is_named() -> None:
         ("[codes]\ngroups = 'layers'", "codes.groups: input should be 'all' or 'layer'; did you mean 'layer'?"),
         ("[optimizer]\nname = 'adamm'", "optimizer.name: expected one of adam, adamw, momentum"),
         ("[schedule]\nname = 'cosin'", "did you mean 'cosine'?"),
-        ("[run]\nlevel = 'host'", "run.level: input should be 'auto', 'host-codes' or 'device-codes' (got 'host')"),
+        (
+            "[run]\nlevel = 'host'",
+            "run.level: input should be 'auto', 'host-codes', 'device-codes' or 'learn' (got 'host')",
+        ),
         ("[training]\nprobes = 'many'", "training.probes: input should be a valid integer (got 'many')"),
         ("[training]\nprobes = 1.0", "training.probes: input should be a valid integer (got 1.0)"),
         ("[training]\nprobes = 0", "training.probes: input should be greater than or equal to 1 (got 0)"),

@@ -19,6 +19,7 @@ from mgdhw.datasets import load as load_dataset
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, LinkCorrupt, LinkLost, LinkTimeout
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
+from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw.trainer import Trainer
 from mgdhw_sim.address import parse
@@ -41,6 +42,7 @@ SMALL = (
     "codes.delta=0.25",
     "codes.density=0.4",
     "evaluation.every=77",
+    "run.level=device-codes",
 )
 
 
@@ -108,11 +110,14 @@ async def test_blocks_of_any_size_give_the_same_digest() -> None:
 @pytest.mark.parametrize("groups", ["all", "layer"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_host_and_chip_make_the_same_trajectory(family: str, mode: str, groups: str) -> None:
+async def test_all_levels_walk_the_same_trajectory(family: str, mode: str, groups: str) -> None:
     """Whoever makes the codes, in whatever blocks: every family, baseline and mode."""
     changes = (f"codes.family={family}", f"codes.groups={groups}", *MODES[mode], "training.probes=83")
     by_chip = await run(*changes, "run.level=device-codes")
     by_host = await run(*changes, "run.level=host-codes", "run.block=7")
+    alone = await run(*changes, "run.level=auto", "run.block=19")
+    assert of(alone, Started)[0].level == "learn"
+    assert_same_end(end(alone), end(by_chip))
     assert of(by_chip, Started)[0].level == "device-codes"
     assert of(by_host, Started)[0].level == "host-codes"
     assert_same_end(end(by_host), end(by_chip))
@@ -121,9 +126,12 @@ async def test_host_and_chip_make_the_same_trajectory(family: str, mode: str, gr
 
 async def test_a_chip_without_a_code_generator_gets_its_codes_from_the_host() -> None:
     uri = f"{CHIP}&codes=host"
-    events = await run(device=SimDevice(uri, parse(uri)))
+    events = await run("run.level=auto", device=SimDevice(uri, parse(uri)))
     assert of(events, Started)[0].level == "host-codes"
     assert_same_end(end(events), end(await run()))
+
+
+HOW = ((), ("run.block=3",), ("run.level=host-codes",), ("run.level=learn",), ("run.level=learn", "run.block=11"))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +147,7 @@ async def test_a_chip_without_a_code_generator_gets_its_codes_from_the_host() ->
     ids=str,
 )
 async def test_every_way_of_updating_gives_the_same_digest_in_any_blocks(changes: tuple[str, ...]) -> None:
-    digests = {end(await run(*changes, *how)).digest for how in ((), ("run.block=3",), ("run.level=host-codes",))}
+    digests = {end(await run(*changes, *how)).digest for how in HOW}
     assert len(digests) == 1
 
 
@@ -266,7 +274,7 @@ async def test_samples_kept_for_testing_are_what_is_evaluated() -> None:
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("level", ["device-codes", "host-codes"])
+@pytest.mark.parametrize("level", ["learn", "device-codes", "host-codes"])
 @pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
 async def test_parameters_never_leave_the_guard_band(level: str, rounding: str) -> None:
     """Driven against the rails, with perturbations of 16 steps."""
@@ -311,6 +319,7 @@ async def test_delta_has_a_default(family: str, steps: int) -> None:
         ),
         (("codes.delta=9.0",), r"codes\.delta: a perturbation of 9 leaves no room"),
         (("run.level=device-codes",), r"has no code generator; use level host-codes"),
+        (("run.level=learn",), r"cannot learn by itself; use level device-codes or host-codes"),
     ],
 )
 def test_what_cannot_be_is_refused_before_it_begins(changes: tuple[str, ...], message: str) -> None:
@@ -387,6 +396,18 @@ class Flaky(SimDevice):
         self._lose("probe", done=True)
         return costs
 
+    async def learn(self, segment: Segment) -> SegmentResult:
+        self._lose("learn", done=False)
+        result = await super().learn(segment)
+        self._lose("learn", done=True)
+        return result
+
+    async def read(self) -> FloatArray:
+        self._lose("read", done=False)
+        stored = await super().read()
+        self._lose("read", done=True)
+        return stored
+
     async def measure(self, samples: IntArray, step: int, part: Part) -> int:
         self._lose("measure", done=False)
         cost = await super().measure(samples, step, part)
@@ -402,6 +423,7 @@ class Flaky(SimDevice):
         ("load write infer probe", range(0, 10_000, 4), "device-codes"),
         ("load write infer measure", range(0, 100_000, 50), "host-codes"),
         ("write", range(0, 100_000, 53), "host-codes"),
+        ("load read infer learn", range(0, 10_000, 4), "learn"),
     ],
 )
 async def test_what_a_link_loses_is_repeated_to_the_same_digest(

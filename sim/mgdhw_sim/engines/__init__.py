@@ -1,0 +1,8 @@
+"""Engines: ways to run a chip. The reference is the definition; every other gives the same bits, or declines."""
+
+from __future__ import annotations
+
+from mgdhw_sim.engines.engine import Engine
+from mgdhw_sim.engines.registry import ENGINES, choose
+
+__all__ = ["ENGINES", "Engine", "choose"]

@@ -1,0 +1,186 @@
+"""Every engine gives the bits of the reference: random chips, blocks, recipes and cuts, compared with equality."""
+
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from mgdhw.block import Baseline, Block, CodeSpec
+from mgdhw.codes import FAMILIES
+from mgdhw.errors import ConfigError
+from mgdhw.gradient import Analog, Window
+from mgdhw.loop import Grid, Recipe
+from mgdhw.optimizers import OPTIMIZERS
+from mgdhw.order import SampleOrder
+from mgdhw.schedule import SCHEDULES, ScheduleSpec
+from mgdhw.segment import Segment, SegmentResult
+from mgdhw.state import TrainState
+from mgdhw_sim.address import parse
+from mgdhw_sim.chip import Chip
+from mgdhw_sim.device import SimDevice
+from mgdhw_sim.engines import ENGINES, Engine, choose
+from mgdhw_sim.spec import ENGINE_NAMES
+
+from .draws import SIGNALS, draw_chip, draw_dataset
+
+REFERENCE = choose("reference")
+OTHERS = [name for name in ENGINES if name != "reference"]
+
+
+def draw_codes(rng: Random, chip: Chip, family: str) -> CodeSpec:
+    return CodeSpec(family, rng.getrandbits(64), rng.randint(1, 9), rng.choice(("all", "layer")), rng.uniform(0.01, 1))
+
+
+def draw_loaded(rng: Random) -> tuple[Chip, int]:
+    """A chip with data and parameters away from its rails, and its number of samples."""
+    spec = draw_chip(rng, rng.choice(SIGNALS[:1]))
+    chip, dataset = Chip(spec), draw_dataset(rng, spec)
+    chip.load(dataset)
+    half = 1 << (spec.weight_bits - 1)
+    chip.codes = np.array(
+        [rng.randint(-half + 9, half - 10) for _ in range(chip.topology.n_parameters)], dtype=np.int16
+    )
+    return chip, dataset.n_samples
+
+
+def draw_recipe(rng: Random, chip: Chip, n: int, optimizer: str, family: str, **changes: Any) -> Recipe:
+    spec, codes = chip.spec, draw_codes(rng, chip, family)
+    room = codes.amplitude * spec.weight_lsb
+    recipe = Recipe(
+        codes=codes,
+        order=SampleOrder(rng.getrandbits(64), n, rng.randint(1, 5), rng.randint(1, 9)),
+        baseline=rng.choice((Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC)),
+        continuous=False,
+        update_period=rng.randint(1, 12),
+        tau_theta=10,
+        tau_hp=10.0,
+        normalise="energy",
+        optimizer=OPTIMIZERS[optimizer](),
+        eta=rng.choice((0.001, 0.1, 3.0)),
+        schedule=ScheduleSpec(rng.choice(list(SCHEDULES))),
+        updates=40,
+        stochastic=False,
+        grid=Grid(-spec.weight_range, spec.weight_range - spec.weight_lsb, spec.weight_lsb),
+        low=np.asarray(room - spec.weight_range),
+        high=np.asarray(spec.weight_range - spec.weight_lsb - room),
+        cost_lsb=spec.cost_lsb,
+        seed=5,
+    )
+    return replace(recipe, **changes)
+
+
+def first_state(chip: Chip, recipe: Recipe) -> TrainState:
+    p = chip.topology.n_parameters
+    theta = np.clip(chip.codes * chip.spec.weight_lsb * 0.3, recipe.low, recipe.high)
+    return TrainState(
+        0, 0, theta, recipe.optimizer.init(p), Window.empty(p), Analog.empty(p), None, 0, b"\0" * 32
+    )  # fmt: skip
+
+
+def learn(engine: Engine, chip: Chip, state: TrainState, recipe: Recipe, cuts: list[int]) -> SegmentResult:
+    for size in cuts:
+        result = engine.learn(chip, Segment(state, recipe, size))
+        state = result.state
+    return result
+
+
+def assert_same_state(one: TrainState, other: TrainState) -> None:
+    assert (one.step, one.update, one.evaluations, one.held) == (
+        other.step,
+        other.update,
+        other.evaluations,
+        other.held,
+    )
+    for a, b in (
+        (one.theta, other.theta),
+        (one.window.cross, other.window.cross),
+        (one.window.energy, other.window.energy),
+    ):
+        assert_array_equal(a, b)
+    assert one.optimizer.keys() == other.optimizer.keys()
+    for name, array in one.optimizer.items():
+        assert_array_equal(array, other.optimizer[name])
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_blocks(name: str, family: str) -> None:
+    engine = choose(name)
+    for number in range(40):
+        rng = Random(f"{family} {number}")
+        chip, n = draw_loaded(rng)
+        order = SampleOrder(rng.getrandbits(64), n, rng.randint(1, 5), rng.randint(1, 9))
+        first = rng.choice((0, 3, 2**32 - 5, 2**40 + 77))
+        codes, baseline = draw_codes(rng, chip, family), rng.choice(list(Baseline))
+        held = None
+        for size in (rng.randint(1, 20), 1, rng.randint(1, 20)):
+            block = Block(first, size, codes, order, baseline, held)
+            assert engine.declines(chip, block) is None
+            ours, expected = engine.probe(chip, block), REFERENCE.probe(chip, block)
+            assert_array_equal(ours.perturbed, expected.perturbed)
+            assert_array_equal(ours.reference, expected.reference)
+            assert (ours.evaluations, ours.held) == (expected.evaluations, expected.held)
+            held, first = expected.held, first + size
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_segments_in_any_cuts(name: str, optimizer: str) -> None:
+    engine = choose(name)
+    for number in range(30):
+        rng = Random(f"{optimizer} {number}")
+        chip, n = draw_loaded(rng)
+        recipe = draw_recipe(rng, chip, n, optimizer, rng.choice(list(FAMILIES)))
+        state = first_state(chip, recipe)
+        cut = rng.randint(1, 99)
+        expected = learn(REFERENCE, chip, state, recipe, [100])
+        codes = chip.codes
+        for cuts in ([100], [cut, 100 - cut]):
+            ours = learn(engine, chip, state, recipe, cuts)
+            assert_same_state(ours.state, expected.state)
+            assert_array_equal(chip.codes, codes)
+        assert (ours.last is None) == (recipe.update_period > 100 - cut or ours.state.update == 0) or ours.last
+        assert learn(engine, chip, state, recipe, [100]).cost == expected.cost
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"continuous": True}, "continuous mode"),
+        ({"normalise": "oripov"}, "oripov"),
+        ({"stochastic": True}, "stochastic rounding"),
+    ],
+)
+def test_what_an_engine_does_not_cover_it_declines(name: str, changes: dict[str, Any], why: str) -> None:
+    chip, n = draw_loaded(Random(1))
+    recipe = draw_recipe(Random(2), chip, n, "sgd", "random", **changes)
+    declined = choose(name).declines(chip, Segment(first_state(chip, recipe), recipe, 5))
+    assert declined is not None
+    assert why in declined
+
+
+async def test_a_device_runs_what_its_engine_declines_on_the_reference() -> None:
+    rng = Random(3)
+    spec = replace(draw_chip(rng, SIGNALS[0]), engine="numba", weight_bits=8, weight_range=4.0)
+    dataset = draw_dataset(rng, spec)
+    async with SimDevice("sim:x", spec) as device:
+        await device.load(dataset)
+        recipe = draw_recipe(rng, device.chip, dataset.n_samples, "adam", "walsh", stochastic=True)
+        state = first_state(device.chip, recipe)
+        ours = await device.learn(Segment(state, recipe, 50))
+        assert_same_state(ours.state, REFERENCE.learn(device.chip, Segment(state, recipe, 50)).state)
+
+
+def test_engines_are_no_part_of_a_chips_identity() -> None:
+    identities = {parse(f"sim:analog-8bit?engine={name}").identity() for name in ENGINE_NAMES}
+    assert len(identities) == 1
+    assert set(ENGINE_NAMES) == {"auto", *ENGINES}
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    with pytest.raises(ConfigError, match="engine=fast: expected one of auto, reference, numba"):
+        parse("sim:analog-8bit?engine=fast")
