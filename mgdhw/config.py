@@ -19,7 +19,9 @@ from mgdhw.errors import ConfigError
 from mgdhw.optimizers import OPTIMIZERS, Optimizer
 from mgdhw.schedule import SCHEDULES, ScheduleSpec
 
-Seed = Field(ge=0, lt=2**63)  # TOML's integers are 64-bit and signed
+LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
+LARGEST_BATCH = 1 << 20
+SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
 
 
@@ -58,7 +60,7 @@ class TrainingSection(_Section):
     """How long, how often, from where. All periods are in probes."""
 
     probes: int = Field(default=400_000, ge=1)
-    batch: int = Field(default=1, ge=1)
+    batch: int = Field(default=1, ge=1, le=LARGEST_BATCH)
     tau_x: int = Field(default=1, ge=1)
     tau_theta: int = Field(default=100, ge=1)
     mode: Literal["discrete", "continuous"] = "discrete"
@@ -113,13 +115,19 @@ class OptimizerSection(BaseModel):
         known = {f.name: f.default for f in fields(OPTIMIZERS[self.name])}  # type: ignore[arg-type]
         for key, value in (self.model_extra or {}).items():
             if key not in known:
+                near = difflib.get_close_matches(key, ["eta", *known], n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
                 has = ", ".join(known) or "none"
-                raise ValueError(f"{self.name} has no parameter {key!r} (it has: {has})")
+                raise ValueError(f"{self.name} has no parameter {key!r} (it has: {has}){hint}")
             if isinstance(known[key], bool):
                 if not isinstance(value, bool):
                     raise ValueError(f"{key}: expected true or false, got {value!r}")
             elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ValueError(f"{key}: expected a finite number, got {value!r}")
+            elif key in ("beta", "beta1", "beta2", "rho") and not 0 <= value < 1:
+                raise ValueError(f"{key}: expected a number from 0 to below 1, got {value!r}")
+            elif key in ("epsilon", "weight_decay") and value < 0:
+                raise ValueError(f"{key}: expected a number of 0 or more, got {value!r}")
         return self
 
     def build(self) -> Optimizer:
@@ -133,7 +141,7 @@ class ScheduleSection(_Section):
     name: str = "constant"
     final: float = Field(default=0.0, ge=0)
     drop: float = Field(default=0.1, gt=0)
-    every: float = Field(default=0.34, gt=0, le=1)
+    every: float = Field(default=0.34, ge=0.001, le=1)
     tau: float = Field(default=0.1, gt=0)
 
     @field_validator("name")
@@ -167,7 +175,7 @@ class Experiment(_Section):
     """Everything that one training run is."""
 
     name: str = Field(default="experiment", pattern=r"^[A-Za-z0-9_.-]+$")
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
     device: DeviceSection = DeviceSection()
     data: DataSection = DataSection()
     training: TrainingSection = TrainingSection()
@@ -178,9 +186,20 @@ class Experiment(_Section):
     run: RunSection = RunSection()
 
     def decisive(self) -> dict[str, Any]:
-        """What decides the trajectory on a given device and dataset: the part that the digest begins with."""
+        """What decides the trajectory on a given device and dataset: the part that the digest begins with.
+
+        Keys that belong to another mode, family or schedule are left out: they decide nothing.
+        """
         everything = self.model_dump(mode="json")
-        return {key: everything[key] for key in ("seed", "training", "codes", "optimizer", "schedule")}
+        kept = {key: everything[key] for key in ("seed", "training", "codes", "optimizer", "schedule")}
+        unused = ("baseline", "normalise") if self.training.mode == "continuous" else ("update_every", "tau_hp")
+        for key in unused:
+            del kept["training"][key]
+        if self.codes.family != "sparse":
+            del kept["codes"]["density"]
+        used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))
+        kept["schedule"] = {key: kept["schedule"][key] for key in used}
+        return kept
 
     def evaluate_every(self) -> int:
         """Probes between evaluations: as given, or a twentieth of the run, in whole updates."""

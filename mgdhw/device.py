@@ -6,6 +6,7 @@ takes `HostCodes` as its base, implements `measure`, and gets `probe` from it.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -37,7 +38,6 @@ ROUNDING = 1e-6
 class Capability(Flag):
     """What a device can do beyond writing parameters and measuring."""
 
-    NOTHING = 0
     PROBE = auto()
     """It has a code generator and takes a block whole."""
     MEASURE = auto()
@@ -153,7 +153,11 @@ class Device(ABC):
         raise DeviceFault("it cannot learn by itself; use level device-codes or host-codes", uri=self.uri)
 
     async def __aenter__(self) -> Self:
-        await self.open()
+        try:
+            await self.open()
+        except BaseException:
+            await self._close_surely()  # half open is not safe
+            raise
         self.entered = True
         return self
 
@@ -161,7 +165,23 @@ class Device(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.entered = False
-        await self.close()
+        await self._close_surely()
+
+    async def _close_surely(self) -> None:
+        """Close to the end, also if cancelled meanwhile: the safe state comes first, the cancellation after it."""
+        closing = asyncio.ensure_future(self.close())
+        cancelled: asyncio.CancelledError | None = None
+        while not closing.done():
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError as error:
+                if closing.cancelled():
+                    raise
+                cancelled = error
+        if cancelled is not None:
+            closing.exception()  # seen; the cancellation goes first
+            raise cancelled
+        closing.result()
 
     def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:
         """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first.

@@ -20,6 +20,7 @@ FloatArray = NDArray[np.float64]
 
 EXACT_FLOAT32 = 1 << 24
 EXACT_FLOAT64 = 1 << 53
+ACCUMULATE_PROBES = 4096  # probes whose codes are looked at together: bounds memory, changes nothing
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ def modulation(costs: Costs) -> NDArray[Any]:
 def accumulate(window: Window, costs: Costs, codes: Codes, first_step: int) -> Window:
     """Add a block's probes to the window. Integer costs add up exactly, float costs one probe after the other."""
     change = modulation(costs)
+    if change.size > ACCUMULATE_PROBES:
+        for start in range(0, change.size, ACCUMULATE_PROBES):
+            part = slice(start, start + ACCUMULATE_PROBES)
+            piece = Costs(costs.perturbed[part], costs.reference[part], 0)
+            window = accumulate(window, piece, codes, first_step + start)
+        return window
     values = codes.values(first_step, change.size)
     cross = window.cross
     if np.issubdtype(change.dtype, np.integer):

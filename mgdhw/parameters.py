@@ -14,13 +14,16 @@ FloatArray = NDArray[np.float64]
 
 
 def guard(info: DeviceInfo, amplitude: int) -> tuple[FloatArray, FloatArray]:
-    """Limits of master θ: one perturbation inside the device's, so that no code ever saturates."""
-    room = amplitude * np.asarray(info.theta_lsb, dtype=np.float64)
+    """Limits of master θ: one perturbation and half a step inside the device's, so that no code ever saturates.
+
+    The half step is for the device's rounding, whatever grid it rounds to.
+    """
+    room = (amplitude + 0.5) * np.asarray(info.theta_lsb, dtype=np.float64)
     low = np.asarray(info.theta_min + room, dtype=np.float64)
     high = np.asarray(info.theta_max - room, dtype=np.float64)
     if not np.all(low < high):
         raise ConfigError(
-            f"codes.delta: a perturbation of {float(np.max(room)):g} leaves no room within the parameters' limits"
+            f"codes.delta: a perturbation of {float(np.max(amplitude * np.asarray(info.theta_lsb))):g} leaves no room within the parameters' limits"
             f" {float(np.min(info.theta_min)):g} ... {float(np.max(info.theta_max)):g}"
         )
     return low, high

@@ -18,7 +18,7 @@ from mgdhw.config import Experiment
 from mgdhw.costs import COSTS, correct
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
-from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, LinkError
+from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, DeviceUnavailable, LinkError, LinkLost
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
 from mgdhw.gradient import Analog, Window
 from mgdhw.loop import Grid, Recipe, Step, absorb, block_at, to_update, to_write, update
@@ -34,6 +34,8 @@ BLOCK_SECONDS = 0.05
 """How long a block should take when the user says nothing: short enough to stop at once, long enough to be cheap."""
 FIRST_BLOCK = 64
 MAX_BLOCK = 1 << 16
+RETRY_SECONDS = 0.05
+"""Pause before the second repetition of a lost request; it doubles from then on."""
 BREATH_SECONDS = 0.02
 """How long the event loop may be kept from other tasks by a device that never waits."""
 
@@ -68,8 +70,21 @@ class Trainer:
         self._stop = False
         self._faults: list[Faulted] = []
 
+        if not hasattr(device, "info"):
+            raise DeviceUnavailable("the device is not open; use it inside `async with`", uri=device.uri)
         training, info = experiment.training, device.info
+        if info.cost_kind not in COSTS:
+            raise ConfigError(f"{device.uri} measures {info.cost_kind!r}; known costs are {', '.join(sorted(COSTS))}")
         notes: list[str] = []
+        if training.update_period > training.probes:
+            notes.append(
+                f"the parameters will not move: {training.probes} probes are fewer than the {training.update_period}"
+                " that an update takes"
+            )
+        if Capability.DETERMINISTIC not in info.capabilities:
+            notes.append(
+                "this device is not deterministic: levels of delegation and repeated runs agree only statistically"
+            )
         self._amplitude = self._choose_amplitude(notes)
         low, high = guard(info, self._amplitude)
         self._recipe = Recipe(
@@ -108,6 +123,15 @@ class Trainer:
         self._stop = True
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
+        try:
+            async for event in self._events():
+                yield event
+        except Exception:
+            for fault in self._take_faults():  # what led to it is told before it ends the run
+                yield fault
+            raise
+
+    async def _events(self) -> AsyncGenerator[Event, None]:
         experiment, training, device = self.experiment, self.experiment.training, self.device
         await self._repeat(lambda: device.load(self.dataset), 0)
         state = self._resume or await self._first_state()
@@ -318,10 +342,13 @@ class Trainer:
         while True:
             try:
                 return await request()
-            except LinkError as error:
+            except (LinkError, OSError) as error:
+                fault = error if isinstance(error, LinkError) else LinkLost(str(error), uri=self.device.uri)
                 if attempt > self.experiment.run.retries:
-                    raise
-                self._faults.append(Faulted(step, error, attempt))
+                    raise fault from error
+                self._faults.append(Faulted(step, fault, attempt))
+                if attempt > 1:  # once at once, then ever more patiently
+                    await asyncio.sleep(RETRY_SECONDS * 2 ** (attempt - 2))
                 attempt += 1
 
     def _take_faults(self) -> list[Faulted]:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def open_descriptors() -> set[tuple[str, str]]:
         except OSError:
             continue  # the one that lists the folder
     return found
+
+
+def pytest_configure() -> None:
+    """Begin with the signals of a terminal: whoever runs the tests in the background ignores some of them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

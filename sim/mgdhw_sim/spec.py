@@ -13,6 +13,7 @@ from mgdhw_sim.tables import ACTIVATIONS
 
 COST_UNITS = ("mse", "xent")
 ENGINE_NAMES = ("auto", "reference", "numba")
+MAX_PARAMETERS = 1 << 27
 MAX_ACCUMULATOR_BITS = 62
 """Widest sum that an int64 holds with a bit to spare for rounding."""
 TARGET_FRACTION_BITS = 12
@@ -66,6 +67,8 @@ class ChipSpec:
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or not all(1 <= n <= 1 << 16 for n in self.layers):
             raise ConfigError(f"layers={'-'.join(map(str, self.layers))}: expected two or more sizes of 1 ... 65536")
+        if self.topology.n_parameters > MAX_PARAMETERS:
+            raise ConfigError(f"layers={self.topology}: {self.topology.n_parameters:,} parameters are too many")
         self._one_of("activation", ACTIVATIONS)
         self._one_of("output_activation", ACTIVATIONS)
         self._one_of("cost", COST_UNITS)

@@ -73,13 +73,13 @@ def test_glorot_without_layers_is_a_config_error_with_a_way_out() -> None:
 # --- how far they may go ----------------------------------------------------------------------------------------------
 
 
-def test_the_guard_band_is_one_perturbation_wide() -> None:
+def test_the_guard_band_is_one_perturbation_and_half_a_step_wide() -> None:
     low, high = guard(info(), 5)
-    assert (float(low), float(high)) == (-2.0 + 5 / 64, 2.0 - 6 / 64)
+    assert (float(low), float(high)) == (-2.0 + 5.5 / 64, 2.0 - 6.5 / 64)
     each = replace(info(Topology(2)), theta_lsb=np.array([0.25, 0.5]), theta_min=-1.0, theta_max=np.array([1.0, 2.0]))
     low, high = guard(each, 1)
-    assert_array_equal(low, [-0.75, -0.5])
-    assert_array_equal(high, [0.75, 1.5])
+    assert_array_equal(low, [-0.625, -0.25])
+    assert_array_equal(high, [0.625, 1.25])
 
 
 @pytest.mark.parametrize("amplitude", [128, 1000])

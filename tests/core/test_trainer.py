@@ -281,8 +281,8 @@ async def test_parameters_never_leave_the_guard_band(level: str, rounding: str) 
     changes = ("optimizer.eta=5.0", "codes.delta=1.0", f"run.level={level}", f"training.rounding={rounding}")
     events = await run(*changes, "run.checkpoint_seconds=1e-9")
     thetas = np.array([event.state.theta for event in of(events, Checkpoint)])
-    assert thetas.min() == -8.0 + 1.0
-    assert thetas.max() == 8.0 - 2.0**-4 - 1.0
+    assert thetas.min() == -8.0 + 1.0 + 2.0**-5
+    assert thetas.max() == 8.0 - 2.0**-4 - 1.0 - 2.0**-5
 
 
 @pytest.mark.parametrize(
