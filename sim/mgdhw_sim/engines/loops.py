@@ -51,12 +51,42 @@ class Rule(NamedTuple):
 
 
 @njit(**JIT)
+def probe(net, plan, stored, inputs, targets, chosen, batch, step, baseline, held, work):  # type: ignore[no-untyped-def]
+    """One probe of `Chip.probe`; leaves `work.w` as `stored`, and θ̃ in `work.code`.
+
+    Args:
+        chosen: (B,) samples of this batch.
+        held: (2,) value and batch of the baseline in force, batch NO_BATCH if there is none; changed in place.
+
+    Returns:
+        cost, its reference, whether a baseline was measured, first and size of what was perturbed.
+    """
+    stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
+    if stale:
+        held[0] = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
+        held[1] = batch
+    start, size = fill_codes(plan, step, work.bits, work.code)
+    for i in range(start, start + size):
+        work.w[i] = stored[i] + work.code[i]
+    plus = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
+    minus = np.int64(0)
+    if baseline == ANTITHETIC:
+        for i in range(start, start + size):
+            work.w[i] = stored[i] - work.code[i]
+        minus = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
+    elif baseline != NONE:
+        minus = held[0]
+    for i in range(start, start + size):
+        work.w[i] = stored[i]
+    return plus, minus, stale, start, size
+
+
+@njit(**JIT)
 def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count, baseline, held, work, plus, minus):  # type: ignore[no-untyped-def]
     """`Chip.probe`: costs into plus and minus (references).
 
     Args:
         samples: (batches, B) of the block's batches.
-        held: (2,) value and batch of the baseline in force, batch NO_BATCH if there is none; changed in place.
 
     Returns:
         Step at which the last baseline was measured, -1 if none was.
@@ -67,50 +97,19 @@ def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count
         step = first + k
         batch = step // tau_x
         chosen = samples[batch - first // tau_x]
-        if baseline == EVERY or (baseline == HELD and held[1] != batch):
-            held[0] = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
-            held[1] = batch
+        plus[k], minus[k], stale, _, _ = probe(
+            net, plan, stored, inputs, targets, chosen, batch, step, baseline, held, work
+        )
+        if stale:
             measured = step
-        start, size = fill_codes(plan, step, work.bits, work.code)
-        for i in range(start, start + size):
-            work.w[i] = stored[i] + work.code[i]
-        plus[k] = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
-        if baseline == ANTITHETIC:
-            for i in range(start, start + size):
-                work.w[i] = stored[i] - work.code[i]
-            minus[k] = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
-        else:
-            minus[k] = 0 if baseline == NONE else held[0]
-        for i in range(start, start + size):
-            work.w[i] = stored[i]
     return measured
 
 
 @njit(**JIT)
 def learn_segment(  # type: ignore[no-untyped-def]
-    net,
-    plan,
-    rule,
-    stored,
-    inputs,
-    targets,
-    samples,
-    tau_x,
-    first,
-    count,
-    period,
-    baseline,
-    held,
-    theta,
-    m,
-    v,
-    powers,
-    cross,
-    energy,
-    etas,
-    gradient,
-    work,
-):
+    net, plan, rule, stored, inputs, targets, samples, tau_x, first, count, period, baseline, held, theta, m, v, powers,
+    cross, energy, etas, gradient, work
+):  # fmt: skip
     """`mgdhw.loop` over `count` probes: blocks, windows and updates. Arrays of state are changed in place.
 
     Returns:
@@ -125,29 +124,18 @@ def learn_segment(  # type: ignore[no-untyped-def]
         step = first + k
         batch = step // tau_x
         chosen = samples[batch - first // tau_x]
-        if baseline == EVERY or (baseline == HELD and held[1] != batch):
-            held[0] = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
-            held[1] = batch
+        plus, minus, stale, start, size = probe(
+            net, plan, stored, inputs, targets, chosen, batch, step, baseline, held, work
+        )
+        evaluations += 2 if stale or baseline == ANTITHETIC else 1
+        if stale:
             measured = step
-            evaluations += 1
-        start, size = fill_codes(plan, step, work.bits, work.code)
-        for i in range(start, start + size):
-            work.w[i] = stored[i] + work.code[i]
-        plus = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
-        evaluations += 1
         total += plus
-        if baseline == ANTITHETIC:
-            for i in range(start, start + size):
-                work.w[i] = stored[i] - work.code[i]
-            change = plus - cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
-            evaluations += 1
-        else:
-            change = plus - held[0]
+        change = plus - minus
         for i in range(start, start + size):
             code = np.int64(work.code[i])
             cross[i] += change * code
             energy[i] += code * code
-            work.w[i] = stored[i]
         if (step + 1) % period == 0:
             update(rule, theta, m, v, powers, cross, energy, etas[updates], gradient)
             updates += 1
