@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import digest
-from mgdhw.config import Experiment, check_experiment, load_experiment, parse_experiment, to_toml
+from mgdhw.checkpoint import Saved
+from mgdhw.config import DataSection, Experiment, check_experiment, load_experiment, parse_experiment, to_toml
 from mgdhw.datasets import Dataset
 from mgdhw.datasets import load as load_dataset
 from mgdhw.device import Device, DeviceInfo, open_device
@@ -46,6 +48,7 @@ class Result:
         digest: of the trajectory, in hexadecimal: same digest, same bits.
         run: folder of the run, None if nothing was kept.
         theta: (P,) the optimizer's θ at the end.
+        notes: what the user should know (that the run was finished already).
     """
 
     reason: str
@@ -59,9 +62,10 @@ class Result:
     digest: str
     run: Path | None
     theta: NDArray[np.float64] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
-        """Everything but θ, as JSON can hold it."""
+        """Everything but θ and the notes, as JSON can hold it."""
         return {
             "reason": self.reason,
             "accuracy": self.accuracy,
@@ -119,7 +123,8 @@ async def train_async(
     dataset = _load_dataset(given, base)
     async with _opened(given.device.uri if device is None else device) as opened:
         # The experiment that is kept says what was really done, so that the run can be repeated from it.
-        given = given.model_copy(update={"device": given.device.model_copy(update={"uri": opened.uri})})
+        address = given.device.model_copy(update={"uri": opened.uri})
+        given = given.model_copy(update={"device": address, "data": _anchored(given.data, base)})
         trainer = Trainer(given, opened, dataset)
 
         @contextlib.contextmanager
@@ -171,7 +176,7 @@ async def evaluate_async(
 
     Raises:
         RunError: there is no such run.
-        CheckpointError: it has no checkpoint that can be read, or one of another network.
+        CheckpointError: it has no checkpoint that can be read, or one of another network, experiment or dataset.
         DatasetError: the dataset cannot be had.
         DeviceError: the device failed.
     """
@@ -181,7 +186,11 @@ async def evaluate_async(
     if saved is None:
         raise CheckpointError(f"run {found.folder} has no checkpoint yet; go on with: {found.resume_command()}")
     dataset = _load_dataset(experiment, _base(found))
+    _check_began(found, saved, experiment, dataset)
     async with _opened(experiment.device.uri if device is None else device) as opened:
+        began_on = _identity(found)
+        if began_on not in (None, opened.info.identity):
+            notes.append(f"{opened.uri} is {opened.info.identity}, the run began on {began_on}")
         evaluation = await evaluate_run(experiment, opened, dataset, saved.state)
     return replace(evaluation, run=found.folder, notes=tuple(notes))
 
@@ -203,23 +212,24 @@ async def _resume(
     if experiment.decisive() != kept.decisive() or experiment.data != kept.data:
         raise ConfigError(
             f"run {run.folder}: a run is resumed as it began; only the sections device, evaluation and run can be"
-            f" changed. To begin a new one: mgdhw train {run.experiment_file} --set ..."
+            f" changed. To begin a new one: mgdhw train {shlex.quote(str(run.experiment_file))} --set ..."
         )
     dataset = _load_dataset(experiment, _base(run))
     with RunLock(run):
         saved, notes = run.latest()
-        began = _began(experiment, dataset)
-        if saved is not None and saved.extra.get("began") != began:
-            raise CheckpointError(
-                f"run {run.folder}: its checkpoint belongs to another experiment or other data; dataset"
-                f" {dataset.name!r} is not what it was, or experiment.toml was edited"
-            )
+        if saved is not None:
+            _check_began(run, saved, experiment, dataset)
+            finished = _finished(run, saved, experiment, same_target=experiment.evaluation == kept.evaluation)
+            if finished is not None:
+                return finished
         async with _opened(experiment.device.uri if device is None else device) as opened:
             if device is None:
                 _check_identity(run, opened.info, opened.uri)
             state = None if saved is None else saved.state
             trainer = Trainer(experiment, opened, dataset, resume=state)
-            recorder = Recorder(run, began, saved, {"device": opened.uri, "overrides": list(overrides)})
+            recorder = Recorder(
+                run, _began(experiment, dataset), saved, {"device": opened.uri, "overrides": list(overrides)}
+            )
             return await _follow(trainer, recorder, listeners, session, notes)
 
 
@@ -239,11 +249,12 @@ async def _follow(
         async with contextlib.aclosing(trainer.__aiter__()) as events:
             async for event in events:
                 if isinstance(event, Started):
-                    event = replace(event, notes=(*notes, *event.notes))
                     # Not before: an experiment that doesn't fit its device leaves no empty run behind.
                     if keeping is not None:
                         recorder = stack.enter_context(keeping)
                         session.run = recorder.run
+                        notes = [*notes, *recorder.notes]
+                    event = replace(event, notes=(*notes, *event.notes))
                 if recorder is not None:
                     recorder(event)
                 for listener in listeners:
@@ -277,11 +288,15 @@ async def _opened(device: str | Device) -> AsyncIterator[Device]:
     if device.entered:
         yield device
         return
-    async with device:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(device)
+        except OSError as error:
+            raise DeviceUnavailable(f"cannot be opened: {error}", uri=device.uri) from error
         yield device
 
 
-def _resolve(experiment: Source | None, overrides: tuple[str, ...]) -> tuple[Experiment, str | None, Path]:
+def _resolve(experiment: object, overrides: tuple[str, ...]) -> tuple[Experiment, str | None, Path]:
     """The experiment, the file it came from, and the folder that relative paths in it count from."""
     here = Path.cwd()
     if experiment is None:
@@ -293,8 +308,17 @@ def _resolve(experiment: Source | None, overrides: tuple[str, ...]) -> tuple[Exp
     if isinstance(experiment, str | Path):
         path = Path(experiment)
         return load_experiment(path, overrides), str(path.resolve()), path.resolve().parent
-    checked = experiment if isinstance(experiment, Experiment) else check_experiment(experiment, source="experiment")
-    return _changed(checked, overrides), None, here
+    if isinstance(experiment, Mapping):
+        experiment = check_experiment(experiment, source="experiment")
+    if not isinstance(experiment, Experiment):
+        raise ConfigError(f"experiment: expected a TOML file, a mapping or an Experiment (got {experiment!r})")
+    return _changed(experiment, overrides), None, here
+
+
+def _anchored(data: DataSection, base: Path) -> DataSection:
+    """A dataset that was found, with the path in its name absolute: the same one from wherever it is asked for."""
+    kind, colon, path = data.name.partition(":")  # only those of files have a colon
+    return data.model_copy(update={"name": f"{kind}:{(base / Path(path).expanduser()).resolve()}"}) if colon else data
 
 
 def _changed(experiment: Experiment, overrides: tuple[str, ...]) -> Experiment:
@@ -321,12 +345,44 @@ def _began(experiment: Experiment, dataset: Dataset) -> str:
     return digest.begin(experiment.decisive(), dataset.digest).hex()
 
 
+def _check_began(run: Run, saved: Saved, experiment: Experiment, dataset: Dataset) -> None:
+    """A checkpoint is of use only for what it was made with."""
+    if saved.extra.get("began") != _began(experiment, dataset):
+        raise CheckpointError(
+            f"run {run.folder}: its checkpoint belongs to another experiment or other data; dataset"
+            f" {dataset.name!r} is not what it was, or experiment.toml was edited"
+        )
+
+
+def _finished(run: Run, saved: Saved, experiment: Experiment, *, same_target: bool) -> Result | None:
+    """The result of a run that has nothing left to do; None if it has, or its end is not on record."""
+    kept = run.summary() or {}
+    wanted = experiment.evaluation
+    aimed = same_target and (wanted.stop_at_accuracy, wanted.stop_at_cost) != (None, None)
+    on_target = kept.get("reason") == "target" and aimed
+    at_end = kept.get("reason") in ("done", "target") and saved.state.step >= experiment.training.probes
+    if kept.get("probes") != saved.state.step or not (on_target or at_end):
+        return None
+    cost = math.nan if kept.get("cost") is None else kept["cost"]
+    note = f"run {run.folder} is finished; try its network with: {run.evaluate_command()}"
+    try:
+        return Result(**{**kept, "cost": cost, "run": run.folder, "theta": saved.state.theta, "notes": (note,)})
+    except TypeError:  # a damaged record: it is written anew
+        return None
+
+
+def _identity(run: Run) -> str | None:
+    """What distinguishes the device that a run began on from its like; None if that isn't on record."""
+    identity = run.provenance().get("device", {}).get("identity")
+    return identity if isinstance(identity, str) else None
+
+
 def _check_identity(run: Run, info: DeviceInfo, uri: str) -> None:
     """A run goes on with the very device that it began on, unless the user names another."""
-    expected = run.provenance().get("device", {}).get("identity")
+    expected = _identity(run) or "a device that its provenance.json does not name"
     if expected != info.identity:
         raise DeviceUnavailable(
             f"is {info.model} {info.identity}, the run began on {expected}; connect that one, or say that this one"
-            f" will do: {run.resume_command()} --device {uri}",
+            f" will do: {run.resume_command()} --device {shlex.quote(uri)}",
             uri=uri,
         )

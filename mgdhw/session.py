@@ -23,6 +23,8 @@ class Session:
     def __init__(self) -> None:
         self.run: Run | None = None
         """Where it is kept; None before training begins, or if nothing is kept."""
+        self.begun = False
+        """Whether there has been a training to stop; it may be over by now, and its device closing."""
         self._trainer: Trainer | None = None
         self._cancel: Callable[[], object] | None = None
         self._requests = 0
@@ -50,9 +52,14 @@ class Session:
     def training(self, trainer: Trainer) -> Iterator[None]:
         """While this lasts, `stop` reaches the trainer and the task that is running now."""
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        if task is not None:
-            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+
+        def cancel() -> None:
+            if task is not None and self._trainer is trainer:  # not over meanwhile
+                task.cancel()
+
+        self._cancel = lambda: loop.call_soon_threadsafe(cancel)
         self._trainer = trainer
+        self.begun = True
         if self._requests:
             trainer.stop()
         try:
@@ -64,7 +71,8 @@ class Session:
 def blocking(work: Coroutine[Any, Any, Answer], session: Session) -> Answer:
     """Run to the end, in this thread or, where a loop is running already (a notebook), in one of its own.
 
-    Ctrl-C stops the session cleanly and is raised once that is done; a second one cancels it.
+    Ctrl-C stops the session cleanly and is raised once that is done; a second one cancels it. More of them don't
+    interrupt the device's closing.
     """
     try:
         asyncio.get_running_loop()
@@ -91,7 +99,7 @@ def _interrupt_stops(session: Session) -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
-        if not session.stop():
+        if not session.stop() and not session.begun:
             raise KeyboardInterrupt
         interrupted = True
 

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from mgdhw.cli.devices import devices
 from mgdhw.cli.evaluate import evaluate
 from mgdhw.cli.new import new
+from mgdhw.cli.plugins import why
 from mgdhw.cli.train import train
 
 ENTRY_POINTS = "mgdhw.commands"
@@ -34,6 +35,14 @@ class Commands(TyperGroup):
         point = _contributed().get(cmd_name)
         return None if point is None else _load(point)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; say that Ctrl-C was heard where the command doesn't say it itself."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            raise
+
 
 def _contributed() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
@@ -42,26 +51,27 @@ def _contributed() -> dict[str, EntryPoint]:
 def _load(point: EntryPoint) -> Any:
     try:
         found = point.load()
-    except ImportError as error:
-        return _broken(point, error)
-    command = typer.main.get_command(found) if isinstance(found, typer.Typer) else found
+        command = typer.main.get_command(found) if isinstance(found, typer.Typer) else found
+        if not (hasattr(command, "invoke") and hasattr(command, "get_short_help_str")):
+            raise TypeError("is neither a typer.Typer nor a command made of one")
+    except Exception as error:  # others' code
+        command = _broken(point, error)
     command.name = point.name
     return command
 
 
-def _broken(point: EntryPoint, error: ImportError) -> Any:
-    """Stands in for a command whose package cannot be imported, so that `mgdhw --help` still works."""
+def _broken(point: EntryPoint, error: Exception) -> Any:
+    """Stands in for a command that cannot be loaded, so that `mgdhw --help` still works."""
     from mgdhw.errors import ConfigError
 
-    stand_in = typer.Typer(add_completion=False, help=f"Cannot be loaded: {error}.")
+    problem = why(error)
+    stand_in = typer.Typer(add_completion=False, help=f"Cannot be loaded: {problem}.")
 
     @stand_in.callback(invoke_without_command=True)
     def fail() -> None:
-        raise ConfigError(f"command {point.name!r} ({point.value}) cannot be loaded: {error}")
+        raise ConfigError(f"command {point.name!r} ({point.value}) cannot be loaded: {problem}")
 
-    command = typer.main.get_command(stand_in)
-    command.name = point.name
-    return command
+    return typer.main.get_command(stand_in)
 
 
 app = typer.Typer(

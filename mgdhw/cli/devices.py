@@ -17,19 +17,23 @@ def devices(
 
     Example: mgdhw devices
     """
+    from mgdhw.cli.console import echo, printing
+
     found = installed()
     if as_json:
         import json
 
-        typer.echo(json.dumps({"drivers": found}))
+        echo(json.dumps({"drivers": found}))
         return
-    _show(found)
+    with printing():
+        _show(found)
 
 
 def installed() -> list[dict[str, Any]]:
     """Drivers by URI scheme, each with its package and its presets."""
     from importlib.metadata import entry_points
 
+    from mgdhw.cli.plugins import why
     from mgdhw.device import device_schemes
 
     offered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
@@ -47,9 +51,10 @@ def installed() -> list[dict[str, Any]]:
         try:
             point.load()
             if scheme in offered:
-                entry["presets"] = offered[scheme].load()()
-        except ImportError as error:
-            entry["problem"] = str(error)
+                presets = dict(offered[scheme].load()())
+                entry["presets"] = {str(address): str(text) for address, text in presets.items()}
+        except Exception as error:  # others' code
+            entry["problem"] = why(error)
         drivers.append(entry)
     return drivers
 
@@ -58,7 +63,7 @@ def _show(drivers: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from mgdhw.cli.console import console
+    from mgdhw.cli.console import console, print_table
 
     out = console()
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -69,6 +74,6 @@ def _show(drivers: list[dict[str, Any]]) -> None:
         for address, description in presets.items():
             problem = driver["problem"]
             table.add_row(address, Text(f"cannot be loaded: {problem}", style="red") if problem else description)
-    out.print(table)
+    print_table(out, table)
     out.print()
     out.print("Train one with: mgdhw train --device ADDRESS", style="dim")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from mgdhw.runs import Evaluation, Score
@@ -29,22 +30,28 @@ def evaluate(
     import json
 
     from mgdhw import api
-    from mgdhw.cli.console import console
+    from mgdhw.cli.console import console, echo, printing
 
     evaluation = api.evaluate(run, device=device, runs=runs)
     if as_json:
-        typer.echo(json.dumps(evaluation.summary()))
+        echo(json.dumps(evaluation.summary()))
         return
-    out = console()
+    with printing():
+        _show(console(), evaluation)
+
+
+def _show(out: Console, evaluation: Evaluation) -> None:
+    from mgdhw.cli.console import print_table
+
     for note in evaluation.notes:
         out.print(f"note: {note}", style="yellow")
     out.print(f"{evaluation.run}, after {evaluation.step:,} probes", style="bold", soft_wrap=True)
-    out.print(_scores(evaluation))
+    print_table(out, _scores(evaluation))
     split, score = list(evaluation.scores.items())[-1]
     confusion = _confusion(evaluation, score)
     if confusion is not None:
         out.print(f"\n{split} samples of each class (rows) and what they were taken for (columns)", style="dim")
-        out.print(confusion)
+        print_table(out, confusion)
 
 
 def _scores(evaluation: Evaluation) -> Table:

@@ -24,6 +24,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # no "θ" in a code page is no reason to fail
+    from mgdhw.cli.console import OutputLost
     from mgdhw.errors import MgdhwError
 
     try:
@@ -34,14 +35,27 @@ def main() -> NoReturn:
 
         app()
     except MgdhwError as error:
-        sys.stderr.write("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]) + "\n")
-        sys.exit(EXIT_ERROR)
-    except OSError as error:  # what mgdhw writes itself it explains itself; this is the output, or the system
-        if not isinstance(error, BrokenPipeError):  # `mgdhw train | head`: nobody is left to tell
-            what = "the output cannot be written" if error.filename is None else error.filename
-            sys.stderr.write(f"error: {what}: {error.strerror or error}\n")
+        _fail(str(error), error)
+    except OutputLost as error:
+        if not isinstance(error.__cause__, BrokenPipeError):  # `mgdhw train | head`: nobody is left to tell
+            _explain(f"the output cannot be written: {error}", error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered cannot be written either
         sys.exit(EXIT_ERROR)
+    except OSError as error:  # what mgdhw writes itself it explains itself; this is the system, or somebody's code
+        what = "" if error.filename is None else f"{error.filename}: "
+        _fail(f"{what}{error.strerror or error}", error)
+    except MemoryError as error:
+        _fail("not enough memory: smaller training.batch, run.block or layers need less", error)
     except KeyboardInterrupt:
+        sys.stderr.write("stopped; nothing was begun\n")
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(0)
+
+
+def _fail(message: str, error: BaseException) -> NoReturn:
+    _explain(message, error)
+    sys.exit(EXIT_ERROR)
+
+
+def _explain(message: str, error: BaseException) -> None:
+    sys.stderr.write("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]) + "\n")

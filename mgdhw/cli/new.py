@@ -18,7 +18,10 @@ def new(
 
     Example: mgdhw new mine.toml
     """
+    import shlex
+
     from mgdhw.api import default_experiment
+    from mgdhw.cli.console import echo
     from mgdhw.errors import ConfigError
 
     try:
@@ -28,4 +31,4 @@ def new(
         raise ConfigError(f"{file}: is there already; choose another name, or replace it with --force") from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror or error}") from None
-    typer.echo(f"wrote {file}; train it with: mgdhw train {file}")
+    echo(f"wrote {file}; train it with: mgdhw train {shlex.quote(str(file))}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mgdhw.cli.console import is_live
+from mgdhw.cli.console import is_live, printing
 from mgdhw.cli.meter import Meter
 from mgdhw.events import BlockDone, Evaluated, Event, Faulted, Started
 from mgdhw.session import Session
@@ -47,15 +48,29 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.update(_Bar(self.meter), refresh=True)
-        self._stack.close()
+        with printing():
+            if self._live is not None:
+                self._live.update(_Bar(self.meter), refresh=True)
+            self._stack.close()
 
     def __call__(self, event: Event) -> None:
         """Take in an event and show it when it is time."""
         self.meter(event)
+        with printing():
+            self._show(event)
+
+    def say(self, text: str) -> None:
+        """Say something at once, also from a signal handler: above the bar, or else on stderr."""
+        with suppress(OSError, RuntimeError):  # Python refuses to write to a stream in the midst of writing to it
+            if self._live is not None:
+                self._out.print(Text(text, style="yellow"))  # a style of print's would colour the bar, too
+            else:
+                sys.stderr.write(text + "\n")
+                sys.stderr.flush()
+
+    def _show(self, event: Event) -> None:
         if isinstance(event, Faulted):
-            self._out.print(f"fault: {event.error}; repeated ({event.attempt})", style="yellow")
+            self._out.print(Text(f"fault: {event.error}; repeated ({event.attempt})", style="yellow"))
         if self._quiet:
             return
         if isinstance(event, Started):

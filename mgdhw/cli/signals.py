@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,11 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Received:
-    """The last signal that asked for an end, if any did."""
+    """The last signal that asked for an end, if any did, and how many did."""
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.times = 0
 
     @property
     def exit_code(self) -> int:
@@ -29,8 +30,14 @@ class Received:
 
 
 @contextlib.contextmanager
-def stopping(session: Session) -> Iterator[Received]:
+def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]:
     """While this lasts, the first signal stops the session cleanly and the second at once.
+
+    More of them change nothing: the device is on its way to its safe state, and nothing must come between.
+
+    Args:
+        session: what is stopped.
+        say: tells the user what a signal does; called inside of signal handlers.
 
     Raises:
         KeyboardInterrupt: a signal came when there was no training that could be stopped.
@@ -39,7 +46,13 @@ def stopping(session: Session) -> Iterator[Received]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         received.number = number
-        if not session.stop():
+        received.times += 1
+        if session.stop():
+            if received.times == 1:
+                say("stopping after this block; Ctrl-C again to stop at once")
+        elif session.begun or received.times > 2:
+            say("closing the device…")
+        else:
             raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in ENDING}

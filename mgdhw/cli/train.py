@@ -51,10 +51,10 @@ def train(
     import json
 
     from mgdhw import api
-    from mgdhw.cli.console import console
+    from mgdhw.cli.console import console, echo, printing
     from mgdhw.cli.progress import Progress
     from mgdhw.cli.signals import stopping
-    from mgdhw.errors import MgdhwError, RunError
+    from mgdhw.errors import RunError
     from mgdhw.session import Session
 
     overrides = list(changes or ())
@@ -64,9 +64,10 @@ def train(
         overrides.append(f"seed={seed}")
     session = Session()
     out = console(stderr=as_json)
-    with stopping(session) as received:
+    progress = Progress(out, session, quiet=quiet)
+    with stopping(session, progress.say) as received:
         try:
-            with Progress(out, session, quiet=quiet) as progress:
+            with progress:
                 result = api.train(
                     experiment,
                     device=device,
@@ -79,17 +80,20 @@ def train(
         except (KeyboardInterrupt, asyncio.CancelledError):
             if received.number is None:
                 raise
-            hint = "" if session.run is None else f"; resume with: {session.run.resume_command()}"
-            typer.echo(f"stopped at once{hint}", err=True)
+            how = "stopped; nothing was begun"
+            if session.run is not None:
+                how = f"stopped at once; resume with: {session.run.resume_command()}"
+            typer.echo(how, err=True)
             raise typer.Exit(received.exit_code) from None
-        except MgdhwError as error:
+        except Exception as error:
             if session.run is not None and not isinstance(error, RunError):
                 error.add_note(f"resume with: {session.run.resume_command()}")
             raise
     if as_json:
-        typer.echo(json.dumps(result.summary()))
+        echo(json.dumps(result.summary()))
     if not (as_json and quiet):
-        _close(out, result, progress.meter)
+        with printing():
+            _close(out, result, progress.meter)
     if result.reason == "stopped":
         raise typer.Exit(received.exit_code)
 
@@ -98,7 +102,7 @@ def _close(out: Console, result: Result, meter: Meter) -> None:
     """The closing table, and what can be done next."""
     from rich.table import Table
 
-    from mgdhw.cli.console import bars, duration, percent, rate
+    from mgdhw.cli.console import bars, duration, percent, print_table, rate
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -115,8 +119,10 @@ def _close(out: Console, result: Result, meter: Meter) -> None:
     if result.run is not None:
         table.add_row("run", str(result.run))
     out.print()
-    out.print(table)
-    if result.run is None:
+    print_table(out, table)
+    for note in result.notes:
+        out.print(f"\n{note}", style="green", soft_wrap=True)
+    if result.run is None or result.notes:
         return
     from mgdhw.runs import Run
 

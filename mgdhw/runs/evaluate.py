@@ -14,7 +14,7 @@ from mgdhw.config import Experiment
 from mgdhw.costs import COSTS, correct
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
-from mgdhw.errors import CheckpointError
+from mgdhw.errors import CheckpointError, LinkLost
 from mgdhw.loop import Grid, rounded
 from mgdhw.state import TrainState
 
@@ -89,13 +89,16 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
     theta = state.theta
     if experiment.training.rounding == "stochastic":
         theta = rounded(theta, Grid(info.theta_min, info.theta_max, info.theta_lsb), experiment.seed, state.update)
-    await device.load(dataset)
-    await device.write(theta)
     scores = {}
-    for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
-        if end > first:
-            samples = np.arange(first, end)
-            scores[split] = _score(info.cost_kind, await device.infer(samples), dataset.targets[samples])
+    try:
+        await device.load(dataset)
+        await device.write(theta)
+        for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
+            if end > first:
+                samples = np.arange(first, end)
+                scores[split] = _score(info.cost_kind, await device.infer(samples), dataset.targets[samples])
+    except OSError as error:
+        raise LinkLost(str(error), uri=device.uri) from error
     return Evaluation(state.step, scores, dataset.classes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shlex
 import shutil
@@ -21,6 +22,7 @@ from mgdhw.runs.provenance import now, versions
 
 KEPT_CHECKPOINTS = 2
 """The newest, and the one before in case the newest is damaged."""
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no EDQUOT of files
 MAX_SAME_NAME = 1000
 """Runs of one name in one second; more is somebody's mistake."""
 
@@ -75,7 +77,8 @@ class Run:
             found = json.loads(self.provenance_file.read_bytes())
         except (OSError, ValueError) as error:
             raise RunError(f"{self.provenance_file}: cannot be read: {error}; the run cannot be used") from None
-        if not isinstance(found, dict):
+        kinds = {"device": dict, "sessions": list}
+        if not isinstance(found, dict) or not all(isinstance(found.get(key, of()), of) for key, of in kinds.items()):
             raise RunError(f"{self.provenance_file}: is no provenance of a run; the run cannot be used")
         return found
 
@@ -88,6 +91,14 @@ class Run:
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Record how it ended. Raises OSError."""
         self._write_json(self.summary_file, summary)
+
+    def summary(self) -> dict[str, Any] | None:
+        """How it ended; None if it hasn't, or the file is damaged."""
+        try:
+            found = json.loads(self.summary_file.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
 
     # --- checkpoints ---------------------------------------------------------------------------------------------
 
@@ -135,17 +146,29 @@ class Run:
         for unfinished in self.folder.glob(".*.tmp"):
             unfinished.unlink(missing_ok=True)
 
+    def set_metrics_aside(self) -> Path:
+        """Rename a database that is damaged, with what SQLite keeps beside it. Raises OSError."""
+        aside = self.metrics.with_suffix(".damaged")
+        for ending in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self.metrics.with_name(self.metrics.name + ending).replace(aside.with_name(aside.name + ending))
+        return aside
+
     # --- what to tell the user -----------------------------------------------------------------------------------
 
     def resume_command(self) -> str:
         """What to type to go on."""
         return f"mgdhw train --resume {shlex.quote(str(self.folder))}"
 
+    def evaluate_command(self) -> str:
+        """What to type to try its network."""
+        return f"mgdhw evaluate {shlex.quote(str(self.folder))}"
+
     def cannot_write(self, error: OSError | sqlite3.Error) -> RunError:
         """The error for anything that could not be written here."""
         return RunError(
             f"run {self.folder} cannot be written: {reason(error)}; what was kept before is untouched,"
-            f" make room and go on with: {self.resume_command()}"
+            f" {remedy(error)} and go on with: {self.resume_command()}"
         )
 
     def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
@@ -175,7 +198,8 @@ def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) ->
     except OSError as error:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise RunError(
-            f"run {run.folder} cannot be written: {reason(error)}; make room, or choose another folder with --runs"
+            f"run {run.folder} cannot be written: {reason(error)}; {remedy(error)},"
+            " or choose another folder with --runs"
         ) from error
     return run
 
@@ -205,6 +229,15 @@ def step_of(path: Path) -> int:
 def reason(error: OSError | sqlite3.Error) -> str:
     """What went wrong, in the system's words."""
     return str(getattr(error, "strerror", None) or error)
+
+
+def remedy(error: OSError | sqlite3.Error) -> str:
+    """What to do about it."""
+    if isinstance(error, OSError):
+        full = error.errno in FULL
+    else:
+        full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    return "make room" if full else "put that right"
 
 
 def _new_folder(runs: Path, name: str) -> Path:

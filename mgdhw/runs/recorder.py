@@ -12,7 +12,7 @@ from typing import Any, Self
 from mgdhw.checkpoint import Saved
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
 from mgdhw.runs.folder import Run
-from mgdhw.runs.store import Store
+from mgdhw.runs.store import Store, is_damaged
 
 CURVE_ROWS = 2000
 """Rows that a whole run leaves: more than a picture can show, and a run of a billion probes stays small."""
@@ -35,6 +35,8 @@ class Recorder:
         self, run: Run, began: str, saved: Saved | None = None, session: Mapping[str, Any] | None = None
     ) -> None:
         self.run = run
+        self.notes: list[str] = []
+        """What the user should know; complete once entered."""
         self._began = began
         self._step = 0 if saved is None else saved.state.step
         self._session = session
@@ -58,7 +60,7 @@ class Recorder:
                 self.run.tidy(self._step)
                 self.run.summary_file.unlink(missing_ok=True)
                 self.run.add_session({"step": self._step, **self._session})
-            self._store = Store(self.run.metrics, self._step)
+            self._store = self._open_store()
         self._start = time.monotonic()
         return self
 
@@ -79,6 +81,17 @@ class Recorder:
             self._store.add("meta", ("reason", str(summary["reason"])))
             self._store.commit()
             self.run.write_summary(summary)
+
+    def _open_store(self) -> Store:
+        """The curves; a run whose checkpoints are whole goes on with new ones where they are damaged."""
+        try:
+            return Store(self.run.metrics, self._step)
+        except sqlite3.Error as error:
+            if self._session is None or not is_damaged(error):
+                raise
+            aside = self.run.set_metrics_aside()
+            self.notes.append(f"{self.run.metrics}: is damaged ({error}); kept as {aside.name}, its curves begin anew")
+            return Store(self.run.metrics, self._step)
 
     def _keep(self, event: Event) -> None:
         match event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 SCHEMA = """
@@ -68,6 +68,11 @@ class Store:
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
         self._committed = time.monotonic()
         try:
+            (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                broken = sqlite3.DatabaseError(found)
+                broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+                raise broken
             self._connection.execute("PRAGMA journal_mode = WAL")
             # A crash of the machine may cost the last rows, which the resumed run writes again; never the file.
             self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -101,11 +106,10 @@ class Store:
         self._connection.close()
 
 
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that can only read, also while a training writes. Raises sqlite3.Error."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)
-    try:
-        yield connection
-    finally:
-        connection.close()
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Whether an error on opening a store is the file's fault: no database, a broken one, or one of other tables."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_ERROR,
+    )

@@ -48,6 +48,7 @@ class SimDevice(HostCodes):
         )
 
     async def open(self) -> None:
+        choose(self.spec.engine)  # says at once if it cannot be had here
         self._chip = Chip(self.spec)
 
     async def close(self) -> None:

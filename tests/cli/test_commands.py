@@ -40,6 +40,7 @@ def test_new_writes_the_packaged_experiment(mgdhw: Any, tmp_path: Path) -> None:
     again = mgdhw("new", "mine.toml")
     assert again.code == 1
     assert "mine.toml: is there already" in again.err
+    assert mgdhw("new", "my own.toml").out.endswith("train it with: mgdhw train 'my own.toml'\n")
     (tmp_path / "mine.toml").write_text("")
     assert mgdhw("new", "mine.toml", "--force").code == 0
     assert load_experiment(tmp_path / "mine.toml").name == "digits"
@@ -66,6 +67,7 @@ def test_devices(mgdhw: Any) -> None:
     assert done.code == 0
     assert "sim:analog-8bit" in done.out
     assert "8-bit parameters" in done.out
+    assert not any(line.endswith(" ") for line in done.out.splitlines())
     drivers = json.loads(mgdhw("devices", "--json").out)["drivers"]
     (sim,) = [driver for driver in drivers if driver["scheme"] == "sim"]
     assert "sim:ideal-16bit" in sim["presets"]
@@ -76,6 +78,27 @@ def test_a_driver_that_cannot_be_loaded(mgdhw: Any, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("mgdhw.device.device_schemes", lambda: {"lab": broken})
     assert devices_command.installed()[0]["problem"] == "No module named 'no_such_package'"
     assert "cannot be loaded: No module named 'no_such_package'" in mgdhw("devices").out
+
+
+@pytest.mark.parametrize("error", [AttributeError("no open_uri"), SyntaxError("bad"), ZeroDivisionError("of\ntheirs")])
+def test_whatever_is_wrong_with_others_code(mgdhw: Any, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def load(self: EntryPoint) -> Any:
+        raise error
+
+    monkeypatch.setattr(EntryPoint, "load", load)
+    monkeypatch.setattr(commands, "_contributed", lambda: {"lab": EntryPoint("lab", "lab:app", "mgdhw.commands")})
+    problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    assert f"cannot be loaded: {problem}" in mgdhw("devices").out
+    assert problem in mgdhw("--help").out
+    assert problem in mgdhw("lab").err
+
+
+def test_a_command_or_presets_that_are_none(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EntryPoint, "load", lambda self: lambda: 7)
+    monkeypatch.setattr(commands, "_contributed", lambda: {"lab": EntryPoint("lab", "lab:app", "mgdhw.commands")})
+    assert "cannot be loaded: TypeError" in mgdhw("devices").out
+    assert "neither a typer.Typer nor a command" in mgdhw("lab").err
+    assert mgdhw("--help").code == 0
 
 
 def test_commands_of_other_packages(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from mgdhw.errors import (
     DatasetError,
     DeviceFault,
     DeviceUnavailable,
+    LinkLost,
     LinkTimeout,
     RunError,
 )
@@ -231,11 +232,60 @@ def test_another_chip_is_refused_unless_named(runs: Path) -> None:
     found = json.loads(path.read_text())
     found["device"]["identity"] = "another"
     path.write_text(json.dumps(found))
-    with pytest.raises(DeviceUnavailable, match=r"the run began on another.*--device sim:analog-8bit"):
+    with pytest.raises(DeviceUnavailable, match=r"the run began on another.*--device 'sim:analog-8bit"):
         mgdhw.train(resume=first.run)
     assert mgdhw.train(resume=first.run, device="sim:analog-8bit?layers=2-3-1").reason == "done"
+    (note,) = mgdhw.evaluate(first.run).notes
+    assert note.endswith("the run began on another")
     with pytest.raises(CheckpointError, match="13 parameters"):
         mgdhw.evaluate(first.run, device="sim:analog-8bit?layers=2-4-1")
+
+
+def test_a_run_that_does_not_name_its_device(runs: Path) -> None:
+    first = stopped_run(runs)
+    assert first.run is not None
+    path = first.run / "provenance.json"
+    found = json.loads(path.read_text())
+    del found["device"]
+    path.write_text(json.dumps(found))
+    with pytest.raises(DeviceUnavailable, match=r"provenance\.json does not name"):
+        mgdhw.train(resume=first.run)
+    assert mgdhw.evaluate(first.run).notes == ()
+    assert mgdhw.train(resume=first.run, device="sim:analog-8bit?layers=2-3-1").reason == "done"
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+def test_a_finished_run_is_left_as_it_is(runs: Path) -> None:
+    first = mgdhw.train(XOR, runs=runs)
+    assert first.run is not None
+    before = contents(first.run)
+    heard: list[Event] = []
+    again = mgdhw.train(resume=first.run, listeners=[heard.append])
+    assert heard == []
+    assert contents(first.run) == before
+    assert again.summary() == first.summary()
+    np.testing.assert_array_equal(again.theta, first.theta)
+    assert again.notes == (f"run {first.run} is finished; try its network with: mgdhw evaluate {first.run}",)
+
+
+def test_a_target_that_was_reached_is_an_end_until_it_is_changed(runs: Path) -> None:
+    first = mgdhw.train({**XOR, "evaluation": {"stop_at_cost": 10.0}}, runs=runs)
+    assert (first.reason, first.probes) == ("target", 0)
+    assert mgdhw.train(resume=first.run).notes
+    second = mgdhw.train(resume=first.run, overrides=["evaluation.stop_at_cost=1e-9"])
+    assert (second.reason, second.probes) == ("done", 2000)
+
+
+def test_an_end_that_is_not_on_record_is_recorded(runs: Path, digest: str) -> None:
+    first = mgdhw.train(XOR, runs=runs)
+    assert first.run is not None
+    for damage in ("{", "[]", '{"reason": "done", "probes": 2000, "nonsense": 1}'):
+        (first.run / "summary.json").write_text(damage)
+        assert mgdhw.train(resume=first.run).digest == digest
+        assert json.loads((first.run / "summary.json").read_text())["reason"] == "done"
 
 
 def test_two_writers(runs: Path) -> None:
@@ -270,8 +320,38 @@ def test_paths_count_from_the_experiment_file(tmp_path: Path, runs: Path, monkey
     assert mgdhw.evaluate(first.run).scores["train"].samples == 4
     assert mgdhw.train(resume=first.run).digest == whole.digest
     np.savez(folder / "mine.npz", x=xor.inputs, y=1.0 - xor.targets)
-    with pytest.raises(CheckpointError, match=r"npz:.*is not what it was"):
-        mgdhw.train(resume=first.run)
+    for again in (lambda: mgdhw.train(resume=first.run), lambda: mgdhw.evaluate(first.run)):
+        with pytest.raises(CheckpointError, match=r"npz:.*is not what it was"):
+            again()
+
+
+def test_a_kept_experiment_repeats_its_run(tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    xor = mgdhw.load_dataset("xor")
+    np.savez(tmp_path / "d.npz", x=xor.inputs, y=xor.targets)
+    monkeypatch.chdir(tmp_path)
+    first = stopped_run(runs, {**XOR, "data": {"name": "npz:d.npz", "test_fraction": 0.0}})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert first.run is not None
+    kept = mgdhw.load_experiment(first.run / "experiment.toml")
+    assert kept.data.name == f"npz:{tmp_path / 'd.npz'}"
+    assert kept.data.options == {"test_fraction": 0.0}
+    whole = mgdhw.train(first.run / "experiment.toml", runs=None)
+    assert mgdhw.train(resume=first.run).digest == whole.digest
+
+
+def test_evaluating_an_edited_experiment(runs: Path) -> None:
+    first = stopped_run(runs)
+    assert first.run is not None
+    path = first.run / "experiment.toml"
+    path.write_text(path.read_text().replace("seed = 0", "seed = 1"))
+    with pytest.raises(CheckpointError, match=r"experiment\.toml was edited"):
+        mgdhw.evaluate(first.run)
+
+
+def test_an_experiment_that_is_none() -> None:
+    with pytest.raises(ConfigError, match=r"expected a TOML file, a mapping or an Experiment \(got 7\)"):
+        mgdhw.train(7)  # type: ignore[arg-type]
 
 
 def test_bad_data(runs: Path) -> None:
@@ -363,6 +443,33 @@ def test_faults_are_kept(runs: Path) -> None:
     connection.close()
 
 
+class Unplugged(Bench):
+    """A driver that lets the system's errors through."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self._at = at
+
+    async def open(self) -> None:
+        if self._at == "open":
+            raise OSError(2, "could not open port")
+        await super().open()
+
+    async def infer(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+        if self._at == "infer":
+            raise BrokenPipeError(32, "Broken pipe")
+        return await super().infer(samples)
+
+
+def test_errors_of_the_system_become_errors_of_the_device(runs: Path) -> None:
+    with pytest.raises(DeviceUnavailable, match=r"bench:test: cannot be opened: .*could not open port"):
+        mgdhw.train(BENCH, device=Unplugged("open"), runs=runs)
+    first = mgdhw.train(BENCH, device=Bench(), runs=runs)
+    assert first.run is not None
+    with pytest.raises(LinkLost, match=r"bench:test: .*Broken pipe"):
+        mgdhw.evaluate(first.run, device=Unplugged("infer"))
+
+
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
@@ -428,6 +535,22 @@ def test_ctrl_c_twice(runs: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         mgdhw.train(ENDLESS, device=device, runs=runs, listeners=[interrupt])
     assert device.closed == 1
+
+
+def test_more_ctrl_c_do_not_interrupt_the_closing(runs: Path) -> None:
+    class Slow(Bench):
+        async def close(self) -> None:
+            for _ in range(5):
+                signal.raise_signal(signal.SIGINT)
+                await asyncio.sleep(0)
+            await super().close()
+
+    device = Slow()
+    with pytest.raises(KeyboardInterrupt):
+        mgdhw.train(BENCH, device=device, runs=runs)
+    assert device.closed == 1
+    (run,) = runs.iterdir()
+    assert json.loads((run / "summary.json").read_text())["reason"] == "done"
 
 
 def test_ctrl_c_before_training(runs: Path) -> None:

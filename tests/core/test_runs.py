@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import shutil
@@ -22,7 +23,6 @@ from mgdhw.gradient import Analog, Window
 from mgdhw.runs import Recorder, Run, RunLock, Store, create_run, find_run
 from mgdhw.runs.provenance import git_state
 from mgdhw.runs.recorder import CURVE_ROWS
-from mgdhw.runs.store import reading
 from mgdhw.state import TrainState
 
 
@@ -31,7 +31,7 @@ def state_at(step: int) -> TrainState:
 
 
 def rows(run: Run, query: str) -> list[tuple[object, ...]]:
-    with reading(run.metrics) as connection:
+    with contextlib.closing(sqlite3.connect(run.metrics)) as connection:
         return connection.execute(query).fetchall()
 
 
@@ -124,7 +124,7 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path, monkeypatch: pytest.
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint.os, "fsync", full)
-    with pytest.raises(RunError, match="cannot be written: No space left on device"):
+    with pytest.raises(RunError, match="cannot be written: No space left on device; make room"):
         create_run(tmp_path, Experiment(), {})
     assert list(tmp_path.iterdir()) == []
 
@@ -175,6 +175,40 @@ def test_a_database_that_is_none(run: Run) -> None:
     run.metrics.write_bytes(b"not a database" * 100)
     with pytest.raises(RunError, match="file is not a database"), Recorder(run, "began"):
         pass
+
+
+@pytest.mark.parametrize("kind", ["no database", "cut short", "other tables"])
+def test_damaged_curves_do_not_block_a_resume(run: Run, kind: str) -> None:
+    with Recorder(run, "began") as recorder:
+        recorder(Checkpoint(state_at(10)))
+    saved, _ = run.latest()
+    if kind == "other tables":
+        run.metrics.unlink()
+        with contextlib.closing(sqlite3.connect(run.metrics)) as connection:
+            connection.execute("CREATE TABLE curve (x)")
+    else:
+        run.metrics.write_bytes(b"x" * 5000 if kind == "no database" else run.metrics.read_bytes()[:5000])
+    with Recorder(run, "began", saved, {}) as recorder:
+        recorder(Evaluated(20, 40, "test", 0.5, 0.25))
+    assert "metrics.sqlite: is damaged" in recorder.notes[0]
+    assert (run.folder / "metrics.damaged").is_file()
+    assert rows(run, "SELECT step FROM evaluation") == [(20,)]
+
+
+@pytest.mark.parametrize("found", [{"sessions": 3}, {"sessions": {}}, {"device": "chip"}, {"device": None}])
+def test_provenance_of_the_wrong_form(run: Run, found: object) -> None:
+    run.provenance_file.write_text(json.dumps(found))
+    with pytest.raises(RunError, match=r"provenance\.json: is no provenance"):
+        run.provenance()
+
+
+def test_room_is_asked_for_only_on_a_full_disk(run: Run) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    for error in (OSError(errno.ENOSPC, "No space left"), full):
+        assert "make room and go on" in str(run.cannot_write(error))
+    for other in (PermissionError(errno.EACCES, "Permission denied"), sqlite3.OperationalError("locked")):
+        assert "make room" not in str(run.cannot_write(other))
 
 
 # --- store and recorder ----------------------------------------------------------------------------------------------

@@ -23,14 +23,9 @@ ENGINES: dict[str, Callable[[], Engine]] = {"reference": Reference, "numba": _co
 
 @lru_cache
 def choose(name: str) -> Engine:
-    """The engine of that name; "auto" is the fastest that can be had here.
+    """The engine of that name.
 
     Raises:
         ConfigError: it needs something that is not installed.
     """
-    if name != "auto":
-        return ENGINES[name]()
-    try:
-        return ENGINES["numba"]()
-    except ConfigError:
-        return ENGINES["reference"]()
+    return ENGINES[name]()

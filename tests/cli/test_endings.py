@@ -1,0 +1,125 @@
+"""What a training that ends early says, and with what code."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mgdhw.cli.progress import Progress
+from mgdhw.events import BlockDone, Event, Started
+from mgdhw_sim.device import SimDevice
+
+GOOD = 'name = "xor"\n[device]\nuri = "sim:analog-8bit?layers=2-3-1"\n[data]\nname = "xor"\n[training]\nprobes = 2000\n'
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Event], Callable[[], object]], None]:
+    """Has something done whenever the progress display hears of some event."""
+    (tmp_path / "good.toml").write_text(GOOD)
+    hear = Progress.__call__
+
+    def at(kind: type[Event], work: Callable[[], object]) -> None:
+        def listen(self: Progress, event: Event) -> None:
+            hear(self, event)
+            if isinstance(event, kind):
+                work()
+
+        monkeypatch.setattr(Progress, "__call__", listen)
+
+    return at
+
+
+def fail(error: BaseException) -> Callable[[], None]:
+    def work() -> None:
+        raise error
+
+    return work
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_memory(mgdhw: Any, at: Any) -> None:
+    at(BlockDone, fail(MemoryError("Unable to allocate 1 PiB")))
+    done = mgdhw("train", "good.toml", "--quiet")
+    assert done.code == 1
+    message, note = done.err.splitlines()
+    assert message.startswith("error: not enough memory: smaller training.batch, run.block or layers")
+    assert note.startswith("resume with: mgdhw train --resume runs/xor-")
+
+
+def test_an_error_of_the_system_is_none_of_the_output(mgdhw: Any, at: Any) -> None:
+    at(BlockDone, fail(OSError(5, "Input/output error")))
+    done = mgdhw("train", "good.toml", "--quiet")
+    assert done.code == 1
+    assert done.err.startswith("error: Input/output error\nresume with: mgdhw train --resume ")
+
+
+def test_a_traceback_says_how_to_go_on(mgdhw: Any, at: Any) -> None:
+    at(BlockDone, fail(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError) as raised:
+        mgdhw("train", "good.toml", "--quiet")
+    assert raised.value.__notes__[0].startswith("resume with: mgdhw train --resume ")
+
+
+def test_ctrl_c_is_acknowledged_at_once(mgdhw: Any, at: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def check() -> None:
+        interrupt()
+        assert capsys.readouterr().err == "stopping after this block; Ctrl-C again to stop at once\n"
+
+    at(Started, check)
+    done = mgdhw("train", "good.toml")
+    assert done.code == 130
+    assert "resume with:" in done.out
+    assert not any(line.endswith(" ") for line in done.out.splitlines())
+
+
+def test_ctrl_c_before_training(mgdhw: Any, at: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def opening(self: SimDevice) -> None:
+        interrupt()
+
+    monkeypatch.setattr(SimDevice, "open", opening)
+    done = mgdhw("train", "good.toml")
+    assert (done.code, done.out, done.err) == (130, "", "stopped; nothing was begun\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_ctrl_c_while_the_device_closes(mgdhw: Any, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    close, closed = SimDevice.close, []
+
+    async def closing(self: SimDevice) -> None:
+        interrupt()
+        await close(self)
+        closed.append(self.uri)
+
+    def twice() -> None:
+        interrupt()
+        interrupt()
+
+    at(BlockDone, twice)
+    monkeypatch.setattr(SimDevice, "close", closing)
+    done = mgdhw("train", "good.toml", "--quiet")
+    assert done.code == 130
+    assert len(closed) == 1
+    assert done.err.splitlines()[:2] == [
+        "stopping after this block; Ctrl-C again to stop at once",
+        "closing the device…",
+    ]
+    assert "resume with:" in done.out + done.err  # one block was all that was left: it may stop cleanly
+
+
+def test_resuming_a_finished_run(mgdhw: Any, at: Any, tmp_path: Path) -> None:
+    mgdhw("train", "good.toml", "--runs", "my runs")
+    (run,) = (tmp_path / "my runs").iterdir()
+    done = mgdhw("train", "--resume", run.name, "--runs", "my runs")
+    assert (done.code, done.err) == (0, "")
+    assert f"is finished; try its network with: mgdhw evaluate 'my runs/{run.name}'" in done.out
+    again = mgdhw("train", "--resume", run.name, "--runs", "my runs", "--json")
+    assert again.code == 0
+    assert '"reason": "done"' in again.out
+    assert "is finished" in again.err
