@@ -18,13 +18,14 @@ def guard(info: DeviceInfo, amplitude: int) -> tuple[FloatArray, FloatArray]:
 
     The half step is for the device's rounding, whatever grid it rounds to.
     """
-    room = (amplitude + 0.5) * np.asarray(info.theta_lsb, dtype=np.float64)
+    lsb = np.asarray(info.theta_lsb, dtype=np.float64)
+    room = (amplitude + 0.5) * lsb
     low = np.asarray(info.theta_min + room, dtype=np.float64)
     high = np.asarray(info.theta_max - room, dtype=np.float64)
     if not np.all(low < high):
         raise ConfigError(
-            f"codes.delta: a perturbation of {float(np.max(amplitude * np.asarray(info.theta_lsb))):g} leaves no room within the parameters' limits"
-            f" {float(np.min(info.theta_min)):g} ... {float(np.max(info.theta_max)):g}"
+            f"codes.delta: a perturbation of {float(np.max(amplitude * lsb)):g} leaves no room within the parameters'"
+            f" limits {float(np.min(info.theta_min)):g} ... {float(np.max(info.theta_max)):g}"
         )
     return low, high
 
