@@ -40,7 +40,7 @@ PEER = "back-propagation"
 EXPERIMENT: dict[str, Any] = {
     "device": {"uri": URI},
     "training": {"probes": 800_000, "batch": 32, "tau_theta": 100},
-    "optimizer": {"name": "adam", "eta": 0.05},
+    "optimizer": {"name": "adamw", "eta": 0.05, "weight_decay": 0.005},
     "schedule": {"name": "cosine", "final": 0.02},
 }
 GRID = [

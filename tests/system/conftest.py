@@ -58,6 +58,12 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
+def unmeasured() -> dict[str, str]:
+    """The environment of a process, less what measures coverage there and would itself need the disk."""
+    return {key: value for key, value in environment().items() if not key.startswith("COVERAGE")}
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where commands run: holds `short.toml` and `long.toml`."""
     (tmp_path / "short.toml").write_text(EXPERIMENT.format(probes=2_000))

@@ -122,13 +122,15 @@ def test_two_processes_on_one_run(folder: Path, start: Any, mgdhw: Any, reach: A
 
 @posix
 @pytest.mark.parametrize("limit", [0, 4096, 90_000], ids=["at once", "at the database", "in the middle"])
-def test_a_full_disk(folder: Path, mgdhw: Any, summary: Any, digest_of: Any, limit: int) -> None:
+def test_a_full_disk(
+    folder: Path, mgdhw: Any, summary: Any, digest_of: Any, unmeasured: dict[str, str], limit: int
+) -> None:
     def small_disk() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
-    failed = mgdhw("train", "long.toml", "--json", preexec_fn=small_disk)
+    failed = mgdhw("train", "long.toml", "--json", preexec_fn=small_disk, env=unmeasured)
     assert (failed.returncode, failed.stdout) == (1, ""), failed.stderr
     assert "Traceback" not in failed.stderr
     assert "cannot be written: " in failed.stderr
