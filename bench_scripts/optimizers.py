@@ -4,13 +4,12 @@ What is measured: updates of the parameters, and evaluations (applications of a 
 until the test accuracy first reaches 90 %, for sgd, momentum, nesterov, rmsprop, adam and adamw;
 
 - at τ_θ = 1,000 (as many probes for a gradient as there are parameters, nearly) and at τ_θ = 10 (each gradient is
-  mostly noise), on a 64-16-10 chip with logistic neurons whose cost is softmax cross-entropy, the 2025 paper's cost;
-- sgd and adam at τ_θ = 1,000 on two more chips, because the answer depends on the chip: with tanh neurons and
-  cross-entropy, and the default one, with logistic neurons and mean squared error.
+  mostly noise), on a 64-16-10 chip of the kind that the 2025 paper's network is: tanh and softmax cross-entropy;
+- for contrast, sgd and adam at τ_θ = 1,000 on the default chip: logistic and mean squared error.
 
 How: every optimizer gets the same batches, the same probes and the same starts, a constant learning rate η, and its
-other parameters at their defaults. η is its own best of a grid in steps of √2, by the median over the seeds: three
-values around a likely one, and more for as long as the best lies at the grid's edge. The test accuracy is looked at
+other parameters at their defaults. η is its own best of a grid in steps of √2, by the median over five seeds: five
+values around a likely one, and more wherever the best would lie at the grid's edge. The test accuracy is looked at
 after every update (τ_θ = 1,000) or every tenth (τ_θ = 10).
 
 An η that has lost is not run to its end: a training stops when it has taken as long as the best median so far, which
@@ -32,12 +31,12 @@ from common import Options, Row, arguments, progress, report, table, train
 
 from mgdhw.datasets import Dataset, load
 
-SEEDS = (0, 1, 2, 3, 4, 5, 6)
+SEEDS = (0, 1, 2, 3, 4)
 BATCH = 16
 ACCURACY = 0.9
 STEP = 2.0**0.5
 """From one η of a grid to the next."""
-FIRST = (0, 1, -1)
+FIRST = (0, 1, -1, 2, -2)
 """Steps from the likely η that are always tried, in this order: a good mark early makes losers cheap."""
 
 
@@ -65,16 +64,14 @@ class Study:
         return f"τ_θ = {self.tau_theta:,}, {self.name}"
 
 
-CHIP = "sim:analog-8bit?layers=64-16-10"
-CHIP_XENT = f"{CHIP}&cost=xent"
-SMOOTH = {"sgd": 4.0, "momentum": 1.4, "nesterov": 1.4, "rmsprop": 0.028, "adam": 0.14, "adamw": 0.14}
-ROUGH = {"sgd": 0.1, "momentum": 0.012, "nesterov": 0.012, "rmsprop": 0.01, "adam": 0.014, "adamw": 0.014}
-TARGETED = Study("logistic, xent", CHIP_XENT, 1000, 1, 300, SMOOTH)
+PAPER_LIKE = "sim:analog-8bit?layers=64-16-10&activation=tanh&cost=xent"
+SMOOTH = {"sgd": 1.4, "momentum": 0.4, "nesterov": 0.4, "rmsprop": 0.02, "adam": 0.14, "adamw": 0.14}
+ROUGH = {"sgd": 0.025, "momentum": 0.003, "nesterov": 0.003, "rmsprop": 0.006, "adam": 0.007, "adamw": 0.007}
+TARGETED = Study("tanh, xent", PAPER_LIKE, 1000, 1, 300, SMOOTH)
 STUDIES = (
     TARGETED,
-    Study("logistic, xent", CHIP_XENT, 10, 10, 10_000, ROUGH),
-    Study("tanh, xent", f"{CHIP_XENT}&activation=tanh", 1000, 1, 300, {"sgd": 1.0, "adam": 0.07}),
-    Study("logistic, mse", CHIP, 1000, 1, 400, {"sgd": 45.0, "adam": 0.1}),
+    Study("tanh, xent", PAPER_LIKE, 10, 10, 10_000, ROUGH),
+    Study("logistic, mse", "sim:analog-8bit?layers=64-16-10", 1000, 1, 400, {"sgd": 45.0, "adam": 0.1}),
 )
 
 
