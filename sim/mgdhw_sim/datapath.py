@@ -131,7 +131,7 @@ def preactivations(spec: ChipSpec, layer: int, x: CodeArray, weights: CodeArray,
         (..., B, n_out) signals.
     """
     x_fraction = spec.input_fraction_bits if layer == 0 else spec.signal_fraction_bits
-    bound = int(np.abs(x).sum(axis=-1, dtype=np.int64).max()) * max(int(weights.max()), -int(weights.min()))
+    bound = int(np.abs(x, dtype=np.int64).sum(axis=-1).max()) * max(int(weights.max()), -int(weights.min()))
     total = exact_product(x, weights, bound) + (biases.astype(np.int64) << x_fraction)[..., None, :]
     excess = x_fraction + spec.weight_fraction_bits - spec.signal_fraction_bits
     return saturate(shift_round(total, excess), spec.signal_bits)
