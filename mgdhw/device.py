@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from importlib.metadata import EntryPoint, entry_points
@@ -151,6 +151,14 @@ class Device(ABC):
         The segment carries all state, so a repeated one has the same answer.
         """
         raise DeviceFault("it cannot learn by itself; use level device-codes or host-codes", uri=self.uri)
+
+    async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
+        """Run independent stretches of training (replicas), each with the answer that `learn` gives to it.
+
+        One after the other here; a device that can do them side by side does. What the hardware holds afterwards is
+        not defined.
+        """
+        return [await self.learn(segment) for segment in segments]
 
     async def __aenter__(self) -> Self:
         try:

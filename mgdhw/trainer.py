@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import digest
-from mgdhw.block import CodeSpec, Costs
+from mgdhw.block import Costs
 from mgdhw.codes import Codes
 from mgdhw.config import Experiment
 from mgdhw.costs import COSTS, correct
@@ -20,10 +20,8 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
 from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, DeviceUnavailable, LinkError, LinkLost
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
-from mgdhw.gradient import Analog, Window
-from mgdhw.loop import Grid, Recipe, Step, absorb, block_at, to_update, to_write, update
-from mgdhw.order import SampleOrder
-from mgdhw.parameters import guard, initial
+from mgdhw.loop import Step, absorb, block_at, to_update, to_write, update
+from mgdhw.recipe import first_state, recipe_of
 from mgdhw.segment import Segment
 from mgdhw.state import TrainState
 
@@ -38,9 +36,6 @@ RETRY_SECONDS = 0.05
 """Pause before the second repetition of a lost request; it doubles from then on."""
 BREATH_SECONDS = 0.02
 """How long the event loop may be kept from other tasks by a device that never waits."""
-
-DEFAULT_AMPLITUDE = {"sinusoidal": 8}
-"""Code units of Δ when the user says nothing: one, but a sine of one unit is no sine."""
 
 
 class Trainer:
@@ -85,34 +80,8 @@ class Trainer:
             notes.append(
                 "this device is not deterministic: levels of delegation and repeated runs agree only statistically"
             )
-        self._amplitude = self._choose_amplitude(notes)
-        low, high = guard(info, self._amplitude)
-        self._recipe = Recipe(
-            codes=CodeSpec(
-                experiment.codes.family,
-                experiment.seed,
-                self._amplitude,
-                experiment.codes.groups,
-                experiment.codes.density,
-            ),
-            order=SampleOrder(experiment.seed, dataset.n_train, training.batch, training.tau_x),
-            baseline=training.block_baseline,
-            continuous=training.mode == "continuous",
-            update_period=training.update_period,
-            tau_theta=training.tau_theta,
-            tau_hp=training.tau_hp,
-            normalise=training.normalise,
-            optimizer=experiment.optimizer.build(),
-            eta=experiment.optimizer.eta,
-            schedule=experiment.schedule.build(),
-            updates=training.probes // training.update_period,
-            stochastic=training.rounding == "stochastic",
-            grid=Grid(info.theta_min, info.theta_max, info.theta_lsb),
-            low=low,
-            high=high,
-            cost_lsb=info.cost_lsb,
-            seed=experiment.seed,
-        )
+        self._recipe, about = recipe_of(experiment, info, dataset.n_train)
+        notes += about
         self._codes = Codes(self._recipe.codes, info.topology)
         self._level = self._choose_level()
         self._notes = tuple(notes)
@@ -145,7 +114,7 @@ class Trainer:
             device.info,
             self.dataset,
             self._level,
-            float(np.max(self._amplitude * np.asarray(device.info.theta_lsb))),
+            float(np.max(self._recipe.codes.amplitude * np.asarray(device.info.theta_lsb))),
             state.step,
             training.probes,
             self._notes,
@@ -199,20 +168,8 @@ class Trainer:
     # --- steps of the loop ---------------------------------------------------------------------------------------
 
     async def _first_state(self) -> TrainState:
-        info = self.device.info
         held = await self.device.read() if self.experiment.training.init == "read" else None
-        theta = np.clip(initial(self.experiment, info, held), self._recipe.low, self._recipe.high)
-        return TrainState(
-            step=0,
-            update=0,
-            theta=theta,
-            optimizer=self._recipe.optimizer.init(info.n_parameters),
-            window=Window.empty(info.n_parameters),
-            analog=Analog.empty(info.n_parameters),
-            held=None,
-            evaluations=0,
-            chain=digest.begin(self.experiment.decisive(), self.dataset.digest),
-        )
+        return first_state(self.experiment, self.device.info, self._recipe, self.dataset, held)
 
     def _next_block(self, state: TrainState, every: int) -> int:
         size = self.experiment.run.block or self._block_size
@@ -303,22 +260,6 @@ class Trainer:
         return accurate and (wanted.stop_at_cost is None or evaluated.cost < wanted.stop_at_cost)
 
     # --- choices -------------------------------------------------------------------------------------------------
-
-    def _choose_amplitude(self, notes: list[str]) -> int:
-        codes, lsb = self.experiment.codes, float(np.max(self.device.info.theta_lsb))
-        if codes.delta is None:
-            return DEFAULT_AMPLITUDE.get(codes.family, 1)
-        amplitude = int(np.floor(codes.delta / lsb + 0.5))
-        if amplitude < 1:
-            raise ConfigError(
-                f"codes.delta: {codes.delta:g} is less than half of the smallest step of a parameter of"
-                f" {self.device.uri}, {lsb:g}; expected at least {lsb:g}"
-            )
-        if amplitude * lsb != codes.delta:
-            notes.append(
-                f"codes.delta {codes.delta:g} is taken as {amplitude * lsb:g}: {amplitude} steps of a parameter"
-            )
-        return amplitude
 
     def _choose_level(self) -> str:
         wanted, device = self.experiment.run.level, self.device
