@@ -32,7 +32,7 @@ STEPS = (0, 1, 7, 100, 2**16 - 3, 2**32 - 5, 2**33 + 1, 2**40 + 12345)
 def draw_layers(rng: Random) -> tuple[int, ...]:
     """From 1-1 to a few layers of a few neurons each, and sometimes more inputs than one block of random bits."""
     if rng.random() < 0.1:
-        return (rng.randint(20, 70), rng.randint(1, 12), rng.randint(1, 4))
+        return (rng.randint(20, 150), rng.randint(1, 40), rng.randint(1, 12))
     return tuple(rng.randint(1, 6) for _ in range(rng.randint(2, 4)))
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 
 RANDOM, RANK1, SEQUENTIAL, SINUSOIDAL, SPARSE, WALSH = range(6)
 MSE, XENT = range(2)
@@ -71,7 +71,7 @@ class CodePlan(NamedTuple):
 
 
 @njit(**JIT)
-def philox(step, block, stream, key0, key1):  # type: ignore[no-untyped-def]
+def philox(step, block, stream, key0, key1):
     """Four words of one counter: `mgdhw.philox.philox4x32`."""
     low = np.uint64(0xFFFFFFFF)
     c0, c1 = np.uint64(step) & low, np.uint64(step) >> np.uint64(32)
@@ -87,30 +87,29 @@ def philox(step, block, stream, key0, key1):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def random_bits(step, first, count, key0, key1, bits):  # type: ignore[no-untyped-def]
+def random_bits(step, first, count, key0, key1, bits):
     """Bits `first` ... `first + count - 1` of stream codes at a step, into bits[0 ... count - 1]."""
-    words = np.empty(4, dtype=np.uint64)
-    position = 0
-    block = first >> 7
-    skip = first & 127
-    while position < count:
-        words[0], words[1], words[2], words[3] = philox(step, block, STREAM_CODES, key0, key1)
-        for w in range(skip >> 5, 4):
-            start = skip & 31
-            word = words[w] >> np.uint64(start)
-            stop = min(32 - start, count - position)
-            for b in range(stop):
-                bits[position + b] = np.uint8((word >> np.uint64(b)) & np.uint64(1))
-            position += stop
-            skip = 0
-            if position >= count:
-                break
-        skip = 0
-        block += 1
+    block = np.int64(-1)
+    w0 = w1 = w2 = w3 = np.uint64(0)
+    for i in range(count):
+        index = first + i
+        if index >> 7 != block:
+            block = index >> 7
+            w0, w1, w2, w3 = philox(step, block, STREAM_CODES, key0, key1)
+        which = (index >> 5) & 3
+        word = w0 if which == 0 else w1 if which == 1 else w2 if which == 2 else w3
+        bits[i] = np.uint8((word >> np.uint64(index & 31)) & np.uint64(1))
 
 
 @njit(**JIT)
-def fill_codes(plan, probe, bits, code):  # type: ignore[no-untyped-def]
+def restore(stored, first, end, moved):
+    """Parameters `first` ... `end` - 1 as they are stored."""
+    for i in range(first, end):
+        moved[i] = stored[i]
+
+
+@njit(**JIT)
+def fill_codes(plan, probe, bits, code):
     """θ̃ of a probe into code[first ... first + size - 1] of its group: `mgdhw.codes.Codes`.
 
     Returns:
@@ -185,7 +184,7 @@ def fill_codes(plan, probe, bits, code):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def shift_round(value, bits):  # type: ignore[no-untyped-def]
+def shift_round(value, bits):
     """`datapath.shift_round`."""
     if bits <= 0:
         return value << -bits
@@ -193,7 +192,7 @@ def shift_round(value, bits):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def interpolate(table, position, segment_bits):  # type: ignore[no-untyped-def]
+def interpolate(table, position, segment_bits):
     """`datapath.interpolate`."""
     segment = position >> segment_bits
     within = position & ((np.int64(1) << segment_bits) - 1)
@@ -202,7 +201,7 @@ def interpolate(table, position, segment_bits):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def dot_narrow(w, x):  # type: ignore[no-untyped-def]
+def dot_narrow(w, x):
     """Σ w x where 32 bits hold it."""
     total = np.int32(0)
     for i in range(w.size):
@@ -211,7 +210,7 @@ def dot_narrow(w, x):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def dot_wide(w, x):  # type: ignore[no-untyped-def]
+def dot_wide(w, x):
     """Σ w x in 64 bits."""
     total = np.int64(0)
     for i in range(w.size):
@@ -220,7 +219,7 @@ def dot_wide(w, x):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def dense(net, layer, w, x, n_rows, out):  # type: ignore[no-untyped-def]
+def dense(net, layer, w, x, n_rows, out):
     """One layer, crossbar and neurons: `datapath.preactivations` and `datapath.activate`."""
     n_in, n_out = net.sizes[layer], net.sizes[layer + 1]
     start = net.starts[layer]
@@ -241,7 +240,7 @@ def dense(net, layer, w, x, n_rows, out):  # type: ignore[no-untyped-def]
 
 
 @njit(**JIT)
-def sample_cost(net, signals, row, targets, sample):  # type: ignore[no-untyped-def]
+def sample_cost(net, signals, row, targets, sample):
     """Cost code of one sample: `datapath.cost_codes`."""
     n = net.sizes[-1]
     if net.cost == MSE:
@@ -274,7 +273,7 @@ def sample_cost(net, signals, row, targets, sample):  # type: ignore[no-untyped-
 
 
 @njit(**JIT)
-def cost(net, w, inputs, targets, samples, x, signals, spare):  # type: ignore[no-untyped-def]
+def cost(net, w, inputs, targets, samples, x, signals, spare):
     """Cost codes summed over (B,) samples: `Chip.cost`.
 
     `x` (B, n_in), `signals` and `spare` (B, widest) are work space.

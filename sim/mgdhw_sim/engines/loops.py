@@ -1,21 +1,19 @@
 """Blocks and segments, compiled: what `Chip.probe` and `mgdhw.loop` define, without leaving compiled code.
 
-The few floating-point operations of an update stand in the order of their definitions (`gradient.estimate`, the
-optimizers, `datapath.parameter_codes`); no fast-math, no fused multiply-add.
+One probe at a time, for every chip; faster kernels for chips of small numbers are in `segments.py`.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from mgdhw_sim.engines.kernels import JIT, cost, fill_codes
+from mgdhw_sim.engines.kernels import JIT, cost, fill_codes, restore
+from mgdhw_sim.engines.moves import next_powers, take_in_codes, update
 
 HELD, EVERY, ANTITHETIC, NONE = range(4)
-SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(6)
 NO_BATCH = -1
 
 
@@ -30,28 +28,8 @@ class Work(NamedTuple):
     spare: Any
 
 
-class Rule(NamedTuple):
-    """An update as kernels take it: which optimizer, its parameters, scales and limits."""
-
-    optimizer: int
-    a: float
-    """β, ρ or β₁."""
-    b: float
-    """β₂."""
-    epsilon: float
-    decay: float
-    corrected: bool
-    scale: float
-    lsb: float
-    low: float
-    high: float
-    to_code: float
-    code_low: int
-    code_high: int
-
-
 @njit(**JIT)
-def probe(net, plan, stored, inputs, targets, chosen, batch, step, baseline, held, work):  # type: ignore[no-untyped-def]
+def probe(net, plan, stored, inputs, targets, chosen, batch, step, baseline, held, work):
     """One probe of `Chip.probe`; leaves `work.w` as `stored`, and θ̃ in `work.code`.
 
     Args:
@@ -82,7 +60,7 @@ def probe(net, plan, stored, inputs, targets, chosen, batch, step, baseline, hel
 
 
 @njit(**JIT)
-def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count, baseline, held, work, plus, minus):  # type: ignore[no-untyped-def]
+def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count, baseline, held, work, plus, minus):
     """`Chip.probe`: costs into plus and minus (references).
 
     Args:
@@ -91,7 +69,7 @@ def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count
     Returns:
         Step at which the last baseline was measured, -1 if none was.
     """
-    work.w[:] = stored
+    restore(stored, 0, stored.size, work.w)
     measured = np.int64(-1)
     for k in range(count):
         step = first + k
@@ -106,11 +84,10 @@ def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count
 
 
 @njit(**JIT)
-def learn_segment(  # type: ignore[no-untyped-def]
-    net, plan, rule, stored, inputs, targets, samples, tau_x, first, count, period, baseline, held, theta, m, v, powers,
-    cross, energy, etas, gradient, work
-):  # fmt: skip
-    """`mgdhw.loop` over `count` probes: blocks, windows and updates. Arrays of state are changed in place.
+def learn_segment(
+    net, plan, rule, moving, inputs, targets, samples, tau_x, first, count, period, baseline, held, etas, work
+):
+    """`mgdhw.loop` over `count` probes: blocks, windows and updates. What `moving` holds is changed in place.
 
     Returns:
         evaluations, sum of the perturbed costs, step of the last measured baseline (-1: none), updates done.
@@ -119,7 +96,8 @@ def learn_segment(  # type: ignore[no-untyped-def]
     total = np.int64(0)
     measured = np.int64(-1)
     updates = 0
-    work.w[:] = stored
+    stored = moving.stored[: work.w.size]
+    restore(stored, 0, stored.size, work.w)
     for k in range(count):
         step = first + k
         batch = step // tau_x
@@ -131,55 +109,11 @@ def learn_segment(  # type: ignore[no-untyped-def]
         if stale:
             measured = step
         total += plus
-        change = plus - minus
-        for i in range(start, start + size):
-            code = np.int64(work.code[i])
-            cross[i] += change * code
-            energy[i] += code * code
+        take_in_codes(moving, start, size, work.code, plus - minus)
         if (step + 1) % period == 0:
-            update(rule, theta, m, v, powers, cross, energy, etas[updates], gradient)
+            next_powers(rule, moving)
+            update(rule, moving, 0, moving.gradient.size, etas[updates])
             updates += 1
             held[1] = NO_BATCH
-            for i in range(theta.size):
-                code = np.int64(math.floor(theta[i] * rule.to_code + 0.5))
-                stored[i] = np.int16(min(max(code, rule.code_low), rule.code_high))
-                work.w[i] = stored[i]
+            restore(stored, 0, stored.size, work.w)
     return evaluations, total, measured, updates
-
-
-@njit(**JIT)
-def update(rule, theta, m, v, powers, cross, energy, eta, gradient):  # type: ignore[no-untyped-def]
-    """`mgdhw.loop.update` with an exact window; empties the window."""
-    if rule.optimizer >= ADAM:
-        powers[0] = powers[0] * rule.a
-        powers[1] = powers[1] * rule.b
-    for i in range(theta.size):
-        g = 0.0
-        if energy[i] > 0:
-            g = (np.float64(cross[i]) * rule.scale) / (np.float64(energy[i]) * rule.lsb)
-        cross[i] = 0
-        energy[i] = 0
-        gradient[i] = g
-        t = theta[i]
-        if rule.optimizer == SGD:
-            t = t - eta * g
-        elif rule.optimizer == MOMENTUM:
-            m[i] = rule.a * m[i] + g
-            t = t - eta * m[i]
-        elif rule.optimizer == NESTEROV:
-            m[i] = rule.a * m[i] + g
-            t = t - eta * (g + rule.a * m[i])
-        elif rule.optimizer == RMSPROP:
-            v[i] = rule.a * v[i] + (1.0 - rule.a) * (g * g)
-            t = t - eta * g / (math.sqrt(v[i]) + rule.epsilon)
-        else:
-            if rule.optimizer == ADAMW:
-                t = t - eta * rule.decay * t
-            m[i] = rule.a * m[i] + (1.0 - rule.a) * g
-            v[i] = rule.b * v[i] + (1.0 - rule.b) * (g * g)
-            m_hat, v_hat = m[i], v[i]
-            if rule.corrected:
-                m_hat = m[i] / (1.0 - powers[0])
-                v_hat = v[i] / (1.0 - powers[1])
-            t = t - eta * m_hat / (math.sqrt(v_hat) + rule.epsilon)
-        theta[i] = min(max(t, rule.low), rule.high)

@@ -1,0 +1,323 @@
+"""A probe of many samples: sixteen samples side by side, products of pairs of 16-bit numbers (`vector.Narrow`).
+
+Signals lie as [pair of neurons][sample], the even neuron in the low half of 32 bits. Pre-activations are exact sums in
+32 bits, so whatever is common to several probes is summed once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mgdhw_sim.engines.kernels import JIT, MSE
+from mgdhw_sim.engines.simd import (
+    LANES,
+    add_signs,
+    bits_at,
+    f64,
+    floor,
+    gather,
+    gather_words,
+    i32,
+    i64,
+    lane_numbers,
+    leading_zeros,
+    load,
+    load_pairs,
+    pair_products,
+    select,
+    splat_pair,
+    store,
+    store_pairs,
+    to_f64,
+    to_i32,
+    to_i64,
+    total,
+)
+from mgdhw_sim.engines.vector import neurons
+
+
+class Tile(NamedTuple):
+    """Signals and sums of B samples, [..][width], where width is B padded to a multiple of sixteen."""
+
+    width: int
+    x: Any
+    """[n_in / 2][width] inputs."""
+    base: Any
+    """[n_1][width] the first layer's sums for the stored parameters."""
+    sums: Any
+    """[widest][width]."""
+    line: Any
+    """[width] what one row of a rank-1 code adds to a layer's sums."""
+    signals: Any
+    spare: Any
+    """[widest / 2][width], twice."""
+    outputs: Any
+    """[n_out][width] the last layer's signals."""
+    wanted: Any
+    """[n_out][width] target codes."""
+    columns: Any
+    """(widest,) column signs of a rank-1 code, times its amplitude."""
+
+
+class Lines(NamedTuple):
+    """A rank-1 code: line signs by `words`, of matrices first ... last - 1; amplitude 0 is no code."""
+
+    words: Any
+    amplitude: int
+    first: int
+    last: int
+
+
+@njit(**JIT)
+def take_batch(inputs, targets, chosen, tile, low, high):
+    """Inputs and targets of the samples in columns low ... high - 1 (multiples of sixteen) into the tile."""
+    n_in, n_out, width = inputs.shape[1], targets.shape[1], tile.width
+    batch = chosen.size
+    narrow = inputs.itemsize == 1
+    words = n_in // 4 if narrow else 0
+    for column in range(low, high, LANES):
+        most = min(LANES, batch - column)
+        sample = i32(0)
+        if narrow:
+            # Lanes beyond the batch repeat its first sample; their costs are not counted.
+            inside = i32(column) + lane_numbers() < i32(batch)
+            sample = select(inside, load(chosen, column), i32(chosen[0])) * i32(n_in)
+            for word in range(words):
+                four = gather_words(inputs, sample + i32(4 * word))
+                one, other = four & i32(0xFF), (four >> i32(8)) & i32(0xFF)
+                third, last = (four >> i32(16)) & i32(0xFF), (four >> i32(24)) & i32(0xFF)
+                store(tile.x, (2 * word) * width + column, one | (other << i32(16)))
+                store(tile.x, (2 * word + 1) * width + column, third | (last << i32(16)))
+        for lane in range(most):
+            index = chosen[column + lane]
+            for pair in range(2 * words, (n_in + 1) // 2):
+                value = np.int32(inputs[index, 2 * pair]) & 0xFFFF
+                if 2 * pair + 1 < n_in:
+                    value |= np.int32(inputs[index, 2 * pair + 1]) << 16
+                tile.x[pair * width + column + lane] = value
+            for j in range(n_out):
+                tile.wanted[j * width + column + lane] = targets[index, j]
+
+
+@njit(**JIT)
+def row_sums(w, row, n_in, x, width, column, out, at):
+    """One row of weights times 16 samples."""
+    one = i32(0)
+    for pair in range((n_in + 1) // 2):
+        one = one + pair_products(splat_pair(w, row + 2 * pair), load(x, pair * width + column))
+    store(out, at, one)
+
+
+@njit(**JIT)
+def four_rows(w, row, n_in, x, width, column, out, at):
+    """Four rows of weights times 16 samples."""
+    a = b = c = d = i32(0)
+    for pair in range((n_in + 1) // 2):
+        x0 = load(x, pair * width + column)
+        i = row + 2 * pair
+        a = a + pair_products(splat_pair(w, i), x0)
+        b = b + pair_products(splat_pair(w, i + n_in), x0)
+        c = c + pair_products(splat_pair(w, i + 2 * n_in), x0)
+        d = d + pair_products(splat_pair(w, i + 3 * n_in), x0)
+    store(out, at, a)
+    store(out, at + width, b)
+    store(out, at + 2 * width, c)
+    store(out, at + 3 * width, d)
+
+
+@njit(**JIT)
+def four_rows_wide(w, row, n_in, x, width, column, out, at):
+    """Four rows of weights times 32 samples."""
+    a = b = c = d = a1 = b1 = c1 = d1 = i32(0)
+    for pair in range((n_in + 1) // 2):
+        x0, x1 = load(x, pair * width + column), load(x, pair * width + column + 16)
+        i = row + 2 * pair
+        w0, w1 = splat_pair(w, i), splat_pair(w, i + n_in)
+        w2, w3 = splat_pair(w, i + 2 * n_in), splat_pair(w, i + 3 * n_in)
+        a, a1 = a + pair_products(w0, x0), a1 + pair_products(w0, x1)
+        b, b1 = b + pair_products(w1, x0), b1 + pair_products(w1, x1)
+        c, c1 = c + pair_products(w2, x0), c1 + pair_products(w2, x1)
+        d, d1 = d + pair_products(w3, x0), d1 + pair_products(w3, x1)
+    store(out, at, a)
+    store(out, at + 16, a1)
+    store(out, at + width, b)
+    store(out, at + width + 16, b1)
+    store(out, at + 2 * width, c)
+    store(out, at + 2 * width + 16, c1)
+    store(out, at + 3 * width, d)
+    store(out, at + 3 * width + 16, d1)
+
+
+@njit(**JIT)
+def sums_of(w, start, n_in, n_out, x, width, low, high, out):
+    """Σᵢ w[j][i] x[i] for all rows and the samples in columns low ... high - 1."""
+    whole = n_out & ~3
+    column = low
+    while column + 32 <= high:
+        for j in range(0, whole, 4):
+            four_rows_wide(w, start + j * n_in, n_in, x, width, column, out, j * width + column)
+        for j in range(whole, n_out):
+            for half in (0, 16):
+                row_sums(w, start + j * n_in, n_in, x, width, column + half, out, j * width + column + half)
+        column += 32
+    if column < high:
+        for j in range(0, whole, 4):
+            four_rows(w, start + j * n_in, n_in, x, width, column, out, j * width + column)
+        for j in range(whole, n_out):
+            row_sums(w, start + j * n_in, n_in, x, width, column, out, j * width + column)
+
+
+@njit(**JIT)
+def line_sums(lines, line, n_out, n_in, x, tile, low, high):
+    """What a row of +1 adds to a layer's sums, but for the bias: A Σᵢ c[i] x[i], into the tile's line."""
+    for i in range((n_in + 1) // 2 * 2):
+        at = line + n_out + i
+        plus = i < n_in and (lines.words[at >> 5] >> np.uint32(at & 31)) & 1
+        tile.columns[i] = np.int16(lines.amplitude if plus else -lines.amplitude)
+    for column in range(low, high, LANES):
+        row_sums(tile.columns, 0, n_in, x, tile.width, column, tile.line, column)
+
+
+@njit(**JIT)
+def layer_signals(net, plan, layer, number, w, sums, lines, tile, low, high, out):
+    """From exact sums to signals: biases, a rank-1 code, rounding, the curve. Into pairs, or the tile's outputs.
+
+    Args:
+        number: of the layer's matrix among the plan's, for a rank-1 code.
+    """
+    n_in, n_out, width = net.sizes[layer], net.sizes[layer + 1], tile.width
+    last = layer == net.sizes.size - 2
+    fraction = net.input_fraction if layer == 0 else net.signal_fraction
+    excess = fraction + net.weight_fraction - net.signal_fraction
+    segment_bits = net.signal_bits - net.lut_bits
+    biases = net.starts[layer] + n_in * n_out
+    moved = lines.amplitude != 0 and lines.first <= number < lines.last
+    line = plan.matrices[number, 3] if moved else 0
+    bias_sign = 0
+    if moved:
+        at = line + n_out + n_in
+        bias_sign = lines.amplitude if (lines.words[at >> 5] >> np.uint32(at & 31)) & 1 else -lines.amplitude
+    for j in range(0, n_out, 2):
+        for column in range(low, high, LANES):
+            pair = i32(0)
+            for half in range(2):
+                if j + half < n_out:
+                    at = (j + half) * width + column
+                    sum_ = load(sums, at)
+                    bias = np.int32(w[biases + j + half])
+                    if moved:
+                        row = line + j + half
+                        if (lines.words[row >> 5] >> np.uint32(row & 31)) & 1:
+                            sum_, bias = sum_ + load(tile.line, column), bias + bias_sign
+                        else:
+                            sum_, bias = sum_ - load(tile.line, column), bias - bias_sign
+                    sum_ = sum_ + i32(bias << fraction)
+                    curve = net.output if last else net.hidden
+                    h = neurons(curve, sum_, excess, net.signal_bits, segment_bits)
+                    if last:
+                        store(tile.outputs, at, h)
+                    elif half == 0:
+                        pair = h & i32(0xFFFF)
+                    else:
+                        pair = pair | (h << i32(16))
+            if not last:
+                store(out, (j >> 1) * width + column, pair)
+
+
+@njit(**JIT)
+def tile_cost(net, costs, plan, w, lines, known, keep, tile, batch, low, high):
+    """Cost codes summed over the samples in columns low ... high - 1: `Chip.cost`.
+
+    Args:
+        w: (P,) parameter codes, padded.
+        lines: a rank-1 code on top of them.
+        known: the tile's base holds the first layer's sums for w already.
+        keep: leave them there.
+    """
+    x, signals, spare = tile.x, tile.signals, tile.spare
+    for layer in range(net.sizes.size - 1):
+        n_in, n_out = net.sizes[layer], net.sizes[layer + 1]
+        sums = tile.base if layer == 0 and (known or keep) else tile.sums
+        if layer > 0 or not known:
+            sums_of(w, net.starts[layer], n_in, n_out, x, tile.width, low, high, sums)
+        number = layer
+        if lines.amplitude != 0 and lines.first <= number < lines.last:
+            line_sums(lines, plan.matrices[number, 3], n_out, n_in, x, tile, low, high)
+        layer_signals(net, plan, layer, number, w, sums, lines, tile, low, high, spare)
+        x = spare
+        signals, spare = spare, signals
+    summed = np.int64(0)
+    for column in range(low, high, LANES):
+        codes = sample_costs(net, costs, tile, column)
+        inside = i32(column) + lane_numbers() < i32(batch)
+        summed += np.int64(total(select(inside, codes, i32(0))))
+    return summed
+
+
+@njit(**JIT)
+def sample_costs(net, costs, tile, column):
+    """Cost codes of sixteen samples: `datapath.cost_codes`."""
+    n_out, width = net.sizes[-1], tile.width
+    if costs.cost == MSE:
+        squares = i64(0)
+        for j in range(n_out):
+            t = load(tile.wanted, j * width + column)
+            shift = costs.target_shift
+            if shift > 0:
+                t = (t + i32(1 << (shift - 1))) >> i32(shift)
+            elif shift < 0:
+                t = t << i32(-shift)
+            error = to_i64(load(tile.outputs, j * width + column) - t)
+            squares = squares + error * error
+        # Below 2**52, so the quotient's floor is exact.
+        code = to_i64(floor(to_f64(squares + i64(costs.divisor >> 1)) / f64(costs.divisor)))
+    else:
+        top = load(tile.outputs, column)
+        for j in range(1, n_out):
+            h = load(tile.outputs, j * width + column)
+            top = select(h > top, h, top)
+        summed, wanted = i32(0), i64(0)
+        for j in range(n_out):
+            h = load(tile.outputs, j * width + column)
+            summed = summed + to_i32(table_values(costs.exp, top - h, net.signal_bits - costs.exp_bits))
+            wanted = wanted + to_i64(load(tile.wanted, j * width + column)) * to_i64(h)
+        exponent = i32(31) - leading_zeros(summed)
+        mantissa = (summed << (i32(costs.mantissa_bits) - exponent)) - i32(1 << costs.mantissa_bits)
+        logarithm = to_i64(exponent - i32(costs.exp_fraction)) * i64(costs.log[-1])
+        logarithm = logarithm + table_values(costs.log, mantissa, costs.log_segment)
+        code = (to_i64(top) << i64(12)) + logarithm - wanted
+        code = rounded(code, costs.cost_shift)
+    code = select(code < i64(0), i64(0), code)
+    return to_i32(select(code > i64(costs.cost_max), i64(costs.cost_max), code))
+
+
+@njit(**JIT)
+def table_values(table, position, segment_bits):
+    """`datapath.interpolate` of sixteen positions."""
+    segment = position >> i32(segment_bits)
+    within = to_i64(position & i32((1 << segment_bits) - 1))
+    left = gather(table, segment)
+    way = (gather(table, segment + i32(1)) - left) * within
+    return left + rounded(way, segment_bits)
+
+
+@njit(**JIT)
+def rounded(value, bits):
+    """`datapath.shift_round` of sixteen numbers of 64 bits."""
+    if bits <= 0:
+        return value << i64(-bits)
+    return (value + i64(np.int64(1) << (bits - 1))) >> i64(bits)
+
+
+@njit(**JIT)
+def move_by_signs(stored, words, start, end, amplitude, moved):
+    """θ + θ̃ for parameters start ... end - 1 (start a multiple of 32 or the first), where θ̃ is one sign each."""
+    whole = start + (end - start) // 32 * 32
+    for at in range(start, whole, 32):
+        store_pairs(moved, at, add_signs(load_pairs(stored, at), bits_at(words, at), amplitude))
+    for at in range(whole, end):
+        plus = (words[at >> 5] >> np.uint32(at & 31)) & 1
+        moved[at] = stored[at] + np.int16(amplitude if plus else -amplitude)

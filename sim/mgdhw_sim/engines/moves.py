@@ -1,0 +1,238 @@
+"""Updates in compiled code: `mgdhw.loop.update` with an exact window, sixteen parameters at a time.
+
+The few floating-point operations stand in the order of their definitions (`gradient.estimate`, the optimizers,
+`datapath.parameter_codes`); no fast-math, no fused multiply-add. Arrays of parameters are padded to a multiple of 32.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mgdhw_sim.engines.kernels import JIT
+from mgdhw_sim.engines.simd import (
+    bits_at,
+    f64,
+    floor,
+    i32,
+    i64,
+    load,
+    mask_of,
+    select,
+    sqrt,
+    store,
+    to_f64,
+    to_i16,
+    to_i32,
+    to_i64,
+)
+
+SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(6)
+
+
+class Rule(NamedTuple):
+    """An update as kernels take it: which optimizer, its parameters, scales and limits."""
+
+    optimizer: int
+    a: float
+    """β, ρ or β₁."""
+    b: float
+    """β₂."""
+    epsilon: float
+    decay: float
+    corrected: bool
+    scale: float
+    lsb: float
+    low: float
+    high: float
+    to_code: float
+    code_low: int
+    code_high: int
+
+
+class Moving(NamedTuple):
+    """What an update changes: master θ, the optimizer's memory, the window, and what the chip holds."""
+
+    theta: Any
+    m: Any
+    v: Any
+    powers: Any
+    """(2,) products of β₁ and of β₂ so far (adam)."""
+    cross: Any
+    energy: Any
+    gradient: Any
+    stored: Any
+
+
+@njit(**JIT)
+def moved(rule, moving, at, g, eta):
+    """Sixteen parameters from `at` on, by their gradient."""
+    t = load(moving.theta, at)
+    rate, a, one = f64(eta), f64(rule.a), f64(1.0)
+    if rule.optimizer == SGD:
+        t = t - rate * g
+    elif rule.optimizer == MOMENTUM:
+        m = a * load(moving.m, at) + g
+        store(moving.m, at, m)
+        t = t - rate * m
+    elif rule.optimizer == NESTEROV:
+        m = a * load(moving.m, at) + g
+        store(moving.m, at, m)
+        t = t - rate * (g + a * m)
+    elif rule.optimizer == RMSPROP:
+        v = a * load(moving.v, at) + (one - a) * (g * g)
+        store(moving.v, at, v)
+        t = t - rate * g / (sqrt(v) + f64(rule.epsilon))
+    else:
+        b = f64(rule.b)
+        if rule.optimizer == ADAMW:
+            t = t - rate * f64(rule.decay) * t
+        m = a * load(moving.m, at) + (one - a) * g
+        v = b * load(moving.v, at) + (one - b) * (g * g)
+        store(moving.m, at, m)
+        store(moving.v, at, v)
+        if rule.corrected:
+            m = m / (one - f64(moving.powers[0]))
+            v = v / (one - f64(moving.powers[1]))
+        t = t - rate * m / (sqrt(v) + f64(rule.epsilon))
+    low, high = f64(rule.low), f64(rule.high)
+    t = select(t < low, low, t)
+    t = select(t > high, high, t)
+    store(moving.theta, at, t)
+    code = floor(t * f64(rule.to_code) + f64(0.5))
+    code = select(code < f64(rule.code_low), f64(rule.code_low), code)
+    code = select(code > f64(rule.code_high), f64(rule.code_high), code)
+    store(moving.stored, at, to_i16(to_i32(code)))
+
+
+@njit(**JIT)
+def next_powers(rule, moving):
+    """The running products of β₁ and β₂."""
+    if rule.optimizer >= ADAM:
+        moving.powers[0] = moving.powers[0] * rule.a
+        moving.powers[1] = moving.powers[1] * rule.b
+
+
+@njit(**JIT)
+def update(rule, moving, first, last, eta):
+    """Update parameters `first` ... `last` - 1 (first is a multiple of 16) from the window, and empty it."""
+    scale, lsb, nothing = f64(rule.scale), f64(rule.lsb), i64(0)
+    for at in range(first, last, 16):
+        energy = load(moving.energy, at)
+        perturbed = energy > nothing
+        divisor = to_f64(select(perturbed, energy, i64(1))) * lsb
+        g = select(perturbed, (to_f64(load(moving.cross, at)) * scale) / divisor, f64(0.0))
+        store(moving.cross, at, nothing)
+        store(moving.energy, at, nothing)
+        store(moving.gradient, at, g)
+        moved(rule, moving, at, g, eta)
+
+
+@njit(**JIT)
+def update_signs(rule, moving, first, last, eta, words, change, amplitude):
+    """The same where the window is a single probe that moved every parameter by plus or minus one amplitude.
+
+    C̃ θ̃ and its estimate then have one size and two signs: x / y and (-x) / y differ in nothing else.
+    """
+    energy = np.float64(np.int64(amplitude) * np.int64(amplitude))
+    size = (np.float64(np.int64(change) * np.int64(amplitude)) * rule.scale) / (energy * rule.lsb)
+    plus = f64(size)
+    minus = f64(0.0 if change == 0 else -size)
+    for at in range(first, last, 16):
+        mask = mask_of(words[at >> 5] >> np.uint32(at & 31))
+        g = select(mask, plus, minus)
+        store(moving.gradient, at, g)
+        moved(rule, moving, at, g, eta)
+
+
+@njit(**JIT)
+def take_in_signs(moving, start, end, words, rows, changes, count, amplitude):
+    """Add probes to the window that moved parameters start ... end - 1 by plus or minus one amplitude each.
+
+    Args:
+        words: rows of sign bits.
+        rows, changes: (count,) each probe's row and C̃; the sum of |C̃| is below 2³¹.
+    """
+    square = np.int64(amplitude) * np.int64(amplitude) * np.int64(count)
+    for at in range(start & ~31, end, 32):
+        one, other = i32(0), i32(0)
+        for k in range(count):
+            word = words[rows[k], at >> 5]
+            plus, minus = i32(changes[k]), i32(-changes[k])
+            one = one + select(mask_of(word), plus, minus)
+            other = other + select(mask_of(word >> np.uint32(16)), plus, minus)
+        if at >= start and at + 32 <= end:
+            a = i64(amplitude)
+            store(moving.cross, at, load(moving.cross, at) + to_i64(one) * a)
+            store(moving.cross, at + 16, load(moving.cross, at + 16) + to_i64(other) * a)
+            store(moving.energy, at, load(moving.energy, at) + i64(square))
+            store(moving.energy, at + 16, load(moving.energy, at + 16) + i64(square))
+        else:
+            for i in range(max(start, at), min(end, at + 32)):
+                total = np.int64(0)
+                word, bit = i >> 5, np.uint32(i & 31)
+                for k in range(count):
+                    sign = (words[rows[k], word] >> bit) & np.uint32(1)
+                    total += np.int64(changes[k]) if sign else -np.int64(changes[k])
+                moving.cross[i] += total * amplitude
+                moving.energy[i] += square
+
+
+@njit(**JIT)
+def take_in_lines(moving, matrix, words, rows, changes, signed, count, amplitude, first, end):
+    """Add probes with a rank-1 code of one matrix to the window; of its rows those that begin within first ... end - 1.
+
+    Args:
+        matrix: (4,) its start in θ, n_out, n_in, and first line.
+        words: rows of line signs.
+        rows, changes: (count,) each probe's row and C̃; the sum of |C̃| is below 2³¹.
+        signed: (count,) work space.
+    """
+    start, n_out, n_in, line = matrix[0], matrix[1], matrix[2], matrix[3]
+    columns = line + n_out
+    square = np.int64(amplitude) * np.int64(amplitude) * np.int64(count)
+    whole = n_in & ~15
+    for j in range(n_out):
+        row, bias = start + j * n_in, start + n_out * n_in + j
+        if not (first <= row < end or first <= bias < end):
+            continue
+        at = line + j
+        for k in range(count):
+            plus = (words[rows[k], at >> 5] >> np.uint32(at & 31)) & np.uint32(1)
+            signed[k] = changes[k] if plus else -changes[k]
+        if first <= row < end:
+            for i in range(0, whole, 16):
+                sums = i32(0)
+                for k in range(count):
+                    mask = mask_of(bits_at(words[rows[k]], columns + i))
+                    sums = sums + select(mask, i32(signed[k]), i32(-signed[k]))
+                cross = load(moving.cross, row + i) + to_i64(sums) * i64(amplitude)
+                store(moving.cross, row + i, cross)
+                store(moving.energy, row + i, load(moving.energy, row + i) + i64(square))
+            for i in range(whole, n_in):
+                take_in_cell(moving, row + i, columns + i, words, rows, signed, count, amplitude)
+        if first <= bias < end:
+            take_in_cell(moving, bias, columns + n_in, words, rows, signed, count, amplitude)
+
+
+@njit(**JIT)
+def take_in_cell(moving, index, column, words, rows, signed, count, amplitude):
+    """One parameter of `take_in_lines`."""
+    total = np.int64(0)
+    for k in range(count):
+        plus = (words[rows[k], column >> 5] >> np.uint32(column & 31)) & np.uint32(1)
+        total += np.int64(signed[k]) if plus else -np.int64(signed[k])
+    moving.cross[index] += total * amplitude
+    moving.energy[index] += np.int64(amplitude) * np.int64(amplitude) * np.int64(count)
+
+
+@njit(**JIT)
+def take_in_codes(moving, start, size, code, change):
+    """Add a probe to the window that moved parameters by any codes."""
+    change = np.int64(change)
+    for i in range(start, start + size):
+        value = np.int64(code[i])
+        moving.cross[i] += change * value
+        moving.energy[i] += value * value

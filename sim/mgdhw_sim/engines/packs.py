@@ -1,0 +1,345 @@
+"""Chips, codes and recipes as compiled kernels take them."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Baseline, CodeSpec
+from mgdhw.codes import Codes
+from mgdhw.codes.sinusoidal import sine_table
+from mgdhw.codes.sparse import threshold
+from mgdhw.loop import Recipe
+from mgdhw.optimizers import Adam, AdamW, Momentum, Nesterov, Rmsprop, Sgd, State
+from mgdhw.order import SampleOrder
+from mgdhw.schedule import Progress, rate
+from mgdhw.state import TrainState
+from mgdhw.topology import Topology
+from mgdhw_sim import datapath, tables
+from mgdhw_sim.chip import Chip
+from mgdhw_sim.engines import kernels, loops, moves
+from mgdhw_sim.engines.draws import Order, words_in_row
+from mgdhw_sim.engines.matrix import Tile
+from mgdhw_sim.engines.segments import Ahead, Setup
+from mgdhw_sim.engines.vector import Narrow, Space
+from mgdhw_sim.spec import TARGET_FRACTION_BITS, ChipSpec
+
+FAMILIES = {
+    "random": kernels.RANDOM,
+    "rank1": kernels.RANK1,
+    "sequential": kernels.SEQUENTIAL,
+    "sinusoidal": kernels.SINUSOIDAL,
+    "sparse": kernels.SPARSE,
+    "walsh": kernels.WALSH,
+}
+BASELINES = {
+    Baseline.HELD: loops.HELD,
+    Baseline.EVERY: loops.EVERY,
+    Baseline.ANTITHETIC: loops.ANTITHETIC,
+    Baseline.NONE: loops.NONE,
+}
+OPTIMIZERS: dict[type[Any], int] = {
+    Sgd: moves.SGD,
+    Momentum: moves.MOMENTUM,
+    Nesterov: moves.NESTEROV,
+    Rmsprop: moves.RMSPROP,
+    Adam: moves.ADAM,
+    AdamW: moves.ADAMW,
+}
+PADDING = 64
+"""Elements beyond the last parameter that kernels may touch."""
+WIDE_BATCH = 8
+"""Samples from which on they are worked on side by side."""
+TEAM_PRODUCTS = 400_000
+"""Products of parameters and samples from which on a probe's work is worth sharing."""
+CHUNK_PROBES = 128
+CHUNK_WORDS = 1 << 23
+"""Probes that are drawn ahead together, and the words that bound them."""
+
+
+def padded(n: int) -> int:
+    """Room for n parameters, in whole vectors, and some to read beyond."""
+    return (n + 31) // 32 * 32 + PADDING
+
+
+def room(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """A copy with zeros up to a size."""
+    wide = np.zeros(size, dtype=array.dtype)
+    wide[: array.size] = array
+    return wide
+
+
+def etas(recipe: Recipe, first: int, count: int) -> NDArray[np.float64]:
+    """Learning rates of consecutive updates."""
+    if recipe.schedule.name == "constant":
+        return np.full(max(1, count), recipe.eta * rate(recipe.schedule, Progress(first, recipe.updates)))
+    rates = [recipe.eta * rate(recipe.schedule, Progress(first + i, recipe.updates)) for i in range(max(1, count))]
+    return np.array(rates)
+
+
+def moving(spec: ChipSpec, state: TrainState) -> moves.Moving:
+    """What updates change, as arrays of their own with room beyond the end."""
+    size = padded(state.theta.size)
+    none = np.zeros(size)
+    powers = [float(state.optimizer.get(name, none[0])) for name in ("beta1_power", "beta2_power")]
+    return moves.Moving(
+        theta=room(state.theta, size),
+        m=room(state.optimizer.get("m", none[:1]), size),
+        v=room(state.optimizer.get("v", none[:1]), size),
+        powers=np.array(powers),
+        cross=room(state.window.cross, size),
+        energy=room(state.window.energy, size),
+        gradient=none,
+        stored=room(datapath.parameter_codes(spec, state.theta).astype(np.int16), size),
+    )
+
+
+def optimizer_state(before: TrainState, moving: moves.Moving) -> State:
+    """The optimizer's memory after a segment."""
+    powers = {"beta1_power": moving.powers[0], "beta2_power": moving.powers[1]}
+    size = before.theta.size
+    return {
+        name: np.array(powers[name]) if name in powers else {"m": moving.m, "v": moving.v}[name][:size].copy()
+        for name in before.optimizer
+    }
+
+
+@lru_cache(maxsize=16)
+def net(spec: ChipSpec) -> kernels.Net:
+    """The chip as kernels take it."""
+    layers = spec.topology.layers
+    s, fraction = spec.signal_bits, spec.signal_fraction_bits
+    widest = max(
+        layer.n_in << (spec.weight_bits - 1 + (spec.input_bits if number == 0 else s - 1))
+        for number, layer in enumerate(layers)
+    )
+    cost_fraction = spec.cost_fraction_bits
+    return kernels.Net(
+        sizes=np.array(spec.layers),
+        starts=np.array([layer.first_parameter for layer in layers]),
+        input_fraction=spec.input_fraction_bits,
+        signal_fraction=fraction,
+        weight_fraction=spec.weight_fraction_bits,
+        signal_bits=s,
+        lut_bits=spec.lut_bits,
+        hidden=tables.activation_table(spec.activation, s, fraction, spec.lut_bits).astype(np.int32),
+        output=tables.activation_table(spec.output_activation, s, fraction, spec.lut_bits).astype(np.int32),
+        narrow=widest < 1 << 31,
+        cost=kernels.MSE if spec.cost == "mse" else kernels.XENT,
+        cost_max=(1 << spec.cost_bits) - 1,
+        divisor=spec.layers[-1] << (2 * fraction - cost_fraction) if spec.cost == "mse" else 1,
+        target_shift=TARGET_FRACTION_BITS - fraction,
+        exp=tables.exp_table(s, fraction).copy(),
+        log=tables.log_table(fraction + TARGET_FRACTION_BITS).copy(),
+        exp_bits=tables.EXP_BITS,
+        exp_fraction=tables.EXP_FRACTION_BITS,
+        log_segment=tables.LOG_SEGMENT_BITS,
+        mantissa_bits=tables.MANTISSA_BITS,
+        cost_shift=fraction + TARGET_FRACTION_BITS - cost_fraction,
+    )
+
+
+@lru_cache(maxsize=16)
+def plan(spec: CodeSpec, topology: Topology) -> kernels.CodePlan:
+    """The codes as kernels take them."""
+    codes = Codes(spec, topology)
+    matrices = [
+        (group.start + matrix.start, matrix.n_out, matrix.n_in, matrix.first_line)
+        for group in codes.groups
+        for matrix in group.matrices
+    ]
+    return kernels.CodePlan(
+        family=FAMILIES[spec.family],
+        key0=spec.seed & 0xFFFFFFFF,
+        key1=spec.seed >> 32,
+        amplitude=spec.amplitude,
+        threshold=threshold(spec.density),
+        groups=np.array([(group.start, group.size) for group in codes.groups]),
+        matrices=np.array(matrices, dtype=np.int64).reshape(-1, 4),
+        first_matrix=np.cumsum([0, *(len(group.matrices) for group in codes.groups)]),
+        windows=np.array([codes.family.window(group) for group in codes.groups]),
+        sine=sine_table().copy(),
+    )
+
+
+def rule(spec: ChipSpec, recipe: Recipe) -> moves.Rule:
+    """The update as kernels take it."""
+    optimizer: Any = recipe.optimizer
+    half = 1 << (spec.weight_bits - 1)
+    return moves.Rule(
+        optimizer=OPTIMIZERS[type(optimizer)],
+        a=float(getattr(optimizer, "beta", getattr(optimizer, "rho", getattr(optimizer, "beta1", 0.0)))),
+        b=float(getattr(optimizer, "beta2", 0.0)),
+        epsilon=float(getattr(optimizer, "epsilon", 0.0)),
+        decay=float(getattr(optimizer, "weight_decay", 0.0)),
+        corrected=bool(getattr(optimizer, "bias_correction", False)),
+        scale=recipe.scale,
+        lsb=float(recipe.grid.lsb),
+        low=float(recipe.low),
+        high=float(recipe.high),
+        to_code=2.0**spec.weight_fraction_bits,
+        code_low=-half,
+        code_high=half - 1,
+    )
+
+
+def work(chip: Chip, batch: int) -> loops.Work:
+    """Work space."""
+    p, sizes = chip.topology.n_parameters, chip.spec.layers
+    signal = np.int16 if chip.spec.signal_bits <= 16 else np.int32
+    lines = sum(layer.n_in + layer.n_out + 1 for layer in chip.topology.layers)
+    return loops.Work(
+        code=np.zeros(p, dtype=np.int16),
+        w=np.zeros(p, dtype=np.int16),
+        bits=np.zeros(max(p, lines), dtype=np.uint8),
+        x=np.zeros((batch, sizes[0]), dtype=chip.memory[0].dtype),
+        signals=np.zeros((batch, max(sizes)), dtype=signal),
+        spare=np.zeros((batch, max(sizes)), dtype=signal),
+    )
+
+
+@lru_cache(maxsize=16)
+def narrow(spec: ChipSpec) -> Narrow | None:
+    """The chip for kernels of small numbers; None if its numbers are too large for them."""
+    s, fraction = spec.signal_bits, spec.signal_fraction_bits
+    if s > 16 or spec.input_bits - spec.input_bipolar > 15:
+        return None
+    curves = [tables.activation_table(a, s, fraction, spec.lut_bits) for a in (spec.activation, spec.output_activation)]
+    largest_weight = 1 << (spec.weight_bits - 1)
+    largest = (1 << spec.input_bits) - 1
+    x_fraction = spec.input_fraction_bits
+    for layer in spec.topology.layers:
+        excess = x_fraction + spec.weight_fraction_bits - fraction
+        half = 1 << (excess - 1) if excess > 0 else 0
+        if largest_weight * (layer.n_in * largest + (1 << x_fraction)) + half >= 1 << 31:
+            return None
+        largest = int(np.abs(curves[0]).max())
+        x_fraction = fraction
+    layers = spec.topology.layers
+    return Narrow(
+        sizes=np.array(spec.layers),
+        starts=np.array([layer.first_parameter for layer in layers]),
+        strides=np.array([(n + 31) // 32 * 32 for n in spec.layers]),
+        input_fraction=spec.input_fraction_bits,
+        signal_fraction=fraction,
+        weight_fraction=spec.weight_fraction_bits,
+        signal_bits=s,
+        lut_bits=spec.lut_bits,
+        hidden=_pairs(curves[0]),
+        output=_pairs(curves[1]),
+    )
+
+
+def _pairs(curve: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Each border's signal in the low 16 bits, the way to the next one's in the high ones."""
+    return np.asarray((curve[:-1] & 0xFFFF) | (np.diff(curve) << 16)).astype(np.int32)
+
+
+def order_of(order: SampleOrder) -> Order:
+    """The order of samples."""
+    return Order(
+        order.seed & 0xFFFFFFFF, order.seed >> 32, order.n, order.batch, order.tau_x, max(1, (order.n - 1).bit_length())
+    )
+
+
+def setup(chip: Chip, small: Narrow, codes: CodeSpec, order: SampleOrder, baseline: Baseline) -> Setup:
+    """What stays the same throughout a block or a segment."""
+    inputs, targets = chip.memory
+    wide = order.batch >= WIDE_BATCH and _rounds(chip.spec)
+    return Setup(
+        net=small,
+        costs=net(chip.spec),
+        plan=plan(codes, chip.topology),
+        order=order_of(order),
+        inputs=inputs,
+        targets=targets,
+        baseline=BASELINES[baseline],
+        wide=wide,
+        ahead=codes.family == "random" or (codes.family == "rank1" and wide),
+    )
+
+
+def _rounds(spec: ChipSpec) -> bool:
+    """Whether every layer's sums have more fraction bits than its signals."""
+    least = min(spec.input_fraction_bits, spec.signal_fraction_bits)
+    return least + spec.weight_fraction_bits - spec.signal_fraction_bits > 0
+
+
+def parts_for(chip: Chip, fixed: Setup) -> int:
+    """How many threads should share the work of a probe."""
+    shared = fixed.wide and fixed.ahead
+    large = chip.topology.n_parameters * fixed.order.batch >= TEAM_PRODUCTS
+    return min(2, processors()) if shared and large else 1
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def aheads(chip: Chip, fixed: Setup, parts: int) -> list[Ahead]:
+    """Room for what is drawn ahead, for each part of a team: words and samples are shared."""
+    p, lines = chip.topology.n_parameters, sum(n.n_in + n.n_out + 1 for n in chip.topology.layers)
+    row = int(words_in_row(lines if fixed.plan.family == kernels.RANK1 else p))
+    chunk = max(1, min(CHUNK_PROBES, CHUNK_WORDS // row)) if fixed.ahead else CHUNK_PROBES
+    batches = (chunk - 1) // fixed.order.tau_x + 2
+    words = np.zeros((chunk, row) if fixed.ahead else (1, 1), dtype=np.uint32)
+    samples = np.zeros(batches * fixed.order.batch + 15, dtype=np.int32)
+    return [
+        Ahead(
+            words=words,
+            spare=np.zeros(64, dtype=np.uint32),
+            keys=np.zeros(256, dtype=np.uint32),
+            samples=samples,
+            code=np.zeros(padded(p), dtype=np.int16),
+            bits=np.zeros(max(p, lines), dtype=np.uint8),
+            rows=np.zeros(chunk, dtype=np.int32),
+            changes=np.zeros(chunk, dtype=np.int32),
+            chosen_rows=np.zeros(chunk, dtype=np.int32),
+            chosen_changes=np.zeros(chunk, dtype=np.int32),
+            signed=np.zeros(chunk, dtype=np.int32),
+        )
+        for _ in range(parts)
+    ]
+
+
+def space(chip: Chip, fixed: Setup, stored: NDArray[np.int16]) -> Space:
+    """Work space for samples one after the other; the moved parameters are those of `matrix.py`, too."""
+    widest = max((n + 31) // 32 * 32 for n in chip.spec.layers)
+    batch = 0 if fixed.wide else fixed.order.batch
+    return Space(
+        moved=stored.copy(),
+        x=np.zeros(batch * ((chip.spec.layers[0] + 31) // 32 * 32), dtype=np.int16),
+        signals=np.zeros(widest, dtype=np.int16),
+        spare=np.zeros(widest, dtype=np.int16),
+        sums=np.zeros(widest, dtype=np.int32),
+        outputs=np.zeros((1, chip.spec.layers[-1]), dtype=np.int32),
+    )
+
+
+def tiles(chip: Chip, fixed: Setup, parts: int) -> list[Tile]:
+    """Work space for samples side by side, for each part of a team: all but the column signs are shared."""
+    sizes = chip.spec.layers
+    width = (fixed.order.batch + 15) // 16 * 16 if fixed.wide else 0
+    widest = max(sizes[1:])
+
+    def rows(count: int) -> NDArray[np.int32]:
+        return np.zeros(count * width, dtype=np.int32)
+
+    tile = Tile(
+        width=width,
+        x=rows((sizes[0] + 1) // 2),
+        base=rows(sizes[1]),
+        sums=rows(widest),
+        line=rows(1),
+        signals=rows((widest + 1) // 2),
+        spare=rows((widest + 1) // 2),
+        outputs=rows(sizes[-1]),
+        wanted=rows(sizes[-1]),
+        columns=np.zeros(0, dtype=np.int16),
+    )
+    return [tile._replace(columns=np.zeros(max(sizes) + 2, dtype=np.int16)) for _ in range(parts)]

@@ -1,0 +1,326 @@
+"""Blocks and segments of probes (`vector.py`, `matrix.py`) without leaving compiled code.
+
+What is random is drawn ahead, for up to a chunk of probes together. Probes whose codes are signs are taken into the
+window many at a time, when it is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mgdhw_sim.engines.draws import fill_samples, sign_words
+from mgdhw_sim.engines.kernels import JIT, RANDOM, RANK1, fill_codes, restore
+from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
+from mgdhw_sim.engines.matrix import Lines, move_by_signs, take_batch, tile_cost
+from mgdhw_sim.engines.moves import next_powers, take_in_codes, take_in_lines, take_in_signs, update, update_signs
+from mgdhw_sim.engines.team import meet, sum_up
+from mgdhw_sim.engines.vector import Signs, cost_of, move_by_codes, take_inputs
+
+FULL = 1 << 30
+"""Sum of |C̃| at which pending probes are taken in: 32 bits hold twice that."""
+
+
+class Setup(NamedTuple):
+    """What stays the same throughout a block or a segment.
+
+    Args:
+        net, costs: the chip's numbers, as `vector.Narrow` and `kernels.Net`.
+        plan, order: codes, and the order of samples.
+        inputs, targets: the chip's sample memory.
+        baseline: how C₀ is had.
+        wide: samples side by side (`matrix.py`) rather than one after the other (`vector.py`).
+        ahead: sign words are drawn ahead: for each parameter, or for each line of a rank-1 code.
+    """
+
+    net: Any
+    costs: Any
+    plan: Any
+    order: Any
+    inputs: Any
+    targets: Any
+    baseline: int
+    wide: bool
+    ahead: bool
+
+
+class Ahead(NamedTuple):
+    """What is drawn for a chunk of probes, and the probes whose place in the window is pending."""
+
+    words: Any
+    """(C, words) sign bits of each probe."""
+    spare: Any
+    keys: Any
+    samples: Any
+    """Samples of all batches of a chunk."""
+    code: Any
+    """(P,) θ̃ of a probe whose codes are no signs."""
+    bits: Any
+    rows: Any
+    changes: Any
+    chosen_rows: Any
+    chosen_changes: Any
+    signed: Any
+    """(C,) pending probes: row of words and C̃; those of one group; and their C̃ times a row's sign."""
+
+
+@njit(**JIT)
+def draw(setup, first, count, ahead, team):
+    """Sign bits of probes first ... first + count - 1, and the samples of their batches; shared by the team."""
+    plan = setup.plan
+    n_groups = plan.groups.shape[0]
+    if team.part == 0:
+        first_batch = first // setup.order.tau_x
+        batches = (first + count - 1) // setup.order.tau_x - first_batch + 1
+        fill_samples(setup.order, first_batch, batches, ahead.spare, ahead.keys, ahead.samples)
+    if setup.ahead:
+        for turn in range(team.part, n_groups, team.parts):
+            row = (turn - first) % n_groups
+            if row < count:
+                of_turn = (count - row + n_groups - 1) // n_groups
+                start, size = plan.groups[turn, 0], plan.groups[turn, 1]
+                if plan.family == RANK1:
+                    matrix = plan.first_matrix[turn + 1] - 1
+                    start = plan.matrices[plan.first_matrix[turn], 3]
+                    size = plan.matrices[matrix, 3] + plan.matrices[matrix, 1] + plan.matrices[matrix, 2] + 1 - start
+                sign_words(
+                    plan.key0, plan.key1, (first + row) // n_groups, of_turn, n_groups, start, size, ahead.spare,
+                    ahead.words[row:],
+                )  # fmt: skip
+    meet(team)
+
+
+@njit(**JIT)
+def probe(setup, stored, chosen, batch, step, row, held, ahead, space, tile, known, team):
+    """One probe: `Chip.probe`. The batch's inputs are in place already.
+
+    Args:
+        chosen: (B,) samples.
+        row: of this probe's sign bits.
+        held: (2,) value and batch of the baseline in force; changed in place.
+        known: (1,) whether the tile holds the first layer's sums for what is stored; changed in place.
+
+    Returns:
+        cost, its reference, whether a baseline was measured; first and size of what was perturbed.
+    """
+    baseline, plan = setup.baseline, setup.plan
+    stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
+    turn = step % plan.groups.shape[0]
+    start, size = plan.groups[turn, 0], plan.groups[turn, 1]
+    if setup.wide:
+        plus, minus = probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, space, tile, known, team)
+    else:
+        plus, minus = probe_few(setup, stored, chosen, step, row, stale, held, ahead, space)
+    if stale:
+        held[1] = batch
+    if baseline in (HELD, EVERY):
+        minus = held[0]
+    return plus, minus, stale, start, size
+
+
+@njit(**JIT)
+def probe_few(setup, stored, chosen, step, row, stale, held, ahead, space):
+    """A probe's measurements, sample after sample; a baseline goes into held."""
+    net, costs, plan, targets = setup.net, setup.costs, setup.plan, setup.targets
+    none = Signs(ahead.words[0], 0, 0, 0)
+    if stale:
+        held[0] = cost_of(net, costs, stored, none, targets, chosen, space)
+    minus = np.int64(0)
+    if setup.ahead:
+        turn = step % plan.groups.shape[0]
+        start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
+        words, a = ahead.words[row], plan.amplitude
+        plus = cost_of(net, costs, stored, Signs(words, a, start, end), targets, chosen, space)
+        if setup.baseline == ANTITHETIC:
+            minus = cost_of(net, costs, stored, Signs(words, -a, start, end), targets, chosen, space)
+        return plus, minus
+    start, size = fill_codes(plan, step, ahead.bits, ahead.code)
+    move_by_codes(stored, ahead.code, start, size, 1, space.moved)
+    plus = cost_of(net, costs, space.moved, none, targets, chosen, space)
+    if setup.baseline == ANTITHETIC:
+        move_by_codes(stored, ahead.code, start, size, -1, space.moved)
+        minus = cost_of(net, costs, space.moved, none, targets, chosen, space)
+    if plan.groups.shape[0] > 1:
+        restore(stored, start, start + size, space.moved)
+    return plus, minus
+
+
+@njit(**JIT)
+def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, space, tile, known, team):
+    """A probe's measurements, all samples together; a baseline goes into held."""
+    net, costs, plan = setup.net, setup.costs, setup.plan
+    low, high, n = team.low, team.high, chosen.size
+    slot = 4 * (step & 1)
+    none = Lines(ahead.words[0], 0, 0, 0)
+    if stale:
+        keep = plan.family == RANK1
+        mine = tile_cost(net, costs, plan, stored, none, known[0], keep, tile, n, low, high)
+        known[0] = keep
+        held[0] = sum_up(team, slot, mine)
+    minus = np.int64(0)
+    if plan.family == RANK1:
+        words, a = ahead.words[row], plan.amplitude
+        some, last = plan.first_matrix[turn], plan.first_matrix[turn + 1]
+        mine = tile_cost(net, costs, plan, stored, Lines(words, a, some, last), known[0], True, tile, n, low, high)
+        known[0] = True
+        plus = sum_up(team, slot + 1, mine)
+        if setup.baseline == ANTITHETIC:
+            mine = tile_cost(net, costs, plan, stored, Lines(words, -a, some, last), True, True, tile, n, low, high)
+            minus = sum_up(team, slot + 2, mine)
+        return plus, minus
+    start, size = plan.groups[turn, 0], plan.groups[turn, 1]
+    if plan.family != RANDOM:
+        fill_codes(plan, step, ahead.bits, ahead.code)  # such a team is of one
+    first = max(team.first, start)
+    end = max(first, min(team.end, start + size))
+    for sign in (1, -1):
+        if sign == 1 or setup.baseline == ANTITHETIC:
+            if plan.family == RANDOM:
+                move_by_signs(stored, ahead.words[row], first, end, sign * plan.amplitude, space.moved)
+            else:
+                move_by_codes(stored, ahead.code, start, size, sign, space.moved)
+            meet(team)
+            mine = tile_cost(net, costs, plan, space.moved, none, False, False, tile, n, low, high)
+            if sign == 1:
+                plus = sum_up(team, slot + 1, mine)
+            else:
+                minus = sum_up(team, slot + 2, mine)
+    if plan.groups.shape[0] > 1:
+        restore(stored, first, end, space.moved)
+    return plus, minus
+
+
+@njit(**JIT)
+def take_in_pending(setup, moving, ahead, count, team):
+    """Take the pending probes into the team's part of the window."""
+    plan = setup.plan
+    n_groups = plan.groups.shape[0]
+    for turn in range(n_groups):
+        n = 0
+        for k in range(count):
+            if ahead.rows[k] % n_groups == turn:
+                ahead.chosen_rows[n] = ahead.rows[k] // n_groups
+                ahead.chosen_changes[n] = ahead.changes[k]
+                n += 1
+        if n == 0:
+            continue
+        if plan.family == RANK1:
+            for number in range(plan.first_matrix[turn], plan.first_matrix[turn + 1]):
+                take_in_lines(
+                    moving, plan.matrices[number], ahead.words, ahead.chosen_rows, ahead.chosen_changes, ahead.signed,
+                    n, plan.amplitude, team.first, team.end,
+                )  # fmt: skip
+        else:
+            start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
+            start, end = max(start, team.first), min(end, team.end)
+            take_in_signs(moving, start, end, ahead.words, ahead.chosen_rows, ahead.chosen_changes, n, plan.amplitude)
+
+
+@njit(**JIT)
+def take_samples(setup, chosen, space, tile, team):
+    """Inputs of a batch to where they are needed."""
+    if setup.wide:
+        take_batch(setup.inputs, setup.targets, chosen, tile, team.low, team.high)
+    else:
+        take_inputs(setup.net, setup.inputs, chosen, space)
+
+
+@njit(**JIT)
+def run_block(setup, stored, first, count, held, ahead, space, tile, known, team, plus, minus):
+    """`Chip.probe`: costs into plus and minus (references).
+
+    Returns:
+        Step at which the last baseline was measured, -1 if none was.
+    """
+    measured, seen = np.int64(-1), np.int64(-1)
+    order, chunk = setup.order, ahead.rows.size
+    for begin in range(0, count, chunk):
+        size = min(chunk, count - begin)
+        draw(setup, first + begin, size, ahead, team)
+        first_batch = (first + begin) // order.tau_x
+        for row in range(size):
+            step = first + begin + row
+            batch = step // order.tau_x
+            at = (batch - first_batch) * order.batch
+            chosen = ahead.samples[at : at + order.batch]
+            if batch != seen:
+                take_samples(setup, chosen, space, tile, team)
+                seen, known[0] = batch, False
+            one, other, stale, _, _ = probe(
+                setup, stored, chosen, batch, step, row, held, ahead, space, tile, known, team
+            )
+            plus[begin + row], minus[begin + row] = one, other
+            if stale:
+                measured = step
+        meet(team)
+    return measured
+
+
+@njit(**JIT)
+def run_segment(setup, rule, moving, first, count, period, alone, held, etas, ahead, space, tile, known, team):
+    """`mgdhw.loop` over `count` probes: blocks, windows and updates.
+
+    Args:
+        alone: every probe is followed by an update, its codes are signs of all parameters, and the window is empty.
+
+    Returns:
+        evaluations, sum of the perturbed costs, step of the last measured baseline (-1: none), updates done.
+    """
+    evaluations, total = np.int64(0), np.int64(0)
+    measured, seen = np.int64(-1), np.int64(-1)
+    updates, pending, weight = 0, 0, np.int64(0)
+    order, plan, chunk = setup.order, setup.plan, ahead.rows.size
+    n_groups = plan.groups.shape[0]
+    for begin in range(0, count, chunk):
+        size = min(chunk, count - begin)
+        draw(setup, first + begin, size, ahead, team)
+        first_batch = (first + begin) // order.tau_x
+        for row in range(size):
+            step = first + begin + row
+            batch = step // order.tau_x
+            at = (batch - first_batch) * order.batch
+            chosen = ahead.samples[at : at + order.batch]
+            if batch != seen:
+                take_samples(setup, chosen, space, tile, team)
+                seen, known[0] = batch, False
+            plus, minus, stale, start, n = probe(
+                setup, moving.stored, chosen, batch, step, row, held, ahead, space, tile, known, team
+            )
+            evaluations += 2 if stale or setup.baseline == ANTITHETIC else 1
+            if stale:
+                measured = step
+            total += plus
+            change = plus - minus
+            if alone:
+                next_powers(rule, moving)
+                update_signs(
+                    rule, moving, team.first, team.end, etas[updates], ahead.words[row], change, plan.amplitude
+                )
+            elif not setup.ahead:
+                take_in_codes(moving, start, n, ahead.code, change)
+            else:
+                if weight + abs(change) >= FULL:
+                    take_in_pending(setup, moving, ahead, pending, team)
+                    pending, weight = 0, np.int64(0)
+                ahead.rows[pending] = row * n_groups + step % n_groups
+                ahead.changes[pending] = change
+                pending += 1
+                weight += abs(change)
+            if (step + 1) % period == 0:
+                if not alone:
+                    take_in_pending(setup, moving, ahead, pending, team)
+                    pending, weight = 0, np.int64(0)
+                    meet(team)  # a row of a rank-1 code may reach into the next part's parameters
+                    next_powers(rule, moving)
+                    update(rule, moving, team.first, team.end, etas[updates])
+                    if n_groups > 1:
+                        restore(moving.stored, team.first, team.end, space.moved)
+                updates += 1
+                held[1], known[0] = NO_BATCH, False
+                meet(team)
+        take_in_pending(setup, moving, ahead, pending, team)
+        pending, weight = 0, np.int64(0)
+        meet(team)
+    return evaluations, total, measured, updates

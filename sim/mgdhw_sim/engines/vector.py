@@ -1,0 +1,196 @@
+"""A probe of one or a few samples: each neuron's sum is a product of two vectors of 16-bit numbers.
+
+For chips whose inputs, signals and parameters fit into 16 bits and whose sums fit into 32 (`Narrow`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mgdhw_sim.engines.kernels import JIT, sample_cost
+from mgdhw_sim.engines.simd import (
+    add_signs,
+    bits_at,
+    gather,
+    i32,
+    load,
+    load_pairs,
+    pair_products,
+    select,
+    store,
+    total,
+)
+
+
+class Narrow(NamedTuple):
+    """A chip whose numbers are small, as the kernels of this and the next files take it.
+
+    Curves are tables of pairs: a border's signal in the low 16 bits, the way to the next border's in the high ones.
+    """
+
+    sizes: Any
+    """(L + 1,) layer sizes."""
+    starts: Any
+    """(L,) index of each layer's first parameter."""
+    strides: Any
+    """(L + 1,) room for a layer's signals: its size, padded to a multiple of 32."""
+    input_fraction: int
+    signal_fraction: int
+    weight_fraction: int
+    signal_bits: int
+    lut_bits: int
+    hidden: Any
+    output: Any
+
+
+class Signs(NamedTuple):
+    """A perturbation of parameters first ... end - 1 by plus or minus one amplitude each; amplitude 0 is none."""
+
+    words: Any
+    """Bit i is parameter i's: plus for 1."""
+    amplitude: int
+    first: int
+    end: int
+
+
+class Space(NamedTuple):
+    """Work space for B samples."""
+
+    moved: Any
+    """(P,) parameters with a perturbation, padded."""
+    x: Any
+    """(B * padded n_in,) inputs."""
+    signals: Any
+    spare: Any
+    """(widest,) signals of one sample, twice."""
+    sums: Any
+    """(widest,) pre-activations."""
+    outputs: Any
+    """(B, n_out)."""
+
+
+@njit(**JIT)
+def neuron(curve, sum_, excess, signal_bits, segment_bits):
+    """`datapath.preactivations` from the exact sum on, and `datapath.activate`."""
+    z = sum_ << -excess if excess <= 0 else (sum_ + (np.int64(1) << (excess - 1))) >> excess
+    top = (np.int64(1) << (signal_bits - 1)) - 1
+    position = min(max(z, -top - 1), top) + top + 1
+    pair = np.int64(curve[position >> segment_bits])
+    within = position & ((np.int64(1) << segment_bits) - 1)
+    left, way = np.int64(np.int16(pair & 0xFFFF)), pair >> 16
+    return left + ((way * within + ((np.int64(1) << segment_bits) >> 1)) >> segment_bits)
+
+
+@njit(**JIT)
+def neurons(curve, sums, excess, signal_bits, segment_bits):
+    """Sixteen neurons; excess is positive."""
+    z = (sums + (i32(1) << i32(excess - 1))) >> i32(excess)
+    top = i32((1 << (signal_bits - 1)) - 1)
+    bottom = i32(-(1 << (signal_bits - 1)))
+    z = select(z > top, top, z)
+    z = select(z < bottom, bottom, z)
+    position = z - bottom
+    pair = gather(curve, position >> i32(segment_bits))
+    within = position & i32((1 << segment_bits) - 1)
+    left, way = (pair << i32(16)) >> i32(16), pair >> i32(16)
+    return left + ((way * within + i32((1 << segment_bits) >> 1)) >> i32(segment_bits))
+
+
+@njit(**JIT)
+def signals_of(net, parameters, signs, x, at, space):
+    """One sample through the network; the last layer's signals go into the space's outputs.
+
+    Args:
+        parameters: (P,) codes, padded.
+        signs: what is added to them on the way.
+        x, at: inputs of the sample from x[at] on, padded with zeros to a multiple of 32.
+    """
+    signals, spare, sums = space.signals, space.spare, space.sums
+    segment_bits = net.signal_bits - net.lut_bits
+    n_layers = net.sizes.size - 1
+    for layer in range(n_layers):
+        n_in, n_out, start = net.sizes[layer], net.sizes[layer + 1], net.starts[layer]
+        fraction = net.input_fraction if layer == 0 else net.signal_fraction
+        excess = fraction + net.weight_fraction - net.signal_fraction
+        curve = net.output if layer == n_layers - 1 else net.hidden
+        biases = start + n_in * n_out
+        wide = n_out >= 16 and excess > 0
+        signed = signs.amplitude != 0 and signs.first <= start < signs.end
+        words, amplitude = signs.words, signs.amplitude
+        for j in range(n_out):
+            row = start + j * n_in
+            bias = np.int64(parameters[biases + j])
+            if signed:
+                bias += amplitude if (words[(biases + j) >> 5] >> np.uint32((biases + j) & 31)) & 1 else -amplitude
+            if n_in <= 8:
+                part = np.int32(0)
+                if signed:
+                    bits = bits_at(words, row)
+                    for i in range(n_in):
+                        w = np.int32(parameters[row + i]) + np.int32(
+                            amplitude if (bits >> np.uint32(i)) & 1 else -amplitude
+                        )
+                        part += w * np.int32(x[at + i])
+                else:
+                    for i in range(n_in):
+                        part += np.int32(parameters[row + i]) * np.int32(x[at + i])
+                sum_ = np.int64(part)
+            else:
+                lanes = i32(0)
+                if signed:
+                    for i in range(0, n_in, 32):
+                        w = add_signs(load_pairs(parameters, row + i), bits_at(words, row + i), amplitude)
+                        lanes = lanes + pair_products(w, load_pairs(x, at + i))
+                else:
+                    for i in range(0, n_in, 32):
+                        lanes = lanes + pair_products(load_pairs(parameters, row + i), load_pairs(x, at + i))
+                sum_ = np.int64(total(lanes))
+            sum_ += bias << fraction
+            if wide:
+                sums[j] = sum_
+            else:
+                spare[j] = neuron(curve, sum_, excess, net.signal_bits, segment_bits)
+        if wide:
+            for j in range(0, n_out, 16):
+                h = neurons(curve, load(sums, j), excess, net.signal_bits, segment_bits)
+                store(sums, j, h)
+            for j in range(n_out):
+                spare[j] = np.int16(sums[j])
+        if layer == n_layers - 1:
+            for j in range(n_out):
+                space.outputs[0, j] = spare[j]
+            return
+        for j in range(n_out, net.strides[layer + 1]):
+            spare[j] = 0
+        x, at = spare, 0
+        signals, spare = spare, signals
+
+
+@njit(**JIT)
+def cost_of(net, costs, parameters, signs, targets, chosen, space):
+    """Cost codes summed over (B,) samples whose inputs are in the space: `Chip.cost`."""
+    summed = np.int64(0)
+    for row in range(chosen.size):
+        signals_of(net, parameters, signs, space.x, row * net.strides[0], space)
+        summed += sample_cost(costs, space.outputs, 0, targets, chosen[row])
+    return summed
+
+
+@njit(**JIT)
+def take_inputs(net, inputs, chosen, space):
+    """Inputs of a batch into the space."""
+    n_in, stride = net.sizes[0], net.strides[0]
+    for row in range(chosen.size):
+        sample = chosen[row]
+        for i in range(n_in):
+            space.x[row * stride + i] = inputs[sample, i]
+
+
+@njit(**JIT)
+def move_by_codes(stored, code, start, size, sign, moved):
+    """θ + sign · θ̃ for any codes."""
+    for i in range(start, start + size):
+        moved[i] = stored[i] + np.int16(sign) * code[i]
