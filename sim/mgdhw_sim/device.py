@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -93,6 +94,16 @@ class SimDevice(HostCodes):
             return await super().learn(segment)
         self.check_limits(segment.state.theta)
         return self._engine(segment).learn(self.chip, segment)
+
+    async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
+        if self.spec.codes == "host" or not segments:
+            return await super().learn_many(segments)
+        for segment in segments:
+            self.check_limits(segment.state.theta)
+        engines = [self._engine(segment) for segment in segments]
+        if any(engine is not engines[0] for engine in engines):
+            return await super().learn_many(segments)
+        return engines[0].learn_many(self.chip, segments)
 
     def _engine(self, work: Block | Segment) -> Engine:
         """The chosen engine, or the reference where that declines."""

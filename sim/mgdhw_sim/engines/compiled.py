@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import loops, packs, segments, team
+from mgdhw_sim.engines import loops, packs, replicas, segments, team
 from mgdhw_sim.engines.engine import Engine
 from mgdhw_sim.engines.moves import Moving
 from mgdhw_sim.engines.vector import Narrow
@@ -88,6 +88,9 @@ class Compiled(Engine):
             state, cost, step = self._learn(chip, state, recipe, size)
             total, last, left = total + cost, step or last, left - size
         return SegmentResult(state, total / segment.n_probes, last)
+
+    def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
+        return replicas.learn_many(chip, segments, self.learn)
 
     def _learn(
         self, chip: Chip, state: TrainState, recipe: Recipe, count: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from mgdhw.block import Block, Costs
 from mgdhw.segment import Segment, SegmentResult
@@ -25,3 +26,10 @@ class Engine(ABC):
     @abstractmethod
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
         """The whole loop: probes, updates and writes. Leaves the chip at the segment's last θ."""
+
+    def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
+        """`learn` for each of many segments, side by side where the engine can.
+
+        What the chip holds afterwards is not defined.
+        """
+        return [self.learn(chip, segment) for segment in segments]

@@ -11,6 +11,9 @@ import numpy as np
 from numba import njit
 
 JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+"""Kernels allocate nothing, so they need none of numba's counting of references, which costs more than their work."""
+INLINE: dict[str, Any] = {**JIT, "forceinline": True}
+"""For what is called for every sample: a call would copy every field of every tuple that it is given."""
 
 RANDOM, RANK1, SEQUENTIAL, SINUSOIDAL, SPARSE, WALSH = range(6)
 MSE, XENT = range(2)
@@ -39,6 +42,8 @@ class Net(NamedTuple):
     cost_max: int
     divisor: int
     """mse: squared signals to one cost code."""
+    divisor_bits: int
+    """Its logarithm where it is a power of two, else -1."""
     target_shift: int
     """mse: target codes to signals."""
     exp: Any
@@ -248,7 +253,8 @@ def sample_cost(net, signals, row, targets, sample):
         for j in range(n):
             error = np.int64(signals[row, j]) - shift_round(np.int64(targets[sample, j]), net.target_shift)
             total += error * error
-        code = (total + (net.divisor >> 1)) // net.divisor
+        total += net.divisor >> 1
+        code = total >> net.divisor_bits if net.divisor_bits >= 0 else total // net.divisor
     else:
         top = np.int64(signals[row, 0])
         for j in range(1, n):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw_sim.engines.kernels import JIT, MSE
+from mgdhw_sim.engines.kernels import INLINE, JIT, MSE
 from mgdhw_sim.engines.simd import (
     LANES,
     add_signs,
@@ -257,7 +257,7 @@ def tile_cost(net, costs, plan, w, lines, known, keep, tile, batch, low, high):
     return summed
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def sample_costs(net, costs, tile, column):
     """Cost codes of sixteen samples: `datapath.cost_codes`."""
     n_out, width = net.sizes[-1], tile.width
@@ -272,8 +272,11 @@ def sample_costs(net, costs, tile, column):
                 t = t << i32(-shift)
             error = to_i64(load(tile.outputs, j * width + column) - t)
             squares = squares + error * error
-        # Below 2**52, so the quotient's floor is exact.
-        code = to_i64(floor(to_f64(squares + i64(costs.divisor >> 1)) / f64(costs.divisor)))
+        code = squares + i64(costs.divisor >> 1)
+        if costs.divisor_bits >= 0:
+            code = code >> i64(costs.divisor_bits)
+        else:  # below 2**52, so the quotient's floor is exact
+            code = to_i64(floor(to_f64(code) / f64(costs.divisor)))
     else:
         top = load(tile.outputs, column)
         for j in range(1, n_out):
@@ -294,7 +297,7 @@ def sample_costs(net, costs, tile, column):
     return to_i32(select(code > i64(costs.cost_max), i64(costs.cost_max), code))
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def table_values(table, position, segment_bits):
     """`datapath.interpolate` of sixteen positions."""
     segment = position >> i32(segment_bits)

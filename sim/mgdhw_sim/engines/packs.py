@@ -56,6 +56,8 @@ WIDE_BATCH = 8
 """Samples from which on they are worked on side by side."""
 TEAM_PRODUCTS = 400_000
 """Products of parameters and samples from which on a probe's work is worth sharing."""
+FEW_INPUTS = 1 << 17
+"""Inputs of all samples up to which they are kept ready, padded."""
 CHUNK_PROBES = 128
 CHUNK_WORDS = 1 << 23
 """Probes that are drawn ahead together, and the words that bound them."""
@@ -118,6 +120,7 @@ def net(spec: ChipSpec) -> kernels.Net:
         for number, layer in enumerate(layers)
     )
     cost_fraction = spec.cost_fraction_bits
+    divisor = spec.layers[-1] << (2 * fraction - cost_fraction) if spec.cost == "mse" else 1
     return kernels.Net(
         sizes=np.array(spec.layers),
         starts=np.array([layer.first_parameter for layer in layers]),
@@ -131,7 +134,8 @@ def net(spec: ChipSpec) -> kernels.Net:
         narrow=widest < 1 << 31,
         cost=kernels.MSE if spec.cost == "mse" else kernels.XENT,
         cost_max=(1 << spec.cost_bits) - 1,
-        divisor=spec.layers[-1] << (2 * fraction - cost_fraction) if spec.cost == "mse" else 1,
+        divisor=divisor,
+        divisor_bits=divisor.bit_length() - 1 if divisor & (divisor - 1) == 0 else -1,
         target_shift=TARGET_FRACTION_BITS - fraction,
         exp=tables.exp_table(s, fraction).copy(),
         log=tables.log_table(fraction + TARGET_FRACTION_BITS).copy(),
@@ -215,7 +219,7 @@ def narrow(spec: ChipSpec) -> Narrow | None:
     for layer in spec.topology.layers:
         excess = x_fraction + spec.weight_fraction_bits - fraction
         half = 1 << (excess - 1) if excess > 0 else 0
-        if largest_weight * (layer.n_in * largest + (1 << x_fraction)) + half >= 1 << 31:
+        if (largest_weight * (layer.n_in * largest + (1 << x_fraction)) + half) << max(0, -excess) >= 1 << 31:
             return None
         largest = int(np.abs(curves[0]).max())
         x_fraction = fraction
@@ -249,13 +253,14 @@ def order_of(order: SampleOrder) -> Order:
 def setup(chip: Chip, small: Narrow, codes: CodeSpec, order: SampleOrder, baseline: Baseline) -> Setup:
     """What stays the same throughout a block or a segment."""
     inputs, targets = chip.memory
-    wide = order.batch >= WIDE_BATCH and _rounds(chip.spec)
+    wide = order.batch >= WIDE_BATCH
     return Setup(
         net=small,
         costs=net(chip.spec),
         plan=plan(codes, chip.topology),
         order=order_of(order),
         inputs=inputs,
+        samples=np.zeros(0, dtype=np.int16) if wide else _padded_samples(inputs),
         targets=targets,
         baseline=BASELINES[baseline],
         wide=wide,
@@ -263,10 +268,14 @@ def setup(chip: Chip, small: Narrow, codes: CodeSpec, order: SampleOrder, baseli
     )
 
 
-def _rounds(spec: ChipSpec) -> bool:
-    """Whether every layer's sums have more fraction bits than its signals."""
-    least = min(spec.input_fraction_bits, spec.signal_fraction_bits)
-    return least + spec.weight_fraction_bits - spec.signal_fraction_bits > 0
+def _padded_samples(inputs: NDArray[Any]) -> NDArray[np.int16]:
+    """All inputs with each sample's padded to whole vectors, one after the other; empty if they are too many."""
+    stride = (inputs.shape[1] + 31) // 32 * 32
+    if inputs.shape[0] * stride > FEW_INPUTS:
+        return np.zeros(0, dtype=np.int16)
+    wide = np.zeros((inputs.shape[0], stride), dtype=np.int16)
+    wide[:, : inputs.shape[1]] = inputs
+    return wide.ravel()
 
 
 def parts_for(chip: Chip, fixed: Setup) -> int:
@@ -314,8 +323,8 @@ def space(chip: Chip, fixed: Setup, stored: NDArray[np.int16]) -> Space:
     return Space(
         moved=stored.copy(),
         x=np.zeros(batch * ((chip.spec.layers[0] + 31) // 32 * 32), dtype=np.int16),
-        signals=np.zeros(widest, dtype=np.int16),
-        spare=np.zeros(widest, dtype=np.int16),
+        signals=np.zeros(widest + 32, dtype=np.int16),
+        spare=np.zeros(widest + 32, dtype=np.int16),
         sums=np.zeros(widest, dtype=np.int32),
         outputs=np.zeros((1, chip.spec.layers[-1]), dtype=np.int32),
     )

@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from mgdhw.block import Part
 from mgdhw_sim.engines.draws import fill_samples, sign_words
-from mgdhw_sim.engines.kernels import JIT, RANDOM, RANK1, fill_codes, restore
+from mgdhw_sim.engines.kernels import INLINE, JIT, RANDOM, RANK1, fill_codes, restore
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.matrix import Lines, move_by_signs, take_batch, tile_cost
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, take_in_lines, take_in_signs, update, update_signs
 from mgdhw_sim.engines.team import meet, sum_up
 from mgdhw_sim.engines.vector import Signs, cost_of, move_by_codes, take_inputs
+
+BASELINE, PLUS, MINUS = (int(part) for part in Part)
 
 FULL = 1 << 30
 """Sum of |C̃| at which pending probes are taken in: 32 bits hold twice that."""
@@ -30,6 +33,7 @@ class Setup(NamedTuple):
         net, costs: the chip's numbers, as `vector.Narrow` and `kernels.Net`.
         plan, order: codes, and the order of samples.
         inputs, targets: the chip's sample memory.
+        samples: its inputs in 16 bits and padded, as `vector.py` takes them, where there are few; else empty.
         baseline: how C₀ is had.
         wide: samples side by side (`matrix.py`) rather than one after the other (`vector.py`).
         ahead: sign words are drawn ahead: for each parameter, or for each line of a rank-1 code.
@@ -40,6 +44,7 @@ class Setup(NamedTuple):
     plan: Any
     order: Any
     inputs: Any
+    samples: Any
     targets: Any
     baseline: int
     wide: bool
@@ -92,7 +97,7 @@ def draw(setup, first, count, ahead, team):
     meet(team)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def probe(setup, stored, chosen, batch, step, row, held, ahead, space, tile, known, team):
     """One probe: `Chip.probe`. The batch's inputs are in place already.
 
@@ -112,7 +117,7 @@ def probe(setup, stored, chosen, batch, step, row, held, ahead, space, tile, kno
     if setup.wide:
         plus, minus = probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, space, tile, known, team)
     else:
-        plus, minus = probe_few(setup, stored, chosen, step, row, stale, held, ahead, space)
+        plus, minus = probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, space)
     if stale:
         held[1] = batch
     if baseline in (HELD, EVERY):
@@ -120,74 +125,76 @@ def probe(setup, stored, chosen, batch, step, row, held, ahead, space, tile, kno
     return plus, minus, stale, start, size
 
 
-@njit(**JIT)
-def probe_few(setup, stored, chosen, step, row, stale, held, ahead, space):
+@njit(**INLINE)
+def probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, space):
     """A probe's measurements, sample after sample; a baseline goes into held."""
-    net, costs, plan, targets = setup.net, setup.costs, setup.plan, setup.targets
-    none = Signs(ahead.words[0], 0, 0, 0)
-    if stale:
-        held[0] = cost_of(net, costs, stored, none, targets, chosen, space)
-    minus = np.int64(0)
-    if setup.ahead:
-        turn = step % plan.groups.shape[0]
-        start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
-        words, a = ahead.words[row], plan.amplitude
-        plus = cost_of(net, costs, stored, Signs(words, a, start, end), targets, chosen, space)
-        if setup.baseline == ANTITHETIC:
-            minus = cost_of(net, costs, stored, Signs(words, -a, start, end), targets, chosen, space)
-        return plus, minus
-    start, size = fill_codes(plan, step, ahead.bits, ahead.code)
-    move_by_codes(stored, ahead.code, start, size, 1, space.moved)
-    plus = cost_of(net, costs, space.moved, none, targets, chosen, space)
-    if setup.baseline == ANTITHETIC:
-        move_by_codes(stored, ahead.code, start, size, -1, space.moved)
-        minus = cost_of(net, costs, space.moved, none, targets, chosen, space)
-    if plan.groups.shape[0] > 1:
-        restore(stored, start, start + size, space.moved)
+    plan = setup.plan
+    start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
+    if not setup.ahead:
+        fill_codes(plan, step, ahead.bits, ahead.code)
+    plus = minus = np.int64(0)
+    for part in range(3):
+        if (part == BASELINE and not stale) or (part == MINUS and setup.baseline != ANTITHETIC):
+            continue
+        sign = 0 if part == BASELINE else 1 if part == PLUS else -1
+        parameters = stored
+        if not setup.ahead and sign != 0:
+            move_by_codes(stored, ahead.code, start, end - start, sign, space.moved)
+            parameters = space.moved
+        signs = Signs(
+            ahead.words[row] if setup.ahead else ahead.words[0], sign * plan.amplitude * setup.ahead, start, end
+        )
+        value = cost_of(setup.net, setup.costs, parameters, signs, setup.samples, setup.targets, chosen, space)
+        if part == BASELINE:
+            held[0] = value
+        elif part == PLUS:
+            plus = value
+        else:
+            minus = value
+    if not setup.ahead and plan.groups.shape[0] > 1:
+        restore(stored, start, end, space.moved)
     return plus, minus
 
 
 @njit(**JIT)
 def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, space, tile, known, team):
     """A probe's measurements, all samples together; a baseline goes into held."""
-    net, costs, plan = setup.net, setup.costs, setup.plan
-    low, high, n = team.low, team.high, chosen.size
-    slot = 4 * (step & 1)
-    none = Lines(ahead.words[0], 0, 0, 0)
-    if stale:
-        keep = plan.family == RANK1
-        mine = tile_cost(net, costs, plan, stored, none, known[0], keep, tile, n, low, high)
-        known[0] = keep
-        held[0] = sum_up(team, slot, mine)
-    minus = np.int64(0)
-    if plan.family == RANK1:
-        words, a = ahead.words[row], plan.amplitude
-        some, last = plan.first_matrix[turn], plan.first_matrix[turn + 1]
-        mine = tile_cost(net, costs, plan, stored, Lines(words, a, some, last), known[0], True, tile, n, low, high)
-        known[0] = True
-        plus = sum_up(team, slot + 1, mine)
-        if setup.baseline == ANTITHETIC:
-            mine = tile_cost(net, costs, plan, stored, Lines(words, -a, some, last), True, True, tile, n, low, high)
-            minus = sum_up(team, slot + 2, mine)
-        return plus, minus
+    plan = setup.plan
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
-    if plan.family != RANDOM:
-        fill_codes(plan, step, ahead.bits, ahead.code)  # such a team is of one
     first = max(team.first, start)
     end = max(first, min(team.end, start + size))
-    for sign in (1, -1):
-        if sign == 1 or setup.baseline == ANTITHETIC:
-            if plan.family == RANDOM:
-                move_by_signs(stored, ahead.words[row], first, end, sign * plan.amplitude, space.moved)
+    signs, lines = plan.family == RANDOM, plan.family == RANK1
+    if not (signs or lines):
+        fill_codes(plan, step, ahead.bits, ahead.code)  # such a team is of one
+    plus = minus = np.int64(0)
+    for part in range(3):
+        if (part == BASELINE and not stale) or (part == MINUS and setup.baseline != ANTITHETIC):
+            continue
+        amplitude = 0 if part == BASELINE else plan.amplitude if part == PLUS else -plan.amplitude
+        parameters = stored
+        if part != BASELINE and not lines:
+            if signs:
+                move_by_signs(stored, ahead.words[row], first, end, amplitude, space.moved)
             else:
-                move_by_codes(stored, ahead.code, start, size, sign, space.moved)
+                move_by_codes(stored, ahead.code, start, size, 1 if part == PLUS else -1, space.moved)
             meet(team)
-            mine = tile_cost(net, costs, plan, space.moved, none, False, False, tile, n, low, high)
-            if sign == 1:
-                plus = sum_up(team, slot + 1, mine)
-            else:
-                minus = sum_up(team, slot + 2, mine)
-    if plan.groups.shape[0] > 1:
+            parameters = space.moved
+        code = Lines(
+            ahead.words[row if lines else 0], amplitude if lines else 0, plan.first_matrix[turn],
+            plan.first_matrix[turn + 1],
+        )  # fmt: skip
+        mine = tile_cost(
+            setup.net, setup.costs, plan, parameters, code, known[0], lines, tile, chosen.size, team.low, team.high
+        )
+        known[0] = lines
+        value = sum_up(team, 4 * (step & 1) + part, mine)
+        if part == BASELINE:
+            held[0] = value
+        elif part == PLUS:
+            plus = value
+        else:
+            minus = value
+    if not lines and plan.groups.shape[0] > 1:
         restore(stored, first, end, space.moved)
     return plus, minus
 
@@ -223,7 +230,7 @@ def take_samples(setup, chosen, space, tile, team):
     """Inputs of a batch to where they are needed."""
     if setup.wide:
         take_batch(setup.inputs, setup.targets, chosen, tile, team.low, team.high)
-    else:
+    elif setup.samples.size == 0:
         take_inputs(setup.net, setup.inputs, chosen, space)
 
 

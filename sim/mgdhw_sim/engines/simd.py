@@ -404,6 +404,32 @@ def add_signs(typingctx: Any, pairs: Any, bits: Any, amplitude: Any) -> Any:
 
 
 @intrinsic
+def short_product(typingctx: Any, w: Any, row: Any, bits: Any, amplitude: Any, x: Any, at: Any) -> Any:
+    """Σ (w + θ̃) x over eight int16 of each array, from w[row] and x[at] on; θ̃ is one amplitude, its sign a bit."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        narrow, wide = (ir.VectorType(ir.IntType(width), 8) for width in (16, 32))
+
+        def eight(number: int) -> Any:
+            index = context.cast(builder, args[number + 1], sig.args[number + 1], types.intp)
+            pointer = _pointer(context, builder, sig.args[number], args[number], index)
+            return builder.load(builder.bitcast(pointer, narrow.as_pointer()), align=2)
+
+        word = context.cast(builder, args[2], sig.args[2], types.uint8)
+        mask = builder.bitcast(word, ir.VectorType(ir.IntType(1), 8))
+        size = context.cast(builder, args[3], sig.args[3], types.int16)
+        plus, minus = (_splat(builder, value, 8) for value in (size, builder.neg(size)))
+        moved = builder.add(eight(0), builder.select(mask, plus, minus))
+        product = builder.mul(builder.sext(moved, wide), builder.sext(eight(4), wide))
+        kind = ir.FunctionType(ir.IntType(32), [wide])
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, kind, "llvm.vector.reduce.add.v8i32"), [product]
+        )
+
+    return types.int32(w, row, bits, amplitude, x, at), codegen
+
+
+@intrinsic
 def store_pairs(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """Write 32 consecutive elements of an array of int16."""
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw_sim.engines.kernels import JIT, sample_cost
+from mgdhw_sim.engines.kernels import INLINE, JIT, sample_cost
 from mgdhw_sim.engines.simd import (
     add_signs,
     bits_at,
@@ -20,7 +20,9 @@ from mgdhw_sim.engines.simd import (
     load_pairs,
     pair_products,
     select,
+    short_product,
     store,
+    store_pairs,
     total,
 )
 
@@ -65,14 +67,14 @@ class Space(NamedTuple):
     """(B * padded n_in,) inputs."""
     signals: Any
     spare: Any
-    """(widest,) signals of one sample, twice."""
+    """(widest + 32,) signals of one sample, twice."""
     sums: Any
     """(widest,) pre-activations."""
     outputs: Any
     """(B, n_out)."""
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def neuron(curve, sum_, excess, signal_bits, segment_bits):
     """`datapath.preactivations` from the exact sum on, and `datapath.activate`."""
     z = sum_ << -excess if excess <= 0 else (sum_ + (np.int64(1) << (excess - 1))) >> excess
@@ -84,10 +86,10 @@ def neuron(curve, sum_, excess, signal_bits, segment_bits):
     return left + ((way * within + ((np.int64(1) << segment_bits) >> 1)) >> segment_bits)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def neurons(curve, sums, excess, signal_bits, segment_bits):
-    """Sixteen neurons; excess is positive."""
-    z = (sums + (i32(1) << i32(excess - 1))) >> i32(excess)
+    """Sixteen neurons."""
+    z = (sums + i32(1 << (excess - 1))) >> i32(excess) if excess > 0 else sums << i32(-excess)
     top = i32((1 << (signal_bits - 1)) - 1)
     bottom = i32(-(1 << (signal_bits - 1)))
     z = select(z > top, top, z)
@@ -99,7 +101,7 @@ def neurons(curve, sums, excess, signal_bits, segment_bits):
     return left + ((way * within + i32((1 << segment_bits) >> 1)) >> i32(segment_bits))
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def signals_of(net, parameters, signs, x, at, space):
     """One sample through the network; the last layer's signals go into the space's outputs.
 
@@ -117,32 +119,21 @@ def signals_of(net, parameters, signs, x, at, space):
         excess = fraction + net.weight_fraction - net.signal_fraction
         curve = net.output if layer == n_layers - 1 else net.hidden
         biases = start + n_in * n_out
-        wide = n_out >= 16 and excess > 0
-        signed = signs.amplitude != 0 and signs.first <= start < signs.end
-        words, amplitude = signs.words, signs.amplitude
+        wide = n_out >= 16
+        size = signs.amplitude if signs.first <= start < signs.end else 0
+        words = signs.words
         for j in range(n_out):
             row = start + j * n_in
             bias = np.int64(parameters[biases + j])
-            if signed:
-                bias += amplitude if (words[(biases + j) >> 5] >> np.uint32((biases + j) & 31)) & 1 else -amplitude
+            if size != 0:
+                bias += size if (words[(biases + j) >> 5] >> np.uint32((biases + j) & 31)) & 1 else -size
             if n_in <= 8:
-                part = np.int32(0)
-                if signed:
-                    bits = bits_at(words, row)
-                    for i in range(n_in):
-                        w = np.int32(parameters[row + i]) + np.int32(
-                            amplitude if (bits >> np.uint32(i)) & 1 else -amplitude
-                        )
-                        part += w * np.int32(x[at + i])
-                else:
-                    for i in range(n_in):
-                        part += np.int32(parameters[row + i]) * np.int32(x[at + i])
-                sum_ = np.int64(part)
+                sum_ = np.int64(short_product(parameters, row, bits_at(words, row), size, x, at))
             else:
                 lanes = i32(0)
-                if signed:
+                if size != 0:
                     for i in range(0, n_in, 32):
-                        w = add_signs(load_pairs(parameters, row + i), bits_at(words, row + i), amplitude)
+                        w = add_signs(load_pairs(parameters, row + i), bits_at(words, row + i), size)
                         lanes = lanes + pair_products(w, load_pairs(x, at + i))
                 else:
                     for i in range(0, n_in, 32):
@@ -163,18 +154,24 @@ def signals_of(net, parameters, signs, x, at, space):
             for j in range(n_out):
                 space.outputs[0, j] = spare[j]
             return
-        for j in range(n_out, net.strides[layer + 1]):
-            spare[j] = 0
+        store_pairs(spare, n_out, i32(0))  # the next layer's products read whole vectors
         x, at = spare, 0
         signals, spare = spare, signals
 
 
-@njit(**JIT)
-def cost_of(net, costs, parameters, signs, targets, chosen, space):
-    """Cost codes summed over (B,) samples whose inputs are in the space: `Chip.cost`."""
-    summed = np.int64(0)
+@njit(**INLINE)
+def cost_of(net, costs, parameters, signs, samples, targets, chosen, space):
+    """Cost codes summed over (B,) samples: `Chip.cost`.
+
+    Args:
+        samples: inputs of all samples, padded; empty if those of the batch are in the space instead.
+    """
+    summed, stride = np.int64(0), net.strides[0]
     for row in range(chosen.size):
-        signals_of(net, parameters, signs, space.x, row * net.strides[0], space)
+        if samples.size > 0:
+            signals_of(net, parameters, signs, samples, chosen[row] * stride, space)
+        else:
+            signals_of(net, parameters, signs, space.x, row * stride, space)
         summed += sample_cost(costs, space.outputs, 0, targets, chosen[row])
     return summed
 
