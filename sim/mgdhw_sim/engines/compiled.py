@@ -146,14 +146,14 @@ def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArr
     fixed = packs.setup(chip, small, block.codes, block.order, block.baseline)
     parts = packs.parts_for(chip, fixed)
     stored = packs.room(chip.codes, packs.padded(chip.codes.size))
-    shared = packs.space(chip, fixed, stored)
-    aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, fixed, parts)
-    places = team.teams(parts, tiles[0].width, chip.topology.n_parameters)
+    moved, space = stored.copy(), packs.space(chip, block.order)
+    aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, block.order, parts)
+    places = team.teams(parts, block.order.batch, chip.topology.n_parameters)
 
     def work(part: int) -> int:
         own = held if part == 0 else held.copy()
         return int(segments.run_block(
-            fixed, stored, block.first_step, block.n_probes, own, aheads[part], shared, tiles[part],
+            fixed, stored, block.first_step, block.n_probes, own, aheads[part], moved, space, tiles[part],
             np.zeros(1, dtype=np.bool_), places[part], plus, minus,
         ))  # fmt: skip
 
@@ -173,9 +173,9 @@ def _segment(
     """`segments.run_segment`, by a team where the work is worth it."""
     fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
     parts = packs.parts_for(chip, fixed)
-    shared = packs.space(chip, fixed, moving.stored)
-    aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, fixed, parts)
-    places = team.teams(parts, tiles[0].width, chip.topology.n_parameters)
+    moved, space = moving.stored.copy(), packs.space(chip, recipe.order)
+    aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, recipe.order, parts)
+    places = team.teams(parts, recipe.order.batch, chip.topology.n_parameters)
     rule, period = packs.rule(chip.spec, recipe), recipe.update_period
     signs = recipe.codes.family == "random" and recipe.codes.groups == "all"
     alone = period == 1 and signs and not state.window.energy.any()
@@ -184,7 +184,7 @@ def _segment(
         own = held if part == 0 else held.copy()
         mine = moving if part == 0 else moving._replace(powers=moving.powers.copy())
         result: tuple[int, int, int, int] = segments.run_segment(
-            fixed, rule, mine, state.step, count, period, alone, own, etas, aheads[part], shared, tiles[part],
+            fixed, rule, mine, state.step, count, period, alone, own, etas, aheads[part], moved, space, tiles[part],
             np.zeros(1, dtype=np.bool_), places[part],
         )  # fmt: skip
         return result

@@ -60,8 +60,7 @@ def philox_lanes(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@njit(**JIT)
-def words_in_row(n_parameters):
+def words_in_row(n_parameters: int) -> int:
     """Words that `sign_words` needs for a probe: with room to read beyond the end, and an odd number of cache lines, so
     that rows that are read side by side fall into different sets of the cache."""
     lines = (n_parameters + 127) // 128 * 4 // WORDS_PER_LINE + 2

@@ -14,7 +14,7 @@ from numba import njit
 from mgdhw.block import Part
 from mgdhw.order import ORDER_ROUNDS
 from mgdhw_sim.engines.draws import CODES, ORDER, philox_lanes
-from mgdhw_sim.engines.kernels import INLINE, JIT
+from mgdhw_sim.engines.kernels import ENTRY, INLINE, JIT
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.matrix import sample_costs
 from mgdhw_sim.engines.moves import moved, next_powers
@@ -213,7 +213,7 @@ def update_sign_lanes(rule, moving, size, eta, words, at, change, amplitude, las
         moved(rule, moving, i * LANES, g, eta)
 
 
-@njit(**JIT)
+@njit(**ENTRY)
 def run_lanes(setup, rule, moving, first, count, period, alone, batch_held, etas, lanes, tile):
     """`segments.run_segment` for sixteen replicas.
 

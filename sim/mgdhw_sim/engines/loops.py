@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw_sim.engines.kernels import JIT, cost, fill_codes, restore
+from mgdhw_sim.engines.kernels import ENTRY, JIT, cost, fill_codes, restore
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update
 
 HELD, EVERY, ANTITHETIC, NONE = range(4)
@@ -59,7 +59,7 @@ def probe(net, plan, stored, inputs, targets, chosen, batch, step, baseline, hel
     return plus, minus, stale, start, size
 
 
-@njit(**JIT)
+@njit(**ENTRY)
 def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count, baseline, held, work, plus, minus):
     """`Chip.probe`: costs into plus and minus (references).
 
@@ -83,7 +83,7 @@ def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count
     return measured
 
 
-@njit(**JIT)
+@njit(**ENTRY)
 def learn_segment(
     net, plan, rule, moving, inputs, targets, samples, tau_x, first, count, period, baseline, held, etas, work
 ):

@@ -263,7 +263,6 @@ def setup(chip: Chip, small: Narrow, codes: CodeSpec, order: SampleOrder, baseli
         samples=np.zeros(0, dtype=np.int16) if wide else _padded_samples(inputs),
         targets=targets,
         baseline=BASELINES[baseline],
-        wide=wide,
         ahead=codes.family == "random" or (codes.family == "rank1" and wide),
     )
 
@@ -280,7 +279,7 @@ def _padded_samples(inputs: NDArray[Any]) -> NDArray[np.int16]:
 
 def parts_for(chip: Chip, fixed: Setup) -> int:
     """How many threads should share the work of a probe."""
-    shared = fixed.wide and fixed.ahead
+    shared = fixed.order.batch >= WIDE_BATCH and fixed.ahead
     large = chip.topology.n_parameters * fixed.order.batch >= TEAM_PRODUCTS
     return min(2, processors()) if shared and large else 1
 
@@ -293,7 +292,7 @@ def processors() -> int:
 def aheads(chip: Chip, fixed: Setup, parts: int) -> list[Ahead]:
     """Room for what is drawn ahead, for each part of a team: words and samples are shared."""
     p, lines = chip.topology.n_parameters, sum(n.n_in + n.n_out + 1 for n in chip.topology.layers)
-    row = int(words_in_row(lines if fixed.plan.family == kernels.RANK1 else p))
+    row = words_in_row(lines if fixed.plan.family == kernels.RANK1 else p)
     chunk = max(1, min(CHUNK_PROBES, CHUNK_WORDS // row)) if fixed.ahead else CHUNK_PROBES
     batches = (chunk - 1) // fixed.order.tau_x + 2
     words = np.zeros((chunk, row) if fixed.ahead else (1, 1), dtype=np.uint32)
@@ -316,13 +315,13 @@ def aheads(chip: Chip, fixed: Setup, parts: int) -> list[Ahead]:
     ]
 
 
-def space(chip: Chip, fixed: Setup, stored: NDArray[np.int16]) -> Space:
-    """Work space for samples one after the other; the moved parameters are those of `matrix.py`, too."""
+def space(chip: Chip, order: SampleOrder) -> Space | None:
+    """Work space for samples one after the other; None where they go side by side."""
+    if order.batch >= WIDE_BATCH:
+        return None
     widest = max((n + 31) // 32 * 32 for n in chip.spec.layers)
-    batch = 0 if fixed.wide else fixed.order.batch
     return Space(
-        moved=stored.copy(),
-        x=np.zeros(batch * ((chip.spec.layers[0] + 31) // 32 * 32), dtype=np.int16),
+        x=np.zeros(order.batch * ((chip.spec.layers[0] + 31) // 32 * 32), dtype=np.int16),
         signals=np.zeros(widest + 32, dtype=np.int16),
         spare=np.zeros(widest + 32, dtype=np.int16),
         sums=np.zeros(widest, dtype=np.int32),
@@ -330,16 +329,23 @@ def space(chip: Chip, fixed: Setup, stored: NDArray[np.int16]) -> Space:
     )
 
 
-def tiles(chip: Chip, fixed: Setup, parts: int) -> list[Tile]:
-    """Work space for samples side by side, for each part of a team: all but the column signs are shared."""
+def tiles(chip: Chip, order: SampleOrder, parts: int) -> list[Tile] | list[None]:
+    """Work space for samples side by side, for each part of a team; Nones where they go one after the other."""
+    if order.batch < WIDE_BATCH:
+        return [None] * parts
+    shared = tile(chip, (order.batch + 15) // 16 * 16)
+    return [shared._replace(columns=np.zeros(shared.columns.size, dtype=np.int16)) for _ in range(parts)]
+
+
+def tile(chip: Chip, width: int) -> Tile:
+    """Work space for so many samples (a multiple of sixteen)."""
     sizes = chip.spec.layers
-    width = (fixed.order.batch + 15) // 16 * 16 if fixed.wide else 0
     widest = max(sizes[1:])
 
     def rows(count: int) -> NDArray[np.int32]:
         return np.zeros(count * width, dtype=np.int32)
 
-    tile = Tile(
+    return Tile(
         width=width,
         x=rows((sizes[0] + 1) // 2),
         base=rows(sizes[1]),
@@ -349,6 +355,5 @@ def tiles(chip: Chip, fixed: Setup, parts: int) -> list[Tile]:
         spare=rows((widest + 1) // 2),
         outputs=rows(sizes[-1]),
         wanted=rows(sizes[-1]),
-        columns=np.zeros(0, dtype=np.int16),
+        columns=np.zeros(max(sizes) + 2, dtype=np.int16),
     )
-    return [tile._replace(columns=np.zeros(max(sizes) + 2, dtype=np.int16)) for _ in range(parts)]

@@ -90,7 +90,7 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
     n_updates = (first.step + count) // period - first.step // period
     etas = packs.etas(recipe, first.update, n_updates)
     alone = period == 1 and recipe.codes.groups == "all" and not first.window.energy.any()
-    tile = packs.tiles(chip, fixed._replace(wide=True, order=fixed.order._replace(batch=LANES)), 1)[0]
+    tile = packs.tile(chip, LANES)
     evaluations, measured, updates = lanes.run_lanes(
         fixed, packs.rule(chip.spec, recipe), moving, first.step, count, period, alone, batch_held, etas, own, tile
     )

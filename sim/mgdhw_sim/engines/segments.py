@@ -13,7 +13,7 @@ from numba import njit
 
 from mgdhw.block import Part
 from mgdhw_sim.engines.draws import fill_samples, sign_words
-from mgdhw_sim.engines.kernels import INLINE, JIT, RANDOM, RANK1, fill_codes, restore
+from mgdhw_sim.engines.kernels import ENTRY, INLINE, JIT, RANDOM, RANK1, fill_codes, restore
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.matrix import Lines, move_by_signs, take_batch, tile_cost
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, take_in_lines, take_in_signs, update, update_signs
@@ -35,7 +35,6 @@ class Setup(NamedTuple):
         inputs, targets: the chip's sample memory.
         samples: its inputs in 16 bits and padded, as `vector.py` takes them, where there are few; else empty.
         baseline: how C₀ is had.
-        wide: samples side by side (`matrix.py`) rather than one after the other (`vector.py`).
         ahead: sign words are drawn ahead: for each parameter, or for each line of a rank-1 code.
     """
 
@@ -47,7 +46,6 @@ class Setup(NamedTuple):
     samples: Any
     targets: Any
     baseline: int
-    wide: bool
     ahead: bool
 
 
@@ -98,13 +96,16 @@ def draw(setup, first, count, ahead, team):
 
 
 @njit(**INLINE)
-def probe(setup, stored, chosen, batch, step, row, held, ahead, space, tile, known, team):
+def probe(setup, stored, chosen, batch, step, row, held, ahead, moved, space, tile, known, team):
     """One probe: `Chip.probe`. The batch's inputs are in place already.
 
     Args:
         chosen: (B,) samples.
         row: of this probe's sign bits.
         held: (2,) value and batch of the baseline in force; changed in place.
+        moved: (P,) room for parameters with a perturbation; as stored where groups take turns.
+        space, tile: work space, one of them None: samples go one after the other (`vector.py`), or side by side
+            (`matrix.py`). numba compiles each case by itself, and leaves the other out.
         known: (1,) whether the tile holds the first layer's sums for what is stored; changed in place.
 
     Returns:
@@ -114,10 +115,11 @@ def probe(setup, stored, chosen, batch, step, row, held, ahead, space, tile, kno
     stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
     turn = step % plan.groups.shape[0]
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
-    if setup.wide:
-        plus, minus = probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, space, tile, known, team)
-    else:
-        plus, minus = probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, space)
+    plus = minus = np.int64(0)
+    if tile is not None:
+        plus, minus = probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, tile, known, team)
+    if space is not None:
+        plus, minus = probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, space)
     if stale:
         held[1] = batch
     if baseline in (HELD, EVERY):
@@ -126,7 +128,7 @@ def probe(setup, stored, chosen, batch, step, row, held, ahead, space, tile, kno
 
 
 @njit(**INLINE)
-def probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, space):
+def probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, space):
     """A probe's measurements, sample after sample; a baseline goes into held."""
     plan = setup.plan
     start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
@@ -139,8 +141,8 @@ def probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, space)
         sign = 0 if part == BASELINE else 1 if part == PLUS else -1
         parameters = stored
         if not setup.ahead and sign != 0:
-            move_by_codes(stored, ahead.code, start, end - start, sign, space.moved)
-            parameters = space.moved
+            move_by_codes(stored, ahead.code, start, end - start, sign, moved)
+            parameters = moved
         signs = Signs(
             ahead.words[row] if setup.ahead else ahead.words[0], sign * plan.amplitude * setup.ahead, start, end
         )
@@ -152,12 +154,12 @@ def probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, space)
         else:
             minus = value
     if not setup.ahead and plan.groups.shape[0] > 1:
-        restore(stored, start, end, space.moved)
+        restore(stored, start, end, moved)
     return plus, minus
 
 
 @njit(**JIT)
-def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, space, tile, known, team):
+def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, tile, known, team):
     """A probe's measurements, all samples together; a baseline goes into held."""
     plan = setup.plan
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
@@ -174,11 +176,11 @@ def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, space
         parameters = stored
         if part != BASELINE and not lines:
             if signs:
-                move_by_signs(stored, ahead.words[row], first, end, amplitude, space.moved)
+                move_by_signs(stored, ahead.words[row], first, end, amplitude, moved)
             else:
-                move_by_codes(stored, ahead.code, start, size, 1 if part == PLUS else -1, space.moved)
+                move_by_codes(stored, ahead.code, start, size, 1 if part == PLUS else -1, moved)
             meet(team)
-            parameters = space.moved
+            parameters = moved
         code = Lines(
             ahead.words[row if lines else 0], amplitude if lines else 0, plan.first_matrix[turn],
             plan.first_matrix[turn + 1],
@@ -195,7 +197,7 @@ def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, space
         else:
             minus = value
     if not lines and plan.groups.shape[0] > 1:
-        restore(stored, first, end, space.moved)
+        restore(stored, first, end, moved)
     return plus, minus
 
 
@@ -228,14 +230,14 @@ def take_in_pending(setup, moving, ahead, count, team):
 @njit(**JIT)
 def take_samples(setup, chosen, space, tile, team):
     """Inputs of a batch to where they are needed."""
-    if setup.wide:
+    if tile is not None:
         take_batch(setup.inputs, setup.targets, chosen, tile, team.low, team.high)
-    elif setup.samples.size == 0:
-        take_inputs(setup.net, setup.inputs, chosen, space)
+    if space is not None:
+        take_inputs(setup, chosen, space)
 
 
-@njit(**JIT)
-def run_block(setup, stored, first, count, held, ahead, space, tile, known, team, plus, minus):
+@njit(**ENTRY)
+def run_block(setup, stored, first, count, held, ahead, moved, space, tile, known, team, plus, minus):
     """`Chip.probe`: costs into plus and minus (references).
 
     Returns:
@@ -256,7 +258,7 @@ def run_block(setup, stored, first, count, held, ahead, space, tile, known, team
                 take_samples(setup, chosen, space, tile, team)
                 seen, known[0] = batch, False
             one, other, stale, _, _ = probe(
-                setup, stored, chosen, batch, step, row, held, ahead, space, tile, known, team
+                setup, stored, chosen, batch, step, row, held, ahead, moved, space, tile, known, team
             )
             plus[begin + row], minus[begin + row] = one, other
             if stale:
@@ -265,8 +267,8 @@ def run_block(setup, stored, first, count, held, ahead, space, tile, known, team
     return measured
 
 
-@njit(**JIT)
-def run_segment(setup, rule, moving, first, count, period, alone, held, etas, ahead, space, tile, known, team):
+@njit(**ENTRY)
+def run_segment(setup, rule, moving, first, count, period, alone, held, etas, ahead, moved, space, tile, known, team):
     """`mgdhw.loop` over `count` probes: blocks, windows and updates.
 
     Args:
@@ -293,7 +295,7 @@ def run_segment(setup, rule, moving, first, count, period, alone, held, etas, ah
                 take_samples(setup, chosen, space, tile, team)
                 seen, known[0] = batch, False
             plus, minus, stale, start, n = probe(
-                setup, moving.stored, chosen, batch, step, row, held, ahead, space, tile, known, team
+                setup, moving.stored, chosen, batch, step, row, held, ahead, moved, space, tile, known, team
             )
             evaluations += 2 if stale or setup.baseline == ANTITHETIC else 1
             if stale:
@@ -323,7 +325,7 @@ def run_segment(setup, rule, moving, first, count, period, alone, held, etas, ah
                     next_powers(rule, moving)
                     update(rule, moving, team.first, team.end, etas[updates])
                     if n_groups > 1:
-                        restore(moving.stored, team.first, team.end, space.moved)
+                        restore(moving.stored, team.first, team.end, moved)
                 updates += 1
                 held[1], known[0] = NO_BATCH, False
                 meet(team)

@@ -38,10 +38,10 @@ class Team(NamedTuple):
     """Parameters that are this part's."""
 
 
-def teams(parts: int, columns: int, n_parameters: int) -> list[Team]:
-    """The places of a team for a tile of so many columns (a multiple of sixteen)."""
+def teams(parts: int, batch: int, n_parameters: int) -> list[Team]:
+    """The places of a team for a batch of samples."""
     arrived, sums = np.zeros(1, dtype=np.int64), np.zeros(parts * SLOTS, dtype=np.int64)
-    vectors, blocks = columns // 16, -(-n_parameters // 32)
+    vectors, blocks = -(-batch // 16), -(-n_parameters // 32)
     return [
         Team(
             part,

@@ -61,8 +61,6 @@ class Signs(NamedTuple):
 class Space(NamedTuple):
     """Work space for B samples."""
 
-    moved: Any
-    """(P,) parameters with a perturbation, padded."""
     x: Any
     """(B * padded n_in,) inputs."""
     signals: Any
@@ -177,13 +175,15 @@ def cost_of(net, costs, parameters, signs, samples, targets, chosen, space):
 
 
 @njit(**JIT)
-def take_inputs(net, inputs, chosen, space):
-    """Inputs of a batch into the space."""
-    n_in, stride = net.sizes[0], net.strides[0]
+def take_inputs(setup, chosen, space):
+    """Inputs of a batch into the space, unless they are ready already."""
+    if setup.samples.size > 0:
+        return
+    n_in, stride = setup.net.sizes[0], setup.net.strides[0]
     for row in range(chosen.size):
         sample = chosen[row]
         for i in range(n_in):
-            space.x[row * stride + i] = inputs[sample, i]
+            space.x[row * stride + i] = setup.inputs[sample, i]
 
 
 @njit(**JIT)
