@@ -17,6 +17,8 @@ from mgdhw.segment import Segment
 
 LARGEST_GROWTH = 16
 """How much longer one trial run may be than the one before: rates of short runs are not to be trusted."""
+LEAST = 1_000
+"""Probes of each replica in a stretch, at least: a stretch that is all beginning and end says nothing."""
 
 
 class Ours:
@@ -71,8 +73,9 @@ class Ours:
 
     def _fitting(self, period: int, seconds: float) -> int:
         """Probes, in whole periods, that take about so long."""
-        probes = period
+        least = period * (-(-LEAST // period) if len(self._replicas) > 1 else 1)
+        probes = least
         self._seconds(probes)  # compiles
         while (taken := self._seconds(probes)) < seconds / 2:
             probes = min(probes * LARGEST_GROWTH, round(probes * seconds / taken) // period * period + period)
-        return max(period, round(probes * seconds / taken) // period * period)
+        return max(least, round(probes * seconds / taken) // period * period)
