@@ -1,0 +1,159 @@
+"""How fast does the simulated chip train, beside the tools that one would use instead?
+
+A step is one probe: a cost with codes applied, the baseline that it needs, and (τ_θ = 1) an update. The chip computes
+it in integers, to the bit; the peers in floating point, on the same data. Each peer is written and tuned as its own
+best users would: what was tried is said in `peers/`.
+
+- a: 2-2-1, 9 parameters, xor, B = 1, random codes, τ_x = τ_θ = 1; one chip, and 256 replicas at once;
+- b: 49-4-4, 220 parameters, nist7x7, otherwise like a;
+- c: 784-128-10, 101,770 parameters, Fashion-MNIST (or random bytes where it is not to be found), B = 100;
+- c': the same with rank1 codes and τ_x = τ_θ = 100, in probes/s; the peer is (i) on c, in steps/s;
+- d: ns per parameter and probe on one core for 784-1024-256-10, B = 1, and the exponent of time against P, as
+  `growth.py` measures them;
+- e: µs per block that the trainer's loop takes without the device's own calls, at level device-codes, P = 2,410;
+- f: seconds of `mgdhw train`, with the compiled engine and with the reference, until 94 % and in all.
+
+Peers: (i) JAX `lax.scan`, (ii) the same under `vmap`, (iii) PyTorch, (iv) noisyopt. Each runs in a process of its own,
+and waits while another is measured. All may use all cores (but d). Everything is compiled and warm before it is timed
+(f, too). Ours and a peer take turns, A B A B; a number is the median of 5 runs or more, each of about half a second.
+The reference engine's training takes long and is run once.
+
+Run it:     pip install 'mgdhw[fast,bench]'; python bench_scripts/speed.py [--data DATASET] [--json FILE] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import growth
+import host
+import numpy as np
+from cases import CASES, REPLICAS, dataset, find_images
+from common import Options, Row, progress, report, table
+from ours import Ours
+from peers.process import Peer
+
+ROUNDS = 5
+MICROSECONDS, SECONDS = 200, 5
+"""What case e may take for a block, and f in all."""
+
+
+@dataclass(frozen=True)
+class Race:
+    """Ours against some peers.
+
+    Args:
+        case, metric: as in the rows.
+        peers: module in `peers`, how often ours is to be as fast.
+        peers_case: what the peers run, where that is another case.
+    """
+
+    case: str
+    metric: str
+    peers: dict[str, float]
+    peers_case: str | None = None
+
+    @property
+    def replicas(self) -> int:
+        """How many are trained at once."""
+        return REPLICAS if self.metric == "replicas" else 1
+
+
+NAMES = {"jax_mgd": "(i) JAX lax.scan", "torch_spsa": "(iii) PyTorch SPSA", "noisyopt_spsa": "(iv) noisyopt"}
+RACES = (
+    Race("a", "single", {"jax_mgd": 6, "torch_spsa": 20, "noisyopt_spsa": 20}),
+    Race("a", "replicas", {"jax_mgd": 2.5}),
+    Race("b", "single", {"jax_mgd": 3, "torch_spsa": 20, "noisyopt_spsa": 20}),
+    Race("b", "replicas", {"jax_mgd": 4}),
+    Race("c", "single", {"jax_mgd": 3}),
+    Race("c'", "rank1", {"jax_mgd": 20}, peers_case="c"),
+)
+
+
+def raced(race: Race, images: str, rounds: int, seconds: float) -> Iterator[Row]:
+    """Rows: one for each peer."""
+    case = CASES[race.case]
+    letter = race.peers_case or race.case
+    peers = {name: Peer(name, letter, race.replicas, images, seconds) for name in race.peers}
+    rates: dict[str, list[float]] = {name: [] for name in ("ours", *peers)}
+    try:
+        with Ours(case, dataset(case, images), race.replicas, seconds) as ours:
+            for _ in range(rounds):
+                for name, peer in peers.items():
+                    rates["ours"].append(ours.rate())
+                    rates[name].append(peer.rate())
+    finally:
+        for peer in peers.values():
+            peer.close()
+    mine = float(np.median(rates["ours"]))
+    for name, times in race.peers.items():
+        theirs = float(np.median(rates[name]))
+        who = "(ii) JAX lax.scan, vmap" if race.replicas > 1 else NAMES[name]
+        progress(f"{race.case} {race.metric}: {mine:,.0f}/s; {who}: {theirs:,.0f}/s; ratio {mine / theirs:.3g}")
+        yield Row(race.case, race.metric, mine, theirs, who, f"ours >= {times:g} x peer", mine >= times * theirs)
+
+
+def grown(quick: bool) -> Iterator[Row]:
+    """Rows of case d."""
+    points = growth.measure(growth.QUICK, 0.02, 1) if quick else growth.measure(growth.SIZES)
+    largest, most = points[-1].nanoseconds, growth.NANOSECONDS
+    yield Row("d", "growth", largest, target=f"ours <= {most} ns per parameter and probe", holds=largest <= most)
+    yield Row("d", "growth", growth.exponent(points), target="exponent of time against P, above 10,000: no limit")
+
+
+def unburdened(rounds: int, blocks: int) -> Iterator[Row]:
+    """The row of case e."""
+    host.overhead(10)  # compiles
+    taken = 1e6 * float(np.median([host.overhead(blocks) for _ in range(rounds)]))
+    yield Row("e", "overhead", taken, target=f"ours <= {MICROSECONDS} µs per block", holds=taken <= MICROSECONDS)
+
+
+def trained(rounds: int, probes: int | None) -> Iterator[Row]:
+    """Rows of case f."""
+    host.digits("numba", 1_000)  # compiles
+    before = host.digits("reference", probes)
+    after = [host.digits("numba", probes) for _ in range(rounds)]
+    reached = [each.accurate for each in after if each.accurate is not None]
+    accurate = float(np.median(reached)) if reached else None
+    total = float(np.median([each.total for each in after]))
+    target = f"ours <= {SECONDS} s"
+    yield Row("f", "train", accurate, before.accurate, "engine=reference, until 94 %")
+    yield Row("f", "train", total, before.total, "engine=reference, in all", target, total <= SECONDS)
+
+
+def main(options: Options, images: str, only: str) -> None:
+    """Run the cases, one after the other."""
+    rounds, seconds = (1, 0.02) if options.quick else (ROUNDS, 0.5)
+    progress(f"images: {images}")
+    rows: list[Row] = []
+    for race in RACES:
+        if race.case in only.split(","):
+            rows += raced(race, images, rounds, seconds)
+    if "d" in only:
+        rows += grown(options.quick)
+    if "e" in only:
+        rows += unburdened(rounds, 20 if options.quick else 1_000)
+    if "f" in only:
+        rows += trained(rounds, 2_000 if options.quick else None)
+    ratios = [(row.case, row.metric, row.peer_name, row.ratio, row.target, row.holds) for row in rows]
+    table("Ratios: ours / peer", ("case", "metric", "peer", "ratio", "target", "holds"), ratios)
+    report("Speed: steps per second (d: ns and an exponent, e: µs, f: s)", rows, options)
+
+
+def given(argv: list[str] | None = None) -> tuple[Options, str, str]:
+    """Options from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write machine and rows to FILE")
+    parser.add_argument("--quick", action="store_true", help="a smoke run; measures nothing")
+    parser.add_argument("--data", default=find_images(), help="images for c: idx:FOLDER, or random")
+    parser.add_argument("--cases", default="a,b,c,c',d,e,f", help="only these, separated by commas")
+    values = parser.parse_args(argv)
+    return Options(values.json, values.quick), values.data, values.cases
+
+
+if __name__ == "__main__":
+    sys.exit(main(*given()))
