@@ -128,7 +128,7 @@ class Folder:
         except OSError as error:
             self._broken = True
             log.warning(
-                "what was compiled cannot be kept in %s (%s): every start will compile anew",
+                "what was compiled cannot be kept in %s (%s): every start will compile anew; set NUMBA_CACHE_DIR",
                 self.path, error.strerror or error,
             )  # fmt: skip
 
