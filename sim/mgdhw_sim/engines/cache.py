@@ -92,9 +92,8 @@ class Folder:
 
     def __init__(self, base: Path | None) -> None:
         self._base = base
-        self._broken = base is None
+        self._broken = False
         self._compiling = 0
-        self._fresh = False
 
     @cached_property
     def path(self) -> Path | None:
@@ -119,9 +118,11 @@ class Folder:
 
     def write(self, name: str, content: bytes) -> None:
         """Keep content under a name. Says so, once, if that cannot be done."""
-        if self._broken or self.path is None:
+        if self._broken:
             return
         try:
+            if self.path is None:
+                raise OSError("this user has no home folder")
             if not self.path.is_dir():
                 self._make(self.path)
             _replace(self.path / name, hashlib.sha256(content).digest() + content)
@@ -129,7 +130,7 @@ class Folder:
             self._broken = True
             log.warning(
                 "what was compiled cannot be kept in %s (%s): every start will compile anew; set NUMBA_CACHE_DIR",
-                self.path, error.strerror or error,
+                self.path or "a cache", error.strerror or error,
             )  # fmt: skip
 
     def begins(self) -> None:
