@@ -33,7 +33,7 @@ def choose(name: str) -> Engine:
     """
     try:
         return ENGINES["numba" if name == "auto" else name]()
-    except ImportError as error:
+    except (ImportError, OSError, RuntimeError) as error:  # not installed, of another machine, not allowed to work
         if name != "auto":
             raise ConfigError(f"engine={name} cannot be had here ({error}); pip install numba") from None
         log.warning("numba cannot be had here (%s): the chip runs on the reference engine, which is slower", error)
