@@ -5,8 +5,7 @@ Everything that takes time to import is imported by the commands, when they run.
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +15,9 @@ from mgdhw.cli.evaluate import evaluate
 from mgdhw.cli.new import new
 from mgdhw.cli.plugins import why
 from mgdhw.cli.train import train
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "mgdhw.commands"
 
@@ -45,6 +47,8 @@ class Commands(TyperGroup):
 
 
 def _contributed() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
 

@@ -42,6 +42,11 @@ class Meter:
                 self.step, self.probes = event.step, event.probes
                 self._sample()
 
+    def restart(self) -> None:
+        """Take the rate from here on."""
+        self._passed.clear()
+        self._sample()
+
     @property
     def share(self) -> float:
         """How much of the run is done, 0 ... 1."""

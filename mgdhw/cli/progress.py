@@ -40,6 +40,7 @@ class Progress:
         self._quiet = quiet
         self._live: Live | None = None
         self._shown = 0.0
+        self._doing = ""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -56,6 +57,10 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Take in an event and show it when it is time."""
         self.meter(event)
+        if self._doing and isinstance(event, BlockDone):
+            self._doing = ""
+            self.meter.restart()  # what took so long was no probe
+            self._shown = 0.0
         with printing():
             self._show(event)
 
@@ -67,6 +72,23 @@ class Progress:
             else:
                 sys.stderr.write(text + "\n")
                 sys.stderr.flush()
+
+    def note(self, text: str) -> None:
+        """Say something that the user should know; not if asked to be quiet."""
+        if not self._quiet:
+            self.say(text)
+
+    def doing(self, text: str) -> None:
+        """Show what goes on, from any thread: in the bar until the next block is done, or as a plain line."""
+        if self._quiet:
+            return
+        self._doing = text
+        with suppress(OSError):  # output that is lost is noticed at the next event
+            if self._live is not None:
+                self._live.update(_Bar(self.meter, text), refresh=True)
+            else:
+                self._out.print(text, soft_wrap=True)
+                self._out.file.flush()
 
     def _show(self, event: Event) -> None:
         if isinstance(event, Faulted):
@@ -121,10 +143,11 @@ class Progress:
 
 
 class _Bar:
-    """A bar with its share and the time left, and under it as many fields to a line as fit."""
+    """A bar with its share and the time left, and under it what goes on, or as many fields to a line as fit."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, doing: str = "") -> None:
         self._meter = meter
+        self._doing = doing
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         meter = self._meter
@@ -135,6 +158,9 @@ class _Bar:
         bar = ProgressBar(total=1.0, completed=meter.share)
         grid.add_row(bar, f"{100 * meter.share:.0f} %", meter.left)
         yield grid
+        if self._doing:
+            yield Text(self._doing)
+            return
         line = ""
         for field in meter.fields():
             if line and len(line) + len(field) + 3 > options.max_width:

@@ -52,6 +52,7 @@ def train(
 
     from mgdhw import api
     from mgdhw.cli.console import console, echo, printing
+    from mgdhw.cli.notices import telling
     from mgdhw.cli.progress import Progress
     from mgdhw.cli.signals import stopping
     from mgdhw.errors import RunError
@@ -65,7 +66,7 @@ def train(
     session = Session()
     out = console(stderr=as_json)
     progress = Progress(out, session, quiet=quiet)
-    with stopping(session, progress.say) as received:
+    with stopping(session, progress.say) as received, telling(progress.doing, progress.note):
         try:
             with progress:
                 result = api.train(

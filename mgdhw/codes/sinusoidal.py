@@ -19,9 +19,11 @@ TURN_BITS = 32  # a phase is a 32-bit fraction of a turn
 def sine_table() -> IntArray:
     """sin(2πj / 4096) for j = 0 ... 4095, rounded to 15 fraction bits (half up), |entry| <= 32767.
 
-    Made with integers alone, so that it is the same everywhere: 64-bit fixed-point rotation by one entry's angle.
+    Made with integers alone, so that it is the same everywhere: Taylor's series to 128 fraction bits, over the first
+    quarter of the turn; the others mirror it (no entry lies halfway between two integers, so rounding does, too).
     """
-    one = 1 << 128
+    bits = 128
+    one = 1 << bits
 
     # 2π to 128 fraction bits by Machin's formula, 16 atan(1/5) - 4 atan(1/239) = π
     def arctangent(inverse: int) -> int:
@@ -34,19 +36,19 @@ def sine_table() -> IntArray:
         return total
 
     turn = 2 * (16 * arctangent(5) - 4 * arctangent(239))
-    table = []
-    for j in range(1 << TABLE_BITS):
+    quarter = []
+    for j in range((1 << TABLE_BITS) // 4 + 1):
         x = turn * j >> TABLE_BITS
+        square = x * x >> bits
         total = term = x
         n = 1
         while term:
-            term = -(term * x // one) * x // one // ((n + 1) * (n + 2))
-            total += term
+            term = (term * square >> bits) // ((n + 1) * (n + 2))
             n += 2
-            if term in (-1, 0):
-                break
-        table.append(((total * ((1 << VALUE_BITS) - 1) * 2 // one) + 1) >> 1)
-    entries = np.array(table, dtype=np.int64)
+            total += -term if n % 4 == 3 else term
+        quarter.append((total * ((1 << VALUE_BITS) - 1) * 2 + one) >> (bits + 1))
+    half = quarter[:-1] + quarter[:0:-1]
+    entries = np.array(half + [-value for value in half], dtype=np.int64)
     entries.flags.writeable = False
     return entries
 

@@ -6,13 +6,12 @@ learning algorithms", arXiv:1708.07747 (2017); MIT licence.
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 from mgdhw.datasets.dataset import Dataset
 from mgdhw.datasets.idx import find_files, read_folder
 from mgdhw.errors import DatasetError
+from mgdhw.folders import cache_folder
 
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -81,18 +80,6 @@ def download(folder: Path, url: str = URL) -> None:
     # requests' errors are OSErrors; a wrong checksum or a senseless address is a ValueError.
     except (OSError, ValueError) as error:
         raise DatasetError(f"fashion: download from {url} failed ({error}); try again, or {otherwise}") from error
-
-
-def cache_folder(platform: str = sys.platform) -> Path:
-    """Where this user's downloads are kept: as `pooch.os_cache("mgdhw")` has it, without importing pooch."""
-    if platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        base = Path(local) if local else Path.home() / "AppData" / "Local"
-        return base / "mgdhw" / "mgdhw" / "Cache"
-    if platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "mgdhw"
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "mgdhw"
 
 
 def _complete(folder: Path) -> bool:

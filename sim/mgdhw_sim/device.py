@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import asdict
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +25,10 @@ from mgdhw_sim.spec import ChipSpec
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+Work = TypeVar("Work", Block, Segment, tuple[Segment, ...])
+Answer = TypeVar("Answer")
+
+log = logging.getLogger("mgdhw.engine")
 
 
 class SimDevice(HostCodes):
@@ -30,6 +38,8 @@ class SimDevice(HostCodes):
         super().__init__(uri)
         self.spec = spec
         self._chip: Chip | None = None
+        self._told: set[str] = set()
+        self._seen: set[type[object]] = set()
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC
         if spec.codes == "chip":
             capabilities |= Capability.PROBE | Capability.LEARN
@@ -49,7 +59,8 @@ class SimDevice(HostCodes):
         )
 
     async def open(self) -> None:
-        choose(self.spec.engine)  # says at once if it cannot be had here
+        if self.spec.engine != "auto":
+            choose(self.spec.engine)  # says at once if it cannot be had here
         self._chip = Chip(self.spec)
 
     async def close(self) -> None:
@@ -87,13 +98,13 @@ class SimDevice(HostCodes):
         if self.spec.codes == "host":
             return await self.probe_with_host_codes(block)
         self.check_perturbed(await self.read(), block.codes.amplitude)
-        return self._engine(block).probe(self.chip, block)
+        return await self._run(self._engine(block).probe, block)
 
     async def learn(self, segment: Segment) -> SegmentResult:
         if self.spec.codes == "host":
             return await super().learn(segment)
         self.check_limits(segment.state.theta)
-        return self._engine(segment).learn(self.chip, segment)
+        return await self._run(self._engine(segment).learn, segment)
 
     async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
         if self.spec.codes == "host" or not segments:
@@ -103,12 +114,28 @@ class SimDevice(HostCodes):
         engines = [self._engine(segment) for segment in segments]
         if any(engine is not engines[0] for engine in engines):
             return await super().learn_many(segments)
-        return engines[0].learn_many(self.chip, segments)
+        return await self._run(engines[0].learn_many, tuple(segments))
 
     def _engine(self, work: Block | Segment) -> Engine:
         """The chosen engine, or the reference where that declines."""
         engine = choose(self.spec.engine)
-        return engine if engine.declines(self.chip, work) is None else choose("reference")
+        why = engine.declines(self.chip, work)
+        if why is None:
+            return engine
+        if why not in self._told:
+            self._told.add(why)
+            log.warning("%s runs on the reference engine, which is slower", why)
+        return choose("reference")
+
+    async def _run(self, method: Callable[[Chip, Work], Answer], work: Work) -> Answer:
+        """Run work; the first of its kind in a thread: it may have to be compiled, which takes seconds."""
+        if type(work) in self._seen:
+            return method(self.chip, work)
+        chip = copy(self.chip)  # if this is cancelled, what the thread still does touches nothing that is used
+        answer = await asyncio.to_thread(method, chip, work)
+        self.chip.codes = chip.codes
+        self._seen.add(type(work))
+        return answer
 
 
 def open_uri(uri: str) -> Device:

@@ -12,7 +12,7 @@ from mgdhw.topology import Topology
 from mgdhw_sim.tables import ACTIVATIONS
 
 COST_UNITS = ("mse", "xent")
-ENGINE_NAMES = ("reference", "numba")
+ENGINE_NAMES = ("auto", "numba", "reference")
 MAX_PARAMETERS = 1 << 27
 MAX_ACCUMULATOR_BITS = 62
 """Widest sum that an int64 holds with a bit to spare for rounding."""
@@ -41,7 +41,8 @@ class ChipSpec:
         cost_bits: cost ADC, 6 ... 20 bits.
         cost_range: full scale of the cost ADC; a power of two, 2**-6 ... 64.
         seed: which chip of its kind this is.
-        engine: what computes it here: "reference" or "numba"; both give the same bits.
+        engine: what computes it here: "numba", "reference", or "auto" for the faster that can be had; all give the
+            same bits.
         codes: "chip" if it has its own code generator, "host" if the host must make the codes.
     """
 
@@ -62,7 +63,7 @@ class ChipSpec:
     cost_range: float = 1.0
     seed: int = 0
     codes: str = "chip"
-    engine: str = "reference"
+    engine: str = "auto"
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or not all(1 <= n <= 1 << 16 for n in self.layers):

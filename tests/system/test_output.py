@@ -134,7 +134,7 @@ def test_resume_from_another_folder(folder: Path, mgdhw: Any, summary: Any, dige
 
 def test_importing_is_cheap(unmeasured: dict[str, str]) -> None:
     """Nothing heavy comes with `import mgdhw`, nor with the command's help."""
-    heavy = ["numpy", "pydantic", "asyncio", "sqlite3"]
+    heavy = ["numpy", "numba", "pydantic", "rich", "asyncio", "sqlite3", "importlib.metadata"]
     code = f"import sys, mgdhw, mgdhw.cli.app; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=unmeasured)
     assert done.stdout.strip() == "[]"

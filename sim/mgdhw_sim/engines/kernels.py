@@ -11,7 +11,6 @@ import numpy as np
 from numba import njit
 
 ENTRY: dict[str, Any] = {
-    "cache": True,
     "nogil": True,
     "error_model": "numpy",
     "_nrt": False,

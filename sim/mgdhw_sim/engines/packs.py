@@ -120,6 +120,7 @@ def net(spec: ChipSpec) -> kernels.Net:
         for number, layer in enumerate(layers)
     )
     cost_fraction = spec.cost_fraction_bits
+    unused = np.zeros(1, dtype=np.int64)
     divisor = spec.layers[-1] << (2 * fraction - cost_fraction) if spec.cost == "mse" else 1
     return kernels.Net(
         sizes=np.array(spec.layers),
@@ -137,8 +138,8 @@ def net(spec: ChipSpec) -> kernels.Net:
         divisor=divisor,
         divisor_bits=divisor.bit_length() - 1 if divisor & (divisor - 1) == 0 else -1,
         target_shift=TARGET_FRACTION_BITS - fraction,
-        exp=tables.exp_table(s, fraction).copy(),
-        log=tables.log_table(fraction + TARGET_FRACTION_BITS).copy(),
+        exp=tables.exp_table(s, fraction).copy() if spec.cost == "xent" else unused,
+        log=tables.log_table(fraction + TARGET_FRACTION_BITS).copy() if spec.cost == "xent" else unused,
         exp_bits=tables.EXP_BITS,
         exp_fraction=tables.EXP_FRACTION_BITS,
         log_segment=tables.LOG_SEGMENT_BITS,
@@ -166,7 +167,7 @@ def plan(spec: CodeSpec, topology: Topology) -> kernels.CodePlan:
         matrices=np.array(matrices, dtype=np.int64).reshape(-1, 4),
         first_matrix=np.cumsum([0, *(len(group.matrices) for group in codes.groups)]),
         windows=np.array([codes.family.window(group) for group in codes.groups]),
-        sine=sine_table().copy(),
+        sine=sine_table().copy() if spec.family == "sinusoidal" else np.zeros(1, dtype=np.int64),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -9,23 +10,31 @@ from mgdhw.errors import ConfigError
 from mgdhw_sim.engines.engine import Engine
 from mgdhw_sim.engines.reference import Reference
 
+log = logging.getLogger("mgdhw.engine")
+
 
 def _compiled() -> Engine:
-    try:
-        from mgdhw_sim.engines.compiled import Compiled  # numba is slow to import; a reference run needs none of it
-    except ImportError as error:
-        raise ConfigError(f"engine=numba cannot be had here ({error}); pip install 'mgdhw[fast]'") from None
+    from mgdhw_sim.engines.cache import keep_on_disk
+    from mgdhw_sim.engines.compiled import Compiled  # numba is slow to import; a reference run needs none of it
+
+    keep_on_disk("mgdhw_sim.engines")
     return Compiled()
 
 
-ENGINES: dict[str, Callable[[], Engine]] = {"reference": Reference, "numba": _compiled}
+ENGINES: dict[str, Callable[[], Engine]] = {"numba": _compiled, "reference": Reference}
 
 
 @lru_cache
 def choose(name: str) -> Engine:
-    """The engine of that name.
+    """The engine of that name; "auto" is the fastest that can be had here.
 
     Raises:
-        ConfigError: it needs something that is not installed.
+        ConfigError: it needs something that is not installed, or does not work.
     """
-    return ENGINES[name]()
+    try:
+        return ENGINES["numba" if name == "auto" else name]()
+    except (ImportError, OSError, RuntimeError) as error:  # not installed, of another machine, not allowed to work
+        if name != "auto":
+            raise ConfigError(f"engine={name} cannot be had here ({error}); pip install numba") from None
+        log.warning("numba cannot be had here (%s): the chip runs on the reference engine, which is slower", error)
+        return choose("reference")

@@ -1,4 +1,4 @@
-"""Where downloads are kept."""
+"""Where things are kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mgdhw.datasets.fashion import cache_folder
+from mgdhw.folders import cache_folder
 
 
 def test_same_as_pooch() -> None:

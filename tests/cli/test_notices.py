@@ -1,0 +1,74 @@
+"""What engines have to say reaches whoever watches, and no script."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mgdhw.cli.meter import Meter
+from mgdhw.cli.notices import telling
+from mgdhw.cli.progress import _Bar
+from mgdhw_sim.engines.reference import Reference
+
+LOG = logging.getLogger("mgdhw.engine")
+DECLINED = "continuous mode runs on the reference engine, which is slower\n"
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    file = tmp_path / "continuous.toml"
+    file.write_text(
+        '[device]\nuri = "sim:analog-8bit?layers=2-3-1"\n[data]\nname = "xor"\n'
+        '[training]\nprobes = 200\ntau_theta = 20\nmode = "continuous"\n'
+    )
+    return file
+
+
+def test_what_is_declined_is_said_once_and_not_on_stdout(mgdhw: Any, experiment: Path) -> None:
+    done = mgdhw("train", str(experiment), "--set", "run.block=10")
+    assert (done.code, done.err) == (0, DECLINED)
+    assert DECLINED not in done.out
+    done = mgdhw("train", str(experiment), "--json")
+    assert DECLINED in done.err
+    assert json.loads(done.out)["reason"] == "done"
+    assert mgdhw("train", str(experiment), "--quiet").err == ""
+
+
+def test_what_goes_on_is_a_line_of_progress(mgdhw: Any, experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learn = Reference.learn
+
+    def compiling(self: Reference, *work: Any) -> Any:
+        monkeypatch.setattr(Reference, "learn", learn)
+        LOG.info("compiling")
+        return learn(self, *work)
+
+    for arguments, where in (((), "out"), (("--json",), "err"), (("--quiet",), None)):
+        monkeypatch.setattr(Reference, "learn", compiling)
+        done = mgdhw("train", str(experiment), *arguments)
+        shown = {name: "compiling\n" in getattr(done, name) for name in ("out", "err")}
+        assert shown == {name: name == where for name in ("out", "err")}
+
+
+def test_what_goes_on_is_shown_in_the_bar() -> None:
+    console = Console(width=60)
+    with console.capture() as captured:
+        console.print(_Bar(Meter(), "compiling the chip"))
+    assert captured.get().splitlines()[-1] == "compiling the chip"
+
+
+def test_afterwards_logging_is_as_it_was() -> None:
+    logger = logging.getLogger("mgdhw")
+    before = (logger.level, logger.propagate, list(logger.handlers))
+    doing: list[str] = []
+    said: list[str] = []
+    with telling(doing.append, said.append):
+        LOG.info("compiling")
+        LOG.warning("%s is slow", "it")
+        LOG.debug("nobody's business")
+    assert (doing, said) == (["compiling"], ["it is slow"])
+    assert (logger.level, logger.propagate, list(logger.handlers)) == before
