@@ -14,21 +14,22 @@ from numba import njit
 from mgdhw_sim.engines.kernels import INLINE, JIT, MSE
 from mgdhw_sim.engines.simd import (
     LANES,
+    add_products,
     add_signs,
     bits_at,
     f64,
     floor,
     gather,
     gather_words,
+    group_size,
     i32,
     i64,
     lane_numbers,
     leading_zeros,
     load,
     load_pairs,
-    pair_products,
+    narrow_bytes,
     select,
-    splat_pair,
     store,
     store_pairs,
     to_f64,
@@ -59,7 +60,12 @@ class Tile(NamedTuple):
     wanted: Any
     """[n_out][width] target codes."""
     columns: Any
-    """(widest,) column signs of a rank-1 code, times its amplitude."""
+    byte_columns: Any
+    """(widest,) column signs of a rank-1 code, times its amplitude, in 16 and in 8 bits."""
+    bytes: bool
+    """Inputs, and the first layer's weights, are bytes: x is [n_in / 4][width] fours of them."""
+    weights: Any
+    """Those weights of the parameters that are tried."""
 
 
 class Lines(NamedTuple):
@@ -76,109 +82,130 @@ def take_batch(inputs, targets, chosen, tile, low, high):
     """Inputs and targets of the samples in columns low ... high - 1 (multiples of sixteen) into the tile."""
     n_in, n_out, width = inputs.shape[1], targets.shape[1], tile.width
     batch = chosen.size
-    narrow = inputs.itemsize == 1
-    words = n_in // 4 if narrow else 0
+    fours = n_in // 4 if inputs.itemsize == 1 else 0
     for column in range(low, high, LANES):
-        most = min(LANES, batch - column)
-        sample = i32(0)
-        if narrow:
+        if fours > 0:
             # Lanes beyond the batch repeat its first sample; their costs are not counted.
             inside = i32(column) + lane_numbers() < i32(batch)
-            sample = select(inside, load(chosen, column), i32(chosen[0])) * i32(n_in)
-            for word in range(words):
-                four = gather_words(inputs, sample + i32(4 * word))
-                one, other = four & i32(0xFF), (four >> i32(8)) & i32(0xFF)
-                third, last = (four >> i32(16)) & i32(0xFF), (four >> i32(24)) & i32(0xFF)
-                store(tile.x, (2 * word) * width + column, one | (other << i32(16)))
-                store(tile.x, (2 * word + 1) * width + column, third | (last << i32(16)))
-        for lane in range(most):
+            start = select(inside, load(chosen, column), i32(chosen[0])) * i32(n_in)
+            for four in range(fours):
+                x = gather_words(inputs, start + i32(4 * four))
+                if tile.bytes:
+                    store(tile.x, four * width + column, x)
+                else:
+                    one, other = x & i32(0xFF), (x >> i32(8)) & i32(0xFF)
+                    third, last = (x >> i32(16)) & i32(0xFF), (x >> i32(24)) & i32(0xFF)
+                    store(tile.x, (2 * four) * width + column, one | (other << i32(16)))
+                    store(tile.x, (2 * four + 1) * width + column, third | (last << i32(16)))
+        size = 4 if tile.bytes else 2
+        bits = 32 // size
+        for lane in range(min(LANES, batch - column)):
             index = chosen[column + lane]
-            for pair in range(2 * words, (n_in + 1) // 2):
-                value = np.int32(inputs[index, 2 * pair]) & 0xFFFF
-                if 2 * pair + 1 < n_in:
-                    value |= np.int32(inputs[index, 2 * pair + 1]) << 16
-                tile.x[pair * width + column + lane] = value
+            for group in range(4 * fours // size, (n_in + size - 1) // size):
+                value = np.int64(0)
+                for k in range(min(size, n_in - size * group)):
+                    value |= (np.int64(inputs[index, size * group + k]) & ((1 << bits) - 1)) << (bits * k)
+                tile.x[group * width + column + lane] = np.int32(value)
             for j in range(n_out):
                 tile.wanted[j * width + column + lane] = targets[index, j]
 
 
-@njit(**JIT)
-def row_sums(w, row, n_in, x, width, column, out, at):
-    """One row of weights times 16 samples."""
-    one = i32(0)
-    for pair in range((n_in + 1) // 2):
-        one = one + pair_products(splat_pair(w, row + 2 * pair), load(x, pair * width + column))
-    store(out, at, one)
+@njit(**INLINE)
+def add_rows(sums, w, at, n_in, x):
+    """Eight rows' sums, each plus a group of its weights times that of the inputs."""
+    return (
+        add_products(sums[0], w, at, x),
+        add_products(sums[1], w, at + n_in, x),
+        add_products(sums[2], w, at + 2 * n_in, x),
+        add_products(sums[3], w, at + 3 * n_in, x),
+        add_products(sums[4], w, at + 4 * n_in, x),
+        add_products(sums[5], w, at + 5 * n_in, x),
+        add_products(sums[6], w, at + 6 * n_in, x),
+        add_products(sums[7], w, at + 7 * n_in, x),
+    )
+
+
+@njit(**INLINE)
+def store_rows(out, at, width, sums):
+    """Eight rows' sums of sixteen samples."""
+    store(out, at, sums[0])
+    store(out, at + width, sums[1])
+    store(out, at + 2 * width, sums[2])
+    store(out, at + 3 * width, sums[3])
+    store(out, at + 4 * width, sums[4])
+    store(out, at + 5 * width, sums[5])
+    store(out, at + 6 * width, sums[6])
+    store(out, at + 7 * width, sums[7])
 
 
 @njit(**JIT)
-def four_rows(w, row, n_in, x, width, column, out, at):
-    """Four rows of weights times 16 samples."""
-    a = b = c = d = i32(0)
-    for pair in range((n_in + 1) // 2):
-        x0 = load(x, pair * width + column)
-        i = row + 2 * pair
-        a = a + pair_products(splat_pair(w, i), x0)
-        b = b + pair_products(splat_pair(w, i + n_in), x0)
-        c = c + pair_products(splat_pair(w, i + 2 * n_in), x0)
-        d = d + pair_products(splat_pair(w, i + 3 * n_in), x0)
-    store(out, at, a)
-    store(out, at + width, b)
-    store(out, at + 2 * width, c)
-    store(out, at + 3 * width, d)
+def eight_rows(w, row, n_in, x, width, column, both, out, at):
+    """Eight rows of weights times 16 samples, or 32."""
+    size, zero = group_size(w), i32(0)
+    one = other = (zero, zero, zero, zero, zero, zero, zero, zero)
+    if both:
+        for i in range(0, n_in, size):
+            place = i // size * width + column
+            one = add_rows(one, w, row + i, n_in, load(x, place))
+            other = add_rows(other, w, row + i, n_in, load(x, place + LANES))
+        store_rows(out, at + LANES, width, other)
+    else:
+        for i in range(0, n_in, size):
+            one = add_rows(one, w, row + i, n_in, load(x, i // size * width + column))
+    store_rows(out, at, width, one)
 
 
 @njit(**JIT)
-def four_rows_wide(w, row, n_in, x, width, column, out, at):
-    """Four rows of weights times 32 samples."""
-    a = b = c = d = a1 = b1 = c1 = d1 = i32(0)
-    for pair in range((n_in + 1) // 2):
-        x0, x1 = load(x, pair * width + column), load(x, pair * width + column + 16)
-        i = row + 2 * pair
-        w0, w1 = splat_pair(w, i), splat_pair(w, i + n_in)
-        w2, w3 = splat_pair(w, i + 2 * n_in), splat_pair(w, i + 3 * n_in)
-        a, a1 = a + pair_products(w0, x0), a1 + pair_products(w0, x1)
-        b, b1 = b + pair_products(w1, x0), b1 + pair_products(w1, x1)
-        c, c1 = c + pair_products(w2, x0), c1 + pair_products(w2, x1)
-        d, d1 = d + pair_products(w3, x0), d1 + pair_products(w3, x1)
-    store(out, at, a)
-    store(out, at + 16, a1)
-    store(out, at + width, b)
-    store(out, at + width + 16, b1)
-    store(out, at + 2 * width, c)
-    store(out, at + 2 * width + 16, c1)
-    store(out, at + 3 * width, d)
-    store(out, at + 3 * width + 16, d1)
+def one_row(w, row, n_in, x, width, low, high, out, at):
+    """One row of weights times the samples in columns low ... high - 1, into out from at + low on."""
+    size, zero = group_size(w), i32(0)
+    column = low
+    while column + 4 * LANES <= high:
+        a = b = c = d = zero
+        for i in range(0, n_in, size):
+            place = i // size * width + column
+            a = add_products(a, w, row + i, load(x, place))
+            b = add_products(b, w, row + i, load(x, place + LANES))
+            c = add_products(c, w, row + i, load(x, place + 2 * LANES))
+            d = add_products(d, w, row + i, load(x, place + 3 * LANES))
+        store(out, at + column, a)
+        store(out, at + column + LANES, b)
+        store(out, at + column + 2 * LANES, c)
+        store(out, at + column + 3 * LANES, d)
+        column += 4 * LANES
+    while column < high:
+        a = b = zero
+        whole = n_in // (2 * size) * (2 * size)
+        for i in range(0, whole, 2 * size):
+            place = i // size * width + column
+            a = add_products(a, w, row + i, load(x, place))
+            b = add_products(b, w, row + i + size, load(x, place + width))
+        for i in range(whole, n_in, size):
+            a = add_products(a, w, row + i, load(x, i // size * width + column))
+        store(out, at + column, a + b)
+        column += LANES
 
 
 @njit(**JIT)
 def sums_of(w, start, n_in, n_out, x, width, low, high, out):
     """Σᵢ w[j][i] x[i] for all rows and the samples in columns low ... high - 1."""
-    whole = n_out & ~3
-    column = low
-    while column + 32 <= high:
-        for j in range(0, whole, 4):
-            four_rows_wide(w, start + j * n_in, n_in, x, width, column, out, j * width + column)
-        for j in range(whole, n_out):
-            for half in (0, 16):
-                row_sums(w, start + j * n_in, n_in, x, width, column + half, out, j * width + column + half)
-        column += 32
-    if column < high:
-        for j in range(0, whole, 4):
-            four_rows(w, start + j * n_in, n_in, x, width, column, out, j * width + column)
-        for j in range(whole, n_out):
-            row_sums(w, start + j * n_in, n_in, x, width, column, out, j * width + column)
+    whole = n_out & ~7
+    for column in range(low, high, 2 * LANES):
+        both = column + 2 * LANES <= high
+        for j in range(0, whole, 8):
+            eight_rows(w, start + j * n_in, n_in, x, width, column, both, out, j * width + column)
+    for j in range(whole, n_out):
+        one_row(w, start + j * n_in, n_in, x, width, low, high, out, j * width)
 
 
 @njit(**JIT)
-def line_sums(lines, line, n_out, n_in, x, tile, low, high):
+def line_sums(lines, line, n_out, n_in, columns, x, tile, low, high):
     """What a row of +1 adds to a layer's sums, but for the bias: A Σᵢ c[i] x[i], into the tile's line."""
-    for i in range((n_in + 1) // 2 * 2):
+    for i in range((n_in + 3) // 4 * 4):
         at = line + n_out + i
-        plus = i < n_in and (lines.words[at >> 5] >> np.uint32(at & 31)) & 1
-        tile.columns[i] = np.int16(lines.amplitude if plus else -lines.amplitude)
-    for column in range(low, high, LANES):
-        row_sums(tile.columns, 0, n_in, x, tile.width, column, tile.line, column)
+        plus = (lines.words[at >> 5] >> np.uint32(at & 31)) & 1
+        columns[i] = lines.amplitude if plus else -lines.amplitude
+    one_row(columns, 0, n_in, x, tile.width, low, high, tile.line, 0)
 
 
 @njit(**JIT)
@@ -232,7 +259,7 @@ def tile_cost(net, costs, plan, w, lines, known, keep, tile, batch, low, high):
     """Cost codes summed over the samples in columns low ... high - 1: `Chip.cost`.
 
     Args:
-        w: (P,) parameter codes, padded.
+        w: (P,) parameter codes, padded; the tile's weights are those of its first layer, where it works on bytes.
         lines: a rank-1 code on top of them.
         known: the tile's base holds the first layer's sums for w already.
         keep: leave them there.
@@ -241,11 +268,16 @@ def tile_cost(net, costs, plan, w, lines, known, keep, tile, batch, low, high):
     for layer in range(net.sizes.size - 1):
         n_in, n_out = net.sizes[layer], net.sizes[layer + 1]
         sums = tile.base if layer == 0 and (known or keep) else tile.sums
-        if layer > 0 or not known:
+        if layer == 0 and not known and tile.bytes:
+            sums_of(tile.weights, 0, n_in, n_out, x, tile.width, low, high, sums)
+        elif layer > 0 or not known:
             sums_of(w, net.starts[layer], n_in, n_out, x, tile.width, low, high, sums)
         number = layer
         if lines.amplitude != 0 and lines.first <= number < lines.last:
-            line_sums(lines, plan.matrices[number, 3], n_out, n_in, x, tile, low, high)
+            if layer == 0 and tile.bytes:
+                line_sums(lines, plan.matrices[number, 3], n_out, n_in, tile.byte_columns, x, tile, low, high)
+            else:
+                line_sums(lines, plan.matrices[number, 3], n_out, n_in, tile.columns, x, tile, low, high)
         layer_signals(net, plan, layer, number, w, sums, lines, tile, low, high, spare)
         x = spare
         signals, spare = spare, signals
@@ -313,6 +345,13 @@ def rounded(value, bits):
     if bits <= 0:
         return value << i64(-bits)
     return (value + i64(np.int64(1) << (bits - 1))) >> i64(bits)
+
+
+@njit(**JIT)
+def take_weights(w, first, end, tile):
+    """Parameters first ... end - 1 (first a multiple of 32) into the tile's weights, as far as they are there."""
+    for at in range(first, min(end, tile.weights.size - 32), 32):
+        narrow_bytes(w, at, tile.weights)
 
 
 @njit(**JIT)

@@ -131,10 +131,11 @@ def update(rule, moving, first, last, eta):
 
 
 @njit(**JIT)
-def update_signs(rule, moving, first, last, eta, words, change, amplitude):
+def update_signs(rule, moving, first, last, eta, words, change, amplitude, keep):
     """The same where the window is a single probe that moved every parameter by plus or minus one amplitude.
 
-    C̃ θ̃ and its estimate then have one size and two signs: x / y and (-x) / y differ in nothing else.
+    C̃ θ̃ and its estimate then have one size and two signs: x / y and (-x) / y differ in nothing else. The gradient is
+    kept where somebody will look at it.
     """
     energy = np.float64(np.int64(amplitude) * np.int64(amplitude))
     size = (np.float64(np.int64(change) * np.int64(amplitude)) * rule.scale) / (energy * rule.lsb)
@@ -143,7 +144,8 @@ def update_signs(rule, moving, first, last, eta, words, change, amplitude):
     for at in range(first, last, 16):
         mask = mask_of(words[at >> 5] >> np.uint32(at & 31))
         g = select(mask, plus, minus)
-        store(moving.gradient, at, g)
+        if keep:
+            store(moving.gradient, at, g)
         moved(rule, moving, at, g, eta)
 
 

@@ -25,6 +25,7 @@ from mgdhw_sim.engines import kernels, loops, moves
 from mgdhw_sim.engines.draws import Order, words_in_row
 from mgdhw_sim.engines.matrix import Tile
 from mgdhw_sim.engines.segments import Ahead, Setup
+from mgdhw_sim.engines.simd import HAS_BYTE_PRODUCTS
 from mgdhw_sim.engines.vector import Narrow, Space
 from mgdhw_sim.spec import TARGET_FRACTION_BITS, ChipSpec
 
@@ -334,12 +335,16 @@ def tiles(chip: Chip, order: SampleOrder, parts: int) -> list[Tile] | list[None]
     """Work space for samples side by side, for each part of a team; Nones where they go one after the other."""
     if order.batch < WIDE_BATCH:
         return [None] * parts
-    shared = tile(chip, (order.batch + 15) // 16 * 16)
-    return [shared._replace(columns=np.zeros(shared.columns.size, dtype=np.int16)) for _ in range(parts)]
+    spec = chip.spec
+    fit = spec.weight_bits <= 8 and spec.input_bits <= 8 and not spec.input_bipolar
+    shared = tile(chip, (order.batch + 15) // 16 * 16, bytes_=HAS_BYTE_PRODUCTS and fit)
+    return [
+        shared._replace(columns=shared.columns.copy(), byte_columns=shared.byte_columns.copy()) for _ in range(parts)
+    ]
 
 
-def tile(chip: Chip, width: int) -> Tile:
-    """Work space for so many samples (a multiple of sixteen)."""
+def tile(chip: Chip, width: int, *, bytes_: bool = False) -> Tile:
+    """Work space for so many samples (a multiple of sixteen); its first layer works on bytes, or not."""
     sizes = chip.spec.layers
     widest = max(sizes[1:])
 
@@ -356,5 +361,8 @@ def tile(chip: Chip, width: int) -> Tile:
         spare=rows((widest + 1) // 2),
         outputs=rows(sizes[-1]),
         wanted=rows(sizes[-1]),
-        columns=np.zeros(max(sizes) + 2, dtype=np.int16),
+        columns=np.zeros(max(sizes) + 4, dtype=np.int16),
+        byte_columns=np.zeros(max(sizes) + 4, dtype=np.int8),
+        bytes=bytes_,
+        weights=np.zeros(sizes[0] * sizes[1] + 64 if bytes_ else 32, dtype=np.int8),
     )

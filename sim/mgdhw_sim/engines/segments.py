@@ -15,7 +15,7 @@ from mgdhw.block import Part
 from mgdhw_sim.engines.draws import fill_samples, sign_words
 from mgdhw_sim.engines.kernels import ENTRY, INLINE, JIT, RANDOM, RANK1, fill_codes, restore
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.matrix import Lines, move_by_signs, take_batch, tile_cost
+from mgdhw_sim.engines.matrix import Lines, move_by_signs, take_batch, take_weights, tile_cost
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, take_in_lines, take_in_signs, update, update_signs
 from mgdhw_sim.engines.team import meet, sum_up
 from mgdhw_sim.engines.vector import Signs, cost_of, move_by_codes, take_inputs
@@ -179,8 +179,10 @@ def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved
                 move_by_signs(stored, ahead.words[row], first, end, amplitude, moved)
             else:
                 move_by_codes(stored, ahead.code, start, size, 1 if part == PLUS else -1, moved)
-            meet(team)
             parameters = moved
+        if tile.bytes and not known[0]:
+            take_weights(parameters, team.first, team.end, tile)
+        meet(team)
         code = Lines(
             ahead.words[row if lines else 0], amplitude if lines else 0, plan.first_matrix[turn],
             plan.first_matrix[turn + 1],
@@ -281,7 +283,7 @@ def run_segment(setup, rule, moving, first, count, period, alone, held, etas, ah
     measured, seen = np.int64(-1), np.int64(-1)
     updates, pending, weight = 0, 0, np.int64(0)
     order, plan, chunk = setup.order, setup.plan, ahead.rows.size
-    n_groups = plan.groups.shape[0]
+    n_groups, n_updates = plan.groups.shape[0], (first + count) // period - first // period
     for begin in range(0, count, chunk):
         size = min(chunk, count - begin)
         draw(setup, first + begin, size, ahead, team)
@@ -305,7 +307,15 @@ def run_segment(setup, rule, moving, first, count, period, alone, held, etas, ah
             if alone:
                 next_powers(rule, moving)
                 update_signs(
-                    rule, moving, team.first, team.end, etas[updates], ahead.words[row], change, plan.amplitude
+                    rule,
+                    moving,
+                    team.first,
+                    team.end,
+                    etas[updates],
+                    ahead.words[row],
+                    change,
+                    plan.amplitude,
+                    updates == n_updates - 1,
                 )
             elif not setup.ahead:
                 take_in_codes(moving, start, n, ahead.code, change)

@@ -8,8 +8,10 @@ operations (no contraction, no re-ordering).
 from __future__ import annotations
 
 import operator
+from functools import reduce
 from typing import Any
 
+from llvmlite import binding as llvm
 from llvmlite import ir
 from llvmlite.ir import instructions
 from numba import extending, types
@@ -333,7 +335,28 @@ def total(typingctx: Any, value: Any) -> Any:
     return value.kind(value), codegen
 
 
-# --- pairs of 16-bit numbers -----------------------------------------------------------------------------------------
+# --- products of groups: pairs of 16-bit numbers, fours of 8-bit numbers ----------------------------------------------
+
+HAS_BYTE_PRODUCTS = bool(llvm.get_host_cpu_features().get("avx512vnni"))
+"""Whether this processor multiplies and adds fours of bytes in one instruction."""
+if HAS_BYTE_PRODUCTS:
+    llvm.initialize_native_asmparser()  # the instruction's LLVM name changes from version to version; its own doesn't
+
+
+def _pair_products(builder: Any, one: Any, other: Any) -> Any:
+    narrow, wide = (ir.VectorType(ir.IntType(bits), 2 * LANES) for bits in (16, 32))
+    a, b = (builder.sext(builder.bitcast(arg, narrow), wide) for arg in (one, other))
+    return _group_sums(builder, builder.mul(a, b), 2)
+
+
+def _group_sums(builder: Any, products: Any, size: int) -> Any:
+    """Sums of groups of neighbours."""
+    nothing = ir.Constant(products.type, ir.Undefined)
+    parts = [
+        builder.shuffle_vector(products, nothing, ir.Constant(_llvm(I32), [size * lane + k for lane in range(LANES)]))
+        for k in range(size)
+    ]
+    return reduce(builder.add, parts)
 
 
 @intrinsic
@@ -344,20 +367,62 @@ def pair_products(typingctx: Any, one: Any, other: Any) -> Any:
         return None
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        narrow, wide = (ir.VectorType(ir.IntType(bits), 2 * LANES) for bits in (16, 32))
-        a, b = (builder.sext(builder.bitcast(arg, narrow), wide) for arg in args)
-        product = builder.mul(a, b)
-        halves = [
-            builder.shuffle_vector(
-                product,
-                ir.Constant(wide, ir.Undefined),
-                ir.Constant(_llvm(I32), [2 * lane + half for lane in range(LANES)]),
-            )
-            for half in (0, 1)
-        ]
-        return builder.add(*halves)
+        return _pair_products(builder, *args)
 
     return I32(one, other), codegen
+
+
+@intrinsic
+def group_size(typingctx: Any, weights: Any) -> Any:
+    """How many weights of an array `add_products` takes at a time: two of 16 bits, or four of 8."""
+    size = 32 // weights.dtype.bitwidth
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return ir.Constant(ir.IntType(64), size)
+
+    return types.int64(weights), codegen
+
+
+@intrinsic
+def add_products(typingctx: Any, sums: Any, weights: Any, index: Any, x: Any) -> Any:
+    """Sums plus the products of a group of weights, the same in every lane, with each lane's group of inputs.
+
+    Weights of 16 bits meet signed inputs of 16 bits; weights of 8 bits unsigned inputs of 8.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        index = context.cast(builder, args[2], sig.args[2], types.intp)
+        pointer = _pointer(context, builder, sig.args[1], args[1], index)
+        align = weights.dtype.bitwidth // 8
+        group = _splat(builder, builder.load(builder.bitcast(pointer, ir.IntType(32).as_pointer()), align=align), LANES)
+        if weights.dtype == types.int16:
+            return builder.add(args[0], _pair_products(builder, group, args[3]))
+        if HAS_BYTE_PRODUCTS:
+            kind = ir.FunctionType(args[0].type, [args[0].type] * 3)
+            return builder.asm(kind, "vpdpbusd $3, $2, $0", "=v,0,v,v", [args[0], args[3], group], side_effect=False)
+        narrow, wide = (ir.VectorType(ir.IntType(bits), 4 * LANES) for bits in (8, 32))
+        product = builder.mul(
+            builder.zext(builder.bitcast(args[3], narrow), wide), builder.sext(builder.bitcast(group, narrow), wide)
+        )
+        return builder.add(args[0], _group_sums(builder, product, 4))
+
+    return I32(sums, weights, index, x), codegen
+
+
+@intrinsic
+def narrow_bytes(typingctx: Any, wide: Any, index: Any, narrow: Any) -> Any:
+    """Copy 32 numbers, from `index` on, from an array of int16 to one of int8."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        index = context.cast(builder, args[1], sig.args[1], types.intp)
+        source = _pointer(context, builder, sig.args[0], args[0], index)
+        target = _pointer(context, builder, sig.args[2], args[2], index)
+        wide, small = (ir.VectorType(ir.IntType(bits), 2 * LANES) for bits in (16, 8))
+        numbers = builder.load(builder.bitcast(source, wide.as_pointer()), align=2)
+        builder.store(builder.trunc(numbers, small), builder.bitcast(target, small.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(wide, index, narrow), codegen
 
 
 @intrinsic
@@ -368,19 +433,6 @@ def load_pairs(typingctx: Any, array: Any, index: Any) -> Any:
         index = context.cast(builder, args[1], sig.args[1], types.intp)
         pointer = _pointer(context, builder, sig.args[0], args[0], index)
         return builder.load(builder.bitcast(pointer, _llvm(I32).as_pointer()), align=2)
-
-    return I32(array, index), codegen
-
-
-@intrinsic
-def splat_pair(typingctx: Any, array: Any, index: Any) -> Any:
-    """The pair of int16 at `index` and `index + 1`, in every lane."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        index = context.cast(builder, args[1], sig.args[1], types.intp)
-        pointer = _pointer(context, builder, sig.args[0], args[0], index)
-        pair = builder.load(builder.bitcast(pointer, ir.IntType(32).as_pointer()), align=2)
-        return _splat(builder, pair, LANES)
 
     return I32(array, index), codegen
 
