@@ -7,7 +7,9 @@ change a bit of ĝ. Everything here is pure: state goes in and comes back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ FloatArray = NDArray[np.float64]
 
 EXACT_FLOAT32 = 1 << 24
 EXACT_FLOAT64 = 1 << 53
+EXACT_INT32 = 1 << 31
+WORTH_COMPILING = 1 << 16
+"""Code values of a block from which on its sums are compiled: below, importing numba takes longer than it saves."""
 ACCUMULATE_PROBES = 4096  # probes whose codes are looked at together: bounds memory, changes nothing
 
 
@@ -59,8 +64,18 @@ def accumulate(window: Window, costs: Costs, codes: Codes, first_step: int) -> W
             piece = Costs(costs.perturbed[part], costs.reference[part], 0)
             window = accumulate(window, piece, codes, first_step + start)
         return window
-    values = codes.values(first_step, change.size)
+    energy = window.energy + codes.energy(first_step, change.size)
     cross = window.cross
+    if np.issubdtype(change.dtype, np.integer) and _is_compiled(codes, change):
+        cross = cross.copy()
+        for turn, group in enumerate(codes.groups):
+            skip = (turn - first_step) % len(codes.groups)
+            if skip < change.size:
+                step = (first_step + skip) // len(codes.groups)
+                own = change[skip :: len(codes.groups)]
+                _add_random(cross, group.start, group.size, codes.spec.seed, step, own, codes.spec.amplitude)
+        return Window(cross, energy)
+    values = codes.values(first_step, change.size)
     if np.issubdtype(change.dtype, np.integer):
         bound = int(np.abs(change).sum()) * codes.spec.amplitude
         if bound < EXACT_FLOAT32:
@@ -72,7 +87,30 @@ def accumulate(window: Window, costs: Costs, codes: Codes, first_step: int) -> W
     else:
         for one, code in zip(change, values, strict=True):
             cross = cross + one * code
-    return Window(cross, window.energy + codes.energy(first_step, change.size))
+    return Window(cross, energy)
+
+
+def _is_compiled(codes: Codes, change: NDArray[np.int64]) -> bool:
+    """Whether compiled code adds these probes up: it draws the signs itself, which saves making the codes."""
+    if codes.spec.family != "random" or change.size * codes.topology.n_parameters < WORTH_COMPILING:
+        return False
+    return int(np.abs(change).sum()) < EXACT_INT32 and _compiled() is not None
+
+
+@lru_cache
+def _compiled() -> Callable[..., None] | None:
+    """`mgdhw.compiled.window.add_random`; None where numba cannot be had."""
+    try:
+        from mgdhw.compiled.window import add_random  # numba is slow to import, and small work needs none of it
+    except (ImportError, OSError, RuntimeError):
+        return None
+    return add_random
+
+
+def _add_random(*arguments: Any) -> None:
+    add_random = _compiled()
+    assert add_random is not None, "_is_compiled"
+    add_random(*arguments)
 
 
 def cost_scale(cost_lsb: float, batch: int, baseline: Baseline) -> float:

@@ -10,18 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-ENTRY: dict[str, Any] = {
-    "nogil": True,
-    "error_model": "numpy",
-    "_nrt": False,
-    "no_cfunc_wrapper": True,
-}
-"""For kernels that Python calls. They allocate nothing, so they need none of numba's counting of references, which
-costs more than their work."""
-JIT: dict[str, Any] = {**ENTRY, "no_cpython_wrapper": True}
-"""For kernels that only kernels call: what unpacks arguments from Python takes longer to compile than most of them."""
-INLINE: dict[str, Any] = {**JIT, "forceinline": True}
-"""For what is called for every sample: a call would copy every field of every tuple that it is given."""
+from mgdhw.compiled.options import JIT
 
 RANDOM, RANK1, SEQUENTIAL, SINUSOIDAL, SPARSE, WALSH = range(6)
 MSE, XENT = range(2)

@@ -12,13 +12,9 @@ import numpy as np
 from numba import njit
 
 from mgdhw.block import Part
-from mgdhw.order import ORDER_ROUNDS
-from mgdhw_sim.engines.draws import CODES, ORDER, philox_lanes
-from mgdhw_sim.engines.kernels import ENTRY, INLINE, JIT
-from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.matrix import sample_costs
-from mgdhw_sim.engines.moves import moved, next_powers
-from mgdhw_sim.engines.simd import (
+from mgdhw.compiled.draws import CODES, ORDER, philox_lanes
+from mgdhw.compiled.options import ENTRY, INLINE, JIT
+from mgdhw.compiled.simd import (
     LANES,
     any_of,
     f64,
@@ -34,6 +30,10 @@ from mgdhw_sim.engines.simd import (
     to_i64,
     u32,
 )
+from mgdhw.order import ORDER_ROUNDS
+from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
+from mgdhw_sim.engines.matrix import sample_costs
+from mgdhw_sim.engines.moves import moved, next_powers
 from mgdhw_sim.engines.vector import neurons
 
 BASELINE, PLUS, MINUS = (int(part) for part in Part)

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw_sim.engines.kernels import ENTRY, JIT, cost, fill_codes, restore
+from mgdhw.compiled.options import ENTRY, JIT
+from mgdhw_sim.engines.kernels import cost, fill_codes, restore
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update
 
 HELD, EVERY, ANTITHETIC, NONE = range(4)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw_sim.engines.kernels import INLINE, JIT, MSE
-from mgdhw_sim.engines.simd import (
+from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.simd import (
     LANES,
     add_products,
     add_signs,
@@ -37,6 +37,7 @@ from mgdhw_sim.engines.simd import (
     to_i64,
     total,
 )
+from mgdhw_sim.engines.kernels import MSE
 from mgdhw_sim.engines.vector import neurons
 
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw_sim.engines.kernels import JIT
-from mgdhw_sim.engines.simd import (
+from mgdhw.compiled.options import JIT
+from mgdhw.compiled.simd import (
     bits_at,
     f64,
     floor,
@@ -28,6 +28,7 @@ from mgdhw_sim.engines.simd import (
     to_i32,
     to_i64,
 )
+from mgdhw.compiled.window import add_signed
 
 SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(6)
 
@@ -157,29 +158,10 @@ def take_in_signs(moving, start, end, words, rows, changes, count, amplitude):
         words: rows of sign bits.
         rows, changes: (count,) each probe's row and C̃; the sum of |C̃| is below 2³¹.
     """
+    add_signed(moving.cross, start, end, words, rows, changes, count, amplitude)
     square = np.int64(amplitude) * np.int64(amplitude) * np.int64(count)
-    for at in range(start & ~31, end, 32):
-        one, other = i32(0), i32(0)
-        for k in range(count):
-            word = words[rows[k], at >> 5]
-            plus, minus = i32(changes[k]), i32(-changes[k])
-            one = one + select(mask_of(word), plus, minus)
-            other = other + select(mask_of(word >> np.uint32(16)), plus, minus)
-        if at >= start and at + 32 <= end:
-            a = i64(amplitude)
-            store(moving.cross, at, load(moving.cross, at) + to_i64(one) * a)
-            store(moving.cross, at + 16, load(moving.cross, at + 16) + to_i64(other) * a)
-            store(moving.energy, at, load(moving.energy, at) + i64(square))
-            store(moving.energy, at + 16, load(moving.energy, at + 16) + i64(square))
-        else:
-            for i in range(max(start, at), min(end, at + 32)):
-                total = np.int64(0)
-                word, bit = i >> 5, np.uint32(i & 31)
-                for k in range(count):
-                    sign = (words[rows[k], word] >> bit) & np.uint32(1)
-                    total += np.int64(changes[k]) if sign else -np.int64(changes[k])
-                moving.cross[i] += total * amplitude
-                moving.energy[i] += square
+    for i in range(start, end):
+        moving.energy[i] += square
 
 
 @njit(**JIT)

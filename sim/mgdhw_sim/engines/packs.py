@@ -13,6 +13,8 @@ from mgdhw.block import Baseline, CodeSpec
 from mgdhw.codes import Codes
 from mgdhw.codes.sinusoidal import sine_table
 from mgdhw.codes.sparse import threshold
+from mgdhw.compiled.draws import Order, words_in_row
+from mgdhw.compiled.simd import HAS_BYTE_PRODUCTS
 from mgdhw.loop import Recipe
 from mgdhw.optimizers import Adam, AdamW, Momentum, Nesterov, Rmsprop, Sgd, State
 from mgdhw.order import SampleOrder
@@ -22,10 +24,8 @@ from mgdhw.topology import Topology
 from mgdhw_sim import datapath, tables
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import kernels, loops, moves
-from mgdhw_sim.engines.draws import Order, words_in_row
 from mgdhw_sim.engines.matrix import Tile
 from mgdhw_sim.engines.segments import Ahead, Setup
-from mgdhw_sim.engines.simd import HAS_BYTE_PRODUCTS
 from mgdhw_sim.engines.vector import Narrow, Space
 from mgdhw_sim.spec import TARGET_FRACTION_BITS, ChipSpec
 

@@ -14,7 +14,7 @@ log = logging.getLogger("mgdhw.engine")
 
 
 def _compiled() -> Engine:
-    from mgdhw_sim.engines.cache import keep_on_disk
+    from mgdhw.compiled.cache import keep_on_disk
     from mgdhw_sim.engines.compiled import Compiled  # numba is slow to import; a reference run needs none of it
 
     keep_on_disk("mgdhw_sim.engines")

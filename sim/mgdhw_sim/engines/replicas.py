@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, HeldBaseline
+from mgdhw.compiled.simd import LANES
 from mgdhw.gradient import Window
 from mgdhw.loop import Recipe, Step
 from mgdhw.segment import Segment, SegmentResult
@@ -19,7 +20,6 @@ from mgdhw_sim import datapath
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import lanes, loops, moves, packs
 from mgdhw_sim.engines.segments import Setup
-from mgdhw_sim.engines.simd import LANES
 
 Work = TypeVar("Work")
 Answer = TypeVar("Answer")

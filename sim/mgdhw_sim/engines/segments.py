@@ -12,8 +12,9 @@ import numpy as np
 from numba import njit
 
 from mgdhw.block import Part
-from mgdhw_sim.engines.draws import fill_samples, sign_words
-from mgdhw_sim.engines.kernels import ENTRY, INLINE, JIT, RANDOM, RANK1, fill_codes, restore
+from mgdhw.compiled.draws import fill_samples, sign_words
+from mgdhw.compiled.options import ENTRY, INLINE, JIT
+from mgdhw_sim.engines.kernels import RANDOM, RANK1, fill_codes, restore
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.matrix import Lines, move_by_signs, take_batch, take_weights, tile_cost
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, take_in_lines, take_in_signs, update, update_signs

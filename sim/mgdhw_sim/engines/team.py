@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, types
 
-from mgdhw_sim.engines.kernels import JIT
-from mgdhw_sim.engines.simd import add_atomically, read_atomically
+from mgdhw.compiled.options import JIT
+from mgdhw.compiled.simd import add_atomically, read_atomically
 
 SPINS = 2000
 SLOTS = 8

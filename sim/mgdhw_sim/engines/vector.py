@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw_sim.engines.kernels import INLINE, JIT, sample_cost
-from mgdhw_sim.engines.simd import (
+from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.simd import (
     add_signs,
     bits_at,
     gather,
@@ -25,6 +25,7 @@ from mgdhw_sim.engines.simd import (
     store_pairs,
     total,
 )
+from mgdhw_sim.engines.kernels import sample_cost
 
 
 class Narrow(NamedTuple):

@@ -16,6 +16,7 @@ import pickle
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,13 @@ from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
 
-import mgdhw
-import mgdhw_sim
 from mgdhw.folders import cache_folder
 
 COMPILED_FROM = (
-    *("codes", "gradient.py", "loop.py", "optimizers", "philox.py", "schedule.py"),  # of mgdhw
-    *("chip.py", "datapath.py", "engines", "spec.py", "tables.py"),  # of mgdhw_sim
+    *("block.py", "codes", "compiled", "gradient.py", "loop.py", "optimizers", "order.py", "philox.py", "schedule.py"),
+    *("chip.py", "datapath.py", "engines", "spec.py", "tables.py"),
 )
-"""Sources that kernels are made from, or may take functions and constants from."""
+"""Sources, within a package, that kernels are made from, or may take functions and constants from."""
 KEPT_FOLDERS = 6
 """Caches of this many versions are kept: several environments may be in use in turn."""
 HASH_BYTES = 32
@@ -48,7 +47,7 @@ log = logging.getLogger("mgdhw.engine")
 
 def keep_on_disk(package: str) -> None:
     """Give every compiled function in the loaded modules of a package this cache."""
-    folder = Folder(base_folder())
+    folder = Folder(base_folder(), sources("mgdhw", package.partition(".")[0]))
     for name, module in list(sys.modules.items()):
         if name.startswith(f"{package}."):
             for value in vars(module).values():
@@ -68,17 +67,18 @@ def base_folder() -> Path | None:
         return None
 
 
-def version() -> str:
-    """A hash of the sources and of everything that turns them into machine code, the processor excepted."""
+def version(files: Iterable[Path] = ()) -> str:
+    """A hash of sources and of everything that turns them into machine code, the processor excepted."""
     parts = [sys.version, numba.__version__, llvmlite.__version__, np.__version__]
     seen = hashlib.sha256("\n".join(parts).encode())
-    for source in sorted(_sources()):
+    for source in sorted(set(files)):
         seen.update(source.name.encode() + b"\0" + source.read_bytes())
     return seen.hexdigest()[:16]
 
 
-def _sources() -> list[Path]:
-    homes = [Path(str(package.__file__)).parent for package in (mgdhw, mgdhw_sim)]
+def sources(*packages: str) -> list[Path]:
+    """What the kernels of these (loaded) packages are made from."""
+    homes = [Path(str(sys.modules[package].__file__)).parent for package in packages]
     found = [home / name for home in homes for name in COMPILED_FROM]
     return [file for path in found for file in (path.glob("*.py") if path.is_dir() else [path]) if file.is_file()]
 
@@ -88,10 +88,12 @@ class Folder:
 
     Args:
         base: folder of the caches of all versions; None if there can be none.
+        files: sources of what is kept.
     """
 
-    def __init__(self, base: Path | None) -> None:
+    def __init__(self, base: Path | None, files: Iterable[Path] = ()) -> None:
         self._base = base
+        self._files = files
         self._broken = False
         self._compiling = 0
 
@@ -100,7 +102,7 @@ class Folder:
         """The folder, which may not be there yet."""
         if self._base is None:
             return None
-        path = self._base / version()
+        path = self._base / version(self._files)
         with contextlib.suppress(OSError):
             os.utime(path)  # used: the newest are kept
         return path

@@ -7,10 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.order import ORDER_ROUNDS
-from mgdhw.philox import Stream
-from mgdhw_sim.engines.kernels import JIT
-from mgdhw_sim.engines.simd import (
+from mgdhw.compiled.options import JIT
+from mgdhw.compiled.simd import (
     LANES,
     any_of,
     gather,
@@ -24,6 +22,8 @@ from mgdhw_sim.engines.simd import (
     u32,
     u64,
 )
+from mgdhw.order import ORDER_ROUNDS
+from mgdhw.philox import Stream
 
 CODES = int(Stream.CODES)
 ORDER = int(Stream.ORDER)
