@@ -358,7 +358,7 @@ def _finished(run: Run, saved: Saved, experiment: Experiment, *, same_target: bo
     """The result of a run that has nothing left to do; None if it has, or its end is not on record."""
     kept = run.summary() or {}
     wanted = experiment.evaluation
-    aimed = same_target and (wanted.stop_at_accuracy, wanted.stop_at_cost) != (None, None)
+    aimed = same_target and wanted.has_target
     on_target = kept.get("reason") == "target" and aimed
     at_end = kept.get("reason") in ("done", "target") and saved.state.step >= experiment.training.probes
     if kept.get("probes") != saved.state.step or not (on_target or at_end):

@@ -161,6 +161,11 @@ class EvaluationSection(_Section):
     stop_at_accuracy: float | None = Field(default=None, gt=0, le=1)
     stop_at_cost: float | None = Field(default=None, gt=0)
 
+    @property
+    def has_target(self) -> bool:
+        """Whether there is an accuracy or a cost at which to stop."""
+        return self.stop_at_accuracy is not None or self.stop_at_cost is not None
+
 
 class RunSection(_Section):
     """How the work is done and kept. Decides no bit of the trajectory."""
