@@ -1,0 +1,300 @@
+"""Independent replicas of one experiment, as an async iterator of events.
+
+Replica r is the experiment with its seed + r on the same data, and walks the trajectory of the single training with
+that seed, bit for bit. On a device that learns by itself all replicas advance in lock step: a round is one segment of
+each, and one request. On any other device they are trained one after the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.config import LARGEST_SEED, Experiment
+from mgdhw.datasets import Dataset
+from mgdhw.device import Device
+from mgdhw.errors import ConfigError, DeviceFault
+from mgdhw.events import (
+    BlockDone,
+    Evaluated,
+    Faulted,
+    Finished,
+    ReplicaFinished,
+    ReplicasAdvanced,
+    ReplicasEvent,
+    ReplicasFinished,
+    ReplicasStarted,
+)
+from mgdhw.loop import Recipe, to_write
+from mgdhw.outcome import ReplicaResult
+from mgdhw.plan import plan
+from mgdhw.recipe import first_state, recipe_of
+from mgdhw.retries import Retries
+from mgdhw.segment import Segment, SegmentResult
+from mgdhw.state import TrainState
+from mgdhw.steering import Breath, Pace, at_mark, check_answer, look, marked, next_size, on_target
+from mgdhw.trainer import Trainer
+
+FloatArray = NDArray[np.float64]
+
+ROUND_SECONDS = 0.25
+"""How long a round should take when the user says nothing: Ctrl-C is heard after it."""
+FIRST_ROUND = 4
+"""Probes of each replica in the first round."""
+WAVE_BYTES = 1 << 30
+"""What the states of replicas that advance together may take."""
+WAVE_REPLICAS = 4096
+"""More at a time would make no round shorter than Ctrl-C should take."""
+OBJECT_BYTES = 4096
+"""What a replica takes besides its arrays, generously."""
+
+
+class Replicas:
+    """Trains one device from many seeds: `async for event in Replicas(experiment, device, dataset, 256)`.
+
+    The device must be open.
+
+    Args:
+        experiment: what to do; its seed is that of replica 0.
+        device: an open device.
+        dataset: what to train on: the same for all replicas.
+        replicas: how many.
+
+    Raises (while iterating, or at once where it can be told):
+        ConfigError: experiment, device and dataset do not fit each other, or there cannot be so many replicas.
+        DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.
+    """
+
+    def __init__(self, experiment: Experiment, device: Device, dataset: Dataset, replicas: int) -> None:
+        if replicas < 1:
+            raise ConfigError(f"replicas: expected 1 or more (got {replicas})")
+        if experiment.seed + replicas - 1 > LARGEST_SEED:
+            raise ConfigError(
+                f"seed: {replicas} replicas from {experiment.seed} on would need seeds beyond {LARGEST_SEED};"
+                " take a smaller one"
+            )
+        self.experiment = experiment
+        self.device = device
+        self.dataset = dataset
+        self.replicas = replicas
+        self._plan = plan(experiment, device, dataset)
+        self._retries = Retries(device.uri, experiment.run.retries)
+        self._stop = False
+        self._trainer: Trainer | None = None
+        self._finished = 0
+        self._probes = 0
+        self._left = replicas * experiment.training.probes
+
+    def stop(self) -> None:
+        """Ask for a clean end after the current round. May be called from a signal handler."""
+        self._stop = True
+        if self._trainer is not None:
+            self._trainer.stop()
+
+    async def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
+        try:
+            async for event in self._events():
+                yield event
+        except Exception:
+            for fault in self._retries.take_faults():  # what led to it is told before it ends the set
+                yield fault
+            raise
+
+    async def _events(self) -> AsyncGenerator[ReplicasEvent, None]:
+        experiment, device = self.experiment, self.device
+        await self._retries.repeat(lambda: device.load(self.dataset), 0)
+        held = None
+        if experiment.training.init == "read":  # what the hardware held before any replica was written to it
+            held = await self._retries.repeat(device.read, 0)
+        has_target = experiment.evaluation.has_target
+        notes = list(self._plan.notes)
+        if not has_target:
+            notes.append(
+                "there is no target, so nothing counts as solved; evaluation.stop_at_accuracy or"
+                " evaluation.stop_at_cost gives one"
+            )
+        yield ReplicasStarted(
+            device.info,
+            self.dataset,
+            self._plan.level,
+            self._plan.delta,
+            self.replicas,
+            experiment.training.probes,
+            has_target,
+            tuple(notes),
+        )
+        work = self._in_waves(held) if self._plan.level == "learn" else self._one_by_one(held)
+        async with contextlib.aclosing(work) as events:
+            async for event in events:
+                yield event
+                for fault in self._retries.take_faults():
+                    yield fault
+        for fault in self._retries.take_faults():
+            yield fault
+        yield ReplicasFinished("done" if self._finished == self.replicas else "stopped")
+
+    # --- one after the other ---------------------------------------------------------------------------------------
+
+    async def _one_by_one(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+        for number in range(self.replicas):
+            # In this order: who asks for a stop after the check reaches the trainer.
+            trainer = self._trainer = Trainer(self._experiment(number), self.device, self.dataset)
+            if self._stop:
+                return
+            if held is not None:
+                await self._retries.repeat(lambda: self.device.write(held), 0)
+            async with contextlib.aclosing(trainer.__aiter__()) as events:
+                async for event in events:
+                    match event:
+                        case BlockDone():
+                            yield self._advanced(event.probes, event.cost)
+                        case Faulted():
+                            yield event
+                        case Finished() if event.reason != "stopped":
+                            yield self._end(number, event.reason, event.state, event.digest, event.last)
+
+    # --- in lock step ----------------------------------------------------------------------------------------------
+
+    async def _in_waves(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+        """As many at a time as memory has room for."""
+        first = 0
+        while first < self.replicas and not self._stop:
+            end = min(self.replicas, first + wave_size(self._begin(first, held)))
+            async with contextlib.aclosing(self._wave(range(first, end), held)) as events:
+                async for event in events:
+                    yield event
+            first = end
+
+    async def _wave(self, numbers: range, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+        experiment, breath = self.experiment, Breath()
+        # Where nothing is aimed at, looking before the end would decide nothing.
+        every = experiment.evaluate_every() if experiment.evaluation.has_target else experiment.training.probes
+        pace = Pace(FIRST_ROUND, ROUND_SECONDS, experiment.run.block)
+        under_way: list[_Replica] = []
+        for number in numbers:
+            replica = self._begin(number, held)
+            finished = await self._look(replica) if experiment.evaluation.has_target else None
+            if finished is None:
+                under_way.append(replica)
+            else:
+                yield finished
+            await breath.take()
+            if self._stop:
+                return
+        while under_way:
+            began, before = time.monotonic(), under_way[0].state
+            size = next_size(
+                before,
+                under_way[0].recipe,
+                at_most=pace.size,
+                every=every,
+                probes=experiment.training.probes,
+                segments=True,
+            )
+            cost = await self._round(under_way, size)
+            pace.learn(size, time.monotonic() - began)
+            state = under_way[0].state
+            if at_mark(before, state):
+                for replica in under_way:
+                    replica.state = marked(replica.state, await self._write(replica))
+                    await breath.take()
+            yield self._advanced(size * len(under_way), cost * self.device.info.cost_lsb / experiment.training.batch)
+            at_end = state.step == experiment.training.probes
+            if at_end or state.step % every == 0:
+                looked_at, under_way = under_way, []
+                for replica in looked_at:
+                    finished = await self._look(replica)
+                    if finished is None:
+                        under_way.append(replica)
+                    else:
+                        yield finished
+                    await breath.take()
+                    if self._stop and not at_end:  # at the end, what is done is worth waiting for
+                        return
+            await breath.take()
+            if self._stop:
+                return
+
+    async def _round(self, replicas: list[_Replica], size: int) -> float:
+        """All go on by one segment. Returns the mean of their costs, in cost codes."""
+        segments = [Segment(replica.state, replica.recipe, size) for replica in replicas]
+
+        async def request() -> list[SegmentResult]:
+            return await self.device.learn_many(segments)
+
+        results = await self._retries.repeat(request, replicas[0].state.step)
+        if len(results) != len(segments):
+            raise DeviceFault(f"gave {len(results)} answers to {len(segments)} segments", uri=self.device.uri)
+        for replica, segment, result in zip(replicas, segments, results, strict=True):
+            check_answer(result, segment, self.device)
+            replica.state = result.state
+        return float(np.mean([result.cost for result in results]))
+
+    async def _look(self, replica: _Replica) -> ReplicaFinished | None:
+        """How it ended, if it did."""
+        state = replica.state
+        stored = await self._write(replica)
+        last = await self._retries.repeat(lambda: look(self.device, self.dataset, state), state.step)
+        solved = on_target(self.experiment.evaluation, last)
+        if not solved and state.step < self.experiment.training.probes:
+            return None
+        digest = marked(state, stored).chain.hex()
+        return self._end(replica.number, "target" if solved else "done", state, digest, last)
+
+    async def _write(self, replica: _Replica) -> FloatArray:
+        theta = to_write(replica.state, replica.recipe)
+        return await self._retries.repeat(lambda: self.device.write(theta), replica.state.step)
+
+    # --- replicas --------------------------------------------------------------------------------------------------
+
+    def _experiment(self, number: int) -> Experiment:
+        return self.experiment.model_copy(update={"seed": self.experiment.seed + number})
+
+    def _begin(self, number: int, held: FloatArray | None) -> _Replica:
+        experiment, info = self._experiment(number), self.device.info
+        recipe, _ = recipe_of(experiment, info, self.dataset.n_train)
+        return _Replica(number, recipe, first_state(experiment, info, recipe, self.dataset, held))
+
+    def _advanced(self, probes: int, cost: float) -> ReplicasAdvanced:
+        self._probes += probes
+        self._left -= probes
+        return ReplicasAdvanced(self._probes, self._left, cost)
+
+    def _end(self, number: int, reason: str, state: TrainState, digest: str, last: Evaluated) -> ReplicaFinished:
+        self._finished += 1
+        self._left -= self.experiment.training.probes - state.step
+        result = ReplicaResult(
+            replica=number,
+            seed=self.experiment.seed + number,
+            reason=reason,
+            accuracy=last.accuracy,
+            cost=last.cost,
+            probes=state.step,
+            evaluations=state.evaluations,
+            updates=state.update,
+            digest=digest,
+        )
+        return ReplicaFinished(result, state)
+
+
+@dataclass(slots=True)
+class _Replica:
+    """One that is under way."""
+
+    number: int
+    recipe: Recipe
+    state: TrainState
+
+
+def wave_size(replica: _Replica) -> int:
+    """How many replicas like this one may advance together. A round holds their old and their new states at once."""
+    state, recipe = replica.state, replica.recipe
+    arrays = (state.theta, state.window.cross, state.window.energy, state.analog.gradient, *state.optimizer.values())
+    each = OBJECT_BYTES + recipe.low.nbytes + recipe.high.nbytes
+    each += 2 * sum(np.asarray(array).nbytes for array in arrays)
+    return max(1, min(WAVE_REPLICAS, WAVE_BYTES // each))
