@@ -4,11 +4,13 @@ from mgdhw.runs.evaluate import Evaluation, Score, evaluate_run
 from mgdhw.runs.folder import Run, create_run, find_run
 from mgdhw.runs.lock import RunLock
 from mgdhw.runs.recorder import Recorder
+from mgdhw.runs.replicas import ReplicasRecorder
 from mgdhw.runs.store import Store
 
 __all__ = [
     "Evaluation",
     "Recorder",
+    "ReplicasRecorder",
     "Run",
     "RunLock",
     "Score",

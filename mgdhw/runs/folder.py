@@ -67,6 +67,11 @@ class Run:
         """How it ended; there once it has."""
         return self.folder / "summary.json"
 
+    @property
+    def replicas_file(self) -> Path:
+        """What came of each replica, if the run is a set of them."""
+        return self.folder / "replicas.csv"
+
     def experiment(self) -> Experiment:
         """The experiment as it was resolved when the run began. Raises ConfigError if the file is damaged."""
         return load_experiment(self.experiment_file)
@@ -81,6 +86,11 @@ class Run:
         if not isinstance(found, dict) or not all(isinstance(found.get(key, of()), of) for key, of in kinds.items()):
             raise RunError(f"{self.provenance_file}: is no provenance of a run; the run cannot be used")
         return found
+
+    def replicas(self) -> int | None:
+        """How many replicas the run is a set of; None if it is a single training. Raises RunError."""
+        found = self.provenance().get("replicas")
+        return found if isinstance(found, int) else None
 
     def add_session(self, changes: Mapping[str, Any]) -> None:
         """Record that somebody goes on with the run, and what is different. Raises OSError."""
@@ -164,11 +174,19 @@ class Run:
         """What to type to try its network."""
         return f"mgdhw evaluate {shlex.quote(str(self.folder))}"
 
+    def go_on(self) -> str:
+        """What to tell somebody whose run was interrupted. A set of replicas is not resumed but begun again."""
+        with contextlib.suppress(RunError):
+            replicas = self.replicas()
+            if replicas is not None:
+                return f"begin again with: mgdhw train {shlex.quote(str(self.experiment_file))} --replicas {replicas}"
+        return f"resume with: {self.resume_command()}"
+
     def cannot_write(self, error: OSError | sqlite3.Error) -> RunError:
         """The error for anything that could not be written here."""
         return RunError(
-            f"run {self.folder} cannot be written: {reason(error)}; what was kept before is untouched,"
-            f" {remedy(error)} and go on with: {self.resume_command()}"
+            f"run {self.folder} cannot be written: {reason(error)}; what was kept before is untouched;"
+            f" {remedy(error)} and {self.go_on()}"
         )
 
     def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
