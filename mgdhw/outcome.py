@@ -69,6 +69,8 @@ class ReplicasResult:
     Args:
         reason: "done", or "stopped" (asked to, before all were finished).
         asked: replicas that were asked for; those that did not get to their end count as unsolved.
+        has_target: whether the experiment aims at an accuracy or a cost; else nothing is ever solved.
+        evaluated_every: probes between evaluations: a time to solution is that of the first evaluation that shows it.
         replicas: the finished ones, by number.
         split: what accuracy and cost are of: "test", or "train" where the dataset has no test samples.
         seconds: spent.
@@ -77,6 +79,8 @@ class ReplicasResult:
 
     reason: str
     asked: int
+    has_target: bool
+    evaluated_every: int
     replicas: tuple[ReplicaResult, ...]
     split: str
     seconds: float
@@ -131,6 +135,8 @@ class ReplicasResult:
         return {
             "reason": self.reason,
             "replicas": self.asked,
+            "has_target": self.has_target,
+            "evaluated_every": self.evaluated_every,
             "finished": len(self.replicas),
             "solved": self.solved,
             "fraction_solved": self.fraction_solved,

@@ -75,6 +75,8 @@ async def _follow(
         result = ReplicasResult(
             reason=reason,
             asked=replicas.replicas,
+            has_target=replicas.experiment.evaluation.has_target,
+            evaluated_every=replicas.experiment.evaluate_every(),
             replicas=tuple(sorted(results, key=lambda one: one.replica)),
             split="test" if replicas.dataset.n_test else "train",
             seconds=time.monotonic() - start,
