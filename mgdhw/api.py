@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -172,8 +173,8 @@ async def evaluate_async(
     found = find_run(run, Path(runs))
     if found.replicas() is not None:
         raise RunError(
-            f"run {found.folder} is a set of replicas, which keeps no networks: {found.replicas_file} has what came"
-            " of them. Train one of its seeds by itself to evaluate it"
+            f"run {found.folder} is a set of replicas, which keeps no networks; train the one to evaluate by itself:"
+            f" mgdhw train {shlex.quote(str(found.experiment_file))} --seed SEED"
         )
     experiment = found.experiment()
     saved, notes = found.latest()

@@ -111,7 +111,7 @@ class ReplicasResult:
 
     def times(self, measure: Measure = "probes") -> list[float]:
         """Time to solution of every replica asked for, shortest first, infinite for the unsolved."""
-        times = [float(getattr(one, measure)) for one in self.replicas if one.solved]
+        times: list[float] = [getattr(one, measure) for one in self.replicas if one.solved]
         return sorted(times) + [math.inf] * (self.asked - len(times))
 
     def quartiles(self, measure: Measure = "probes") -> Quartiles:
