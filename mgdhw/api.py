@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-from mgdhw import single
+from mgdhw import replicate, single
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, RunError
 from mgdhw.origin import base_of, check_began, identity_of
 from mgdhw.outcome import ReplicasResult
-from mgdhw.replicate import ReplicasListener, replicate
-from mgdhw.runs import Evaluation, evaluate_run, find_run
+from mgdhw.replicate import ReplicasListener
+from mgdhw.runs import Evaluation, Run, evaluate_run, find_run
 from mgdhw.session import Session, blocking
 from mgdhw.single import Listener, Result
 from mgdhw.sources import Source, load_dataset, opening
@@ -49,6 +49,7 @@ async def train_async(
     experiment: Source | None = None,
     *,
     device: str | Device | None = None,
+    resume: str | Path | None = None,
     replicas: int,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
@@ -73,7 +74,7 @@ async def train_async(
         device: an address or a device (open or not: a device that is open stays open) instead of the experiment's.
         resume: a run to go on with (a folder, or an id within `runs`), instead of an experiment.
         replicas: train so many, independent of each other: replica r has the experiment's seed + r. The result is
-            the distribution of their time to solution.
+            the distribution of their time to solution. To resume a set, give the number that it began with.
         runs: folder to keep runs in; None keeps nothing on disk.
         overrides: changes to the experiment such as "optimizer.eta=0.1".
         listeners: called with every event, in order (of `mgdhw.events.ReplicasEvent` where there are replicas).
@@ -91,13 +92,14 @@ async def train_async(
     if resume is not None:
         if experiment is not None:
             raise ConfigError("give an experiment to begin with or a run to resume, not both")
+        run = find_run(resume, folder)
+        if run.replicas() != replicas:
+            raise ConfigError(_how_many(run))
         if replicas is not None:
-            raise ConfigError(
-                "replicas are begun with an experiment, they are not resumed: give the run's experiment.toml instead"
-            )
-        return await single.resume(find_run(resume, folder), device, tuple(overrides), tuple(listeners), session)
+            return await replicate.resume(run, replicas, device, tuple(overrides), tuple(listeners), session)
+        return await single.resume(run, device, tuple(overrides), tuple(listeners), session)
     if replicas is not None:
-        return await replicate(experiment, replicas, device, folder, tuple(overrides), tuple(listeners), session)
+        return await replicate.begin(experiment, replicas, device, folder, tuple(overrides), tuple(listeners), session)
     return await single.begin(experiment, device, folder, tuple(overrides), tuple(listeners), session)
 
 
@@ -118,6 +120,7 @@ def train(
     experiment: Source | None = None,
     *,
     device: str | Device | None = None,
+    resume: str | Path | None = None,
     replicas: int,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
@@ -137,8 +140,8 @@ def train(
 ) -> Result | ReplicasResult:
     """Train and wait for the result: `train_async` for those who don't want async. Works in notebooks, too.
 
-    Ctrl-C ends it cleanly and is then raised as KeyboardInterrupt; the run can be resumed. A set of replicas cannot: of
-    that, those are kept that are finished.
+    Ctrl-C ends it cleanly and is then raised as KeyboardInterrupt; the run can be resumed. Of a set of replicas those
+    are kept that are finished.
     """
     session = session or Session()
     options: dict[str, Any] = {"resume": resume, "replicas": replicas}  # whose overload is the caller's to know
@@ -181,7 +184,7 @@ async def evaluate_async(
     if saved is None:
         raise CheckpointError(f"run {found.folder} has no checkpoint yet; go on with: {found.resume_command()}")
     dataset = load_dataset(experiment, base_of(found))
-    check_began(found, saved, experiment, dataset)
+    check_began(found, saved.extra.get("began"), experiment, dataset)
     async with opening(experiment.device.uri if device is None else device) as opened:
         began_on = identity_of(found)
         if began_on not in (None, opened.info.identity):
@@ -193,3 +196,10 @@ async def evaluate_async(
 def evaluate(run: str | Path, *, device: str | Device | None = None, runs: str | Path = "runs") -> Evaluation:
     """Try the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
     return blocking(evaluate_async(run, device=device, runs=runs), Session())
+
+
+def _how_many(run: Run) -> str:
+    replicas = run.replicas()
+    if replicas is None:
+        return f"run {run.folder} is a single training; resume it without replicas"
+    return f"run {run.folder} is a set of {replicas} replicas; resume it with replicas={replicas}"

@@ -118,6 +118,7 @@ class ReplicasStarted:
         replicas: how many.
         probes: of each, at most.
         has_target: whether there is an accuracy or a cost that solves the problem.
+        finished: replicas that an earlier session has finished.
         notes: what the user should know.
     """
 
@@ -128,6 +129,7 @@ class ReplicasStarted:
     replicas: int
     probes: int
     has_target: bool
+    finished: tuple[ReplicaResult, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -136,7 +138,7 @@ class ReplicasAdvanced:
     """Some or all of the replicas have gone on.
 
     Args:
-        probes: done by all replicas together.
+        probes: done by all replicas together, in this session.
         left: still to be done by all together, if no further one is solved.
         cost: mean perturbed cost per sample since the event before, over the replicas that went on.
     """

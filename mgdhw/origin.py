@@ -6,11 +6,10 @@ import shlex
 from pathlib import Path
 
 from mgdhw import digest
-from mgdhw.checkpoint import Saved
 from mgdhw.config import Experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import DeviceInfo
-from mgdhw.errors import CheckpointError, DeviceUnavailable, RunError
+from mgdhw.errors import CheckpointError, ConfigError, DeviceUnavailable, RunError
 from mgdhw.runs import Run
 
 
@@ -27,11 +26,22 @@ def began_with(experiment: Experiment, dataset: Dataset) -> str:
     return digest.begin(experiment.decisive(), dataset.digest).hex()
 
 
-def check_began(run: Run, saved: Saved, experiment: Experiment, dataset: Dataset) -> None:
-    """A checkpoint is of use only for what it was made with."""
-    if saved.extra.get("began") != began_with(experiment, dataset):
+def check_resumable(run: Run, kept: Experiment, wanted: Experiment, free: tuple[str, ...]) -> None:
+    """Raise ConfigError where anything but the free sections has changed since the run began."""
+    looks_alike = "evaluation" in free or wanted.evaluation == kept.evaluation
+    if wanted.decisive() != kept.decisive() or wanted.data != kept.data or not looks_alike:
+        sections = f"{', '.join(free[:-1])} and {free[-1]}"
+        raise ConfigError(
+            f"run {run.folder}: a run is resumed as it began; only the sections {sections} can be changed."
+            f" To begin a new one: mgdhw train {shlex.quote(str(run.experiment_file))} --set ..."
+        )
+
+
+def check_began(run: Run, began: object, experiment: Experiment, dataset: Dataset, what: str = "checkpoint") -> None:
+    """What is kept of a run is of use only for what it was made with. Raises CheckpointError."""
+    if began != began_with(experiment, dataset):
         raise CheckpointError(
-            f"run {run.folder}: its checkpoint belongs to another experiment or other data; dataset"
+            f"run {run.folder}: its {what} belongs to another experiment or other data; dataset"
             f" {dataset.name!r} is not what it was, or experiment.toml was edited"
         )
 

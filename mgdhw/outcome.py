@@ -73,8 +73,9 @@ class ReplicasResult:
         evaluated_every: probes between evaluations: a time to solution is that of the first evaluation that shows it.
         replicas: the finished ones, by number.
         split: what accuracy and cost are of: "test", or "train" where the dataset has no test samples.
-        seconds: spent.
+        seconds: spent, in all sessions of the run that were not killed.
         run: folder of the run, None if nothing was kept.
+        notes: what the user should know (that the run was finished already).
     """
 
     reason: str
@@ -85,6 +86,7 @@ class ReplicasResult:
     split: str
     seconds: float
     run: Path | None
+    notes: tuple[str, ...] = ()
 
     @property
     def solved(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,13 +64,22 @@ class Replicas:
         device: an open device.
         dataset: what to train on: the same for all replicas.
         replicas: how many.
+        finished: those that were finished before, which are not trained again.
 
     Raises (while iterating, or at once where it can be told):
         ConfigError: experiment, device and dataset do not fit each other, or there cannot be so many replicas.
         DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.
     """
 
-    def __init__(self, experiment: Experiment, device: Device, dataset: Dataset, replicas: int) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        device: Device,
+        dataset: Dataset,
+        replicas: int,
+        *,
+        finished: Iterable[ReplicaResult] = (),
+    ) -> None:
         if replicas < 1:
             raise ConfigError(f"replicas: expected 1 or more (got {replicas})")
         if experiment.seed + replicas - 1 > LARGEST_SEED:
@@ -86,9 +95,11 @@ class Replicas:
         self._retries = Retries(device.uri, experiment.run.retries)
         self._stop = False
         self._trainer: Trainer | None = None
-        self._finished = 0
+        self._before = tuple(finished)
+        self._numbers = sorted(set(range(replicas)) - {one.replica for one in self._before})
+        self._unfinished = len(self._numbers)
         self._probes = 0
-        self._left = replicas * experiment.training.probes
+        self._left = len(self._numbers) * experiment.training.probes
 
     def stop(self) -> None:
         """Ask for a clean end after the current round. May be called from a signal handler."""
@@ -126,6 +137,7 @@ class Replicas:
             self.replicas,
             experiment.training.probes,
             has_target,
+            self._before,
             tuple(notes),
         )
         work = self._in_waves(held) if self._plan.level == "learn" else self._one_by_one(held)
@@ -136,12 +148,12 @@ class Replicas:
                     yield fault
         for fault in self._retries.take_faults():
             yield fault
-        yield ReplicasFinished("done" if self._finished == self.replicas else "stopped")
+        yield ReplicasFinished("stopped" if self._unfinished else "done")
 
     # --- one after the other ---------------------------------------------------------------------------------------
 
     async def _one_by_one(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
-        for number in range(self.replicas):
+        for number in self._numbers:
             # In this order: who asks for a stop after the check reaches the trainer.
             trainer = self._trainer = Trainer(self._experiment(number), self.device, self.dataset)
             if self._stop:
@@ -162,15 +174,15 @@ class Replicas:
 
     async def _in_waves(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
         """As many at a time as memory has room for."""
-        first = 0
-        while first < self.replicas and not self._stop:
-            end = min(self.replicas, first + wave_size(self._begin(first, held)))
-            async with contextlib.aclosing(self._wave(range(first, end), held)) as events:
+        numbers = self._numbers
+        while numbers and not self._stop:
+            size = wave_size(self._begin(numbers[0], held))
+            async with contextlib.aclosing(self._wave(numbers[:size], held)) as events:
                 async for event in events:
                     yield event
-            first = end
+            numbers = numbers[size:]
 
-    async def _wave(self, numbers: range, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+    async def _wave(self, numbers: Sequence[int], held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, breath = self.experiment, Breath()
         # Where nothing is aimed at, looking before the end would decide nothing.
         every = experiment.evaluate_every() if experiment.evaluation.has_target else experiment.training.probes
@@ -266,7 +278,7 @@ class Replicas:
         return ReplicasAdvanced(self._probes, self._left, cost)
 
     def _end(self, number: int, reason: str, state: TrainState, digest: str, last: Evaluated) -> ReplicaFinished:
-        self._finished += 1
+        self._unfinished -= 1
         self._left -= self.experiment.training.probes - state.step
         result = ReplicaResult(
             replica=number,

@@ -118,5 +118,5 @@ def _interrupt_stops(session: Session) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if interrupted:
-            hint = "" if session.run is None else f"; {session.run.go_on()}"
+            hint = "" if session.run is None else f"; resume with: {session.run.resume_command()}"
             raise KeyboardInterrupt(f"training was stopped{hint}")

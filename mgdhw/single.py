@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,9 +16,8 @@ from numpy.typing import NDArray
 from mgdhw.checkpoint import Saved
 from mgdhw.config import Experiment
 from mgdhw.device import Device
-from mgdhw.errors import ConfigError, RunError
 from mgdhw.events import Event, Finished, Started
-from mgdhw.origin import base_of, began_with, check_began, check_identity
+from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
 from mgdhw.runs import Recorder, Run, RunLock, create_run
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
@@ -110,20 +108,14 @@ async def resume(
     session: Session,
 ) -> Result:
     """Go on with a run. See `mgdhw.api.train_async`."""
-    if run.replicas() is not None:
-        raise RunError(f"run {run.folder} is a set of replicas, which is not resumed; {run.go_on()}")
     kept = run.experiment()
     experiment = changed(kept, overrides)
-    if experiment.decisive() != kept.decisive() or experiment.data != kept.data:
-        raise ConfigError(
-            f"run {run.folder}: a run is resumed as it began; only the sections device, evaluation and run can be"
-            f" changed. To begin a new one: mgdhw train {shlex.quote(str(run.experiment_file))} --set ..."
-        )
+    check_resumable(run, kept, experiment, ("device", "evaluation", "run"))
     dataset = load_dataset(experiment, base_of(run))
     with RunLock(run):
         saved, notes = run.latest()
         if saved is not None:
-            check_began(run, saved, experiment, dataset)
+            check_began(run, saved.extra.get("began"), experiment, dataset)
             finished = _finished(run, saved, experiment, same_target=experiment.evaluation == kept.evaluation)
             if finished is not None:
                 return finished

@@ -132,7 +132,8 @@ class ReplicasMeter:
                 self._left -= self._each - event.result.probes
             case ReplicasStarted():
                 self._has_target, self._replicas, self._each = event.has_target, event.replicas, event.probes
-                self._left = event.replicas * event.probes
+                self.finished, self.solved = len(event.finished), sum(one.solved for one in event.finished)
+                self._left = (event.replicas - self.finished) * event.probes
                 self._speed(0)
 
     @property

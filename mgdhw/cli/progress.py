@@ -127,6 +127,8 @@ class Progress:
         begun = ""
         if isinstance(event, ReplicasStarted):
             begun = f", {event.replicas:,} replicas"
+            if event.finished:
+                begun += f" of which {len(event.finished):,} are finished"
         elif event.step:
             begun = f", from probe {event.step:,}"
         self._out.print(f"{event.level}, Δ = {event.delta:g}{begun}{kept}", style="dim", soft_wrap=not live)

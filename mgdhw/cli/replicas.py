@@ -54,6 +54,8 @@ def close(out: Console, result: ReplicasResult) -> None:
     if result.run is not None:
         facts.add_row("run", str(result.run))
     print_table(out, facts)
+    for note in result.notes:
+        out.print(f"\n{note}", style="green", soft_wrap=True)
     if result.reason == "stopped":
         _say_stopped(out, result)
 
@@ -85,13 +87,10 @@ def _histogram(out: Console, values: Sequence[float], unit: float, show: Callabl
 
 
 def _say_stopped(out: Console, result: ReplicasResult) -> None:
-    done = f"stopped when {len(result.replicas):,} of {result.asked:,} replicas were finished"
-    counted = "the others count as unsolved"
-    if result.run is None:
-        out.print(f"\n{done}; {counted}", style="yellow")
-        return
     from mgdhw.runs import Run
 
-    run = Run(result.run)
-    out.print(f"\n{done}, which are kept in {run.replicas_file}; {counted}", style="yellow", soft_wrap=True)
-    out.print(run.go_on(), soft_wrap=True)
+    done = f"stopped when {len(result.replicas):,} of {result.asked:,} replicas were finished"
+    out.print(f"\n{done}; the others count as unsolved", style="yellow", soft_wrap=True)
+    if result.run is not None:
+        out.print("train those that are missing:", style="yellow")
+        out.print(f"  {Run(result.run).resume_command()}", soft_wrap=True)

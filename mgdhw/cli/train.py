@@ -63,8 +63,9 @@ def train(
     from mgdhw.cli.progress import Progress
     from mgdhw.cli.replicas import close
     from mgdhw.cli.signals import stopping
-    from mgdhw.errors import RunError
+    from mgdhw.errors import ConfigError, RunError
     from mgdhw.outcome import ReplicasResult
+    from mgdhw.runs import find_run
     from mgdhw.session import Session
 
     overrides = list(changes or ())
@@ -74,6 +75,10 @@ def train(
         overrides.append(f"seed={seed}")
     session = Session()
     out = console(stderr=as_json)
+    if resume is not None and replicas is not None:
+        raise ConfigError("--replicas: the run to resume knows how many it has; leave it out")
+    if resume is not None and experiment is None:
+        replicas = find_run(resume, runs).replicas()
     meter = Meter() if replicas is None else ReplicasMeter()
     progress = Progress(out, session, meter, quiet=quiet)
     how_many: dict[str, Any] = {"resume": resume, "replicas": replicas}
@@ -94,12 +99,12 @@ def train(
                 raise
             how = "stopped; nothing was begun"
             if session.run is not None:
-                how = f"stopped at once; {session.run.go_on()}"
+                how = f"stopped at once; resume with: {session.run.resume_command()}"
             typer.echo(how, err=True)
             raise typer.Exit(received.exit_code) from None
         except Exception as error:
             if session.run is not None and not isinstance(error, RunError):
-                error.add_note(session.run.go_on())
+                error.add_note(f"resume with: {session.run.resume_command()}")
             raise
     if as_json:
         echo(json.dumps(result.summary()))

@@ -174,19 +174,11 @@ class Run:
         """What to type to try its network."""
         return f"mgdhw evaluate {shlex.quote(str(self.folder))}"
 
-    def go_on(self) -> str:
-        """What to tell somebody whose run was interrupted. A set of replicas is not resumed but begun again."""
-        with contextlib.suppress(RunError):
-            replicas = self.replicas()
-            if replicas is not None:
-                return f"begin again with: mgdhw train {shlex.quote(str(self.experiment_file))} --replicas {replicas}"
-        return f"resume with: {self.resume_command()}"
-
     def cannot_write(self, error: OSError | sqlite3.Error) -> RunError:
         """The error for anything that could not be written here."""
         return RunError(
-            f"run {self.folder} cannot be written: {reason(error)}; what was kept before is untouched;"
-            f" {remedy(error)} and {self.go_on()}"
+            f"run {self.folder} cannot be written: {reason(error)}; what was kept before is untouched,"
+            f" {remedy(error)} and go on with: {self.resume_command()}"
         )
 
     def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:

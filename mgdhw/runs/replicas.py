@@ -6,12 +6,13 @@ import contextlib
 import csv
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, fields
 from types import TracebackType
 from typing import Any, Self
 
 from mgdhw.checkpoint import write_atomically
+from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent
 from mgdhw.outcome import ReplicaResult
 from mgdhw.runs.folder import Run
@@ -25,18 +26,28 @@ class ReplicasRecorder:
 
     Args:
         run: where; the caller holds its lock.
+        finished: what earlier sessions have finished.
+        session: what is different from the session before, if the run is resumed; goes into its provenance.
 
     Raises (on entering, and whenever something cannot be written):
-        RunError: names the folder, the reason, and what to do. What was written before stays.
+        RunError: names the folder, the reason, and how to go on. What was written before stays.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(
+        self, run: Run, finished: Iterable[ReplicaResult] = (), session: Mapping[str, Any] | None = None
+    ) -> None:
         self.run = run
-        self._rows: list[ReplicaResult] = []
+        self._rows = list(finished)
+        self._session = session
         self._written = 0
         self._written_at = 0.0
 
     def __enter__(self) -> Self:
+        if self._session is not None:
+            with self._writing():
+                self.run.tidy(0)
+                self.run.summary_file.unlink(missing_ok=True)
+                self.run.add_session({"finished": len(self._rows), **self._session})
         self._write()
         return self
 
@@ -79,3 +90,30 @@ class ReplicasRecorder:
             yield
         except OSError as error:
             raise self.run.cannot_write(error) from error
+
+
+def read_replicas(run: Run) -> tuple[ReplicaResult, ...]:
+    """What came of the finished replicas of a set. Raises RunError if the file is damaged."""
+    try:
+        with run.replicas_file.open(newline="", encoding="utf-8") as file:
+            return tuple(_row(row) for row in csv.DictReader(file))
+    except FileNotFoundError:  # the run was ended while it began
+        return ()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{run.replicas_file}: cannot be read ({error}); restore it, or remove it to train all replicas again"
+        ) from error
+
+
+def _row(row: Mapping[str, str]) -> ReplicaResult:
+    return ReplicaResult(
+        replica=int(row["replica"]),
+        seed=int(row["seed"]),
+        reason=row["reason"],
+        accuracy=float(row["accuracy"]),
+        cost=float(row["cost"]),
+        probes=int(row["probes"]),
+        evaluations=int(row["evaluations"]),
+        updates=int(row["updates"]),
+        digest=bytes.fromhex(row["digest"]).hex(),
+    )

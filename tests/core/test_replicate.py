@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import mgdhw
-from mgdhw.errors import ConfigError, RunError
+from mgdhw.errors import CheckpointError, ConfigError, DeviceUnavailable, RunError
 from mgdhw.events import ReplicaFinished, ReplicasAdvanced, ReplicasEvent, ReplicasFinished, ReplicasStarted
 from mgdhw.outcome import ReplicasResult
 from mgdhw.runs import replicas as recorders
@@ -102,15 +102,94 @@ def test_a_stop_before_the_beginning_is_remembered() -> None:
     assert mgdhw.train(XOR, replicas=3, runs=None, session=session).reason == "stopped"
 
 
-def test_a_set_is_begun_again_and_not_resumed(runs: Path) -> None:
-    result = stopped(runs)
-    assert result.run is not None
-    with pytest.raises(RunError, match=r"not resumed; begin again with: mgdhw train \S+experiment.toml --replicas 3$"):
-        mgdhw.train(resume=result.run)
+@pytest.mark.parametrize("level", ["learn", "device-codes"])
+def test_a_set_is_resumed_with_those_that_are_missing(runs: Path, level: str) -> None:
+    whole = mgdhw.train(XOR, replicas=3, runs=None)
+    first = stopped(runs)
+    assert first.run is not None
+    heard: list[ReplicasEvent] = []
+    change = [f"run.level={level}"]
+    second = mgdhw.train(resume=first.run, replicas=3, listeners=[heard.append], overrides=change)
+    assert (second.reason, second.replicas, second.digest) == ("done", whole.replicas, whole.digest)
+    assert second.seconds > first.seconds
+    assert isinstance(heard[0], ReplicasStarted)
+    assert heard[0].finished == first.replicas
+    assert [event.result.replica for event in heard if isinstance(event, ReplicaFinished)] == [1, 2]
+    assert [row["digest"] for row in rows(first.run)] == [one.digest for one in whole.replicas]
+    assert json.loads((first.run / "summary.json").read_text()) == second.summary()
+    assert json.loads((first.run / "provenance.json").read_text())["sessions"][0]["finished"] == 1
+
+
+def test_a_finished_set_is_left_as_it_is(runs: Path) -> None:
+    first = mgdhw.train(XOR, replicas=2, runs=runs)
+    assert first.run is not None
+    before = {path: path.stat().st_mtime_ns for path in first.run.iterdir()}
+    again = mgdhw.train(resume=first.run.name, replicas=2, runs=runs)
+    assert (again.summary()["digest"], again.notes) == (first.digest, (f"run {first.run} is finished",))
+    assert {path: path.stat().st_mtime_ns for path in first.run.iterdir()} == before
+
+
+def test_an_end_that_is_not_on_record_is_recorded(runs: Path) -> None:
+    first = mgdhw.train(XOR, replicas=2, runs=runs)
+    assert first.run is not None
+    (first.run / "summary.json").unlink()
+    assert mgdhw.train(resume=first.run, replicas=2).digest == first.digest
+    assert json.loads((first.run / "summary.json").read_text())["digest"] == first.digest
+
+
+def test_a_set_that_was_ended_while_it_began(runs: Path) -> None:
+    first = stopped(runs)
+    assert first.run is not None
+    (first.run / "replicas.csv").unlink()
+    assert len(mgdhw.train(resume=first.run, replicas=3).replicas) == 3
+
+
+def test_a_set_is_resumed_as_it_began(runs: Path) -> None:
+    run = stopped(runs).run
+    assert run is not None
+    with pytest.raises(ConfigError, match="only the sections device and run can be changed"):
+        mgdhw.train(resume=run, replicas=3, overrides=["evaluation.stop_at_accuracy=0.5"])
+    with pytest.raises(ConfigError, match="is resumed as it began"):
+        mgdhw.train(resume=run, replicas=3, overrides=["seed=4"])
+    for wrong in (None, 2, 4):
+        with pytest.raises(ConfigError, match="is a set of 3 replicas; resume it with replicas=3"):
+            mgdhw.train(resume=run, replicas=wrong)  # type: ignore[call-overload]
+    single = mgdhw.train(XOR, runs=runs).run
+    assert single is not None
+    with pytest.raises(ConfigError, match="is a single training; resume it without replicas"):
+        mgdhw.train(resume=single, replicas=3)
+    text = (run / "experiment.toml").read_text()
+    (run / "experiment.toml").write_text(text.replace("tau_theta = 20", "tau_theta = 10"))
+    with pytest.raises(CheckpointError, match=r"its replicas\.csv belongs to another experiment"):
+        mgdhw.train(resume=run, replicas=3)
+
+
+def test_damaged_rows_are_not_trusted(runs: Path) -> None:
+    run = stopped(runs).run
+    assert run is not None
+    whole = (run / "replicas.csv").read_text()
+    for damaged in (whole[:-30], whole.replace("done", "done,1"), whole.replace("replica,", "number,"), "\0" + whole):
+        (run / "replicas.csv").write_text(damaged)
+        with pytest.raises(RunError, match=r"replicas\.csv: cannot be read .*; restore it, or remove it to train all"):
+            mgdhw.train(resume=run, replicas=3)
+
+
+def test_another_chip_is_refused_unless_named(runs: Path) -> None:
+    run = stopped(runs).run
+    assert run is not None
+    found = json.loads((run / "provenance.json").read_text())
+    found["device"]["identity"] = "another"
+    (run / "provenance.json").write_text(json.dumps(found))
+    with pytest.raises(DeviceUnavailable, match="the run began on another"):
+        mgdhw.train(resume=run, replicas=3)
+    assert mgdhw.train(resume=run, replicas=3, device="sim:analog-8bit?layers=2-3-1").reason == "done"
+
+
+def test_a_set_keeps_no_network_to_evaluate(runs: Path) -> None:
+    run = stopped(runs).run
+    assert run is not None
     with pytest.raises(RunError, match=r"keeps no networks; train the one to evaluate by itself: mgdhw train .*--seed"):
-        mgdhw.evaluate(result.run)
-    with pytest.raises(ConfigError, match=r"give the run's experiment\.toml instead"):
-        mgdhw.train(resume=result.run, replicas=3)  # type: ignore[call-overload]
+        mgdhw.evaluate(run)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1000.0])
@@ -151,9 +230,7 @@ def test_a_full_disk(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(recorders, "write_atomically", full)
-    with pytest.raises(
-        RunError, match=r"No space left.*; make room and begin again with: mgdhw train .* --replicas 2$"
-    ):
+    with pytest.raises(RunError, match=r"No space left.*, make room and go on with: mgdhw train --resume "):
         mgdhw.train(XOR, replicas=2, runs=runs)
 
 

@@ -206,7 +206,7 @@ def test_room_is_asked_for_only_on_a_full_disk(run: Run) -> None:
     full = sqlite3.OperationalError("database or disk is full")
     full.sqlite_errorcode = sqlite3.SQLITE_FULL
     for error in (OSError(errno.ENOSPC, "No space left"), full):
-        assert "make room and resume" in str(run.cannot_write(error))
+        assert "make room and go on" in str(run.cannot_write(error))
     for other in (PermissionError(errno.EACCES, "Permission denied"), sqlite3.OperationalError("locked")):
         assert "make room" not in str(run.cannot_write(other))
 
@@ -293,7 +293,7 @@ def test_a_full_disk_is_a_run_error(run: Run, monkeypatch: pytest.MonkeyPatch, e
             raise error
 
         monkeypatch.setattr(Run, "save", lambda self, saved: fail(saved))
-        with pytest.raises(RunError, match=r"cannot be written: .*resume with: mgdhw train --resume"):
+        with pytest.raises(RunError, match=r"cannot be written: .*go on with: mgdhw train --resume"):
             recorder(Checkpoint(replace(state_at(10), step=20)))
     saved, _ = run.latest()
     assert saved is not None
