@@ -206,6 +206,10 @@ class Experiment(_Section):
         kept["schedule"] = {key: kept["schedule"][key] for key in used}
         return kept
 
+    def replica(self, number: int) -> Experiment:
+        """The same from another seed: the experiment's own and a number, from 0."""
+        return self.model_copy(update={"seed": self.seed + number})
+
     def evaluate_every(self) -> int:
         """Probes between evaluations: as given, or a twentieth of the run, in whole updates."""
         if self.evaluation.every is not None:

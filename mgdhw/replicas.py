@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from mgdhw.config import LARGEST_SEED, Experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
-from mgdhw.errors import ConfigError, DeviceFault
+from mgdhw.errors import ConfigError
 from mgdhw.events import (
     BlockDone,
     Evaluated,
@@ -30,14 +29,12 @@ from mgdhw.events import (
     ReplicasFinished,
     ReplicasStarted,
 )
-from mgdhw.loop import Recipe, to_write
+from mgdhw.lockstep import LockStep, wave_size
 from mgdhw.outcome import ReplicaResult
 from mgdhw.plan import plan
-from mgdhw.recipe import first_state, recipe_of
 from mgdhw.retries import Retries
-from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
-from mgdhw.steering import Breath, Pace, at_mark, check_answer, look, marked, next_size, on_target
+from mgdhw.steering import Breath, Pace
 from mgdhw.trainer import Trainer
 
 FloatArray = NDArray[np.float64]
@@ -46,12 +43,6 @@ ROUND_SECONDS = 0.25
 """How long a round should take when the user says nothing: Ctrl-C is heard after it."""
 FIRST_ROUND = 4
 """Probes of each replica in the first round."""
-WAVE_BYTES = 1 << 30
-"""What the states of replicas that advance together may take."""
-WAVE_REPLICAS = 4096
-"""More at a time would make no round shorter than Ctrl-C should take."""
-OBJECT_BYTES = 4096
-"""What a replica takes besides its arrays, generously."""
 
 
 class Replicas:
@@ -155,7 +146,7 @@ class Replicas:
     async def _one_by_one(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
         for number in self._numbers:
             # In this order: who asks for a stop after the check reaches the trainer.
-            trainer = self._trainer = Trainer(self._experiment(number), self.device, self.dataset)
+            trainer = self._trainer = Trainer(self.experiment.replica(number), self.device, self.dataset)
             if self._stop:
                 return
             if held is not None:
@@ -174,103 +165,40 @@ class Replicas:
 
     async def _in_waves(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
         """As many at a time as memory has room for."""
+        lock_step = LockStep(self.experiment, self.device, self.dataset, self._retries, held)
         numbers = self._numbers
         while numbers and not self._stop:
-            size = wave_size(self._begin(numbers[0], held))
-            async with contextlib.aclosing(self._wave(numbers[:size], held)) as events:
+            size = wave_size(lock_step.begin(numbers[0]))
+            async with contextlib.aclosing(self._wave(lock_step, numbers[:size])) as events:
                 async for event in events:
                     yield event
             numbers = numbers[size:]
 
-    async def _wave(self, numbers: Sequence[int], held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+    async def _wave(self, lock_step: LockStep, numbers: Sequence[int]) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, breath = self.experiment, Breath()
-        # Where nothing is aimed at, looking before the end would decide nothing.
-        every = experiment.evaluate_every() if experiment.evaluation.has_target else experiment.training.probes
         pace = Pace(FIRST_ROUND, ROUND_SECONDS, experiment.run.block)
-        under_way: list[_Replica] = []
-        for number in numbers:
-            replica = self._begin(number, held)
-            finished = await self._look(replica) if experiment.evaluation.has_target else None
-            if finished is None:
-                under_way.append(replica)
-            else:
-                yield finished
-            await breath.take()
-            if self._stop:
-                return
-        while under_way:
-            began, before = time.monotonic(), under_way[0].state
-            size = next_size(
-                before,
-                under_way[0].recipe,
-                at_most=pace.size,
-                every=every,
-                probes=experiment.training.probes,
-                segments=True,
-            )
-            cost = await self._round(under_way, size)
-            pace.learn(size, time.monotonic() - began)
-            state = under_way[0].state
-            if at_mark(before, state):
-                for replica in under_way:
-                    replica.state = marked(replica.state, await self._write(replica))
-                    await breath.take()
-            yield self._advanced(size * len(under_way), cost * self.device.info.cost_lsb / experiment.training.batch)
-            at_end = state.step == experiment.training.probes
-            if at_end or state.step % every == 0:
-                looked_at, under_way = under_way, []
-                for replica in looked_at:
-                    finished = await self._look(replica)
-                    if finished is None:
-                        under_way.append(replica)
+        lanes = [lock_step.begin(number) for number in numbers]
+        while lanes:
+            if lock_step.is_due(lanes[0].state):
+                looked_at, lanes = lanes, []
+                for lane in looked_at:
+                    ending = await lock_step.look(lane)
+                    if ending is None:
+                        lanes.append(lane)
                     else:
-                        yield finished
+                        yield self._end(lane.number, ending.reason, lane.state, ending.digest, ending.last)
                     await breath.take()
-                    if self._stop and not at_end:  # at the end, what is done is worth waiting for
+                    if self._stop and not lock_step.is_over(lane.state):  # what is done is worth waiting for
                         return
-            await breath.take()
-            if self._stop:
+            if not lanes or self._stop:
                 return
-
-    async def _round(self, replicas: list[_Replica], size: int) -> float:
-        """All go on by one segment. Returns the mean of their costs, in cost codes."""
-        segments = [Segment(replica.state, replica.recipe, size) for replica in replicas]
-
-        async def request() -> list[SegmentResult]:
-            return await self.device.learn_many(segments)
-
-        results = await self._retries.repeat(request, replicas[0].state.step)
-        if len(results) != len(segments):
-            raise DeviceFault(f"gave {len(results)} answers to {len(segments)} segments", uri=self.device.uri)
-        for replica, segment, result in zip(replicas, segments, results, strict=True):
-            check_answer(result, segment, self.device)
-            replica.state = result.state
-        return float(np.mean([result.cost for result in results]))
-
-    async def _look(self, replica: _Replica) -> ReplicaFinished | None:
-        """How it ended, if it did."""
-        state = replica.state
-        stored = await self._write(replica)
-        last = await self._retries.repeat(lambda: look(self.device, self.dataset, state), state.step)
-        solved = on_target(self.experiment.evaluation, last)
-        if not solved and state.step < self.experiment.training.probes:
-            return None
-        digest = marked(state, stored).chain.hex()
-        return self._end(replica.number, "target" if solved else "done", state, digest, last)
-
-    async def _write(self, replica: _Replica) -> FloatArray:
-        theta = to_write(replica.state, replica.recipe)
-        return await self._retries.repeat(lambda: self.device.write(theta), replica.state.step)
+            began = time.monotonic()
+            size, cost = await lock_step.advance(lanes, pace.size)
+            pace.learn(size, time.monotonic() - began)
+            yield self._advanced(size * len(lanes), cost * self.device.info.cost_lsb / experiment.training.batch)
+            await breath.take()
 
     # --- replicas --------------------------------------------------------------------------------------------------
-
-    def _experiment(self, number: int) -> Experiment:
-        return self.experiment.model_copy(update={"seed": self.experiment.seed + number})
-
-    def _begin(self, number: int, held: FloatArray | None) -> _Replica:
-        experiment, info = self._experiment(number), self.device.info
-        recipe, _ = recipe_of(experiment, info, self.dataset.n_train)
-        return _Replica(number, recipe, first_state(experiment, info, recipe, self.dataset, held))
 
     def _advanced(self, probes: int, cost: float) -> ReplicasAdvanced:
         self._probes += probes
@@ -292,21 +220,3 @@ class Replicas:
             digest=digest,
         )
         return ReplicaFinished(result, state)
-
-
-@dataclass(slots=True)
-class _Replica:
-    """One that is under way."""
-
-    number: int
-    recipe: Recipe
-    state: TrainState
-
-
-def wave_size(replica: _Replica) -> int:
-    """How many replicas like this one may advance together. A round holds their old and their new states at once."""
-    state, recipe = replica.state, replica.recipe
-    arrays = (state.theta, state.window.cross, state.window.energy, state.analog.gradient, *state.optimizer.values())
-    each = OBJECT_BYTES + recipe.low.nbytes + recipe.high.nbytes
-    each += 2 * sum(np.asarray(array).nbytes for array in arrays)
-    return max(1, min(WAVE_REPLICAS, WAVE_BYTES // each))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from mgdhw.config import Experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
+from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
 from mgdhw.outcome import ReplicaResult, ReplicasResult
@@ -70,6 +72,11 @@ async def resume(
         if len(finished) == replicas and ended:
             result = _result(experiment, dataset, replicas, finished, before, run)
             return replace(result, notes=(f"run {run.folder} is finished",))
+        if experiment.training.init == "read":
+            raise RunError(
+                f"run {run.folder}: its replicas begin with what the hardware held at first, which it doesn't any more;"
+                f" begin again with: mgdhw train {shlex.quote(str(run.experiment_file))} --replicas {replicas}"
+            )
         async with opening(experiment.device.uri if device is None else device) as opened:
             if device is None:
                 check_identity(run, opened.info, opened.uri)

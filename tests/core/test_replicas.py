@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mgdhw import digest, replicas
+from mgdhw import digest, lockstep
 from mgdhw.config import LARGEST_SEED, Experiment, parse_experiment
 from mgdhw.datasets import Dataset
 from mgdhw.datasets import load as load_dataset
@@ -23,7 +23,9 @@ from mgdhw.events import (
     ReplicasFinished,
     ReplicasStarted,
 )
+from mgdhw.lockstep import LockStep, wave_size
 from mgdhw.replicas import Replicas
+from mgdhw.retries import Retries
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.trainer import Trainer
 from mgdhw_sim.address import parse
@@ -208,12 +210,12 @@ async def test_a_segment_ends_at_evaluations_where_there_is_a_target_and_at_mark
 
 async def test_what_fits_no_memory_goes_in_waves(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = of(await run(n=5), ReplicaFinished)
-    monkeypatch.setattr(replicas, "WAVE_REPLICAS", 2)
+    monkeypatch.setattr(lockstep, "WAVE_REPLICAS", 2)
     device = Watched()
     in_waves = of(await run(n=5, device=device), ReplicaFinished)
     assert {len(segments) for segments in device.rounds} == {1, 2}
     assert [event.result for event in in_waves] == [event.result for event in whole]
-    monkeypatch.setattr(replicas, "WAVE_BYTES", 1)
+    monkeypatch.setattr(lockstep, "WAVE_BYTES", 1)
     device = Watched()
     assert len(of(await run(n=2, device=device), ReplicaFinished)) == 2
     assert {len(segments) for segments in device.rounds} == {1}
@@ -223,10 +225,10 @@ async def test_many_parameters_leave_room_for_fewer() -> None:
     uri = "sim:analog-8bit?layers=784-64-10"
     dataset = Dataset("noise", np.random.default_rng(0).random((4, 784)), 1.0, np.eye(10)[:4], 4)
     async with SimDevice(uri, parse(uri)) as device:
-        asked = Replicas(experiment("training.init=glorot"), device, dataset, 2)
-        size = replicas.wave_size(asked._begin(0, None))
+        lock_step = LockStep(experiment("training.init=glorot"), device, dataset, Retries(uri, 0), None)
+        size = wave_size(lock_step.begin(0))
     # θ, two sums, a filter and Adam's two means, before and after: twelve arrays of 50,890 numbers
-    assert size == 2**30 // (50_890 * 8 * 12 + replicas.OBJECT_BYTES) == 219
+    assert size == 2**30 // (50_890 * 8 * 12 + lockstep.OBJECT_BYTES) == 219
 
 
 # --- ends -------------------------------------------------------------------------------------------------------------
@@ -234,7 +236,7 @@ async def test_many_parameters_leave_room_for_fewer() -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 async def test_a_stop_keeps_what_is_finished(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replicas, "WAVE_REPLICAS", 1)
+    monkeypatch.setattr(lockstep, "WAVE_REPLICAS", 1)
     async with SimDevice(CHIP, parse(CHIP)) as device:
         going = Replicas(experiment(f"run.level={level}"), device, XOR, 5)
         events: list[ReplicasEvent] = []

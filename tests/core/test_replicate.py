@@ -164,6 +164,16 @@ def test_a_set_is_resumed_as_it_began(runs: Path) -> None:
         mgdhw.train(resume=run, replicas=3)
 
 
+def test_what_the_hardware_held_cannot_be_resumed(runs: Path) -> None:
+    result = mgdhw.train({**XOR, "training": {"init": "read", "probes": 40}}, replicas=2, runs=runs)
+    assert result.run is not None
+    assert mgdhw.train(resume=result.run, replicas=2).digest == result.digest, "it is finished"
+    rows_of = result.run / "replicas.csv"
+    rows_of.write_text("\n".join(rows_of.read_text().splitlines()[:2]) + "\n")
+    with pytest.raises(RunError, match=r"held at first, .* begin again with: mgdhw train \S+ --replicas 2$"):
+        mgdhw.train(resume=result.run, replicas=2)
+
+
 def test_damaged_rows_are_not_trusted(runs: Path) -> None:
     run = stopped(runs).run
     assert run is not None

@@ -83,10 +83,11 @@ def test_a_killed_set_is_resumed(folder: Path, start: Any, mgdhw: Any, summary: 
     process.wait()
     done = len(rows(folder))
     (run,) = (folder / "runs").iterdir()
-    resumed = mgdhw("train", "--resume", str(run))
+    faster = ("--set", "run.block=500")
+    resumed = mgdhw("train", "--resume", str(run), *faster)
     assert resumed.returncode == 0, resumed.stderr
     assert f"40 replicas of which {done} are finished" in resumed.stdout
-    whole = summary(mgdhw("train", "short.toml", "--replicas", "40", "--json"))
+    whole = summary(mgdhw("train", "short.toml", "--replicas", "40", *faster, "--json"))
     assert json.loads((run / "summary.json").read_text())["digest"] == whole["digest"]
     again = mgdhw("train", "--resume", str(run))
     assert (again.returncode, again.stderr) == (0, "")
@@ -103,7 +104,7 @@ def test_a_terminal(folder: Path, start: Any) -> None:
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
     environment["TERM"] = "xterm-256color"
     process = start(
-        "train", "short.toml", "--replicas", "20", stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        "train", "short.toml", "--replicas", "5", stdin=theirs, stdout=theirs, stderr=theirs, env=environment
     )
     os.close(theirs)
     shown = b""
@@ -118,6 +119,6 @@ def test_a_terminal(folder: Path, start: Any) -> None:
     os.close(ours)
     assert process.wait() == 0, shown
     text = shown.decode()
-    assert "20 of 20 finished" in text
+    assert "5 of 5 finished" in text
     assert "━" in text
     assert "█" in text
