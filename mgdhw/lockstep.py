@@ -24,7 +24,7 @@ FloatArray = NDArray[np.float64]
 
 WAVE_BYTES = 1 << 30
 """What the states of replicas that advance together may take."""
-WAVE_REPLICAS = 4096
+WAVE_REPLICAS = 1024
 """More at a time would make no round shorter than Ctrl-C should take."""
 OBJECT_BYTES = 4096
 """What a replica takes besides its arrays, generously."""

@@ -26,6 +26,10 @@ from mgdhw.state import TrainState
 FloatArray = NDArray[np.float64]
 
 MAX_BLOCK = 1 << 16
+FREE = 4 / 3
+"""A request of twice the size that takes less than so many times as long is made of delays, not of work."""
+PATIENCE = 20
+"""How many times too long a request may take, where smaller ones would not be much shorter."""
 BREATH_SECONDS = 0.02
 """How long the event loop may be kept from other tasks by a device that never waits."""
 
@@ -43,15 +47,31 @@ class Pace:
         self.size = first if fixed is None else fixed
         self._seconds = seconds
         self._fixed = fixed is not None
+        self._last: tuple[int, float] | None = None
 
     def learn(self, size: int, seconds: float) -> None:
         """Take in how long a request of some size took."""
         if self._fixed:
             return
         if size == self.size and seconds < self._seconds / 2:
-            self.size = min(MAX_BLOCK, 2 * self.size)
+            self._grow(size, seconds)
         elif seconds > 2 * self._seconds:
-            self.size = max(1, self.size // 2)
+            if size == self.size and seconds < PATIENCE * self._seconds and self._grows_for_free(size, seconds):
+                self._grow(size, seconds)
+            else:
+                self._last = (size, seconds)
+                self.size = max(1, self.size // 2)
+
+    def _grow(self, size: int, seconds: float) -> None:
+        self._last = (size, seconds)
+        self.size = min(MAX_BLOCK, 2 * size)
+
+    def _grows_for_free(self, size: int, seconds: float) -> bool:
+        """Whether the time went into the request itself: one of half or twice the size took almost as long."""
+        if self._last is None or self._last[0] not in (2 * size, size // 2):
+            return False
+        shorter, longer = sorted((seconds, self._last[1]))
+        return longer < FREE * shorter
 
 
 class Breath:
