@@ -53,22 +53,19 @@ class Pace:
         """Take in how long a request of some size took."""
         if self._fixed:
             return
-        if size == self.size and seconds < self._seconds / 2:
-            self._grow(size, seconds)
+        whole = size == self.size
+        if whole and (seconds < self._seconds / 2 or self._grows_for_free(size, seconds)):
+            self._last, self.size = (size, seconds), min(MAX_BLOCK, 2 * size)
         elif seconds > 2 * self._seconds:
-            if size == self.size and seconds < PATIENCE * self._seconds and self._grows_for_free(size, seconds):
-                self._grow(size, seconds)
-            else:
-                self._last = (size, seconds)
-                self.size = max(1, self.size // 2)
-
-    def _grow(self, size: int, seconds: float) -> None:
-        self._last = (size, seconds)
-        self.size = min(MAX_BLOCK, 2 * size)
+            self._last, self.size = (size, seconds), max(1, self.size // 2)
 
     def _grows_for_free(self, size: int, seconds: float) -> bool:
-        """Whether the time went into the request itself: one of half or twice the size took almost as long."""
-        if self._last is None or self._last[0] not in (2 * size, size // 2):
+        """Whether the time goes into the request itself: one of half or twice the size took almost as long."""
+        if seconds >= PATIENCE * self._seconds:
+            return False
+        if self._last is None:  # try it
+            return seconds <= 2 * self._seconds
+        if self._last[0] not in (2 * size, size // 2):
             return False
         shorter, longer = sorted((seconds, self._last[1]))
         return longer < FREE * shorter
