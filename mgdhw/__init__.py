@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mgdhw.datasets import load as load_dataset
     from mgdhw.device import Device, open_device
     from mgdhw.errors import MgdhwError
+    from mgdhw.outcome import ReplicasResult
+    from mgdhw.replicas import Replicas
     from mgdhw.session import Session
     from mgdhw.trainer import Trainer
 
@@ -34,6 +36,8 @@ __all__ = [
     "Device",
     "Experiment",
     "MgdhwError",
+    "Replicas",
+    "ReplicasResult",
     "Result",
     "Session",
     "Trainer",
@@ -52,6 +56,8 @@ _HOMES = {
     "Device": ("mgdhw.device", "Device"),
     "Experiment": ("mgdhw.config", "Experiment"),
     "MgdhwError": ("mgdhw.errors", "MgdhwError"),
+    "Replicas": ("mgdhw.replicas", "Replicas"),
+    "ReplicasResult": ("mgdhw.outcome", "ReplicasResult"),
     "Result": ("mgdhw.api", "Result"),
     "Session": ("mgdhw.session", "Session"),
     "Trainer": ("mgdhw.trainer", "Trainer"),

@@ -161,6 +161,11 @@ class EvaluationSection(_Section):
     stop_at_accuracy: float | None = Field(default=None, gt=0, le=1)
     stop_at_cost: float | None = Field(default=None, gt=0)
 
+    @property
+    def has_target(self) -> bool:
+        """Whether there is an accuracy or a cost at which to stop."""
+        return self.stop_at_accuracy is not None or self.stop_at_cost is not None
+
 
 class RunSection(_Section):
     """How the work is done and kept. Decides no bit of the trajectory."""
@@ -200,6 +205,10 @@ class Experiment(_Section):
         used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))
         kept["schedule"] = {key: kept["schedule"][key] for key in used}
         return kept
+
+    def replica(self, number: int) -> Experiment:
+        """The same from another seed: the experiment's own and a number, from 0."""
+        return self.model_copy(update={"seed": self.seed + number})
 
     def evaluate_every(self) -> int:
         """Probes between evaluations: as given, or a twentieth of the run, in whole updates."""

@@ -1,4 +1,4 @@
-"""What a trainer says while it works. Whoever wants to know listens; the trainer knows none of its listeners."""
+"""What a trainer, or a set of replicas, says while it works. Whoever wants to know listens; they know no listener."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mgdhw.device import DeviceInfo
 from mgdhw.errors import DeviceError
+from mgdhw.outcome import ReplicaResult
 from mgdhw.state import TrainState
 
 if TYPE_CHECKING:
@@ -103,3 +104,63 @@ class Finished:
 
 
 Event = Started | BlockDone | Updated | Evaluated | Checkpoint | Faulted | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicasStarted:
+    """The device is open, the data loaded, and replicas begin.
+
+    Args:
+        device: what trains.
+        dataset: what it trains on.
+        level: "host-codes", "device-codes" or "learn".
+        delta: Δ in parameter units, as the device can represent it.
+        replicas: how many.
+        probes: of each, at most.
+        has_target: whether there is an accuracy or a cost that solves the problem.
+        finished: replicas that an earlier session has finished.
+        notes: what the user should know.
+    """
+
+    device: DeviceInfo
+    dataset: Dataset
+    level: str
+    delta: float
+    replicas: int
+    probes: int
+    has_target: bool
+    finished: tuple[ReplicaResult, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicasAdvanced:
+    """Some or all of the replicas have gone on.
+
+    Args:
+        probes: done by all replicas together, in this session.
+        left: still to be done by all together, if no further one is solved.
+        cost: mean perturbed cost per sample since the event before, over the replicas that went on.
+    """
+
+    probes: int
+    left: int
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFinished:
+    """A replica has come to its end: what came of it, and its last state."""
+
+    result: ReplicaResult
+    state: TrainState
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicasFinished:
+    """All replicas are finished ("done"), or the set has come to a stop ("stopped")."""
+
+    reason: str
+
+
+ReplicasEvent = ReplicasStarted | ReplicasAdvanced | ReplicaFinished | Faulted | ReplicasFinished

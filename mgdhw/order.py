@@ -12,16 +12,17 @@ Source: the construction is that of Kensler, "Correlated multi-jittered sampling
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.memo import Memo
 from mgdhw.philox import Stream, words
 
 IntArray = NDArray[np.int64]
 
 ORDER_ROUNDS = 8
+MEMO_BYTES = 1 << 28  # the orders of a thousand replicas
 CHUNK_SAMPLES = 1 << 14  # a memo's size: many epochs of a small dataset, one of a large
 
 
@@ -57,13 +58,15 @@ def permute(seed: int, epochs: IntArray, n: int) -> IntArray:
     return x.astype(np.int64).reshape(epochs.size, n)
 
 
-@lru_cache(maxsize=4)
-def _chunk(seed: int, n: int, number: int) -> IntArray:
-    """The samples of a few consecutive epochs. A memo for hosts, which have the memory; nothing depends on it."""
+def _chunk_of(stream: tuple[int, int], number: int) -> IntArray:
+    """The samples of a few consecutive epochs. A stream is the seed and n of an order."""
+    seed, n = stream
     epochs = _epochs_per_chunk(n)
-    order = permute(seed, np.arange(number * epochs, (number + 1) * epochs), n).ravel()
-    order.flags.writeable = False
-    return order
+    return permute(seed, np.arange(number * epochs, (number + 1) * epochs), n).ravel()
+
+
+_chunk = Memo(_chunk_of, MEMO_BYTES)
+"""For hosts, which have the memory; nothing depends on it."""
 
 
 def _epochs_per_chunk(n: int) -> int:
@@ -100,7 +103,7 @@ class SampleOrder:
         number, position = divmod(first_batch * self.batch, size)
         parts = []
         while total > 0:
-            part = _chunk(self.seed, self.n, number)[position : position + total]
+            part = _chunk((self.seed, self.n), number)[position : position + total]
             parts.append(part)
             total -= part.size
             number, position = number + 1, 0

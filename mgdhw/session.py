@@ -9,23 +9,29 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from mgdhw.runs import Run
-from mgdhw.trainer import Trainer
 
 Answer = TypeVar("Answer")
 
 
+class Stoppable(Protocol):
+    """A trainer, or a set of replicas."""
+
+    def stop(self) -> None:
+        """Ask for a clean end."""
+
+
 class Session:
-    """A handle on one training: give it to `train`, and stop it from a signal handler or another thread."""
+    """A handle on a training or a set of replicas: give it to `train`, stop it from a signal handler or a thread."""
 
     def __init__(self) -> None:
         self.run: Run | None = None
         """Where it is kept; None before training begins, or if nothing is kept."""
         self.begun = False
         """Whether there has been a training to stop; it may be over by now, and its device closing."""
-        self._trainer: Trainer | None = None
+        self._trainer: Stoppable | None = None
         self._cancel: Callable[[], object] | None = None
         self._requests = 0
 
@@ -49,7 +55,7 @@ class Session:
         return True
 
     @contextlib.contextmanager
-    def training(self, trainer: Trainer) -> Iterator[None]:
+    def training(self, trainer: Stoppable) -> Iterator[None]:
         """While this lasts, `stop` reaches the trainer and the task that is running now."""
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
 

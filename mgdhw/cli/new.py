@@ -20,9 +20,9 @@ def new(
     """
     import shlex
 
-    from mgdhw.api import default_experiment
     from mgdhw.cli.console import echo
     from mgdhw.errors import ConfigError
+    from mgdhw.sources import default_experiment
 
     try:
         with file.open("w" if force else "x", encoding="utf-8") as opened:

@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -15,8 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from mgdhw.cli.console import is_live, printing
-from mgdhw.cli.meter import Meter
-from mgdhw.events import BlockDone, Evaluated, Event, Faulted, Started
+from mgdhw.events import (
+    BlockDone,
+    Evaluated,
+    Event,
+    Faulted,
+    ReplicasAdvanced,
+    ReplicasEvent,
+    ReplicasStarted,
+    Started,
+)
 from mgdhw.session import Session
 
 REDRAW_SECONDS = 0.1
@@ -24,17 +32,39 @@ LINE_SECONDS = 5.0
 """At most this often a plain line, beside one for each evaluation."""
 
 
+class Shown(Protocol):
+    """What a meter knows of the work under way."""
+
+    def __call__(self, event: Event | ReplicasEvent) -> None:
+        """Take in an event."""
+
+    def restart(self) -> None:
+        """Take the rate from here on."""
+
+    @property
+    def share(self) -> float:
+        """How much is done, 0 ... 1."""
+
+    @property
+    def left(self) -> str:
+        """Time left, in words; empty while nobody can tell."""
+
+    def fields(self) -> list[str]:
+        """What there is to say, most important first."""
+
+
 class Progress:
-    """Shows what a trainer says. Give it every event; use it as a context manager.
+    """Shows what a trainer or a set of replicas says. Give it every event; use it as a context manager.
 
     Args:
         out: where to.
         session: the training; knows the run's folder.
+        meter: what is known of it.
         quiet: show faults only.
     """
 
-    def __init__(self, out: Console, session: Session, *, quiet: bool = False) -> None:
-        self.meter = Meter()
+    def __init__(self, out: Console, session: Session, meter: Shown, *, quiet: bool = False) -> None:
+        self.meter = meter
         self._out = out
         self._session = session
         self._quiet = quiet
@@ -54,10 +84,10 @@ class Progress:
                 self._live.update(_Bar(self.meter), refresh=True)
             self._stack.close()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event | ReplicasEvent) -> None:
         """Take in an event and show it when it is time."""
         self.meter(event)
-        if self._doing and isinstance(event, BlockDone):
+        if self._doing and isinstance(event, BlockDone | ReplicasAdvanced):
             self._doing = ""
             self.meter.restart()  # what took so long was no probe
             self._shown = 0.0
@@ -90,20 +120,22 @@ class Progress:
                 self._out.print(text, soft_wrap=True)
                 self._out.file.flush()
 
-    def _show(self, event: Event) -> None:
+    def _show(self, event: Event | ReplicasEvent) -> None:
         if isinstance(event, Faulted):
             self._out.print(Text(f"fault: {event.error}; repeated ({event.attempt})", style="yellow"))
         if self._quiet:
             return
-        if isinstance(event, Started):
+        if isinstance(event, Started | ReplicasStarted):
             self._begin(event)
         elif self._live is not None:
-            if isinstance(event, BlockDone | Evaluated) and self._due(REDRAW_SECONDS):
+            if isinstance(event, BlockDone | Evaluated | ReplicasAdvanced) and self._due(REDRAW_SECONDS):
                 self._live.update(_Bar(self.meter), refresh=True)
-        elif isinstance(event, Evaluated) or (isinstance(event, BlockDone) and self._due(LINE_SECONDS)):
+        elif isinstance(event, Evaluated) or (
+            isinstance(event, BlockDone | ReplicasAdvanced) and self._due(LINE_SECONDS)
+        ):
             self._print_line()
 
-    def _begin(self, event: Started) -> None:
+    def _begin(self, event: Started | ReplicasStarted) -> None:
         device, dataset = event.device, event.dataset
         parts = f"{dataset.n_train:,} samples"
         if dataset.n_test:
@@ -117,7 +149,13 @@ class Progress:
         )
         run = self._session.run
         kept = "" if run is None else f", kept in {run.folder}"
-        begun = f", from probe {event.step:,}" if event.step else ""
+        begun = ""
+        if isinstance(event, ReplicasStarted):
+            begun = f", {event.replicas:,} replicas"
+            if event.finished:
+                begun += f" of which {len(event.finished):,} are finished"
+        elif event.step:
+            begun = f", from probe {event.step:,}"
         self._out.print(f"{event.level}, Δ = {event.delta:g}{begun}{kept}", style="dim", soft_wrap=not live)
         for note in event.notes:
             self._out.print(f"note: {note}", style="yellow")
@@ -145,7 +183,7 @@ class Progress:
 class _Bar:
     """A bar with its share and the time left, and under it what goes on, or as many fields to a line as fit."""
 
-    def __init__(self, meter: Meter, doing: str = "") -> None:
+    def __init__(self, meter: Shown, doing: str = "") -> None:
         self._meter = meter
         self._doing = doing
 

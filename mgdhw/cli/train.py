@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,10 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the experiment; repeatable.")
     ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run, to the same bits.")] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Train N independent seeds, and tell how long they took to solve it."),
+    ] = None,
     level: Annotated[
         Level | None, typer.Option(help="How much the device does by itself; the result is the same.")
     ] = None,
@@ -46,16 +50,23 @@ def train(
     Ctrl-C ends it cleanly; what was done is kept and can be resumed.
 
     Example: mgdhw train mine.toml --set optimizer.eta=0.05
+
+    With --replicas, seeds that follow each other are trained independently: the result is the distribution of their
+    time to solution.
     """
     import asyncio
     import json
 
     from mgdhw import api
     from mgdhw.cli.console import console, echo, printing
+    from mgdhw.cli.meter import Meter, ReplicasMeter
     from mgdhw.cli.notices import telling
     from mgdhw.cli.progress import Progress
+    from mgdhw.cli.replicas import close
     from mgdhw.cli.signals import stopping
-    from mgdhw.errors import RunError
+    from mgdhw.errors import ConfigError, RunError
+    from mgdhw.outcome import ReplicasResult
+    from mgdhw.runs import find_run
     from mgdhw.session import Session
 
     overrides = list(changes or ())
@@ -65,18 +76,24 @@ def train(
         overrides.append(f"seed={seed}")
     session = Session()
     out = console(stderr=as_json)
-    progress = Progress(out, session, quiet=quiet)
+    if resume is not None and replicas is not None:
+        raise ConfigError("--replicas: the run to resume knows how many it has; leave it out")
+    if resume is not None and experiment is None:
+        replicas = find_run(resume, runs).replicas()
+    meter = Meter() if replicas is None else ReplicasMeter()
+    progress = Progress(out, session, meter, quiet=quiet)
+    how_many: dict[str, Any] = {"resume": resume, "replicas": replicas}
     with stopping(session, progress.say) as received, telling(progress.doing, progress.note):
         try:
             with progress:
-                result = api.train(
+                result: Result | ReplicasResult = api.train(
                     experiment,
                     device=device,
-                    resume=resume,
                     runs=runs,
                     overrides=overrides,
                     listeners=[progress],
                     session=session,
+                    **how_many,
                 )
         except (KeyboardInterrupt, asyncio.CancelledError):
             if received.number is None:
@@ -94,7 +111,10 @@ def train(
         echo(json.dumps(result.summary()))
     if not (as_json and quiet):
         with printing():
-            _close(out, result, progress.meter)
+            if isinstance(result, ReplicasResult):
+                close(out, result)
+            elif isinstance(meter, Meter):
+                _close(out, result, meter)
     if result.reason == "stopped":
         raise typer.Exit(received.exit_code)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +14,7 @@ from mgdhw.codes.sinusoidal import Sinusoidal
 from mgdhw.codes.sparse import Sparse
 from mgdhw.codes.walsh import Walsh
 from mgdhw.errors import ConfigError
+from mgdhw.memo import Memo
 from mgdhw.topology import Topology
 
 FAMILIES: dict[str, CodeFamily] = {
@@ -24,6 +23,7 @@ FAMILIES: dict[str, CodeFamily] = {
 
 MAX_AMPLITUDE = (1 << 15) - 1
 CHUNK_VALUES = 1 << 20  # codes are made and kept about this many at a time
+MEMO_BYTES = 1 << 28
 
 
 def groups_of(topology: Topology, groups: str) -> tuple[Group, ...]:
@@ -69,7 +69,7 @@ class Codes:
         """(count, P) codes of consecutive probes, in code units. Read-only."""
         first_chunk = first_step // self._chunk
         last_chunk = (first_step + count - 1) // self._chunk
-        chunks = [_chunk(self.spec, self.topology, self._chunk, c) for c in range(first_chunk, last_chunk + 1)]
+        chunks = [_chunk((self.spec, self.topology, self._chunk), c) for c in range(first_chunk, last_chunk + 1)]
         joined = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
         start = first_step - first_chunk * self._chunk
         return joined[start : start + count]
@@ -98,9 +98,9 @@ class Codes:
         return len(self.groups) * max(self.family.window(group) for group in self.groups)
 
 
-@lru_cache(maxsize=4)
-def _chunk(spec: CodeSpec, topology: Topology, size: int, number: int) -> CodeArray:
-    """Codes of probes number * size ... on. A memo: the host and a simulated device want the same ones."""
+def _chunk_of(stream: tuple[CodeSpec, Topology, int], number: int) -> CodeArray:
+    """Codes of probes number * size ... on. A stream is a spec, a topology and the size of its chunks."""
+    spec, topology, size = stream
     family = FAMILIES[spec.family]
     groups = groups_of(topology, spec.groups)
     steps = np.arange(number * size, (number + 1) * size, dtype=np.int64)
@@ -108,5 +108,8 @@ def _chunk(spec: CodeSpec, topology: Topology, size: int, number: int) -> CodeAr
     for turn, group in enumerate(groups):
         own = steps % len(groups) == turn
         codes[own, group.start : group.start + group.size] = family.values(spec, group, steps[own] // len(groups))
-    codes.flags.writeable = False
     return codes
+
+
+_chunk = Memo(_chunk_of, MEMO_BYTES)
+"""The host and a simulated device want the same ones; so do replicas, which take turns."""

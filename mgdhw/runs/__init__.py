@@ -4,11 +4,13 @@ from mgdhw.runs.evaluate import Evaluation, Score, evaluate_run
 from mgdhw.runs.folder import Run, create_run, find_run
 from mgdhw.runs.lock import RunLock
 from mgdhw.runs.recorder import Recorder
+from mgdhw.runs.replicas import ReplicasRecorder, read_replicas
 from mgdhw.runs.store import Store
 
 __all__ = [
     "Evaluation",
     "Recorder",
+    "ReplicasRecorder",
     "Run",
     "RunLock",
     "Score",
@@ -16,4 +18,5 @@ __all__ = [
     "create_run",
     "evaluate_run",
     "find_run",
+    "read_replicas",
 ]

@@ -67,6 +67,11 @@ class Run:
         """How it ended; there once it has."""
         return self.folder / "summary.json"
 
+    @property
+    def replicas_file(self) -> Path:
+        """What came of each replica, if the run is a set of them."""
+        return self.folder / "replicas.csv"
+
     def experiment(self) -> Experiment:
         """The experiment as it was resolved when the run began. Raises ConfigError if the file is damaged."""
         return load_experiment(self.experiment_file)
@@ -81,6 +86,11 @@ class Run:
         if not isinstance(found, dict) or not all(isinstance(found.get(key, of()), of) for key, of in kinds.items()):
             raise RunError(f"{self.provenance_file}: is no provenance of a run; the run cannot be used")
         return found
+
+    def replicas(self) -> int | None:
+        """How many replicas the run is a set of; None if it is a single training. Raises RunError."""
+        found = self.provenance().get("replicas")
+        return found if isinstance(found, int) else None
 
     def add_session(self, changes: Mapping[str, Any]) -> None:
         """Record that somebody goes on with the run, and what is different. Raises OSError."""

@@ -52,6 +52,10 @@ BAD_CALLS = {
     "unknown command": (["trian"], 2, "trian"),
     "a number that is none": (["train", "--seed", "x"], 2, "x"),
     "a file where runs go": (["train", "good.toml", "--runs", "good.toml"], 1, "--runs FOLDER"),
+    "no replicas": (["train", "good.toml", "--replicas", "0"], 1, "replicas: expected 1 or more (got 0)"),
+    "replicas that are no number": (["train", "--replicas", "many"], 2, "--replicas"),
+    "replicas and resume": (["train", "--resume", "x", "--replicas", "3"], 1, "knows how many it has; leave it out"),
+    "too many seeds": (["train", "good.toml", "--replicas", "9", "--seed", "9223372036854775807"], 1, "a smaller one"),
     "new in no folder": (["new", "none/mine.toml"], 1, "none/mine.toml: cannot be written"),
 }
 

@@ -1,0 +1,67 @@
+"""A histogram of text."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+MOST_BINS = 10
+WIDTH = 40
+BAR = "█"
+PLAIN_BAR = "#"
+"""For terminals whose encoding has no blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """How many values lie above `low`, up to and with `high`. The very first has those at its lower border, too."""
+
+    low: float
+    high: float
+    count: int
+
+
+def bins(values: Sequence[float], unit: float) -> list[Bin]:
+    """At most `MOST_BINS` bins without a gap between them, whose borders are round multiples of a unit.
+
+    Args:
+        values: 0 or more; in any order.
+        unit: what values are told to. A bin of one unit has what happened between two looks.
+    """
+    if not values:
+        return []
+    factor = next(factor for factor in _round_numbers() if _fits(values, factor * unit))
+    width = factor * unit
+    first, last = _place(min(values), width), _place(max(values), width)
+    counts = [0] * (last - first + 1)
+    for value in values:
+        counts[_place(value, width) - first] += 1
+    return [Bin((first + n) * width, (first + n + 1) * width, count) for n, count in enumerate(counts)]
+
+
+def bar(count: int, most: int) -> str:
+    """A bar as long as a count; a count above zero has one of at least one character."""
+    try:
+        BAR.encode(sys.stdout.encoding or "ascii")
+        character = BAR
+    except (UnicodeEncodeError, LookupError):
+        character = PLAIN_BAR
+    return character * math.ceil(WIDTH * count / max(1, most))
+
+
+def _place(value: float, width: float) -> int:
+    return max(0, math.ceil(value / width) - 1)
+
+
+def _fits(values: Sequence[float], width: float) -> bool:
+    return _place(max(values), width) - _place(min(values), width) < MOST_BINS
+
+
+def _round_numbers() -> Iterator[int]:
+    """1, 2, 5, 10, 20, 50, ..."""
+    power = 1
+    while True:
+        yield from (power, 2 * power, 5 * power)
+        power *= 10

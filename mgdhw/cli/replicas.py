@@ -1,0 +1,96 @@
+"""How a set of replicas ended, for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mgdhw.outcome import Quartiles, ReplicasResult
+
+
+def close(out: Console, result: ReplicasResult) -> None:
+    """The distribution, its histogram, and what can be done next."""
+    from rich.table import Table
+
+    from mgdhw.cli.console import duration, percent, print_table, rate
+    from mgdhw.outcome import MEASURES
+
+    out.print()
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("quartiles", style="dim", no_wrap=True)
+    for heading in ("lower", "median", "upper"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if result.has_target:
+        for measure in MEASURES:
+            name = f"{measure} to solution" if measure == "probes" else measure
+            table.add_row(name, *_cells(result.quartiles(measure), "{:,.0f}".format))
+    if result.replicas:
+        table.add_row(f"{result.split} accuracy", *_cells(result.accuracies(), percent))
+        table.add_row("cost", *_cells(result.costs(), "{:#.4g}".format))
+    if table.row_count:
+        print_table(out, table)
+        out.print()
+    if result.has_target:
+        times = [time for time in result.times() if math.isfinite(time)]
+        _histogram(out, times, result.evaluated_every, "{:,.0f}".format, result.asked - result.solved)
+    else:
+        _histogram(out, [100 * one.accuracy for one in result.replicas], 0.1, "{:.4g} %".format, 0)
+
+    facts = Table.grid(padding=(0, 2, 0, 0))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    if result.has_target:
+        solved = f"{result.solved:,} of {result.asked:,} replicas ({percent(result.fraction_solved)})"
+        facts.add_row("solved", solved, style="bold")
+    else:
+        facts.add_row("finished", f"{len(result.replicas):,} of {result.asked:,} replicas", style="bold")
+    facts.add_row("probes", f"{result.probes:,} of all finished replicas")
+    facts.add_row("time", f"{duration(result.seconds)}, {rate(result.probes / max(result.seconds, 1e-9))}")
+    facts.add_row("digest", result.digest[:16])
+    if result.run is not None:
+        facts.add_row("run", str(result.run))
+    print_table(out, facts)
+    for note in result.notes:
+        out.print(f"\n{note}", style="green", soft_wrap=True)
+    if result.reason == "stopped":
+        _say_stopped(out, result)
+
+
+def _cells(found: Quartiles, show: Callable[[float], str]) -> list[str]:
+    return [show(value) if math.isfinite(value) else "unsolved" for value in (found.lower, found.median, found.upper)]
+
+
+def _histogram(out: Console, values: Sequence[float], unit: float, show: Callable[[float], str], unsolved: int) -> None:
+    from rich.table import Table
+
+    from mgdhw.cli.console import print_table
+    from mgdhw.cli.histogram import bar, bins
+
+    found = bins(values, unit)
+    rows = [(f"{show(one.low)} to {show(one.high)}", one.count) for one in found]
+    if unsolved:
+        rows.append(("unsolved", unsolved))
+    if not rows:
+        return
+    most = max(count for _, count in rows)
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    table.add_column(overflow="crop", no_wrap=True)
+    for label, count in rows:
+        table.add_row(label, f"{bar(count, most)} {count:,}".lstrip())
+    print_table(out, table)
+    out.print()
+
+
+def _say_stopped(out: Console, result: ReplicasResult) -> None:
+    from mgdhw.runs import Run
+
+    done = f"stopped when {len(result.replicas):,} of {result.asked:,} replicas were finished"
+    out.print(f"\n{done}; the others count as unsolved", style="yellow", soft_wrap=True)
+    if result.run is not None:
+        out.print("train those that are missing:", style="yellow")
+        out.print(f"  {Run(result.run).resume_command()}", soft_wrap=True)

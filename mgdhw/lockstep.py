@@ -1,0 +1,133 @@
+"""Replicas that a device trains side by side: all at the same step, one request for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.config import Experiment
+from mgdhw.datasets import Dataset
+from mgdhw.device import Device
+from mgdhw.errors import DeviceFault
+from mgdhw.events import Evaluated
+from mgdhw.loop import Recipe, to_write
+from mgdhw.recipe import first_state, recipe_of
+from mgdhw.retries import Retries
+from mgdhw.segment import Segment, SegmentResult
+from mgdhw.state import TrainState
+from mgdhw.steering import Breath, at_mark, check_answer, look, marked, next_size, on_target
+
+FloatArray = NDArray[np.float64]
+
+WAVE_BYTES = 1 << 30
+"""What the states of replicas that advance together may take."""
+WAVE_REPLICAS = 1024
+"""More at a time would make no round shorter than Ctrl-C should take."""
+OBJECT_BYTES = 4096
+"""What a replica takes besides its arrays, generously."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """A replica under way: its number, how it goes on, and where it stands."""
+
+    number: int
+    recipe: Recipe
+    state: TrainState
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a replica ended: "target" or "done", the digest of its trajectory, and its last evaluation."""
+
+    reason: str
+    digest: str
+    last: Evaluated
+
+
+class LockStep:
+    """Takes replicas forward together, each as a trainer would by itself.
+
+    Args:
+        experiment: what to do; its seed is that of replica 0.
+        device: an open device that learns by itself, with the data loaded.
+        dataset: what to train on.
+        retries: repeats what a link loses.
+        held: (P,) what the hardware held at first, where the experiment begins with that.
+    """
+
+    def __init__(
+        self, experiment: Experiment, device: Device, dataset: Dataset, retries: Retries, held: FloatArray | None
+    ) -> None:
+        self._experiment = experiment
+        self._device = device
+        self._dataset = dataset
+        self._retries = retries
+        self._held = held
+        self._probes = experiment.training.probes
+        # Where nothing is aimed at, looking before the end would decide nothing.
+        self._every = experiment.evaluate_every() if experiment.evaluation.has_target else self._probes
+
+    def begin(self, number: int) -> Lane:
+        """A replica before its first probe."""
+        experiment, info = self._experiment.replica(number), self._device.info
+        recipe, _ = recipe_of(experiment, info, self._dataset.n_train)
+        return Lane(number, recipe, first_state(experiment, info, recipe, self._dataset, self._held))
+
+    def is_over(self, state: TrainState) -> bool:
+        """Whether all probes are done."""
+        return state.step >= self._probes
+
+    def is_due(self, state: TrainState) -> bool:
+        """Whether it is time to look."""
+        return self.is_over(state) or (self._experiment.evaluation.has_target and state.step % self._every == 0)
+
+    async def look(self, lane: Lane) -> Ending | None:
+        """How a replica ended, if it did."""
+        state = lane.state
+        stored = await self._write(lane)
+        last = await self._retries.repeat(lambda: look(self._device, self._dataset, state), state.step)
+        solved = on_target(self._experiment.evaluation, last)
+        if not solved and not self.is_over(state):
+            return None
+        return Ending("target" if solved else "done", marked(state, stored).chain.hex(), last)
+
+    async def advance(self, lanes: Sequence[Lane], at_most: int) -> tuple[int, float]:
+        """All go on by one segment. Returns its probes, and the mean of the costs of all, in cost codes."""
+        before = lanes[0].state
+        size = next_size(
+            before, lanes[0].recipe, at_most=at_most, every=self._every, probes=self._probes, segments=True
+        )
+        segments = [Segment(lane.state, lane.recipe, size) for lane in lanes]
+
+        async def request() -> list[SegmentResult]:
+            return await self._device.learn_many(segments)
+
+        results = await self._retries.repeat(request, before.step)
+        if len(results) != len(segments):
+            raise DeviceFault(f"gave {len(results)} answers to {len(segments)} segments", uri=self._device.uri)
+        for lane, segment, result in zip(lanes, segments, results, strict=True):
+            check_answer(result, segment, self._device)
+            lane.state = result.state
+        if at_mark(before, lanes[0].state):
+            breath = Breath()
+            for lane in lanes:
+                lane.state = marked(lane.state, await self._write(lane))
+                await breath.take()
+        return size, float(np.mean([result.cost for result in results]))
+
+    async def _write(self, lane: Lane) -> FloatArray:
+        theta = to_write(lane.state, lane.recipe)
+        return await self._retries.repeat(lambda: self._device.write(theta), lane.state.step)
+
+
+def wave_size(lane: Lane) -> int:
+    """How many replicas like this one may advance together. A round holds their old and their new states at once."""
+    state, recipe = lane.state, lane.recipe
+    arrays = (state.theta, state.window.cross, state.window.energy, state.analog.gradient, *state.optimizer.values())
+    each = OBJECT_BYTES + recipe.low.nbytes + recipe.high.nbytes
+    each += 2 * sum(np.asarray(array).nbytes for array in arrays)
+    return max(1, min(WAVE_REPLICAS, WAVE_BYTES // each))

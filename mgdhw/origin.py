@@ -1,0 +1,63 @@
+"""Whether a run, its checkpoint, an experiment, data and a device belong together."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from mgdhw import digest
+from mgdhw.config import Experiment
+from mgdhw.datasets import Dataset
+from mgdhw.device import DeviceInfo
+from mgdhw.errors import CheckpointError, ConfigError, DeviceUnavailable, RunError
+from mgdhw.runs import Run
+
+
+def base_of(run: Run) -> Path:
+    """The folder that relative paths in the run's experiment count from."""
+    base = run.provenance().get("base")
+    if not isinstance(base, str):
+        raise RunError(f"{run.provenance_file}: does not say where the run's relative paths count from")
+    return Path(base)
+
+
+def began_with(experiment: Experiment, dataset: Dataset) -> str:
+    """What the digest of a trajectory begins with, in hexadecimal: by it a checkpoint is known as a run's."""
+    return digest.begin(experiment.decisive(), dataset.digest).hex()
+
+
+def check_resumable(run: Run, kept: Experiment, wanted: Experiment, free: tuple[str, ...]) -> None:
+    """Raise ConfigError where anything but the free sections has changed since the run began."""
+    looks_alike = "evaluation" in free or wanted.evaluation == kept.evaluation
+    if wanted.decisive() != kept.decisive() or wanted.data != kept.data or not looks_alike:
+        sections = f"{', '.join(free[:-1])} and {free[-1]}"
+        raise ConfigError(
+            f"run {run.folder}: a run is resumed as it began; only the sections {sections} can be changed."
+            f" To begin a new one: mgdhw train {shlex.quote(str(run.experiment_file))} --set ..."
+        )
+
+
+def check_began(run: Run, began: object, experiment: Experiment, dataset: Dataset, what: str = "checkpoint") -> None:
+    """What is kept of a run is of use only for what it was made with. Raises CheckpointError."""
+    if began != began_with(experiment, dataset):
+        raise CheckpointError(
+            f"run {run.folder}: its {what} belongs to another experiment or other data; dataset"
+            f" {dataset.name!r} is not what it was, or experiment.toml was edited"
+        )
+
+
+def identity_of(run: Run) -> str | None:
+    """What distinguishes the device that a run began on from its like; None if that isn't on record."""
+    identity = run.provenance().get("device", {}).get("identity")
+    return identity if isinstance(identity, str) else None
+
+
+def check_identity(run: Run, info: DeviceInfo, uri: str) -> None:
+    """A run goes on with the very device that it began on, unless the user names another."""
+    expected = identity_of(run) or "a device that its provenance.json does not name"
+    if expected != info.identity:
+        raise DeviceUnavailable(
+            f"is {info.model} {info.identity}, the run began on {expected}; connect that one, or say that this one"
+            f" will do: {run.resume_command()} --device {shlex.quote(uri)}",
+            uri=uri,
+        )

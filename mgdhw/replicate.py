@@ -1,0 +1,141 @@
+"""A set of replicas: begun or resumed, followed to its end, and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from mgdhw.config import Experiment
+from mgdhw.datasets import Dataset
+from mgdhw.device import Device
+from mgdhw.errors import RunError
+from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
+from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
+from mgdhw.outcome import ReplicaResult, ReplicasResult
+from mgdhw.replicas import Replicas
+from mgdhw.runs import ReplicasRecorder, Run, RunLock, create_run, read_replicas
+from mgdhw.runs.provenance import provenance
+from mgdhw.session import Session
+from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
+
+ReplicasListener = Callable[[ReplicasEvent], None]
+
+
+async def begin(
+    experiment: Source | None,
+    replicas: int,
+    device: str | Device | None,
+    folder: Path | None,
+    overrides: tuple[str, ...],
+    listeners: tuple[ReplicasListener, ...],
+    session: Session,
+) -> ReplicasResult:
+    """A new set of replicas, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
+    given, source, base = resolve(experiment, overrides)
+    dataset = load_dataset(given, base)
+    async with opening(given.device.uri if device is None else device) as opened:
+        given = as_done(given, opened, base)
+
+        @contextlib.contextmanager
+        def keep(runs: Path) -> Iterator[ReplicasRecorder]:
+            origin = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+            run = create_run(runs, given, {**origin, "replicas": replicas, "began": began_with(given, dataset)})
+            with RunLock(run), ReplicasRecorder(run) as recorder:
+                yield recorder
+
+        keeping = None if folder is None else keep(folder)
+        return await _follow(Replicas(given, opened, dataset, replicas), keeping, listeners, session)
+
+
+async def resume(
+    run: Run,
+    replicas: int,
+    device: str | Device | None,
+    overrides: tuple[str, ...],
+    listeners: tuple[ReplicasListener, ...],
+    session: Session,
+) -> ReplicasResult:
+    """Train those replicas of a set that are not finished. See `mgdhw.api.train_async`."""
+    kept = run.experiment()
+    experiment = changed(kept, overrides)
+    check_resumable(run, kept, experiment, ("device", "run"))
+    dataset = load_dataset(experiment, base_of(run))
+    with RunLock(run):
+        check_began(run, run.provenance().get("began"), experiment, dataset, "replicas.csv")
+        finished = read_replicas(run)
+        ended = run.summary() or {}
+        before = float(ended.get("seconds", 0.0))
+        if len(finished) == replicas and ended:
+            result = _result(experiment, dataset, replicas, finished, before, run)
+            return replace(result, notes=(f"run {run.folder} is finished",))
+        if experiment.training.init == "read":
+            raise RunError(
+                f"run {run.folder}: its replicas begin with what the hardware held at first, which it doesn't any more;"
+                f" begin again with: mgdhw train {shlex.quote(str(run.experiment_file))} --replicas {replicas}"
+            )
+        async with opening(experiment.device.uri if device is None else device) as opened:
+            if device is None:
+                check_identity(run, opened.info, opened.uri)
+            going = Replicas(experiment, opened, dataset, replicas, finished=finished)
+            recorder = ReplicasRecorder(run, finished, {"device": opened.uri, "overrides": list(overrides)})
+            return await _follow(going, recorder, listeners, session, before)
+
+
+async def _follow(
+    replicas: Replicas,
+    keeping: contextlib.AbstractContextManager[ReplicasRecorder] | None,
+    listeners: tuple[ReplicasListener, ...],
+    session: Session,
+    seconds_before: float = 0.0,
+) -> ReplicasResult:
+    """Run replicas to their end, with everybody listening."""
+    start = time.monotonic()
+    recorder: ReplicasRecorder | None = None
+    results: list[ReplicaResult] = []
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(session.training(replicas))
+        async with contextlib.aclosing(replicas.__aiter__()) as events:
+            async for event in events:
+                if isinstance(event, ReplicasStarted):
+                    results.extend(event.finished)
+                    # Not before: an experiment that doesn't fit its device leaves no empty run behind.
+                    if keeping is not None:
+                        recorder = stack.enter_context(keeping)
+                        session.run = recorder.run
+                if recorder is not None:
+                    recorder(event)
+                for listener in listeners:
+                    listener(event)
+                if isinstance(event, ReplicaFinished):
+                    results.append(event.result)
+        run = None if recorder is None else recorder.run
+        seconds = seconds_before + time.monotonic() - start
+        result = _result(replicas.experiment, replicas.dataset, replicas.replicas, results, seconds, run)
+        if recorder is not None:
+            recorder.finish(result.summary())
+        return result
+
+
+def _result(
+    experiment: Experiment,
+    dataset: Dataset,
+    asked: int,
+    results: Iterable[ReplicaResult],
+    seconds: float,
+    run: Run | None,
+) -> ReplicasResult:
+    replicas = tuple(sorted(results, key=lambda one: one.replica))
+    return ReplicasResult(
+        reason="done" if len(replicas) == asked else "stopped",
+        asked=asked,
+        has_target=experiment.evaluation.has_target,
+        evaluated_every=experiment.evaluate_every(),
+        replicas=replicas,
+        split="test" if dataset.n_test else "train",
+        seconds=seconds,
+        run=None if run is None else run.folder,
+    )

@@ -1,0 +1,194 @@
+"""One training: begun or resumed, followed to its end, and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.checkpoint import Saved
+from mgdhw.config import Experiment
+from mgdhw.device import Device
+from mgdhw.events import Event, Finished, Started
+from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
+from mgdhw.runs import Recorder, Run, RunLock, create_run
+from mgdhw.runs.provenance import provenance
+from mgdhw.session import Session
+from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
+from mgdhw.trainer import Trainer
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a training.
+
+    Args:
+        reason: "done", "target" (the accuracy or cost aimed at), or "stopped" (asked to).
+        accuracy: at the end, on `split`, 0 ... 1.
+        cost: at the end, on `split`, in the device's kind of cost.
+        split: "test", or "train" where the dataset has no test samples.
+        evaluations: applications of a batch to the hardware, probes and baselines.
+        probes: probes done.
+        updates: updates of θ.
+        seconds: spent, in all sessions of the run.
+        digest: of the trajectory, in hexadecimal: same digest, same bits.
+        run: folder of the run, None if nothing was kept.
+        theta: (P,) the optimizer's θ at the end.
+        notes: what the user should know (that the run was finished already).
+    """
+
+    reason: str
+    accuracy: float
+    cost: float
+    split: str
+    evaluations: int
+    probes: int
+    updates: int
+    seconds: float
+    digest: str
+    run: Path | None
+    theta: NDArray[np.float64] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but θ and the notes, as JSON can hold it."""
+        return {
+            "reason": self.reason,
+            "accuracy": self.accuracy,
+            "cost": self.cost if math.isfinite(self.cost) else None,
+            "split": self.split,
+            "evaluations": self.evaluations,
+            "probes": self.probes,
+            "updates": self.updates,
+            "seconds": round(self.seconds, 3),
+            "digest": self.digest,
+            "run": None if self.run is None else str(self.run),
+        }
+
+
+async def begin(
+    experiment: Source | None,
+    device: str | Device | None,
+    folder: Path | None,
+    overrides: tuple[str, ...],
+    listeners: tuple[Listener, ...],
+    session: Session,
+) -> Result:
+    """A new training, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
+    given, source, base = resolve(experiment, overrides)
+    dataset = load_dataset(given, base)
+    async with opening(given.device.uri if device is None else device) as opened:
+        given = as_done(given, opened, base)
+        trainer = Trainer(given, opened, dataset)
+
+        @contextlib.contextmanager
+        def keep(runs: Path) -> Iterator[Recorder]:
+            origin = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+            run = create_run(runs, given, origin)
+            with RunLock(run), Recorder(run, began_with(given, dataset)) as recorder:
+                yield recorder
+
+        return await _follow(trainer, None if folder is None else keep(folder), listeners, session)
+
+
+async def resume(
+    run: Run,
+    device: str | Device | None,
+    overrides: tuple[str, ...],
+    listeners: tuple[Listener, ...],
+    session: Session,
+) -> Result:
+    """Go on with a run. See `mgdhw.api.train_async`."""
+    kept = run.experiment()
+    experiment = changed(kept, overrides)
+    check_resumable(run, kept, experiment, ("device", "evaluation", "run"))
+    dataset = load_dataset(experiment, base_of(run))
+    with RunLock(run):
+        saved, notes = run.latest()
+        if saved is not None:
+            check_began(run, saved.extra.get("began"), experiment, dataset)
+            finished = _finished(run, saved, experiment, same_target=experiment.evaluation == kept.evaluation)
+            if finished is not None:
+                return finished
+        async with opening(experiment.device.uri if device is None else device) as opened:
+            if device is None:
+                check_identity(run, opened.info, opened.uri)
+            state = None if saved is None else saved.state
+            trainer = Trainer(experiment, opened, dataset, resume=state)
+            recorder = Recorder(
+                run, began_with(experiment, dataset), saved, {"device": opened.uri, "overrides": list(overrides)}
+            )
+            return await _follow(trainer, recorder, listeners, session, notes)
+
+
+async def _follow(
+    trainer: Trainer,
+    keeping: contextlib.AbstractContextManager[Recorder] | None,
+    listeners: tuple[Listener, ...],
+    session: Session,
+    notes: Iterable[str] = (),
+) -> Result:
+    """Run a trainer to its end, with everybody listening."""
+    start = time.monotonic()
+    recorder: Recorder | None = None
+    finished: Finished | None = None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(session.training(trainer))
+        async with contextlib.aclosing(trainer.__aiter__()) as events:
+            async for event in events:
+                if isinstance(event, Started):
+                    # Not before: an experiment that doesn't fit its device leaves no empty run behind.
+                    if keeping is not None:
+                        recorder = stack.enter_context(keeping)
+                        session.run = recorder.run
+                        notes = [*notes, *recorder.notes]
+                    event = replace(event, notes=(*notes, *event.notes))
+                if recorder is not None:
+                    recorder(event)
+                for listener in listeners:
+                    listener(event)
+                if isinstance(event, Finished):
+                    finished = event
+        assert finished is not None, "a trainer that raises nothing ends with Finished"
+        result = Result(
+            reason=finished.reason,
+            accuracy=finished.last.accuracy,
+            cost=finished.last.cost,
+            split=finished.last.split,
+            evaluations=finished.state.evaluations,
+            probes=finished.state.step,
+            updates=finished.state.update,
+            seconds=time.monotonic() - start if recorder is None else recorder.seconds,
+            digest=finished.digest,
+            run=None if recorder is None else recorder.run.folder,
+            theta=finished.state.theta,
+        )
+        if recorder is not None:
+            recorder.finish(result.summary())
+        return result
+
+
+def _finished(run: Run, saved: Saved, experiment: Experiment, *, same_target: bool) -> Result | None:
+    """The result of a run that has nothing left to do; None if it has, or its end is not on record."""
+    kept = run.summary() or {}
+    wanted = experiment.evaluation
+    aimed = same_target and wanted.has_target
+    on_target = kept.get("reason") == "target" and aimed
+    at_end = kept.get("reason") in ("done", "target") and saved.state.step >= experiment.training.probes
+    if kept.get("probes") != saved.state.step or not (on_target or at_end):
+        return None
+    cost = math.nan if kept.get("cost") is None else kept["cost"]
+    note = f"run {run.folder} is finished; try its network with: {run.evaluate_command()}"
+    try:
+        return Result(**{**kept, "cost": cost, "run": run.folder, "theta": saved.state.theta, "notes": (note,)})
+    except TypeError:  # a damaged record: it is written anew
+        return None

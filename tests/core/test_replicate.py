@@ -1,0 +1,250 @@
+"""Replicas in one call, and what is kept of them."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mgdhw
+from mgdhw.errors import CheckpointError, ConfigError, DeviceUnavailable, RunError
+from mgdhw.events import ReplicaFinished, ReplicasAdvanced, ReplicasEvent, ReplicasFinished, ReplicasStarted
+from mgdhw.outcome import ReplicasResult
+from mgdhw.runs import replicas as recorders
+
+XOR: dict[str, Any] = {
+    "name": "xor",
+    "seed": 3,
+    "device": {"uri": "sim:analog-8bit?layers=2-3-1"},
+    "data": {"name": "xor"},
+    "training": {"probes": 600, "tau_theta": 20},
+    "run": {"block": 50},
+}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def rows(run: Path | None) -> list[dict[str, str]]:
+    assert run is not None
+    with (run / "replicas.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_is_the_training_with_its_seed(runs: Path) -> None:
+    result = mgdhw.train(XOR, replicas=3, runs=runs)
+    assert [one.seed for one in result.replicas] == [3, 4, 5]
+    for one in result.replicas:
+        alone = mgdhw.train({**XOR, "seed": one.seed}, runs=None)
+        assert (one.digest, one.accuracy, one.cost) == (alone.digest, alone.accuracy, alone.cost)
+        assert (one.probes, one.evaluations, one.updates) == (alone.probes, alone.evaluations, alone.updates)
+
+
+def test_what_is_kept(runs: Path) -> None:
+    result = mgdhw.train(XOR, replicas=4, runs=runs)
+    assert result.run is not None
+    assert json.loads((result.run / "summary.json").read_text()) == result.summary()
+    assert json.loads((result.run / "provenance.json").read_text())["replicas"] == 4
+    for row, one in zip(rows(result.run), result.replicas, strict=True):
+        assert row["digest"] == one.digest
+        assert float(row["cost"]) == one.cost
+        assert (int(row["replica"]), int(row["seed"]), row["reason"]) == (one.replica, one.seed, "done")
+    assert not list(result.run.glob("checkpoint-*"))
+    again = mgdhw.train(result.run / "experiment.toml", replicas=4, runs=None)
+    assert again.digest == result.digest
+    assert again.run is None
+
+
+async def test_async_and_levels() -> None:
+    whole = await mgdhw.train_async(XOR, replicas=2, runs=None)
+    by_host = await mgdhw.train_async(XOR, replicas=2, runs=None, overrides=["run.level=host-codes"])
+    assert (whole.replicas, whole.digest) == (by_host.replicas, by_host.digest)
+
+
+def test_listeners_hear_everything_in_order() -> None:
+    heard: list[ReplicasEvent] = []
+    mgdhw.train(XOR, replicas=2, runs=None, listeners=[heard.append])
+    assert isinstance(heard[0], ReplicasStarted)
+    assert "nothing counts as solved" in heard[0].notes[0]
+    assert heard[-1] == ReplicasFinished("done")
+    assert sum(isinstance(event, ReplicasAdvanced) for event in heard) == 12
+    assert sum(isinstance(event, ReplicaFinished) for event in heard) == 2
+
+
+def stopped(runs: Path, n: int = 3) -> ReplicasResult:
+    """Stopped after the first replica."""
+    session = mgdhw.Session()
+
+    def listen(event: ReplicasEvent) -> None:
+        if isinstance(event, ReplicaFinished):
+            session.stop()
+
+    changes = ["run.level=device-codes"]
+    return mgdhw.train(XOR, replicas=n, runs=runs, session=session, listeners=[listen], overrides=changes)
+
+
+def test_a_stop_keeps_what_is_finished(runs: Path) -> None:
+    result = stopped(runs)
+    assert (result.reason, len(result.replicas), result.asked) == ("stopped", 1, 3)
+    assert [row["replica"] for row in rows(result.run)] == ["0"]
+
+
+def test_a_stop_before_the_beginning_is_remembered() -> None:
+    session = mgdhw.Session()
+    assert not session.stop()
+    assert mgdhw.train(XOR, replicas=3, runs=None, session=session).reason == "stopped"
+
+
+@pytest.mark.parametrize("level", ["learn", "device-codes"])
+def test_a_set_is_resumed_with_those_that_are_missing(runs: Path, level: str) -> None:
+    whole = mgdhw.train(XOR, replicas=3, runs=None)
+    first = stopped(runs)
+    assert first.run is not None
+    heard: list[ReplicasEvent] = []
+    change = [f"run.level={level}"]
+    second = mgdhw.train(resume=first.run, replicas=3, listeners=[heard.append], overrides=change)
+    assert (second.reason, second.replicas, second.digest) == ("done", whole.replicas, whole.digest)
+    assert second.seconds > first.seconds
+    assert isinstance(heard[0], ReplicasStarted)
+    assert heard[0].finished == first.replicas
+    assert [event.result.replica for event in heard if isinstance(event, ReplicaFinished)] == [1, 2]
+    assert [row["digest"] for row in rows(first.run)] == [one.digest for one in whole.replicas]
+    assert json.loads((first.run / "summary.json").read_text()) == second.summary()
+    assert json.loads((first.run / "provenance.json").read_text())["sessions"][0]["finished"] == 1
+
+
+def test_a_finished_set_is_left_as_it_is(runs: Path) -> None:
+    first = mgdhw.train(XOR, replicas=2, runs=runs)
+    assert first.run is not None
+    before = {path: path.stat().st_mtime_ns for path in first.run.iterdir()}
+    again = mgdhw.train(resume=first.run.name, replicas=2, runs=runs)
+    assert (again.summary()["digest"], again.notes) == (first.digest, (f"run {first.run} is finished",))
+    assert {path: path.stat().st_mtime_ns for path in first.run.iterdir()} == before
+
+
+def test_an_end_that_is_not_on_record_is_recorded(runs: Path) -> None:
+    first = mgdhw.train(XOR, replicas=2, runs=runs)
+    assert first.run is not None
+    (first.run / "summary.json").unlink()
+    assert mgdhw.train(resume=first.run, replicas=2).digest == first.digest
+    assert json.loads((first.run / "summary.json").read_text())["digest"] == first.digest
+
+
+def test_a_set_that_was_ended_while_it_began(runs: Path) -> None:
+    first = stopped(runs)
+    assert first.run is not None
+    (first.run / "replicas.csv").unlink()
+    assert len(mgdhw.train(resume=first.run, replicas=3).replicas) == 3
+
+
+def test_a_set_is_resumed_as_it_began(runs: Path) -> None:
+    run = stopped(runs).run
+    assert run is not None
+    with pytest.raises(ConfigError, match="only the sections device and run can be changed"):
+        mgdhw.train(resume=run, replicas=3, overrides=["evaluation.stop_at_accuracy=0.5"])
+    with pytest.raises(ConfigError, match="is resumed as it began"):
+        mgdhw.train(resume=run, replicas=3, overrides=["seed=4"])
+    for wrong in (None, 2, 4):
+        with pytest.raises(ConfigError, match="is a set of 3 replicas; resume it with replicas=3"):
+            mgdhw.train(resume=run, replicas=wrong)  # type: ignore[call-overload]
+    single = mgdhw.train(XOR, runs=runs).run
+    assert single is not None
+    with pytest.raises(ConfigError, match="is a single training; resume it without replicas"):
+        mgdhw.train(resume=single, replicas=3)
+    text = (run / "experiment.toml").read_text()
+    (run / "experiment.toml").write_text(text.replace("tau_theta = 20", "tau_theta = 10"))
+    with pytest.raises(CheckpointError, match=r"its replicas\.csv belongs to another experiment"):
+        mgdhw.train(resume=run, replicas=3)
+
+
+def test_what_the_hardware_held_cannot_be_resumed(runs: Path) -> None:
+    result = mgdhw.train({**XOR, "training": {"init": "read", "probes": 40}}, replicas=2, runs=runs)
+    assert result.run is not None
+    assert mgdhw.train(resume=result.run, replicas=2).digest == result.digest, "it is finished"
+    rows_of = result.run / "replicas.csv"
+    rows_of.write_text("\n".join(rows_of.read_text().splitlines()[:2]) + "\n")
+    with pytest.raises(RunError, match=r"held at first, .* begin again with: mgdhw train \S+ --replicas 2$"):
+        mgdhw.train(resume=result.run, replicas=2)
+
+
+def test_damaged_rows_are_not_trusted(runs: Path) -> None:
+    run = stopped(runs).run
+    assert run is not None
+    whole = (run / "replicas.csv").read_text()
+    for damaged in (whole[:-30], whole.replace("done", "done,1"), whole.replace("replica,", "number,"), "\0" + whole):
+        (run / "replicas.csv").write_text(damaged)
+        with pytest.raises(RunError, match=r"replicas\.csv: cannot be read .*; restore it, or remove it to train all"):
+            mgdhw.train(resume=run, replicas=3)
+
+
+def test_another_chip_is_refused_unless_named(runs: Path) -> None:
+    run = stopped(runs).run
+    assert run is not None
+    found = json.loads((run / "provenance.json").read_text())
+    found["device"]["identity"] = "another"
+    (run / "provenance.json").write_text(json.dumps(found))
+    with pytest.raises(DeviceUnavailable, match="the run began on another"):
+        mgdhw.train(resume=run, replicas=3)
+    assert mgdhw.train(resume=run, replicas=3, device="sim:analog-8bit?layers=2-3-1").reason == "done"
+
+
+def test_a_set_keeps_no_network_to_evaluate(runs: Path) -> None:
+    run = stopped(runs).run
+    assert run is not None
+    with pytest.raises(RunError, match=r"keeps no networks; train the one to evaluate by itself: mgdhw train .*--seed"):
+        mgdhw.evaluate(run)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1000.0])
+def test_what_ends_it_leaves_what_is_finished(runs: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Whether or not it was time to write the file when it happened."""
+    monkeypatch.setattr(recorders, "WRITE_SECONDS", seconds)
+
+    def fail(event: ReplicasEvent) -> None:
+        if isinstance(event, ReplicaFinished) and event.result.replica == 1:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        mgdhw.train(XOR, replicas=3, runs=runs, listeners=[fail])
+    (run,) = runs.iterdir()
+    assert [row["replica"] for row in rows(run)] == ["0", "1"]
+    assert not (run / "summary.json").exists()
+
+
+async def test_a_second_stop_is_at_once_and_leaves_what_is_finished(runs: Path) -> None:
+    session = mgdhw.Session()
+
+    def listen(event: ReplicasEvent) -> None:
+        if isinstance(event, ReplicaFinished):
+            assert session.stop()
+            assert session.stop()
+
+    changes = ["run.level=device-codes", "training.probes=20_000"]
+    work = mgdhw.train_async(XOR, replicas=9, runs=runs, session=session, listeners=[listen], overrides=changes)
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait([task])
+    assert done == {task}
+    assert session.run is not None
+    assert [row["replica"] for row in rows(session.run.folder)] == ["0"]
+
+
+def test_a_full_disk(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recorders, "write_atomically", full)
+    with pytest.raises(RunError, match=r"No space left.*, make room and go on with: mgdhw train --resume "):
+        mgdhw.train(XOR, replicas=2, runs=runs)
+
+
+def test_what_does_not_fit_leaves_no_run_behind(runs: Path) -> None:
+    with pytest.raises(ConfigError):
+        mgdhw.train({**XOR, "data": {"name": "parity-3"}}, replicas=2, runs=runs)
+    assert not runs.exists()
