@@ -45,11 +45,12 @@ _DUMPS: Any = dumps
 log = logging.getLogger("mgdhw.engine")
 
 
-def keep_on_disk(package: str) -> None:
-    """Give every compiled function in the loaded modules of a package this cache."""
-    folder = Folder(base_folder(), sources("mgdhw", package.partition(".")[0]))
+def keep_on_disk(*packages: str) -> None:
+    """Give every compiled function in the loaded modules of some packages this cache."""
+    folder = Folder(base_folder(), sources(*{package.partition(".")[0] for package in packages}))
+    beginnings = tuple(f"{package}." for package in packages)
     for name, module in list(sys.modules.items()):
-        if name.startswith(f"{package}."):
+        if name.startswith(beginnings):
             for value in vars(module).values():
                 if isinstance(value, Dispatcher):
                     dispatcher: Any = value

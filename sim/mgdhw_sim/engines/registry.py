@@ -17,7 +17,7 @@ def _compiled() -> Engine:
     from mgdhw.compiled.cache import keep_on_disk
     from mgdhw_sim.engines.compiled import Compiled  # numba is slow to import; a reference run needs none of it
 
-    keep_on_disk("mgdhw_sim.engines")
+    keep_on_disk("mgdhw.compiled", "mgdhw_sim.engines")
     return Compiled()
 
 
