@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +16,12 @@ from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import loops, packs, replicas, segments, team
+from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.engine import Engine
 from mgdhw_sim.engines.moves import Moving
 from mgdhw_sim.engines.vector import Narrow
 
 IntArray = NDArray[np.int64]
-Answer = TypeVar("Answer")
 
 PLAIN_SAMPLES = 1 << 20
 """Sample numbers that are made at a time for the plain kernels: bounds the memory of long segments."""
@@ -129,8 +127,7 @@ class Compiled(Engine):
             held=after,
             evaluations=state.evaluations + int(evaluations),
         )
-        gradient = moving.gradient[:size]
-        last = Step(float(etas[-1]), float(np.sqrt(gradient @ gradient))) if updates else None
+        last = Step.of(float(etas[-1]), moving.gradient[:size]) if updates else None
         return state, float(total), last
 
 
@@ -148,7 +145,7 @@ def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArr
     stored = packs.room(chip.codes, packs.padded(chip.codes.size))
     moved, space = stored.copy(), packs.space(chip, block.order)
     aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, block.order, parts)
-    places = team.teams(parts, block.order.batch, chip.topology.n_parameters)
+    places = team.teams(parts, block.order.batch, chip.topology)
 
     def work(part: int) -> int:
         own = held if part == 0 else held.copy()
@@ -175,7 +172,7 @@ def _segment(
     parts = packs.parts_for(chip, fixed)
     moved, space = moving.stored.copy(), packs.space(chip, recipe.order)
     aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, recipe.order, parts)
-    places = team.teams(parts, recipe.order.batch, chip.topology.n_parameters)
+    places = team.teams(parts, recipe.order.batch, chip.topology)
     rule, period = packs.rule(chip.spec, recipe), recipe.update_period
     signs = recipe.codes.family == "random" and recipe.codes.groups == "all"
     alone = period == 1 and signs and not state.window.energy.any()
@@ -190,15 +187,3 @@ def _segment(
         return result
 
     return together(work, parts)
-
-
-def together(work: Callable[[int], Answer], parts: int) -> Answer:
-    """Run every part of some work at the same time, each in a thread; the answer is the first part's."""
-    others = [threading.Thread(target=work, args=(part,), name=f"mgdhw part {part}") for part in range(1, parts)]
-    for other in others:
-        other.start()
-    try:
-        return work(0)
-    finally:
-        for other in others:
-            other.join()

@@ -38,6 +38,7 @@ from mgdhw.compiled.simd import (
     total,
 )
 from mgdhw_sim.engines.kernels import MSE
+from mgdhw_sim.engines.team import meet, rows_of
 from mgdhw_sim.engines.vector import neurons
 
 
@@ -79,12 +80,12 @@ class Lines(NamedTuple):
 
 
 @njit(**JIT)
-def take_batch(inputs, targets, chosen, tile, low, high):
-    """Inputs and targets of the samples in columns low ... high - 1 (multiples of sixteen) into the tile."""
+def take_batch(inputs, targets, chosen, tile):
+    """Inputs and targets of a batch into the tile."""
     n_in, n_out, width = inputs.shape[1], targets.shape[1], tile.width
     batch = chosen.size
     fours = n_in // 4 if inputs.itemsize == 1 else 0
-    for column in range(low, high, LANES):
+    for column in range(0, width, LANES):
         if fours > 0:
             # Lanes beyond the batch repeat its first sample; their costs are not counted.
             inside = i32(column) + lane_numbers() < i32(batch)
@@ -188,14 +189,14 @@ def one_row(w, row, n_in, x, width, low, high, out, at):
 
 
 @njit(**JIT)
-def sums_of(w, start, n_in, n_out, x, width, low, high, out):
-    """Σᵢ w[j][i] x[i] for all rows and the samples in columns low ... high - 1."""
-    whole = n_out & ~7
+def sums_of(w, start, n_in, first, end, x, width, low, high, out):
+    """Σᵢ w[j][i] x[i] for rows first ... end - 1 and the samples in columns low ... high - 1."""
+    whole = first + (end - first) // 8 * 8
     for column in range(low, high, 2 * LANES):
         both = column + 2 * LANES <= high
-        for j in range(0, whole, 8):
+        for j in range(first, whole, 8):
             eight_rows(w, start + j * n_in, n_in, x, width, column, both, out, j * width + column)
-    for j in range(whole, n_out):
+    for j in range(whole, end):
         one_row(w, start + j * n_in, n_in, x, width, low, high, out, j * width)
 
 
@@ -210,11 +211,12 @@ def line_sums(lines, line, n_out, n_in, columns, x, tile, low, high):
 
 
 @njit(**JIT)
-def layer_signals(net, plan, layer, number, w, sums, lines, tile, low, high, out):
+def layer_signals(net, plan, layer, w, sums, lines, tile, first, end, low, high, out):
     """From exact sums to signals: biases, a rank-1 code, rounding, the curve. Into pairs, or the tile's outputs.
 
     Args:
-        number: of the layer's matrix among the plan's, for a rank-1 code.
+        first, end: rows, first an even one.
+        low, high: columns.
     """
     n_in, n_out, width = net.sizes[layer], net.sizes[layer + 1], tile.width
     last = layer == net.sizes.size - 2
@@ -222,13 +224,13 @@ def layer_signals(net, plan, layer, number, w, sums, lines, tile, low, high, out
     excess = fraction + net.weight_fraction - net.signal_fraction
     segment_bits = net.signal_bits - net.lut_bits
     biases = net.starts[layer] + n_in * n_out
-    moved = lines.amplitude != 0 and lines.first <= number < lines.last
-    line = plan.matrices[number, 3] if moved else 0
+    moved = lines.amplitude != 0 and lines.first <= layer < lines.last
+    line = plan.matrices[layer, 3] if moved else 0
     bias_sign = 0
     if moved:
         at = line + n_out + n_in
         bias_sign = lines.amplitude if (lines.words[at >> 5] >> np.uint32(at & 31)) & 1 else -lines.amplitude
-    for j in range(0, n_out, 2):
+    for j in range(first, end, 2):
         for column in range(low, high, LANES):
             pair = i32(0)
             for half in range(2):
@@ -256,8 +258,11 @@ def layer_signals(net, plan, layer, number, w, sums, lines, tile, low, high, out
 
 
 @njit(**JIT)
-def tile_cost(net, costs, plan, w, lines, known, keep, tile, batch, low, high):
-    """Cost codes summed over the samples in columns low ... high - 1: `Chip.cost`.
+def tile_cost(net, costs, plan, w, lines, known, keep, tile, batch, team):
+    """Cost codes summed over the samples of this part of the team: `Chip.cost`.
+
+    All layers but the last are shared by rows: what a part needs of the weights is then mostly what it wrote itself,
+    and need not come from another core's cache. The last layer and the costs are shared by samples.
 
     Args:
         w: (P,) parameter codes, padded; the tile's weights are those of its first layer, where it works on bytes.
@@ -266,24 +271,30 @@ def tile_cost(net, costs, plan, w, lines, known, keep, tile, batch, low, high):
         keep: leave them there.
     """
     x, signals, spare = tile.x, tile.signals, tile.spare
-    for layer in range(net.sizes.size - 1):
+    last = net.sizes.size - 2
+    for layer in range(last + 1):
         n_in, n_out = net.sizes[layer], net.sizes[layer + 1]
+        first, end, low, high = 0, n_out, team.low, team.high
+        if layer < last:
+            first, end = rows_of(team, n_out)
+            low, high = 0, tile.width
         sums = tile.base if layer == 0 and (known or keep) else tile.sums
         if layer == 0 and not known and tile.bytes:
-            sums_of(tile.weights, 0, n_in, n_out, x, tile.width, low, high, sums)
+            sums_of(tile.weights, 0, n_in, first, end, x, tile.width, low, high, sums)
         elif layer > 0 or not known:
-            sums_of(w, net.starts[layer], n_in, n_out, x, tile.width, low, high, sums)
-        number = layer
-        if lines.amplitude != 0 and lines.first <= number < lines.last:
+            sums_of(w, net.starts[layer], n_in, first, end, x, tile.width, low, high, sums)
+        if lines.amplitude != 0 and lines.first <= layer < lines.last:
             if layer == 0 and tile.bytes:
-                line_sums(lines, plan.matrices[number, 3], n_out, n_in, tile.byte_columns, x, tile, low, high)
+                line_sums(lines, plan.matrices[layer, 3], n_out, n_in, tile.byte_columns, x, tile, low, high)
             else:
-                line_sums(lines, plan.matrices[number, 3], n_out, n_in, tile.columns, x, tile, low, high)
-        layer_signals(net, plan, layer, number, w, sums, lines, tile, low, high, spare)
+                line_sums(lines, plan.matrices[layer, 3], n_out, n_in, tile.columns, x, tile, low, high)
+        layer_signals(net, plan, layer, w, sums, lines, tile, first, end, low, high, spare)
+        if layer < last:
+            meet(team)
         x = spare
         signals, spare = spare, signals
     summed = np.int64(0)
-    for column in range(low, high, LANES):
+    for column in range(team.low, team.high, LANES):
         codes = sample_costs(net, costs, tile, column)
         inside = i32(column) + lane_numbers() < i32(batch)
         summed += np.int64(total(select(inside, codes, i32(0))))
@@ -350,8 +361,8 @@ def rounded(value, bits):
 
 @njit(**JIT)
 def take_weights(w, first, end, tile):
-    """Parameters first ... end - 1 (first a multiple of 32) into the tile's weights, as far as they are there."""
-    for at in range(first, min(end, tile.weights.size - 32), 32):
+    """Parameters first ... end - 1, and some beyond, into the tile's weights."""
+    for at in range(first, end, 32):
         narrow_bytes(w, at, tile.weights)
 
 

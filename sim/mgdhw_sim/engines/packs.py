@@ -338,9 +338,8 @@ def tiles(chip: Chip, order: SampleOrder, parts: int) -> list[Tile] | list[None]
     spec = chip.spec
     fit = spec.weight_bits <= 8 and spec.input_bits <= 8 and not spec.input_bipolar
     shared = tile(chip, (order.batch + 15) // 16 * 16, bytes_=HAS_BYTE_PRODUCTS and fit)
-    return [
-        shared._replace(columns=shared.columns.copy(), byte_columns=shared.byte_columns.copy()) for _ in range(parts)
-    ]
+    own = ("x", "line", "wanted", "columns", "byte_columns", "weights")
+    return [shared._replace(**{name: getattr(shared, name).copy() for name in own}) for _ in range(parts)]
 
 
 def tile(chip: Chip, width: int, *, bytes_: bool = False) -> Tile:

@@ -110,8 +110,7 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
             held=held,
             evaluations=before.evaluations + int(evaluations),
         )
-        gradient = _lane(moving.gradient, lane)
-        last = Step(float(etas[-1]), float(np.sqrt(gradient @ gradient))) if updates else None
+        last = Step.of(float(etas[-1]), _lane(moving.gradient, lane)) if updates else None
         results.append(SegmentResult(state, float(own.totals[lane]) / count, last))
     return results
 

@@ -18,7 +18,7 @@ from mgdhw_sim.engines.kernels import RANDOM, RANK1, fill_codes, restore
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.matrix import Lines, move_by_signs, take_batch, take_weights, tile_cost
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, take_in_lines, take_in_signs, update, update_signs
-from mgdhw_sim.engines.team import meet, sum_up
+from mgdhw_sim.engines.team import meet, rows_of, sum_up
 from mgdhw_sim.engines.vector import Signs, cost_of, move_by_codes, take_inputs
 
 BASELINE, PLUS, MINUS = (int(part) for part in Part)
@@ -73,24 +73,25 @@ class Ahead(NamedTuple):
 @njit(**JIT)
 def draw(setup, first, count, ahead, team):
     """Sign bits of probes first ... first + count - 1, and the samples of their batches; shared by the team."""
-    plan = setup.plan
-    n_groups = plan.groups.shape[0]
+    plan, n_groups = setup.plan, setup.plan.groups.shape[0]
     if team.part == 0:
         first_batch = first // setup.order.tau_x
         batches = (first + count - 1) // setup.order.tau_x - first_batch + 1
         fill_samples(setup.order, first_batch, batches, ahead.spare, ahead.keys, ahead.samples)
     if setup.ahead:
-        for turn in range(team.part, n_groups, team.parts):
-            row = (turn - first) % n_groups
-            if row < count:
-                of_turn = (count - row + n_groups - 1) // n_groups
-                start, size = plan.groups[turn, 0], plan.groups[turn, 1]
-                if plan.family == RANK1:
-                    matrix = plan.first_matrix[turn + 1] - 1
-                    start = plan.matrices[plan.first_matrix[turn], 3]
-                    size = plan.matrices[matrix, 3] + plan.matrices[matrix, 1] + plan.matrices[matrix, 2] + 1 - start
+        for turn in range(n_groups):
+            start, size = plan.groups[turn, 0], plan.groups[turn, 1]
+            if plan.family == RANK1:
+                matrix = plan.first_matrix[turn + 1] - 1
+                start = plan.matrices[plan.first_matrix[turn], 3]
+                size = plan.matrices[matrix, 3] + plan.matrices[matrix, 1] + plan.matrices[matrix, 2] + 1 - start
+            skip = (turn - first) % n_groups
+            of_turn = max(0, count - skip + n_groups - 1) // n_groups
+            low, high = of_turn * team.part // team.parts, of_turn * (team.part + 1) // team.parts
+            row = skip + low * n_groups
+            if high > low:
                 sign_words(
-                    plan.key0, plan.key1, (first + row) // n_groups, of_turn, n_groups, start, size, ahead.spare,
+                    plan.key0, plan.key1, (first + row) // n_groups, high - low, n_groups, start, size, ahead.spare,
                     ahead.words[row:],
                 )  # fmt: skip
     meet(team)
@@ -181,16 +182,16 @@ def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved
             else:
                 move_by_codes(stored, ahead.code, start, size, 1 if part == PLUS else -1, moved)
             parameters = moved
-        if tile.bytes and not known[0]:
-            take_weights(parameters, team.first, team.end, tile)
         meet(team)
+        if tile.bytes and not known[0]:
+            n_in = setup.net.sizes[0]
+            first_row, end_row = rows_of(team, setup.net.sizes[1])
+            take_weights(parameters, first_row * n_in, end_row * n_in, tile)
         code = Lines(
             ahead.words[row if lines else 0], amplitude if lines else 0, plan.first_matrix[turn],
             plan.first_matrix[turn + 1],
         )  # fmt: skip
-        mine = tile_cost(
-            setup.net, setup.costs, plan, parameters, code, known[0], lines, tile, chosen.size, team.low, team.high
-        )
+        mine = tile_cost(setup.net, setup.costs, plan, parameters, code, known[0], lines, tile, chosen.size, team)
         known[0] = lines
         value = sum_up(team, 4 * (step & 1) + part, mine)
         if part == BASELINE:
@@ -234,7 +235,7 @@ def take_in_pending(setup, moving, ahead, count, team):
 def take_samples(setup, chosen, space, tile, team):
     """Inputs of a batch to where they are needed."""
     if tile is not None:
-        take_batch(setup.inputs, setup.targets, chosen, tile, team.low, team.high)
+        take_batch(setup.inputs, setup.targets, chosen, tile)
     if space is not None:
         take_inputs(setup, chosen, space)
 

@@ -14,9 +14,12 @@ from numba import njit, types
 
 from mgdhw.compiled.options import JIT
 from mgdhw.compiled.simd import add_atomically, read_atomically
+from mgdhw.topology import Topology
 
 SPINS = 2000
 SLOTS = 8
+FIRST_LAYER = 0.7
+"""Share of all parameters from which on the first layer decides how they are parted."""
 
 give_way = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
 
@@ -32,29 +35,49 @@ class Team(NamedTuple):
     """(parts * SLOTS,) each part's contributions to a probe."""
     low: int
     high: int
-    """Columns of the tile that are this part's."""
+    """Columns of the tile whose last layer and costs are this part's."""
     first: int
     end: int
-    """Parameters that are this part's."""
+    """Parameters that this part moves and updates; first is a multiple of 32."""
 
 
-def teams(parts: int, batch: int, n_parameters: int) -> list[Team]:
+def teams(parts: int, batch: int, topology: Topology) -> list[Team]:
     """The places of a team for a batch of samples."""
     arrived, sums = np.zeros(1, dtype=np.int64), np.zeros(parts * SLOTS, dtype=np.int64)
-    vectors, blocks = -(-batch // 16), -(-n_parameters // 32)
+    vectors, n = -(-batch // 16), topology.n_parameters
+    layer = topology.layers[0]
+    if parts > 1 and layer.n_in * layer.n_out > FIRST_LAYER * n:  # with the rows of the first layer
+        borders = [share_of(part, parts, layer.n_out) * layer.n_in // 32 * 32 for part in range(parts)]
+    else:
+        borders = [n * part // parts // 32 * 32 for part in range(parts)]
+    borders.append(n)
     return [
         Team(
             part,
             parts,
             arrived,
             sums,
-            16 * (vectors - vectors * (parts - part) // parts),
-            16 * (vectors - vectors * (parts - part - 1) // parts),
-            32 * (blocks * part // parts),
-            min(n_parameters, 32 * (blocks * (part + 1) // parts)),
+            16 * (vectors * part // parts),
+            16 * (vectors * (part + 1) // parts),
+            borders[part],
+            borders[part + 1],
         )
         for part in range(parts)
     ]
+
+
+def share_of(part: int, parts: int, n_out: int) -> int:
+    """First row of a part's share of a layer, a multiple of eight; that of the part after the last is n_out."""
+    return n_out if part == parts else n_out // 8 * part // parts * 8
+
+
+first_row = njit(**JIT)(share_of)
+
+
+@njit(**JIT)
+def rows_of(team, n_out):
+    """First row of this part's share of a layer, and the one after its last."""
+    return first_row(team.part, team.parts, n_out), first_row(team.part + 1, team.parts, n_out)
 
 
 @njit(**JIT)
