@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from mgdhw.datasets import Dataset, load, one_hot
-from mgdhw.datasets.fashion import SYSTEM_FOLDER, cache_folder
+from mgdhw.datasets.fashion import SYSTEM_FOLDER
+from mgdhw.folders import cache_folder
 
 DELTA = 2.0**-5
 """Δ, in units of a parameter: the smallest step of an 8-bit parameter in [-4, 4)."""

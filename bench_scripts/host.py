@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import mgdhw
-from mgdhw.api import default_experiment
 from mgdhw.config import check_experiment, parse_experiment
 from mgdhw.events import Evaluated, Event, Finished, Started, Updated
+from mgdhw.sources import default_experiment
 from mgdhw.trainer import Trainer
 
 Answer = TypeVar("Answer")

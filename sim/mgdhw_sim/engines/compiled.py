@@ -175,14 +175,15 @@ def _segment(
     places = team.teams(parts, recipe.order.batch, chip.topology)
     rule, period = packs.rule(chip.spec, recipe), recipe.update_period
     signs = recipe.codes.family == "random" and recipe.codes.groups == "all"
-    alone = period == 1 and signs and not state.window.energy.any()
+    fresh = not state.window.energy.any()
+    alone = period == 1 and signs and fresh
 
     def work(part: int) -> tuple[int, int, int, int]:
         own = held if part == 0 else held.copy()
         mine = moving if part == 0 else moving._replace(powers=moving.powers.copy())
         result: tuple[int, int, int, int] = segments.run_segment(
-            fixed, rule, mine, state.step, count, period, alone, own, etas, aheads[part], moved, space, tiles[part],
-            np.zeros(1, dtype=np.bool_), places[part],
+            fixed, rule, mine, state.step, count, period, alone, fresh, own, etas, aheads[part], moved, space,
+            tiles[part], np.zeros(1, dtype=np.bool_), places[part],
         )  # fmt: skip
         return result
 

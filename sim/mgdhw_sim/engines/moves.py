@@ -117,8 +117,11 @@ def next_powers(rule, moving):
 
 
 @njit(**JIT)
-def update(rule, moving, first, last, eta):
-    """Update parameters `first` ... `last` - 1 (first is a multiple of 16) from the window, and empty it."""
+def update(rule, moving, first, last, eta, keep):
+    """Update parameters `first` ... `last` - 1 (first is a multiple of 16) from the window, and empty it.
+
+    The gradient is kept where somebody will look at it.
+    """
     scale, lsb, nothing = f64(rule.scale), f64(rule.lsb), i64(0)
     for at in range(first, last, 16):
         energy = load(moving.energy, at)
@@ -127,7 +130,8 @@ def update(rule, moving, first, last, eta):
         g = select(perturbed, (to_f64(load(moving.cross, at)) * scale) / divisor, f64(0.0))
         store(moving.cross, at, nothing)
         store(moving.energy, at, nothing)
-        store(moving.gradient, at, g)
+        if keep:
+            store(moving.gradient, at, g)
         moved(rule, moving, at, g, eta)
 
 
@@ -148,6 +152,32 @@ def update_signs(rule, moving, first, last, eta, words, change, amplitude, keep)
         if keep:
             store(moving.gradient, at, g)
         moved(rule, moving, at, g, eta)
+
+
+@njit(**JIT)
+def update_pending(rule, moving, first, last, eta, words, rows, changes, count, amplitude, keep):
+    """`take_in_signs` into an empty window and `update`, at once: large windows are not read and written for nothing.
+
+    Args:
+        first: a multiple of 32.
+        words, rows, changes, count: as for `take_in_signs`; all parameters were moved by every probe.
+    """
+    a, scale = i64(amplitude), f64(rule.scale)
+    divisor = f64(np.float64(np.int64(amplitude) * np.int64(amplitude) * np.int64(count)) * rule.lsb)
+    for at in range(first, last, 32):
+        one, other = i32(0), i32(0)
+        for k in range(count):
+            word = words[rows[k], at >> 5]
+            plus, minus = i32(changes[k]), i32(-changes[k])
+            one = one + select(mask_of(word), plus, minus)
+            other = other + select(mask_of(word >> np.uint32(16)), plus, minus)
+        g = (to_f64(to_i64(one) * a) * scale) / divisor
+        h = (to_f64(to_i64(other) * a) * scale) / divisor
+        if keep:
+            store(moving.gradient, at, g)
+            store(moving.gradient, at + 16, h)
+        moved(rule, moving, at, g, eta)
+        moved(rule, moving, at + 16, h, eta)
 
 
 @njit(**JIT)

@@ -324,10 +324,11 @@ def space(chip: Chip, order: SampleOrder) -> Space | None:
     widest = max((n + 31) // 32 * 32 for n in chip.spec.layers)
     return Space(
         x=np.zeros(order.batch * ((chip.spec.layers[0] + 31) // 32 * 32), dtype=np.int16),
-        signals=np.zeros(widest + 32, dtype=np.int16),
-        spare=np.zeros(widest + 32, dtype=np.int16),
-        sums=np.zeros(widest, dtype=np.int32),
-        outputs=np.zeros((1, chip.spec.layers[-1]), dtype=np.int32),
+        signals=np.zeros(4 * (widest + 32), dtype=np.int16),
+        spare=np.zeros(4 * (widest + 32), dtype=np.int16),
+        sums=np.zeros(4 * widest, dtype=np.int32),
+        outputs=np.zeros((4, chip.spec.layers[-1]), dtype=np.int32),
+        four=np.zeros(4, dtype=np.int64),
     )
 
 

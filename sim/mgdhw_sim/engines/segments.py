@@ -14,15 +14,25 @@ from numba import njit
 from mgdhw.block import Part
 from mgdhw.compiled.draws import fill_samples, sign_words
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
-from mgdhw_sim.engines.kernels import RANDOM, RANK1, fill_codes, restore
+from mgdhw_sim.engines.kernels import RANDOM, RANK1, fill_codes, restore, sample_cost
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.matrix import Lines, move_by_signs, take_batch, take_weights, tile_cost
-from mgdhw_sim.engines.moves import next_powers, take_in_codes, take_in_lines, take_in_signs, update, update_signs
+from mgdhw_sim.engines.moves import (
+    next_powers,
+    take_in_codes,
+    take_in_lines,
+    take_in_signs,
+    update,
+    update_pending,
+    update_signs,
+)
 from mgdhw_sim.engines.team import meet, rows_of, sum_up
-from mgdhw_sim.engines.vector import Signs, cost_of, move_by_codes, take_inputs
+from mgdhw_sim.engines.vector import Signs, cost_of, move_by_codes, signals_of_four, take_inputs
 
 BASELINE, PLUS, MINUS = (int(part) for part in Part)
 
+FOREVER = 1 << 62
+"""Probes between updates of a block."""
 FULL = 1 << 30
 """Sum of |C̃| at which pending probes are taken in: 32 bits hold twice that."""
 
@@ -97,13 +107,54 @@ def draw(setup, first, count, ahead, team):
     meet(team)
 
 
+@njit(**JIT)
+def costs_of_four(setup, stored, chosen, row, ahead, space):
+    """Perturbed costs of four probes, from this row on, into the space."""
+    words, plan = ahead.words, setup.plan
+    for k in range(4):
+        space.four[k] = 0
+    for place in range(chosen.size):
+        x, at = space.x, place * setup.net.strides[0]
+        if setup.samples.size > 0:
+            x, at = setup.samples, chosen[place] * setup.net.strides[0]
+        signals_of_four(
+            setup.net, stored, words[row], words[row + 1], words[row + 2], words[row + 3], plan.amplitude, x, at, space
+        )
+        for k in range(4):
+            space.four[k] += sample_cost(setup.costs, space.outputs, k, setup.targets, chosen[place])
+
+
 @njit(**INLINE)
-def probe(setup, stored, chosen, batch, step, row, held, ahead, moved, space, tile, known, team):
+def look_ahead(setup, stored, chosen, row, step, left, period, ready, ahead, space):
+    """Measure four perturbed costs at once where that can be done.
+
+    Args:
+        left: rows from this one on.
+        ready: row up to which costs are known already.
+
+    Returns:
+        Row up to which they are known now.
+    """
+    if space is None:
+        return ready
+    if row < ready or left < 4 or period < 4 or not setup.ahead or setup.net.sizes[0] <= 8:
+        return ready
+    if setup.baseline == ANTITHETIC or setup.plan.groups.shape[0] > 1:
+        return ready
+    if (step + 3) // period != step // period or (step + 3) // setup.order.tau_x != step // setup.order.tau_x:
+        return ready
+    costs_of_four(setup, stored, chosen, row, ahead, space)
+    return row + 4
+
+
+@njit(**INLINE)
+def probe(setup, stored, chosen, batch, step, row, ready, held, ahead, moved, space, tile, known, team):
     """One probe: `Chip.probe`. The batch's inputs are in place already.
 
     Args:
         chosen: (B,) samples.
         row: of this probe's sign bits.
+        ready: where among four its perturbed cost is ready in the space; -1 if it isn't.
         held: (2,) value and batch of the baseline in force; changed in place.
         moved: (P,) room for parameters with a perturbation; as stored where groups take turns.
         space, tile: work space, one of them None: samples go one after the other (`vector.py`), or side by side
@@ -121,7 +172,7 @@ def probe(setup, stored, chosen, batch, step, row, held, ahead, moved, space, ti
     if tile is not None:
         plus, minus = probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, tile, known, team)
     if space is not None:
-        plus, minus = probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, space)
+        plus, minus = probe_few(setup, stored, chosen, step, row, turn, ready, stale, held, ahead, moved, space)
     if stale:
         held[1] = batch
     if baseline in (HELD, EVERY):
@@ -130,7 +181,7 @@ def probe(setup, stored, chosen, batch, step, row, held, ahead, moved, space, ti
 
 
 @njit(**INLINE)
-def probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, space):
+def probe_few(setup, stored, chosen, step, row, turn, ready, stale, held, ahead, moved, space):
     """A probe's measurements, sample after sample; a baseline goes into held."""
     plan = setup.plan
     start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
@@ -139,6 +190,9 @@ def probe_few(setup, stored, chosen, step, row, turn, stale, held, ahead, moved,
     plus = minus = np.int64(0)
     for part in range(3):
         if (part == BASELINE and not stale) or (part == MINUS and setup.baseline != ANTITHETIC):
+            continue
+        if part == PLUS and ready >= 0:
+            plus = space.four[ready]
             continue
         sign = 0 if part == BASELINE else 1 if part == PLUS else -1
         parameters = stored
@@ -253,6 +307,7 @@ def run_block(setup, stored, first, count, held, ahead, moved, space, tile, know
         size = min(chunk, count - begin)
         draw(setup, first + begin, size, ahead, team)
         first_batch = (first + begin) // order.tau_x
+        ready = 0  # rows whose perturbed costs are known already
         for row in range(size):
             step = first + begin + row
             batch = step // order.tau_x
@@ -261,8 +316,22 @@ def run_block(setup, stored, first, count, held, ahead, moved, space, tile, know
             if batch != seen:
                 take_samples(setup, chosen, space, tile, team)
                 seen, known[0] = batch, False
+            ready = look_ahead(setup, stored, chosen, row, step, size - row, FOREVER, ready, ahead, space)
             one, other, stale, _, _ = probe(
-                setup, stored, chosen, batch, step, row, held, ahead, moved, space, tile, known, team
+                setup,
+                stored,
+                chosen,
+                batch,
+                step,
+                row,
+                row - ready + 4 if row < ready else -1,
+                held,
+                ahead,
+                moved,
+                space,
+                tile,
+                known,
+                team,
             )
             plus[begin + row], minus[begin + row] = one, other
             if stale:
@@ -271,77 +340,104 @@ def run_block(setup, stored, first, count, held, ahead, moved, space, tile, know
     return measured
 
 
+@njit(**JIT)
+def chunk_of(first, most, period):
+    """Probes to draw ahead from `first` on: at most so many, and none beyond the last update among them, if any."""
+    to_update = (first + most) // period * period - first
+    return to_update if to_update > 0 else most
+
+
 @njit(**ENTRY)
-def run_segment(setup, rule, moving, first, count, period, alone, held, etas, ahead, moved, space, tile, known, team):
+def run_segment(
+    setup, rule, moving, first, count, period, alone, fresh, held, etas, ahead, moved, space, tile, known, team
+):
     """`mgdhw.loop` over `count` probes: blocks, windows and updates.
 
     Args:
         alone: every probe is followed by an update, its codes are signs of all parameters, and the window is empty.
+        fresh: the window is empty.
 
     Returns:
         evaluations, sum of the perturbed costs, step of the last measured baseline (-1: none), updates done.
     """
     evaluations, total = np.int64(0), np.int64(0)
     measured, seen = np.int64(-1), np.int64(-1)
-    updates, pending, weight = 0, 0, np.int64(0)
-    order, plan, chunk = setup.order, setup.plan, ahead.rows.size
+    updates, pending, weight, done = 0, 0, np.int64(0), 0
+    order, plan = setup.order, setup.plan
     n_groups, n_updates = plan.groups.shape[0], (first + count) // period - first // period
-    for begin in range(0, count, chunk):
-        size = min(chunk, count - begin)
-        draw(setup, first + begin, size, ahead, team)
-        first_batch = (first + begin) // order.tau_x
+    signs = plan.family == RANDOM and n_groups == 1
+    while done < count:
+        size = chunk_of(first + done, min(ahead.rows.size, count - done), period)
+        draw(setup, first + done, size, ahead, team)
+        first_batch = (first + done) // order.tau_x
+        ready = 0  # rows whose perturbed costs are known already
         for row in range(size):
-            step = first + begin + row
+            step = first + done + row
             batch = step // order.tau_x
             at = (batch - first_batch) * order.batch
             chosen = ahead.samples[at : at + order.batch]
             if batch != seen:
                 take_samples(setup, chosen, space, tile, team)
                 seen, known[0] = batch, False
+            ready = look_ahead(setup, moving.stored, chosen, row, step, size - row, period, ready, ahead, space)
             plus, minus, stale, start, n = probe(
-                setup, moving.stored, chosen, batch, step, row, held, ahead, moved, space, tile, known, team
+                setup,
+                moving.stored,
+                chosen,
+                batch,
+                step,
+                row,
+                row - ready + 4 if row < ready else -1,
+                held,
+                ahead,
+                moved,
+                space,
+                tile,
+                known,
+                team,
             )
             evaluations += 2 if stale or setup.baseline == ANTITHETIC else 1
             if stale:
                 measured = step
             total += plus
             change = plus - minus
+            last = updates == n_updates - 1
             if alone:
                 next_powers(rule, moving)
                 update_signs(
-                    rule,
-                    moving,
-                    team.first,
-                    team.end,
-                    etas[updates],
-                    ahead.words[row],
-                    change,
-                    plan.amplitude,
-                    updates == n_updates - 1,
+                    rule, moving, team.first, team.end, etas[updates], ahead.words[row], change, plan.amplitude, last
                 )
             elif not setup.ahead:
                 take_in_codes(moving, start, n, ahead.code, change)
             else:
                 if weight + abs(change) >= FULL:
                     take_in_pending(setup, moving, ahead, pending, team)
-                    pending, weight = 0, np.int64(0)
+                    pending, weight, fresh = 0, np.int64(0), False
                 ahead.rows[pending] = row * n_groups + step % n_groups
                 ahead.changes[pending] = change
                 pending += 1
                 weight += abs(change)
             if (step + 1) % period == 0:
                 if not alone:
-                    take_in_pending(setup, moving, ahead, pending, team)
-                    pending, weight = 0, np.int64(0)
-                    meet(team)  # a row of a rank-1 code may reach into the next part's parameters
                     next_powers(rule, moving)
-                    update(rule, moving, team.first, team.end, etas[updates])
+                    if signs and fresh:
+                        update_pending(
+                            rule, moving, team.first, team.end, etas[updates], ahead.words, ahead.rows, ahead.changes,
+                            pending, plan.amplitude, last,
+                        )  # fmt: skip
+                    else:
+                        take_in_pending(setup, moving, ahead, pending, team)
+                        meet(team)  # a row of a rank-1 code may reach into the next part's parameters
+                        update(rule, moving, team.first, team.end, etas[updates], last)
+                    pending, weight, fresh = 0, np.int64(0), True
                     if n_groups > 1:
                         restore(moving.stored, team.first, team.end, moved)
                 updates += 1
                 held[1], known[0] = NO_BATCH, False
                 meet(team)
-        take_in_pending(setup, moving, ahead, pending, team)
-        pending, weight = 0, np.int64(0)
+        if pending > 0:
+            take_in_pending(setup, moving, ahead, pending, team)
+            pending, weight, fresh = 0, np.int64(0), False
+        done += size
         meet(team)
     return evaluations, total, measured, updates

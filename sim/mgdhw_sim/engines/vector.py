@@ -66,11 +66,13 @@ class Space(NamedTuple):
     """(B * padded n_in,) inputs."""
     signals: Any
     spare: Any
-    """(widest + 32,) signals of one sample, twice."""
+    """(4 * (widest + 32),) signals of one sample, for one probe or for four; twice."""
     sums: Any
-    """(widest,) pre-activations."""
+    """(4 * widest,) pre-activations."""
     outputs: Any
-    """(B, n_out)."""
+    """(4, n_out) signals of the last layer, of one probe or of four."""
+    four: Any
+    """(4,) costs of four probes."""
 
 
 @njit(**INLINE)
@@ -156,6 +158,58 @@ def signals_of(net, parameters, signs, x, at, space):
         store_pairs(spare, n_out, i32(0))  # the next layer's products read whole vectors
         x, at = spare, 0
         signals, spare = spare, signals
+
+
+@njit(**JIT)
+def signals_of_four(net, parameters, words0, words1, words2, words3, amplitude, x, at, space):
+    """One sample through the network for four probes that differ in their signs: the weights are read once for all.
+
+    The last layer's signals go into the space's outputs. All parameters have a sign; else as `signals_of`.
+    """
+    signals, spare, sums = space.signals, space.spare, space.sums
+    room, widest = space.signals.size // 4, space.sums.size // 4
+    segment_bits = net.signal_bits - net.lut_bits
+    n_layers = net.sizes.size - 1
+    stride = 0  # all see the same inputs
+    for layer in range(n_layers):
+        n_in, n_out, start = net.sizes[layer], net.sizes[layer + 1], net.starts[layer]
+        fraction = net.input_fraction if layer == 0 else net.signal_fraction
+        excess = fraction + net.weight_fraction - net.signal_fraction
+        curve = net.output if layer == n_layers - 1 else net.hidden
+        biases = start + n_in * n_out
+        for j in range(n_out):
+            row = start + j * n_in
+            a = b = c = d = i32(0)
+            for i in range(0, n_in, 32):
+                w, here, bit = load_pairs(parameters, row + i), at + i, row + i
+                a = a + pair_products(add_signs(w, bits_at(words0, bit), amplitude), load_pairs(x, here))
+                b = b + pair_products(add_signs(w, bits_at(words1, bit), amplitude), load_pairs(x, here + stride))
+                c = c + pair_products(add_signs(w, bits_at(words2, bit), amplitude), load_pairs(x, here + 2 * stride))
+                d = d + pair_products(add_signs(w, bits_at(words3, bit), amplitude), load_pairs(x, here + 3 * stride))
+            bias, bit = np.int32(parameters[biases + j]), biases + j
+            sums[j] = total(a) + (bias + signed(words0, bit, amplitude) << fraction)
+            sums[widest + j] = total(b) + (bias + signed(words1, bit, amplitude) << fraction)
+            sums[2 * widest + j] = total(c) + (bias + signed(words2, bit, amplitude) << fraction)
+            sums[3 * widest + j] = total(d) + (bias + signed(words3, bit, amplitude) << fraction)
+        for k in range(4):
+            for j in range(0, n_out, 16):
+                place = k * widest + j
+                store(sums, place, neurons(curve, load(sums, place), excess, net.signal_bits, segment_bits))
+            if layer == n_layers - 1:
+                for j in range(n_out):
+                    space.outputs[k, j] = sums[k * widest + j]
+            else:
+                for j in range(n_out):
+                    spare[k * room + j] = np.int16(sums[k * widest + j])
+                store_pairs(spare, k * room + n_out, i32(0))
+        x, at, stride = spare, 0, room
+        signals, spare = spare, signals
+
+
+@njit(**INLINE)
+def signed(words, bit, amplitude):
+    """The amplitude, with the sign of one bit."""
+    return amplitude if (words[bit >> 5] >> np.uint32(bit & 31)) & 1 else -amplitude
 
 
 @njit(**INLINE)
