@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mgdhw.compiled.cache import keep_on_disk
 from mgdhw.compiled.draws import sign_words, words_in_row
-from mgdhw.compiled.options import ENTRY, JIT
+from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw.compiled.simd import i32, i64, load, mask_of, select, store, to_i64
 
 ROWS = 128
@@ -17,34 +17,60 @@ LARGEST_SUM = 1 << 31
 """Sum of |C̃| of as many probes that 32 bits don't hold any more."""
 
 
+@njit(**INLINE)
+def sums_of_signs(words, rows, changes, count, word):
+    """Σₖ ±C̃ₖ for the 128 parameters whose bits begin at a word: eight vectors.
+
+    Four words of a row are read together: rows lie far apart, and each of them costs a look-up of its page.
+    """
+    a = b = c = d = e = f = g = h = i32(0)
+    for k in range(count):
+        row, plus, minus = rows[k], i32(changes[k]), i32(-changes[k])
+        bits = words[row, word]
+        a, b = a + select(mask_of(bits), plus, minus), b + select(mask_of(bits >> np.uint32(16)), plus, minus)
+        bits = words[row, word + 1]
+        c, d = c + select(mask_of(bits), plus, minus), d + select(mask_of(bits >> np.uint32(16)), plus, minus)
+        bits = words[row, word + 2]
+        e, f = e + select(mask_of(bits), plus, minus), f + select(mask_of(bits >> np.uint32(16)), plus, minus)
+        bits = words[row, word + 3]
+        g, h = g + select(mask_of(bits), plus, minus), h + select(mask_of(bits >> np.uint32(16)), plus, minus)
+    return a, b, c, d, e, f, g, h
+
+
 @njit(**JIT)
 def add_signed(cross, start, end, words, rows, changes, count, amplitude):
     """Add C̃ₖ θ̃ₖᵢ of `count` probes to the sums of parameters start ... end - 1; θ̃ is plus or minus one amplitude.
 
     Args:
         cross: (P,) sums.
-        words: rows of sign bits; bit i is parameter i's.
+        words: rows of sign bits; bit i is parameter i's. They go on to a multiple of 128.
         rows, changes: (count,) each probe's row and C̃; the sum of |C̃| is below 2³¹.
     """
-    a = i64(amplitude)
-    for at in range(start & ~31, end, 32):
-        if at >= start and at + 32 <= end:
-            one, other = i32(0), i32(0)
+    for at in range(start & ~127, end, 128):
+        if at >= start and at + 128 <= end:
+            sums = sums_of_signs(words, rows, changes, count, at >> 5)
+            add_scaled(cross, at, sums[0], amplitude)
+            add_scaled(cross, at + 16, sums[1], amplitude)
+            add_scaled(cross, at + 32, sums[2], amplitude)
+            add_scaled(cross, at + 48, sums[3], amplitude)
+            add_scaled(cross, at + 64, sums[4], amplitude)
+            add_scaled(cross, at + 80, sums[5], amplitude)
+            add_scaled(cross, at + 96, sums[6], amplitude)
+            add_scaled(cross, at + 112, sums[7], amplitude)
+            continue
+        for i in range(max(start, at), min(end, at + 128)):
+            total = np.int64(0)
+            word, bit = i >> 5, np.uint32(i & 31)
             for k in range(count):
-                word = words[rows[k], at >> 5]
-                plus, minus = i32(changes[k]), i32(-changes[k])
-                one = one + select(mask_of(word), plus, minus)
-                other = other + select(mask_of(word >> np.uint32(16)), plus, minus)
-            store(cross, at, load(cross, at) + to_i64(one) * a)
-            store(cross, at + 16, load(cross, at + 16) + to_i64(other) * a)
-        else:
-            for i in range(max(start, at), min(end, at + 32)):
-                total = np.int64(0)
-                word, bit = i >> 5, np.uint32(i & 31)
-                for k in range(count):
-                    plus = (words[rows[k], word] >> bit) & np.uint32(1)
-                    total += np.int64(changes[k]) if plus else -np.int64(changes[k])
-                cross[i] += total * amplitude
+                plus = (words[rows[k], word] >> bit) & np.uint32(1)
+                total += np.int64(changes[k]) if plus else -np.int64(changes[k])
+            cross[i] += total * amplitude
+
+
+@njit(**INLINE)
+def add_scaled(cross, at, sums, amplitude):
+    """Add sixteen sums, times an amplitude."""
+    store(cross, at, load(cross, at) + to_i64(sums) * i64(amplitude))
 
 
 @njit(**ENTRY)

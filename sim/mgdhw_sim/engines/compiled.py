@@ -113,7 +113,7 @@ class Compiled(Engine):
         else:
             evaluations, total, measured, updates = _segment(chip, narrow, state, recipe, count, moving, held, etas)
         size = chip.topology.n_parameters
-        chip.codes = moving.stored[:size].copy()
+        chip.codes = moving.stored[:size]
         after = None
         if recipe.baseline is Baseline.HELD and held[1] != loops.NO_BATCH:
             after = state.held if measured < 0 else HeldBaseline(int(held[0]), int(measured))
@@ -121,9 +121,9 @@ class Compiled(Engine):
             state,
             step=state.step + count,
             update=state.update + updates,
-            theta=moving.theta[:size].copy(),
+            theta=moving.theta[:size],
             optimizer=packs.optimizer_state(state, moving),
-            window=Window(moving.cross[:size].copy(), moving.energy[:size].copy()),
+            window=Window(moving.cross[:size], moving.energy[:size]),
             held=after,
             evaluations=state.evaluations + int(evaluations),
         )

@@ -28,7 +28,7 @@ from mgdhw.compiled.simd import (
     to_i32,
     to_i64,
 )
-from mgdhw.compiled.window import add_signed
+from mgdhw.compiled.window import add_signed, sums_of_signs
 
 SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(6)
 
@@ -162,22 +162,17 @@ def update_pending(rule, moving, first, last, eta, words, rows, changes, count, 
         first: a multiple of 32.
         words, rows, changes, count: as for `take_in_signs`; all parameters were moved by every probe.
     """
-    a, scale = i64(amplitude), f64(rule.scale)
-    divisor = f64(np.float64(np.int64(amplitude) * np.int64(amplitude) * np.int64(count)) * rule.lsb)
-    for at in range(first, last, 32):
-        one, other = i32(0), i32(0)
-        for k in range(count):
-            word = words[rows[k], at >> 5]
-            plus, minus = i32(changes[k]), i32(-changes[k])
-            one = one + select(mask_of(word), plus, minus)
-            other = other + select(mask_of(word >> np.uint32(16)), plus, minus)
-        g = (to_f64(to_i64(one) * a) * scale) / divisor
-        h = (to_f64(to_i64(other) * a) * scale) / divisor
-        if keep:
-            store(moving.gradient, at, g)
-            store(moving.gradient, at + 16, h)
-        moved(rule, moving, at, g, eta)
-        moved(rule, moving, at + 16, h, eta)
+    divisor = np.float64(np.int64(amplitude) * np.int64(amplitude) * np.int64(count)) * rule.lsb
+    for at in range(first & ~127, last, 128):
+        sums = sums_of_signs(words, rows, changes, count, at >> 5)
+        for part in range(8):
+            place = at + 16 * part
+            if first <= place < last:
+                chosen = sums[part]
+                g = (to_f64(to_i64(chosen) * i64(amplitude)) * f64(rule.scale)) / f64(divisor)
+                if keep:
+                    store(moving.gradient, place, g)
+                moved(rule, moving, place, g, eta)
 
 
 @njit(**JIT)

@@ -106,7 +106,7 @@ def optimizer_state(before: TrainState, moving: moves.Moving) -> State:
     powers = {"beta1_power": moving.powers[0], "beta2_power": moving.powers[1]}
     size = before.theta.size
     return {
-        name: np.array(powers[name]) if name in powers else {"m": moving.m, "v": moving.v}[name][:size].copy()
+        name: np.array(powers[name]) if name in powers else {"m": moving.m, "v": moving.v}[name][:size]
         for name in before.optimizer
     }
 
