@@ -52,7 +52,7 @@ def build(task: Task) -> Advance:
     jax.config.update("jax_default_prng_impl", os.environ.get("PRNG", "rbg"))
     setting = SETTINGS[task.letter]
     if task.replicas > 1:
-        setting = Setting(1, axis=int(os.environ.get("AXIS","0")), products=bool(int(os.environ.get("PROD","0"))))
+        setting = Setting(1, axis=int(os.environ.get("AXIS", "0")), products=bool(int(os.environ.get("PROD", "0"))))
     training, unroll = Stepwise(task, setting), int(os.environ.get("UNROLL", UNROLL[task.letter]))
     theta, key = training.begin(), jax.random.key(1)
 

@@ -494,6 +494,27 @@ def store_pairs(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, index, value), codegen
 
 
+@intrinsic
+def move_bytes(typingctx: Any, stored: Any, index: Any, bits: Any, amplitude: Any, moved: Any) -> Any:
+    """Copy 32 int8, from `index` on, each plus `amplitude` where its bit is set and minus it where not."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        small = ir.VectorType(ir.IntType(8), 2 * LANES)
+        index = context.cast(builder, args[1], sig.args[1], types.intp)
+        source = _pointer(context, builder, sig.args[0], args[0], index)
+        target = _pointer(context, builder, sig.args[4], args[4], index)
+        word = context.cast(builder, args[2], sig.args[2], types.uint32)
+        mask = builder.bitcast(word, ir.VectorType(ir.IntType(1), 2 * LANES))
+        size = context.cast(builder, args[3], sig.args[3], types.int8)
+        plus, minus = (_splat(builder, value, 2 * LANES) for value in (size, builder.neg(size)))
+        numbers = builder.load(builder.bitcast(source, small.as_pointer()), align=1)
+        result = builder.add(numbers, builder.select(mask, plus, minus))
+        builder.store(result, builder.bitcast(target, small.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(stored, index, bits, amplitude, moved), codegen
+
+
 # --- single words ----------------------------------------------------------------------------------------------------
 
 

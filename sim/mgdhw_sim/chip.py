@@ -41,6 +41,8 @@ class Chip:
         self.codes: CodeArray = np.zeros(self.topology.n_parameters, dtype=np.int16)
         self._inputs: NDArray[Any] = np.zeros((0, spec.layers[0]), dtype=np.int16)
         self._targets: NDArray[np.int16] = np.zeros((0, spec.layers[-1]), dtype=np.int16)
+        self.prepared: dict[str, Any] = {}
+        """What engines have made of the sample memory; emptied when it is loaded."""
 
     def load(self, dataset: Dataset) -> None:
         """Convert inputs and targets once. Raises ConfigError if their sizes are not the chip's."""
@@ -57,6 +59,7 @@ class Chip:
             index = np.arange(start, min(start + rows, dataset.n_samples))
             inputs[index] = datapath.input_codes(self.spec, dataset.values(index))
         self._inputs = inputs
+        self.prepared = {}
         self._targets = datapath.target_codes(dataset.targets).astype(np.int16)
 
     @property

@@ -151,7 +151,7 @@ def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArr
         own = held if part == 0 else held.copy()
         return int(segments.run_block(
             fixed, stored, block.first_step, block.n_probes, own, aheads[part], moved, space, tiles[part],
-            np.zeros(1, dtype=np.bool_), places[part], plus, minus,
+            np.zeros(2, dtype=np.bool_), places[part], plus, minus,
         ))  # fmt: skip
 
     return together(work, parts)
@@ -183,7 +183,7 @@ def _segment(
         mine = moving if part == 0 else moving._replace(powers=moving.powers.copy())
         result: tuple[int, int, int, int] = segments.run_segment(
             fixed, rule, mine, state.step, count, period, alone, fresh, own, etas, aheads[part], moved, space,
-            tiles[part], np.zeros(1, dtype=np.bool_), places[part],
+            tiles[part], np.zeros(2, dtype=np.bool_), places[part],
         )  # fmt: skip
         return result
 

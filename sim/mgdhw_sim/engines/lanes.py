@@ -33,7 +33,7 @@ from mgdhw.compiled.simd import (
 from mgdhw.order import ORDER_ROUNDS
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.matrix import sample_costs
-from mgdhw_sim.engines.moves import moved, next_powers
+from mgdhw_sim.engines.moves import SGD, moved, next_powers, place
 from mgdhw_sim.engines.vector import neurons
 
 BASELINE, PLUS, MINUS = (int(part) for part in Part)
@@ -205,12 +205,16 @@ def update_sign_lanes(rule, moving, size, eta, words, at, change, amplitude, las
     energy = np.float64(np.int64(amplitude) * np.int64(amplitude)) * rule.lsb
     plus = (to_f64(to_i64(change) * i64(amplitude)) * f64(rule.scale)) / f64(energy)
     minus = select(change == i32(0), f64(0.0), f64(-1.0) * plus)
+    down, up = f64(eta) * plus, f64(eta) * minus
     for i in range(size):
         word = load(words, (at + (i >> 5)) * LANES)
-        g = select((word & u32(np.int64(1) << (i & 31))) != u32(0), plus, minus)
+        mask = (word & u32(np.int64(1) << (i & 31))) != u32(0)
         if last:
-            store(moving.gradient, i * LANES, g)
-        moved(rule, moving, i * LANES, g, eta)
+            store(moving.gradient, i * LANES, select(mask, plus, minus))
+        if rule.optimizer == SGD:
+            place(rule, moving, i * LANES, load(moving.theta, i * LANES) - select(mask, down, up))
+        else:
+            moved(rule, moving, i * LANES, select(mask, plus, minus), eta)
 
 
 @njit(**ENTRY)

@@ -28,6 +28,7 @@ from mgdhw.compiled.simd import (
     leading_zeros,
     load,
     load_pairs,
+    move_bytes,
     narrow_bytes,
     select,
     store,
@@ -67,7 +68,8 @@ class Tile(NamedTuple):
     bytes: bool
     """Inputs, and the first layer's weights, are bytes: x is [n_in / 4][width] fours of them."""
     weights: Any
-    """Those weights of the parameters that are tried."""
+    moved_weights: Any
+    """Those weights as stored, and with a perturbation."""
 
 
 class Lines(NamedTuple):
@@ -203,10 +205,10 @@ def sums_of(w, start, n_in, first, end, x, width, low, high, out):
 @njit(**JIT)
 def line_sums(lines, line, n_out, n_in, columns, x, tile, low, high):
     """What a row of +1 adds to a layer's sums, but for the bias: A Σᵢ c[i] x[i], into the tile's line."""
-    for i in range((n_in + 3) // 4 * 4):
-        at = line + n_out + i
-        plus = (lines.words[at >> 5] >> np.uint32(at & 31)) & 1
-        columns[i] = lines.amplitude if plus else -lines.amplitude
+    zero, first = i32(0), line + n_out
+    for i in range(0, n_in, 32):
+        store_pairs(tile.columns, i, add_signs(zero, bits_at(lines.words, first + i), lines.amplitude))
+        narrow_bytes(tile.columns, i, tile.byte_columns)
     one_row(columns, 0, n_in, x, tile.width, low, high, tile.line, 0)
 
 
@@ -258,14 +260,16 @@ def layer_signals(net, plan, layer, w, sums, lines, tile, first, end, low, high,
 
 
 @njit(**JIT)
-def tile_cost(net, costs, plan, w, lines, known, keep, tile, batch, team):
+def tile_cost(net, costs, plan, w, weights, lines, known, keep, tile, batch, team):
     """Cost codes summed over the samples of this part of the team: `Chip.cost`.
 
     All layers but the last are shared by rows: what a part needs of the weights is then mostly what it wrote itself,
-    and need not come from another core's cache. The last layer and the costs are shared by samples.
+    and need not come from another core's cache. The last layer and the costs are shared by samples; so is everything
+    where the first layer's sums stay known, because then no weights move.
 
     Args:
-        w: (P,) parameter codes, padded; the tile's weights are those of its first layer, where it works on bytes.
+        w: (P,) parameter codes, padded.
+        weights: those of the first layer in bytes, where the tile works on bytes.
         lines: a rank-1 code on top of them.
         known: the tile's base holds the first layer's sums for w already.
         keep: leave them there.
@@ -275,12 +279,12 @@ def tile_cost(net, costs, plan, w, lines, known, keep, tile, batch, team):
     for layer in range(last + 1):
         n_in, n_out = net.sizes[layer], net.sizes[layer + 1]
         first, end, low, high = 0, n_out, team.low, team.high
-        if layer < last:
+        if layer < last and not keep:
             first, end = rows_of(team, n_out)
             low, high = 0, tile.width
         sums = tile.base if layer == 0 and (known or keep) else tile.sums
         if layer == 0 and not known and tile.bytes:
-            sums_of(tile.weights, 0, n_in, first, end, x, tile.width, low, high, sums)
+            sums_of(weights, 0, n_in, first, end, x, tile.width, low, high, sums)
         elif layer > 0 or not known:
             sums_of(w, net.starts[layer], n_in, first, end, x, tile.width, low, high, sums)
         if lines.amplitude != 0 and lines.first <= layer < lines.last:
@@ -289,7 +293,7 @@ def tile_cost(net, costs, plan, w, lines, known, keep, tile, batch, team):
             else:
                 line_sums(lines, plan.matrices[layer, 3], n_out, n_in, tile.columns, x, tile, low, high)
         layer_signals(net, plan, layer, w, sums, lines, tile, first, end, low, high, spare)
-        if layer < last:
+        if layer < last and not keep:
             meet(team)
         x = spare
         signals, spare = spare, signals
@@ -364,6 +368,20 @@ def take_weights(w, first, end, tile):
     """Parameters first ... end - 1, and some beyond, into the tile's weights."""
     for at in range(first, end, 32):
         narrow_bytes(w, at, tile.weights)
+
+
+@njit(**JIT)
+def take_moved(w, first, end, tile):
+    """The same into its weights with a perturbation."""
+    for at in range(first, end, 32):
+        narrow_bytes(w, at, tile.moved_weights)
+
+
+@njit(**JIT)
+def move_weights(words, first, end, amplitude, tile):
+    """The tile's weights first ... end - 1, and some beyond, with one sign of an amplitude each."""
+    for at in range(first, end, 32):
+        move_bytes(tile.weights, at, bits_at(words, at), amplitude, tile.moved_weights)
 
 
 @njit(**JIT)

@@ -98,14 +98,20 @@ def moved(rule, moving, at, g, eta):
             m = m / (one - f64(moving.powers[0]))
             v = v / (one - f64(moving.powers[1]))
         t = t - rate * m / (sqrt(v) + f64(rule.epsilon))
+    place(rule, moving, at, t)
+
+
+@njit(**JIT)
+def place(rule, moving, at, t):
+    """Keep sixteen parameters, within their limits, and what the chip makes of them."""
     low, high = f64(rule.low), f64(rule.high)
     t = select(t < low, low, t)
     t = select(t > high, high, t)
     store(moving.theta, at, t)
-    code = floor(t * f64(rule.to_code) + f64(0.5))
-    code = select(code < f64(rule.code_low), f64(rule.code_low), code)
-    code = select(code > f64(rule.code_high), f64(rule.code_high), code)
-    store(moving.stored, at, to_i16(to_i32(code)))
+    code = to_i32(floor(t * f64(rule.to_code) + f64(0.5)))
+    code = select(code < i32(rule.code_low), i32(rule.code_low), code)
+    code = select(code > i32(rule.code_high), i32(rule.code_high), code)
+    store(moving.stored, at, to_i16(code))
 
 
 @njit(**JIT)
@@ -146,12 +152,15 @@ def update_signs(rule, moving, first, last, eta, words, change, amplitude, keep)
     size = (np.float64(np.int64(change) * np.int64(amplitude)) * rule.scale) / (energy * rule.lsb)
     plus = f64(size)
     minus = f64(0.0 if change == 0 else -size)
+    down, up = f64(eta) * plus, f64(eta) * minus  # plain descent has two steps, too
     for at in range(first, last, 16):
         mask = mask_of(words[at >> 5] >> np.uint32(at & 31))
-        g = select(mask, plus, minus)
         if keep:
-            store(moving.gradient, at, g)
-        moved(rule, moving, at, g, eta)
+            store(moving.gradient, at, select(mask, plus, minus))
+        if rule.optimizer == SGD:
+            place(rule, moving, at, load(moving.theta, at) - select(mask, down, up))
+        else:
+            moved(rule, moving, at, select(mask, plus, minus), eta)
 
 
 @njit(**JIT)

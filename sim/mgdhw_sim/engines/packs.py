@@ -57,7 +57,7 @@ WIDE_BATCH = 8
 """Samples from which on they are worked on side by side."""
 TEAM_PRODUCTS = 400_000
 """Products of parameters and samples from which on a probe's work is worth sharing."""
-FEW_INPUTS = 1 << 17
+FEW_INPUTS = 1 << 20
 """Inputs of all samples up to which they are kept ready, padded."""
 CHUNK_PROBES = 128
 CHUNK_WORDS = 1 << 23
@@ -262,21 +262,25 @@ def setup(chip: Chip, small: Narrow, codes: CodeSpec, order: SampleOrder, baseli
         plan=plan(codes, chip.topology),
         order=order_of(order),
         inputs=inputs,
-        samples=np.zeros(0, dtype=np.int16) if wide else _padded_samples(inputs),
+        samples=np.zeros(0, dtype=np.int16) if wide else _padded_samples(chip),
         targets=targets,
         baseline=BASELINES[baseline],
         ahead=codes.family == "random" or (codes.family == "rank1" and wide),
     )
 
 
-def _padded_samples(inputs: NDArray[Any]) -> NDArray[np.int16]:
+def _padded_samples(chip: Chip) -> NDArray[np.int16]:
     """All inputs with each sample's padded to whole vectors, one after the other; empty if they are too many."""
-    stride = (inputs.shape[1] + 31) // 32 * 32
-    if inputs.shape[0] * stride > FEW_INPUTS:
-        return np.zeros(0, dtype=np.int16)
-    wide = np.zeros((inputs.shape[0], stride), dtype=np.int16)
-    wide[:, : inputs.shape[1]] = inputs
-    return wide.ravel()
+    if "padded" not in chip.prepared:
+        inputs, _ = chip.memory
+        stride = (inputs.shape[1] + 31) // 32 * 32
+        few = inputs.shape[0] * stride <= FEW_INPUTS
+        wide = np.zeros((inputs.shape[0] if few else 0, stride), dtype=np.int16)
+        if few:
+            wide[:, : inputs.shape[1]] = inputs
+        chip.prepared["padded"] = wide.ravel()
+    padded_samples: NDArray[np.int16] = chip.prepared["padded"]
+    return padded_samples
 
 
 def parts_for(chip: Chip, fixed: Setup) -> int:
@@ -339,7 +343,7 @@ def tiles(chip: Chip, order: SampleOrder, parts: int) -> list[Tile] | list[None]
     spec = chip.spec
     fit = spec.weight_bits <= 8 and spec.input_bits <= 8 and not spec.input_bipolar
     shared = tile(chip, (order.batch + 15) // 16 * 16, bytes_=HAS_BYTE_PRODUCTS and fit)
-    own = ("x", "line", "wanted", "columns", "byte_columns", "weights")
+    own = ("x", "line", "wanted", "columns", "byte_columns", "weights", "moved_weights")
     return [shared._replace(**{name: getattr(shared, name).copy() for name in own}) for _ in range(parts)]
 
 
@@ -361,8 +365,9 @@ def tile(chip: Chip, width: int, *, bytes_: bool = False) -> Tile:
         spare=rows((widest + 1) // 2),
         outputs=rows(sizes[-1]),
         wanted=rows(sizes[-1]),
-        columns=np.zeros(max(sizes) + 4, dtype=np.int16),
-        byte_columns=np.zeros(max(sizes) + 4, dtype=np.int8),
+        columns=np.zeros(max(sizes) + 64, dtype=np.int16),
+        byte_columns=np.zeros(max(sizes) + 64, dtype=np.int8),
         bytes=bytes_,
-        weights=np.zeros(sizes[0] * sizes[1] + 64 if bytes_ else 32, dtype=np.int8),
+        weights=np.zeros(sizes[0] * sizes[1] + 64 if bytes_ else 64, dtype=np.int8),
+        moved_weights=np.zeros(sizes[0] * sizes[1] + 64 if bytes_ else 64, dtype=np.int8),
     )

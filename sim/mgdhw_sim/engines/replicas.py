@@ -120,8 +120,10 @@ def _setup(chip: Chip, recipe: Recipe) -> Setup:
     small = packs.narrow(chip.spec)
     assert small is not None, "fits_lanes"
     fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
-    inputs, targets = chip.memory
-    return fixed._replace(inputs=inputs.astype(np.int32).ravel(), targets=targets.astype(np.int32).ravel())
+    if "lanes" not in chip.prepared:
+        chip.prepared["lanes"] = tuple(memory.astype(np.int32).ravel() for memory in chip.memory)
+    inputs, targets = chip.prepared["lanes"]
+    return fixed._replace(inputs=inputs, targets=targets)
 
 
 def _moving(chip: Chip, states: Sequence[TrainState]) -> moves.Moving:

@@ -16,7 +16,7 @@ from mgdhw.compiled.draws import fill_samples, sign_words
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw_sim.engines.kernels import RANDOM, RANK1, fill_codes, restore, sample_cost
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.matrix import Lines, move_by_signs, take_batch, take_weights, tile_cost
+from mgdhw_sim.engines.matrix import Lines, move_by_signs, move_weights, take_batch, take_moved, take_weights, tile_cost
 from mgdhw_sim.engines.moves import (
     next_powers,
     take_in_codes,
@@ -159,7 +159,7 @@ def probe(setup, stored, chosen, batch, step, row, ready, held, ahead, moved, sp
         moved: (P,) room for parameters with a perturbation; as stored where groups take turns.
         space, tile: work space, one of them None: samples go one after the other (`vector.py`), or side by side
             (`matrix.py`). numba compiles each case by itself, and leaves the other out.
-        known: (1,) whether the tile holds the first layer's sums for what is stored; changed in place.
+        known: (2,) whether the tile has the first layer's sums, and its weights, for what is stored; changed in place.
 
     Returns:
         cost, its reference, whether a baseline was measured; first and size of what was perturbed.
@@ -217,35 +217,48 @@ def probe_few(setup, stored, chosen, step, row, turn, ready, stale, held, ahead,
 @njit(**JIT)
 def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, tile, known, team):
     """A probe's measurements, all samples together; a baseline goes into held."""
-    plan = setup.plan
+    plan, net = setup.plan, setup.net
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
-    first = max(team.first, start)
-    end = max(first, min(team.end, start + size))
+    n_first = net.sizes[0] * net.sizes[1]
     signs, lines = plan.family == RANDOM, plan.family == RANK1
     if not (signs or lines):
         fill_codes(plan, step, ahead.bits, ahead.code)  # such a team is of one
+    first_row, end_row = 0, net.sizes[1]
+    if not lines:
+        first_row, end_row = rows_of(team, net.sizes[1])
+    low, high = first_row * net.sizes[0], end_row * net.sizes[0]
+    # Where the first layer works on bytes, its signs are added to those; all else is moved in 16 bits.
+    by_bytes = tile.bytes and signs and start == 0
+    first = max(team.first, max(start, n_first if by_bytes else 0))
+    end = max(first, min(team.end, start + size))
+    if tile.bytes and not known[1]:
+        meet(team)
+        take_weights(stored, low, high, tile)
+        known[1] = True
     plus = minus = np.int64(0)
     for part in range(3):
         if (part == BASELINE and not stale) or (part == MINUS and setup.baseline != ANTITHETIC):
             continue
         amplitude = 0 if part == BASELINE else plan.amplitude if part == PLUS else -plan.amplitude
-        parameters = stored
+        parameters, weights = stored, tile.weights
         if part != BASELINE and not lines:
             if signs:
                 move_by_signs(stored, ahead.words[row], first, end, amplitude, moved)
             else:
                 move_by_codes(stored, ahead.code, start, size, 1 if part == PLUS else -1, moved)
             parameters = moved
-        meet(team)
-        if tile.bytes and not known[0]:
-            n_in = setup.net.sizes[0]
-            first_row, end_row = rows_of(team, setup.net.sizes[1])
-            take_weights(parameters, first_row * n_in, end_row * n_in, tile)
+            meet(team)
+            if by_bytes:
+                move_weights(ahead.words[row], low, high, amplitude, tile)
+                weights = tile.moved_weights
+            elif tile.bytes and start < n_first:
+                take_moved(moved, low, high, tile)
+                weights = tile.moved_weights
         code = Lines(
             ahead.words[row if lines else 0], amplitude if lines else 0, plan.first_matrix[turn],
             plan.first_matrix[turn + 1],
         )  # fmt: skip
-        mine = tile_cost(setup.net, setup.costs, plan, parameters, code, known[0], lines, tile, chosen.size, team)
+        mine = tile_cost(net, setup.costs, plan, parameters, weights, code, known[0], lines, tile, chosen.size, team)
         known[0] = lines
         value = sum_up(team, 4 * (step & 1) + part, mine)
         if part == BASELINE:
@@ -433,7 +446,7 @@ def run_segment(
                     if n_groups > 1:
                         restore(moving.stored, team.first, team.end, moved)
                 updates += 1
-                held[1], known[0] = NO_BATCH, False
+                held[1], known[0], known[1] = NO_BATCH, False, False
                 meet(team)
         if pending > 0:
             take_in_pending(setup, moving, ahead, pending, team)

@@ -128,8 +128,16 @@ def signals_of(net, parameters, signs, x, at, space):
             bias = np.int64(parameters[biases + j])
             if size != 0:
                 bias += size if (words[(biases + j) >> 5] >> np.uint32((biases + j) & 31)) & 1 else -size
-            if n_in <= 8:
+            if n_in <= 8 and layer == 0:
                 sum_ = np.int64(short_product(parameters, row, bits_at(words, row), size, x, at))
+            elif n_in <= 4:
+                # Signals that were stored one by one a moment ago are loaded one by one: a vector of them would have to
+                # wait until all of them are in the cache.
+                bits = bits_at(words, row)
+                sum_ = np.int64(0)
+                for i in range(4):
+                    w = np.int64(parameters[row + i]) + (size if (bits >> np.uint32(i)) & 1 else -size)
+                    sum_ += w * np.int64(x[at + i])
             else:
                 lanes = i32(0)
                 if size != 0:
