@@ -86,7 +86,7 @@ class Step:
     @classmethod
     def of(cls, eta: float, gradient: FloatArray) -> Step:
         """The update with a gradient. (A BLAS product would leave its threads spinning for a tenth of a second.)"""
-        return cls(eta, float(np.sqrt(np.square(gradient).sum())))
+        return cls(eta, float(np.sqrt(np.einsum("i,i", gradient, gradient))))
 
 
 def block_at(state: TrainState, recipe: Recipe, size: int) -> Block:

@@ -1,18 +1,27 @@
-"""Peers (i) and (ii) as they are commonly written: every step of the `lax.scan` splits its key and draws what it needs.
+"""Peers (i) and (ii): MGD in JAX as it is commonly written, every step of the `lax.scan` drawing what it needs.
 
-Float32, sign bits unpacked from 32-bit words, jitted, donated buffers; with `--replicas`, under `vmap` with a key for
-each. Only documented options. `jax_mgd.py` is the same training by somebody who knows XLA's CPU backend well: it draws
-for thousands of steps ahead, and makes the compiler merge the loop's body into one function.
+Float32, sign bits unpacked from 32-bit words, jitted, donated buffers; with `--replicas`, the step is under `vmap`.
+Only documented options. `jax_mgd.py` is the same training by somebody who knows XLA's CPU backend from inside: it draws
+for thousands of steps ahead, and has the compiler merge the loop's body into one function.
 
-What was tried (steps/s on two cores of a Sapphire Rapids, jax 0.10, a quiet machine), beside what is kept:
+What was tried (steps/s on two cores of a Sapphire Rapids, jax 0.10, a quiet machine; the best is kept):
 
-TRIED
+    generator, unrolled      a             b             c
+    rbg, 1 or 4              1.06, 0.94 M  0.42, 0.26 M  2.6, 2.9 k
+    unsafe_rbg, 1 or 4       0.55, 0.35 M  0.31, 0.27 M  2.6, 2.9 k
+    threefry, 1 or 4         0.98, 0.84 M  0.17, 0.19 M  1.9, 2.2 k
+    256 replicas, replicas along the first axis or the last, layers as matrix products or as products and sums
+    rbg, first               11.4, 13.5 M  1.6, 0.4 M
+    rbg, last                14.2, 16.8 M  1.1, 0.3 M
+    threefry, first          9.4, 9.7 M    1.3, 0.3 M
+    threefry, last           11.8, 10.9 M  1.3, 0.3 M
+
+A key for each replica, under `vmap` of everything, is slower: at best 5.6 M in a and 1.2 M in b.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from functools import partial
 
 import jax
@@ -22,8 +31,12 @@ from jax import lax
 from peers.jax_mgd import Leaves, Setting, Training, unpack
 from peers.task import Advance, Task, serve
 
-SETTINGS = {"a": Setting(1), "b": Setting(1), "c": Setting(1, flat=False)}
-UNROLL = {"a": 1, "b": 1, "c": 1}
+STRETCH = {"a": 20_000, "b": 20_000, "c": 100}
+"""Steps of a `scan`."""
+UNROLL = {"a": 1, "b": 1, "c": 4}
+SINGLE = {"a": Setting(1), "b": Setting(1), "c": Setting(1, flat=False)}
+REPLICAS_STRETCH = 1_000
+REPLICAS = {"a": Setting(1, axis=-1, products=True), "b": Setting(1)}
 
 
 class Stepwise(Training):
@@ -49,26 +62,19 @@ class Stepwise(Training):
 
 def build(task: Task) -> Advance:
     """The training, compiled."""
-    jax.config.update("jax_default_prng_impl", os.environ.get("PRNG", "rbg"))
-    setting = SETTINGS[task.letter]
-    if task.replicas > 1:
-        setting = Setting(1, axis=int(os.environ.get("AXIS", "0")), products=bool(int(os.environ.get("PROD", "0"))))
-    training, unroll = Stepwise(task, setting), int(os.environ.get("UNROLL", UNROLL[task.letter]))
+    jax.config.update("jax_default_prng_impl", "rbg")
+    several = task.replicas > 1
+    training = Stepwise(task, (REPLICAS if several else SINGLE)[task.letter])
+    stretch = REPLICAS_STRETCH if several else STRETCH[task.letter]
+    unroll = 1 if several else UNROLL[task.letter]
     theta, key = training.begin(), jax.random.key(1)
-
-    @partial(jax.jit, donate_argnums=(0, 1), static_argnums=2)
-    def run(theta: Leaves, key: jax.Array, steps: int) -> tuple[Leaves, jax.Array]:
-        return training.go(theta, key, steps, unroll)
-
-    stretch = 1_000 if task.replicas > 1 or task.letter == "c" else 20_000
-    if task.letter == "c":
-        stretch = 100
+    run = jax.jit(partial(training.go, steps=stretch, unroll=unroll), donate_argnums=(0, 1))
 
     def advance(steps: int) -> int:
         nonlocal theta, key
         calls = -(-steps // stretch)
         for _ in range(calls):
-            theta, key = run(theta, key, stretch)
+            theta, key = run(theta, key)
         jax.block_until_ready(theta)
         return calls * stretch
 

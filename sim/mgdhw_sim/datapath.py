@@ -49,7 +49,9 @@ def saturate(value: IntArray, bits: int) -> IntArray:
 
 def convert(value: FloatArray, fraction_bits: int, low: int, high: int) -> IntArray:
     """The host's side of a converter: code = floor(value · 2**fraction_bits + 1/2), clipped."""
-    return np.clip(np.floor(np.asarray(value) * 2.0**fraction_bits + 0.5), low, high).astype(np.int64)
+    code = np.multiply(value, 2.0**fraction_bits)
+    code = np.floor(code + 0.5, out=code if code.ndim else None)
+    return np.clip(code, low, high, out=code if code.ndim else None).astype(np.int64)
 
 
 # --- converters ------------------------------------------------------------------------------------------------------

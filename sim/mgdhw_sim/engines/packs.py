@@ -89,15 +89,18 @@ def moving(spec: ChipSpec, state: TrainState) -> moves.Moving:
     size = padded(state.theta.size)
     none = np.zeros(size)
     powers = [float(state.optimizer.get(name, none[0])) for name in ("beta1_power", "beta2_power")]
+    stored = np.zeros(size, dtype=np.int16)
+    stored[: state.theta.size] = datapath.parameter_codes(spec, state.theta)
+    started = state.window.energy.any()  # pages of an empty window that nobody touches cost nothing
     return moves.Moving(
         theta=room(state.theta, size),
-        m=room(state.optimizer.get("m", none[:1]), size),
-        v=room(state.optimizer.get("v", none[:1]), size),
+        m=room(state.optimizer["m"], size) if "m" in state.optimizer else np.zeros(size),
+        v=room(state.optimizer["v"], size) if "v" in state.optimizer else np.zeros(size),
         powers=np.array(powers),
-        cross=room(state.window.cross, size),
-        energy=room(state.window.energy, size),
+        cross=room(state.window.cross, size) if started else np.zeros(size, dtype=np.int64),
+        energy=room(state.window.energy, size) if started else np.zeros(size, dtype=np.int64),
         gradient=none,
-        stored=room(datapath.parameter_codes(spec, state.theta).astype(np.int16), size),
+        stored=stored,
     )
 
 
