@@ -11,11 +11,11 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,10 +73,17 @@ def save(path: Path, state: TrainState, extra: Mapping[str, Any] | None = None) 
         "extra": dict(extra or {}),
     }
     document = json.dumps({"format": FORMAT, "sha256": _digest(arrays, scalars), "scalars": scalars})
-    buffer = io.BytesIO()
     members: dict[str, Any] = {**arrays, _JSON: np.frombuffer(document.encode(), dtype=np.uint8)}
-    np.savez(buffer, allow_pickle=False, **members)
-    write_atomically(path, buffer.getbuffer())
+
+    def write(file: IO[bytes]) -> None:
+        try:
+            np.savez(file, allow_pickle=False, **members)
+        except ValueError as error:  # what zipfile says of a member that a full disk has cut short
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+
+    write_atomically(path, write)
 
 
 def load(path: Path) -> Saved:
@@ -108,10 +115,14 @@ def load(path: Path) -> Saved:
         raise _damaged(path) from error
 
 
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
+def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], None]) -> None:
     """Replace a file's content, or leave it as it was: a temporary file beside it, synced, renamed, synced.
 
     For one writer at a time.
+
+    Args:
+        path: the file.
+        content: what goes into it, or what writes it.
 
     Raises:
         OSError: it cannot be written; the temporary file is gone again.
@@ -119,7 +130,10 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            if callable(content):
+                content(file)
+            else:
+                file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -161,7 +175,7 @@ def _digest(arrays: Arrays, scalars: Mapping[str, Any]) -> str:
     for name in sorted(arrays):
         array = arrays[name]
         hasher.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
-        hasher.update(array.tobytes())
+        hasher.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return hasher.hexdigest()
 
 

@@ -30,6 +30,6 @@ def mark(
     """Next link: where training stands, master θ, and the θ that the hardware holds."""
     link = hashlib.sha256(chain)
     link.update(step.to_bytes(8, "little") + evaluations.to_bytes(8, "little"))
-    link.update(np.ascontiguousarray(theta, dtype="<f8").tobytes())
-    link.update(np.ascontiguousarray(stored, dtype="<f8").tobytes())
+    link.update(np.ascontiguousarray(theta, dtype="<f8").data)
+    link.update(np.ascontiguousarray(stored, dtype="<f8").data)
     return link.digest()

@@ -53,7 +53,7 @@ class Pace:
         """Take in how long a request of some size took."""
         if self._fixed:
             return
-        whole = size == self.size
+        whole = 2 * size >= self.size  # some are cut short
         if whole and (seconds < self._seconds / 2 or self._grows_for_free(size, seconds)):
             self._last, self.size = (size, seconds), min(MAX_BLOCK, 2 * size)
         elif seconds > 2 * self._seconds:
@@ -87,7 +87,8 @@ class Breath:
 def next_size(state: TrainState, recipe: Recipe, *, at_most: int, every: int, probes: int, segments: bool) -> int:
     """Probes of the next request: up to an update, an evaluation or the end, whichever comes first.
 
-    A segment runs through updates, but not past a mark of the digest.
+    A segment runs through updates, and ends with one where that cuts it short by half at most, but not past a mark of
+    the digest.
 
     Args:
         state, recipe: where training stands and how it goes on.
@@ -99,7 +100,10 @@ def next_size(state: TrainState, recipe: Recipe, *, at_most: int, every: int, pr
     to_stop = to_update(state, recipe)
     if segments:
         to_stop += recipe.update_period * (digest.MARK_EVERY - 1 - state.update % digest.MARK_EVERY)
-    return min(at_most, to_stop, every - state.step % every, probes - state.step)
+    size = min(at_most, to_stop, every - state.step % every, probes - state.step)
+    whole = (state.step + size) // recipe.update_period * recipe.update_period - state.step
+    # Between updates the window is empty: there is less to carry from one segment to the next.
+    return whole if segments and 2 * whole >= size else size
 
 
 def at_mark(before: TrainState, after: TrainState) -> bool:

@@ -28,6 +28,7 @@ FloatArray = NDArray[np.float64]
 BLOCK_SECONDS = 0.05
 """How long a block should take when the user says nothing: short enough to stop at once, long enough to be cheap."""
 FIRST_BLOCK = 64
+LARGEST_FIRST_BLOCK = 256
 
 
 class Trainer:
@@ -59,7 +60,9 @@ class Trainer:
         self._recipe, self._level = self._plan.recipe, self._plan.level
         self._codes = Codes(self._recipe.codes, device.info.topology)
         self._retries = Retries(device.uri, experiment.run.retries)
-        self._pace = Pace(FIRST_BLOCK, BLOCK_SECONDS, experiment.run.block)
+        period = self._recipe.update_period  # a first block that ends with an update has nothing to carry on
+        first = period if FIRST_BLOCK < period <= LARGEST_FIRST_BLOCK else FIRST_BLOCK
+        self._pace = Pace(first, BLOCK_SECONDS, experiment.run.block)
 
     def stop(self) -> None:
         """Ask for a clean end after the current block. May be called from a signal handler."""

@@ -19,6 +19,8 @@ CodeArray = NDArray[np.int16]
 
 WORK_VALUES = 1 << 21
 """Parameter and input codes that are worked on at a time: bounds the memory of long blocks."""
+SAMPLE_VALUES = 1 << 18
+"""Values of a layer that are worked on at a time where there are many samples: there are ten arrays of them."""
 
 
 def input_dtype(spec: ChipSpec) -> type[np.integer[Any]]:
@@ -54,7 +56,7 @@ class Chip:
                 f" {dataset.n_inputs} inputs and {dataset.n_outputs} outputs; for example layers={fitting}"
             )
         inputs = np.empty((dataset.n_samples, sizes[0]), dtype=input_dtype(self.spec))
-        rows = max(1, WORK_VALUES // sizes[0])
+        rows = max(1, SAMPLE_VALUES // sizes[0])
         for start in range(0, dataset.n_samples, rows):
             index = np.arange(start, min(start + rows, dataset.n_samples))
             inputs[index] = datapath.input_codes(self.spec, dataset.values(index))
@@ -69,7 +71,7 @@ class Chip:
 
     def infer(self, samples: IntArray) -> IntArray:
         """(B, n_out) output codes for (B,) samples."""
-        rows = max(1, WORK_VALUES // max(self.spec.layers))
+        rows = max(1, SAMPLE_VALUES // max(self.spec.layers))
         parts = [
             datapath.output_codes(self.spec, datapath.outputs(self.spec, self.codes, self._inputs[chosen]))
             for chosen in (samples[start : start + rows] for start in range(0, samples.size, rows))

@@ -28,6 +28,7 @@ CodeArray = NDArray[np.signedinteger[Any]] | NDArray[np.unsignedinteger[Any]]
 """Codes as they are kept: integers of whatever width holds them."""
 FloatArray = NDArray[np.float64]
 
+PART = 1 << 16
 EXACT_FLOAT32_BITS = 24
 EXACT_FLOAT64_BITS = 53
 
@@ -61,6 +62,14 @@ def parameter_codes(spec: ChipSpec, theta: FloatArray) -> IntArray:
     """Parameter DAC: (P,) codes that the chip holds for θ."""
     half = 1 << (spec.weight_bits - 1)
     return convert(theta, spec.weight_fraction_bits, -half, half - 1)
+
+
+def stored_codes(spec: ChipSpec, theta: FloatArray) -> NDArray[np.int16]:
+    """`parameter_codes` as a chip keeps them, made a part at a time: large chips are tight on memory."""
+    stored = np.empty(theta.size, dtype=np.int16)
+    for start in range(0, theta.size, PART):
+        stored[start : start + PART] = parameter_codes(spec, theta[start : start + PART])
+    return stored
 
 
 def input_codes(spec: ChipSpec, values: FloatArray) -> IntArray:

@@ -81,7 +81,7 @@ class SimDevice(HostCodes):
 
     async def write(self, theta: FloatArray) -> FloatArray:
         self.check_limits(theta)
-        self.chip.codes = datapath.parameter_codes(self.spec, theta).astype(np.int16)
+        self.chip.codes = datapath.stored_codes(self.spec, theta)
         return await self.read()
 
     async def read(self) -> FloatArray:

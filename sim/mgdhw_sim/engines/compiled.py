@@ -127,7 +127,7 @@ class Compiled(Engine):
             held=after,
             evaluations=state.evaluations + int(evaluations),
         )
-        last = Step.of(float(etas[-1]), moving.gradient[:size]) if updates else None
+        last = Step(float(etas[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
         return state, float(total), last
 
 
@@ -180,7 +180,8 @@ def _segment(
 
     def work(part: int) -> tuple[int, int, int, int]:
         own = held if part == 0 else held.copy()
-        mine = moving if part == 0 else moving._replace(powers=moving.powers.copy())
+        powers = moving.powers if part == 0 else moving.powers.copy()
+        mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
         result: tuple[int, int, int, int] = segments.run_segment(
             fixed, rule, mine, state.step, count, period, alone, fresh, own, etas, aheads[part], moved, space,
             tiles[part], np.zeros(2, dtype=np.bool_), places[part],

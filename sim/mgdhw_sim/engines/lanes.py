@@ -185,7 +185,7 @@ def take_in_lanes(moving, words, at, first, end, change, amplitude):
 
 @njit(**JIT)
 def update_lanes(rule, moving, size, eta, last):
-    """`moves.update` for each replica. The gradient is kept at the last update only."""
+    """`moves.update` for each replica. The gradient's size is taken at the last update only."""
     scale = f64(rule.scale)
     for i in range(size):
         g = f64(0.0)
@@ -195,7 +195,7 @@ def update_lanes(rule, moving, size, eta, last):
         store(moving.cross, i * LANES, i64(0))
         moving.energy[i] = 0
         if last:
-            store(moving.gradient, i * LANES, g)
+            store(moving.squares, 0, load(moving.squares, 0) + g * g)
         moved(rule, moving, i * LANES, g, eta)
 
 
@@ -210,7 +210,7 @@ def update_sign_lanes(rule, moving, size, eta, words, at, change, amplitude, las
         word = load(words, (at + (i >> 5)) * LANES)
         mask = (word & u32(np.int64(1) << (i & 31))) != u32(0)
         if last:
-            store(moving.gradient, i * LANES, select(mask, plus, minus))
+            store(moving.squares, 0, load(moving.squares, 0) + plus * plus)
         if rule.optimizer == SGD:
             place(rule, moving, i * LANES, load(moving.theta, i * LANES) - select(mask, down, up))
         else:

@@ -113,7 +113,7 @@ def learn_segment(
         take_in_codes(moving, start, size, work.code, plus - minus)
         if (step + 1) % period == 0:
             next_powers(rule, moving)
-            update(rule, moving, 0, moving.gradient.size, etas[updates], True)
+            update(rule, moving, 0, work.w.size, etas[updates], (step + 1 + period) > first + count)
             updates += 1
             held[1] = NO_BATCH
             restore(stored, 0, stored.size, work.w)

@@ -18,6 +18,7 @@ from mgdhw.compiled.simd import (
     floor,
     i32,
     i64,
+    lane_numbers,
     load,
     mask_of,
     select,
@@ -63,7 +64,8 @@ class Moving(NamedTuple):
     """(2,) products of β₁ and of β₂ so far (adam)."""
     cross: Any
     energy: Any
-    gradient: Any
+    squares: Any
+    """(16,) sums of the squares of the last update's gradient."""
     stored: Any
 
 
@@ -115,6 +117,13 @@ def place(rule, moving, at, t):
 
 
 @njit(**JIT)
+def add_squares(moving, g, at, last):
+    """Take in the size of sixteen gradients, as far as there are parameters (those before `last`)."""
+    inside = i32(at) + lane_numbers() < i32(last)
+    store(moving.squares, 0, load(moving.squares, 0) + select(inside, g * g, f64(0.0)))
+
+
+@njit(**JIT)
 def next_powers(rule, moving):
     """The running products of β₁ and β₂."""
     if rule.optimizer >= ADAM:
@@ -126,7 +135,7 @@ def next_powers(rule, moving):
 def update(rule, moving, first, last, eta, keep):
     """Update parameters `first` ... `last` - 1 (first is a multiple of 16) from the window, and empty it.
 
-    The gradient is kept where somebody will look at it.
+    The gradient's size is taken where somebody will look at it.
     """
     scale, lsb, nothing = f64(rule.scale), f64(rule.lsb), i64(0)
     for at in range(first, last, 16):
@@ -137,7 +146,7 @@ def update(rule, moving, first, last, eta, keep):
         store(moving.cross, at, nothing)
         store(moving.energy, at, nothing)
         if keep:
-            store(moving.gradient, at, g)
+            add_squares(moving, g, at, last)
         moved(rule, moving, at, g, eta)
 
 
@@ -145,8 +154,8 @@ def update(rule, moving, first, last, eta, keep):
 def update_signs(rule, moving, first, last, eta, words, change, amplitude, keep):
     """The same where the window is a single probe that moved every parameter by plus or minus one amplitude.
 
-    C̃ θ̃ and its estimate then have one size and two signs: x / y and (-x) / y differ in nothing else. The gradient is
-    kept where somebody will look at it.
+    C̃ θ̃ and its estimate then have one size and two signs: x / y and (-x) / y differ in nothing else. The gradient's
+    size is taken where somebody will look at it.
     """
     energy = np.float64(np.int64(amplitude) * np.int64(amplitude))
     size = (np.float64(np.int64(change) * np.int64(amplitude)) * rule.scale) / (energy * rule.lsb)
@@ -156,7 +165,7 @@ def update_signs(rule, moving, first, last, eta, words, change, amplitude, keep)
     for at in range(first, last, 16):
         mask = mask_of(words[at >> 5] >> np.uint32(at & 31))
         if keep:
-            store(moving.gradient, at, select(mask, plus, minus))
+            add_squares(moving, select(mask, plus, minus), at, last)
         if rule.optimizer == SGD:
             place(rule, moving, at, load(moving.theta, at) - select(mask, down, up))
         else:
@@ -180,7 +189,7 @@ def update_pending(rule, moving, first, last, eta, words, rows, changes, count, 
                 chosen = sums[part]
                 g = (to_f64(to_i64(chosen) * i64(amplitude)) * f64(rule.scale)) / f64(divisor)
                 if keep:
-                    store(moving.gradient, place, g)
+                    add_squares(moving, g, place, last)
                 moved(rule, moving, place, g, eta)
 
 

@@ -55,6 +55,8 @@ PADDING = 64
 """Elements beyond the last parameter that kernels may touch."""
 WIDE_BATCH = 8
 """Samples from which on they are worked on side by side."""
+MOST_PARTS = 2
+NONE = np.zeros(())
 TEAM_PRODUCTS = 400_000
 """Products of parameters and samples from which on a probe's work is worth sharing."""
 FEW_INPUTS = 1 << 20
@@ -87,10 +89,7 @@ def etas(recipe: Recipe, first: int, count: int) -> NDArray[np.float64]:
 def moving(spec: ChipSpec, state: TrainState) -> moves.Moving:
     """What updates change, as arrays of their own with room beyond the end."""
     size = padded(state.theta.size)
-    none = np.zeros(size)
-    powers = [float(state.optimizer.get(name, none[0])) for name in ("beta1_power", "beta2_power")]
-    stored = np.zeros(size, dtype=np.int16)
-    stored[: state.theta.size] = datapath.parameter_codes(spec, state.theta)
+    powers = [float(state.optimizer.get(name, NONE)) for name in ("beta1_power", "beta2_power")]
     started = state.window.energy.any()  # pages of an empty window that nobody touches cost nothing
     return moves.Moving(
         theta=room(state.theta, size),
@@ -99,8 +98,8 @@ def moving(spec: ChipSpec, state: TrainState) -> moves.Moving:
         powers=np.array(powers),
         cross=room(state.window.cross, size) if started else np.zeros(size, dtype=np.int64),
         energy=room(state.window.energy, size) if started else np.zeros(size, dtype=np.int64),
-        gradient=none,
-        stored=stored,
+        squares=np.zeros(16 * MOST_PARTS),
+        stored=room(datapath.stored_codes(spec, state.theta), size),
     )
 
 
@@ -290,7 +289,7 @@ def parts_for(chip: Chip, fixed: Setup) -> int:
     """How many threads should share the work of a probe."""
     shared = fixed.order.batch >= WIDE_BATCH and fixed.ahead
     large = chip.topology.n_parameters * fixed.order.batch >= TEAM_PRODUCTS
-    return min(2, processors()) if shared and large else 1
+    return min(MOST_PARTS, processors()) if shared and large else 1
 
 
 def processors() -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mgdhw.block import Block, Costs
 from mgdhw.codes import Codes
 from mgdhw.loop import absorb, block_at, to_update, to_write, update
@@ -29,12 +27,12 @@ class Reference(Engine):
         codes = Codes(recipe.codes, chip.topology)
         end = state.step + segment.n_probes
         total, last = 0, None
-        chip.codes = datapath.parameter_codes(chip.spec, to_write(state, recipe)).astype(np.int16)
+        chip.codes = datapath.stored_codes(chip.spec, to_write(state, recipe))
         while state.step < end:
             costs = chip.probe(block_at(state, recipe, min(end - state.step, to_update(state, recipe))))
             total += int(costs.perturbed.sum())
             state = absorb(state, costs, recipe, codes)
             if state.step % recipe.update_period == 0:
                 state, last = update(state, recipe, codes)
-                chip.codes = datapath.parameter_codes(chip.spec, to_write(state, recipe)).astype(np.int16)
+                chip.codes = datapath.stored_codes(chip.spec, to_write(state, recipe))
         return SegmentResult(state, total / segment.n_probes, last)

@@ -110,7 +110,7 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
             held=held,
             evaluations=before.evaluations + int(evaluations),
         )
-        last = Step.of(float(etas[-1]), _lane(moving.gradient, lane)) if updates else None
+        last = Step(float(etas[-1]), float(np.sqrt(moving.squares[lane]))) if updates else None
         results.append(SegmentResult(state, float(own.totals[lane]) / count, last))
     return results
 
@@ -138,8 +138,8 @@ def _moving(chip: Chip, states: Sequence[TrainState]) -> moves.Moving:
         powers=np.array(powers),
         cross=np.stack([state.window.cross for state in states], axis=1).ravel(),
         energy=states[0].window.energy.copy(),
-        gradient=np.zeros(size * LANES),
-        stored=datapath.parameter_codes(chip.spec, theta.ravel()).astype(np.int16),
+        squares=np.zeros(LANES),
+        stored=datapath.stored_codes(chip.spec, theta.ravel()),
     )
 
 

@@ -1,0 +1,77 @@
+"""Replicas side by side give each the bits that it has alone: in lanes of vectors, and in threads."""
+
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from mgdhw.optimizers import OPTIMIZERS
+from mgdhw.segment import Segment
+from mgdhw_sim.engines import choose, packs
+from mgdhw_sim.engines.replicas import fits_lanes
+
+from .test_engines import assert_same_state, draw_loaded, draw_recipe, first_state
+
+REFERENCE = choose("reference")
+COMPILED = choose("numba")
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_in_lanes(optimizer: str) -> None:
+    compared = 0
+    for number in range(25):
+        rng = Random(f"lanes {optimizer} {number}")
+        chip, n = draw_loaded(rng)
+        recipe = draw_recipe(rng, chip, n, optimizer, "random", update_period=rng.choice((1, 1, 4, 7)))
+        recipe = replace(recipe, order=replace(recipe.order, batch=rng.choice((1, 2, 5))))
+        recipes = [
+            replace(
+                recipe,
+                codes=replace(recipe.codes, seed=rng.getrandbits(64)),
+                order=replace(recipe.order, seed=rng.getrandbits(64)),
+            )
+            for _ in range(rng.choice((2, 3, 16, 19)))
+        ]
+        states = [replace(first_state(chip, one), theta=first_state(chip, one).theta * rng.random()) for one in recipes]
+        cut = rng.randint(1, 59)
+        expected = [REFERENCE.learn(chip, Segment(s, r, 60)) for s, r in zip(states, recipes, strict=True)]
+        segments = [Segment(s, r, cut) for s, r in zip(states, recipes, strict=True)]
+        compared += fits_lanes(chip, segments)
+        halfway = COMPILED.learn_many(chip, segments)
+        rest = [Segment(half.state, r, 60 - cut) for half, r in zip(halfway, recipes, strict=True)]
+        for ours, theirs in zip(COMPILED.learn_many(chip, rest), expected, strict=True):
+            assert_same_state(ours.state, theirs.state)
+        whole = COMPILED.learn_many(chip, [Segment(s, r, 60) for s, r in zip(states, recipes, strict=True)])
+        assert [one.cost for one in whole] == [one.cost for one in expected]
+        for ours, theirs in zip(whole, expected, strict=True):
+            assert (ours.last is None) == (theirs.last is None)
+            if ours.last is not None and theirs.last is not None:
+                assert ours.last.eta == theirs.last.eta
+                assert np.isclose(ours.last.gradient_norm, theirs.last.gradient_norm, rtol=1e-12)
+    assert compared >= 5  # the other chips' numbers are too large for lanes
+
+
+def test_in_threads_where_lanes_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "processors", lambda: 2)
+    rng = Random(5)
+    chip, n = draw_loaded(rng)
+    recipes = [draw_recipe(Random(7), chip, n, "adam", "walsh", seed=seed) for seed in range(5)]
+    recipes = [replace(r, codes=replace(r.codes, seed=seed)) for seed, r in enumerate(recipes)]
+    segments = [Segment(first_state(chip, r), r, 40) for r in recipes]
+    assert not fits_lanes(chip, segments)
+    for ours, segment in zip(COMPILED.learn_many(chip, segments), segments, strict=True):
+        assert_same_state(ours.state, REFERENCE.learn(chip, segment).state)
+
+
+def test_replicas_at_different_steps_do_not_go_side_by_side() -> None:
+    rng = Random(11)
+    chip, n = draw_loaded(rng)
+    recipe = draw_recipe(rng, chip, n, "sgd", "random")
+    first = first_state(chip, recipe)
+    later = COMPILED.learn(chip, Segment(first, recipe, 5)).state
+    segments = [Segment(first, recipe, 5), Segment(later, recipe, 5)]
+    assert not fits_lanes(chip, segments)
+    for ours, segment in zip(COMPILED.learn_many(chip, segments), segments, strict=True):
+        assert_array_equal(ours.state.theta, REFERENCE.learn(chip, segment).state.theta)
