@@ -195,7 +195,7 @@ async def test_replicas_advance_in_lock_step_and_in_longer_and_longer_rounds() -
     assert all(len(segments) == 5 for segments in device.rounds)
     assert all(len({segment.state.step for segment in segments}) == 1 for segments in device.rounds)
     sizes = [segments[0].n_probes for segments in device.rounds]
-    assert sizes[:3] == [4, 8, 16]
+    assert sizes[:5] == [4, 6, 10, 20, 40]  # twice as many each time, up to the last update among them
     assert sum(sizes) == 2_000
     assert len(sizes) < 20
 
