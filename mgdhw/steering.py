@@ -87,8 +87,8 @@ class Breath:
 def next_size(state: TrainState, recipe: Recipe, *, at_most: int, every: int, probes: int, segments: bool) -> int:
     """Probes of the next request: up to an update, an evaluation or the end, whichever comes first.
 
-    A segment runs through updates, and ends with one where that cuts it short by half at most, but not past a mark of
-    the digest.
+    A segment runs through updates, but not past a mark of the digest; where nothing else ends it, an update does, if that
+    takes no more than half of it away.
 
     Args:
         state, recipe: where training stands and how it goes on.
@@ -100,10 +100,12 @@ def next_size(state: TrainState, recipe: Recipe, *, at_most: int, every: int, pr
     to_stop = to_update(state, recipe)
     if segments:
         to_stop += recipe.update_period * (digest.MARK_EVERY - 1 - state.update % digest.MARK_EVERY)
-    size = min(at_most, to_stop, every - state.step % every, probes - state.step)
-    whole = (state.step + size) // recipe.update_period * recipe.update_period - state.step
-    # Between updates the window is empty: there is less to carry from one segment to the next.
-    return whole if segments and 2 * whole >= size else size
+    to_stop = min(to_stop, every - state.step % every, probes - state.step)
+    if to_stop <= at_most:
+        return to_stop
+    whole = (state.step + at_most) // recipe.update_period * recipe.update_period - state.step
+    # After an update the window is empty: there is less to carry from one segment to the next.
+    return whole if segments and 2 * whole >= at_most else at_most
 
 
 def at_mark(before: TrainState, after: TrainState) -> bool:
