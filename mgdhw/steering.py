@@ -87,8 +87,8 @@ class Breath:
 def next_size(state: TrainState, recipe: Recipe, *, at_most: int, every: int, probes: int, segments: bool) -> int:
     """Probes of the next request: up to an update, an evaluation or the end, whichever comes first.
 
-    A segment runs through updates, but not past a mark of the digest; where nothing else ends it, an update does, if that
-    takes no more than half of it away.
+    A segment runs through updates, but not past a mark of the digest; where nothing else ends it, an update does, if
+    that takes no more than half of it away.
 
     Args:
         state, recipe: where training stands and how it goes on.
