@@ -74,7 +74,11 @@ def test_listeners_hear_everything_in_order() -> None:
     assert isinstance(heard[0], ReplicasStarted)
     assert "nothing counts as solved" in heard[0].notes[0]
     assert heard[-1] == ReplicasFinished("done")
-    assert sum(isinstance(event, ReplicasAdvanced) for event in heard) == 12
+    advances = [event for event in heard if isinstance(event, ReplicasAdvanced)]
+    total = advances[0].probes + advances[0].left
+    assert [event.probes for event in advances] == sorted({event.probes for event in advances})
+    assert [event.probes + event.left for event in advances] == [total] * len(advances)
+    assert (advances[-1].probes, advances[-1].left) == (total, 0)
     assert sum(isinstance(event, ReplicaFinished) for event in heard) == 2
 
 
