@@ -17,7 +17,7 @@ DELTA = 2.0**-5
 ETA = 0.01
 REPLICAS = 256
 RANDOM_IMAGES = 10_000
-IMAGES = (cache_folder() / "fashion-mnist", SYSTEM_FOLDER, Path(__file__).parents[1] / "shared/data/fashion-mnist")
+IMAGES = (cache_folder() / "fashion-mnist", SYSTEM_FOLDER, Path(__file__).parents[2] / "shared/data/fashion-mnist")
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def train(
 
     from mgdhw import api
     from mgdhw.cli.console import console, echo, printing
+    from mgdhw.cli.memory import give_back_large_arrays
     from mgdhw.cli.meter import Meter, ReplicasMeter
     from mgdhw.cli.notices import telling
     from mgdhw.cli.progress import Progress
@@ -69,6 +70,7 @@ def train(
     from mgdhw.runs import find_run
     from mgdhw.session import Session
 
+    give_back_large_arrays()
     overrides = list(changes or ())
     if level is not None:
         overrides.append(f"run.level={level.value}")
