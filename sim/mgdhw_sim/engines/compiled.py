@@ -154,7 +154,7 @@ def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArr
             np.zeros(2, dtype=np.bool_), places[part], plus, minus,
         ))  # fmt: skip
 
-    return together(work, parts)
+    return together(work, parts, lambda: team.release(places[0]))
 
 
 def _segment(
@@ -188,4 +188,4 @@ def _segment(
         )  # fmt: skip
         return result
 
-    return together(work, parts)
+    return together(work, parts, lambda: team.release(places[0]))

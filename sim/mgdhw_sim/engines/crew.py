@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import threading
@@ -11,11 +12,16 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 
-def together(work: Callable[[int], Answer], parts: int) -> Answer:
+def together(work: Callable[[int], Answer], parts: int, release: Callable[[], None]) -> Answer:
     """Run every part of some work at the same time, each in a thread; the answer is the first part's, in this one.
 
     Threads that wait for each other every few microseconds never sleep, and a scheduler may leave two such on one
     processor for a tenth of a second. So this one stays where it is, and the others go elsewhere before work begins.
+
+    Args:
+        work: of a part.
+        parts: how many.
+        release: lets parts go that wait for one that will not come, because it failed or was interrupted.
     """
     if parts == 1:
         return work(0)
@@ -23,29 +29,44 @@ def together(work: Callable[[int], Answer], parts: int) -> Answer:
     allowed = set() if here is None else os.sched_getaffinity(0)
     elsewhere = allowed - {here}
     ready = threading.Barrier(parts)
+    failed: list[BaseException] = []
 
     def other(part: int) -> None:
-        _stay(elsewhere)
-        ready.wait()
-        work(part)
+        try:
+            _stay(elsewhere)
+            ready.wait()
+            work(part)
+        except BaseException as error:  # raised below, in the thread that asked
+            failed.append(error)
+            ready.abort()
+            release()
 
     others = [threading.Thread(target=other, args=(part,), name=f"mgdhw part {part}") for part in range(1, parts)]
     for thread in others:
         thread.start()
     try:
-        ready.wait()
-        _stay(allowed - elsewhere)
-        return work(0)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            ready.wait()
+            _stay(allowed - elsewhere)
+            answer = work(0)
+    except BaseException:
+        ready.abort()
+        release()
+        raise
     finally:
         _stay(allowed)
         for thread in others:
             thread.join()
+    if failed:
+        raise failed[0]
+    return answer
 
 
 def _stay(processors: set[int]) -> None:
     """Let this thread run on these processors only; no change where there are none, or they cannot be chosen."""
     if processors and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, processors)
+        with contextlib.suppress(OSError):  # not allowed here: slower, no less right
+            os.sched_setaffinity(0, processors)
 
 
 def _processor() -> int | None:

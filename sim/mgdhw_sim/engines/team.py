@@ -18,6 +18,8 @@ from mgdhw.topology import Topology
 
 SPINS = 2000
 SLOTS = 8
+RELEASED = 1 << 62
+"""So many arrivals mean that nobody waits any more: a part has failed, and what the others do is thrown away."""
 FIRST_LAYER = 0.7
 """Share of all parameters from which on the first layer decides how they are parted."""
 
@@ -66,6 +68,11 @@ def teams(parts: int, batch: int, topology: Topology) -> list[Team]:
     ]
 
 
+def release(team: Team) -> None:
+    """Let everybody in a team go on without waiting for others."""
+    team.arrived[0] = RELEASED
+
+
 def share_of(part: int, parts: int, n_out: int) -> int:
     """First row of a part's share of a layer, a multiple of eight; that of the part after the last is n_out."""
     return n_out if part == parts else n_out // 8 * part // parts * 8
@@ -88,7 +95,10 @@ def meet(team):
     number = add_atomically(team.arrived, 0, 1)
     everybody = (number // team.parts + 1) * team.parts
     spins = 0
-    while read_atomically(team.arrived, 0) < everybody:
+    while True:
+        arrived = read_atomically(team.arrived, 0)
+        if arrived >= everybody or arrived >= RELEASED:
+            return
         spins += 1
         if spins >= SPINS:
             give_way()
