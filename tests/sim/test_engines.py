@@ -197,3 +197,27 @@ def test_engines_are_no_part_of_a_chips_identity() -> None:
 def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(ConfigError, match="engine=fast: expected one of auto, numba, reference"):
         parse("sim:analog-8bit?engine=fast")
+
+
+@pytest.mark.usefixtures("team")
+@pytest.mark.parametrize("by_bytes", [True, False])
+@pytest.mark.parametrize("family", ["random", "rank1", "sparse"])
+def test_chips_of_eight_bits(family: str, by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual chip, whose first layer is multiplied in bytes where the processor can, or in pairs of 16 bits."""
+    from mgdhw_sim.engines import packs
+
+    monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
+    for number in range(12):
+        rng = Random(f"eight {family} {number}")
+        layers = (rng.randint(1, 90), rng.choice((1, 5, 8, 19, 40)), *[rng.randint(1, 20)] * rng.randint(0, 1), 3)
+        sizes = "-".join(map(str, layers))
+        spec = parse(f"sim:analog-8bit?layers={sizes}&cost={rng.choice(('mse', 'xent'))}")
+        chip, dataset = Chip(spec), draw_dataset(rng, spec)
+        chip.load(dataset)
+        chip.codes = np.array([rng.randint(-90, 90) for _ in range(chip.topology.n_parameters)], dtype=np.int16)
+        recipe = draw_recipe(rng, chip, dataset.n_samples, "momentum", family)
+        recipe = replace(recipe, order=replace(recipe.order, batch=rng.choice((8, 16, 33, 50))))
+        state = first_state(chip, recipe)
+        expected = learn(REFERENCE, chip, state, recipe, [70])
+        cut = rng.randint(1, 69)
+        assert_same_state(learn(choose("numba"), chip, state, recipe, [cut, 70 - cut]).state, expected.state)
