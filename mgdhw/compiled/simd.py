@@ -50,8 +50,7 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, _llvm(fe_type))
 
 
-I16, I32, I64 = Vector(types.int16), Vector(types.int32), Vector(types.int64)
-U32, U64, F64 = Vector(types.uint32), Vector(types.uint64), Vector(types.float64)
+I32 = Vector(types.int32)
 MASK = Vector(types.boolean)
 
 

@@ -364,17 +364,10 @@ def rounded(value, bits):
 
 
 @njit(**JIT)
-def take_weights(w, first, end, tile):
-    """Parameters first ... end - 1, and some beyond, into the tile's weights."""
+def take_weights(w, first, end, weights):
+    """Parameters first ... end - 1, and some beyond, into a tile's weights, as stored or with a perturbation."""
     for at in range(first, end, 32):
-        narrow_bytes(w, at, tile.weights)
-
-
-@njit(**JIT)
-def take_moved(w, first, end, tile):
-    """The same into its weights with a perturbation."""
-    for at in range(first, end, 32):
-        narrow_bytes(w, at, tile.moved_weights)
+        narrow_bytes(w, at, weights)
 
 
 @njit(**JIT)

@@ -16,7 +16,7 @@ from mgdhw.compiled.draws import fill_samples, sign_words
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw_sim.engines.kernels import RANDOM, RANK1, fill_codes, restore, sample_cost
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.matrix import Lines, move_by_signs, move_weights, take_batch, take_moved, take_weights, tile_cost
+from mgdhw_sim.engines.matrix import Lines, move_by_signs, move_weights, take_batch, take_weights, tile_cost
 from mgdhw_sim.engines.moves import (
     next_powers,
     take_in_codes,
@@ -233,7 +233,7 @@ def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved
     end = max(first, min(team.end, start + size))
     if tile.bytes and not known[1]:
         meet(team)
-        take_weights(stored, low, high, tile)
+        take_weights(stored, low, high, tile.weights)
         known[1] = True
     plus = minus = np.int64(0)
     for part in range(3):
@@ -252,7 +252,7 @@ def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved
                 move_weights(ahead.words[row], low, high, amplitude, tile)
                 weights = tile.moved_weights
             elif tile.bytes and start < n_first:
-                take_moved(moved, low, high, tile)
+                take_weights(moved, low, high, tile.moved_weights)
                 weights = tile.moved_weights
         code = Lines(
             ahead.words[row if lines else 0], amplitude if lines else 0, plan.first_matrix[turn],
