@@ -23,8 +23,8 @@ IntArray = NDArray[np.int64]
 
 UNIT = 4096
 """The standard deviation of a draw."""
-SCALE = Fraction(2155, 2156)
-"""What the quantiles in the tables are multiplied by, besides UNIT: interpolation widens the distribution a little."""
+SCALE = Fraction(249999, 250000)
+"""What entries of the tables are multiplied by, besides UNIT, so that the variance of what is rounded is UNIT²."""
 SLABS = 128
 FAR_CELLS = 16
 """How many of a half Gaussian's 2¹⁵ cells, the last ones, are drawn from a second word."""

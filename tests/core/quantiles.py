@@ -45,25 +45,32 @@ def beyond(p: Fraction) -> Decimal:
         return x
 
 
-def entry(p: Fraction) -> int:
-    """A table's entry for a quantile, in units of noise."""
+def entry(x: Decimal) -> int:
+    """A table's entry, in units of noise."""
     with localcontext() as context:
         context.prec = DIGITS
-        scaled = beyond(p) * UNIT * SCALE.numerator / SCALE.denominator
+        scaled = x * UNIT * SCALE.numerator / SCALE.denominator
         return int((scaled + Decimal("0.5")).to_integral_value(ROUND_FLOOR))
 
 
 def borders() -> list[int]:
-    """Borders of the slabs: equal probabilities."""
-    return [entry(1 - Fraction(k, SLABS)) for k in range(SLABS)]
+    """Ends of the slabs' straight pieces: in the middle of each piece is the mean of |Z| in its slab."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        at = [density(beyond(1 - Fraction(k, SLABS))) for k in range(SLABS)]
+        ends = [Decimal(0)]
+        for k in range(SLABS - 1):
+            mean = SLABS * (at[k] - at[k + 1])
+            ends.append(2 * mean - ends[k])
+        return [entry(end) for end in ends]
 
 
 def rare() -> list[int]:
     """Beyond the last border: the middles of cells of 2⁻¹⁵, the last FAR_CELLS left out."""
-    return [entry(Fraction(2 * (256 - r) - 1, 1 << 16)) for r in range(256 - FAR_CELLS)]
+    return [entry(beyond(Fraction(2 * (256 - r) - 1, 1 << 16))) for r in range(256 - FAR_CELLS)]
 
 
 def far() -> list[int]:
     """Borders of the last cells: sixteen to each halving of the probability, from 2⁻³² of it up to all of it."""
     shares = [Fraction(16 + j % 16, 16 << (32 - j // 16)) for j in range(16 * 32)]
-    return [entry(Fraction(FAR_CELLS, 1 << 15) * share) for share in (*shares, Fraction(1))]
+    return [entry(beyond(Fraction(FAR_CELLS, 1 << 15) * share)) for share in (*shares, Fraction(1))]
