@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.noise import gaussian, scaled, strength
+from mgdhw.noise import gaussians, scaled, strength
 from mgdhw.philox import Stream
 from mgdhw_sim.datapath import CodeArray, interpolate, saturate, shift_round
 from mgdhw_sim.mismatch import PulseMismatch, cells_of, drift_of, endurance_of, fixed, pulses_of
@@ -104,7 +104,7 @@ def program(spec: ChipSpec, cells: Cells, codes: CodeArray, step: int) -> Cells:
         return cells
     kind, now = cells_of(spec), tick(spec, step)
     able = changed & kind.live & (cells.wear < endurance_of(spec))
-    g = gaussian(spec.seed, Stream.WRITE, [step], 2 * codes.size)[0]
+    g = gaussians(spec.seed, Stream.WRITE, [step], 2 * codes.size)[0]
     noise = scaled(g[0::2], strength(spec.effects.write_noise * 2.0 ** (spec.weight_fraction_bits + 14)))
     if spec.effects.pulsed:
         moves = pulses_of(spec)
@@ -208,5 +208,3 @@ def stored(spec: ChipSpec, cells: Cells, step: int) -> NDArray[np.float64]:
 def worn(spec: ChipSpec, cells: Cells) -> int:
     """How many cells stick because they were written too often."""
     return int((cells_of(spec).live & (cells.wear >= endurance_of(spec))).sum())
-
-
