@@ -173,7 +173,7 @@ class Bench:
         fine, neurons = cells_.weights(self.spec, self.cells, tick), neurons_at(self.spec, number)
         moment = Moment(np.array([0]), Part.INFER, samples)
         out = signals(self.spec, fine, self.inputs[samples][None], neurons, moment)
-        return output_codes(self.spec, out, moment)[0]
+        return np.asarray(output_codes(self.spec, out, moment)[0])
 
     def probe(self, block: Block, most: int) -> Costs:
         """Run a block, `most` probes at a time at most."""
@@ -246,7 +246,7 @@ class Bench:
         if block.baseline is Baseline.ANTITHETIC:
             change, part = -change, Part.MINUS
         base = cells_.weights(self.spec, self.cells, cells_.tick(self.spec, step))
-        return self._settled(block, np.array([step]), cells_.perturbed(self.spec, base, change), part)[0]
+        return np.asarray(self._settled(block, np.array([step]), cells_.perturbed(self.spec, base, change), part)[0])
 
     def _outputs(
         self, block: Block, steps: IntArray, change: CodeArray, measured_at: set[int], before: IntArray | None
