@@ -35,7 +35,7 @@ class ChipSpec:
         layers: sizes, inputs first: (64, 16, 10).
         activation: of the hidden layers: logistic, tanh, relu or identity.
         output_activation: of the last layer.
-        weight_bits: parameter DAC, 8 ... 16 bits, two's complement.
+        weight_bits: parameter DAC, 4 ... 16 bits, two's complement.
         weight_range: parameters lie in [-range, range); a power of two, 0.25 ... 64.
         input_bits: input DAC, 1 ... 16 bits.
         input_bipolar: inputs in [-1, 1) rather than [0, 1).
@@ -44,7 +44,7 @@ class ChipSpec:
         lut_bits: segments of an activation curve, as a power of two, 4 ... 12.
         output_bits: output ADC, 4 ... 16 bits.
         cost: the cost unit: mse or xent (softmax cross-entropy).
-        cost_bits: cost ADC, 6 ... 20 bits.
+        cost_bits: cost ADC, 4 ... 20 bits.
         cost_range: full scale of the cost ADC; a power of two, 2**-6 ... 64.
         seed: which chip of its kind this is.
         effects: what is imperfect about it.
@@ -83,12 +83,12 @@ class ChipSpec:
         self._one_of("cost", COST_UNITS)
         self._one_of("codes", ("chip", "host"))
         self._one_of("engine", ENGINE_NAMES)
-        self._within("weight_bits", 8, 16)
+        self._within("weight_bits", 4, 16)
         self._within("input_bits", 1, 16)
         self._within("signal_bits", 12, 24)
         self._within("lut_bits", 4, 12)
         self._within("output_bits", 4, 16)
-        self._within("cost_bits", 6, 20)
+        self._within("cost_bits", 4, 20)
         self._within("seed", 0, (1 << 64) - 1)
         self._power_of_two("weight_range", 0.25, 64)
         self._power_of_two("signal_range", 1, 64)
