@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mgdhw.block import Block
-from mgdhw.testing.bench import on_bench
+from mgdhw.block import Costs
+from mgdhw.testing.bench import Bench, on_bench
 from mgdhw.testing.check import Opener
 from mgdhw.testing.demands import demand, demand_same
 from mgdhw.testing.fitted import FIRST_STEP, block_for, dataset_for
@@ -53,13 +54,17 @@ async def infer_disturbs_nothing(opener: Opener) -> None:
         await bench.demand_theta("after infer")
         if not bench.is_deterministic:
             return
-        whole = await device.probe(block_for(bench.info, first_step=FIRST_STEP, n_probes=4))
-        first = await device.probe(block_for(bench.info, first_step=FIRST_STEP, n_probes=3))
-        await device.infer(samples[::-1])
-        rest: Block = block_for(bench.info, first_step=FIRST_STEP + 3, n_probes=1, held=first.held)
-        second = await device.probe(rest)
-        joined = np.concatenate([first.perturbed, second.perturbed])
-        demand_same(joined, whole.perturbed, "with an infer between two blocks", "the costs", "those without")
-        joined = np.concatenate([first.reference, second.reference])
-        demand_same(joined, whole.reference, "with an infer between two blocks", "the baselines", "those without")
+        without = await _two_blocks(bench, np.zeros(0, dtype=np.int64))
+        between = await _two_blocks(bench, samples[::-1])
+        for one, other in zip(between, without, strict=True):
+            demand_same(one, other, "with an infer between two blocks", "the answers", "those without")
         await bench.demand_theta("after infer between two blocks")
+
+
+async def _two_blocks(bench: Bench, samples: NDArray[np.int64]) -> tuple[Costs, Costs]:
+    """The answers to two blocks of one batch, with an `infer` between them if there are samples for it."""
+    first = await bench.device.probe(block_for(bench.info, n_probes=2))
+    if samples.size:
+        await bench.device.infer(samples)
+    rest = block_for(bench.info, first_step=FIRST_STEP + 2, n_probes=3, held=first.held)
+    return first, await bench.device.probe(rest)

@@ -66,25 +66,28 @@ async def write_is_absolute(opener: Opener) -> None:
     async with on_bench(opener) as bench:
         bench.needs_exact_writes()
         info, device = bench.info, bench.device
-        await device.write(theta_for(info, 1))
-        demand_theta(info, bench.theta, await device.write(theta_for(info)), "the same write after another")
+        asked, lsb = theta_for(info), np.asarray(info.theta_lsb)
+        for before in (theta_for(info, 1), asked + 2 * lsb, asked - 2 * lsb):
+            await device.write(before)
+            await device.write(asked)
+            await bench.demand_theta("the same write after another")
         for index in sorted({0, info.n_parameters - 1}):
-            moved = theta_for(info)
+            moved = asked.copy()
             moved[index] = theta_for(info, 1)[index]
-            expected = bench.theta.copy()
-            expected[index] = (await device.write(moved))[index]
-            demand_theta(info, expected, await device.read(), f"after a write that moves parameter {index} alone")
+            await device.write(moved)
+            expected, held = bench.theta.copy(), await device.read()
+            expected[index] = held[index]
+            demand_theta(info, expected, held, f"after a write that moves parameter {index} alone")
 
 
 async def write_is_idempotent(opener: Opener) -> None:
     """Writing again, or writing what is held, changes nothing."""
     async with on_bench(opener) as bench:
         bench.needs_exact_writes()
-        device = bench.device
-        demand_theta(bench.info, bench.theta, await device.write(theta_for(bench.info)), "the same write again")
-        held = await answer(device.write(bench.theta.copy()), "writing what is held")
-        demand_theta(bench.info, bench.theta, held, "writing what is held")
-        await bench.demand_theta("after three equal writes")
+        await bench.device.write(theta_for(bench.info))
+        await bench.demand_theta("the same write again")
+        await answer(bench.device.write(bench.theta.copy()), "writing what is held")
+        await bench.demand_theta("writing what is held")
 
 
 async def write_is_done_when_it_answers(opener: Opener) -> None:
