@@ -181,8 +181,8 @@ class Device(ABC):
     async def __aenter__(self) -> Self:
         try:
             await self.open()
-        except BaseException:
-            await self._close_surely()  # half open is not safe
+        except BaseException as error:
+            await self._close_after(error)  # half open is not safe
             raise
         self.entered = True
         return self
@@ -191,7 +191,25 @@ class Device(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.entered = False
-        await self._close_surely()
+        await self._close_after(error)
+
+    async def _close_after(self, error: BaseException | None) -> None:
+        """Close. An error under way stays the one that is raised; what the closing said is a note on it.
+
+        Raises:
+            DeviceFault: the operating system's error, where no other is under way.
+        """
+        try:
+            await self._close_surely()
+        except Exception as problem:
+            if error is not None:
+                error.add_note(f"{self.uri}: closing failed, too; check that the hardware is safe: {problem}")
+            elif isinstance(problem, OSError):
+                raise DeviceFault(
+                    f"closing failed; check that the hardware is safe: {problem}", uri=self.uri
+                ) from problem
+            else:
+                raise
 
     async def _close_surely(self) -> None:
         """Close to the end, also if cancelled meanwhile: the safe state comes first, the cancellation after it."""
