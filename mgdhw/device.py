@@ -24,6 +24,7 @@ from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError, DeviceFault, LimitExceeded
 from mgdhw.segment import Segment, SegmentResult
+from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 
 FloatArray = NDArray[np.float64]
@@ -63,6 +64,7 @@ class DeviceInfo:
         cost_lsb: one cost code in units of the cost; 1.0 where costs are floats already.
         capabilities: what it can do.
         details: more that is worth recording (a chip's whole definition, a firmware version).
+        timing: what its work takes in time and energy, where that is known.
     """
 
     model: str
@@ -77,6 +79,7 @@ class DeviceInfo:
     cost_lsb: float
     capabilities: Capability
     details: dict[str, Any] = field(default_factory=dict)
+    timing: Timing | None = None
 
     @property
     def n_parameters(self) -> int:

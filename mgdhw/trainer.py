@@ -138,7 +138,10 @@ class Trainer:
         for fault in self._retries.take_faults():
             yield fault
         yield Checkpoint(state)
-        yield Finished(reason, state, marked(state, stored).chain.hex(), last)
+        taken, hardware = self._plan.taken(
+            device.info, probes=state.step, evaluations=state.evaluations, updates=state.update
+        )
+        yield Finished(reason, state, marked(state, stored).chain.hex(), last, taken, hardware)
 
     # --- steps of the loop ---------------------------------------------------------------------------------------
 

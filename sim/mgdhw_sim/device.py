@@ -18,7 +18,7 @@ from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_sim import datapath
-from mgdhw_sim.address import parse
+from mgdhw_sim.address import anchored, parse
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import Engine, choose
 from mgdhw_sim.spec import ChipSpec
@@ -55,6 +55,7 @@ class SimDevice(HostCodes):
             cost_kind=spec.cost,
             cost_lsb=spec.cost_lsb,
             capabilities=capabilities,
+            timing=spec.timing,
             details=asdict(spec),
         )
 
@@ -140,4 +141,4 @@ class SimDevice(HostCodes):
 
 def open_uri(uri: str) -> Device:
     """Entry point of scheme `sim`."""
-    return SimDevice(uri, parse(uri))
+    return SimDevice(anchored(uri), parse(uri))
