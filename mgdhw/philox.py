@@ -47,6 +47,14 @@ class Stream(IntEnum):
     """Which samples are kept for testing. Step: 0, index: sample."""
     ROUNDING = 6
     """Stochastic rounding of written parameters. Step: update, index: parameter."""
+    MISMATCH = 7
+    WRITE = 8
+    INPUT = 9
+    READ = 10
+    COST = 11
+    ADC = 12
+    TEMPERATURE = 13
+    TAIL = 14
 
 
 def philox4x32(counter: ArrayLike, key: ArrayLike, rounds: int = ROUNDS) -> UInt32Array:
@@ -75,7 +83,9 @@ def philox4x32(counter: ArrayLike, key: ArrayLike, rounds: int = ROUNDS) -> UInt
     return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
 
 
-def words(seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_block: int = 0) -> UInt32Array:
+def words(
+    seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_block: int = 0, layer: int = 0, part: int = 0
+) -> UInt32Array:
     """Random 32-bit words, `count` for each step.
 
     Args:
@@ -94,7 +104,7 @@ def words(seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_bloc
     counter[:, :, 0] = (step & _LOW)[:, None]
     counter[:, :, 1] = (step >> _SHIFT)[:, None]
     counter[:, :, 2] = np.arange(first_block, first_block + blocks, dtype=np.uint64)
-    counter[:, :, 3] = int(stream)
+    counter[:, :, 3] = int(stream) + (layer << 8) + (part << 16)
     key = (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)
     return philox4x32(counter, key).reshape(step.size, 4 * blocks)[:, :count]
 

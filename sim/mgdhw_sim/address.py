@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mgdhw.errors import ConfigError
+from mgdhw_sim.effects import IDEAL, Effects
 from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.spec import FIELDS, ChipSpec
 from mgdhw_sim.toml import load_chip
 
 FILE = ".toml"
-OPTIONS = sorted(set(FIELDS) - {"name", "timing"})
+EFFECTS = sorted(f.name for f in fields(Effects))
+OPTIONS = sorted([*(set(FIELDS) - {"name", "effects", "timing"}), *EFFECTS])
 
 
 def parse(uri: str) -> ChipSpec:
@@ -32,10 +34,14 @@ def parse(uri: str) -> ChipSpec:
     else:
         raise ConfigError(f"{uri}: no preset {preset!r}{_nearest(preset, PRESETS)} ({', '.join(PRESETS)})")
     changes: dict[str, Any] = {}
+    effects: dict[str, Any] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in OPTIONS:
             raise ConfigError(f"{uri}: no option {key!r}{_nearest(key, OPTIONS)} ({', '.join(OPTIONS)})")
-        changes[key] = _value(uri, key, value, getattr(spec, key))
+        if key in EFFECTS:
+            effects[key] = _value(uri, key, value, getattr(IDEAL, key))
+        else:
+            changes[key] = _value(uri, key, value, getattr(spec, key))
     # Cross-entropy takes logits and goes up to several nats; an address that says cost=xent means all three.
     if changes.get("cost") == "xent":
         changes.setdefault("output_activation", "identity")
@@ -43,7 +49,7 @@ def parse(uri: str) -> ChipSpec:
     elif "activation" in changes:
         changes.setdefault("output_activation", changes["activation"])
     try:
-        return replace(spec, **changes)
+        return replace(spec, **changes, effects=replace(spec.effects, **effects))
     except ConfigError as error:
         raise ConfigError(f"{uri}: {error}") from None
 

@@ -10,7 +10,7 @@ from mgdhw_sim.presets import CATALOGUE, PRESETS
 from mgdhw_sim.spec import ChipSpec
 from mgdhw_sim.toml import SECTIONS
 
-THETA, SIGNAL, COST = "θ", "signal", "cost"
+THETA, SIGNAL, COST, RELATIVE = "θ", "signal", "cost", "relative"
 UNITS = {
     "weight_bits": "bit",
     "weight_range": THETA,
@@ -21,6 +21,48 @@ UNITS = {
     "output_bits": "bit",
     "cost_bits": "bit",
     "cost_range": COST,
+    "effects.dac_offset": THETA,
+    "effects.dac_gain": RELATIVE,
+    "effects.dac_inl": "code",
+    "effects.cell_gain_std": RELATIVE,
+    "effects.cell_offset_std": THETA,
+    "effects.stuck": "of cells",
+    "effects.dead": "of cells",
+    "effects.perturbation_std": RELATIVE,
+    "effects.input_noise": "of full scale",
+    "effects.read_noise": SIGNAL,
+    "effects.ir_row": RELATIVE,
+    "effects.ir_column": RELATIVE,
+    "effects.neuron_std": f"{SIGNAL}, {RELATIVE}",
+    "effects.midpoint_std": SIGNAL,
+    "effects.steepness_std": RELATIVE,
+    "effects.amplitude_std": RELATIVE,
+    "effects.offset_std": SIGNAL,
+    "effects.adc_noise": SIGNAL,
+    "effects.adc_inl": "code",
+    "effects.cost_noise": COST,
+    "effects.write_noise": THETA,
+    "effects.w_max": THETA,
+    "effects.w_min": THETA,
+    "effects.dw_min": THETA,
+    "effects.up_down": RELATIVE,
+    "effects.w_max_dtod": RELATIVE,
+    "effects.w_min_dtod": RELATIVE,
+    "effects.dw_min_dtod": RELATIVE,
+    "effects.up_down_dtod": RELATIVE,
+    "effects.dw_min_std": "of dw_min",
+    "effects.retention": "step",
+    "effects.rest": THETA,
+    "effects.drift_nu": "exponent",
+    "effects.drift_nu_dtod": RELATIVE,
+    "effects.drift_every": "step",
+    "effects.temperature_std": "K",
+    "effects.temperature_every": "step",
+    "effects.temperature_steepness": "1 / K",
+    "effects.temperature_midpoint": f"{SIGNAL} / K",
+    "effects.settling": RELATIVE,
+    "effects.endurance": "write",
+    "effects.endurance_dtod": RELATIVE,
     "timing.baseline_seconds": "s",
     "timing.baseline_joules": "J / parameter",
     "timing.probe_seconds": "s",
@@ -49,7 +91,7 @@ class Number:
 
 
 def numbers(spec: ChipSpec) -> list[Number]:
-    """Everything that a chip is, in order; what is off (zero, in a section) is left out.
+    """Everything that a chip is, in order; what is off is left out.
 
     Sources are those of the preset that the chip began as, for the values that it still has.
     """
@@ -57,9 +99,6 @@ def numbers(spec: ChipSpec) -> list[Number]:
     sources: Mapping[str, str] = {} if preset is None else preset.sources
     found = []
     for name, value in values(spec).items():
-        section = name.partition(".")[0] if "." in name else None
-        if section is not None and not value:
-            continue
         kept = preset is not None and values(preset.spec).get(name) == value
         source = sources.get(name, DEFAULT if name in UNITS else "") if kept else "given"
         found.append(Number(name, value, UNITS.get(name, ""), source))
@@ -67,14 +106,15 @@ def numbers(spec: ChipSpec) -> list[Number]:
 
 
 def values(spec: ChipSpec) -> dict[str, Any]:
-    """Every field of a chip by its name, those of sections as "section.field"."""
+    """Every field of a chip by its name, those of sections that are not off as "section.field"."""
     flat: dict[str, Any] = {}
     for field in fields(spec):
         value = getattr(spec, field.name)
         if field.name not in SECTIONS:
             flat[field.name] = value
         elif value is not None:
-            flat |= {f"{field.name}.{f.name}": getattr(value, f.name) for f in fields(value)}
+            given = [f.name for f in fields(value) if getattr(value, f.name) != f.default]
+            flat |= {f"{field.name}.{name}": getattr(value, name) for name in given}
     return flat
 
 

@@ -1,4 +1,4 @@
-"""Chips as TOML files: every number of a ChipSpec, and back to the same chip."""
+"""Chips as TOML files: every number of a ChipSpec that is not off, and back to the same chip."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from typing import Any
 
 from mgdhw.errors import ConfigError
 from mgdhw.timing import Timing
+from mgdhw_sim.effects import Effects
 from mgdhw_sim.spec import ChipSpec
 
-SECTIONS: dict[str, Any] = {"timing": Timing}
+SECTIONS: dict[str, Any] = {"effects": Effects, "timing": Timing}
 """Fields of a chip that are tables of their own, and what they become."""
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", tuple: "sizes: [64, 16, 10]"}
 
 
 def to_toml(spec: ChipSpec) -> str:
-    """The chip as a TOML file, every number in it."""
+    """The chip as a TOML file; of effects and timing what is not off."""
     lines = [f"{f.name} = {_text(getattr(spec, f.name))}" for f in fields(spec) if f.name not in SECTIONS]
-    for name in SECTIONS:
+    for name, kind in SECTIONS.items():
         table = getattr(spec, name)
-        if table is not None:
-            lines += ["", f"[{name}]", *(f"{f.name} = {_text(getattr(table, f.name))}" for f in fields(table))]
+        if table is not None and (name == "timing" or table != kind()):
+            given = [f.name for f in fields(table) if getattr(table, f.name) != f.default]
+            lines += ["", f"[{name}]", *(f"{field} = {_text(getattr(table, field))}" for field in given)]
     return "\n".join(lines) + "\n"
 
 
