@@ -125,7 +125,7 @@ def _noise(axes: Axes, spec: ChipSpec) -> None:
     count = min(60, round((high - low) / spec.cost_lsb) + 1)
     edges = np.linspace(low - spec.cost_lsb / 2, high + spec.cost_lsb / 2, count + 1)
     for each, colour, label in zip(found, (INK, ACCENT), ("unperturbed", "perturbed by ± one step"), strict=True):
-        axes.hist(each, edges, color=colour, alpha=0.6, label=f"{label}: σ = {each.std():.2g}")
+        axes.hist(each, edges.tolist(), color=colour, alpha=0.6, label=f"{label}: σ = {each.std():.2g}")
     axes.set(
         title=f"cost of one sample, {PROBES:,} times ({small.topology})",
         xlabel="cost",
@@ -156,5 +156,5 @@ def _timing(axes: Axes, timing: Timing | None) -> None:
     axes.invert_yaxis()
     shortest, longest = min(s for s, _ in rows.values()), max(s for s, _ in rows.values())
     axes.set(xscale="log", xlim=(shortest / 3, longest * 300), xlabel="seconds")
-    for name, (seconds, joules) in rows.items():
-        axes.text(seconds * 1.3, name, f"{quantity(seconds, 's')}, {quantity(joules, 'J')}", va="center", color=INK)
+    for place, (seconds, joules) in enumerate(rows.values()):
+        axes.text(seconds * 1.3, place, f"{quantity(seconds, 's')}, {quantity(joules, 'J')}", va="center", color=INK)

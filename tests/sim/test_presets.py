@@ -13,6 +13,7 @@ from mgdhw.errors import ConfigError
 from mgdhw.timing import Timing
 from mgdhw_sim.address import parse
 from mgdhw_sim.describe import UNITS, numbers, values
+from mgdhw_sim.effects import Effects
 from mgdhw_sim.presets import CATALOGUE, PRESETS
 from mgdhw_sim.spec import ChipSpec
 from mgdhw_sim.toml import load_chip, to_toml
@@ -37,7 +38,7 @@ def test_the_presets_that_are_promised() -> None:
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_number_of_a_preset_has_a_source_and_every_source_a_number(name: str) -> None:
     preset = CATALOGUE[name]
-    given = {key for key, value in values(preset.spec).items() if value and value != PLAIN.get(key) and key != "name"}
+    given = {key for key, value in values(preset.spec).items() if value != PLAIN.get(key) and key != "name"}
     assert given == set(preset.sources)
     assert all(len(source) >= len("assumed") for source in preset.sources.values())
     assert all(number.source for number in numbers(preset.spec) if number.unit)
@@ -75,8 +76,8 @@ def test_timing_decides_no_bit() -> None:
 
 
 def test_every_number_has_a_unit() -> None:
-    every = {f"timing.{f.name}" for f in fields(Timing)}
-    assert every <= set(UNITS)
+    sections = {f"timing.{f.name}" for f in fields(Timing)} | {f"effects.{f.name}" for f in fields(Effects)}
+    assert sections == {name for name in UNITS if "." in name}
 
 
 # --- TOML -------------------------------------------------------------------------------------------------------------
@@ -95,6 +96,9 @@ def test_any_chip_survives_its_file(tmp_path: Path) -> None:
         timing = Timing(
             **{f.name: draw.choice([0.0, draw.random() * 10.0 ** -draw.randrange(20)]) for f in fields(Timing)}
         )
+        effects = Effects(
+            dac_offset=draw.uniform(-1, 1), stuck=draw.random() / 2, drift_every=draw.randrange(1, 99), endurance=1e12
+        )
         spec = ChipSpec(
             name=draw.choice(["x", "α β", 'quoted "so"', "back\\slash"]),
             layers=tuple(draw.randrange(1, 99) for _ in range(draw.randrange(2, 5))),
@@ -102,6 +106,7 @@ def test_any_chip_survives_its_file(tmp_path: Path) -> None:
             weight_range=2.0 ** draw.randrange(-2, 7),
             input_bipolar=draw.random() < 0.5,
             seed=draw.randrange(1 << 64),
+            effects=draw.choice([Effects(), effects]),
             timing=draw.choice([None, timing]),
         )
         file = tmp_path / "chip.toml"
@@ -141,6 +146,9 @@ async def test_an_address_opens_a_file_and_changes_it(tmp_path: Path, monkeypatc
         ("input_bipolar = 1", "input_bipolar: expected true or false (got 1)"),
         ("activation = 1", "activation: expected a string (got 1)"),
         ("weight_bits = 99", "weight_bits=99: expected 8 ... 16"),
+        ("[effects]\nwrite_noize = 1", "effects.write_noize: no such key; did you mean effects.write_noise?"),
+        ("[effects]\nwrite_noise = -1", "write_noise=-1: expected 0 ... 8"),
+        ("[effects]\ndrift_every = 1.5", "effects.drift_every: expected a whole number (got 1.5)"),
         ("timing = 3", "timing: expected a section, [timing], with keys of its own"),
         ("[timing]\nprobe_second = 1", "timing.probe_second: no such key; did you mean timing.probe_seconds?"),
         ("[timing]\nprobe_seconds = -1", "timing.probe_seconds=-1: expected a number of 0 or more"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from mgdhw.errors import ConfigError
 from mgdhw_sim.cli import app
+from mgdhw_sim.plot import draw
 from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.toml import load_chip
 
@@ -62,16 +62,23 @@ def test_json_or_toml() -> None:
         sim("show", "pcn")
 
 
+@pytest.fixture(scope="module")
+def fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """matplotlib keeps the files of the fonts that it has used open, as long as the process lives."""
+    pytest.importorskip("matplotlib")
+    draw(PRESETS["thermo-optic"], tmp_path_factory.mktemp("fonts") / "chip.png")
+
+
+@pytest.mark.usefixtures("fonts")
 @pytest.mark.parametrize("chip", ["analog-8bit", "rram", "microring?layers=4-2&cost=xent", "pcm?layers=300-20-2"])
 def test_a_picture(chip: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     picture = tmp_path / "chip.png"
     assert f"wrote {picture}" in sim("show", chip, "--plot", str(picture))
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("fonts")
 def test_a_picture_that_cannot_be_written_says_why(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     with pytest.raises(ConfigError, match="the picture cannot be written"):
         sim("show", "analog-8bit", "--plot", str(tmp_path / "nowhere" / "chip.png"))
     with pytest.raises(ConfigError, match="the picture cannot be written"):

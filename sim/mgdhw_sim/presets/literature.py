@@ -43,6 +43,10 @@ GUO = (
     "X. Guo et al., Fast, energy-efficient, robust, and reproducible mixed-signal neuromorphic classifier based on"
     " embedded NOR flash memory technology, IEDM (2017)"
 )
+BAYAT = (
+    "F. Merrikh Bayat et al., Sub-1-us, sub-20-nJ pattern classification in a mixed-signal circuit based on embedded"
+    " 180-nm floating-gate memory cell arrays, arXiv:1610.02091 (2016)"
+)
 BEZ = "R. Bez et al., Introduction to flash memory, Proc. IEEE 91, 489 (2003)"
 ZHANG = (
     "W. Zhang et al., Silicon microring synapses enable photonic deep learning beyond 9-bit precision, Optica 9, 579"
@@ -64,4 +68,4 @@ PADMARAJU = (
     "K. Padmaraju and K. Bergman, Resolving the thermal challenges for silicon microring resonator devices,"
     " Nanophotonics 3, 269 (2014)"
 )
-AIHWKIT = "as fitted to it by IBM's aihwkit"
+AIHWKIT = "as IBM's aihwkit has fitted it to measurements"

@@ -1,24 +1,56 @@
 """Chips whose parameters are cells of an analog memory: filamentary RRAM, PCM, capacitors, floating gates.
 
-A cell's normalised weight, -1 ... 1 in the literature, is taken as θ / 2 where a source gives numbers in it (assumed).
+Cells are those that IBM's aihwkit has fitted to measurements, in the numbers of its presets (`ReRamSBPresetDevice`,
+`PCMPresetDevice`, `CapacitorPresetDevice`). A normalised weight of 1 there is θ = 1 for PCM, whose bounds are ±2, and θ = 2
+for the others (assumed: networks without scaling factors need weights of that size). Its `write_noise_std` is left out:
+there it is noise of each reading of a persistent weight, which a chip here has no effect for.
 """
 
 from __future__ import annotations
 
 from mgdhw.timing import Timing
-from mgdhw_sim.presets.literature import BEZ, GOKMEN, GUO, LE_GALLO, LEE, PCM_REVIEW
+from mgdhw_sim.effects import Effects
+from mgdhw_sim.presets.literature import (
+    AIHWKIT,
+    BAYAT,
+    BEZ,
+    GOKMEN,
+    GONG,
+    GUO,
+    LE_GALLO,
+    LEE,
+    LI,
+    NANDAKUMAR_2019,
+    NANDAKUMAR_2020,
+    PCM_REVIEW,
+)
 from mgdhw_sim.presets.preset import Preset
 from mgdhw_sim.spec import ChipSpec
 
 MAC = "2 operations at 9.76 TOPS/W; " + LE_GALLO
 DAC = "assumed: one conversion of an 8-bit DAC"
 READ = "assumed: as long as a read of PCM"
+RRAM = f"soft bounds (ReRamSBPresetDevice), {AIHWKIT}; {GONG}"
+PCM = f"PCMPresetDevice, {AIHWKIT}; {NANDAKUMAR_2020}"
+DRIFT = f"PCMLikeNoiseModel, {AIHWKIT}; {NANDAKUMAR_2019}"
+CAPACITOR = f"CapacitorPresetDevice, {AIHWKIT}; {LI}"
 SERIAL = "assumed: cells are written one after another; "
 
 PRESETS = (
     Preset(
         spec=ChipSpec(
             name="rram",
+            effects=Effects(
+                w_max=2.5,
+                w_min=-1.5,
+                dw_min=0.004,
+                w_max_dtod=0.24,
+                w_min_dtod=0.4,
+                dw_min_dtod=0.3,
+                up_down_dtod=0.01,
+                dw_min_std=3.75,
+                endurance=1e6,
+            ),
             timing=Timing(
                 baseline_seconds=50e-9,
                 baseline_joules=0.205e-12,
@@ -32,6 +64,11 @@ PRESETS = (
         ),
         about="filamentary RRAM (HfO2)",
         sources={
+            **dict.fromkeys(
+                ("effects.w_max", "effects.w_min", "effects.dw_min", "effects.w_max_dtod", "effects.w_min_dtod"), RRAM
+            ),
+            **dict.fromkeys(("effects.dw_min_dtod", "effects.up_down_dtod", "effects.dw_min_std"), RRAM),
+            "effects.endurance": "more than 10⁶ switching cycles, taken as pulses (assumed); " + LEE,
             "timing.baseline_seconds": READ,
             "timing.baseline_joules": "assumed: as PCM. " + MAC,
             "timing.probe_seconds": READ,
@@ -45,6 +82,20 @@ PRESETS = (
     Preset(
         spec=ChipSpec(
             name="pcm",
+            effects=Effects(
+                w_max=2.0,
+                w_min=-2.0,
+                dw_min=0.01,
+                w_max_dtod=0.1,
+                w_min_dtod=0.1,
+                dw_min_dtod=0.2,
+                up_down_dtod=0.05,
+                dw_min_std=0.6,
+                drift_nu=0.049,
+                drift_nu_dtod=0.16,
+                drift_every=1000,
+                endurance=1e9,
+            ),
             timing=Timing(
                 baseline_seconds=50e-9,
                 baseline_joules=0.205e-12,
@@ -58,6 +109,14 @@ PRESETS = (
         ),
         about="phase-change memory (Ge2Sb2Te5)",
         sources={
+            "effects.w_min": "a pair of cells of either sign, taken as one with symmetric bounds (assumed); " + PCM,
+            "effects.w_min_dtod": "assumed: as that of w_max",
+            **dict.fromkeys(("effects.w_max", "effects.dw_min", "effects.w_max_dtod", "effects.dw_min_dtod"), PCM),
+            **dict.fromkeys(("effects.up_down_dtod", "effects.dw_min_std"), PCM),
+            "effects.drift_nu": "at high conductance; " + DRIFT,
+            "effects.drift_nu_dtod": "0.008 of 0.049; " + DRIFT,
+            "effects.drift_every": "assumed: a tick of 50 to 100 µs, from which on conductances drift",
+            "effects.endurance": "10⁹ cycles, taken as pulses (assumed); " + PCM_REVIEW,
             "timing.baseline_seconds": "a read of 50 ns; " + PCM_REVIEW,
             "timing.baseline_joules": MAC,
             "timing.probe_seconds": "a read of 50 ns; " + PCM_REVIEW,
@@ -71,6 +130,7 @@ PRESETS = (
     Preset(
         spec=ChipSpec(
             name="capacitor",
+            effects=Effects(cell_gain_std=0.07, write_noise=0.005, retention=1e6),
             timing=Timing(
                 baseline_seconds=80e-9,
                 baseline_joules=0.205e-12,
@@ -84,6 +144,9 @@ PRESETS = (
         ),
         about="capacitor cells (trench capacitors beside 14 nm logic)",
         sources={
+            "effects.cell_gain_std": "the spread of the cells' range; " + CAPACITOR,
+            "effects.write_noise": "0.3 of a pulse's 0.01 times √3, for the three pulses of a code; " + CAPACITOR,
+            "effects.retention": "10⁶ mini-batches (assumed there), taken as probes; " + CAPACITOR,
             "timing.baseline_seconds": "integration for 80 ns; " + GOKMEN,
             "timing.baseline_joules": "assumed: as PCM. " + MAC,
             "timing.probe_seconds": "integration for 80 ns; " + GOKMEN,
@@ -98,6 +161,7 @@ PRESETS = (
     Preset(
         spec=ChipSpec(
             name="floating-gate",
+            effects=Effects(write_noise=0.04, endurance=1e5),
             timing=Timing(
                 baseline_seconds=1e-6,
                 baseline_joules=0.197e-12,
@@ -111,6 +175,8 @@ PRESETS = (
         ),
         about="floating gates (180 nm embedded NOR flash)",
         sources={
+            "effects.write_noise": "cells are tuned to about 1 % of their range; " + BAYAT,
+            "effects.endurance": "10⁵ cycles; " + BEZ,
             "timing.baseline_seconds": "a pattern in less than 1 µs; " + GUO,
             "timing.baseline_joules": "a pattern takes 20 nJ in 101,780 cells; " + GUO,
             "timing.probe_seconds": "a pattern in less than 1 µs; " + GUO,
