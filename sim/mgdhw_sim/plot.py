@@ -14,9 +14,9 @@ from mgdhw.codes import Codes
 from mgdhw.errors import ConfigError
 from mgdhw.quantity import quantity
 from mgdhw.timing import Timing
-from mgdhw_sim.cells import Cells, perturbed, program, stored, weights
+from mgdhw_sim.cells import Cells, perturbed, program, tick, weights
 from mgdhw_sim.datapath import activate, saturate, shift_round, target_codes
-from mgdhw_sim.imperfect import Moment, costs, signals
+from mgdhw_sim.imperfect import Moment, costs, neurons_at, signals
 from mgdhw_sim.mismatch import neurons_of
 from mgdhw_sim.spec import ChipSpec
 
@@ -31,6 +31,7 @@ CELLS = (15, 4)
 """A layer of 64 cells: those whose updates are drawn."""
 WRITES = 128
 """Writes on the way up, and on the way down."""
+TEMPERATURES = 8
 PROBES = 2000
 LARGEST_LAYER = 64
 """Layers of the network whose cost is drawn are cut to this."""
@@ -66,45 +67,51 @@ def draw(spec: ChipSpec, path: Path) -> None:
 
 
 def _curves(axes: Axes, spec: ChipSpec) -> None:
-    """What each hidden neuron makes of its input, and what it should."""
+    """What each neuron of the first layer makes of its input, at some temperatures, and what it should."""
     half, lsb = 1 << (spec.signal_bits - 1), 2.0**-spec.signal_fraction_bits
     z = np.linspace(-half, half - 1, 400).astype(np.int64)
     kind = spec.activation if len(spec.layers) > 2 else spec.output_activation
-    n = spec.layers[1]
-    axes.plot(z * lsb, activate(spec, kind, z) * lsb, color=ACCENT, lw=2, zorder=3, label=f"{kind}, as it should be")
-    own = neurons_of(spec)
-    if any(
-        (own.midpoint[:n] != 0)
-        | (own.offset[:n] != 0)
-        | (own.steepness[:n] != 1 << 12)
-        | (own.amplitude[:n] != 1 << 12)
-    ):
-        for j in range(min(n, 64)):
+    ideal, n = activate(spec, kind, z), min(spec.layers[1], LARGEST_LAYER)
+    axes.plot(z * lsb, ideal * lsb, color=ACCENT, lw=2, zorder=3, label=f"{kind}, as it should be")
+    label = f"{n} neurons as they are"
+    for number in range(TEMPERATURES if spec.effects.temperature_std > 0 else 1):
+        own = neurons_at(spec, number)
+        for j in range(n):
             inner = saturate(shift_round((z - own.midpoint[j]) * own.steepness[j], 12), spec.signal_bits)
-            h = saturate(
-                shift_round(activate(spec, kind, inner) * own.amplitude[j], 12) + own.offset[j], spec.signal_bits
-            )
-            axes.plot(z * lsb, h * lsb, color=PALE, lw=0.8, label=None if j else f"{min(n, 64)} neurons as they are")
+            h = shift_round(activate(spec, kind, inner) * own.amplitude[j], 12) + own.offset[j]
+            if np.array_equal(h, ideal):
+                continue
+            axes.plot(z * lsb, saturate(h, spec.signal_bits) * lsb, color=PALE, lw=0.8, label=label)
+            label = ""
     axes.set(title="neurons", xlabel="pre-activation (signal units)", ylabel="activation (signal units)")
     axes.legend(frameon=False, fontsize="small")
 
 
 def _updates(axes: Axes, spec: ChipSpec) -> None:
-    """What cells hold while they are asked to go up through their range, step by step, and down again."""
+    """What cells weigh while they are asked to go up through their range, step by step, and down again.
+
+    Of cells that the DAC writes, how far they are from it: nobody would see that otherwise.
+    """
     small = replace(spec, layers=CELLS)
     n, most = small.topology.n_parameters, (1 << (spec.weight_bits - 1)) - 1
     asked = np.rint(np.linspace(-most, most, WRITES + 1)).astype(np.int64)
     asked = np.concatenate([asked, asked[-2::-1]])
-    cells, held = Cells.fresh(n), np.empty((asked.size, n))
+    cells, weighed = Cells.fresh(n), np.empty((asked.size, n))
     for step, code in enumerate(asked):
         cells = program(small, cells, np.full(n, code), step)
-        held[step] = stored(small, cells, step)
-    axes.plot(held, color=PALE, lw=0.6)
+        weighed[step] = weights(small, cells, tick(small, step)) * 2.0**-spec.fine_fraction_bits
+    theta = asked * spec.weight_lsb
+    axes.set(title="updates, up and down", xlabel="writes", ylabel="weight made")
+    if not spec.effects.pulsed:
+        weighed, theta = (weighed - theta[:, None]) / spec.weight_lsb, 0 * theta
+        axes.set(title="errors of updates, up and down", ylabel="weight made - θ asked for (steps)")
+    axes.plot(weighed, color=PALE, lw=0.6)
     axes.plot([], color=PALE, label=f"{n} cells")
-    axes.plot(asked * spec.weight_lsb, color=INK, lw=1, ls="--", label="asked for")
-    axes.plot(held.mean(axis=1), color=ACCENT, lw=2, label="their mean")
-    axes.set(title="updates, up and down", xlabel="writes", ylabel="θ held")
-    axes.legend(frameon=False, fontsize="small", loc="lower center")
+    axes.plot(theta, color=INK, lw=1, ls="--", zorder=4, label="asked for")
+    axes.plot(weighed.mean(axis=1), color=ACCENT, lw=2, label="their mean")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.3 * (high - low), high)
+    axes.legend(frameon=False, fontsize="small", loc="lower center", ncols=3)
 
 
 def _noise(axes: Axes, spec: ChipSpec) -> None:
@@ -155,6 +162,6 @@ def _timing(axes: Axes, timing: Timing | None) -> None:
     axes.barh(list(rows), [seconds for seconds, _ in rows.values()], color=PALE)
     axes.invert_yaxis()
     shortest, longest = min(s for s, _ in rows.values()), max(s for s, _ in rows.values())
-    axes.set(xscale="log", xlim=(shortest / 3, longest * 300), xlabel="seconds")
+    axes.set(xscale="log", xlim=(shortest / 3, longest * 100), xlabel="seconds")
     for place, (seconds, joules) in enumerate(rows.values()):
         axes.text(seconds * 1.3, place, f"{quantity(seconds, 's')}, {quantity(joules, 'J')}", va="center", color=INK)

@@ -1,9 +1,9 @@
 """Chips whose parameters are cells of an analog memory: filamentary RRAM, PCM, capacitors, floating gates.
 
 Cells are those that IBM's aihwkit has fitted to measurements, in the numbers of its presets (`ReRamSBPresetDevice`,
-`PCMPresetDevice`, `CapacitorPresetDevice`). A normalised weight of 1 there is θ = 1 for PCM, whose bounds are ±2, and θ = 2
-for the others (assumed: networks without scaling factors need weights of that size). Its `write_noise_std` is left out:
-there it is noise of each reading of a persistent weight, which a chip here has no effect for.
+`PCMPresetDevice`, `CapacitorPresetDevice`). A normalised weight of 1 there is θ = 1 for PCM, whose bounds are ±2, and
+θ = 2 for the others (assumed: networks without scaling factors need weights of that size). Its `write_noise_std` is
+left out: there it is noise of each reading of a persistent weight, which a chip here has no effect for.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ RRAM = f"soft bounds (ReRamSBPresetDevice), {AIHWKIT}; {GONG}"
 PCM = f"PCMPresetDevice, {AIHWKIT}; {NANDAKUMAR_2020}"
 DRIFT = f"PCMLikeNoiseModel, {AIHWKIT}; {NANDAKUMAR_2019}"
 CAPACITOR = f"CapacitorPresetDevice, {AIHWKIT}; {LI}"
+READ_NOISE = "noise of 0.1 of a column, in normalised weights (assumed in aihwkit's PresetIOParameters)"
 SERIAL = "assumed: cells are written one after another; "
 
 PRESETS = (
@@ -41,6 +42,7 @@ PRESETS = (
         spec=ChipSpec(
             name="rram",
             effects=Effects(
+                read_noise=0.2,
                 w_max=2.5,
                 w_min=-1.5,
                 dw_min=0.004,
@@ -64,6 +66,7 @@ PRESETS = (
         ),
         about="filamentary RRAM (HfO2)",
         sources={
+            "effects.read_noise": READ_NOISE,
             **dict.fromkeys(
                 ("effects.w_max", "effects.w_min", "effects.dw_min", "effects.w_max_dtod", "effects.w_min_dtod"), RRAM
             ),
@@ -83,6 +86,7 @@ PRESETS = (
         spec=ChipSpec(
             name="pcm",
             effects=Effects(
+                read_noise=0.1,
                 w_max=2.0,
                 w_min=-2.0,
                 dw_min=0.01,
@@ -109,6 +113,7 @@ PRESETS = (
         ),
         about="phase-change memory (Ge2Sb2Te5)",
         sources={
+            "effects.read_noise": READ_NOISE,
             "effects.w_min": "a pair of cells of either sign, taken as one with symmetric bounds (assumed); " + PCM,
             "effects.w_min_dtod": "assumed: as that of w_max",
             **dict.fromkeys(("effects.w_max", "effects.dw_min", "effects.w_max_dtod", "effects.dw_min_dtod"), PCM),
@@ -130,7 +135,7 @@ PRESETS = (
     Preset(
         spec=ChipSpec(
             name="capacitor",
-            effects=Effects(cell_gain_std=0.07, write_noise=0.005, retention=1e6),
+            effects=Effects(cell_gain_std=0.07, read_noise=0.2, write_noise=0.005, retention=1e6),
             timing=Timing(
                 baseline_seconds=80e-9,
                 baseline_joules=0.205e-12,
@@ -144,6 +149,7 @@ PRESETS = (
         ),
         about="capacitor cells (trench capacitors beside 14 nm logic)",
         sources={
+            "effects.read_noise": READ_NOISE,
             "effects.cell_gain_std": "the spread of the cells' range; " + CAPACITOR,
             "effects.write_noise": "0.3 of a pulse's 0.01 times √3, for the three pulses of a code; " + CAPACITOR,
             "effects.retention": "10⁶ mini-batches (assumed there), taken as probes; " + CAPACITOR,
