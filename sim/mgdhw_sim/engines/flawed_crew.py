@@ -120,10 +120,12 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
     def rows(count: int, kind: type[np.integer[Any]] = np.int32) -> NDArray[Any]:
         return np.zeros(count * width, dtype=kind)
 
+    noisy = rows(inputs // 2)
     return FlawedTile(
         width=width,
         x=rows(inputs // 2),
-        noisy=rows(inputs, np.int16),
+        noisy=noisy,
+        shorts=noisy.view(np.int16),
         draws=rows(widest, np.int16),
         sums=rows(widest, np.int64),
         signals=rows(widest // 2),

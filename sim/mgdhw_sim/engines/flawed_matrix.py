@@ -47,7 +47,8 @@ class FlawedTile(NamedTuple):
     x: Any
     """[pair of inputs][width]; up to a multiple of eight inputs."""
     noisy: Any
-    """The same with their noise, in 16 bits."""
+    shorts: Any
+    """The same with their noise; and this array as one of 16 bits."""
     draws: Any
     """[pair of columns][width] read noise of a layer, and [4][width] of costs, in 16 bits."""
     sums: Any
@@ -123,16 +124,16 @@ def take_noisy(net, flaws, step, part, tile, team):
     first, end = blocks * team.part // team.parts, blocks * (team.part + 1) // team.parts
     if flaws.input_size == 0:
         for at in range(4 * first * width, 4 * end * width, LANES):
-            store_pairs(tile.noisy, 2 * at, shift_pairs(load(tile.x, at), flaws.input_fine))
+            store_pairs(tile.shorts, 2 * at, shift_pairs(load(tile.x, at), flaws.input_fine))
         return
     draw_lanes(
         flaws, INPUT, step, 0, part, blocks, first, end, 0, width, flaws.input_size, width, tile.x, flaws.input_top,
-        tile.noisy,
+        tile.shorts,
     )  # fmt: skip
     if n_in & 1 and first <= n_in >> 3 < end:  # the place beside the last input meets a weight that isn't its own
         for column in range(0, width, LANES):
             at = 2 * ((n_in >> 1) * width + column)
-            store_pairs(tile.noisy, at, load_pairs(tile.noisy, at) & i32(0xFFFF))
+            store_pairs(tile.shorts, at, load_pairs(tile.shorts, at) & i32(0xFFFF))
 
 
 @njit(**INLINE)
@@ -155,12 +156,6 @@ def add_rows_out(out, at, width, sums, begun):
     add_out(out, at + 7 * width, sums[7], begun)
 
 
-@njit(**INLINE)
-def pairs_of(x, at):
-    """Sixteen pairs of signals, from arrays of 32 bits or of 16."""
-    return load_pairs(x, 2 * at) if x.itemsize == 2 else load(x, at)
-
-
 @njit(**JIT)
 def eight_rows(w, row, n_in, x, width, column, both, span, out, at):
     """Eight rows of weights times 16 samples, or 32."""
@@ -171,12 +166,12 @@ def eight_rows(w, row, n_in, x, width, column, both, span, out, at):
         if both:
             for i in range(low, high, 2):
                 place = (i >> 1) * width + column
-                one = add_rows(one, w, row + i, n_in, pairs_of(x, place))
-                other = add_rows(other, w, row + i, n_in, pairs_of(x, place + LANES))
+                one = add_rows(one, w, row + i, n_in, load(x, place))
+                other = add_rows(other, w, row + i, n_in, load(x, place + LANES))
             add_rows_out(out, at + LANES, width, other, low > 0)
         else:
             for i in range(low, high, 2):
-                one = add_rows(one, w, row + i, n_in, pairs_of(x, (i >> 1) * width + column))
+                one = add_rows(one, w, row + i, n_in, load(x, (i >> 1) * width + column))
         add_rows_out(out, at, width, one, low > 0)
 
 
@@ -193,7 +188,7 @@ def sums_of(w, start, n_in, first, end, x, width, low, high, span, out):
             for i in range(0, n_in, span):
                 sums = i32(0)
                 for k in range(i, min(n_in, i + span), 2):
-                    sums = add_products(sums, w, start + j * n_in + k, pairs_of(x, (k >> 1) * width + column))
+                    sums = add_products(sums, w, start + j * n_in + k, load(x, (k >> 1) * width + column))
                 add_out(out, j * width + column, sums, i > 0)
 
 
