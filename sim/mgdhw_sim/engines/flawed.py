@@ -14,7 +14,7 @@ from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import flawed_loops, flawed_segments, flaws, loops, packs
+from mgdhw_sim.engines import flawed_loops, flawed_segments, flaws, loops, packs, writing
 from mgdhw_sim.engines.flawed_crew import Crew, fits
 
 IntArray = NDArray[np.int64]
@@ -30,7 +30,7 @@ def probe(chip: Chip, block: Block) -> Costs:
     known, first, count = block.valid_held(), block.first_step, block.n_probes
     held = np.array([known.value if known else 0, block.first_batch() if known else loops.NO_BATCH], dtype=np.int64)
     plus, minus = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    memory, written = flaws.memory(chip.cells), chip.cells.written
+    memory, written = flaws.memory(chip.spec, chip.cells, block.codes.amplitude), chip.cells.written
     if fits(chip, block.order):
         crew = Crew(chip, block.codes, block.order, block.baseline, memory)
 
@@ -41,7 +41,7 @@ def probe(chip: Chip, block: Block) -> Costs:
         measured = crew.run(work)
     else:
         measured = flawed_loops.probe_block(
-            flaws.flaws(chip.spec), memory, flaws.weights(chip.spec, block.codes.amplitude, np.int32),
+            flaws.flaws(chip.spec), memory, flaws.weights(chip.spec, np.int32),
             flaws.neurons(chip.spec), first, count, written, held,
             _plain(chip, block.codes, block.order, block.baseline, first, count), plus, minus,
         )  # fmt: skip
@@ -75,7 +75,7 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
     usable = state.held is not None and order.batch_of(state.held.step) == first_batch
     value = int(state.held.value) if usable and state.held is not None else 0
     held = np.array([value, first_batch if usable else loops.NO_BATCH], dtype=np.int64)
-    moving, memory = packs.moving(spec, state), flaws.memory(cells)
+    moving, memory = packs.moving(spec, state), flaws.memory(spec, cells, recipe.codes.amplitude)
     period = recipe.update_period
     n_updates = (state.step + count) // period - state.step // period
     etas = packs.etas(recipe, state.update, n_updates)
@@ -97,12 +97,12 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
         evaluations, total, measured, updates, written = crew.run(work)
     else:
         evaluations, total, measured, updates, written = flawed_loops.learn_segment(
-            flaws.flaws(spec), memory, flaws.weights(spec, recipe.codes.amplitude, np.int32), flaws.neurons(spec),
+            flaws.flaws(spec), memory, flaws.weights(spec, np.int32), flaws.neurons(spec),
             rule, moving, first, count, period, cells.written, held, etas,
             _plain(chip, recipe.codes, order, recipe.baseline, first, count),
         )  # fmt: skip
     chip.codes = moving.stored[:size]
-    chip.cells = flaws.cells(memory, size, int(written))
+    chip.cells = flaws.cells(spec, cells, memory, int(written))
     after = None
     if recipe.baseline is Baseline.HELD and held[1] != loops.NO_BATCH:
         after = state.held if measured < 0 else HeldBaseline(int(held[0]), int(measured))
@@ -142,7 +142,7 @@ def _plain(
         code=np.zeros(p, dtype=np.int16),
         bits=work.bits,
         moved=np.zeros(packs.padded(p), dtype=np.int32),
-        changed=np.zeros(p, dtype=np.int32),
+        pen=writing.pen(p),
         draws=np.zeros((widest + 7) // 8 * 8, dtype=np.int16),
         spare=np.zeros(128, dtype=np.int16),
         x=np.zeros(widest, dtype=np.int32),

@@ -14,7 +14,7 @@ from mgdhw.compiled.simd import LANES
 from mgdhw.order import SampleOrder
 from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import flaws, packs, segments, team
+from mgdhw_sim.engines import flaws, packs, segments, team, writing
 from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.flawed_matrix import FlawedTile
 from mgdhw_sim.engines.flawed_segments import Bench
@@ -44,7 +44,7 @@ class Crew:
         fine: Any = flaws.fine(spec)
         setup = packs.setup(chip, fine, codes, order, baseline)._replace(ahead=codes.family == "random")
         self.parts = packs.parts_for(chip, setup)
-        weights, moved = flaws.weights(spec, codes.amplitude, np.int16), np.zeros(size, dtype=np.int16)
+        weights, moved = flaws.weights(spec, np.int16), np.zeros(size, dtype=np.int16)
         space, aheads = packs.space(chip, order), packs.aheads(chip, setup, self.parts)
         rows = None if space is None else _rows(chip, order.batch)
         tile = _tile(chip, order.batch) if space is None else None
@@ -58,7 +58,7 @@ class Crew:
                     weights=weights._replace(tick=weights.tick.copy()),
                     neurons=flaws.neurons(spec),
                     moved=moved,
-                    changed=np.zeros(size, dtype=np.int32),
+                    pen=writing.pen(chip.topology.n_parameters),
                     ahead=aheads[part],
                     team=self._teams[part],
                 ),

@@ -17,7 +17,8 @@ from mgdhw.philox import Stream
 from mgdhw_sim.engines.kernels import fill_codes, interpolate, sample_cost, shift_round
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH, NONE
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update
-from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, write
+from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era
+from mgdhw_sim.engines.writing import write
 
 BASELINE, PLUS, MINUS = (int(part) for part in (Part.BASELINE, Part.PLUS, Part.MINUS))
 INPUT, READ, COST = (int(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
@@ -39,8 +40,8 @@ class Plain(NamedTuple):
     bits: Any
     moved: Any
     """(P,) fine weights with a perturbation."""
-    changed: Any
-    """(P,) numbers of cells that are written."""
+    pen: Any
+    """`writing.Pen`."""
     draws: Any
     """Draws of one row, in whole blocks."""
     spare: Any
@@ -248,7 +249,7 @@ def learn_segment(flaws, memory, weights, neurons, rule, moving, first, count, p
             update(rule, moving, 0, flaws.n, etas[updates], (step + 1 + period) > first + count)
             updates += 1
             held[1] = NO_BATCH
-            if write(flaws, memory, weights, moving.stored, 0, flaws.n, step + 1, run.changed) > 0:
+            if write(flaws, memory, weights, moving.stored, 0, flaws.n, step + 1, run.pen) > 0:
                 written = step + 1
             follows = step >= written
     return evaluations, total, measured, updates, written

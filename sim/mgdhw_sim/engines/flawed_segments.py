@@ -18,7 +18,8 @@ from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending, update_signs
 from mgdhw_sim.engines.segments import FULL, chunk_of, draw, take_in_pending, take_samples
 from mgdhw_sim.engines.team import meet, sum_up
-from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, write
+from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era
+from mgdhw_sim.engines.writing import write
 from mgdhw_sim.engines.vector import Signs
 
 WRITTEN = 3
@@ -32,7 +33,7 @@ class Bench(NamedTuple):
         setup: of the network, codes and samples (`segments.Setup`).
         flaws, memory, weights, neurons: as in `flaws.py`.
         moved: (P,) room for fine weights with a perturbation.
-        changed: room for the numbers of cells that are written.
+        pen: work space of writes.
         ahead: what is drawn ahead.
         team: place in it.
 
@@ -46,7 +47,7 @@ class Bench(NamedTuple):
     weights: Any
     neurons: Any
     moved: Any
-    changed: Any
+    pen: Any
     ahead: Any
     team: Any
 
@@ -304,7 +305,7 @@ def run_segment(bench, rows, space, tile, rule, moving, first, count, period, wr
                 updates += 1
                 held[1] = NO_BATCH
                 mine = write(
-                    flaws, bench.memory, bench.weights, moving.stored, team.first, team.end, step + 1, bench.changed
+                    flaws, bench.memory, bench.weights, moving.stored, team.first, team.end, step + 1, bench.pen
                 )
                 if n_groups > 1:
                     put_back(bench, team.first, team.end)

@@ -16,7 +16,7 @@ from mgdhw.noise import STRENGTH_BITS, strength
 from mgdhw_sim import tables
 from mgdhw_sim.cells import AGE_FRACTION_BITS, LARGEST_AGE, Cells, dac_curve
 from mgdhw_sim.engines.packs import padded, pairs, room
-from mgdhw_sim.mismatch import NEURON_UNIT, PulseMismatch, cells_of, drift_of, endurance_of, fixed, neurons_of, pulses_of
+from mgdhw_sim.mismatch import NEURON_UNIT, cells_of, drift_of, endurance_of, fixed, neurons_of, pulses_of
 from mgdhw_sim.spec import CELL_FRACTION_BITS, ChipSpec
 
 MOST = 1 << 15
@@ -32,14 +32,8 @@ class Flaws(NamedTuple):
     key1: int
     n: int
     """P."""
-    live: Any
-    stuck: Any
-    stuck_value: Any
-    """What stuck cells hold, in cell units."""
-    gain: Any
-    offset: Any
     perturbation: Any
-    endurance: Any
+    """(P,) padded."""
     dac: Any
     """What the parameter DAC makes of each code, lowest first, in cell units."""
     cell_limit: int
@@ -48,13 +42,10 @@ class Flaws(NamedTuple):
     pulse_step: int
     """Nominal step of a pulse in cell units; 0 if a pulse is for one code."""
     pulse_size: int
-    moves: Any
-    """[6][P] bounds up and down, steps up and down, slopes up and down."""
     ages: bool
     drift_every: int
     rate: int
     drifts: bool
-    nu: Any
     rest: int
     exp: Any
     log: Any
@@ -98,13 +89,24 @@ class Fine(NamedTuple):
     """(L,) inputs whose products 32 bits hold; a multiple of 32."""
 
 
+VALUE, KIND, GAIN, OFFSET, CHANGE, HIGH, LOW, UP, DOWN, SLOPE_UP, SLOPE_DOWN, NU, BORN, LEFT = *range(13), 14
+"""Words of a cell's record. HIGH ... SLOPE_DOWN: `mismatch.PulseMismatch`; CHANGE: what one amplitude of a perturbation
+adds to its fine weight; BORN and LEFT, writes until it sticks, have 64 bits."""
+WORDS = 16
+"""A record is a cache line: few cells are written at a time, and lie far apart."""
+DEAD, LIVE, STUCK = range(3)
+"""Kinds of cells. Stuck ones hold their value for ever."""
+
+
 class Memory(NamedTuple):
-    """What cells remember: `cells.Cells` in arrays that kernels change; codes in 16 bits, as all of them have one."""
+    """What cells are and remember: `cells.Cells`, in arrays that kernels change."""
 
     requested: Any
-    value: Any
-    born: Any
-    wear: Any
+    """(P,) in 16 bits, as all cells were asked for some code; padded."""
+    records: Any
+    """(P * WORDS,) words, padded."""
+    longs: Any
+    """The same in words of 64 bits."""
 
 
 class Weights(NamedTuple):
@@ -113,7 +115,6 @@ class Weights(NamedTuple):
     fine: Any
     plus: Any
     minus: Any
-    amplitude: int
     tick: Any
     """(1,) when they were made."""
 
@@ -141,25 +142,17 @@ def flaws(spec: ChipSpec) -> Flaws:
         key0=spec.seed & 0xFFFFFFFF,
         key1=spec.seed >> 32,
         n=n,
-        live=room(kind.live, size),
-        stuck=room(kind.is_stuck, size),
-        stuck_value=room(dac[kind.stuck + (1 << (spec.weight_bits - 1))].astype(np.int32), size),
-        gain=room(kind.gain.astype(np.int32), size),
-        offset=room(kind.offset.astype(np.int32), size),
         perturbation=room(kind.perturbation.astype(np.int32), size),
-        endurance=room(endurance_of(spec), size),
         dac=dac.astype(np.int32),
         cell_limit=spec.cell_limit,
         write_size=strength(effects.write_noise * to_cell),
         pulsed=effects.pulsed,
         pulse_step=fixed(effects.dw_min, to_cell),
         pulse_size=fixed(effects.dw_min_std, 1 << 15),
-        moves=_moves(pulses_of(spec), size) if effects.pulsed else np.zeros((6, 1), dtype=np.int32),
         ages=effects.ages,
         drift_every=effects.drift_every,
         rate=min(rate, LARGEST_AGE),
         drifts=effects.drift_nu > 0,
-        nu=room(drift_of(spec).astype(np.int32), size) if effects.drift_nu > 0 else np.zeros(1, dtype=np.int32),
         rest=spec.rest,
         exp=tables.exp_table(24, AGE_FRACTION_BITS).copy() if effects.ages else none,
         log=tables.log_table(AGE_FRACTION_BITS).copy() if effects.ages else none,
@@ -224,35 +217,55 @@ def fine(spec: ChipSpec) -> Fine | None:
     )
 
 
-def _moves(pulses: PulseMismatch, size: int) -> NDArray[np.int32]:
-    """How cells move by pulses, in one array."""
-    names = ("w_max", "w_min", "up", "down", "slope_up", "slope_down")
-    return np.stack([room(getattr(pulses, name).astype(np.int32), size) for name in names])
+@lru_cache(maxsize=2)
+def _records(spec: ChipSpec) -> NDArray[np.int32]:
+    """(P, WORDS) what never changes of cells' records."""
+    effects, kind = spec.effects, cells_of(spec)
+    records = np.zeros((spec.topology.n_parameters, WORDS), dtype=np.int32)
+    records[:, KIND] = np.where(kind.live, LIVE, np.where(kind.is_stuck, STUCK, DEAD))
+    records[:, GAIN], records[:, OFFSET] = kind.gain, kind.offset
+    if effects.pulsed:
+        moves = pulses_of(spec)
+        columns = (moves.w_max, -moves.w_min, moves.up, moves.down, moves.slope_up, moves.slope_down)
+        for number, column in enumerate(columns, HIGH):
+            records[:, number] = column
+    if effects.drift_nu > 0:
+        records[:, NU] = drift_of(spec)
+    return records
 
 
-def memory(cells: Cells) -> Memory:
-    """Arrays of their own, padded."""
-    size = padded(cells.value.size)
-    return Memory(
-        room(cells.requested.astype(np.int16), size),
-        room(cells.value, size),
-        room(cells.born, size),
-        room(cells.wear, size),
+def memory(spec: ChipSpec, cells: Cells, amplitude: int) -> Memory:
+    """Arrays of their own, padded; for perturbations of an amplitude."""
+    n, kind = cells.value.size, cells_of(spec)
+    records = np.zeros((padded(n), WORDS), dtype=np.int32)
+    records[:n] = _records(spec)
+    stuck = dac_curve(spec)[kind.stuck + (1 << (spec.weight_bits - 1))]
+    records[:n, VALUE] = np.where(kind.is_stuck, stuck, cells.value)
+    records[:n, CHANGE] = ((amplitude << spec.fine_bits) * kind.perturbation + (1 << 14)) >> 15
+    longs = records.view(np.int64)
+    longs[:n, BORN // 2] = cells.born
+    longs[:n, LEFT // 2] = endurance_of(spec) - cells.wear
+    return Memory(room(cells.requested.astype(np.int16), padded(n)), records.ravel(), longs.ravel())
+
+
+def cells(spec: ChipSpec, before: Cells, memory: Memory, written: int) -> Cells:
+    """The cells after they were changed, as they are remembered."""
+    n = before.value.size
+    records, longs = memory.records.reshape(-1, WORDS)[:n], memory.longs.reshape(-1, WORDS // 2)[:n]
+    return Cells(
+        requested=memory.requested[:n].astype(np.int32),
+        value=np.where(cells_of(spec).is_stuck, before.value, records[:, VALUE]),
+        born=longs[:, BORN // 2].copy(),
+        wear=endurance_of(spec) - longs[:, LEFT // 2],
+        written=written,
     )
 
 
-def cells(memory: Memory, n: int, written: int) -> Cells:
-    """The cells again, of which n there are."""
-    return Cells(
-        memory.requested[:n].astype(np.int32), memory.value[:n], memory.born[:n], memory.wear[:n], written
-    )  # fmt: skip
-
-
-def weights(spec: ChipSpec, amplitude: int, kind: type[np.integer[Any]]) -> Weights:
+def weights(spec: ChipSpec, kind: type[np.integer[Any]]) -> Weights:
     """Room for them, in integers of a kind."""
     size = padded(spec.topology.n_parameters)
     fine, plus, minus = (np.zeros(size, dtype=kind) for _ in range(3))
-    return Weights(fine, plus, minus, amplitude, np.full(1, NO_TIME, dtype=np.int64))
+    return Weights(fine, plus, minus, np.full(1, NO_TIME, dtype=np.int64))
 
 
 def neurons(spec: ChipSpec) -> Neurons:
