@@ -123,8 +123,8 @@ def run(job: Job) -> Row:
     experiment = check_experiment(given, source="study")
     result = train(experiment, runs=None)
     return Row(
-        job.task, job.axis, job.value, job.replica, result.reason == "target", result.state.step,
-        result.state.evaluations, result.accuracy,
+        job.task, job.axis, job.value, job.replica, result.reason == "target", result.probes,
+        result.evaluations, result.accuracy,
     )  # fmt: skip
 
 
