@@ -62,8 +62,8 @@ class DeviceInfo:
         cost_kind: what the cost is ("mse", "xent", ...).
         cost_lsb: one cost code in units of the cost; 1.0 where costs are floats already.
         capabilities: what it can do.
-        exact_writes: whether a perturbation that is written as a parameter is the same as one that is added to it. It is
-            not where writes are noisy, asymmetric or wear: there, host codes are physically another experiment.
+        exact_writes: whether a perturbation that is written as a parameter is the same as one that is added to it. It
+            is not where writes are noisy, asymmetric or wear: there, host codes are physically another experiment.
         details: more that is worth recording (a chip's whole definition, a firmware version).
     """
 
@@ -148,7 +148,7 @@ class Device(ABC):
         """
         return {}
 
-    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
+    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:  # noqa: B027  (hardware remembers by itself)
         """Put back what `snapshot` answered."""
 
     @abstractmethod

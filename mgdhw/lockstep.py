@@ -130,7 +130,14 @@ class LockStep:
 def wave_size(lane: Lane) -> int:
     """How many replicas like this one may advance together. A round holds their old and their new states at once."""
     state, recipe = lane.state, lane.recipe
-    arrays = (state.theta, state.window.cross, state.window.energy, state.analog.gradient, *state.optimizer.values(), *state.cells.values())
+    arrays = (
+        state.theta,
+        state.window.cross,
+        state.window.energy,
+        state.analog.gradient,
+        *state.optimizer.values(),
+        *state.cells.values(),
+    )
     each = OBJECT_BYTES + recipe.low.nbytes + recipe.high.nbytes
     each += 2 * sum(np.asarray(array).nbytes for array in arrays)
     return max(1, min(WAVE_REPLICAS, WAVE_BYTES // each))

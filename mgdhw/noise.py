@@ -30,6 +30,7 @@ FAR_CELLS = 16
 """How many of a half Gaussian's 2¹⁵ cells, the last ones, are drawn from a second word."""
 STRENGTH_BITS = 15
 """A strength is a standard deviation times 2¹⁵ / UNIT."""
+LARGEST_SIGMA = 2.0**40
 _MASK = 0xFFFFFFFF
 
 
@@ -70,20 +71,21 @@ def gaussians(
 
 
 def strength(sigma: float) -> int:
-    """The integer that stands for a standard deviation, in units of what the noise is added to."""
+    """The integer that stands for a standard deviation, in units of what the noise is added to: eighths of one.
+
+    Kernels of 16 bits take those below 2¹⁵.
+
+    Raises:
+        ValueError: it is negative, or no number, or beyond 2⁴⁰ units.
+    """
+    if not 0 <= sigma <= LARGEST_SIGMA:
+        raise ValueError(f"a noise of {sigma} units has no strength: it must be from 0 to 2**40")
     return int(np.floor(sigma * (2**STRENGTH_BITS // UNIT) + 0.5))
 
 
-def scaled(draws: NDArray[np.signedinteger], strength: int | IntArray) -> IntArray:
-    """Noise of a strength: draws times strength / 2¹⁵, rounded half up."""
+def scaled(draws: Int16Array, strength: int | IntArray) -> IntArray:
+    """Noise of a strength (or one for each): draws times strength / 2¹⁵, rounded half up."""
     return np.asarray((draws.astype(np.int64) * strength + (1 << (STRENGTH_BITS - 1))) >> STRENGTH_BITS)
-
-
-def gaussian(
-    seed: int, stream: Stream, steps: ArrayLike, count: int, *, layer: int = 0, part: int = 0
-) -> IntArray:
-    """`gaussians` in 64 bits."""
-    return gaussians(seed, stream, steps, count, layer=layer, part=part).astype(np.int64)
 
 
 # --- magnitudes -------------------------------------------------------------------------------------------------------

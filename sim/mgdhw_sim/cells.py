@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.noise import gaussian, scaled, strength
+from mgdhw.noise import gaussians, scaled, strength
 from mgdhw.philox import Stream
 from mgdhw_sim.datapath import CodeArray, interpolate, saturate, shift_round
 from mgdhw_sim.mismatch import PulseMismatch, cells_of, drift_of, endurance_of, fixed, pulses_of
@@ -72,8 +72,13 @@ class Cells:
     @classmethod
     def of(cls, memory: Mapping[str, NDArray[Any]]) -> Cells:
         """From such arrays."""
-        arrays = (memory[name] for name in ("requested", "value", "born", "wear"))
-        return cls(*arrays, written=int(memory["written"][0]))
+        return cls(
+            requested=memory["requested"],
+            value=memory["value"],
+            born=memory["born"],
+            wear=memory["wear"],
+            written=int(memory["written"][0]),
+        )
 
 
 def dac_curve(spec: ChipSpec) -> IntArray:
@@ -85,7 +90,7 @@ def dac_curve(spec: ChipSpec) -> IntArray:
     bow = fixed(effects.dac_inl, 1 << CELL_FRACTION_BITS)
     value = (code << CELL_FRACTION_BITS) + offset + shift_round(code * gain, 20 - CELL_FRACTION_BITS)
     value += bow - shift_round(bow * code * code, 2 * (spec.weight_bits - 1))
-    return np.clip(value, -spec.cell_limit, spec.cell_limit)
+    return np.asarray(np.clip(value, -spec.cell_limit, spec.cell_limit))
 
 
 def tick(spec: ChipSpec, step: int) -> int:
@@ -104,7 +109,7 @@ def program(spec: ChipSpec, cells: Cells, codes: CodeArray, step: int) -> Cells:
         return cells
     kind, now = cells_of(spec), tick(spec, step)
     able = changed & kind.live & (cells.wear < endurance_of(spec))
-    g = gaussian(spec.seed, Stream.WRITE, [step], 2 * codes.size)[0]
+    g = gaussians(spec.seed, Stream.WRITE, [step], 2 * codes.size)[0]
     noise = scaled(g[0::2], strength(spec.effects.write_noise * 2.0 ** (spec.weight_fraction_bits + 14)))
     if spec.effects.pulsed:
         moves = pulses_of(spec)
@@ -146,7 +151,7 @@ def _pulsed(held: IntArray, n: IntArray, moves: PulseMismatch) -> IntArray:
     return value
 
 
-def _pulse_noise(spec: ChipSpec, n: IntArray, moves: PulseMismatch, g: IntArray) -> IntArray:
+def _pulse_noise(spec: ChipSpec, n: IntArray, moves: PulseMismatch, g: NDArray[np.int16]) -> IntArray:
     """Noise of n pulses: that of one, times √n."""
     one = fixed(spec.effects.dw_min_std, 1 << 15)
     if one == 0:
@@ -196,7 +201,7 @@ def weights(spec: ChipSpec, cells: Cells, now: int) -> IntArray:
 def perturbed(spec: ChipSpec, fine: IntArray, change: CodeArray) -> IntArray:
     """(K, P) fine weights with (K, P) perturbations, in codes, added to (P,)."""
     added = shift_round((np.abs(change.astype(np.int64)) << spec.fine_bits) * cells_of(spec).perturbation, 15)
-    return saturate(fine + np.sign(change) * added, spec.fine_weight_bits)
+    return saturate(np.asarray(fine + np.sign(change).astype(np.int64) * added), spec.fine_weight_bits)
 
 
 def stored(spec: ChipSpec, cells: Cells, step: int) -> NDArray[np.float64]:
@@ -208,5 +213,3 @@ def stored(spec: ChipSpec, cells: Cells, step: int) -> NDArray[np.float64]:
 def worn(spec: ChipSpec, cells: Cells) -> int:
     """How many cells stick because they were written too often."""
     return int((cells_of(spec).live & (cells.wear >= endurance_of(spec))).sum())
-
-

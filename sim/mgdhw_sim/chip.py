@@ -110,9 +110,7 @@ class Chip:
             ]
         else:
             bench = Bench(self.spec, self.cells, self._inputs, self._targets)
-            parts = [
-                bench.infer(samples[start : start + rows], self.now) for start in range(0, samples.size, rows)
-            ]
+            parts = [bench.infer(samples[start : start + rows], self.now) for start in range(0, samples.size, rows)]
         return np.concatenate(parts) if parts else np.zeros((0, self.spec.layers[-1]), dtype=np.int64)
 
     def cost(self, codes: CodeArray, samples: IntArray) -> IntArray:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
-from mgdhw.noise import gaussian, scaled, strength
+from mgdhw.noise import gaussians, scaled, strength
 from mgdhw.philox import Stream
 from mgdhw_sim import cells as cells_
 from mgdhw_sim import datapath
@@ -22,6 +22,7 @@ from mgdhw_sim.mismatch import NEURON_UNIT, NeuronMismatch, fixed, neurons_of
 from mgdhw_sim.spec import ChipSpec
 
 IntArray = NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -49,7 +50,7 @@ def neurons_at(spec: ChipSpec, number: int) -> NeuronMismatch:
     if number == 0:
         return own
     effects = spec.effects
-    g = gaussian(spec.seed, Stream.TEMPERATURE, [number], 1)[0]
+    g = gaussians(spec.seed, Stream.TEMPERATURE, [number], 1)[0]
     kelvin = int(scaled(g, strength(effects.temperature_std * 256))[0])  # 8 fraction bits
     shift = fixed(effects.temperature_midpoint, 2.0 ** (spec.signal_fraction_bits + 8))
     steeper = fixed(effects.temperature_steepness, NEURON_UNIT << 8)
@@ -71,10 +72,18 @@ def row_noise(spec: ChipSpec, stream: Stream, std: float, moment: Moment, n: int
     k, b = moment.steps.size, moment.rows.size
     if size == 0:
         return np.zeros((1, 1, n), dtype=np.int64)
-    padded = -(-n // 8) * 8
-    last = int(moment.rows.max()) + 1
-    g = gaussian(spec.seed, stream, moment.steps, last * padded, layer=layer, part=int(moment.part))
-    return scaled(g.reshape(k, last, padded)[:, moment.rows, :n].reshape(k, b, n), size)
+    blocks = -(-n // 8)  # a row begins with a block of its own
+    first, last = int(moment.rows.min()), int(moment.rows.max())
+    g = gaussians(
+        spec.seed,
+        stream,
+        moment.steps,
+        (last - first + 1) * blocks * 8,
+        first_block=first * blocks,
+        layer=layer,
+        part=int(moment.part),
+    )
+    return scaled(g.reshape(k, -1, blocks * 8)[:, moment.rows - first, :n].reshape(k, b, n), size)
 
 
 def signals(spec: ChipSpec, fine: IntArray, x: CodeArray, neurons: NeuronMismatch, moment: Moment) -> IntArray:
@@ -164,7 +173,7 @@ class Bench:
         fine, neurons = cells_.weights(self.spec, self.cells, tick), neurons_at(self.spec, number)
         moment = Moment(np.array([0]), Part.INFER, samples)
         out = signals(self.spec, fine, self.inputs[samples][None], neurons, moment)
-        return output_codes(self.spec, out, moment)[0]
+        return np.asarray(output_codes(self.spec, out, moment)[0])
 
     def probe(self, block: Block, most: int) -> Costs:
         """Run a block, `most` probes at a time at most."""
@@ -237,7 +246,7 @@ class Bench:
         if block.baseline is Baseline.ANTITHETIC:
             change, part = -change, Part.MINUS
         base = cells_.weights(self.spec, self.cells, cells_.tick(self.spec, step))
-        return self._settled(block, np.array([step]), cells_.perturbed(self.spec, base, change), part)[0]
+        return np.asarray(self._settled(block, np.array([step]), cells_.perturbed(self.spec, base, change), part)[0])
 
     def _outputs(
         self, block: Block, steps: IntArray, change: CodeArray, measured_at: set[int], before: IntArray | None

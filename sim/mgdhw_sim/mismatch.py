@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.noise import gaussian, scaled, strength
+from mgdhw.noise import gaussians, scaled, strength
 from mgdhw.philox import Stream, words
 from mgdhw_sim.datapath import shift_round
 from mgdhw_sim.spec import CELL_FRACTION_BITS, ChipSpec
@@ -50,7 +50,7 @@ def drawn(spec: ChipSpec, quantity: Quantity, std: float, scale: float, count: i
     """(count,) Gaussian integers of standard deviation `std` · `scale`."""
     if std == 0:
         return np.zeros(count, dtype=np.int64)
-    g = gaussian(spec.seed, Stream.MISMATCH, [0], count, layer=int(quantity))[0]
+    g = gaussians(spec.seed, Stream.MISMATCH, [0], count, layer=int(quantity))[0]
     return scaled(g, strength(std * scale))
 
 

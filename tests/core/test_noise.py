@@ -142,16 +142,15 @@ def test_layers_and_parts_without_a_number_are_refused(layer: int, part: int) ->
 
 def test_strengths_are_eighths_rounded_half_up() -> None:
     assert [noise.strength(sigma) for sigma in (0, 0.0624, 0.0625, 1, 100.5, 4095.9)] == [0, 0, 1, 8, 804, 32767]
-    for sigma in (-0.1, 4096, 4095.99, float("nan"), float("inf")):
+    for sigma in (-0.1, 2.0**41, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="has no strength"):
             noise.strength(sigma)
 
 
 def test_scaled_noise_is_rounded_half_up() -> None:
     draws = np.arange(-30408, 30409, dtype=np.int16)
-    for strength in (0, 1, 8, 777, 32767):
+    for strength in (0, 1, 8, 777, 32767, 1 << 40):
         found = noise.scaled(draws, strength)
-        assert found.dtype == np.int16
         assert found.tolist() == [floor(Fraction(int(g) * strength, 1 << 15) + Fraction(1, 2)) for g in draws]
 
 
