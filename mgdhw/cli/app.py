@@ -14,6 +14,7 @@ from mgdhw.cli.devices import devices
 from mgdhw.cli.evaluate import evaluate
 from mgdhw.cli.new import new
 from mgdhw.cli.plugins import why
+from mgdhw.cli.study import study
 from mgdhw.cli.train import train
 
 if TYPE_CHECKING:
@@ -112,3 +113,4 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(new)
 app.command()(devices)
+app.add_typer(study, name="study")
