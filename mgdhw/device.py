@@ -24,6 +24,7 @@ from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError, DeviceFault, LimitExceeded
 from mgdhw.segment import Segment, SegmentResult
+from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 
 FloatArray = NDArray[np.float64]
@@ -65,6 +66,7 @@ class DeviceInfo:
         exact_writes: whether a perturbation that is written as a parameter is the same as one that is added to it. It
             is not where writes are noisy, asymmetric or wear: there, host codes are physically another experiment.
         details: more that is worth recording (a chip's whole definition, a firmware version).
+        timing: what its work takes in time and energy, where that is known.
     """
 
     model: str
@@ -80,6 +82,7 @@ class DeviceInfo:
     capabilities: Capability
     exact_writes: bool = True
     details: dict[str, Any] = field(default_factory=dict)
+    timing: Timing | None = None
 
     @property
     def n_parameters(self) -> int:

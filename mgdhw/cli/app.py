@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from mgdhw.cli.devices import devices
+from mgdhw.cli.estimate import estimate
 from mgdhw.cli.evaluate import evaluate
 from mgdhw.cli.new import new
 from mgdhw.cli.plugins import why
@@ -111,6 +112,7 @@ def _root(
 
 app.command()(train)
 app.command()(evaluate)
+app.command()(estimate)
 app.command()(new)
 app.command()(devices)
 app.add_typer(study, name="study")

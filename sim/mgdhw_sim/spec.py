@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mgdhw.errors import ConfigError
+from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 from mgdhw_sim.effects import Effects
 from mgdhw_sim.tables import ACTIVATIONS
@@ -48,6 +49,7 @@ class ChipSpec:
         cost_range: full scale of the cost ADC; a power of two, 2**-6 ... 64.
         seed: which chip of its kind this is.
         effects: what is imperfect about it.
+        timing: what its work would take on hardware; None where nobody knows.
         engine: what computes it here: "numba", "reference", or "auto" for the faster that can be had; all give the
             same bits.
         codes: "chip" if it has its own code generator, "host" if the host must make the codes.
@@ -72,6 +74,7 @@ class ChipSpec:
     effects: Effects = field(default_factory=Effects)
     codes: str = "chip"
     engine: str = "auto"
+    timing: Timing | None = None
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or not all(1 <= n <= 1 << 16 for n in self.layers):
@@ -181,7 +184,7 @@ class ChipSpec:
 
     def identity(self) -> str:
         """Hash of everything that decides a bit of the chip's answers."""
-        decisive = {k: v for k, v in asdict(self).items() if k not in ("name", "codes", "engine", "effects")}
+        decisive = {k: v for k, v in asdict(self).items() if k not in ("name", "codes", "engine", "timing", "effects")}
         decisive |= self.effects.given()  # so that an effect that is added later changes no other chip's identity
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
