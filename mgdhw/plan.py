@@ -55,8 +55,14 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
             "this device is not deterministic: levels of delegation and repeated runs agree only statistically"
         )
     recipe, about = recipe_of(experiment, info, dataset.n_train)
+    level = choose_level(experiment.run.level, device)
+    if level == "host-codes" and not info.exact_writes:
+        notes.append(
+            "writes to this device are not exact, and host codes write every probe: expect another training than with"
+            " its own codes, not the same one"
+        )
     delta = float(np.max(recipe.codes.amplitude * np.asarray(info.theta_lsb)))
-    return Plan(recipe, choose_level(experiment.run.level, device), delta, (*notes, *about))
+    return Plan(recipe, level, delta, (*notes, *about))
 
 
 def choose_level(wanted: str, device: Device) -> str:

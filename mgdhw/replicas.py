@@ -144,11 +144,14 @@ class Replicas:
     # --- one after the other ---------------------------------------------------------------------------------------
 
     async def _one_by_one(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+        fresh = await self._retries.repeat(self.device.snapshot, 0)
         for number in self._numbers:
             # In this order: who asks for a stop after the check reaches the trainer.
             trainer = self._trainer = Trainer(self.experiment.replica(number), self.device, self.dataset)
             if self._stop:
                 return
+            if fresh:
+                await self._retries.repeat(lambda: self.device.restore(fresh), 0)
             if held is not None:
                 await self._retries.repeat(lambda: self.device.write(held), 0)
             async with contextlib.aclosing(trainer.__aiter__()) as events:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mgdhw.errors import ConfigError
+from mgdhw_sim.effects import IDEAL, Effects
 from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.spec import FIELDS, ChipSpec
 
-OPTIONS = sorted(set(FIELDS) - {"name"})
+EFFECTS = sorted(f.name for f in fields(Effects))
+OPTIONS = sorted([*(set(FIELDS) - {"name", "effects"}), *EFFECTS])
 
 
 def parse(uri: str) -> ChipSpec:
@@ -26,10 +28,14 @@ def parse(uri: str) -> ChipSpec:
         raise ConfigError(f"{uri}: no preset {preset!r}{_nearest(preset, PRESETS)} ({', '.join(PRESETS)})")
     spec = PRESETS[preset]
     changes: dict[str, Any] = {}
+    effects: dict[str, Any] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in OPTIONS:
             raise ConfigError(f"{uri}: no option {key!r}{_nearest(key, OPTIONS)} ({', '.join(OPTIONS)})")
-        changes[key] = _value(uri, key, value, getattr(spec, key))
+        if key in EFFECTS:
+            effects[key] = _value(uri, key, value, getattr(IDEAL, key))
+        else:
+            changes[key] = _value(uri, key, value, getattr(spec, key))
     # Cross-entropy takes logits and goes up to several nats; an address that says cost=xent means all three.
     if changes.get("cost") == "xent":
         changes.setdefault("output_activation", "identity")
@@ -37,7 +43,7 @@ def parse(uri: str) -> ChipSpec:
     elif "activation" in changes:
         changes.setdefault("output_activation", changes["activation"])
     try:
-        return replace(spec, **changes)
+        return replace(spec, **changes, effects=replace(spec.effects, **effects))
     except ConfigError as error:
         raise ConfigError(f"{uri}: {error}") from None
 

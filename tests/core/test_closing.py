@@ -74,11 +74,11 @@ class Unplugged(SimDevice):
 
     writes = 0
 
-    async def write(self, theta: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    async def write(self, theta: np.ndarray, step: int = 0) -> np.ndarray:  # type: ignore[type-arg]
         self.writes += 1
         if self.writes > 3:
             raise OSError(5, "Input/output error")
-        return await super().write(theta)
+        return await super().write(theta, step)
 
 
 async def test_an_operating_systems_error_is_a_lost_link_and_every_attempt_is_told() -> None:
