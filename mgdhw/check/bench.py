@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class Bench:
         self._watch = watch
         self._retries = Retries(device.uri, RETRIES)
         self._step = 0
-        self._theta: FloatArray | None = None
+        self._written: tuple[FloatArray, int] | None = None
 
     @property
     def info(self) -> DeviceInfo:
@@ -88,10 +89,20 @@ class Bench:
         self._step += count
         return first
 
-    async def write(self, theta: FloatArray) -> FloatArray:
-        """Set the parameters, (P,); answers what the device holds."""
-        self._theta = theta
-        return await self._retries.repeat(lambda: self.device.write(theta), self._step)
+    async def write(self, theta: FloatArray, step: int | None = None) -> FloatArray:
+        """Set the parameters, (P,), at the next step or another one; answers what the device holds."""
+        at = self._step if step is None else step
+        self._written = (theta, at)
+        return await self._retries.repeat(lambda: self.device.write(theta, at), at)
+
+    async def snapshot(self) -> dict[str, NDArray[Any]]:
+        """What a simulated chip's cells remember; nothing of hardware, where every pilot inherits what was before it."""
+        return await self._retries.repeat(self.device.snapshot, self._step)
+
+    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
+        """Put that back."""
+        if memory:
+            await self._retries.repeat(lambda: self.device.restore(memory), self._step)
 
     async def ask(self, block: Block) -> Costs:
         """Have one block measured. Raises DeviceFault for an answer that is none."""
@@ -105,8 +116,8 @@ class Bench:
                     " requests that the link lost have taken their part of it",
                     uri=self.device.uri,
                 )
-            if sent and self._theta is not None:  # the fault may have left the parameters perturbed
-                await self.device.write(self._theta)
+            if sent and self._written is not None:  # the fault may have left the parameters perturbed
+                await self.device.write(*self._written)
             sent += 1
             self.used += block.evaluations()  # one whose answer is lost was paid for, too
             return await self.device.probe(block)

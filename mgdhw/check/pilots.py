@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,15 +83,25 @@ class Pilots:
         batch: samples on which their costs are compared.
         sigma: noise of such a cost.
         budget: evaluations that all of them may take together.
+        fresh: what a simulated chip's cells remembered before the check: each pilot begins with that.
     """
 
-    def __init__(self, bench: Bench, experiment: Experiment, batch: int, sigma: float, budget: int) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        experiment: Experiment,
+        batch: int,
+        sigma: float,
+        budget: int,
+        fresh: Mapping[str, NDArray[Any]],
+    ) -> None:
         self._bench = bench
         self._experiment = experiment
         self._batch = batch
         self._sigma = sigma
         self._end = bench.used + budget
         self._budget = budget
+        self._fresh = fresh
         self._repeats = 2
         self._all: dict[float, Pilot] = {}
 
@@ -137,6 +149,7 @@ class Pilots:
         experiment = self._experiment.model_copy(update={"optimizer": optimizer})
         recipe, _ = recipe_of(experiment, self._bench.info, self._bench.dataset.n_train)
         pilot = Pilot(eta, recipe, first_state(experiment, self._bench.info, recipe, self._bench.dataset))
+        await self._take_up(pilot)
         await self._measure(pilot)
         return pilot
 
@@ -150,7 +163,7 @@ class Pilots:
         bench.begin(f"trying η = {pilot.eta:.3g}")
         codes = Codes(recipe.codes, bench.info.topology)
         state = pilot.state
-        await bench.write(to_write(state, recipe))
+        await self._take_up(pilot)
         marks = [evaluations * look // LOOKS for look in range(1, LOOKS)]
         marks = [mark for mark in marks if mark > state.evaluations]
         while state.evaluations + window <= evaluations and bench.used + window + reserve <= self._end:
@@ -160,18 +173,22 @@ class Pilots:
                 if state.step % recipe.update_period == 0:
                     break
             state, _ = update(state, recipe, codes)
-            await bench.write(to_write(state, recipe))
+            await bench.write(to_write(state, recipe), state.step)
             if marks and state.evaluations >= marks[0] and bench.used + 2 * reserve <= self._end:
                 del marks[0]
                 pilot.state = state
                 await self._measure(pilot)
-        pilot.state = state
+        pilot.state = replace(state, cells=await bench.snapshot())
         await self._measure(pilot)
+
+    async def _take_up(self, pilot: Pilot) -> None:
+        """Have the device hold what a pilot left it with, or begins with."""
+        await self._bench.restore(pilot.state.cells or self._fresh)
+        await self._bench.write(to_write(pilot.state, pilot.recipe), pilot.state.step)
 
     async def _measure(self, pilot: Pilot) -> None:
         if pilot.curve and pilot.curve[-1][0] == pilot.state.evaluations:
             return
-        await self._bench.write(to_write(pilot.state, pilot.recipe))
         cost = await self._bench.cost(self._batch, self._repeats)
         pilot.curve.append((pilot.state.evaluations, cost))
         if len(self._all) <= 1 and len(pilot.curve) == 1 and cost > 0:

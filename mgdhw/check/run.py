@@ -16,7 +16,7 @@ from mgdhw.check.model import Window, best_delta, best_window, powers
 from mgdhw.check.noise import measure_noise
 from mgdhw.check.pilots import Pilots
 from mgdhw.check.problems import why_unusable
-from mgdhw.check.reasons import reasons
+from mgdhw.check.reasons import LEAST_BATCH, reasons
 from mgdhw.check.response import measure_response
 from mgdhw.check.slope import measure_slope
 from mgdhw.check.timing import measure_timing
@@ -32,8 +32,6 @@ LARGE_BATCH = 128
 """Samples of measurements that samples should not disturb."""
 COST_BATCH = 512
 """Samples on which pilots are compared."""
-LEAST_BATCH = 32
-"""Samples that a probe sees at least: gradients shrink in training, their spread does not."""
 COARSE = 0.35
 """Share of what is left after the first measurements for the first ladder of η, at most."""
 MARGIN = 2.0**0.5
@@ -100,7 +98,10 @@ async def _measure(bench: Bench, findings: Findings, start: Experiment) -> None:
     info, n_train = bench.info, bench.dataset.n_train
     large = min(n_train, LARGE_BATCH)
     theta = np.clip(initial(start, info, None), *guard(info, 2))
+    fresh = await bench.snapshot()
     findings.writes = await measure_writes(bench, theta)
+    await bench.restore(fresh)
+    await bench.write(theta)
     findings.timing = await measure_timing(bench, large)
     noise = findings.noise = await measure_noise(bench, large)
     response, around = await measure_response(bench, theta, noise)
@@ -118,7 +119,7 @@ async def _measure(bench: Bench, findings: Findings, start: Experiment) -> None:
     experiment = _with(start, bench, amplitude, window, batch, window.eta)
     compared = min(n_train, COST_BATCH)
     sigma = float(np.sqrt(noise.variance(compared)))
-    coarse = Pilots(bench, experiment, compared, sigma, int(COARSE * bench.left))
+    coarse = Pilots(bench, experiment, compared, sigma, int(COARSE * bench.left), fresh)
     best = await coarse.coarse(window.eta)
     findings.coarse = coarse.all
     # Gradients are smaller here than at the start, the spread of samples is not: Δ and B are to suit both.
@@ -130,7 +131,7 @@ async def _measure(bench: Bench, findings: Findings, start: Experiment) -> None:
     amplitude = best_delta([one for one in findings.responses if one.seen.any()])
     batch = max(batch, *(one.best for one in findings.batches))
     experiment = _with(start, bench, amplitude, window, batch, best.eta)
-    fine = Pilots(bench, experiment, compared, sigma, bench.left)
+    fine = Pilots(bench, experiment, compared, sigma, bench.left, fresh)
     best = await fine.fine(best.eta)
     findings.pilots = fine.all
     probes = max(pilot.state.step for pilot in fine.all) * RUN
@@ -143,7 +144,7 @@ async def _measure(bench: Bench, findings: Findings, start: Experiment) -> None:
         eta=experiment.optimizer.eta,
         baseline=window.baseline,
         guess=window.eta,
-        reasons=reasons(findings, window, best, amplitude, batch),
+        reasons=reasons(findings, window, best, amplitude, batch, experiment.optimizer.eta),
         experiment=experiment.model_copy(update={"training": training}),
     )
 

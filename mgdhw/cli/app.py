@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mgdhw.cli.check import check
 from mgdhw.cli.devices import devices
 from mgdhw.cli.evaluate import evaluate
 from mgdhw.cli.new import new
@@ -112,3 +113,4 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(new)
 app.command()(devices)
+app.command()(check)
