@@ -24,6 +24,7 @@ from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError, DeviceFault, LimitExceeded
 from mgdhw.segment import Segment, SegmentResult
+from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 
 FloatArray = NDArray[np.float64]
@@ -65,6 +66,7 @@ class DeviceInfo:
         exact_writes: whether a perturbation that is written as a parameter is the same as one that is added to it. It
             is not where writes are noisy, asymmetric or wear: there, host codes are physically another experiment.
         details: more that is worth recording (a chip's whole definition, a firmware version).
+        timing: what its work takes in time and energy, where that is known.
     """
 
     model: str
@@ -80,6 +82,7 @@ class DeviceInfo:
     capabilities: Capability
     exact_writes: bool = True
     details: dict[str, Any] = field(default_factory=dict)
+    timing: Timing | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -181,8 +184,8 @@ class Device(ABC):
     async def __aenter__(self) -> Self:
         try:
             await self.open()
-        except BaseException:
-            await self._close_surely()  # half open is not safe
+        except BaseException as error:
+            await self._close_after(error)  # half open is not safe
             raise
         self.entered = True
         return self
@@ -191,7 +194,25 @@ class Device(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.entered = False
-        await self._close_surely()
+        await self._close_after(error)
+
+    async def _close_after(self, error: BaseException | None) -> None:
+        """Close. An error under way stays the one that is raised; what the closing said is a note on it.
+
+        Raises:
+            DeviceFault: the operating system's error, where no other is under way.
+        """
+        try:
+            await self._close_surely()
+        except Exception as problem:
+            if error is not None:
+                error.add_note(f"{self.uri}: closing failed, too; check that the hardware is safe: {problem}")
+            elif isinstance(problem, OSError):
+                raise DeviceFault(
+                    f"closing failed; check that the hardware is safe: {problem}", uri=self.uri
+                ) from problem
+            else:
+                raise
 
     async def _close_surely(self) -> None:
         """Close to the end, also if cancelled meanwhile: the safe state comes first, the cancellation after it."""

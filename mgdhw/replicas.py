@@ -35,6 +35,7 @@ from mgdhw.plan import plan
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
 from mgdhw.steering import Breath, Pace
+from mgdhw.timing import Bill, Count
 from mgdhw.trainer import Trainer
 
 FloatArray = NDArray[np.float64]
@@ -97,6 +98,10 @@ class Replicas:
         self._stop = True
         if self._trainer is not None:
             self._trainer.stop()
+
+    def taken(self, one: ReplicaResult) -> tuple[Count, Bill | None]:
+        """How often the hardware did what for a replica, and what that takes on it where its timing is known."""
+        return self._plan.taken(self.device.info, probes=one.probes, evaluations=one.evaluations, updates=one.updates)
 
     async def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
         try:

@@ -144,7 +144,10 @@ class Trainer:
             yield fault
         state = await self._remembered(state)
         yield Checkpoint(state)
-        yield Finished(reason, state, marked(state, stored).chain.hex(), last)
+        taken, hardware = self._plan.taken(
+            device.info, probes=state.step, evaluations=state.evaluations, updates=state.update
+        )
+        yield Finished(reason, state, marked(state, stored).chain.hex(), last, taken, hardware)
 
     # --- steps of the loop ---------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from mgdhw.check.findings import Findings
 from mgdhw.check.model import Window
 from mgdhw.check.pilots import Pilot
 
-
 LEAST_BATCH = 32
 """Samples that a probe sees at least: gradients shrink in training, their spread does not."""
 NO_FALL = 0.05

@@ -18,7 +18,7 @@ from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_sim import datapath
-from mgdhw_sim.address import parse
+from mgdhw_sim.address import anchored, parse
 from mgdhw_sim.cells import Cells
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import Engine, choose
@@ -58,6 +58,7 @@ class SimDevice(HostCodes):
             capabilities=capabilities,
             exact_writes=spec.effects.exact_writes,
             details=asdict(spec) | {"effects": spec.effects.given()},
+            timing=spec.timing,
         )
 
     async def open(self) -> None:
@@ -152,4 +153,4 @@ class SimDevice(HostCodes):
 
 def open_uri(uri: str) -> Device:
     """Entry point of scheme `sim`."""
-    return SimDevice(uri, parse(uri))
+    return SimDevice(anchored(uri), parse(uri))

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mgdhw.errors import ConfigError
+from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 from mgdhw_sim.effects import Effects
 from mgdhw_sim.tables import ACTIVATIONS
@@ -35,7 +36,7 @@ class ChipSpec:
         layers: sizes, inputs first: (64, 16, 10).
         activation: of the hidden layers: logistic, tanh, relu or identity.
         output_activation: of the last layer.
-        weight_bits: parameter DAC, 8 ... 16 bits, two's complement.
+        weight_bits: parameter DAC, 4 ... 16 bits, two's complement.
         weight_range: parameters lie in [-range, range); a power of two, 0.25 ... 64.
         input_bits: input DAC, 1 ... 16 bits.
         input_bipolar: inputs in [-1, 1) rather than [0, 1).
@@ -44,10 +45,11 @@ class ChipSpec:
         lut_bits: segments of an activation curve, as a power of two, 4 ... 12.
         output_bits: output ADC, 4 ... 16 bits.
         cost: the cost unit: mse or xent (softmax cross-entropy).
-        cost_bits: cost ADC, 6 ... 20 bits.
+        cost_bits: cost ADC, 4 ... 20 bits.
         cost_range: full scale of the cost ADC; a power of two, 2**-6 ... 64.
         seed: which chip of its kind this is.
         effects: what is imperfect about it.
+        timing: what its work would take on hardware; None where nobody knows.
         engine: what computes it here: "numba", "reference", or "auto" for the faster that can be had; all give the
             same bits.
         codes: "chip" if it has its own code generator, "host" if the host must make the codes.
@@ -72,6 +74,7 @@ class ChipSpec:
     effects: Effects = field(default_factory=Effects)
     codes: str = "chip"
     engine: str = "auto"
+    timing: Timing | None = None
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or not all(1 <= n <= 1 << 16 for n in self.layers):
@@ -83,12 +86,12 @@ class ChipSpec:
         self._one_of("cost", COST_UNITS)
         self._one_of("codes", ("chip", "host"))
         self._one_of("engine", ENGINE_NAMES)
-        self._within("weight_bits", 8, 16)
+        self._within("weight_bits", 4, 16)
         self._within("input_bits", 1, 16)
         self._within("signal_bits", 12, 24)
         self._within("lut_bits", 4, 12)
         self._within("output_bits", 4, 16)
-        self._within("cost_bits", 6, 20)
+        self._within("cost_bits", 4, 20)
         self._within("seed", 0, (1 << 64) - 1)
         self._power_of_two("weight_range", 0.25, 64)
         self._power_of_two("signal_range", 1, 64)
@@ -181,7 +184,7 @@ class ChipSpec:
 
     def identity(self) -> str:
         """Hash of everything that decides a bit of the chip's answers."""
-        decisive = {k: v for k, v in asdict(self).items() if k not in ("name", "codes", "engine", "effects")}
+        decisive = {k: v for k, v in asdict(self).items() if k not in ("name", "codes", "engine", "timing", "effects")}
         decisive |= self.effects.given()  # so that an effect that is added later changes no other chip's identity
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -51,7 +51,7 @@ def draw_chip(rng: Random, signals: Sequence[tuple[int, float]]) -> ChipSpec:
         layers=draw_layers(rng),
         activation=rng.choice(list(ACTIVATIONS)),
         output_activation=output_activation,
-        weight_bits=rng.randint(8, 16),
+        weight_bits=rng.choice((5, 6, 7, rng.randint(8, 16), rng.randint(8, 16))),
         weight_range=2.0 ** rng.randint(-2, 6),
         input_bits=rng.randint(1, 16),
         input_bipolar=rng.random() < 0.5,
