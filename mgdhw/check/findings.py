@@ -190,5 +190,3 @@ def _slope(slope: Slope) -> dict[str, Any]:
         "costs": slope.costs.tolist(),
         "curvature": slope.curvature,
     }
-
-

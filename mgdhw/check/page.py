@@ -160,7 +160,9 @@ def _quality(axes: Axes, findings: Findings) -> None:
     for response, when, colour in zip(findings.responses, WHEN, COLOURS, strict=False):
         if response.seen.any():
             axes.semilogx(response.deltas, response.quality_held, "o-", ms=4, color=colour, label=f"baseline, {when}")
-            axes.semilogx(response.deltas, response.quality_antithetic, "x:", ms=4, color=colour, label=f"pairs, {when}")
+            axes.semilogx(
+                response.deltas, response.quality_antithetic, "x:", ms=4, color=colour, label=f"pairs, {when}"
+            )
             axes.legend(fontsize=7)
             axes.set_ylim(0, 1.05)
     _mark_delta(axes, findings)

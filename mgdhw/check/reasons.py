@@ -14,9 +14,7 @@ NO_FALL = 0.05
 """Share of its cost by which the best pilot must have fallen."""
 
 
-def reasons(
-    findings: Findings, window: Window, best: Pilot, amplitude: int, batch: int, eta: float
-) -> tuple[str, ...]:
+def reasons(findings: Findings, window: Window, best: Pilot, amplitude: int, batch: int, eta: float) -> tuple[str, ...]:
     """A line on each choice: Δ, τ_θ with its baseline, B, η; and what gives cause for concern."""
     return (
         _delta(findings, amplitude),

@@ -164,6 +164,4 @@ async def measure_response(bench: Bench, theta: FloatArray, noise: Noise) -> tup
         odd.append((pair.perturbed - pair.reference) / 2)
         even.append((pair.perturbed + pair.reference) / 2 - cost)
     deltas = amplitudes * float(lsb.max())
-    return Response(
-        amplitudes, deltas, noise.batch, np.array(odd), np.array(even), noise.variance(noise.batch)
-    ), theta
+    return Response(amplitudes, deltas, noise.batch, np.array(odd), np.array(even), noise.variance(noise.batch)), theta

@@ -168,5 +168,3 @@ def _with(start: Experiment, bench: Bench, amplitude: int, window: Window, batch
             "optimizer": start.optimizer.model_copy(update={"eta": float(f"{eta:.3g}")}),
         }
     )
-
-

@@ -410,9 +410,7 @@ class ImperfectChip:
             table = neuron_table(
                 chip.output_activation if last else chip.activation, chip.signal_bits, bits.s, chip.lut_bits
             )
-            added = self.row_noise(
-                READ, size(fx.read_noise * 2.0**bits.s), step, number, part, b, layer.outputs
-            )
+            added = self.row_noise(READ, size(fx.read_noise * 2.0**bits.s), step, number, part, b, layer.outputs)
             result = []
             for j in range(layer.outputs):
                 row = layer.first + j * layer.inputs
