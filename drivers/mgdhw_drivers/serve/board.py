@@ -70,7 +70,8 @@ class Board:
     async def start(self) -> None:
         """Find out what the device is, and be ready in the safe state. Raises DeviceUnavailable, ConfigError."""
         await self.device.open()
-        self._work = Work(self.device, self.connection, self._send)
+        remembers = bool(await self.device.snapshot())
+        self._work = Work(self.device, self.connection, self._send, remembers=remembers)
         await self.device.close()
         self._task = asyncio.create_task(self._serve(), name=f"board of {self.device.uri}")
 
@@ -254,9 +255,12 @@ class Board:
         if hello.take:
             if hello.session != self._session:
                 self._session = hello.session
+                if state is State.READY:
+                    await self.work.rest()
+                    self._state = State.SAFE
                 self.work.forget()
             self.dead_man = hello.dead_man_ms / 1000
-            if state is not State.READY:
+            if self._state is not State.READY:
                 try:
                     await self.work.wake_up()
                 except DeviceError as error:
@@ -282,8 +286,7 @@ class Board:
 
     async def _rest(self, reason: Reason) -> None:
         self._state, self._reason = State.SAFE, reason
-        self.work.rest()
-        await self.device.close()
+        await self.work.rest()
 
     def _pong(self) -> bytes:
         running = 0
