@@ -56,7 +56,7 @@ class Board:
         """Seconds without a frame after which it goes to its safe state; 0: never."""
         self._boot = secrets.randbits(32)
         self._born = time.monotonic()
-        self._heard = self._born
+        self._quiet = 0.0
         self._state, self._reason = State.SAFE, Reason.STARTED
         self._trips = 0
         self._session = 0
@@ -100,7 +100,7 @@ class Board:
         """A host is there."""
         self.send = send
         self.connection.connect()
-        self._heard = time.monotonic()
+        self._quiet = 0.0
 
     def received(self, data: bytes) -> None:
         """Bytes from the host."""
@@ -108,7 +108,7 @@ class Board:
         for refusal in refusals:
             self.send(refusal)
         for request in requests:
-            self._heard = time.monotonic()
+            self._quiet = 0.0
             if request.type == Type.PING and not self._queue:
                 self.send(self.connection.answer(request, self._pong()))
             elif len(self._queue) < QUEUE:
@@ -119,9 +119,17 @@ class Board:
         self.send = _nowhere
         self._go_safe(Reason.LINK_LOST)
 
-    def check_dead_man(self) -> bool:
-        """Go to the safe state if nothing was heard for too long. Returns whether that has just happened."""
-        if not self.dead_man or self._state is not State.READY or time.monotonic() - self._heard < self.dead_man:
+    def listened(self, seconds: float) -> bool:
+        """So much time has passed: go to the safe state if nothing was heard for too long.
+
+        Args:
+            seconds: in which a frame would have been heard; the time in which the board was deaf is not counted.
+
+        Returns:
+            Whether that has just happened.
+        """
+        self._quiet += seconds
+        if not self.dead_man or self._state is not State.READY or self._quiet < self.dead_man:
             return False
         self._trips += 1
         log.warning("no word from the host for %.1f s: safe state", self.dead_man)
