@@ -1,17 +1,22 @@
 """Imperfect chips against `referee_imperfect.py`, which was written from docs/chip.md alone: every bit has to agree."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mgdhw.block import Block, Part
+from mgdhw import noise, noise_tables
+from mgdhw.block import Baseline, Block, Part
 from mgdhw.datasets import Dataset
-from mgdhw_sim import cells
+from mgdhw.philox import Stream
+from mgdhw_sim import cells, imperfect, mismatch
 from mgdhw_sim.chip import Chip
+from mgdhw_sim.effects import Effects
 from mgdhw_sim.spec import ChipSpec
 
 from . import referee_imperfect
