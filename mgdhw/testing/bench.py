@@ -63,7 +63,7 @@ class Bench:
 
     def needs_exact_writes(self) -> None:
         """Raise NotApplicable if what the device holds after a write is not decided by the write alone."""
-        if not getattr(self.info, "exact_writes", True):
+        if not self.info.exact_writes:
             raise NotApplicable("the device's writes are not exact: it may hold something else each time")
 
     def needs_learning(self) -> None:

@@ -101,7 +101,8 @@ async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4)
     end = state.step + segment.n_probes
     total: float = 0
     last: Step | None = None
-    await device.write(to_write(state, recipe))
+    await device.restore(state.cells)
+    await device.write(to_write(state, recipe), state.step)
     while state.step < end:
         block = block_at(state, recipe, min(at_most, end - state.step, to_update(state, recipe)))
         costs = await probe(block)
@@ -109,7 +110,8 @@ async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4)
         state = absorb(state, costs, recipe, codes)
         if state.step % recipe.update_period == 0:
             state, last = update(state, recipe, codes)
-            await device.write(to_write(state, recipe))
+            await device.write(to_write(state, recipe), state.step)
+    state = replace(state, cells=await device.snapshot())
     return SegmentResult(state, total / segment.n_probes, last)
 
 

@@ -122,7 +122,7 @@ async def learning_is_refused_where_it_cannot_be(opener: Opener) -> None:
 def _walked(bench: Bench, *, every: bool) -> dict[str, Probe]:
     """The levels at which the host walks: one is enough, where they agree, and host codes are slow."""
     levels = dict(bench.levels)
-    if not getattr(bench.info, "exact_writes", True) or (not every and "device-codes" in levels):
+    if not bench.info.exact_writes or (not every and "device-codes" in levels):
         levels.pop("host-codes", None)  # a probe that writes is another experiment where writes are not exact
     return levels
 

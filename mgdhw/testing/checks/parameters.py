@@ -52,7 +52,7 @@ async def write_answers_what_is_held(opener: Opener) -> None:
                 is_vector = isinstance(value, np.ndarray) and value.shape == asked.shape and value.dtype == np.float64
                 demand(is_vector, f"{name} answers no float64 vector of shape {asked.shape}")
             demand_theta(info, stored, held, "after a write, against its answer")
-            if getattr(info, "exact_writes", True):
+            if info.exact_writes:
                 far = np.abs(stored - asked) > 1.000001 * np.asarray(info.theta_lsb)
                 index = int(np.argmax(far))
                 demand(
