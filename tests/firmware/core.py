@@ -19,6 +19,7 @@ from mgdhw.gradient import Analog, Window
 from mgdhw.loop import Recipe, Step
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw.order import SampleOrder
+from mgdhw.schedule import Progress, rate
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.spec import ChipSpec
@@ -30,7 +31,6 @@ COSTS = ("mse", "xent")
 FAMILIES = ("random", "sequential", "sparse", "walsh", "sinusoidal", "rank1")
 BASELINES = (Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC, Baseline.NONE)
 OPTIMIZER_NAMES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
-SCHEDULES = ("constant", "cosine", "step", "1/t")
 NORMALISATIONS = ("energy", "oripov")
 MAX_SIZES = 17
 STATUS = ("ok", "bad chip", "no memory", "bad block", "out of range", "no sample", "bad recipe")
@@ -100,7 +100,7 @@ class HeldC(c.Structure):
 
 
 class CostsC(c.Structure):
-    _fields_ = (("perturbed", c.c_int64), ("reference", c.c_int64))
+    _fields_ = (("perturbed", c.c_int64), ("reference", c.c_int64), ("measured", c.c_int32))
 
 
 class OptimizerC(c.Structure):
@@ -114,26 +114,16 @@ class OptimizerC(c.Structure):
     )
 
 
-class ScheduleC(c.Structure):
-    _fields_ = (
-        ("final", c.c_double),
-        ("drop", c.c_double),
-        ("every", c.c_double),
-        ("tau", c.c_double),
-        ("name", c.c_int32),
-    )
-
-
 class RecipeC(c.Structure):
     _fields_ = (
         ("codes", CodeSpecC),
         ("order", OrderC),
         ("optimizer", OptimizerC),
-        ("schedule", ScheduleC),
         ("update_period", c.c_uint64),
-        ("updates", c.c_uint64),
         ("rounding_seed", c.c_uint64),
+        ("scale", c.c_double),
         ("eta", c.c_double),
+        ("etas", c.c_void_p),
         ("tau_theta", c.c_double),
         ("tau_hp", c.c_double),
         ("low", c.c_double),
@@ -214,7 +204,6 @@ def recipe_of(recipe: Recipe) -> RecipeC:
     optimizer = recipe.optimizer
     name = {kind: name for name, kind in OPTIMIZERS.items()}[type(optimizer)]
     parameters = vars(optimizer)
-    schedule = recipe.schedule
     return RecipeC(
         codes=codes_of(recipe.codes),
         order=order_of(recipe.order),
@@ -226,10 +215,9 @@ def recipe_of(recipe: Recipe) -> RecipeC:
             int(parameters.get("bias_correction", False)),
             OPTIMIZER_NAMES.index(name),
         ),
-        schedule=ScheduleC(schedule.final, schedule.drop, schedule.every, schedule.tau, SCHEDULES.index(schedule.name)),
         update_period=recipe.update_period,
-        updates=recipe.updates,
         rounding_seed=recipe.seed,
+        scale=recipe.scale,
         eta=recipe.eta,
         tau_theta=recipe.tau_theta,
         tau_hp=recipe.tau_hp,
@@ -285,7 +273,7 @@ class CoreChip:
         self.chip = (c.c_uint64 * (STRUCT_BYTES // 8))()
         self._course = (c.c_uint64 * (STRUCT_BYTES // 8))()
         self._learner = (c.c_uint64 * (STRUCT_BYTES // 8))()
-        _check(core.lib.mg_chip_init(self.chip, c.byref(spec_of(spec)), c.byref(self.arena)))
+        _check(core.lib.mg_chip_init(self.chip, c.byref(spec_of(spec)), None, c.byref(self.arena)))
         self.state = StateC()
         p = self.topology.n_parameters
         _check(core.lib.mg_state_init(c.byref(self.state), p, 1, c.byref(self.arena)))
@@ -394,11 +382,20 @@ class CoreChip:
         """A segment, in one go; `codes` are what the chip holds after it."""
         lib = self.core.lib
         self._put(segment.state)
+        state, period = segment.state, segment.recipe.update_period
+        updates = (state.step + segment.n_probes) // period - state.step // period
+        rates = [
+            segment.recipe.eta * rate(segment.recipe.schedule, Progress(state.update + n, segment.recipe.updates))
+            for n in range(updates)
+        ]
+        etas = (c.c_double * max(1, updates))(*rates)
+        recipe = recipe_of(segment.recipe)
+        recipe.etas = c.addressof(etas)
         _check(
             lib.mg_learn_begin(
                 self._learner,
                 self.chip,
-                c.byref(recipe_of(segment.recipe)),
+                c.byref(recipe),
                 c.byref(self.state),
                 c.c_uint64(segment.n_probes),
                 self.core.sine,

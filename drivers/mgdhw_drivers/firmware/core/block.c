@@ -54,7 +54,7 @@ static int64_t evaluate_perturbed(mg_course *course, int sign, uint64_t batch) {
 }
 
 mg_costs mg_course_probe(mg_course *course, uint64_t step) {
-    mg_costs costs = {0, 0};
+    mg_costs costs = {0, 0, 0};
     uint32_t tau_x = course->order.spec.tau_x;
     uint64_t batch = step / tau_x;
     int stale = course->baseline == MG_EVERY ||
@@ -63,6 +63,7 @@ mg_costs mg_course_probe(mg_course *course, uint64_t step) {
         course->held.value = evaluate(course, course->chip->stored, batch);
         course->held.step = step;
         course->held.valid = course->baseline == MG_HELD;
+        costs.measured = 1;
     }
     course->group = mg_codes_draw(&course->codes, step, course->code);
     costs.perturbed = evaluate_perturbed(course, 1, batch);

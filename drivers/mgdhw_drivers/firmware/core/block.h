@@ -23,9 +23,10 @@ typedef struct mg_block {
     uint32_t n_probes;
 } mg_block;
 
-/* A probe's answer. `reference` is C0, or C(theta - perturbation), or 0. */
+/* A probe's answer. `reference` is C0, or C(theta - perturbation), or 0; `measured` says whether C0 is new. */
 typedef struct mg_costs {
     int64_t perturbed, reference;
+    int32_t measured;
 } mg_costs;
 
 #define MG_BATCH_KEPT 64 /* samples of a batch that are remembered while it is held */

@@ -86,8 +86,10 @@ static mg_status take_tables(mg_chip *chip, mg_arena *arena) {
     return MG_OK;
 }
 
-mg_status mg_chip_init(mg_chip *chip, const mg_spec *spec, mg_arena *arena) {
+mg_status mg_chip_init(mg_chip *chip, const mg_spec *spec, const mg_hardware *hardware, mg_arena *arena) {
     memset(chip, 0, sizeof *chip);
+    chip->hardware = hardware;
+    chip->unlimited = 1;
     if (!is_sound(spec)) return MG_BAD_CHIP;
     const mg_spec *s = &chip->spec;
     chip->spec = *spec;
@@ -105,7 +107,7 @@ mg_status mg_chip_init(mg_chip *chip, const mg_spec *spec, mg_arena *arena) {
     chip->code_hi = -chip->code_lo - 1;
     chip->input_lo = s->input_bipolar ? -(1 << (s->input_bits - 1)) : 0;
     chip->input_hi = chip->input_lo + (1 << s->input_bits) - 1;
-    chip->input_bytes = s->input_bits <= 8 ? 1 : 2;
+    chip->input_bytes = s->input_bits <= 8 && !s->input_bipolar ? 1 : 2;
     chip->mean_divisor = mg_times_power((int64_t)chip->n_outputs, 2 * chip->signal_fraction - chip->cost_fraction);
 
     uint32_t widest = 0;
@@ -115,6 +117,11 @@ mg_status mg_chip_init(mg_chip *chip, const mg_spec *spec, mg_arena *arena) {
     chip->perturbed = mg_take(arena, chip->n_parameters, sizeof *chip->perturbed);
     chip->signals[0] = mg_take(arena, widest, sizeof *chip->signals[0]);
     chip->signals[1] = mg_take(arena, widest, sizeof *chip->signals[1]);
+    if (hardware != NULL) {
+        chip->applied = mg_take(arena, chip->n_parameters, sizeof *chip->applied);
+        if (chip->applied == NULL) return MG_NO_MEMORY;
+        for (uint32_t i = 0; i < chip->n_parameters; i++) hardware->set_parameter(hardware->self, i, 0);
+    }
     if (!chip->stored || !chip->perturbed || !chip->signals[0] || !chip->signals[1]) return MG_NO_MEMORY;
     return take_tables(chip, arena);
 }
@@ -153,18 +160,57 @@ int32_t mg_chip_input_code(const mg_chip *chip, double value) {
 
 int32_t mg_chip_target_code(double value) { return mg_dac(value, MG_TARGET_BITS, -(1 << 15), (1 << 15) - 1); }
 
-mg_status mg_chip_write(mg_chip *chip, const int16_t *codes) {
-    for (uint32_t i = 0; i < chip->n_parameters; i++)
-        if (codes[i] < chip->code_lo || codes[i] > chip->code_hi) return MG_OUT_OF_RANGE;
+void mg_chip_apply(mg_chip *chip, const int16_t *codes) {
+    if (chip->hardware == NULL) return;
+    for (uint32_t i = 0; i < chip->n_parameters; i++) {
+        if (codes[i] == chip->applied[i]) continue;
+        chip->hardware->set_parameter(chip->hardware->self, i, codes[i]);
+        chip->applied[i] = codes[i];
+    }
+}
+
+static void hold(mg_chip *chip, const int16_t *codes) {
     size_t bytes = (size_t)chip->n_parameters * sizeof *codes;
-    memmove(chip->stored, codes, bytes);
+    if (codes != chip->stored) memcpy(chip->stored, codes, bytes);
     memcpy(chip->perturbed, chip->stored, bytes);
+    mg_chip_apply(chip, chip->stored);
+}
+
+mg_status mg_chip_write(mg_chip *chip, const int16_t *codes) {
+    int32_t largest = 0;
+    for (uint32_t i = 0; i < chip->n_parameters; i++) {
+        int32_t change = codes[i] > chip->stored[i] ? codes[i] - chip->stored[i] : chip->stored[i] - codes[i];
+        int too_far = !chip->unlimited && chip->limits.max_slew > 0.0 && change > chip->limits.max_slew;
+        if (codes[i] < chip->code_lo || codes[i] > chip->code_hi || too_far) {
+            chip->violation = (int32_t)i;
+            return MG_OUT_OF_RANGE;
+        }
+        if (change > largest) largest = change;
+    }
+    if (!chip->unlimited) {
+        if (chip->limits.max_stress > 0.0 && chip->stress + largest > chip->limits.max_stress) {
+            chip->violation = -1;
+            return MG_OUT_OF_RANGE;
+        }
+        chip->stress += largest;
+    }
+    chip->unlimited = 0;
+    hold(chip, codes);
     return MG_OK;
 }
 
-int mg_has_room(const mg_chip *chip, const int16_t *codes, int32_t amplitude) {
+void mg_chip_make_safe(mg_chip *chip) {
+    memset(chip->stored, 0, (size_t)chip->n_parameters * sizeof *chip->stored);
+    hold(chip, chip->stored);
+    chip->unlimited = 1;
+}
+
+int mg_has_room(mg_chip *chip, const int16_t *codes, int32_t amplitude) {
     int64_t lo = (int64_t)chip->code_lo + amplitude, hi = (int64_t)chip->code_hi - amplitude;
-    for (uint32_t i = 0; i < chip->n_parameters; i++)
-        if (codes[i] < lo || codes[i] > hi) return 0;
+    for (uint32_t i = 0; i < chip->n_parameters; i++) {
+        if (codes[i] >= lo && codes[i] <= hi) continue;
+        chip->violation = (int32_t)i;
+        return 0;
+    }
     return 1;
 }

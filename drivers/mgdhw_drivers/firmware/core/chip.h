@@ -3,6 +3,7 @@
 #define MG_CHIP_H
 
 #include "arena.h"
+#include "hal.h"
 #include "status.h"
 
 #define MG_MAX_SIZES 17      /* n_0 ... n_L: up to 16 layers */
@@ -33,6 +34,12 @@ typedef struct mg_layer {
     const int32_t *curve;
 } mg_layer;
 
+/* What no request may exceed, beside the converters' ranges; in parameter codes, 0: no limit. */
+typedef struct mg_limits {
+    double max_slew;   /* largest change of a parameter from one write to the next */
+    double max_stress; /* largest sum of the largest changes of all writes */
+} mg_limits;
+
 typedef struct mg_chip {
     mg_spec spec;
     uint32_t n_layers, n_parameters, n_inputs, n_outputs;
@@ -47,14 +54,23 @@ typedef struct mg_chip {
     int16_t *perturbed; /* (P,) the same plus or minus a perturbation; equal to stored between probes */
     int32_t *signals[2];
 
+    const mg_hardware *hardware; /* the chip itself, if it is more than this simulation; else NULL */
+    int16_t *applied;            /* (P,) what was last set on the hardware */
+
+    mg_limits limits;
+    double stress;     /* so far */
+    int32_t unlimited; /* the next write may be as far away as it likes: where the hardware stood is not its doing */
+    int32_t violation; /* index of the parameter that a limit was violated by, -1: stress */
+
     uint32_t n_samples, capacity; /* samples loaded, and room for them */
-    uint32_t input_bytes;         /* of one input code: 1 or 2 */
+    uint32_t input_bytes;         /* of one input code: 1 (u8) or 2 (u16; i16 if bipolar), lowest first */
     uint8_t *inputs;              /* (capacity, n_inputs) */
     int16_t *targets;             /* (capacity, n_outputs) */
 } mg_chip;
 
-/* Derive everything from the spec, make the tables and take the memory, but for the samples'. */
-mg_status mg_chip_init(mg_chip *chip, const mg_spec *spec, mg_arena *arena);
+/* Derive everything from the spec, make the tables and take the memory, but for the samples'. Without `hardware`
+ * (NULL) the chip is simulated. */
+mg_status mg_chip_init(mg_chip *chip, const mg_spec *spec, const mg_hardware *hardware, mg_arena *arena);
 
 /* Take all memory that is left for samples, at most `most` of them. */
 void mg_chip_take_samples(mg_chip *chip, mg_arena *arena, uint32_t most);
@@ -74,10 +90,16 @@ int32_t mg_chip_parameter_code(const mg_chip *chip, double theta);
 int32_t mg_chip_input_code(const mg_chip *chip, double value);
 int32_t mg_chip_target_code(double value);
 
-/* Write all P parameter codes; they are within code_lo ... code_hi. */
+/* Write all P parameter codes, or none and answer MG_OUT_OF_RANGE if one of them violates a limit. */
 mg_status mg_chip_write(mg_chip *chip, const int16_t *codes);
 
-/* Whether each of P codes has room for +- amplitude. */
-int mg_has_room(const mg_chip *chip, const int16_t *codes, int32_t amplitude);
+/* All codes 0, whatever the limits. */
+void mg_chip_make_safe(mg_chip *chip);
+
+/* Whether P codes all have room for +- amplitude; if not, `violation` is the first that has none. */
+int mg_has_room(mg_chip *chip, const int16_t *codes, int32_t amplitude);
+
+/* Set on the hardware, if there is any, what differs from (P,) codes. */
+void mg_chip_apply(mg_chip *chip, const int16_t *codes);
 
 #endif

@@ -6,7 +6,7 @@ static void unpack_inputs(const mg_chip *chip, uint32_t sample, int32_t *x) {
     uint32_t n = chip->n_inputs;
     const uint8_t *row = chip->inputs + (size_t)sample * n * chip->input_bytes;
     if (chip->input_bytes == 1) {
-        for (uint32_t i = 0; i < n; i++) x[i] = chip->spec.input_bipolar ? (int8_t)row[i] : row[i];
+        for (uint32_t i = 0; i < n; i++) x[i] = row[i];
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -23,9 +23,24 @@ static int32_t bend(const mg_chip *chip, const int32_t *curve, int32_t z) {
     return (int32_t)(curve[k] + mg_rshift((int64_t)(curve[k + 1] - curve[k]) * r, bits));
 }
 
+/* The same asked of the hardware: its output codes as signals. */
+static const int32_t *measured_signals(mg_chip *chip, const int16_t *codes, const int32_t *x, int32_t *h) {
+    const mg_hardware *hardware = chip->hardware;
+    mg_chip_apply(chip, codes);
+    for (uint32_t i = 0; i < chip->n_inputs; i++) hardware->apply_input(hardware->self, i, x[i]);
+    hardware->trigger(hardware->self);
+    for (uint32_t j = 0; j < chip->n_outputs; j++) {
+        int64_t code = mg_clip(hardware->read_output(hardware->self, j), chip->output_lo, chip->output_hi);
+        int64_t signal = mg_rshift(code, chip->output_fraction - chip->signal_fraction);
+        h[j] = (int32_t)mg_sat(signal, chip->spec.signal_bits);
+    }
+    return h;
+}
+
 const int32_t *mg_signals(mg_chip *chip, const int16_t *codes, uint32_t sample) {
     int32_t *x = chip->signals[0], *h = chip->signals[1];
     unpack_inputs(chip, sample, x);
+    if (chip->hardware != NULL) return measured_signals(chip, codes, x, h);
     for (uint32_t l = 0; l < chip->n_layers; l++) {
         const mg_layer *layer = &chip->layer[l];
         const int16_t *w = codes + layer->first, *b = w + (size_t)layer->n_out * layer->n_in;

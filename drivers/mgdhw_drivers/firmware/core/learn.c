@@ -35,6 +35,12 @@ void mg_state_clear(mg_state *state, uint32_t n) {
 
 static double lsb_of(const mg_chip *chip) { return mg_power(-chip->weight_fraction); }
 
+/* Whether a number is within the chip's limits, but for what floating point may carry it beyond. */
+static int is_parameter(const mg_chip *chip, double theta) {
+    double lsb = lsb_of(chip), slack = 1e-6 * lsb;
+    return theta >= chip->code_lo * lsb - slack && theta <= chip->code_hi * lsb + slack;
+}
+
 /* What the chip is asked to hold for parameter i: its master, or that rounded up or down by chance. */
 static double to_write(const mg_learner *learner, mg_words *words, uint32_t i) {
     const mg_chip *chip = learner->course.chip;
@@ -89,14 +95,10 @@ static void take_weights(mg_learner *learner) {
     }
 }
 
-static int is_finite(double v) { return v - v == 0.0; }
-
 static mg_status check_recipe(const mg_recipe *r, const mg_state *state) {
-    int known = r->optimizer.name >= 0 && r->optimizer.name < MG_OPTIMIZERS && r->schedule.name >= 0 &&
-                r->schedule.name < MG_SCHEDULES && r->normalise >= 0 && r->normalise < MG_NORMALISATIONS;
+    int known = r->optimizer.name >= 0 && r->optimizer.name < MG_OPTIMIZERS && r->normalise >= 0 && r->normalise < MG_NORMALISATIONS;
     if (!known || r->update_period < 1 || (r->continuous && state->filtered == NULL)) return MG_BAD_RECIPE;
-    if (r->schedule.name == MG_STEP && !(r->schedule.every >= 1e-4)) return MG_BAD_RECIPE; /* bounds its loop */
-    if (!(r->low <= r->high) || !is_finite(r->eta)) return MG_BAD_RECIPE;
+    if (!(r->low <= r->high)) return MG_BAD_RECIPE;
     return MG_OK;
 }
 
@@ -104,21 +106,20 @@ mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *re
                          uint64_t n_probes, const int16_t *sine, int16_t *code) {
     mg_status status = check_recipe(recipe, state);
     if (status != MG_OK) return status;
-    double lsb = lsb_of(chip), slack = 1e-6 * lsb; /* what floating point may carry a parameter beyond a limit */
-    for (uint32_t i = 0; i < chip->n_parameters; i++) {
-        double theta = state->theta[i];
-        if (!(theta >= chip->code_lo * lsb - slack && theta <= chip->code_hi * lsb + slack)) return MG_OUT_OF_RANGE;
-    }
+    for (uint32_t i = 0; i < chip->n_parameters; i++)
+        if (!is_parameter(chip, state->theta[i])) {
+            chip->violation = (int32_t)i;
+            return MG_OUT_OF_RANGE;
+        }
     learner->recipe = *recipe;
     learner->state = state;
     learner->course.chip = chip;
     learner->course.code = code;
-    learner->end = state->step + n_probes;
+    learner->left = n_probes;
+    learner->updates = 0;
     learner->total = 0;
     learner->last.valid = 0;
     learner->last.eta = learner->last.gradient_norm = 0.0;
-    learner->scale = mg_power(-chip->cost_fraction) /
-                     ((recipe->baseline == MG_ANTITHETIC ? 2.0 : 1.0) * (double)recipe->order.batch);
     status = write_parameters(learner);
     if (status != MG_OK) return status;
     status = mg_course_begin(&learner->course, chip, &recipe->codes, &recipe->order, recipe->baseline, &state->held,
@@ -131,11 +132,14 @@ static void absorb_into_window(mg_learner *learner, mg_costs costs) {
     mg_state *state = learner->state;
     mg_group group = learner->course.group;
     const int16_t *code = learner->course.code;
-    int64_t change = costs.perturbed - costs.reference;
+    int64_t change = (int64_t)((uint64_t)costs.perturbed - (uint64_t)costs.reference);
     for (uint32_t g = 0; g < group.size; g++) {
         int64_t c = code[g];
-        state->cross[group.first + g] += change * c;
-        state->energy[group.first + g] += c * c;
+        /* A host may put anything into a window: sums wrap around, as they do in numpy. */
+        uint64_t *cross = (uint64_t *)&state->cross[group.first + g];
+        uint64_t *energy = (uint64_t *)&state->energy[group.first + g];
+        *cross += (uint64_t)change * (uint64_t)c;
+        *energy += (uint64_t)(c * c);
     }
 }
 
@@ -146,7 +150,7 @@ static void absorb_into_filters(mg_learner *learner, mg_costs costs) {
     const mg_recipe *recipe = &learner->recipe;
     const mg_chip *chip = course->chip;
     double keep = recipe->tau_hp / (recipe->tau_hp + 1.0), take = 1.0 / (recipe->tau_theta + 1.0);
-    double cost = (double)costs.perturbed * learner->scale, change = 0.0;
+    double cost = (double)costs.perturbed * learner->recipe.scale, change = 0.0;
     if (state->has_cost) change = keep * (state->high_passed + cost - state->cost);
     state->cost = cost;
     state->has_cost = 1;
@@ -173,21 +177,21 @@ static double oripov_tau(const mg_learner *learner) {
 static double oripov(const mg_learner *learner, uint32_t i, double n) {
     double lsb = lsb_of(learner->course.chip), amplitude = (double)learner->recipe.codes.amplitude * lsb;
     double tau = oripov_tau(learner), spread = mg_root(1.0 / n + 1.0 / tau - 1.0 / (n * tau));
-    double cross = (double)learner->state->cross[i] * learner->scale * lsb;
+    double cross = (double)learner->state->cross[i] * learner->recipe.scale * lsb;
     return cross / (amplitude * mg_root(n) * spread * tau);
 }
 
 static double energy_estimate(const mg_learner *learner, uint32_t i) {
     const mg_state *state = learner->state;
     if (state->energy[i] <= 0) return 0.0;
-    return (double)state->cross[i] * learner->scale / ((double)state->energy[i] * lsb_of(learner->course.chip));
+    return (double)state->cross[i] * learner->recipe.scale / ((double)state->energy[i] * lsb_of(learner->course.chip));
 }
 
 static mg_status update(mg_learner *learner) {
     const mg_recipe *recipe = &learner->recipe;
-    const mg_chip *chip = learner->course.chip;
+    mg_chip *chip = learner->course.chip;
     mg_state *state = learner->state;
-    double eta = recipe->eta * mg_rate(&recipe->schedule, state->update, recipe->updates), square = 0.0;
+    double eta = recipe->etas == NULL ? recipe->eta : recipe->etas[learner->updates], square = 0.0;
     mg_optimizer_begin(&recipe->optimizer, &state->moments);
     for (uint32_t l = 0; l < chip->n_layers; l++) {
         uint32_t size = chip->layer[l].n_out * (chip->layer[l].n_in + 1);
@@ -197,14 +201,19 @@ static mg_status update(mg_learner *learner) {
                                                                : energy_estimate(learner, i);
             double theta = mg_optimizer_step(&recipe->optimizer, &state->moments, i, state->theta[i], gradient, eta);
             if (theta < recipe->low) theta = recipe->low;
-            if (theta != theta) return MG_OUT_OF_RANGE; /* not a number is no parameter */
-            state->theta[i] = theta > recipe->high ? recipe->high : theta;
+            if (theta > recipe->high) theta = recipe->high;
+            if (!is_parameter(chip, theta)) { /* or not a number */
+                chip->violation = (int32_t)i;
+                return MG_OUT_OF_RANGE;
+            }
+            state->theta[i] = theta;
             square += gradient * gradient;
         }
     }
     memset(state->cross, 0, chip->n_parameters * sizeof *state->cross);
     memset(state->energy, 0, chip->n_parameters * sizeof *state->energy);
     state->update++;
+    learner->updates++;
     learner->course.held.valid = 0;
     learner->last.eta = eta;
     learner->last.gradient_norm = mg_root(square);
@@ -215,15 +224,16 @@ static mg_status update(mg_learner *learner) {
 mg_status mg_learn_some(mg_learner *learner, uint64_t probes) {
     mg_state *state = learner->state;
     mg_status status = MG_OK;
-    while (status == MG_OK && probes > 0 && state->step < learner->end) {
+    while (status == MG_OK && probes > 0 && learner->left > 0) {
         mg_costs costs = mg_course_probe(&learner->course, state->step);
-        learner->total += costs.perturbed;
+        learner->total = (int64_t)((uint64_t)learner->total + (uint64_t)costs.perturbed);
         if (learner->recipe.continuous)
             absorb_into_filters(learner, costs);
         else
             absorb_into_window(learner, costs);
         state->step++;
         probes--;
+        learner->left--;
         if (state->step % learner->recipe.update_period == 0) status = update(learner);
         state->held = learner->course.held;
         state->evaluations += learner->course.evaluations;

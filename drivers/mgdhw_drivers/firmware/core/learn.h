@@ -4,7 +4,6 @@
 
 #include "block.h"
 #include "optimizers.h"
-#include "schedule.h"
 
 enum mg_normalise { MG_ENERGY, MG_ORIPOV, MG_NORMALISATIONS };
 
@@ -13,11 +12,11 @@ typedef struct mg_recipe {
     mg_code_spec codes;
     mg_order_spec order;
     mg_optimizer optimizer;
-    mg_schedule schedule;
     uint64_t update_period; /* probes from one update to the next */
-    uint64_t updates;       /* of the whole run, for the schedule */
     uint64_t rounding_seed;
-    double eta;
+    double scale; /* what one unit of C~ is worth */
+    double eta;   /* learning rate */
+    const double *etas; /* one for each update of the segment instead; NULL: eta for all */
     double tau_theta, tau_hp; /* of continuous mode, in probes */
     double low, high;         /* limits of the master parameters */
     int32_t baseline;
@@ -51,9 +50,9 @@ typedef struct mg_learner {
     mg_course course;
     mg_recipe recipe;
     mg_state *state;
-    uint64_t end;        /* step after the segment's last probe */
+    uint64_t left;       /* probes still to be made */
+    uint64_t updates;    /* that the segment has made */
     int64_t total;       /* of its perturbed costs */
-    double scale;        /* what one unit of C~ is worth */
     double weight[MG_MAX_SIZES - 1]; /* 1 / <perturbation^2> of each layer, of continuous mode */
     mg_last_update last;
 } mg_learner;
@@ -69,12 +68,13 @@ void mg_state_clear(mg_state *state, uint32_t n_parameters);
 mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *recipe, mg_state *state,
                          uint64_t n_probes, const int16_t *sine, int16_t *code);
 
-/* Go on for at most `probes` probes. Answers MG_OUT_OF_RANGE if an update leaves no room for the perturbations. */
+/* Go on for at most `probes` probes. Answers MG_OUT_OF_RANGE if an update leaves no room for the perturbations, or
+ * breaks a limit of the chip's. */
 mg_status mg_learn_some(mg_learner *learner, uint64_t probes);
 
 /* Sum of the perturbed costs so far, and the last update. */
 void mg_learn_end(const mg_learner *learner, int64_t *total, mg_last_update *last);
 
-static inline int mg_learn_is_done(const mg_learner *learner) { return learner->state->step == learner->end; }
+static inline int mg_learn_is_done(const mg_learner *learner) { return learner->left == 0; }
 
 #endif

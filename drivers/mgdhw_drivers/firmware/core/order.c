@@ -12,7 +12,7 @@ static void take_keys(mg_order *order, uint64_t epoch) {
 }
 
 mg_status mg_order_init(mg_order *order, const mg_order_spec *spec) {
-    if (spec->n < 1 || spec->n > (uint32_t)1 << 31 || spec->batch < 1 || spec->tau_x < 1) return MG_BAD_BLOCK;
+    if (spec->n < 1 || spec->n > (uint32_t)1 << 31 || spec->batch < 1 || spec->batch > MG_MAX_BATCH || spec->tau_x < 1) return MG_BAD_BLOCK;
     order->spec = *spec;
     order->bits = mg_bit_length(spec->n - 1);
     if (order->bits < 1) order->bits = 1;

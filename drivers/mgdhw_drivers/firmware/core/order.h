@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #define MG_ORDER_ROUNDS 8
+#define MG_MAX_BATCH 65536 /* so that a probe ends */
 
 typedef struct mg_order_spec {
     uint64_t seed;
