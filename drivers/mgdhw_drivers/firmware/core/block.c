@@ -15,7 +15,6 @@ mg_status mg_course_begin(mg_course *course, mg_chip *chip, const mg_code_spec *
     if (status != MG_OK) return status;
     if (baseline < 0 || baseline >= MG_BASELINES) return MG_BAD_BLOCK;
     if (order->n > chip->n_samples) return MG_NO_SAMPLE;
-    if (!mg_has_room(chip, chip->stored, codes->amplitude)) return MG_OUT_OF_RANGE;
     course->baseline = baseline;
     course->held = *held;
     if (baseline != MG_HELD || held->step / order->tau_x != first_step / order->tau_x) course->held.valid = 0;

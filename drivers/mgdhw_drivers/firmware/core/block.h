@@ -46,7 +46,7 @@ typedef struct mg_course {
     uint64_t evaluations; /* since the course began */
 } mg_course;
 
-/* `code` is (P,) work space. A carried baseline is taken if `held` says so and its batch is that of `first_step`. */
+/* `code` is (P,) work space. That the parameters have room for the perturbations is the caller's business. A carried baseline is taken if `held` says so and its batch is that of `first_step`. */
 mg_status mg_course_begin(mg_course *course, mg_chip *chip, const mg_code_spec *codes, const mg_order_spec *order,
                           int32_t baseline, const mg_held *held, uint64_t first_step, const int16_t *sine,
                           int16_t *code);

@@ -113,19 +113,16 @@ mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *re
         }
     learner->recipe = *recipe;
     learner->state = state;
-    learner->course.chip = chip;
-    learner->course.code = code;
     learner->left = n_probes;
     learner->updates = 0;
     learner->total = 0;
     learner->last.valid = 0;
     learner->last.eta = learner->last.gradient_norm = 0.0;
-    status = write_parameters(learner);
-    if (status != MG_OK) return status;
     status = mg_course_begin(&learner->course, chip, &recipe->codes, &recipe->order, recipe->baseline, &state->held,
                              state->step, sine, code);
-    if (status == MG_OK && recipe->continuous) take_weights(learner);
-    return status;
+    if (status != MG_OK) return status;
+    if (recipe->continuous) take_weights(learner);
+    return write_parameters(learner); /* last: what is refused changes nothing */
 }
 
 static void absorb_into_window(mg_learner *learner, mg_costs costs) {
