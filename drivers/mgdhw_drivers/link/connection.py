@@ -63,6 +63,10 @@ class HostConnection:
         """Answers that are awaited."""
         return len(self._awaited)
 
+    def outstanding(self) -> list[int]:
+        """Sequence numbers of the requests that are awaited, in the order in which they were sent."""
+        return [sequence for sequence, kind in self._awaited.items() if kind != Type.PING]
+
     def connect(self) -> bytes:
         """A new stream of bytes to a board. What to send first: it ends whatever the line was in the middle of."""
         self._count()
@@ -171,7 +175,7 @@ def _troubled(frame: Frame) -> Answer | None:
     if len(frame.payload) < Trouble.form.size:
         return None
     text = frame.payload[Trouble.form.size :].decode(errors="replace")
-    return Answer(frame.type, frame.sequence, b"", Trouble.take(frame.payload), text)
+    return Answer(frame.type, frame.sequence, b"", Trouble.parse(frame.payload), text)
 
 
 class BoardConnection:

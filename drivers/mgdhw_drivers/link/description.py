@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Self
 
 from mgdhw.errors import LinkCorrupt
@@ -70,14 +71,14 @@ class Description:
     @classmethod
     def unpack(cls, content: bytes) -> Self:
         """From the area's bytes. Raises LinkCorrupt where they make no sense."""
-        head = Head.take(content)
+        head = Head.parse(content)
         texts = Head.form.size + 4 * head.n_sizes
         if texts + head.model_size + head.identity_size + head.details_size != len(content):
             raise LinkCorrupt("the description is not as long as it says")
         sizes = struct.unpack_from(f"<{head.n_sizes}I", content, Head.form.size)
         ends = (texts, texts + head.model_size, texts + head.model_size + head.identity_size, len(content))
         try:
-            model, identity, details = (content[a:b].decode() for a, b in zip(ends, ends[1:], strict=False))
+            model, identity, details = (content[a:b].decode() for a, b in pairwise(ends))
         except UnicodeDecodeError:
             raise LinkCorrupt("the description's texts are not UTF-8") from None
         return cls(head, sizes, model, identity, details)

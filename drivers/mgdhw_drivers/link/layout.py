@@ -31,10 +31,10 @@ class Layout:
         """The message from its bytes. Raises LinkCorrupt if there are too many or too few."""
         if len(payload) != cls.form.size:
             raise LinkCorrupt(f"{cls.__name__} has {len(payload)} bytes instead of {cls.form.size}")
-        return cls.take(payload)
+        return cls.parse(payload)
 
     @classmethod
-    def take(cls, payload: bytes) -> Self:
+    def parse(cls, payload: bytes) -> Self:
         """The message at the beginning of some bytes. Raises LinkCorrupt if there are too few."""
         if len(payload) < cls.form.size:
             raise LinkCorrupt(f"{cls.__name__} has {len(payload)} bytes instead of {cls.form.size}")

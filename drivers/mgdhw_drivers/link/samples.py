@@ -72,7 +72,7 @@ def samples_of(dataset: Dataset, head: Head) -> Samples:
 
 def sizes(load: Load, n_inputs: int, n_outputs: int) -> tuple[int, int]:
     """Bytes of inputs and of targets that a LOAD is about. Raises LinkCorrupt for a kind that doesn't exist."""
-    if load.input_kind not in _DTYPES.keys():
+    if load.input_kind not in _DTYPES:
         raise LinkCorrupt(f"a dataset of kind {load.input_kind}")
     kind = InputKind(load.input_kind)
     target = 8 if kind in (InputKind.VALUES, InputKind.FLOATS) else 2
