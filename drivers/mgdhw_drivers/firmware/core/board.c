@@ -235,7 +235,7 @@ static void write_area(mg_board *board, const mg_frame *frame) {
         board->dataset_crc = 0;
         mg_chip_loaded(&board->chip, 0);
     }
-    if (number >= MG_AREA_THETA && number <= MG_AREA_GRADIENT) board->state_crc = 0;
+    if (number >= MG_AREA_THETA && number <= MG_AREA_GRADIENT) board->state_crc = board->ticket = 0;
     mg_answer(board, frame, 0);
 }
 

@@ -46,6 +46,10 @@ static void derive_layers(mg_chip *chip) {
         layer->first = parameter;
         layer->first_line = line;
         layer->fraction_in = l == 0 ? chip->input_fraction : chip->signal_fraction;
+        /* Signed bits of what it takes in, of a product, and of the sum of n_in + 1 of them. */
+        int in = l == 0 ? chip->spec.input_bits + !chip->spec.input_bipolar : chip->spec.signal_bits;
+        if (in < layer->fraction_in + 2) in = layer->fraction_in + 2; /* the bias line's 1.0 */
+        layer->narrow = in <= 16 && chip->spec.weight_bits + in + mg_bit_length(layer->n_in) <= 32;
         parameter += layer->n_out * (layer->n_in + 1);
         line += layer->n_out + layer->n_in + 1;
     }
@@ -117,12 +121,14 @@ mg_status mg_chip_init(mg_chip *chip, const mg_spec *spec, const mg_hardware *ha
     chip->perturbed = mg_take(arena, chip->n_parameters, sizeof *chip->perturbed);
     chip->signals[0] = mg_take(arena, widest, sizeof *chip->signals[0]);
     chip->signals[1] = mg_take(arena, widest, sizeof *chip->signals[1]);
+    chip->narrow = mg_take(arena, widest, sizeof *chip->narrow);
     if (hardware != NULL) {
         chip->applied = mg_take(arena, chip->n_parameters, sizeof *chip->applied);
         if (chip->applied == NULL) return MG_NO_MEMORY;
         for (uint32_t i = 0; i < chip->n_parameters; i++) hardware->set_parameter(hardware->self, i, 0);
     }
-    if (!chip->stored || !chip->perturbed || !chip->signals[0] || !chip->signals[1]) return MG_NO_MEMORY;
+    if (!chip->stored || !chip->perturbed || !chip->signals[0] || !chip->signals[1] || !chip->narrow)
+        return MG_NO_MEMORY;
     return take_tables(chip, arena);
 }
 

@@ -31,6 +31,7 @@ typedef struct mg_layer {
     uint32_t first;      /* its first parameter in theta: n_out * n_in weights, then n_out biases */
     uint32_t first_line; /* of its n_out row lines and n_in + 1 column lines among the network's */
     int fraction_in;     /* fraction bits of what it takes in */
+    int narrow;          /* it takes in 16-bit numbers, and 32 bits hold its sums */
     const int32_t *curve;
 } mg_layer;
 
@@ -53,6 +54,7 @@ typedef struct mg_chip {
     int16_t *stored;    /* (P,) parameter codes that were written */
     int16_t *perturbed; /* (P,) the same plus or minus a perturbation; equal to stored between probes */
     int32_t *signals[2];
+    int16_t *narrow; /* what a narrow layer takes in */
 
     const mg_hardware *hardware; /* the chip itself, if it is more than this simulation; else NULL */
     int16_t *applied;            /* (P,) what was last set on the hardware */

@@ -37,6 +37,19 @@ static const int32_t *measured_signals(mg_chip *chip, const int16_t *codes, cons
     return h;
 }
 
+/* One neuron's products. */
+static int64_t wide_sum(const int16_t *w, const int32_t *x, uint32_t n) {
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) sum += (int64_t)w[i] * x[i];
+    return sum;
+}
+
+static int32_t narrow_sum(const int16_t *w, const int16_t *x, uint32_t n) {
+    int32_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) sum += w[i] * x[i];
+    return sum;
+}
+
 const int32_t *mg_signals(mg_chip *chip, const int16_t *codes, uint32_t sample) {
     int32_t *x = chip->signals[0], *h = chip->signals[1];
     unpack_inputs(chip, sample, x);
@@ -45,9 +58,11 @@ const int32_t *mg_signals(mg_chip *chip, const int16_t *codes, uint32_t sample) 
         const mg_layer *layer = &chip->layer[l];
         const int16_t *w = codes + layer->first, *b = w + (size_t)layer->n_out * layer->n_in;
         int shift = layer->fraction_in + chip->weight_fraction - chip->signal_fraction;
+        if (layer->narrow)
+            for (uint32_t i = 0; i < layer->n_in; i++) chip->narrow[i] = (int16_t)x[i];
         for (uint32_t j = 0; j < layer->n_out; j++) {
             int64_t a = mg_times_power(b[j], layer->fraction_in);
-            for (uint32_t i = 0; i < layer->n_in; i++) a += (int64_t)w[i] * x[i];
+            a += layer->narrow ? narrow_sum(w, chip->narrow, layer->n_in) : wide_sum(w, x, layer->n_in);
             w += layer->n_in;
             h[j] = bend(chip, layer->curve, (int32_t)mg_sat(mg_rshift(a, shift), chip->spec.signal_bits));
         }

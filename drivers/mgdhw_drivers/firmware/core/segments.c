@@ -106,7 +106,10 @@ static int has_all(mg_board *board, const mg_frame *frame) {
         differs = MG_ETAS;
     else if (mg_get32(request + 236) != 0)
         differs = MG_GUARD;
-    if (differs) mg_refuse(board, frame->sequence, MG_MISMATCH, differs);
+    if (differs)
+        mg_refuse(board, frame->sequence, MG_MISMATCH, differs);
+    else
+        board->state_crc = mg_get32(request + 212);
     return !differs;
 }
 
