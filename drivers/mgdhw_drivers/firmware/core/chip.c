@@ -15,10 +15,10 @@ static int is_sound(const mg_spec *s) {
         if (l > 0) parameters += (int64_t)s->sizes[l] * (s->sizes[l - 1] + 1);
     }
     return parameters <= (int64_t)1 << 27 && within(s->activation, 0, MG_ACTIVATIONS - 1) &&
-           within(s->output_activation, 0, MG_ACTIVATIONS - 1) && within(s->weight_bits, 8, 16) &&
+           within(s->output_activation, 0, MG_ACTIVATIONS - 1) && within(s->weight_bits, 4, 16) &&
            within(s->weight_log2, -2, 6) && within(s->input_bits, 1, 16) && within(s->input_bipolar, 0, 1) &&
            within(s->signal_bits, 12, 24) && within(s->signal_log2, 0, 6) && within(s->lut_bits, 4, 12) &&
-           within(s->output_bits, 4, 16) && within(s->cost, 0, MG_COSTS - 1) && within(s->cost_bits, 6, 20) &&
+           within(s->output_bits, 4, 16) && within(s->cost, 0, MG_COSTS - 1) && within(s->cost_bits, 4, 20) &&
            within(s->cost_log2, -6, 6);
 }
 
