@@ -33,6 +33,8 @@ class Part(IntEnum):
     BASELINE = 0
     PLUS = 1
     MINUS = 2
+    INFER = 3
+    """No part of a probe: an evaluation for a learning curve."""
 
 
 @dataclass(frozen=True, slots=True)

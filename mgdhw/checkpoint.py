@@ -30,7 +30,7 @@ FORMAT = 1
 
 _JSON = "json"
 _OPTIMIZER = "optimizer."
-_FIXED = ("theta", "window.cross", "window.energy", "analog.gradient")
+_CELLS = "cells."
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -60,6 +60,7 @@ def save(path: Path, state: TrainState, extra: Mapping[str, Any] | None = None) 
         "window.energy": state.window.energy,
         "analog.gradient": state.analog.gradient,
         **{_OPTIMIZER + name: value for name, value in state.optimizer.items()},
+        **{_CELLS + name: value for name, value in state.cells.items()},
     }
     arrays = {name: np.asarray(value) for name, value in arrays.items()}
     scalars: dict[str, Any] = {
@@ -156,7 +157,10 @@ def _sync_folder(folder: Path) -> None:
 
 def _state(arrays: Arrays, scalars: Mapping[str, Any]) -> TrainState:
     held = scalars["held"]
-    optimizer = {name.removeprefix(_OPTIMIZER): array for name, array in arrays.items() if name not in _FIXED}
+    optimizer, cells = (
+        {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        for prefix in (_OPTIMIZER, _CELLS)
+    )
     return TrainState(
         step=scalars["step"],
         update=scalars["update"],
@@ -167,6 +171,7 @@ def _state(arrays: Arrays, scalars: Mapping[str, Any]) -> TrainState:
         held=None if held is None else HeldBaseline(held[0], held[1]),
         evaluations=scalars["evaluations"],
         chain=bytes.fromhex(scalars["chain"]),
+        cells=cells,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from importlib.metadata import EntryPoint, entry_points
@@ -24,6 +24,7 @@ from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError, DeviceFault, LimitExceeded
 from mgdhw.segment import Segment, SegmentResult
+from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 
 FloatArray = NDArray[np.float64]
@@ -62,7 +63,10 @@ class DeviceInfo:
         cost_kind: what the cost is ("mse", "xent", ...).
         cost_lsb: one cost code in units of the cost; 1.0 where costs are floats already.
         capabilities: what it can do.
+        exact_writes: whether a perturbation that is written as a parameter is the same as one that is added to it. It
+            is not where writes are noisy, asymmetric or wear: there, host codes are physically another experiment.
         details: more that is worth recording (a chip's whole definition, a firmware version).
+        timing: what its work takes in time and energy, where that is known.
     """
 
     model: str
@@ -76,7 +80,9 @@ class DeviceInfo:
     cost_kind: str
     cost_lsb: float
     capabilities: Capability
+    exact_writes: bool = True
     details: dict[str, Any] = field(default_factory=dict)
+    timing: Timing | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -119,8 +125,13 @@ class Device(ABC):
         """
 
     @abstractmethod
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         """Set every parameter, (P,), in the device's units. Absolute and idempotent.
+
+        Args:
+            theta: (P,).
+            step: of the training, before whose probe this is. Hardware ignores it; a simulated device keys its noise
+                with it, and knows the time by it.
 
         Returns:
             (P,) what the hardware really holds.
@@ -132,6 +143,16 @@ class Device(ABC):
     @abstractmethod
     async def read(self) -> FloatArray:
         """(P,) what the hardware really holds."""
+
+    async def snapshot(self) -> dict[str, NDArray[Any]]:
+        """What its cells remember beyond the θ that was asked for, for `restore`: nothing that hardware could tell.
+
+        A simulated device with cells that age or wear answers their state, so that a run can go on in a new process.
+        """
+        return {}
+
+    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:  # noqa: B027  (hardware remembers by itself)
+        """Put back what `snapshot` answered."""
 
     @abstractmethod
     async def infer(self, samples: IntArray) -> FloatArray:
@@ -163,8 +184,8 @@ class Device(ABC):
     async def __aenter__(self) -> Self:
         try:
             await self.open()
-        except BaseException:
-            await self._close_surely()  # half open is not safe
+        except BaseException as error:
+            await self._close_after(error)  # half open is not safe
             raise
         self.entered = True
         return self
@@ -173,7 +194,25 @@ class Device(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.entered = False
-        await self._close_surely()
+        await self._close_after(error)
+
+    async def _close_after(self, error: BaseException | None) -> None:
+        """Close. An error under way stays the one that is raised; what the closing said is a note on it.
+
+        Raises:
+            DeviceFault: the operating system's error, where no other is under way.
+        """
+        try:
+            await self._close_surely()
+        except Exception as problem:
+            if error is not None:
+                error.add_note(f"{self.uri}: closing failed, too; check that the hardware is safe: {problem}")
+            elif isinstance(problem, OSError):
+                raise DeviceFault(
+                    f"closing failed; check that the hardware is safe: {problem}", uri=self.uri
+                ) from problem
+            else:
+                raise
 
     async def _close_surely(self) -> None:
         """Close to the end, also if cancelled meanwhile: the safe state comes first, the cancellation after it."""
@@ -231,12 +270,16 @@ class HostCodes(Device):
             part: which of the probe's measurements this is.
         """
 
+    async def requested(self) -> FloatArray:
+        """(P,) what codes are added to: what it was asked to hold, where that differs from what it holds."""
+        return await self.read()
+
     async def probe(self, block: Block) -> Costs:
         return await self.probe_with_host_codes(block)
 
     async def probe_with_host_codes(self, block: Block) -> Costs:
         """Expand a block into writes and measurements. Ends with θ as it was."""
-        theta = await self.read()
+        theta = await self.requested()
         self.check_perturbed(theta, block.codes.amplitude)
         codes = Codes(block.codes, self.info.topology).values(block.first_step, block.n_probes)
         samples = block.order.samples(block.first_batch(), block.n_batches())
@@ -249,7 +292,7 @@ class HostCodes(Device):
                 step = block.first_step + j
                 batch = samples[block.order.batch_of(step) - block.first_batch()]
                 if step in baseline_steps:
-                    await self.write(theta)
+                    await self.write(theta, step)
                     held = HeldBaseline(await self.measure(batch, step, Part.BASELINE), step)
                 change = codes[j] * self.info.theta_lsb
                 perturbed.append(await self._measure_at(theta + change, batch, step, Part.PLUS))
@@ -258,12 +301,12 @@ class HostCodes(Device):
                 else:
                     reference.append(0 if held is None else held.value)
         finally:
-            await self.write(theta)
+            await self.write(theta, block.first_step + block.n_probes)
         carried = held if block.baseline is Baseline.HELD else None
         return Costs(np.array(perturbed), np.array(reference), block.evaluations(), carried)
 
     async def _measure_at(self, theta: FloatArray, samples: IntArray, step: int, part: Part) -> int | float:
-        await self.write(np.clip(theta, self.info.theta_min, self.info.theta_max))
+        await self.write(np.clip(theta, self.info.theta_min, self.info.theta_max), step)
         return await self.measure(samples, step, part)
 
 

@@ -26,6 +26,10 @@ class RunError(MgdhwError):
     """A run folder is missing, unreadable, or cannot be written."""
 
 
+class ConformanceError(MgdhwError):
+    """A device does not keep the contract: says what it did, and what was expected."""
+
+
 class DeviceError(MgdhwError):
     """Base of all that a device can raise; carries the device's address.
 

@@ -9,6 +9,7 @@ from mgdhw.device import DeviceInfo
 from mgdhw.errors import DeviceError
 from mgdhw.outcome import ReplicaResult
 from mgdhw.state import TrainState
+from mgdhw.timing import Bill, Count
 
 if TYPE_CHECKING:
     from mgdhw.datasets import Dataset
@@ -95,12 +96,16 @@ class Finished:
         state: the last state.
         digest: of the trajectory so far, in hexadecimal.
         last: the last evaluation.
+        count: how often the hardware did what.
+        hardware: the time and energy that this takes on it, where its timing is known.
     """
 
     reason: str
     state: TrainState
     digest: str
     last: Evaluated
+    count: Count
+    hardware: Bill | None = None
 
 
 Event = Started | BlockDone | Updated | Evaluated | Checkpoint | Faulted | Finished

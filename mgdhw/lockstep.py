@@ -120,14 +120,24 @@ class LockStep:
         return size, float(np.mean([result.cost for result in results]))
 
     async def _write(self, lane: Lane) -> FloatArray:
-        theta = to_write(lane.state, lane.recipe)
-        return await self._retries.repeat(lambda: self._device.write(theta), lane.state.step)
+        state = lane.state
+        theta = to_write(state, lane.recipe)
+        if state.cells:
+            await self._retries.repeat(lambda: self._device.restore(state.cells), state.step)
+        return await self._retries.repeat(lambda: self._device.write(theta, state.step), state.step)
 
 
 def wave_size(lane: Lane) -> int:
     """How many replicas like this one may advance together. A round holds their old and their new states at once."""
     state, recipe = lane.state, lane.recipe
-    arrays = (state.theta, state.window.cross, state.window.energy, state.analog.gradient, *state.optimizer.values())
+    arrays = (
+        state.theta,
+        state.window.cross,
+        state.window.energy,
+        state.analog.gradient,
+        *state.optimizer.values(),
+        *state.cells.values(),
+    )
     each = OBJECT_BYTES + recipe.low.nbytes + recipe.high.nbytes
     each += 2 * sum(np.asarray(array).nbytes for array in arrays)
     return max(1, min(WAVE_REPLICAS, WAVE_BYTES // each))

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mgdhw.timing import Bill
+
 Measure = Literal["probes", "evaluations", "updates"]
 MEASURES: tuple[Measure, ...] = ("probes", "evaluations", "updates")
 QUARTILES = (0.25, 0.5, 0.75)
@@ -75,6 +77,9 @@ class ReplicasResult:
         split: what accuracy and cost are of: "test", or "train" where the dataset has no test samples.
         seconds: spent, in all sessions of the run that were not killed.
         run: folder of the run, None if nothing was kept.
+        parameter_writes: single parameters written, by all finished replicas together.
+        hardware: the time and energy that all finished replicas would take on the device's hardware, one after the
+            other, where its timing is known.
         notes: what the user should know (that the run was finished already).
     """
 
@@ -86,6 +91,8 @@ class ReplicasResult:
     split: str
     seconds: float
     run: Path | None
+    parameter_writes: int = 0
+    hardware: Bill | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -147,6 +154,8 @@ class ReplicasResult:
             "accuracy": self.accuracies().summary(),
             "cost": self.costs().summary(),
             "probes": self.probes,
+            "parameter_writes": self.parameter_writes,
+            "hardware": None if self.hardware is None else self.hardware.summary(),
             "seconds": round(self.seconds, 3),
             "digest": self.digest,
             "run": None if self.run is None else str(self.run),

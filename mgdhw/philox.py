@@ -4,7 +4,7 @@ A random word is a pure function of (seed, stream, step, index); nothing is reme
 part of any sequence can be asked for at any time, in any order, on any machine:
 
     key      = (seed & 0xffffffff, seed >> 32)
-    counter  = (step & 0xffffffff, step >> 32, block, stream)
+    counter  = (step & 0xffffffff, step >> 32, block, stream + 256 layer + 65536 part)
     word[i]  = Philox4x32-10(counter with block = i // 4, key)[i % 4]
 
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11; the constants and the
@@ -30,9 +30,11 @@ _SHIFT = np.uint64(32)
 
 
 class Stream(IntEnum):
-    """What a random word is for: the last counter word. Numbers are for ever; new uses get new numbers.
+    """What a random word is for: the lowest byte of the last counter word. Numbers are for ever; new uses get new
+    numbers.
 
-    "Step" is the counter's first two words; what it counts is said at each stream.
+    "Step" is the counter's first two words; what it counts is said at each stream. From MISMATCH on, streams are told
+    apart by layer and part, too.
     """
 
     CODES = 1
@@ -47,6 +49,22 @@ class Stream(IntEnum):
     """Which samples are kept for testing. Step: 0, index: sample."""
     ROUNDING = 6
     """Stochastic rounding of written parameters. Step: update, index: parameter."""
+    MISMATCH = 7
+    """What differs from cell to cell and from neuron to neuron of one chip. Step: 0, index: cell, neuron or line."""
+    WRITE = 8
+    """Noise of a written parameter. Step: the write's, index: parameter."""
+    INPUT = 9
+    """Noise of the input converters. Step: probe, index: sample of the batch and input."""
+    READ = 10
+    """Noise of the crossbar's columns. Step: probe, index: sample of the batch and output of the layer."""
+    COST = 11
+    """Noise of a measured cost. Step: probe, index: sample of the batch."""
+    ADC = 12
+    """Noise of the output converter. Step: probe, index: sample of the batch and output."""
+    TEMPERATURE = 13
+    """Temperature of the chip. Step: see the effect."""
+    TAIL = 14
+    """Second words of the rarest noise of other streams: see `mgdhw.noise`. Step and index: those of the other."""
 
 
 def philox4x32(counter: ArrayLike, key: ArrayLike, rounds: int = ROUNDS) -> UInt32Array:
@@ -75,7 +93,20 @@ def philox4x32(counter: ArrayLike, key: ArrayLike, rounds: int = ROUNDS) -> UInt
     return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
 
 
-def words(seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_block: int = 0) -> UInt32Array:
+def last_word(stream: Stream, layer: int = 0, part: int = 0) -> int:
+    """What a random word is for, in one number: the last counter word of `words`.
+
+    Raises:
+        ValueError: a layer or part that has no number of its own (each has 8 bits).
+    """
+    if not (0 <= layer < 256 and 0 <= part < 256):
+        raise ValueError(f"layer {layer}, part {part} of a random stream: each must be 0 ... 255")
+    return int(stream) + 256 * layer + 65536 * part
+
+
+def words(
+    seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_block: int = 0, layer: int = 0, part: int = 0
+) -> UInt32Array:
     """Random 32-bit words, `count` for each step.
 
     Args:
@@ -84,6 +115,7 @@ def words(seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_bloc
         steps: (K,) steps, each 0 <= step < 2**64.
         count: words wanted for each step.
         first_block: block (of four words) to start at.
+        layer, part: where in the chip and in what part of a probe, 0 ... 255; other numbers, other words.
 
     Returns:
         (K, count) words; column i is word 4 * first_block + i of that step.
@@ -94,7 +126,7 @@ def words(seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_bloc
     counter[:, :, 0] = (step & _LOW)[:, None]
     counter[:, :, 1] = (step >> _SHIFT)[:, None]
     counter[:, :, 2] = np.arange(first_block, first_block + blocks, dtype=np.uint64)
-    counter[:, :, 3] = int(stream)
+    counter[:, :, 3] = last_word(stream, layer, part)
     key = (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)
     return philox4x32(counter, key).reshape(step.size, 4 * blocks)[:, :count]
 

@@ -9,10 +9,11 @@ import numpy as np
 from mgdhw.config import Experiment
 from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
-from mgdhw.device import Capability, Device, HostCodes
+from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.loop import Recipe
 from mgdhw.recipe import recipe_of
+from mgdhw.timing import Bill, Count, bill, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,20 @@ class Plan:
     level: str
     delta: float
     notes: tuple[str, ...]
+
+    def taken(self, info: DeviceInfo, *, probes: int, evaluations: int, updates: int) -> tuple[Count, Bill | None]:
+        """How often the hardware did what, and what that takes on it where its timing is known."""
+        counted = count(
+            probes=probes,
+            evaluations=evaluations,
+            updates=updates,
+            batch=self.recipe.order.batch,
+            tau_x=self.recipe.order.tau_x,
+            n_parameters=info.n_parameters,
+            n_inputs=info.n_inputs,
+            host_codes=self.level == "host-codes",
+        )
+        return counted, None if info.timing is None else bill(info.timing, counted)
 
 
 def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
@@ -55,8 +70,14 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
             "this device is not deterministic: levels of delegation and repeated runs agree only statistically"
         )
     recipe, about = recipe_of(experiment, info, dataset.n_train)
+    level = choose_level(experiment.run.level, device)
+    if level == "host-codes" and not info.exact_writes:
+        notes.append(
+            "writes to this device are not exact, and host codes write every probe: expect another training than with"
+            " its own codes, not the same one"
+        )
     delta = float(np.max(recipe.codes.amplitude * np.asarray(info.theta_lsb)))
-    return Plan(recipe, choose_level(experiment.run.level, device), delta, (*notes, *about))
+    return Plan(recipe, level, delta, (*notes, *about))
 
 
 def choose_level(wanted: str, device: Device) -> str:

@@ -35,6 +35,7 @@ from mgdhw.plan import plan
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
 from mgdhw.steering import Breath, Pace
+from mgdhw.timing import Bill, Count
 from mgdhw.trainer import Trainer
 
 FloatArray = NDArray[np.float64]
@@ -98,6 +99,10 @@ class Replicas:
         if self._trainer is not None:
             self._trainer.stop()
 
+    def taken(self, one: ReplicaResult) -> tuple[Count, Bill | None]:
+        """How often the hardware did what for a replica, and what that takes on it where its timing is known."""
+        return self._plan.taken(self.device.info, probes=one.probes, evaluations=one.evaluations, updates=one.updates)
+
     async def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
         try:
             async for event in self._events():
@@ -144,11 +149,14 @@ class Replicas:
     # --- one after the other ---------------------------------------------------------------------------------------
 
     async def _one_by_one(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+        fresh = await self._retries.repeat(self.device.snapshot, 0)
         for number in self._numbers:
             # In this order: who asks for a stop after the check reaches the trainer.
             trainer = self._trainer = Trainer(self.experiment.replica(number), self.device, self.dataset)
             if self._stop:
                 return
+            if fresh:
+                await self._retries.repeat(lambda: self.device.restore(fresh), 0)
             if held is not None:
                 await self._retries.repeat(lambda: self.device.write(held), 0)
             async with contextlib.aclosing(trainer.__aiter__()) as events:

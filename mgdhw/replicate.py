@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mgdhw.config import Experiment
 from mgdhw.datasets import Dataset
@@ -21,6 +22,7 @@ from mgdhw.runs import ReplicasRecorder, Run, RunLock, create_run, read_replicas
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
 from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
+from mgdhw.timing import Bill, together
 
 ReplicasListener = Callable[[ReplicasEvent], None]
 
@@ -71,7 +73,7 @@ async def resume(
         before = float(ended.get("seconds", 0.0))
         if len(finished) == replicas and ended:
             result = _result(experiment, dataset, replicas, finished, before, run)
-            return replace(result, notes=(f"run {run.folder} is finished",))
+            return replace(result, **_kept(ended), notes=(f"run {run.folder} is finished",))
         if experiment.training.init == "read":
             raise RunError(
                 f"run {run.folder}: its replicas begin with what the hardware held at first, which it doesn't any more;"
@@ -115,9 +117,24 @@ async def _follow(
         run = None if recorder is None else recorder.run
         seconds = seconds_before + time.monotonic() - start
         result = _result(replicas.experiment, replicas.dataset, replicas.replicas, results, seconds, run)
+        taken = [replicas.taken(one) for one in result.replicas]
+        result = replace(
+            result,
+            parameter_writes=sum(counted.parameter_writes for counted, _ in taken),
+            hardware=together(bill for _, bill in taken if bill is not None),
+        )
         if recorder is not None:
             recorder.finish(result.summary())
         return result
+
+
+def _kept(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What only the device could tell, as it was kept when a set of replicas ended."""
+    try:
+        hardware = None if summary.get("hardware") is None else Bill.from_summary(summary["hardware"])
+        return {"parameter_writes": int(summary.get("parameter_writes", 0)), "hardware": hardware}
+    except (TypeError, KeyError, AttributeError, ValueError):  # a damaged record
+        return {}
 
 
 def _result(

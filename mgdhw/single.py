@@ -22,6 +22,7 @@ from mgdhw.runs import Recorder, Run, RunLock, create_run
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
 from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
+from mgdhw.timing import Bill
 from mgdhw.trainer import Trainer
 
 Listener = Callable[[Event], None]
@@ -39,10 +40,12 @@ class Result:
         evaluations: applications of a batch to the hardware, probes and baselines.
         probes: probes done.
         updates: updates of θ.
+        parameter_writes: single parameters written: by updates, and by codes that the host makes.
         seconds: spent, in all sessions of the run.
         digest: of the trajectory, in hexadecimal: same digest, same bits.
         run: folder of the run, None if nothing was kept.
         theta: (P,) the optimizer's θ at the end.
+        hardware: the time and energy that this takes on the device's hardware, where its timing is known.
         notes: what the user should know (that the run was finished already).
     """
 
@@ -53,10 +56,12 @@ class Result:
     evaluations: int
     probes: int
     updates: int
+    parameter_writes: int
     seconds: float
     digest: str
     run: Path | None
     theta: NDArray[np.float64] = field(repr=False)
+    hardware: Bill | None = None
     notes: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
@@ -69,6 +74,8 @@ class Result:
             "evaluations": self.evaluations,
             "probes": self.probes,
             "updates": self.updates,
+            "parameter_writes": self.parameter_writes,
+            "hardware": None if self.hardware is None else self.hardware.summary(),
             "seconds": round(self.seconds, 3),
             "digest": self.digest,
             "run": None if self.run is None else str(self.run),
@@ -167,10 +174,12 @@ async def _follow(
             evaluations=finished.state.evaluations,
             probes=finished.state.step,
             updates=finished.state.update,
+            parameter_writes=finished.count.parameter_writes,
             seconds=time.monotonic() - start if recorder is None else recorder.seconds,
             digest=finished.digest,
             run=None if recorder is None else recorder.run.folder,
             theta=finished.state.theta,
+            hardware=finished.hardware,
         )
         if recorder is not None:
             recorder.finish(result.summary())
@@ -189,6 +198,8 @@ def _finished(run: Run, saved: Saved, experiment: Experiment, *, same_target: bo
     cost = math.nan if kept.get("cost") is None else kept["cost"]
     note = f"run {run.folder} is finished; try its network with: {run.evaluate_command()}"
     try:
-        return Result(**{**kept, "cost": cost, "run": run.folder, "theta": saved.state.theta, "notes": (note,)})
-    except TypeError:  # a damaged record: it is written anew
+        hardware = None if kept.get("hardware") is None else Bill.from_summary(kept["hardware"])
+        here = {"cost": cost, "run": run.folder, "theta": saved.state.theta, "hardware": hardware, "notes": (note,)}
+        return Result(**{**kept, **here})
+    except (TypeError, KeyError, AttributeError):  # a damaged record: it is written anew
         return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ class TrainState:
         held: baseline in force.
         evaluations: applications of B samples so far, probes and baselines.
         chain: 32 bytes, the digest of the trajectory so far.
+        cells: what a simulated device's cells remember (`Device.snapshot`); empty for all others.
     """
 
     step: int
@@ -39,3 +42,4 @@ class TrainState:
     held: HeldBaseline | None
     evaluations: int
     chain: bytes
+    cells: Mapping[str, NDArray[Any]] = field(default_factory=dict)

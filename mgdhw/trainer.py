@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +87,10 @@ class Trainer:
                 f"the checkpoint has {state.theta.size} parameters, {device.uri} has {device.info.n_parameters};"
                 " resume on the device that the run began with"
             )
+        if state.cells:
+            await self._retries.repeat(lambda: device.restore(state.cells), state.step)
         stored = await self._write(state)
+        state = await self._remembered(state)
         yield Started(
             device.info,
             self.dataset,
@@ -127,6 +131,7 @@ class Trainer:
             if self._stop and reason == "done" and state.step < training.probes:
                 reason = "stopped"
             elif now - saved >= experiment.run.checkpoint_seconds:
+                state = await self._remembered(state)
                 yield Checkpoint(state)
                 saved = now
             await breath.take()
@@ -137,8 +142,12 @@ class Trainer:
                 reason = "target"
         for fault in self._retries.take_faults():
             yield fault
+        state = await self._remembered(state)
         yield Checkpoint(state)
-        yield Finished(reason, state, marked(state, stored).chain.hex(), last)
+        taken, hardware = self._plan.taken(
+            device.info, probes=state.step, evaluations=state.evaluations, updates=state.update
+        )
+        yield Finished(reason, state, marked(state, stored).chain.hex(), last, taken, hardware)
 
     # --- steps of the loop ---------------------------------------------------------------------------------------
 
@@ -185,7 +194,7 @@ class Trainer:
             nonlocal attempts
             attempts += 1
             if attempts > 1:  # the fault may have left the parameters perturbed
-                await device.write(to_write(state, self._recipe))
+                await device.write(to_write(state, self._recipe), state.step)
             if self._level == "host-codes" and isinstance(device, HostCodes):
                 return await device.probe_with_host_codes(block)
             return await device.probe(block)
@@ -202,7 +211,15 @@ class Trainer:
         return costs
 
     async def _write(self, state: TrainState) -> FloatArray:
-        return await self._retries.repeat(lambda: self.device.write(to_write(state, self._recipe)), state.step)
+        return await self._retries.repeat(
+            lambda: self.device.write(to_write(state, self._recipe), state.step), state.step
+        )
+
+    async def _remembered(self, state: TrainState) -> TrainState:
+        """The state with what the device's cells remember; a device that learns has put it there itself."""
+        if self._level == "learn" and state.cells:
+            return state
+        return replace(state, cells=await self._retries.repeat(self.device.snapshot, state.step))
 
     async def _evaluate(self, state: TrainState) -> Evaluated:
         return await self._retries.repeat(lambda: look(self.device, self.dataset, state), state.step)

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mgdhw.cli.check import check
 from mgdhw.cli.devices import devices
+from mgdhw.cli.estimate import estimate
 from mgdhw.cli.evaluate import evaluate
 from mgdhw.cli.new import new
 from mgdhw.cli.plugins import why
+from mgdhw.cli.study import study
 from mgdhw.cli.train import train
 
 if TYPE_CHECKING:
@@ -110,5 +113,8 @@ def _root(
 
 app.command()(train)
 app.command()(evaluate)
+app.command()(estimate)
 app.command()(new)
 app.command()(devices)
+app.command()(check)
+app.add_typer(study, name="study")

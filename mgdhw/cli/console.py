@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from mgdhw.timing import Bill
+
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -77,6 +79,13 @@ def rate(per_second: float) -> str:
     if per_second < 10_000:
         return f"{per_second:,.0f} probes/s"
     return f"{per_second / 1000:,.3g}k probes/s" if per_second < 1e6 else f"{per_second / 1e6:,.3g}M probes/s"
+
+
+def taken(bill: Bill) -> str:
+    """What something takes on hardware: 5.6 h, 31 µJ."""
+    from mgdhw.quantity import quantity, span
+
+    return f"{span(bill.seconds)}, {quantity(bill.joules, 'J')}"
 
 
 def percent(share: float) -> str:

@@ -16,7 +16,7 @@ def close(out: Console, result: ReplicasResult) -> None:
     """The distribution, its histogram, and what can be done next."""
     from rich.table import Table
 
-    from mgdhw.cli.console import duration, percent, print_table, rate
+    from mgdhw.cli.console import duration, percent, print_table, rate, taken
     from mgdhw.outcome import MEASURES
 
     out.print()
@@ -49,6 +49,8 @@ def close(out: Console, result: ReplicasResult) -> None:
     else:
         facts.add_row("finished", f"{len(result.replicas):,} of {result.asked:,} replicas", style="bold")
     facts.add_row("probes", f"{result.probes:,} of all finished replicas")
+    if result.hardware is not None:
+        facts.add_row("on hardware", f"{taken(result.hardware)}, one after the other")
     facts.add_row("time", f"{duration(result.seconds)}, {rate(result.probes / max(result.seconds, 1e-9))}")
     facts.add_row("digest", result.digest[:16])
     if result.run is not None:

@@ -125,7 +125,7 @@ def _close(out: Console, result: Result, meter: Meter) -> None:
     """The closing table, and what can be done next."""
     from rich.table import Table
 
-    from mgdhw.cli.console import bars, duration, percent, print_table, rate
+    from mgdhw.cli.console import bars, duration, percent, print_table, rate, taken
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -136,7 +136,11 @@ def _close(out: Console, result: Result, meter: Meter) -> None:
         table.add_row("", curve)
     table.add_row("cost", f"{result.cost:#.4g}")
     table.add_row("probes", f"{result.probes:,} in {result.updates:,} updates")
-    table.add_row("evaluations", f"{result.evaluations:,} of the hardware")
+    table.add_row(
+        "evaluations", f"{result.evaluations:,} of the hardware, {result.parameter_writes:,} parameter writes"
+    )
+    if result.hardware is not None:
+        table.add_row("on hardware", taken(result.hardware))
     table.add_row("time", f"{duration(result.seconds)}, {rate(result.probes / max(result.seconds, 1e-9))}")
     table.add_row("digest", result.digest[:16])
     if result.run is not None:

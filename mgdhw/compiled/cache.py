@@ -31,7 +31,8 @@ from numba.core.serialize import dumps
 from mgdhw.folders import cache_folder
 
 COMPILED_FROM = (
-    *("block.py", "codes", "compiled", "gradient.py", "loop.py", "optimizers", "order.py", "philox.py", "schedule.py"),
+    *("block.py", "codes", "compiled", "gradient.py", "loop.py", "noise.py", "noise_tables.py", "optimizers"),
+    *("order.py", "philox.py", "schedule.py"),
     *("chip.py", "datapath.py", "engines", "spec.py", "tables.py"),
 )
 """Sources, within a package, that kernels are made from, or may take functions and constants from."""

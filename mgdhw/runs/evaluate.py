@@ -92,7 +92,9 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
     scores = {}
     try:
         await device.load(dataset)
-        await device.write(theta)
+        if state.cells:
+            await device.restore(state.cells)
+        await device.write(theta, state.step)
         for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
             if end > first:
                 samples = np.arange(first, end)

@@ -1,35 +1,47 @@
-"""Addresses of simulated chips: sim:PRESET?option=value&option=value."""
+"""Addresses of simulated chips: sim:PRESET?option=value&option=value, or sim:FILE.toml?option=value."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mgdhw.errors import ConfigError
+from mgdhw_sim.effects import IDEAL, Effects
 from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.spec import FIELDS, ChipSpec
+from mgdhw_sim.toml import load_chip
 
-OPTIONS = sorted(set(FIELDS) - {"name"})
+FILE = ".toml"
+EFFECTS = sorted(f.name for f in fields(Effects))
+OPTIONS = sorted([*(set(FIELDS) - {"name", "effects", "timing"}), *EFFECTS])
 
 
 def parse(uri: str) -> ChipSpec:
     """The chip that an address asks for.
 
     Raises:
-        ConfigError: an unknown preset or option, or a value that is not of its kind.
+        ConfigError: an unknown preset or option, a value that is not of its kind, or a file that describes no chip.
     """
     _, _, rest = uri.partition(":")
     preset, _, query = rest.partition("?")
-    if preset not in PRESETS:
+    if preset.endswith(FILE):
+        spec = load_chip(Path(preset).expanduser())
+    elif preset in PRESETS:
+        spec = PRESETS[preset]
+    else:
         raise ConfigError(f"{uri}: no preset {preset!r}{_nearest(preset, PRESETS)} ({', '.join(PRESETS)})")
-    spec = PRESETS[preset]
     changes: dict[str, Any] = {}
+    effects: dict[str, Any] = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in OPTIONS:
             raise ConfigError(f"{uri}: no option {key!r}{_nearest(key, OPTIONS)} ({', '.join(OPTIONS)})")
-        changes[key] = _value(uri, key, value, getattr(spec, key))
+        if key in EFFECTS:
+            effects[key] = _value(uri, key, value, getattr(IDEAL, key))
+        else:
+            changes[key] = _value(uri, key, value, getattr(spec, key))
     # Cross-entropy takes logits and goes up to several nats; an address that says cost=xent means all three.
     if changes.get("cost") == "xent":
         changes.setdefault("output_activation", "identity")
@@ -37,9 +49,18 @@ def parse(uri: str) -> ChipSpec:
     elif "activation" in changes:
         changes.setdefault("output_activation", changes["activation"])
     try:
-        return replace(spec, **changes)
+        return replace(spec, **changes, effects=replace(spec.effects, **effects))
     except ConfigError as error:
         raise ConfigError(f"{uri}: {error}") from None
+
+
+def anchored(uri: str) -> str:
+    """The same address from wherever it is used: the path of a file made absolute."""
+    scheme, colon, rest = uri.partition(":")
+    path, question, query = rest.partition("?")
+    if not path.endswith(FILE):
+        return uri
+    return f"{scheme}{colon}{Path(path).expanduser().resolve()}{question}{query}"
 
 
 def _value(uri: str, key: str, text: str, default: Any) -> Any:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.block import Baseline, Block, Costs, HeldBaseline
+from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError
 from mgdhw_sim import datapath
+from mgdhw_sim.cells import Cells, program, stored
+from mgdhw_sim.imperfect import Bench
 from mgdhw_sim.spec import ChipSpec
 
 IntArray = NDArray[np.int64]
 CodeArray = NDArray[np.int16]
+FloatArray = NDArray[np.float64]
 
 WORK_VALUES = 1 << 21
 """Parameter and input codes that are worked on at a time: bounds the memory of long blocks."""
@@ -43,6 +47,10 @@ class Chip:
         self.codes: CodeArray = np.zeros(self.topology.n_parameters, dtype=np.int16)
         self._inputs: NDArray[Any] = np.zeros((0, spec.layers[0]), dtype=np.int16)
         self._targets: NDArray[np.int16] = np.zeros((0, spec.layers[-1]), dtype=np.int16)
+        self.cells: Cells | None = None if spec.ideal else Cells.fresh(self.topology.n_parameters)
+        """What holds the codes, on a chip that is imperfect."""
+        self.now = 0
+        """Step that the chip has come to."""
         self.prepared: dict[str, Any] = {}
         """What engines have made of the sample memory; emptied when it is loaded."""
 
@@ -69,13 +77,40 @@ class Chip:
         """Input codes (N, n_in) and target codes (N, n_out) of every sample."""
         return self._inputs, self._targets
 
+    def write(self, theta: FloatArray, step: int) -> None:
+        """Store θ, (P,), before the probe of a step."""
+        self.codes = datapath.stored_codes(self.spec, theta)
+        if self.cells is not None:
+            self.cells = program(self.spec, self.cells, self.codes, step)
+        self.now = max(self.now, step)
+
+    def take(self, cells: Mapping[str, NDArray[Any]], theta: FloatArray, step: int) -> None:
+        """Begin a segment: cells as they are remembered, or fresh ones, and θ written to them."""
+        if self.cells is not None:
+            self.cells = Cells.of(cells) if cells else Cells.fresh(self.topology.n_parameters)
+        self.write(theta, step)
+
+    def remembered(self) -> dict[str, NDArray[Any]]:
+        """What a state has to carry of this chip."""
+        return {} if self.cells is None else self.cells.memory()
+
+    def held(self) -> FloatArray:
+        """(P,) θ that the chip holds now."""
+        if self.cells is not None:
+            return stored(self.spec, self.cells, self.now)
+        return np.asarray(self.codes * self.spec.weight_lsb, dtype=np.float64)
+
     def infer(self, samples: IntArray) -> IntArray:
-        """(B, n_out) output codes for (B,) samples."""
+        """(B, n_out) output codes for (B,) samples, as the chip is now."""
         rows = max(1, SAMPLE_VALUES // max(self.spec.layers))
-        parts = [
-            datapath.output_codes(self.spec, datapath.outputs(self.spec, self.codes, self._inputs[chosen]))
-            for chosen in (samples[start : start + rows] for start in range(0, samples.size, rows))
-        ]
+        if self.cells is None:
+            parts = [
+                datapath.output_codes(self.spec, datapath.outputs(self.spec, self.codes, self._inputs[chosen]))
+                for chosen in (samples[start : start + rows] for start in range(0, samples.size, rows))
+            ]
+        else:
+            bench = Bench(self.spec, self.cells, self._inputs, self._targets)
+            parts = [bench.infer(samples[start : start + rows], self.now) for start in range(0, samples.size, rows)]
         return np.concatenate(parts) if parts else np.zeros((0, self.spec.layers[-1]), dtype=np.int64)
 
     def cost(self, codes: CodeArray, samples: IntArray) -> IntArray:
@@ -88,8 +123,18 @@ class Chip:
         signals = datapath.outputs(self.spec, codes, self._inputs[samples])
         return np.asarray(datapath.cost_codes(self.spec, signals, self._targets[samples].astype(np.int64)).sum(axis=-1))
 
+    def measure(self, samples: IntArray, step: int, part: Part) -> int:
+        """Cost codes of one evaluation of (B,) samples, summed, with the parameters as they are."""
+        if self.cells is None:
+            return int(self.cost(self.codes, samples))
+        return Bench(self.spec, self.cells, self._inputs, self._targets).measure(samples, step, part)
+
     def probe(self, block: Block) -> Costs:
         """Run a block. The caller has made sure that θ + θ̃ stays within the range."""
+        self.now = max(self.now, block.first_step + block.n_probes)
+        if self.cells is not None:
+            most = max(1, WORK_VALUES // (4 * (self.topology.n_parameters + block.order.batch * sum(self.spec.layers))))
+            return Bench(self.spec, self.cells, self._inputs, self._targets).probe(block, most)
         codes = Codes(block.codes, self.topology)
         samples = block.order.samples(block.first_batch(), block.n_batches())
         steps = np.arange(block.first_step, block.first_step + block.n_probes)

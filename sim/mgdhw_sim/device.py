@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_sim import datapath
-from mgdhw_sim.address import parse
+from mgdhw_sim.address import anchored, parse
+from mgdhw_sim.cells import Cells
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import Engine, choose
 from mgdhw_sim.spec import ChipSpec
@@ -55,7 +56,9 @@ class SimDevice(HostCodes):
             cost_kind=spec.cost,
             cost_lsb=spec.cost_lsb,
             capabilities=capabilities,
-            details=asdict(spec),
+            exact_writes=spec.effects.exact_writes,
+            details=asdict(spec) | {"effects": spec.effects.given()},
+            timing=spec.timing,
         )
 
     async def open(self) -> None:
@@ -79,25 +82,35 @@ class SimDevice(HostCodes):
         except ConfigError as error:
             raise ConfigError(f"{self.uri}: {error}") from None
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         self.check_limits(theta)
-        self.chip.codes = datapath.stored_codes(self.spec, theta)
+        self.chip.write(theta, step)
         return await self.read()
 
     async def read(self) -> FloatArray:
+        return self.chip.held()
+
+    async def requested(self) -> FloatArray:
         return np.asarray(self.chip.codes * self.spec.weight_lsb, dtype=np.float64)
+
+    async def snapshot(self) -> dict[str, NDArray[Any]]:
+        return self.chip.remembered()
+
+    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
+        if memory and self.chip.cells is not None:
+            self.chip.cells = Cells.of(memory)
 
     async def infer(self, samples: IntArray) -> FloatArray:
         lsb = 2.0 ** -datapath.output_converter(self.spec).fraction_bits
         return np.asarray(self.chip.infer(samples) * lsb, dtype=np.float64)
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> int:
-        return int(self.chip.cost(self.chip.codes, samples))
+        return self.chip.measure(samples, step, part)
 
     async def probe(self, block: Block) -> Costs:
         if self.spec.codes == "host":
             return await self.probe_with_host_codes(block)
-        self.check_perturbed(await self.read(), block.codes.amplitude)
+        self.check_perturbed(await self.requested(), block.codes.amplitude)
         return await self._run(self._engine(block).probe, block)
 
     async def learn(self, segment: Segment) -> SegmentResult:
@@ -133,11 +146,11 @@ class SimDevice(HostCodes):
             return method(self.chip, work)
         chip = copy(self.chip)  # if this is cancelled, what the thread still does touches nothing that is used
         answer = await asyncio.to_thread(method, chip, work)
-        self.chip.codes = chip.codes
+        self.chip.codes, self.chip.cells, self.chip.now = chip.codes, chip.cells, chip.now
         self._seen.add(type(work))
         return answer
 
 
 def open_uri(uri: str) -> Device:
     """Entry point of scheme `sim`."""
-    return SimDevice(uri, parse(uri))
+    return SimDevice(anchored(uri), parse(uri))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+import math
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mgdhw.errors import ConfigError
+from mgdhw.timing import Timing
 from mgdhw.topology import Topology
+from mgdhw_sim.effects import Effects
 from mgdhw_sim.tables import ACTIVATIONS
 
 COST_UNITS = ("mse", "xent")
@@ -18,6 +21,10 @@ MAX_ACCUMULATOR_BITS = 62
 """Widest sum that an int64 holds with a bit to spare for rounding."""
 TARGET_FRACTION_BITS = 12
 """Fraction bits of a target code: 1.0 is 4096."""
+CELL_FRACTION_BITS = 14
+"""Fraction bits that a cell's value has more than a parameter code."""
+PULSED_BITS = 10
+"""Most bits of a parameter that is moved by pulses: a write takes so many of them, one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +36,7 @@ class ChipSpec:
         layers: sizes, inputs first: (64, 16, 10).
         activation: of the hidden layers: logistic, tanh, relu or identity.
         output_activation: of the last layer.
-        weight_bits: parameter DAC, 8 ... 16 bits, two's complement.
+        weight_bits: parameter DAC, 4 ... 16 bits, two's complement.
         weight_range: parameters lie in [-range, range); a power of two, 0.25 ... 64.
         input_bits: input DAC, 1 ... 16 bits.
         input_bipolar: inputs in [-1, 1) rather than [0, 1).
@@ -38,9 +45,11 @@ class ChipSpec:
         lut_bits: segments of an activation curve, as a power of two, 4 ... 12.
         output_bits: output ADC, 4 ... 16 bits.
         cost: the cost unit: mse or xent (softmax cross-entropy).
-        cost_bits: cost ADC, 6 ... 20 bits.
+        cost_bits: cost ADC, 4 ... 20 bits.
         cost_range: full scale of the cost ADC; a power of two, 2**-6 ... 64.
         seed: which chip of its kind this is.
+        effects: what is imperfect about it.
+        timing: what its work would take on hardware; None where nobody knows.
         engine: what computes it here: "numba", "reference", or "auto" for the faster that can be had; all give the
             same bits.
         codes: "chip" if it has its own code generator, "host" if the host must make the codes.
@@ -62,8 +71,10 @@ class ChipSpec:
     cost_bits: int = 12
     cost_range: float = 1.0
     seed: int = 0
+    effects: Effects = field(default_factory=Effects)
     codes: str = "chip"
     engine: str = "auto"
+    timing: Timing | None = None
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or not all(1 <= n <= 1 << 16 for n in self.layers):
@@ -75,12 +86,12 @@ class ChipSpec:
         self._one_of("cost", COST_UNITS)
         self._one_of("codes", ("chip", "host"))
         self._one_of("engine", ENGINE_NAMES)
-        self._within("weight_bits", 8, 16)
+        self._within("weight_bits", 4, 16)
         self._within("input_bits", 1, 16)
         self._within("signal_bits", 12, 24)
         self._within("lut_bits", 4, 12)
         self._within("output_bits", 4, 16)
-        self._within("cost_bits", 6, 20)
+        self._within("cost_bits", 4, 20)
         self._within("seed", 0, (1 << 64) - 1)
         self._power_of_two("weight_range", 0.25, 64)
         self._power_of_two("signal_range", 1, 64)
@@ -90,9 +101,11 @@ class ChipSpec:
                 f"cost_bits={self.cost_bits} with cost_range={self.cost_range:g} is finer than a product of two"
                 f" signals of signal_bits={self.signal_bits}; lower cost_bits or raise signal_bits"
             )
-        widest = (
-            max(n + 1 for n in self.layers).bit_length() + self.weight_bits + max(self.signal_bits, self.input_bits)
-        )
+        weight_bits, input_bits = self.weight_bits, self.input_bits
+        if not self.ideal:
+            weight_bits, input_bits = self.fine_weight_bits, self.input_bits + self.input_fine_bits
+            self._check_pulses()
+        widest = max(n + 1 for n in self.layers).bit_length() + weight_bits + max(self.signal_bits, input_bits)
         if self.cost == "mse":
             widest = max(widest, 2 * self.signal_bits + self.layers[-1].bit_length())  # |h - t| <= 2**signal_bits
         if widest > MAX_ACCUMULATOR_BITS:
@@ -124,6 +137,42 @@ class ChipSpec:
         return self.cost_bits - _log2(self.cost_range)
 
     @property
+    def ideal(self) -> bool:
+        """Whether nothing is imperfect about it."""
+        return not self.effects.given()
+
+    @property
+    def fine_bits(self) -> int:
+        """Fraction bits that a fine weight has more than a parameter code."""
+        return max(1, 12 - self.weight_bits)
+
+    @property
+    def fine_weight_bits(self) -> int:
+        """Width of a fine weight: with room for twice the range."""
+        return self.weight_bits + self.fine_bits + 1
+
+    @property
+    def fine_fraction_bits(self) -> int:
+        """Fraction bits of a fine weight."""
+        return self.weight_fraction_bits + self.fine_bits
+
+    @property
+    def input_fine_bits(self) -> int:
+        """Fraction bits that a noisy input has more than an input code."""
+        return max(0, 11 - self.input_bits)
+
+    @property
+    def cell_limit(self) -> int:
+        """Largest value of a cell, and minus the smallest, in cell units."""
+        return 1 << (self.weight_bits - 1 + CELL_FRACTION_BITS)
+
+    @property
+    def rest(self) -> int:
+        """What cells decay to, in cell units."""
+        value = math.floor(self.effects.rest * 2.0 ** (self.weight_fraction_bits + CELL_FRACTION_BITS) + 0.5)
+        return min(max(value, -self.cell_limit), self.cell_limit)
+
+    @property
     def weight_lsb(self) -> float:
         """One parameter code."""
         return 2.0**-self.weight_fraction_bits
@@ -135,8 +184,21 @@ class ChipSpec:
 
     def identity(self) -> str:
         """Hash of everything that decides a bit of the chip's answers."""
-        decisive = {k: v for k, v in asdict(self).items() if k not in ("name", "codes", "engine")}
+        decisive = {k: v for k, v in asdict(self).items() if k not in ("name", "codes", "engine", "timing", "effects")}
+        decisive |= self.effects.given()  # so that an effect that is added later changes no other chip's identity
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _check_pulses(self) -> None:
+        effects = self.effects
+        if not effects.pulsed:
+            return
+        if self.weight_bits > PULSED_BITS:
+            raise ConfigError(f"weight_bits={self.weight_bits}: cells that move by pulses have {PULSED_BITS} at most")
+        if effects.dw_min and not self.weight_lsb / 8 <= effects.dw_min <= self.weight_lsb:
+            raise ConfigError(
+                f"dw_min={effects.dw_min:g}: expected {self.weight_lsb / 8:g} ... {self.weight_lsb:g}, which is one"
+                f" code of {self.weight_bits} bits, or an eighth of it"
+            )
 
     def _one_of(self, name: str, choices: Any) -> None:
         if getattr(self, name) not in choices:
@@ -158,4 +220,4 @@ def _log2(power: float) -> int:
     return numerator.bit_length() - denominator.bit_length()
 
 
-FIELDS = {field.name: field for field in fields(ChipSpec)}
+FIELDS = {f.name: f for f in fields(ChipSpec)}

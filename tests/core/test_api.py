@@ -387,7 +387,7 @@ class Bench(HostCodes):
     async def load(self, dataset: Dataset) -> None:
         pass
 
-    async def write(self, theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    async def write(self, theta: NDArray[np.float64], step: int = 0) -> NDArray[np.float64]:
         self.check_limits(theta)
         self._theta = theta.copy()
         return theta

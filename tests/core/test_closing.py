@@ -7,7 +7,7 @@ import pytest
 
 from mgdhw.config import parse_experiment
 from mgdhw.datasets import load
-from mgdhw.errors import DeviceUnavailable, LinkLost
+from mgdhw.errors import DeviceFault, DeviceUnavailable, LinkLost, LinkTimeout
 from mgdhw.events import Event, Faulted, Finished
 from mgdhw.trainer import Trainer
 from mgdhw_sim.address import parse
@@ -69,16 +69,80 @@ async def test_cancelling_while_it_closes_waits_for_the_safe_state() -> None:
     assert bench.log == ["open", "close begins", "close ends"]
 
 
+class Stuck(SimDevice):
+    """Which cannot be closed, and perhaps not be opened either."""
+
+    def __init__(self, problem: Exception, fails: Exception | None = None) -> None:
+        super().__init__(CHIP, parse(CHIP))
+        self.problem, self.fails = problem, fails
+
+    async def open(self) -> None:
+        await super().open()
+        if self.fails is not None:
+            raise self.fails
+
+    async def close(self) -> None:
+        raise self.problem
+
+
+async def test_an_operating_systems_error_while_closing_is_the_devices_fault() -> None:
+    with pytest.raises(DeviceFault, match=r"closing failed; check that the hardware is safe: .*Input/output") as caught:
+        async with Stuck(OSError(5, "Input/output error")):
+            pass
+    assert caught.value.uri == CHIP
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("problem", [LinkTimeout("no answer", uri=CHIP), ZeroDivisionError("a mistake")])
+async def test_any_other_error_while_closing_is_raised_as_it_is(problem: Exception) -> None:
+    with pytest.raises(type(problem)) as caught:
+        async with Stuck(problem):
+            pass
+    assert caught.value is problem
+
+
+@pytest.mark.parametrize("problem", [OSError(5, "Input/output error"), LinkTimeout("no answer", uri=CHIP)])
+async def test_an_error_under_way_comes_before_that_of_closing(problem: Exception) -> None:
+    under_way = LinkLost("unplugged", uri=CHIP)
+    with pytest.raises(LinkLost) as caught:
+        async with Stuck(problem):
+            raise under_way
+    assert caught.value is under_way
+    note = f"{CHIP}: closing failed, too; check that the hardware is safe: {problem}"
+    assert under_way.__notes__ == [note]
+    not_there = DeviceUnavailable("somebody else's", uri=CHIP)
+    with pytest.raises(DeviceUnavailable) as caught_too:
+        async with Stuck(problem, not_there):
+            pass
+    assert caught_too.value is not_there
+    assert not_there.__notes__ == [note]
+
+
+async def test_a_cancellation_under_way_comes_before_the_error_of_closing() -> None:
+    opened = asyncio.Event()
+
+    async def use() -> None:
+        async with Stuck(OSError(5, "Input/output error")):
+            opened.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(use())
+    await opened.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 class Unplugged(SimDevice):
     """Whose port is gone after three writes, as the operating system says it."""
 
     writes = 0
 
-    async def write(self, theta: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    async def write(self, theta: np.ndarray, step: int = 0) -> np.ndarray:  # type: ignore[type-arg]
         self.writes += 1
         if self.writes > 3:
             raise OSError(5, "Input/output error")
-        return await super().write(theta)
+        return await super().write(theta, step)
 
 
 async def test_an_operating_systems_error_is_a_lost_link_and_every_attempt_is_told() -> None:

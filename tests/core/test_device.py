@@ -69,7 +69,7 @@ class Bowl(HostCodes):
 
     async def load(self, dataset: Dataset) -> None: ...
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         self.check_limits(theta)
         self.sent.append(theta.copy())
         self.theta = np.rint(theta / self.info.theta_lsb) * self.info.theta_lsb

@@ -24,6 +24,7 @@ from mgdhw.runs import Recorder, Run, RunLock, Store, create_run, find_run
 from mgdhw.runs.provenance import git_state
 from mgdhw.runs.recorder import CURVE_ROWS
 from mgdhw.state import TrainState
+from mgdhw.timing import count
 
 
 def state_at(step: int) -> TrainState:
@@ -277,7 +278,10 @@ def test_the_end_is_kept(run: Run) -> None:
         recorder(started(100))  # type: ignore[arg-type]
         recorder(BlockDone(5, 5, 10, 0.5))
         last = Evaluated(5, 10, "test", 0.5, 0.25)
-        recorder(Finished("stopped", state_at(5), "abc", last))
+        counted = count(
+            probes=5, evaluations=10, updates=0, batch=1, tau_x=1, n_parameters=3, n_inputs=2, host_codes=False
+        )
+        recorder(Finished("stopped", state_at(5), "abc", last, counted))
         recorder.finish({"digest": "abc", "reason": "stopped"})
     assert rows(run, "SELECT value FROM meta WHERE key = 'digest'") == [("abc",)]
     assert json.loads(run.summary_file.read_text()) == {"digest": "abc", "reason": "stopped"}

@@ -378,9 +378,9 @@ class Flaky(SimDevice):
         await super().load(dataset)
         self._lose("load", done=True)
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         self._lose("write", done=False)
-        stored = await super().write(theta)
+        stored = await super().write(theta, step)
         self._lose("write", done=True)
         return stored
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
 from mgdhw.order import SampleOrder
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.spec import ChipSpec
+from mgdhw_sim.effects import Effects
+from mgdhw_sim.spec import PULSED_BITS, ChipSpec
 from mgdhw_sim.tables import ACTIVATIONS
 
 # Tables of exponentials and logarithms are slow to make, so the draws of one test share a few widths of signals.
@@ -49,7 +51,7 @@ def draw_chip(rng: Random, signals: Sequence[tuple[int, float]]) -> ChipSpec:
         layers=draw_layers(rng),
         activation=rng.choice(list(ACTIVATIONS)),
         output_activation=output_activation,
-        weight_bits=rng.randint(8, 16),
+        weight_bits=rng.choice((5, 6, 7, rng.randint(8, 16), rng.randint(8, 16))),
         weight_range=2.0 ** rng.randint(-2, 6),
         input_bits=rng.randint(1, 16),
         input_bipolar=rng.random() < 0.5,
@@ -139,3 +141,60 @@ def run_pieces(chip: Chip, pieces: Sequence[Block]) -> Costs:
         sum(answer.evaluations for answer in answers),
         held,
     )
+
+
+def draw_effects(rng: Random, spec: ChipSpec) -> ChipSpec:
+    """The same chip with any non-idealities, often all of them, at moderate strengths."""
+    lsb, share = spec.weight_lsb, rng.choice((0.2, 0.5, 1.0, 1.0))
+
+    def some(low: float, high: float) -> float:
+        return rng.uniform(low, high) if rng.random() < share else 0.0
+
+    effects: dict[str, Any] = {
+        "dac_offset": min(some(-2, 2) * lsb, 8.0),
+        "dac_gain": some(-0.05, 0.05),
+        "dac_inl": some(-2, 2),
+        "cell_gain_std": some(0, 0.2),
+        "cell_offset_std": min(some(0, 2) * lsb, 1.0),
+        "stuck": some(0, 0.2),
+        "dead": some(0, 0.2),
+        "perturbation_std": some(0, 0.2),
+        "input_noise": some(0, 0.1),
+        "read_noise": some(0, 0.2),
+        "ir_row": some(0, 0.3),
+        "ir_column": some(0, 0.3),
+        "neuron_std": some(0, 0.2),
+        "midpoint_std": some(0, 0.2),
+        "steepness_std": some(0, 0.2),
+        "amplitude_std": some(0, 0.2),
+        "offset_std": some(0, 0.2),
+        "adc_noise": some(0, 0.1),
+        "adc_inl": some(-2, 2),
+        "cost_noise": min(some(0, 8) * spec.cost_lsb, 16.0),
+        "write_noise": min(some(0, 1) * lsb, 8.0),
+        "drift_every": rng.choice((1, 3, 10, 100)),
+        "retention": some(1, 1000),
+        "rest": some(-3, 3) * lsb,
+        "drift_nu": some(0, 0.1),
+        "drift_nu_dtod": some(0, 0.5),
+        "temperature_std": some(0, 20),
+        "temperature_every": rng.choice((2, 7, 50)),
+        "temperature_steepness": some(-0.01, 0.01),
+        "temperature_midpoint": some(-0.01, 0.01),
+        "settling": some(0, 0.5),
+        "endurance": rng.choice((0.0, some(1, 60))),
+        "endurance_dtod": some(0, 0.3),
+    }
+    if spec.weight_bits <= PULSED_BITS and rng.random() < 0.6:
+        effects |= {
+            "w_max": spec.weight_range * rng.uniform(0.3, 0.9),
+            "w_min": -spec.weight_range * rng.uniform(0.3, 0.9),
+            "dw_min": rng.choice((0.0, lsb, lsb * rng.uniform(0.125, 1))),
+            "up_down": some(-0.3, 0.3),
+            "w_max_dtod": some(0, 0.3),
+            "w_min_dtod": some(0, 0.3),
+            "dw_min_dtod": some(0, 0.3),
+            "up_down_dtod": some(0, 0.1),
+            "dw_min_std": some(0, 1),
+        }
+    return replace(spec, effects=Effects(**effects), seed=rng.getrandbits(64))

@@ -19,12 +19,12 @@ from . import referee
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 LIMITS: list[tuple[str, Any, Any]] = [
-    ("weight_bits", 8, 16),
+    ("weight_bits", 4, 16),
     ("input_bits", 1, 16),
     ("signal_bits", 12, 24),
     ("lut_bits", 4, 12),
     ("output_bits", 4, 16),
-    ("cost_bits", 6, 20),
+    ("cost_bits", 4, 20),
     ("seed", 0, 2**64 - 1),
     ("weight_range", 0.25, 64.0),
     ("signal_range", 1.0, 64.0),
@@ -218,7 +218,7 @@ def test_options_of_an_address_change_single_fields(uri: str, changes: dict[str,
         ("sim:analog-8bit?weight_bits=8.0", "weight_bits='8.0': expected a whole number"),
         ("sim:analog-8bit?weight_range=wide", "weight_range='wide': expected a number"),
         ("sim:analog-8bit?input_bipolar=yes", "input_bipolar='yes': expected true or false"),
-        ("sim:analog-8bit?weight_bits=99", "weight_bits=99: expected 8 ... 16"),
+        ("sim:analog-8bit?weight_bits=99", "weight_bits=99: expected 4 ... 16"),
         ("sim:analog-8bit?weight_range=3", "weight_range=3: expected a power of two, 0.25 ... 64"),
         ("sim:analog-8bit?weight_range=nan", "weight_range=nan: expected a power of two, 0.25 ... 64"),
         ("sim:analog-8bit?activation=sigmoid", "activation=sigmoid: expected one of logistic, tanh, relu, identity"),

@@ -17,7 +17,7 @@ from mgdhw_drivers.link.connection import Answer, HostConnection, HostState
 from mgdhw_drivers.link.messages import ANSWER, Code, Pong, Trouble, Type
 from mgdhw_drivers.linked.transport import Transport
 
-QUIET_SECONDS = 0.1
+QUIET_SECONDS = 0.03
 """Silence after which the board is asked whether it is there, and at what."""
 ATTEMPTS = 25
 """How often in a row a request may get lost."""

@@ -131,7 +131,7 @@ class Session:
                         await self.set_parameters(self.step)
                     return await work()
                 except Refused as refusal:
-                    log.info("%s: %s", self.uri, refusal)
+                    log.debug("%s", refusal)
                     self.link.connection.poison()  # find out what it does hold
         raise LinkCorrupt("the board loses what it is sent, time and again", uri=self.uri)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -128,7 +128,5 @@ def describe(info: DeviceInfo, *, floats: bool) -> Description:
         details_size=len(details.encode()),
         area_sizes=tuple(areas.get(area, 0) for area in Area),
     )
-    unsized = Description(head, sizes, model, identity, details)
-    sizes_known = {**{name: getattr(head, name) for name in head.__dataclass_fields__}}
-    sizes_known["area_sizes"] = (len(unsized.pack()), *head.area_sizes[1:])
-    return Description(Head(**sizes_known), sizes, model, identity, details)
+    size = len(Description(head, sizes, model, identity, details).pack())
+    return Description(replace(head, area_sizes=(size, *head.area_sizes[1:])), sizes, model, identity, details)

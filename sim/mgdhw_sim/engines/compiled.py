@@ -36,6 +36,8 @@ class Compiled(Engine):
     name = "numba"
 
     def declines(self, chip: Chip, work: Block | Segment) -> str | None:
+        if not chip.spec.ideal:
+            return "an imperfect chip"
         codes = work.codes if isinstance(work, Block) else work.recipe.codes
         if codes.family not in packs.FAMILIES:
             return f"codes of family {codes.family!r}"

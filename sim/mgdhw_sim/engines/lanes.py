@@ -36,7 +36,7 @@ from mgdhw_sim.engines.matrix import sample_costs
 from mgdhw_sim.engines.moves import SGD, moved, next_powers, place
 from mgdhw_sim.engines.vector import neurons
 
-BASELINE, PLUS, MINUS = (int(part) for part in Part)
+BASELINE, PLUS, MINUS = (int(part) for part in (Part.BASELINE, Part.PLUS, Part.MINUS))
 
 
 class Lanes(NamedTuple):

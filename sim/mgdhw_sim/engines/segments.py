@@ -29,7 +29,7 @@ from mgdhw_sim.engines.moves import (
 from mgdhw_sim.engines.team import meet, rows_of, sum_up
 from mgdhw_sim.engines.vector import Signs, cost_of, move_by_codes, signals_of_four, take_inputs
 
-BASELINE, PLUS, MINUS = (int(part) for part in Part)
+BASELINE, PLUS, MINUS = (int(part) for part in (Part.BASELINE, Part.PLUS, Part.MINUS))
 
 FOREVER = 1 << 62
 """Probes between updates of a block."""

@@ -1,0 +1,175 @@
+"""`mgdhw study`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mgdhw.study.robustness import Point
+
+    Found = dict[str, dict[str, list[Point]]]
+
+study = typer.Typer(
+    no_args_is_help=True,
+    help="Studies of simulated chips: many trainings, one table, one picture.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@study.command()
+def robustness(
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where robustness.csv and .png go.")] = Path("study"),
+    axes: Annotated[list[str] | None, typer.Option("--axis", help="Only this imperfection; repeatable.")] = None,
+    tasks: Annotated[list[str] | None, typer.Option("--task", help="Only this task; repeatable.")] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Chips (and seeds) for each strength.")] = 10,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one for each processor by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the points as JSON, for scripts.")] = False,
+) -> None:
+    """How much of each imperfection a chip learns with.
+
+    Trainings that are in FOLDER/robustness.csv already are not done again: an interrupted study goes on.
+
+    Example: mgdhw study robustness --axis mismatch --task nist7x7 --replicas 4
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from mgdhw.checkpoint import write_atomically
+    from mgdhw.cli.console import console, echo
+    from mgdhw.study import figures
+    from mgdhw.study.axes import AXES
+    from mgdhw.study.robustness import TASKS, Row, from_csv, jobs, points, study, to_csv
+
+    chosen_axes, chosen_tasks = _known("axis", axes, list(AXES)), _known("task", tasks, list(TASKS))
+    out = console(stderr=as_json)
+    output.mkdir(parents=True, exist_ok=True)
+    table, picture = output / "robustness.csv", output / "robustness.png"
+    rows = from_csv(table.read_text(encoding="utf-8")) if table.exists() else []
+    done = {(row.task, row.axis, row.value, row.replica) for row in rows}
+    todo = [
+        job
+        for job in jobs(chosen_tasks, chosen_axes, replicas)
+        if (job.task, job.axis, job.value, job.replica) not in done
+    ]
+    columns = ("[dim]trainings", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=out, transient=True) as progress:
+        bar = progress.add_task("", total=len(todo))
+
+        def tell(row: Row) -> None:
+            rows.append(row)
+            progress.advance(bar)
+            write_atomically(table, to_csv(rows).encode())
+
+        study(todo, tell, workers)
+    figures.robustness(rows, picture)
+    found = {
+        task: {name: points(rows, task, AXES[name]) for name in chosen_axes if points(rows, task, AXES[name])}
+        for task in chosen_tasks
+    }
+    if as_json:
+        echo(_as_json(found))
+        return
+    _show(out, found)
+    out.print(f"\n{table}\n{picture}")
+
+
+@study.command()
+def drift(
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where drift.csv and .png go.")] = Path("study"),
+    constants: Annotated[float, typer.Option(min=0.1, help="Time constants of the drift to follow.")] = 10.0,
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, for scripts.")] = False,
+) -> None:
+    """Whether training keeps up with a chip whose cells decay.
+
+    Example: mgdhw study drift --constants 10
+    """
+    import asyncio
+    import json
+
+    from mgdhw.checkpoint import write_atomically
+    from mgdhw.cli.console import console, echo, percent
+    from mgdhw.events import Evaluated
+    from mgdhw.study import figures
+    from mgdhw.study.drift import Curve, study
+
+    out = console(stderr=as_json)
+    output.mkdir(parents=True, exist_ok=True)
+
+    with out.status("learning") as status:
+
+        def tell(name: str, event: Evaluated) -> None:
+            status.update(f"{name}: {percent(event.accuracy)} after {event.step:,} probes")
+
+        found = asyncio.run(study(constants, seed, tell))
+    lines = ["part,step,accuracy"]
+    curves: dict[str, Curve] = {"learning": found.learning, "trained": found.trained, "frozen": found.frozen}
+    for name, curve in curves.items():
+        lines += [f"{name},{s},{a:.4f}" for s, a in zip(curve.steps, curve.accuracies, strict=True)]
+    write_atomically(output / "drift.csv", ("\n".join(lines) + "\n").encode())
+    figures.drift(found, output / "drift.png")
+    learned = found.learning.accuracies[-1]
+    outcome = {
+        "learned": learned,
+        "trained_worst": min(found.trained.accuracies),
+        "trained_end": found.trained.accuracies[-1],
+        "frozen_end": found.frozen.accuracies[-1],
+    }
+    if as_json:
+        echo(json.dumps(outcome))
+        return
+    out.print(f"learned                     {percent(learned)}")
+    out.print(
+        f"training goes on, worst     {percent(outcome['trained_worst'])}, at the end {percent(outcome['trained_end'])}"
+    )
+    out.print(f"training has ended          {percent(outcome['frozen_end'])} at the end")
+    out.print(f"\n{output / 'drift.csv'}\n{output / 'drift.png'}")
+
+
+def _known(kind: str, wanted: list[str] | None, names: list[str]) -> list[str]:
+    from mgdhw.errors import ConfigError
+
+    for name in wanted or ():
+        if name not in names:
+            raise ConfigError(f"--{kind} {name}: expected one of {', '.join(names)}")
+    return wanted or names
+
+
+def _as_json(found: Found) -> str:
+    import json
+    import math
+    from dataclasses import asdict
+
+    def plain(point: Point) -> dict[str, float | None]:
+        values = asdict(point)
+        return {key: value if math.isfinite(value) else None for key, value in values.items()}
+
+    return json.dumps(
+        {task: {axis: [plain(p) for p in ps] for axis, ps in axes.items()} for task, axes in found.items()}
+    )
+
+
+def _show(out: Console, found: Found) -> None:
+    import math
+
+    from rich.table import Table
+
+    from mgdhw.cli.console import percent, print_table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("task", "imperfection"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("strength", "probes to solution", "quartiles", "of the first", "solved"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for task, axes in found.items():
+        for axis, points in axes.items():
+            base = points[0].median
+            for p in points:
+                low, middle, high = (f"{t:,.0f}" if math.isfinite(t) else "–" for t in (p.lower, p.median, p.upper))
+                ratio = f"{p.median / base:.2f}" if math.isfinite(p.median / base) else "–"
+                table.add_row(task, axis, f"{p.value:g}", middle, f"{low} … {high}", ratio, percent(p.solved))
+    print_table(out, table)

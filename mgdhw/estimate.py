@@ -1,0 +1,112 @@
+"""What an experiment would take on hardware, told without running it."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from mgdhw.config import Experiment
+from mgdhw.device import DeviceInfo, open_device
+from mgdhw.errors import ConfigError
+from mgdhw.sources import opening
+from mgdhw.timing import Bill, Count, bill, count, expected_baselines
+
+PRESETS = "mgdhw.presets"
+"""Group of callables, keyed by scheme, that answer addresses worth knowing and what each is: {address: text}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an experiment would take.
+
+    Args:
+        experiment: its name.
+        hardware: address of the device whose timing it is.
+        count: how often it would do what.
+        bill: what that takes.
+    """
+
+    experiment: str
+    hardware: str
+    count: Count
+    bill: Bill
+
+    def summary(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {
+            "experiment": self.experiment,
+            "hardware": self.hardware,
+            **self.count.summary(),
+            **self.bill.summary(),
+        }
+
+
+async def estimate_async(experiment: Experiment, preset: str | None = None) -> Estimate:
+    """What an experiment would take on hardware.
+
+    The network is the one of the experiment's device, the timing the preset's. Devices are opened, but nothing is
+    measured.
+
+    Args:
+        experiment: what would be done, to its last probe: nobody knows beforehand when a target is reached.
+        preset: name or address of a device with a timing; None for the experiment's own.
+
+    Raises:
+        ConfigError: there is no such preset, or its timing isn't known.
+    """
+    network = await _info(experiment.device.uri)
+    uri = experiment.device.uri if preset is None else address(preset)
+    timing = (network if preset is None else await _info(uri)).timing
+    if timing is None:
+        raise ConfigError(
+            f"{uri}: nobody has said how long it takes for anything; choose hardware with --preset"
+            f" ({', '.join(await _timed())})"
+        )
+    counted = expected(experiment, network)
+    return Estimate(experiment.name, uri, counted, bill(timing, counted))
+
+
+def expected(experiment: Experiment, info: DeviceInfo) -> Count:
+    """How often an experiment would do what, on a device with this network, to its last probe."""
+    training = experiment.training
+    baselines = expected_baselines(
+        training.probes, training.block_baseline, tau_x=training.tau_x, update_period=training.update_period
+    )
+    return count(
+        probes=training.probes,
+        evaluations=training.probes + baselines,
+        updates=training.probes // training.update_period,
+        batch=training.batch,
+        tau_x=training.tau_x,
+        n_parameters=info.n_parameters,
+        n_inputs=info.n_inputs,
+        host_codes=experiment.run.level == "host-codes",
+    )
+
+
+def address(preset: str) -> str:
+    """Address of a preset by its name; an address is one already. Raises ConfigError."""
+    if ":" in preset:
+        return preset
+    known = {uri.partition(":")[2]: uri for uri in _presets()}
+    if preset in known:
+        return known[preset]
+    near = difflib.get_close_matches(preset, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(f"no preset {preset!r}{hint} ({', '.join(known)})")
+
+
+def _presets() -> list[str]:
+    return [uri for point in entry_points(group=PRESETS) for uri in point.load()()]
+
+
+async def _timed() -> list[str]:
+    """Names of the presets whose timing is known."""
+    return [uri.partition(":")[2] for uri in _presets() if (await _info(uri)).timing is not None]
+
+
+async def _info(uri: str) -> DeviceInfo:
+    async with opening(open_device(uri)) as device:
+        return device.info

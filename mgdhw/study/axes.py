@@ -1,0 +1,67 @@
+"""What a robustness study varies: one imperfection at a time, each by an option of a simulated chip's address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WEIGHT_RANGE = 4.0
+"""Range of the parameters of the chips that are studied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One imperfection.
+
+    Args:
+        name: as `--axes` calls it.
+        label: for pictures, with its unit.
+        option: option of the address that takes the value.
+        values: strengths, the first of them the chip without it.
+        others: options that go with it.
+        log: whether strengths are best looked at by their logarithm.
+    """
+
+    name: str
+    label: str
+    option: str
+    values: tuple[float, ...]
+    others: str = ""
+    log: bool = False
+
+    def address(self, base: str, value: float, seed: int) -> str:
+        """The base chip with this much of it; `seed` says which chip of its kind."""
+        options = [base, f"seed={seed}"]
+        if value != self.values[0] or self.others:
+            options.append(f"{self.option}={value:.12g}")
+        return "&".join([*options, self.others] if self.others else options)
+
+
+AXES = {
+    axis.name: axis
+    for axis in (
+        Axis("cost-noise", "noise of the cost, σ_C", "cost_noise", (0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3), log=True),
+        Axis("write-noise", "noise of a write, σ_θ", "write_noise", (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1), log=True),
+        Axis(
+            "mismatch", "mismatch of the activations, σ_a", "neuron_std", (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+        ),
+        Axis("weight-bits", "bits of a parameter", "weight_bits", (12, 10, 9, 8, 7, 6, 5, 4)),
+        Axis("adc-bits", "bits of the cost converter", "cost_bits", (16, 12, 10, 9, 8, 7, 6, 5)),
+        Axis("stuck", "share of stuck cells", "stuck", (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)),
+        Axis(
+            "asymmetry",
+            "asymmetry of up and down pulses",
+            "up_down",
+            (0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8),
+            others=f"w_max={WEIGHT_RANGE:g}&w_min={-WEIGHT_RANGE:g}",
+        ),
+        Axis(
+            "drift",
+            "time constant of the cells' decay, in probes (0: for ever)",
+            "retention",
+            (0, 3e6, 1e6, 3e5, 1e5, 3e4, 1e4, 3e3),
+            others=f"drift_every=100&w_max={WEIGHT_RANGE:g}&w_min={-WEIGHT_RANGE:g}",
+            log=True,
+        ),
+    )
+}
+"""The studied imperfections. σ_C, σ_θ and σ_a are those of the 2023 paper."""

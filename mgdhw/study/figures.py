@@ -1,0 +1,115 @@
+"""Pictures of studies. matplotlib is imported here only, and only when a picture is wanted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mgdhw.errors import ConfigError
+from mgdhw.study.axes import AXES, Axis
+from mgdhw.study.drift import LEARNING, TIME_CONSTANT, Curve, Drifting
+from mgdhw.study.robustness import Point, Row, points
+
+COLOURS = {"nist7x7": "#1b6ca8", "digits": "#c8553d"}
+DPI = 120
+
+
+def figure(columns: int, rows: int, size: tuple[float, float]) -> tuple[Any, Any]:
+    """An empty figure and its axes. Raises ConfigError if matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("pictures need matplotlib; install it with: pip install 'mgdhw[plot]'") from None
+    drawn = Figure(figsize=size, layout="constrained")
+    return drawn, drawn.subplots(rows, columns, squeeze=False)
+
+
+def robustness(rows: Sequence[Row], path: Path) -> None:
+    """For every imperfection: time to solution relative to the chip without it, and share solved."""
+    shown = [axis for axis in AXES.values() if any(row.axis == axis.name for row in rows)]
+    columns = min(4, len(shown))
+    bands = math.ceil(len(shown) / columns)
+    drawn, places = figure(columns, 2 * bands, (3.6 * columns, 4.6 * bands))
+    for number, axis in enumerate(shown):
+        band, column = divmod(number, columns)
+        _one(places[2 * band][column], places[2 * band + 1][column], rows, axis)
+    for number in range(len(shown), bands * columns):
+        for half in (0, 1):
+            places[2 * (number // columns) + half][number % columns].set_axis_off()
+    for band in range(bands):
+        places[2 * band][0].set_ylabel("probes to solution,\nof those without it")
+        places[2 * band + 1][0].set_ylabel("share solved")
+    places[0][0].legend(frameon=False, fontsize=8)
+    drawn.savefig(path, dpi=DPI)
+
+
+def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
+    for task, colour in COLOURS.items():
+        found = points(rows, task, axis)
+        if not found:
+            continue
+        base = found[0].median
+        x = _positions(axis, found)
+        drawn = [k for k, p in enumerate(found) if math.isfinite(p.median) and math.isfinite(base)]
+        middle = [found[k].median / base for k in drawn]
+        low = [(found[k].median - found[k].lower) / base for k in drawn]
+        high = [(min(found[k].upper, 20 * base) - found[k].median) / base for k in drawn]
+        times.errorbar([x[k] for k in drawn], middle, [low, high], fmt="o-", ms=4, lw=1.2, color=colour, label=task)
+        shares.plot(x, [p.solved for p in found], "o-", ms=4, lw=1.2, color=colour)
+        ticks = x, [f"{p.value:g}" for p in found]
+        for place in (times, shares):
+            place.set_xticks(*ticks, fontsize=7, rotation=45 if axis.log else 0)
+    if axis.name == "mismatch":
+        times.axvline(_place(axis, 0.25), color="0.6", lw=1, ls=":")
+        times.annotate(
+            "2023 paper: 2× slower;\nnone solved beyond",
+            (_place(axis, 0.25), 0.97),
+            (3, 0),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            va="top",
+            fontsize=7,
+            color="0.4",
+        )
+        times.plot([_place(axis, 0.25)], [2], "x", color="0.3", ms=7, label="2023 paper")
+    times.set_yscale("log", base=2)
+    times.set_ylim(0.4, 24)
+    times.set_yticks([0.5, 1, 2, 4, 8, 16], ["½", "1", "2", "4", "8", "16"])
+    times.minorticks_off()
+    shares.set_ylim(-0.05, 1.05)
+    shares.set_xlabel(axis.label, fontsize=9)
+    for place in (times, shares):
+        place.grid(alpha=0.25)
+
+
+def _positions(axis: Axis, found: Sequence[Point]) -> list[float]:
+    return [_place(axis, point.value) for point in found]
+
+
+def _place(axis: Axis, value: float) -> float:
+    """Where a strength stands: by its number where it is best looked at by its logarithm, or goes downwards."""
+    rising = list(axis.values) == sorted(axis.values)
+    return value if rising and not axis.log else float(axis.values.index(value))
+
+
+def drift(found: Drifting, path: Path) -> None:
+    """Accuracy over time with and without training."""
+    drawn, places = figure(1, 1, (7.0, 3.8))
+    place = places[0][0]
+
+    def line(curve: Curve, colour: str, label: str) -> None:
+        steps = [(step - LEARNING) / TIME_CONSTANT for step in curve.steps]
+        place.plot(steps, [100 * a for a in curve.accuracies], color=colour, lw=1.6, label=label)
+
+    line(found.learning, "0.5", "learning")
+    line(found.trained, "#1b6ca8", "training goes on")
+    line(found.frozen, "#c8553d", "training has ended")
+    place.axvline(0, color="0.7", lw=1, ls=":")
+    place.set_xlabel("time constants of the cells' decay since learning ended")
+    place.set_ylabel("test accuracy, %")
+    place.set_ylim(0, 100)
+    place.grid(alpha=0.25)
+    place.legend(frameon=False, loc="lower left")
+    drawn.savefig(path, dpi=DPI)

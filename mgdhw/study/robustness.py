@@ -1,0 +1,191 @@
+"""How much of each imperfection a chip learns with: time to solution and share solved, over replicas.
+
+A replica has its own seed and its own chip: mismatch and noise differ between replicas as they do between chips.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from mgdhw.study.axes import AXES, WEIGHT_RANGE, Axis
+
+DELTA = 0.125
+"""Δ, in units of a parameter: four steps of 8 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the chips have to learn.
+
+    Args:
+        name: of the task.
+        uri: the chip without imperfections.
+        experiment: how it is trained, and when it has learned it.
+    """
+
+    name: str
+    uri: str
+    experiment: dict[str, Any]
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "nist7x7",
+            "sim:analog-8bit?layers=49-4-4",
+            {
+                "data": {"name": "nist7x7"},
+                "training": {"probes": 400_000, "batch": 4, "tau_theta": 50},
+                "optimizer": {"name": "adam", "eta": 0.02},
+                "evaluation": {"every": 500, "stop_at_accuracy": 0.9},
+            },
+        ),
+        Task(
+            "digits",
+            "sim:analog-8bit?layers=64-16-10",
+            {
+                "data": {"name": "digits"},
+                "training": {"probes": 400_000, "batch": 32, "tau_theta": 100},
+                "optimizer": {"name": "adam", "eta": 0.02},
+                "evaluation": {"every": 500, "stop_at_accuracy": 0.9},
+            },
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training of a study."""
+
+    task: str
+    axis: str
+    value: float
+    replica: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How one training ended: a line of the CSV."""
+
+    task: str
+    axis: str
+    value: float
+    replica: int
+    solved: bool
+    probes: int
+    evaluations: int
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """All replicas at one strength.
+
+    Args:
+        value: the strength.
+        solved: share of the replicas that learned the task.
+        lower, median, upper: quartiles of their probes to solution; infinite where too few did.
+    """
+
+    value: float
+    solved: float
+    lower: float
+    median: float
+    upper: float
+
+
+def jobs(tasks: Iterable[str], axes: Iterable[str], replicas: int) -> list[Job]:
+    """All trainings of a study; those of one replica number together, so that a study that is cut short is whole."""
+    every = [(task, axis, value) for task in tasks for axis in axes for value in AXES[axis].values]
+    return [Job(task, axis, value, replica) for replica in range(replicas) for task, axis, value in every]
+
+
+def run(job: Job) -> Row:
+    """Train one chip."""
+    from mgdhw.api import train
+    from mgdhw.config import check_experiment
+
+    task, axis = TASKS[job.task], AXES[job.axis]
+    uri = axis.address(task.uri, job.value, seed=1 + job.replica)
+    # Coarse parameters can be perturbed by no less than one of their steps.
+    step = 2 * WEIGHT_RANGE / 2**job.value if axis.option == "weight_bits" else 0.0
+    given = {"seed": job.replica, "device": {"uri": uri}, "codes": {"delta": max(DELTA, step)}, **task.experiment}
+    experiment = check_experiment(given, source="study")
+    result = train(experiment, runs=None)
+    return Row(
+        job.task, job.axis, job.value, job.replica, result.reason == "target", result.probes,
+        result.evaluations, result.accuracy,
+    )  # fmt: skip
+
+
+def study(todo: Sequence[Job], tell: Callable[[Row], None], workers: int | None = None) -> list[Row]:
+    """Run trainings on all processors; `tell` hears of each as it ends.
+
+    An interruption ends the others and is raised; what was told of is done.
+    """
+    _one_thread_each()
+    rows: list[Row] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers or os.cpu_count() or 1, context) as pool:
+        futures = [pool.submit(run, job) for job in todo]
+        try:
+            for future in as_completed(futures):
+                rows.append(future.result())
+                tell(rows[-1])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return rows
+
+
+def _one_thread_each() -> None:
+    """The workers share the processors already."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def points(rows: Iterable[Row], task: str, axis: Axis) -> list[Point]:
+    """What the replicas make together, strength by strength."""
+    found = []
+    for value in axis.values:
+        own = [row for row in rows if (row.task, row.axis) == (task, axis.name) and row.value == value]
+        if own:
+            times = sorted(row.probes if row.solved else math.inf for row in own)
+            quartiles = (times[math.ceil(q * len(times)) - 1] for q in (0.25, 0.5, 0.75))
+            found.append(Point(value, sum(row.solved for row in own) / len(own), *quartiles))
+    return found
+
+
+def to_csv(rows: Iterable[Row]) -> str:
+    """The rows, in the order of the study."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [f.name for f in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in sorted(rows, key=_place))
+    return text.getvalue()
+
+
+def from_csv(text: str) -> list[Row]:
+    """Rows that were written by `to_csv`."""
+    return [
+        Row(
+            one["task"], one["axis"], float(one["value"]), int(one["replica"]), one["solved"] == "True",
+            int(one["probes"]), int(one["evaluations"]), float(one["accuracy"]),
+        )
+        for one in csv.DictReader(io.StringIO(text))
+    ]  # fmt: skip
+
+
+def _place(row: Row) -> tuple[int, int, int, int]:
+    values = AXES[row.axis].values
+    return list(TASKS).index(row.task), list(AXES).index(row.axis), values.index(row.value), row.replica

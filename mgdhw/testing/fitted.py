@@ -1,0 +1,84 @@
+"""Data, parameters and blocks that fit any device. All of it follows from the device's sizes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Baseline, Block, CodeSpec, HeldBaseline
+from mgdhw.codes import FAMILIES
+from mgdhw.datasets import Dataset
+from mgdhw.device import DeviceInfo
+from mgdhw.order import SampleOrder
+from mgdhw.philox import Stream, words
+
+FloatArray = NDArray[np.float64]
+
+SEED = 0x9E3779B97F4A7C15  # all of its 64 bits matter
+SAMPLES, TRAINING_SAMPLES = 13, 11  # primes: batches straddle the ends of epochs
+BATCH = 2
+TAU_X = 4
+FIRST_STEP = 5  # in the middle of a batch, and of the turns of groups
+PROBES = 10  # a block sees three batches
+AMPLITUDE = 4  # code units: a sine of four is still a sine
+PLACE = 0.2  # θ lies in this share of its range, about the middle: nothing saturates
+
+
+def dataset_for(info: DeviceInfo, number: int = 0, samples: int = SAMPLES) -> Dataset:
+    """A dataset of a device's sizes; different contents for each number. One-hot targets if the cost is for classes."""
+    drawn = words(SEED + number, Stream.DATA, np.arange(samples), info.n_inputs + info.n_outputs)
+    inputs = (drawn[:, : info.n_inputs] >> np.uint32(24)).astype(np.uint8)
+    targets = (drawn[:, info.n_inputs :] >> np.uint32(24)) / 256.0
+    if info.cost_kind == "xent":
+        targets = np.eye(info.n_outputs)[targets.argmax(axis=1)]
+    return Dataset(f"conformance {number}", inputs, 1 / 255, targets, min(samples, TRAINING_SAMPLES))
+
+
+def theta_for(info: DeviceInfo, number: int = 0) -> FloatArray:
+    """(P,) parameters about the middle of their range. Number 1 is the mirror image of number 0."""
+    low, high = _limits(info)
+    uniform = words(SEED, Stream.INIT, [0], info.n_parameters)[0] * 2.0**-31 - 1.0
+    return np.asarray((low + high) / 2 + (PLACE / 2) * (high - low) * (uniform if number == 0 else -uniform))
+
+
+def amplitude_for(info: DeviceInfo) -> int:
+    """Code units of a perturbation that a device has room for on both sides of θ."""
+    low, high = _limits(info)
+    steps = float(np.min((high - low) / np.asarray(info.theta_lsb)))
+    return int(min(AMPLITUDE, max(1.0, steps / 8)))
+
+
+def order_for(seed: int = SEED) -> SampleOrder:
+    """The order of the training samples, two to a batch, four probes to a batch."""
+    return SampleOrder(seed, TRAINING_SAMPLES, BATCH, TAU_X)
+
+
+def block_for(
+    info: DeviceInfo,
+    *,
+    baseline: Baseline = Baseline.HELD,
+    first_step: int = FIRST_STEP,
+    n_probes: int = PROBES,
+    held: HeldBaseline | None = None,
+    codes: CodeSpec | None = None,
+) -> Block:
+    """A block of random codes, or of others."""
+    if codes is None:
+        codes = CodeSpec("random", SEED, amplitude_for(info))
+    return Block(first_step, n_probes, codes, order_for(), baseline, held)
+
+
+def codes_for(info: DeviceInfo) -> Iterator[CodeSpec]:
+    """Every family of codes that can perturb the device, all parameters at once and layer by layer."""
+    for family in sorted(FAMILIES):
+        if family == "rank1" and not info.topology.layers:
+            continue
+        for groups in ("all", "layer") if info.topology.layers else ("all",):
+            yield CodeSpec(family, SEED, amplitude_for(info), groups, density=0.4)
+
+
+def _limits(info: DeviceInfo) -> tuple[FloatArray, FloatArray]:
+    shape = (info.n_parameters,)
+    return np.broadcast_to(info.theta_min, shape), np.broadcast_to(info.theta_max, shape)

@@ -1,0 +1,244 @@
+"""What training takes on hardware: how often it does what, and how long each takes and how much energy.
+
+Pure functions of counts, so the same ones tell what a run has taken and what an experiment would take. Seconds are the
+whole chip's: its cells work side by side. Joules are one cell's (of an input, one input line's): a larger chip takes
+more energy, not more time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from mgdhw.block import Baseline
+from mgdhw.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Time and energy of what a device does. What is zero is not counted, or is part of something else.
+
+    Args:
+        baseline_seconds: measure the unperturbed cost of one sample.
+        baseline_joules: the same, for each parameter.
+        probe_seconds: apply a code and measure the perturbed cost of one sample (τ_p).
+        probe_joules: the same, for each parameter.
+        settling_seconds: wait before a cost of one sample is measured, where τ_p does not include it.
+        settling_joules: the same, for each parameter.
+        input_seconds: apply another sample.
+        input_joules: the same, for each input.
+        update_seconds: write θ, all parameters at once.
+        write_seconds: write one parameter, where they are written one after another; comes on top of `update_seconds`.
+        write_joules: write one parameter.
+
+    Raises:
+        ConfigError: one of them is negative or no number.
+    """
+
+    baseline_seconds: float = 0.0
+    baseline_joules: float = 0.0
+    probe_seconds: float = 0.0
+    probe_joules: float = 0.0
+    settling_seconds: float = 0.0
+    settling_joules: float = 0.0
+    input_seconds: float = 0.0
+    input_joules: float = 0.0
+    update_seconds: float = 0.0
+    write_seconds: float = 0.0
+    write_joules: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigError(f"timing.{field.name}={value:g}: expected a number of 0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How often the hardware did what.
+
+    The first θ and what is measured for learning curves are not counted: they are no part of training.
+
+    Args:
+        probes: perturbed costs measured.
+        baselines: costs measured to compare them with: C₀, or C(θ - θ̃) of an antithetic probe.
+        updates: updates of θ.
+        samples: costs of single samples measured: B for every probe and baseline, one after the other.
+        inputs: samples applied. A single one stays applied while τ_x lasts; B > 1 take turns in every measurement.
+        vectors: times that all parameters were written: every update, and every measurement where the host makes the
+            codes, since it has to write them.
+        n_parameters, n_inputs: P, and inputs of one sample.
+    """
+
+    probes: int
+    baselines: int
+    updates: int
+    samples: int
+    inputs: int
+    vectors: int
+    n_parameters: int
+    n_inputs: int
+
+    @property
+    def evaluations(self) -> int:
+        """Applications of B samples: probes and baselines."""
+        return self.probes + self.baselines
+
+    @property
+    def parameter_writes(self) -> int:
+        """Single parameters written."""
+        return self.vectors * self.n_parameters
+
+    def summary(self) -> dict[str, int]:
+        """As JSON can hold it."""
+        return {
+            "probes": self.probes,
+            "baselines": self.baselines,
+            "evaluations": self.evaluations,
+            "updates": self.updates,
+            "inputs": self.inputs,
+            "parameter_writes": self.parameter_writes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a bill: how often, and what that takes in seconds and joules."""
+
+    count: int
+    seconds: float
+    joules: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What training takes on hardware, item by item: baseline, probe, settling, input, update."""
+
+    items: Mapping[str, Item]
+
+    @property
+    def seconds(self) -> float:
+        """All of the time."""
+        return math.fsum(item.seconds for item in self.items.values())
+
+    @property
+    def joules(self) -> float:
+        """All of the energy."""
+        return math.fsum(item.joules for item in self.items.values())
+
+    def summary(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        items = {
+            name: {"count": item.count, "seconds": item.seconds, "joules": item.joules}
+            for name, item in self.items.items()
+        }
+        return {"seconds": self.seconds, "joules": self.joules, "items": items}
+
+    @classmethod
+    def from_summary(cls, summary: Mapping[str, Any]) -> Self:
+        """What `summary` gave. Raises KeyError or TypeError if it is something else."""
+        return cls({name: Item(**item) for name, item in summary["items"].items()})
+
+
+def expected_baselines(probes: int, baseline: Baseline, *, tau_x: int, update_period: int) -> int:
+    """Baselines that so many probes take, from the first one on.
+
+    A held one is measured again when θ or the batch changes: at every multiple of either period, once where both do.
+    """
+    match baseline:
+        case Baseline.HELD:
+            both = math.lcm(tau_x, update_period)
+            return sum(_started(probes, period) for period in (tau_x, update_period)) - _started(probes, both)
+        case Baseline.NONE:
+            return 0
+        case _:
+            return probes
+
+
+def count(
+    *,
+    probes: int,
+    evaluations: int,
+    updates: int,
+    batch: int,
+    tau_x: int,
+    n_parameters: int,
+    n_inputs: int,
+    host_codes: bool,
+) -> Count:
+    """How often the hardware does what, from what every run knows of itself.
+
+    Args:
+        probes, evaluations, updates: done, or to be done.
+        batch: B.
+        tau_x: probes for which samples are held.
+        n_parameters, n_inputs: of the network.
+        host_codes: whether the host makes the codes, and so writes them.
+    """
+    return Count(
+        probes=probes,
+        baselines=evaluations - probes,
+        updates=updates,
+        samples=batch * evaluations,
+        inputs=_started(probes, tau_x) if batch == 1 else batch * evaluations,
+        vectors=updates + (evaluations if host_codes else 0),
+        n_parameters=n_parameters,
+        n_inputs=n_inputs,
+    )
+
+
+def bill(timing: Timing, counted: Count) -> Bill:
+    """What all of it takes on hardware with this timing."""
+    cells, batch = counted.n_parameters, counted.samples // max(1, counted.evaluations)
+    baselines, probes = batch * counted.baselines, batch * counted.probes
+    writes = counted.parameter_writes
+    return Bill(
+        {
+            "baseline": Item(
+                counted.baselines,
+                baselines * timing.baseline_seconds,
+                baselines * cells * timing.baseline_joules,
+            ),
+            "probe": Item(counted.probes, probes * timing.probe_seconds, probes * cells * timing.probe_joules),
+            "settling": Item(
+                counted.samples,
+                counted.samples * timing.settling_seconds,
+                counted.samples * cells * timing.settling_joules,
+            ),
+            "input": Item(
+                counted.inputs,
+                counted.inputs * timing.input_seconds,
+                counted.inputs * counted.n_inputs * timing.input_joules,
+            ),
+            "update": Item(
+                counted.vectors,
+                counted.vectors * timing.update_seconds + writes * timing.write_seconds,
+                writes * timing.write_joules,
+            ),
+        }
+    )
+
+
+def together(bills: Iterable[Bill]) -> Bill | None:
+    """One bill for all; None for none."""
+    given = list(bills)
+    if not given:
+        return None
+    return Bill(
+        {
+            name: Item(
+                sum(one.items[name].count for one in given),
+                math.fsum(one.items[name].seconds for one in given),
+                math.fsum(one.items[name].joules for one in given),
+            )
+            for name in given[0].items
+        }
+    )
+
+
+def _started(probes: int, period: int) -> int:
+    """Periods that begin within so many probes, the first at 0."""
+    return -(-probes // period)

@@ -1,0 +1,22 @@
+"""`mgdhw sim`: commands about simulated chips (entry point of group `mgdhw.commands`).
+
+Everything that takes time to import is imported by the commands, when they run: `mgdhw --help` loads this.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from mgdhw_sim.cli.list import list_presets
+from mgdhw_sim.cli.show import show
+
+app = typer.Typer(
+    name="sim",
+    help="Simulated chips: which there are, and what is in them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("list")(list_presets)
+app.command("show")(show)

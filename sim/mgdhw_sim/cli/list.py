@@ -1,0 +1,53 @@
+"""`mgdhw sim list`: the presets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def list_presets(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """List the chips that have a name.
+
+    Example: mgdhw sim list
+    """
+    import json
+
+    from mgdhw_sim.presets import CATALOGUE
+
+    if as_json:
+        found = [
+            {
+                "name": name,
+                "address": f"sim:{name}",
+                "about": preset.about,
+                "step_seconds": None if preset.spec.timing is None else preset.spec.timing.probe_seconds,
+            }
+            for name, preset in CATALOGUE.items()
+        ]
+        typer.echo(json.dumps({"presets": found}))
+        return
+
+    from rich.table import Table
+
+    from mgdhw.quantity import quantity
+    from mgdhw_sim.cli.output import print_table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("preset", style="cyan", no_wrap=True)
+    for heading in ("τ_p", "update", "input"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("what it is", overflow="fold")
+    for name, preset in CATALOGUE.items():
+        timing = preset.spec.timing
+        times = ["", "", ""]
+        if timing is not None:
+            writing = timing.update_seconds + preset.spec.topology.n_parameters * timing.write_seconds
+            settled = timing.probe_seconds + timing.settling_seconds
+            times = [quantity(seconds, "s") for seconds in (settled, writing, timing.input_seconds)]
+        table.add_row(name, *times, preset.about)
+    print_table(table)
+    typer.echo("\nmgdhw sim show PRESET tells more; mgdhw train --device sim:PRESET trains one.")

@@ -1,0 +1,23 @@
+"""Tables on stdout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def print_table(table: Table) -> None:
+    """Print a table; where no terminal is, without the blanks that pad its lines."""
+    from rich.console import Console
+
+    out = Console(highlight=False, markup=False, emoji=False)
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as captured:
+        out.print(table)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

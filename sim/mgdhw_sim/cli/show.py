@@ -1,0 +1,94 @@
+"""`mgdhw sim show`: a chip's numbers, and a picture of what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mgdhw_sim.spec import ChipSpec
+
+
+LONG = 24
+"""Longer sources are notes below the table."""
+
+
+def show(
+    chip: Annotated[
+        str, typer.Argument(metavar="PRESET|ADDRESS", help="A preset, or sim:PRESET?option=value, or sim:FILE.toml.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_toml: Annotated[
+        bool, typer.Option("--toml", help="Print the chip as a TOML file, which sim:FILE.toml opens.")
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw its transfer curves, update curves, noise and timing."),
+    ] = None,
+) -> None:
+    """Show every number of a chip, its unit, and where it comes from.
+
+    Example: mgdhw sim show thermo-optic --plot thermo-optic.png
+    """
+    import json
+
+    from mgdhw.errors import ConfigError
+    from mgdhw_sim.address import parse
+    from mgdhw_sim.describe import numbers
+    from mgdhw_sim.toml import to_toml
+
+    if as_json and as_toml:
+        raise ConfigError("--json and --toml: choose one of them")
+    spec = parse(chip if chip.startswith("sim:") else f"sim:{chip}")
+    if plot is not None:
+        from mgdhw_sim.plot import draw
+
+        draw(spec, plot)
+    if as_toml:
+        typer.echo(to_toml(spec), nl=False)
+    elif as_json:
+        found = [{"name": n.name, "value": n.value, "unit": n.unit, "source": n.source} for n in numbers(spec)]
+        typer.echo(json.dumps({"name": spec.name, "identity": spec.identity(), "numbers": found}))
+    else:
+        _print(spec)
+        if plot is not None:
+            typer.echo(f"\nwrote {plot}")
+
+
+def _print(spec: ChipSpec) -> None:
+    from rich.table import Table
+
+    from mgdhw_sim.cli.output import print_table
+    from mgdhw_sim.describe import numbers
+    from mgdhw_sim.presets import CATALOGUE
+
+    preset = CATALOGUE.get(spec.name)
+    typer.echo(f"{spec.name}: {preset.about}" if preset is not None else spec.name)
+    typer.echo()
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    table.add_column("source", style="dim", overflow="fold")
+    notes: dict[str, int] = {}
+    for number in numbers(spec):
+        if number.name != "name":
+            source = number.source
+            if len(source) > LONG:
+                source = f"[{notes.setdefault(source, len(notes) + 1)}]"
+            table.add_row(number.name, _value(number.value), number.unit, source)
+    print_table(table)
+    if notes:
+        typer.echo()
+    for note, at in notes.items():
+        typer.echo(f"[{at}] {note}")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

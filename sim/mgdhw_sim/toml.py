@@ -1,0 +1,91 @@
+"""Chips as TOML files: every number of a ChipSpec that is not off, and back to the same chip."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from mgdhw.errors import ConfigError
+from mgdhw.timing import Timing
+from mgdhw_sim.effects import Effects
+from mgdhw_sim.spec import ChipSpec
+
+SECTIONS: dict[str, Any] = {"effects": Effects, "timing": Timing}
+"""Fields of a chip that are tables of their own, and what they become."""
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", tuple: "sizes: [64, 16, 10]"}
+
+
+def to_toml(spec: ChipSpec) -> str:
+    """The chip as a TOML file; of effects and timing what is not off."""
+    lines = [f"{f.name} = {_text(getattr(spec, f.name))}" for f in fields(spec) if f.name not in SECTIONS]
+    for name, kind in SECTIONS.items():
+        table = getattr(spec, name)
+        if table is not None and (name == "timing" or table != kind()):
+            given = [f.name for f in fields(table) if getattr(table, f.name) != f.default]
+            lines += ["", f"[{name}]", *(f"{field} = {_text(getattr(table, field))}" for field in given)]
+    return "\n".join(lines) + "\n"
+
+
+def load_chip(path: Path) -> ChipSpec:
+    """The chip that a TOML file describes; what it leaves out is as in `ChipSpec`.
+
+    Raises:
+        ConfigError: names the file, the key, and what was expected.
+    """
+    try:
+        values = tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file; `mgdhw sim show analog-8bit --toml > {path}` writes one to begin with"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file; expected TOML in UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    values.setdefault("name", path.stem)
+    found: dict[str, Any] = {}
+    for name, kind in SECTIONS.items():
+        if name in values:
+            table = values.pop(name)
+            if not isinstance(table, dict):
+                raise ConfigError(f"{path}: {name}: expected a section, [{name}], with keys of its own")
+            found[name] = _built(path, f"{name}.", kind, table)
+    return _built(path, "", ChipSpec, values, found)  # type: ignore[no-any-return]
+
+
+def _built(path: Path, prefix: str, kind: Any, values: dict[str, Any], made: dict[str, Any] | None = None) -> Any:
+    """A dataclass from a table, checked field by field."""
+    known = {f.name: f.default for f in fields(kind) if f.name not in (SECTIONS if kind is ChipSpec else ())}
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise ConfigError(f"{path}: {prefix}{key}: no such key; {hint}")
+    try:
+        checked = {key: _checked(path, prefix + key, value, type(known[key])) for key, value in values.items()}
+        return kind(**checked, **(made or {}))
+    except ConfigError as error:
+        message = str(error)
+        raise ConfigError(message if message.startswith(f"{path}: ") else f"{path}: {message}") from None
+
+
+def _checked(path: Path, key: str, value: Any, kind: type) -> Any:
+    if kind is tuple and isinstance(value, list) and all(type(size) is int for size in value):
+        return tuple(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is kind:
+        return value
+    raise ConfigError(f"{path}: {key}: expected {KINDS[kind]} (got {value!r})")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

@@ -1,0 +1,175 @@
+"""Compiled noise against its definition, `mgdhw.noise`: every draw the same, however it is asked for."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import njit
+from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
+
+from mgdhw import noise
+from mgdhw.compiled import draws, words
+from mgdhw.compiled import noise as kernels
+from mgdhw.compiled.options import ENTRY
+from mgdhw.compiled.simd import LANES, load, load_pairs, store, store_pairs, to_u32
+from mgdhw.philox import Stream
+
+SEED = 0xFEDCBA9876543210
+KEY = (SEED & 0xFFFFFFFF, SEED >> 32)
+STEPS = (0, 17, 2**32 + 5, 2**62 + 12345)
+
+
+def row(
+    blocks: int, *, step: int = 3, first: int = 0, strength: int = kernels.RAW, onto: NDArray[np.int16] | None = None
+) -> NDArray[np.int16]:
+    """A row by `fill_row`, with something behind it that must stay as it is."""
+    out = np.full(8 * blocks + 40, 7, dtype=np.int16)
+    if onto is not None:
+        out[: 8 * blocks] = onto
+    spare = np.empty(128, dtype=np.int16)
+    kernels.fill_row(*KEY, int(Stream.READ), step, 4, 2, first, blocks, strength, onto is not None, spare, out)
+    assert_array_equal(out[8 * blocks :], 7)
+    return out[: 8 * blocks]
+
+
+def expected(count: int, *, step: int = 3, first: int = 0) -> NDArray[np.int16]:
+    """The same draws by the definition."""
+    return noise.gaussians(SEED, Stream.READ, [step], count, first_block=first, layer=4, part=2)[0]
+
+
+def pairs_kernel() -> Any:
+    """Compiled anew at every call: fields to draws, scaled draws, and where they are missing."""
+
+    @njit(**ENTRY)
+    def run(fields, strength, draws_, scaled_):
+        a, b = to_u32(load_pairs(fields, 0)), to_u32(load_pairs(fields, 32))
+        one, other, far = words.gaussian_pairs(a, b)
+        store_pairs(draws_, 0, one)
+        store_pairs(draws_, 32, other)
+        store_pairs(scaled_, 0, words.scaled_pairs(one, strength))
+        store_pairs(scaled_, 32, words.scaled_pairs(other, strength))
+        return far
+
+    return run
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def test_words_are_those_of_the_kernels_of_old() -> None:
+    """`words.philox` is `draws.philox_lanes`, which is compared with `mgdhw.philox` wherever codes are."""
+
+    @njit(**ENTRY)
+    def both(given, one, other):
+        c = (load(given, 0), load(given, 16), load(given, 32), load(given, 48))
+        k0, k1 = load(given, 64), load(given, 80)
+        w0, w1, w2, w3 = words.philox(*c, k0, k1)
+        v0, v1, v2, v3 = draws.philox_lanes(*c, k0, k1)
+        for number, word in enumerate((w0, w1, w2, w3)):
+            store(one, number * LANES, word)
+        for number, word in enumerate((v0, v1, v2, v3)):
+            store(other, number * LANES, word)
+
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        given = rng.integers(0, 2**32, 96, dtype=np.uint32)
+        one, other = np.zeros(64, dtype=np.uint32), np.ones(64, dtype=np.uint32)
+        both(given, one, other)
+        assert_array_equal(one, other)
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_every_field_on_every_processor(portable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All 65,536 fields, by the fast instructions where this processor has them, and without."""
+    if portable:
+        monkeypatch.setattr(words, "HAS_BYTE_LOOKUPS", False)
+        monkeypatch.setattr(words, "HAS_WIDE_PRODUCTS", False)
+    run = pairs_kernel()
+    fields = np.random.default_rng(2).permutation(1 << 16).astype(np.uint16)
+    beyond = (fields >> 8) & 127 == 127
+    magnitude = np.where(beyond, 0, noise.magnitudes(fields))
+    wanted = np.where(fields >> 15, -magnitude, magnitude).astype(np.int16)
+    found, scaled = np.empty((2, fields.size), dtype=np.int16)
+    for at in range(0, fields.size, 64):
+        here = slice(at, at + 64)
+        far = run(fields[here].view(np.int16), 4321, found[here], scaled[here])
+        assert far == sum(1 << (2 * (i % 32) + i // 32) for i in np.flatnonzero(beyond[here]).tolist())
+    assert_array_equal(found, wanted)
+    assert_array_equal(scaled, noise.scaled(wanted, 4321))
+    code = "".join(run.inspect_llvm().values())
+    assert ("vpermi2var" in code) == words.HAS_BYTE_LOOKUPS
+    assert ("pmul.hr.sw" in code) == words.HAS_WIDE_PRODUCTS
+
+
+def test_every_kind_of_second_word() -> None:
+    @njit(**ENTRY)
+    def run(given, found):
+        for i in range(given.size):
+            found[i] = words.far_magnitude(np.int64(given[i]))
+
+    powers = [(1 << k) + extra for k in range(2, 32) for extra in (-1, 0, 1)]
+    given = np.array([0, 1, 2, 0xFFFFFFFF, *powers], dtype=np.uint32)
+    given = np.concatenate([given, np.random.default_rng(3).integers(0, 2**32, 5000, dtype=np.uint32)])
+    found = np.zeros(given.size, dtype=np.int64)
+    run(given, found)
+    assert_array_equal(found, noise.far_magnitudes(given))
+
+
+# --- kernels ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_rows(step: int) -> None:
+    for blocks in (1, 2, 15, 16, 17, 31, 32, 100):
+        for first in (0, 1, 16, 2**20 + 3):
+            assert_array_equal(row(blocks, step=step, first=first), expected(8 * blocks, step=step, first=first))
+
+
+def test_a_long_row_has_hundreds_of_draws_from_second_words() -> None:
+    wanted = expected(2_000_000)
+    assert np.count_nonzero(np.abs(wanted) > noise.far_magnitudes(np.array([0xFFFFFFFF], dtype=np.uint32))) > 500
+    assert_array_equal(row(250_000), wanted)
+
+
+@pytest.mark.parametrize("strength", [0, 1, 800, 32767])
+def test_scaled_rows_and_rows_added_to_what_is_there(strength: int) -> None:
+    there = np.arange(8 * 117, dtype=np.int16)
+    wanted = noise.scaled(expected(8 * 117), strength)
+    assert_array_equal(row(117, strength=strength), wanted)
+    assert_array_equal(row(117, strength=strength, onto=there), there + wanted)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("onto", [False, True])
+def test_rows_side_by_side(step: int, onto: bool) -> None:
+    for blocks, first_row, width, column in ((1, 0, 16, 0), (2, 16, 32, 16), (9, 5, 48, 16), (40, 1000, 16, 0)):
+        before = np.random.default_rng(4).integers(-999, 999, (4 * blocks, width, 2)).astype(np.int16)
+        out = before.copy()
+        kernels.fill_lanes(
+            *KEY, int(Stream.READ), step, 4, 2, first_row, blocks, 900, onto, out.reshape(-1), width, column
+        )
+        draws_ = expected(8 * blocks * LANES, step=step, first=first_row * blocks).reshape(LANES, 4 * blocks, 2)
+        inside = slice(column, column + LANES)
+        wanted = before.copy()
+        wanted[:, inside] = noise.scaled(draws_, 900).transpose(1, 0, 2) + (before[:, inside] if onto else 0)
+        assert_array_equal(out, wanted)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_draws_one_by_one(step: int) -> None:
+    @njit(**ENTRY)
+    def run(key0, key1, step, first, strength, found):
+        for i in range(found.size):
+            found[i] = kernels.scaled(kernels.noise(key0, key1, 10, step, 4, 2, first + i), strength)
+
+    for first in (0, 8 * 2**21):
+        found = np.zeros(20_000, dtype=np.int64)
+        wanted = expected(found.size, step=step, first=first // 8)
+        run(*KEY, step, first, kernels.RAW, found)
+        assert_array_equal(found, wanted)
+        run(*KEY, step, first, 77, found)
+        assert_array_equal(found, noise.scaled(wanted, 77))

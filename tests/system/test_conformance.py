@@ -1,0 +1,49 @@
+"""Every device that mgdhw has, held to the contract, over every transport that there is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from mgdhw.device import open_device
+from mgdhw.testing import DeviceConformance, Opener
+
+Surroundings = Callable[[], AbstractAsyncContextManager[Opener]]
+"""Sets up what a device needs (a server, a pair of ports, a process) for one test; gives what makes the device."""
+
+CHIP = "sim:analog-8bit?layers=3-4-2"
+
+
+def in_process(uri: str) -> Surroundings:
+    """A device that needs nothing but its address."""
+
+    @contextlib.asynccontextmanager
+    async def surroundings() -> AsyncIterator[Opener]:
+        yield lambda: open_device(uri)
+
+    return surroundings
+
+
+DEVICES: dict[str, Surroundings] = {
+    "chip, reference": in_process(f"{CHIP}&engine=reference"),
+    "chip, numba": in_process(f"{CHIP}&engine=numba"),
+    "chip, host codes": in_process(f"{CHIP}&engine=reference&codes=host"),
+    "chip, 16 bits, classes": in_process("sim:ideal-16bit?layers=5-3-3&cost=xent&engine=reference"),
+}
+"""A new device or transport is a line here."""
+
+
+class TestDevice(DeviceConformance):
+    """All of the contract, for all of the devices."""
+
+    @pytest.fixture(autouse=True, params=DEVICES)
+    def surrounded(self, request: pytest.FixtureRequest) -> None:
+        self.surroundings = DEVICES[request.param]
+
+    @contextlib.asynccontextmanager
+    async def opener(self) -> AsyncIterator[Opener]:
+        async with self.surroundings() as opener:
+            yield opener
