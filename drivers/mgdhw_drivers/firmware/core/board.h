@@ -178,6 +178,9 @@ void mg_run_learn(mg_board *board, uint64_t until);
 /* Give up what runs; nothing more is answered to it. */
 void mg_end_operation(mg_board *board);
 
+/* Checksum of the state areas, as an optimizer and a mode have them. */
+uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty);
+
 /* Read the part of a request that PROBE and LEARN share. Answers 0 if a field is out of its range. */
 int mg_read_block(mg_block *block, const uint8_t *payload);
 

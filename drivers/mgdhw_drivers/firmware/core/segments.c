@@ -6,8 +6,7 @@
 enum { CONTINUOUS = 1, ORIPOV = 2, STOCHASTIC = 4, WINDOW_EMPTY = 8, ANALOG_COST = 16 };
 enum { LEARNT_HELD = 1, LEARNT_UPDATED = 2, LEARNT_WINDOW_EMPTY = 4, LEARNT_ANALOG_COST = 8 };
 
-/* Checksum of the state areas, as an optimizer and a mode have them. */
-static uint32_t crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty) {
+uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty) {
     const mg_area *area = board->area;
     uint32_t crc = mg_crc(area[MG_AREA_THETA].bytes, area[MG_AREA_THETA].size);
     if (optimizer != MG_SGD) crc = mg_crc_more(crc, area[MG_AREA_SLOT1].bytes, area[MG_AREA_SLOT1].size);
@@ -100,7 +99,7 @@ static int has_all(mg_board *board, const mg_frame *frame) {
     int32_t differs = 0;
     if (mg_get32(request + 68) != board->dataset_crc)
         differs = MG_DATASET;
-    else if (mg_get32(request + 212) != crc_of_state(board, request[232], continuous, window_empty))
+    else if (mg_get32(request + 212) != mg_crc_of_state(board, request[232], continuous, window_empty))
         differs = MG_STATE;
     else if (mg_get32(request + 228) != mg_crc(board->area[MG_AREA_ETA].bytes, etas * sizeof(double)))
         differs = MG_ETAS;
@@ -150,7 +149,7 @@ static void put_answer(mg_board *board) {
     uint8_t *answer = board->answer;
     int window_empty = recipe->continuous || state->step % recipe->update_period == 0;
     uint64_t probes = board->operation.left;
-    board->state_crc = crc_of_state(board, recipe->optimizer.name, recipe->continuous, window_empty);
+    board->state_crc = mg_crc_of_state(board, recipe->optimizer.name, recipe->continuous, window_empty);
     board->theta_crc = mg_crc(board->area[MG_AREA_HELD].bytes, board->area[MG_AREA_HELD].size);
     memset(answer, 0, MG_LEARN_BYTES);
     mg_put64(answer, state->step);

@@ -32,11 +32,11 @@ static struct {
 void uart_received(void);
 
 void uart_received(void) {
+    UART_INTERRUPT = 2u; /* first: a byte that comes while the loop ends asks again */
     while (UART_STATE & 2u) {
         uint8_t byte = (uint8_t)UART_DATA;
         if (ring.in - ring.out < RING) ring.byte[ring.in++ % RING] = byte; /* what overflows the host sends again */
     }
-    UART_INTERRUPT = 2u;
 }
 
 static int32_t read_uart(void *self, uint8_t *to, uint32_t room) {
