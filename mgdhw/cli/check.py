@@ -190,10 +190,8 @@ def _rows(findings: Findings) -> Iterator[tuple[str, str]]:
     if writes is not None:
         step = "no step seen" if writes.step is None else f"steps of {writes.step:.4g}"
         how = "rounded to them" if writes.exact else f"off by {writes.error:.3g} steps rms"
-        yield (
-            "parameters",
-            f"{writes.low:.4g} ... {writes.high:.4g} in {step} (declared {writes.declared_step:.4g}), {how}",
-        )
+        span = f"{writes.low:.4g} ... {writes.high:.4g}"
+        yield "parameters", f"{span} in {step} (declared {writes.declared_step:.4g}), {how}"
     if noise is not None:
         yield (
             "noise",
