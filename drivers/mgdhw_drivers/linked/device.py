@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -100,7 +101,7 @@ class LinkedDevice(HostCodes):
         self.session.samples = samples_of(dataset, head)
         await self.session.do(_nothing, dataset=True)
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         session = self.session
         assert session.known
         self.check_limits(theta)
@@ -111,8 +112,8 @@ class LinkedDevice(HostCodes):
         change = self._wear.check(rounded)
 
         async def work() -> FloatArray:
-            session.parameters, session.step = requested, 0
-            await session.set_parameters(0)
+            session.parameters, session.step = requested, step
+            await session.set_parameters(step)
             return await self._held()
 
         held = await session.do(work)
@@ -124,6 +125,19 @@ class LinkedDevice(HostCodes):
         if session.parameters is None:
             return await session.do(self._read_held)
         return await session.do(self._held, parameters=True)
+
+    async def requested(self) -> FloatArray:
+        parameters = self.session.parameters
+        return await self.read() if parameters is None else self._form.decode(parameters)
+
+    async def snapshot(self) -> dict[str, NDArray[Any]]:
+        if not self.session.remembers:
+            return {}
+        return await self.session.do(self.session.snapshot, parameters=True)
+
+    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
+        if memory and self.session.remembers:
+            await self.session.do(partial(self.session.restore, memory))
 
     async def infer(self, samples: IntArray) -> FloatArray:
         session, head = self.session, self.session.known.head

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.device import Capability, DeviceInfo
-from mgdhw.errors import LinkCorrupt
+from mgdhw.errors import ConfigError, LinkCorrupt
+from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 from mgdhw_drivers.link.description import Description
 from mgdhw_drivers.link.messages import COSTS, Can, InputKind, ParameterKind
@@ -39,6 +40,8 @@ def info_of(description: Description, limits: tuple[Number, Number, Number], ver
         details = json.loads(description.details or "{}")
     except ValueError:
         raise LinkCorrupt("the board's details are not JSON") from None
+    if not isinstance(details, dict):
+        raise LinkCorrupt("the board's details are no JSON object")
     return DeviceInfo(
         model=description.model,
         identity=description.identity,
@@ -51,7 +54,9 @@ def info_of(description: Description, limits: tuple[Number, Number, Number], ver
         cost_kind=COSTS[head.cost_kind],
         cost_lsb=head.cost_lsb,
         capabilities=capabilities_of(head.capabilities),
-        details={**details, "link": version} if isinstance(details, dict) else {"link": version},
+        exact_writes=bool(head.capabilities & Can.EXACT_WRITES),
+        details={**details, "link": version},
+        timing=_timing(details.get("timing")),
     )
 
 
@@ -84,6 +89,14 @@ def check_kinds(description: Description) -> None:
     """Raise LinkCorrupt where a kind is unknown here."""
     if description.head.input_kind not in (InputKind.U8, InputKind.U16, InputKind.I16, InputKind.VALUES):
         raise LinkCorrupt(f"the board's inputs are of unknown kind {description.head.input_kind}")
+
+
+def _timing(said: Any) -> Timing | None:
+    """What a board says its work takes; None where it says nothing, or something that mgdhw doesn't know."""
+    try:
+        return Timing(**said) if isinstance(said, dict) else None
+    except (TypeError, ConfigError):
+        return None
 
 
 _CAPABILITIES = {

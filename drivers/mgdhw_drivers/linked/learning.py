@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -69,6 +70,8 @@ class Learning:
         if session.state_crc != state_crc and not done:
             session.state_crc = 0
             await link.ask([request for area, raw in content.items() for request in session.writes(area, raw)])
+        if segment.state.cells and session.remembers and not done:
+            await session.restore(segment.state.cells)
         rates = self._rates(segment)
         if rates:
             await session.write_area(Area.ETA, rates)
@@ -94,8 +97,13 @@ class Learning:
                 "the board has set other parameters than those that its θ asks for; its firmware rounds differently",
                 uri=session.uri,
             )
+        if session.remembers:
+            result = replace(result, state=replace(result.state, cells=await session.snapshot()))
         session.state_crc = learnt.state_crc
-        session.learnt(parameters, learnt.held_crc)
+        period = segment.recipe.update_period
+        updated = result.state.update > segment.state.update
+        written = result.state.step // period * period if updated else segment.state.step
+        session.learnt(parameters, learnt.held_crc, written)
         return result
 
     def _rates(self, segment: Segment) -> bytes:

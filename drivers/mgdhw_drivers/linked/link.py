@@ -221,7 +221,7 @@ class Link:
 
     async def _next(self) -> Answer:
         """The next answer; asks the board for a sign of life meanwhile."""
-        asked = self._sent
+        asked, waited, heard = self._sent, 0.0, self._heard
         while True:
             while self._inbox:
                 answer = self._inbox.popleft()
@@ -234,14 +234,18 @@ class Link:
                 raise self._broken
             if self._gone is not None:
                 raise LinkLost(self._gone, uri=self.uri)
-            since = max(asked, self._heard, self._sent)
-            silent = self._loop.time() - max(asked, self._heard)
-            if silent > self._timeout:
-                raise self._silent(f"has said nothing for {silent:.1f} s")
-            if self._loop.time() - since >= QUIET_SECONDS:
+            if self._heard > heard:
+                waited, heard = 0.0, self._heard
+            if waited > self._timeout:
+                raise self._silent(f"has said nothing for {waited:.1f} s")
+            began = self._loop.time()
+            left = max(asked, self._heard, self._sent) + QUIET_SECONDS - began
+            if left <= 0:
                 self._ask_for_life()
                 continue
-            await self._sleep(since + QUIET_SECONDS - self._loop.time())
+            await self._sleep(left)
+            # Time in which this program was too busy to listen is not the board's silence.
+            waited += min(self._loop.time(), began + left + QUIET_SECONDS) - max(began, asked)
 
     async def _sleep(self, seconds: float) -> None:
         self._waker = waker = self._loop.create_future()

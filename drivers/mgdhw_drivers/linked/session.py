@@ -6,15 +6,30 @@ import asyncio
 import logging
 import secrets
 import zlib
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mgdhw.errors import ConfigError, DeviceUnavailable, LinkCorrupt, LinkError, LinkLost
+from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkError, LinkLost
+from mgdhw_drivers.link import cells
 from mgdhw_drivers.link import description as descriptions
 from mgdhw_drivers.link.description import Description
-from mgdhw_drivers.link.messages import Area, Chunk, Identify, Identity, Read, Reason, Set, State, Stored, Type
+from mgdhw_drivers.link.messages import (
+    Area,
+    Can,
+    Chunk,
+    Identify,
+    Identity,
+    Read,
+    Reason,
+    Set,
+    Snapshot,
+    State,
+    Stored,
+    Type,
+)
 from mgdhw_drivers.link.samples import Samples
 from mgdhw_drivers.linked.address import Options
 from mgdhw_drivers.linked.info import Number
@@ -173,9 +188,31 @@ class Session:
         stored = Stored.unpack(answers[-1])
         self._theta_crc, self.held_crc, self.safe = crc, stored.held_crc, False
 
-    def learnt(self, parameters: bytes, held_crc: int) -> None:
-        """The board has set parameters by itself."""
-        self.parameters = parameters
+    @property
+    def remembers(self) -> bool:
+        """Whether the board's cells remember more than the parameters that were set last."""
+        return bool(self.known.head.capabilities & Can.SNAPSHOT)
+
+    async def snapshot(self) -> dict[str, NDArray[Any]]:
+        """What its cells remember."""
+        (answer,) = await self.link.ask([(Type.SNAPSHOT, b"")])
+        taken = Snapshot.unpack(answer)
+        if taken.size > self.known.head.area_sizes[Area.CELLS]:
+            raise LinkCorrupt("the cells remember more than there is room for", uri=self.uri)
+        content = await self.read_area(Area.CELLS, taken.size)
+        if zlib.crc32(content) != taken.crc:
+            raise LinkCorrupt("what the cells remember has changed on the way", uri=self.uri)
+        return cells.unpack(content)
+
+    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
+        """Put it back."""
+        content = cells.pack(memory)
+        restore: Request = (Type.RESTORE, Snapshot(len(content), zlib.crc32(content)).pack())
+        await self.link.ask([*self.writes(Area.CELLS, content), restore])
+
+    def learnt(self, parameters: bytes, held_crc: int, step: int) -> None:
+        """The board has set parameters by itself, before the probe of some step."""
+        self.parameters, self.step = parameters, step
         self._theta_crc, self.held_crc, self.safe = self.theta_crc, held_crc, False
 
     def _payload(self) -> int:
@@ -235,6 +272,12 @@ class Session:
             self.link.connection.poison()
             raise DeviceUnavailable(
                 "another board answers than the one that training began with; connect that one, and resume",
+                uri=self.uri,
+            )
+        if now.boot != before.boot and self.remembers and self.parameters is not None:
+            raise DeviceFault(
+                "the board was restarted, and its cells have forgotten what they went through; resume from the last"
+                " checkpoint",
                 uri=self.uri,
             )
         if now.boot != before.boot:

@@ -56,7 +56,7 @@ class Board:
         """Seconds without a frame after which it goes to its safe state; 0: never."""
         self._boot = secrets.randbits(32)
         self._born = time.monotonic()
-        self._heard = self._born
+        self._quiet = 0.0
         self._state, self._reason = State.SAFE, Reason.STARTED
         self._trips = 0
         self._session = 0
@@ -70,7 +70,8 @@ class Board:
     async def start(self) -> None:
         """Find out what the device is, and be ready in the safe state. Raises DeviceUnavailable, ConfigError."""
         await self.device.open()
-        self._work = Work(self.device, self.connection, self._send)
+        remembers = bool(await self.device.snapshot())
+        self._work = Work(self.device, self.connection, self._send, remembers=remembers)
         await self.device.close()
         self._task = asyncio.create_task(self._serve(), name=f"board of {self.device.uri}")
 
@@ -99,7 +100,7 @@ class Board:
         """A host is there."""
         self.send = send
         self.connection.connect()
-        self._heard = time.monotonic()
+        self._quiet = 0.0
 
     def received(self, data: bytes) -> None:
         """Bytes from the host."""
@@ -107,7 +108,7 @@ class Board:
         for refusal in refusals:
             self.send(refusal)
         for request in requests:
-            self._heard = time.monotonic()
+            self._quiet = 0.0
             if request.type == Type.PING and not self._queue:
                 self.send(self.connection.answer(request, self._pong()))
             elif len(self._queue) < QUEUE:
@@ -118,9 +119,17 @@ class Board:
         self.send = _nowhere
         self._go_safe(Reason.LINK_LOST)
 
-    def check_dead_man(self) -> bool:
-        """Go to the safe state if nothing was heard for too long. Returns whether that has just happened."""
-        if not self.dead_man or self._state is not State.READY or time.monotonic() - self._heard < self.dead_man:
+    def listened(self, seconds: float) -> bool:
+        """So much time has passed: go to the safe state if nothing was heard for too long.
+
+        Args:
+            seconds: in which a frame would have been heard; the time in which the board was deaf is not counted.
+
+        Returns:
+            Whether that has just happened.
+        """
+        self._quiet += seconds
+        if not self.dead_man or self._state is not State.READY or self._quiet < self.dead_man:
             return False
         self._trips += 1
         log.warning("no word from the host for %.1f s: safe state", self.dead_man)
@@ -254,9 +263,12 @@ class Board:
         if hello.take:
             if hello.session != self._session:
                 self._session = hello.session
+                if state is State.READY:
+                    await self.work.rest()
+                    self._state = State.SAFE
                 self.work.forget()
             self.dead_man = hello.dead_man_ms / 1000
-            if state is not State.READY:
+            if self._state is not State.READY:
                 try:
                     await self.work.wake_up()
                 except DeviceError as error:
@@ -282,8 +294,7 @@ class Board:
 
     async def _rest(self, reason: Reason) -> None:
         self._state, self._reason = State.SAFE, reason
-        self.work.rest()
-        await self.device.close()
+        await self.work.rest()
 
     def _pong(self) -> bytes:
         running = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,12 +67,13 @@ def converters_of(info: DeviceInfo) -> Converters | None:
     return Converters(bits, 0, (1 << bits) - 1, InputKind.U8 if bits <= 8 else InputKind.U16)
 
 
-def describe(info: DeviceInfo, *, floats: bool) -> Description:
+def describe(info: DeviceInfo, *, floats: bool, remembers: bool) -> Description:
     """A device's description.
 
     Args:
         info: of the open device.
         floats: whether its costs are floats.
+        remembers: whether its cells remember more than the parameters that were set last.
 
     Raises:
         ConfigError: the link cannot carry it.
@@ -80,13 +81,16 @@ def describe(info: DeviceInfo, *, floats: bool) -> Description:
     if info.cost_kind not in COSTS:
         raise ConfigError(f"{info.model} measures {info.cost_kind!r}; a link knows {', '.join(COSTS)}")
     converters = converters_of(info)
-    kind = ParameterKind.VALUES if converters is None else ParameterKind.CODES
+    # What imperfect cells hold lies between codes.
+    coded = converters is not None and info.exact_writes and not remembers
+    kind = ParameterKind.CODES if coded else ParameterKind.VALUES
     per_parameter = any(np.ndim(value) for value in (info.theta_min, info.theta_max, info.theta_lsb))
     p = info.n_parameters
     layers = info.topology.layers
     sizes = (layers[0].n_in, *(layer.n_out for layer in layers)) if layers else ()
     model, identity = info.model[:1000], info.identity[:1000]
-    details = json.dumps(info.details, default=str, sort_keys=True)
+    timing = {} if info.timing is None else {"timing": asdict(info.timing)}
+    details = json.dumps({**info.details, **timing}, default=str, sort_keys=True)
     parameters = p * (2 if kind is ParameterKind.CODES else 8)
     areas = {
         Area.REQUESTED: parameters,
@@ -99,10 +103,16 @@ def describe(info: DeviceInfo, *, floats: bool) -> Description:
         state = (Area.THETA, Area.SLOT1, Area.SLOT2, Area.CROSS, Area.ENERGY, Area.GRADIENT)
         areas |= dict.fromkeys(state, 8 * p)
         areas[Area.ETA] = ETA_BYTES
+    if remembers:
+        areas[Area.CELLS] = CELLS_BYTES
     if per_parameter:
         areas |= {Area.GUARD: 16 * p, Area.LIMITS: 24 * p}
     head = Head(
-        capabilities=int(bits_of(info.capabilities) | Can.EXACT_WRITES),
+        capabilities=int(
+            bits_of(info.capabilities)
+            | (Can.EXACT_WRITES if info.exact_writes else 0)
+            | (Can.SNAPSHOT if remembers else 0)
+        ),
         features=int(FEATURES | (Feature.GROUPS if layers else 0)),
         n_parameters=p,
         n_inputs=info.n_inputs,

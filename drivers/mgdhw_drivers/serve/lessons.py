@@ -80,7 +80,7 @@ class Lesson:
     async def run(self) -> Learnt:
         """The whole segment; the areas hold the state after it."""
         work, segment = self._work, self._segment
-        before = segment.state
+        before = replace(segment.state, cells=await self._device.snapshot())
         state, last, total, left = before, None, 0.0, segment.n_probes
         while left:
             recipe, size = segment.recipe, work.pieces.size(left)

@@ -174,10 +174,12 @@ class Station:
         return board
 
     async def _watching(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             await asyncio.sleep(WATCH_SECONDS)
             if self._board is not None:
-                self._board.check_dead_man()
+                self._board.listened(min(loop.time() - began, 2 * WATCH_SECONDS))
 
     def _forget_line(self) -> None:
         for stage in self._stages:

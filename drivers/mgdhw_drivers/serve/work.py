@@ -7,17 +7,19 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mgdhw.block import Block, Part
 from mgdhw.device import Device, HostCodes
 from mgdhw.errors import ConfigError, LinkCorrupt
-from mgdhw_drivers.link import values
+from mgdhw_drivers.link import cells, values
 from mgdhw_drivers.link.blocks import block_of, values_of
 from mgdhw_drivers.link.connection import BoardConnection
 from mgdhw_drivers.link.frames import Frame
-from mgdhw_drivers.link.messages import Area, Infer, Load, Measure, Probe, Set, Stored, Thing, Type
+from mgdhw_drivers.link.messages import Area, Infer, Load, Measure, Probe, Set, Snapshot, Stored, Thing, Type
 from mgdhw_drivers.link.samples import dataset_of, sealed, sizes
 from mgdhw_drivers.link.segments import Ask
 from mgdhw_drivers.linked.info import form_of
@@ -62,15 +64,18 @@ class Work:
         device: open.
         connection: makes answers.
         send: sends them.
+        remembers: whether the device's cells remember more than the parameters that were set last.
     """
 
-    def __init__(self, device: Device, connection: BoardConnection, send: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, device: Device, connection: BoardConnection, send: Callable[[bytes], None], *, remembers: bool
+    ) -> None:
         info = device.info
         self._device = device
         self._connection = connection
         self._send = send
         self.floats = info.cost_lsb == 1.0 and converters_of(info) is None
-        description = describe(info, floats=self.floats)
+        description = describe(info, floats=self.floats, remembers=remembers)
         self.head = description.head
         self.described = description.pack()
         limits = (info.theta_min, info.theta_max, info.theta_lsb)
@@ -84,6 +89,9 @@ class Work:
         self.evaluations = 0
         self.sets = 0
         self.pieces = Pieces()
+        self.remembers = remembers
+        self.awake = False
+        self._cells: dict[str, NDArray[Any]] = {}
         self._load: Load | None = None
         self._lesson: Lesson | None = None
         self._stored: bytes | None = None
@@ -93,17 +101,25 @@ class Work:
     async def wake_up(self) -> None:
         """From the safe state: the device is opened, and given the dataset that it had."""
         await self._device.open()
+        if self._cells:
+            await self._device.restore(self._cells)
         self.memory.fill(Area.HELD, self.form.encode(await self._device.read()))
+        self.awake = True
         if self._load is not None and self.holds.dataset:
             await self._give_dataset(self._load)
 
-    def rest(self) -> None:
-        """To the safe state: the parameters are no longer those that were set."""
+    async def rest(self) -> None:
+        """To the safe state: the parameters are no longer those that were set, but the cells remember what they do."""
+        if self.remembers and self.awake:
+            self._cells = await self._device.snapshot()
         self.holds.theta = 0
+        self.awake = False
+        await self._device.close()
 
     def forget(self) -> None:
-        """Another session: the stored answer is nobody's."""
+        """Another session: the stored answer is nobody's, and the cells are as when the device was made."""
         self.holds.ticket, self._stored = 0, None
+        self._cells = {}
 
     def state_written(self) -> None:
         """The state areas are no longer those that the last answer spoke of."""
@@ -143,8 +159,23 @@ class Work:
                 await self._probe(request)
             case Type.LEARN:
                 await self._learn(request)
+            case Type.SNAPSHOT if self.remembers:
+                content = cells.pack(await self._device.snapshot())
+                self.memory.fill(Area.CELLS, content)
+                self._send(self._connection.answer(request, Snapshot(len(content), zlib.crc32(content)).pack()))
+            case Type.RESTORE if self.remembers:
+                await self._restore(Snapshot.unpack(request.payload))
+                self._send(self._connection.answer(request))
             case _:
                 raise ConfigError("the device's cells remember nothing beyond what was requested")
+
+    async def _restore(self, asked: Snapshot) -> None:
+        if asked.size > self.head.area_sizes[Area.CELLS]:
+            raise LinkCorrupt("there is no room for so much")
+        content = self.memory.first(Area.CELLS, asked.size)
+        if zlib.crc32(content) != asked.crc:
+            raise Mismatch(Thing.CELLS)
+        await self._device.restore(cells.unpack(content))
 
     async def _load_dataset(self, request: Frame) -> None:
         load = Load.unpack(request.payload)
@@ -168,7 +199,7 @@ class Work:
         if zlib.crc32(requested) != asked.crc:
             raise Mismatch(Thing.PARAMETERS)
         self.holds.theta = 0
-        held = self.form.encode(await self._device.write(self.form.decode(requested)))
+        held = self.form.encode(await self._device.write(self.form.decode(requested), asked.step))
         self.memory.fill(Area.HELD, held)
         self.holds.theta = asked.crc
         self.sets += 1
