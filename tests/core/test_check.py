@@ -272,6 +272,18 @@ def test_a_recommendation_trains_and_the_same_seed_gets_the_same_again() -> None
     assert result.evaluations < 10_000
 
 
+def test_who_makes_the_codes_changes_nothing() -> None:
+    async def run(uri: str) -> dict[str, Any]:
+        async with mgdhw.open_device(uri) as device:
+            return (await check(device, load("xor"))).record()
+
+    by_chip, by_host = (asyncio.run(run(f"sim:analog-8bit?layers=2-3-1&codes={who}")) for who in ("chip", "host"))
+    for record in (by_chip, by_host):
+        for key in ("device", "timing", "identity"):
+            del record[key]
+    assert by_chip == by_host
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 def test_a_device_without_codes_and_converters(noise: float) -> None:
     findings = checked(Toy(noise=noise))
