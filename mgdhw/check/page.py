@@ -163,7 +163,7 @@ def _quality(axes: Axes, findings: Findings) -> None:
             axes.semilogx(response.deltas, held, "o-", ms=4, color=colour, label=f"baseline, {when}")
             axes.semilogx(response.deltas, pairs, "x:", ms=4, color=colour, label=f"pairs, {when}")
             axes.legend(fontsize=7)
-            axes.set_ylim(0, 1.05)
+            axes.set_ylim(0, 1.35)  # room for the legend
     _mark_delta(axes, findings)
 
 

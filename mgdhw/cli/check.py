@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mgdhw.check import Findings
+    from mgdhw.testing import Outcome
 
 LINE_SECONDS = 5.0
 
@@ -31,6 +32,9 @@ def check(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw a page that shows why, as PNG (needs mgdhw[plot]).")
     ] = None,
+    conformance: Annotated[
+        bool, typer.Option("--conformance", help="Hold its driver to the contract first; takes evaluations of its own.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Measure a device, and recommend how to train it.
@@ -42,17 +46,21 @@ def check(
     """
     import asyncio
     import json
+    from dataclasses import asdict
 
     from mgdhw.cli.console import console, echo, printing
     from mgdhw.cli.notices import telling
-    from mgdhw.errors import DeviceFault
+    from mgdhw.errors import ConformanceError, DeviceFault
 
     for file in (output, plot):
         _check_folder(file)
     if plot is not None:
         _check_matplotlib()
     out = console(stderr=as_json)
-    with _progress(out) as (watch, say), telling(say, say):
+    outcomes: list[Outcome] = []
+    with _progress(out) as (watch, say), telling(_carefully(say), _carefully(say)):
+        if conformance:
+            outcomes = asyncio.run(_conformance(uri, say))
         findings = asyncio.run(_measured(uri, data, seed, watch))
     if plot is not None:
         from mgdhw.check.page import draw
@@ -61,12 +69,16 @@ def check(
     if output is not None and findings.recommendation is not None:
         _write(output, _experiment_file(findings))
     if as_json:
-        echo(json.dumps(findings.record()))
+        kept = {"conformance": [asdict(outcome) for outcome in outcomes]} if conformance else {}
+        echo(json.dumps(findings.record() | kept))
     else:
         with printing():
             _show(out, findings, output, plot)
     if findings.problem is not None:
         raise DeviceFault(f"cannot be trained as it is: {findings.problem}", uri=uri)
+    failed = [outcome.name for outcome in outcomes if outcome.verdict == "failed"]
+    if failed:
+        raise ConformanceError(f"{uri}: its driver does not keep the contract: {', '.join(failed)}")
 
 
 async def _measured(uri: str, data: str | None, seed: int, watch: Callable[[str, int], None]) -> Findings:
@@ -80,6 +92,29 @@ async def _measured(uri: str, data: str | None, seed: int, watch: Callable[[str,
         if dataset is None:
             dataset = fitting_dataset(device.info, uri)
         return await measure(device, dataset, data=data, seed=seed, watch=watch)
+
+
+def _carefully(say: Callable[[str], None]) -> Callable[[str], None]:
+    """For notices, which come from any task: output that is lost is noticed when there is more of it."""
+    from contextlib import suppress
+
+    from mgdhw.cli.console import OutputLost
+
+    def tell(text: str) -> None:
+        with suppress(OutputLost, SystemExit):  # rich leaves by SystemExit where a pipe is broken
+            say(text)
+
+    return tell
+
+
+async def _conformance(uri: str, say: Callable[[str], None]) -> list[Outcome]:
+    from mgdhw.device import open_device
+    from mgdhw.testing import run_conformance
+
+    def report(outcome: Outcome) -> None:
+        say(f"{outcome.verdict:<8}{outcome.name}{': ' if outcome.why else ''}{outcome.why}")
+
+    return await run_conformance(lambda: open_device(uri), report)
 
 
 def _check_folder(file: Path | None) -> None:
