@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 
@@ -20,6 +22,53 @@ RANDOM_IMAGES = 10_000
 IMAGES = (cache_folder() / "fashion-mnist", SYSTEM_FOLDER, Path(__file__).parents[2] / "shared/data/fashion-mnist")
 
 
+IMPERFECT = {
+    "dac_offset": 0.01,
+    "dac_gain": 0.01,
+    "dac_inl": 0.5,
+    "cell_gain_std": 0.05,
+    "cell_offset_std": 0.01,
+    "stuck": 0.01,
+    "dead": 0.01,
+    "perturbation_std": 0.05,
+    "input_noise": 0.005,
+    "read_noise": 0.01,
+    "ir_row": 0.05,
+    "ir_column": 0.05,
+    "neuron_std": 0.05,
+    "midpoint_std": 0.05,
+    "steepness_std": 0.05,
+    "amplitude_std": 0.05,
+    "offset_std": 0.05,
+    "adc_noise": 0.01,
+    "adc_inl": 0.5,
+    "cost_noise": 2.0**-12,
+    "write_noise": 0.1 * DELTA,
+    "w_max": 3.0,
+    "w_min": -3.0,
+    "dw_min": DELTA,
+    "up_down": 0.05,
+    "w_max_dtod": 0.1,
+    "w_min_dtod": 0.1,
+    "dw_min_dtod": 0.1,
+    "up_down_dtod": 0.01,
+    "dw_min_std": 0.1,
+    "retention": 1e6,
+    "rest": 0.1,
+    "drift_nu": 0.02,
+    "drift_nu_dtod": 0.1,
+    "drift_every": 1_000,
+    "temperature_std": 5.0,
+    "temperature_every": 10_000,
+    "temperature_steepness": 0.001,
+    "temperature_midpoint": 0.001,
+    "settling": 0.05,
+    "endurance": 1e9,
+    "endurance_dtod": 0.1,
+}
+"""Every non-ideality of the simulated chip at moderate strength: for the 8-bit chip, whose cost code is 2⁻¹²."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A network and how it is trained; logistic in all layers, mean squared error, plain SGD.
@@ -30,6 +79,7 @@ class Case:
         batch: B, samples per probe.
         codes: family of the perturbations.
         period: τ_x = τ_θ, in probes.
+        effects: what is imperfect about the chip.
     """
 
     layers: tuple[int, ...]
@@ -37,6 +87,7 @@ class Case:
     batch: int
     codes: str = "random"
     period: int = 1
+    effects: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def n_parameters(self) -> int:
@@ -46,7 +97,8 @@ class Case:
     @property
     def uri(self) -> str:
         """The 8-bit chip with these layers, in compiled loops."""
-        return f"sim:analog-8bit?layers={'-'.join(map(str, self.layers))}&engine=numba"
+        options = {"layers": "-".join(map(str, self.layers)), "engine": "numba", **self.effects}
+        return f"sim:analog-8bit?{urlencode(options)}"
 
     def experiment(self, seed: int = 0) -> dict[str, Any]:
         """As a TOML file would say it."""
