@@ -23,7 +23,7 @@ from mgdhw_sim.address import parse
 from mgdhw_sim.device import SimDevice
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.firmware.core import Core, CoreChip, build  # noqa: E402 (the folder has just been made known)
+from tests.firmware.core import Core, CoreChip, build
 
 XOR, DIGITS = "sim:analog-8bit?layers=2-2-1&weight_range=8", "sim:analog-8bit"
 CASES = (

@@ -81,6 +81,16 @@ class Spec(c.Structure):
     )
 
 
+class Hardware(c.Structure):
+    _fields_ = (
+        ("self", c.c_void_p),
+        ("set_parameter", c.CFUNCTYPE(None, c.c_void_p, c.c_uint32, c.c_int32)),
+        ("apply_input", c.CFUNCTYPE(None, c.c_void_p, c.c_uint32, c.c_int32)),
+        ("trigger", c.CFUNCTYPE(None, c.c_void_p)),
+        ("read_output", c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_uint32)),
+    )
+
+
 class CodeSpecC(c.Structure):
     _fields_ = (
         ("seed", c.c_uint64),
@@ -266,14 +276,19 @@ STRUCT_BYTES = 8192  # more than any structure of the core that is only passed a
 class CoreChip:
     """A chip of the core, with the methods of `mgdhw_sim.chip.Chip` and of an engine."""
 
-    def __init__(self, core: Core, spec: ChipSpec, *, memory: int = 1 << 22) -> None:
+    def __init__(self, core: Core, spec: ChipSpec, *, memory: int = 1 << 22, hardware: Hardware | None = None) -> None:
         self.core, self.spec, self.topology = core, spec, spec.topology
         self._memory = (c.c_uint64 * (memory // 8))()
         self.arena = Arena(c.addressof(self._memory), memory, 0)
+        self._hardware = hardware  # the core keeps its address
         self.chip = (c.c_uint64 * (STRUCT_BYTES // 8))()
         self._course = (c.c_uint64 * (STRUCT_BYTES // 8))()
         self._learner = (c.c_uint64 * (STRUCT_BYTES // 8))()
-        _check(core.lib.mg_chip_init(self.chip, c.byref(spec_of(spec)), None, c.byref(self.arena)))
+        _check(
+            core.lib.mg_chip_init(
+                self.chip, c.byref(spec_of(spec)), c.byref(hardware) if hardware else None, c.byref(self.arena)
+            )
+        )
         self.state = StateC()
         p = self.topology.n_parameters
         _check(core.lib.mg_state_init(c.byref(self.state), p, 1, c.byref(self.arena)))

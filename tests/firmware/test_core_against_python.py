@@ -22,8 +22,8 @@ from .compare import compare_blocks, compare_segments
 from .core import ACTIVATIONS as NAMES
 from .core import FIRMWARE, Core, CoreChip, CoreError, build
 
-BLOCKS, SEGMENTS = 200, 120
-SANITIZED_BLOCKS, SANITIZED_SEGMENTS = 60, 40
+BLOCKS, SEGMENTS = 200, 90
+SANITIZED_BLOCKS, SANITIZED_SEGMENTS = 25, 20
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(

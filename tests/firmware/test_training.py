@@ -101,4 +101,4 @@ async def test_on_the_host_port(folder: Path, where: str) -> None:
 async def test_on_an_emulated_cortex_m3(folder: Path, where: str, optimizer: str) -> None:
     with emulated(folder, where) as address:
         # The emulator takes a tenth of a millisecond for a byte, and host codes take many.
-        await assert_same(address, {"learn": 1600, "device-codes": 320, "host-codes": 16}, optimizer)
+        await assert_same(address, {"learn": 1600, "device-codes": 160, "host-codes": 4}, optimizer)
