@@ -15,6 +15,7 @@ from mgdhw.device import Device, DeviceInfo
 from mgdhw.errors import DeviceFault
 from mgdhw.order import SampleOrder
 from mgdhw.retries import Retries
+from mgdhw.steering import Breath
 
 FloatArray = NDArray[np.float64]
 
@@ -65,6 +66,7 @@ class Bench:
         """Whether costs come as integers, from a converter."""
         self._watch = watch
         self._retries = Retries(device.uri, RETRIES)
+        self._breath = Breath()
         self._step = 0
         self._written: tuple[FloatArray, int] | None = None
 
@@ -133,6 +135,7 @@ class Bench:
             )
         self.whole = bool(np.issubdtype(costs.perturbed.dtype, np.integer))
         self._watch(self.doing, self.used)
+        await self._breath.take()  # a device that never waits would not let Ctrl-C through
         return costs
 
     async def pairs(

@@ -352,3 +352,17 @@ def test_a_device_that_no_dataset_fits() -> None:
 def _sized(info: DeviceInfo, n_inputs: int, n_outputs: int) -> DeviceInfo:
     values = {name: getattr(info, name) for name in info.__slots__}
     return DeviceInfo(**{**values, "n_inputs": n_inputs, "n_outputs": n_outputs})
+
+
+async def test_a_check_can_be_stopped_though_the_device_never_waits() -> None:
+    class Slow(Toy):
+        async def measure(self, samples: IntArray, step: int, part: Part) -> float:
+            if self.measured == 200:
+                task.cancel()  # as Ctrl-C does
+            return await super().measure(samples, step, part)
+
+    device = Slow()
+    task = asyncio.ensure_future(check(device, load("xor")))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert device.measured < MAX_EVALUATIONS
