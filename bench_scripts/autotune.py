@@ -1,22 +1,27 @@
-"""`mgdhw check` beside a grid: is training with its recommendation about as fast as the best of 5 × 5 settings around it?
+"""`mgdhw check` beside a grid: is training with its recommendation about as fast as the best of 5 × 5 settings around?
 
 For each preset the chip is checked (20,000 evaluations at most), then trained with the recommendation and with every
 setting of a grid around it: η times 1/4, 1/2, 1, 2, 4 and Δ the same, both counted from the recommended ones; a Δ below
 one step of a parameter cannot be had, so that the grid is moved up to the five that can. Everything else, the batch and
-the window, is the recommendation's. What is compared is the median over seeds of the evaluations until the test accuracy
-reaches its target, looked at about every fiftieth part of the recommendation's time. The seeds are none that the check
-has used.
+the window, is the recommendation's. What is compared is the median over seeds of the evaluations until the test
+accuracy reaches its target, looked at about every fiftieth part of the recommendation's time; a training that takes
+four times as long as that is given up and counts as one that takes for ever. The seeds are none that the check used.
 
-Targets were fixed before anything was run: 95 % on nist7x7 (49-4-4), 90 % on digits (64-16-10), all four cases and a
-cost below 0.04 on xor (2-3-1). The recommendation is to take at most twice the evaluations of the best of the grid,
-whose minimum over 25 settings is flattered by chance; the best setting's own median on fresh seeds is shown, too.
+Targets were fixed before anything was run: 95 % on nist7x7 (49-4-4), 90 % on digits (64-16-10). The recommendation is
+to take at most twice the evaluations of the best of the grid, whose minimum over 25 settings is flattered by chance;
+the best setting's own median on fresh seeds is shown, too.
 
-Run: python bench_scripts/autotune.py [--json FILE] [--quick]     (some minutes)
+A target of all four cases and a cost below 0.04 had been fixed for xor (2-3-1), too. It was left out after a look: a
+seed either gets there at once or is stuck on a plateau for as long again and again, and medians jump from one to the
+other between neighbouring settings.
+
+Run: python bench_scripts/autotune.py [--json FILE] [--quick]     (some minutes: imperfect chips are slow)
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,13 +33,15 @@ from mgdhw.check import Findings, check, fitting_dataset
 from mgdhw.check.findings import Recommendation
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
-SEEDS = range(1000, 1012)
-FRESH = range(2000, 2012)
-CAP = 200_000
-"""Evaluations after which a training is given up."""
+SEEDS = range(1000, 1008)
+FRESH = range(2000, 2008)
+CAP = 100_000
+"""Evaluations after which a training with the recommendation is given up."""
+SLOW = 4
+"""How many times longer than that others may take."""
 LIMIT = 2.0
 LOOKS = 50
-ROUGH = 2_000
+ROUGH = 500
 """Evaluations between looks of the training that says how finely to look."""
 
 
@@ -47,15 +54,17 @@ class Task:
     target: dict[str, float]
 
 
-XOR = Task("xor", "2-3-1", {"stop_at_accuracy": 1.0, "stop_at_cost": 0.04})
 NIST = Task("nist7x7", "49-4-4", {"stop_at_accuracy": 0.95})
 DIGITS = Task("digits", "64-16-10", {"stop_at_accuracy": 0.9})
 
 CASES = (
     ("analog-8bit", DIGITS),
     ("ideal-16bit", NIST),
-    ("analog-8bit", XOR),
+    ("microring", NIST),
+    ("capacitor", NIST),
+    ("analog-8bit?cost_noise=0.02", NIST),
 )
+"""Microring: writes off by half a step, temperature; capacitor: noise of reads and writes, unequal cells that leak."""
 
 
 async def checked(uri: str) -> Findings:
@@ -64,14 +73,16 @@ async def checked(uri: str) -> Findings:
         return await check(device, fitting_dataset(device.info, uri))
 
 
-def evaluations(task: Task, advice: Recommendation, eta: float, delta: float, every: int, seeds: range) -> float:
+def evaluations(
+    task: Task, advice: Recommendation, eta: float, delta: float, every: int, cap: float, seeds: range
+) -> float:
     """Median over seeds of the evaluations to the target; those that don't get there take for ever."""
     experiment = advice.experiment
     per_probe = 2.0 if experiment.training.baseline == "antithetic" else 1.0 + 1.0 / advice.tau
     period = max(1, round(every / per_probe / advice.tau)) * advice.tau
     values: dict[str, Any] = experiment.model_dump(mode="json", exclude_none=True)
     values["seed"] = seeds.start
-    values["training"]["probes"] = max(1, int(CAP / per_probe) // advice.tau) * advice.tau
+    values["training"]["probes"] = max(1, int(cap / per_probe) // advice.tau) * advice.tau
     values["codes"]["delta"] = delta
     values["optimizer"]["eta"] = eta
     values["evaluation"] = {"every": period, **task.target}
@@ -96,18 +107,19 @@ def case(preset: str, task: Task, *, quick: bool) -> Row:
     first = max(1, steps // 4)
     deltas = [step * first * 2**power for power in range(5)]
     etas = [advice.eta * factor for factor in FACTORS]
-    rough = evaluations(task, advice, advice.eta, advice.delta, ROUGH, seeds[:4])
-    every = int(min(rough, CAP) / LOOKS) + 1
+    rough = evaluations(task, advice, advice.eta, advice.delta, ROUGH, CAP, seeds[:4])
+    rough = min(rough, CAP)
+    every, cap = int(rough / LOOKS) + 1, SLOW * rough
     grid = np.full((5, 5), np.inf)
     for row, eta in enumerate(etas):
         for column, delta in enumerate(deltas):
             if not quick or (row == 2 and column < 2):
-                grid[row, column] = evaluations(task, advice, eta, delta, every, seeds)
+                grid[row, column] = evaluations(task, advice, eta, delta, every, cap, seeds)
         progress(f"{name}: η {eta:.3g}: {', '.join(f'{one:,.0f}' for one in grid[row])}")
     ours = grid[2, int(np.argmin(np.abs(np.array(deltas) - advice.delta)))]
     at = np.unravel_index(int(np.argmin(grid)), grid.shape)
     best = float(grid[at])
-    again = evaluations(task, advice, etas[int(at[0])], deltas[int(at[1])], every, fresh)
+    again = evaluations(task, advice, etas[int(at[0])], deltas[int(at[1])], every, cap, fresh)
     table(
         f"{name}: median evaluations over {len(seeds)} seeds; the best setting again, on fresh seeds: {again:,.0f}",
         ("η \\ Δ", *(f"{delta:.4g}" for delta in deltas)),
@@ -122,7 +134,8 @@ def case(preset: str, task: Task, *, quick: bool) -> Row:
 def main() -> None:
     """All cases."""
     options = arguments(__doc__)
-    rows = [case(preset, task, quick=options.quick) for preset, task in CASES]
+    logging.getLogger("mgdhw").setLevel(logging.ERROR)  # that imperfect chips run slowly is no news
+    rows = [case(preset, task, quick=options.quick) for preset, task in CASES[: 2 if options.quick else None]]
     report("The recommendation of mgdhw check beside the best of a grid around it", rows, options)
 
 

@@ -96,7 +96,7 @@ class Bench:
         return await self._retries.repeat(lambda: self.device.write(theta, at), at)
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:
-        """What a simulated chip's cells remember; nothing of hardware, where every pilot inherits what was before it."""
+        """What a simulated chip's cells remember; hardware tells nothing, and every pilot inherits what was before."""
         return await self._retries.repeat(self.device.snapshot, self._step)
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:

@@ -56,7 +56,8 @@ class Findings:
         limit: evaluations that the check might take.
         evaluations: that it took.
         responses, batches: at the start, and where the best of the first pilots ended.
-        coarse, pilots: trainings with different η, the lowest η first: a ladder, and those with the recommended Δ and B.
+        coarse, pilots: trainings with different η, the lowest η first: a ladder, then those with the recommended Δ
+            and B.
         problem: why there is no recommendation, and what to do; None if there is one.
     """
 

@@ -4,9 +4,9 @@ An update from a window of τ probes with random signs moves θ by -η ĝ, where
 
     E ĝᵀHĝ = gᵀHg + tr(H)/P · tr(Σ)/B + tr(H) · S/τ.
 
-S is the mean square of C̃/Δ of a single probe: the other parameters' share, |g|² + tr(Σ)/B, and what noise, curvature and
-drift add. (The middle term belongs to samples that are held for the window; with new ones for each probe it is in S.)
-The cost falls by η|g|² - η² E ĝᵀHĝ / 2, most at η = |g|² / E ĝᵀHĝ. A window is good if that is much for each of its
+S is the mean square of C̃/Δ of a single probe: the other parameters' share, |g|² + tr(Σ)/B, and what noise, curvature
+and drift add. (The middle term belongs to samples that are held for the window; with new ones for each probe it is in
+S.) The cost falls by η|g|² - η² E ĝᵀHĝ / 2, most at η = |g|² / E ĝᵀHĝ. A window is good if that is much for each of its
 evaluations.
 """
 
@@ -37,7 +37,7 @@ class Powers:
         parameters: P.
         gradient: |g|².
         spread: tr Σ.
-        noise_single: variance of C₀ on B samples over Δ², for each B: see `noise`.
+        noise: variance of C₀ on B samples over Δ².
         curvature: mean square of the even part over Δ², without noise.
         trace: tr H.
         along: gᵀHg.

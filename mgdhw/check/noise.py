@@ -54,7 +54,7 @@ class Noise:
         return deviation**2 * m > WANDERS * self.sigma**2 > 0
 
     def variance(self, batch: int) -> float:
-        """Of one measurement on `batch` samples: of the probe, of each sample, and of rounding to the converter's step."""
+        """Of one measurement on `batch` samples: what they share, each one's own, and rounding by the converter."""
         shared, each = self._parts()
         return shared + (each + self.quantum**2 / 12) / batch
 

@@ -73,7 +73,7 @@ class Pilot:
 
 
 class Pilots:
-    """Runs pilots of one experiment: first a coarse ladder of η; or one η and its neighbours, and the best two to the end.
+    """Runs pilots of one experiment: a coarse ladder of η, or one η and its neighbours, the best two to the end.
 
     The best is the one with the lowest `score`; all of a round have had the same evaluations.
 
@@ -84,6 +84,7 @@ class Pilots:
         sigma: noise of such a cost.
         budget: evaluations that all of them may take together.
         fresh: what a simulated chip's cells remembered before the check: each pilot begins with that.
+        drifts: compare every cost with that of the start at the same time, because C₀ drifts by itself.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Pilots:
         sigma: float,
         budget: int,
         fresh: Mapping[str, NDArray[Any]],
+        drifts: bool,
     ) -> None:
         self._bench = bench
         self._experiment = experiment
@@ -102,6 +104,9 @@ class Pilots:
         self._end = bench.used + budget
         self._budget = budget
         self._fresh = fresh
+        self._drifts = drifts
+        self._start: tuple[FloatArray, float] | None = None
+        """θ and cost of the first pilot at its beginning."""
         self._repeats = 2
         self._all: dict[float, Pilot] = {}
 
@@ -157,7 +162,7 @@ class Pilots:
         """Train until a pilot has had so many evaluations, or all have had theirs."""
         bench, recipe = self._bench, pilot.recipe
         window = evaluations_of(recipe.baseline, recipe.update_period)
-        reserve = 2 * self._repeats
+        reserve = self._look
         if pilot.state.evaluations + window > evaluations:
             return
         bench.begin(f"trying η = {pilot.eta:.3g}")
@@ -175,21 +180,41 @@ class Pilots:
             state, _ = update(state, recipe, codes)
             await bench.write(to_write(state, recipe), state.step)
             if marks and state.evaluations >= marks[0] and bench.used + 2 * reserve <= self._end:
-                del marks[0]
+                marks = [mark for mark in marks if mark > state.evaluations]
                 pilot.state = state
                 await self._measure(pilot)
         pilot.state = replace(state, cells=await bench.snapshot())
         await self._measure(pilot)
+
+    @property
+    def _look(self) -> int:
+        """Evaluations of one measurement of the cost."""
+        return (4 if self._drifts else 2) * self._repeats
 
     async def _take_up(self, pilot: Pilot) -> None:
         """Have the device hold what a pilot left it with, or begins with."""
         await self._bench.restore(pilot.state.cells or self._fresh)
         await self._bench.write(to_write(pilot.state, pilot.recipe), pilot.state.step)
 
+    async def _start_now(self, pilot: Pilot) -> float:
+        """What the start costs at this time. The device holds the pilot's parameters again afterwards."""
+        assert self._start is not None, "measured at the beginning of the first pilot"
+        memory = await self._bench.snapshot()
+        await self._bench.restore(self._fresh)
+        await self._bench.write(self._start[0], pilot.state.step)
+        cost = await self._bench.cost(self._batch, self._repeats)
+        await self._bench.restore(memory)
+        await self._bench.write(to_write(pilot.state, pilot.recipe), pilot.state.step)
+        return cost
+
     async def _measure(self, pilot: Pilot) -> None:
         if pilot.curve and pilot.curve[-1][0] == pilot.state.evaluations:
             return
         cost = await self._bench.cost(self._batch, self._repeats)
+        if self._start is None:
+            self._start = (pilot.state.theta, cost)
+        elif self._drifts:
+            cost += self._start[1] - await self._start_now(pilot)
         pilot.curve.append((pilot.state.evaluations, cost))
         if len(self._all) <= 1 and len(pilot.curve) == 1 and cost > 0:
             wanted = math.ceil((self._sigma / (FINE_REPEAT * cost)) ** 2)

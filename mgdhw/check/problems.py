@@ -22,9 +22,9 @@ def why_unusable(bench: Bench, findings: Findings) -> str | None:
         )
     if not response.odd.any() and not response.even.any() and noise.sigma == 0:
         return (
-            f"its cost is {noise.cost:g} whatever is done to the parameters, up to Δ = {largest:g} on all of them at once:"
-            " either they don't reach the outputs (dead or unpowered cells), or the cost is stuck at an end of its"
-            " converter's range (raise the range, or lower the gain); check the cost's wiring"
+            f"its cost is {noise.cost:g} whatever is done to the parameters, up to Δ = {largest:g} on all of them at"
+            " once: either they don't reach the outputs (dead or unpowered cells), or the cost is stuck at an end of"
+            " its converter's range (raise the range, or lower the gain); check the cost's wiring"
         )
     return (
         f"perturbations cannot be told from noise: {DIRECTIONS} pairs of probes of Δ = {largest:g}, the largest tried,"

@@ -44,15 +44,16 @@ def _tau(findings: Findings, window: Window) -> str:
     updates = f"{window.evaluations} evaluations an update"
     if window.baseline is Baseline.HELD:
         return (
-            f"τ_θ = {window.tau} with a held baseline and held samples ({updates}): a window of τ random codes bends the"
-            f" cost by tr(H)·S/τ = {bend:.3g}/τ, the gradient itself by gᵀHg = {numbers.along:.3g}; windows much longer"
-            f" than {max(1.0, bend / max(numbers.along, 1e-300)):.0f} waste probes, short ones pay for more baselines"
+            f"τ_θ = {window.tau} with a held baseline and held samples ({updates}): a window of τ random codes bends"
+            f" the cost by tr(H)·S/τ = {bend:.3g}/τ, the gradient itself by gᵀHg = {numbers.along:.3g}; windows"
+            f" much longer than {max(1.0, bend / max(numbers.along, 1e-300)):.0f} waste probes, short ones pay"
+            " for more baselines"
         )
     other = 2 * numbers.noise + numbers.curvature + numbers.drift * window.tau**2 / 3
     return (
-        f"τ_θ = {window.tau} with pairs of probes ({updates}): noise, curvature and drift would add {other:.3g} to the power"
-        f" of a probe with a baseline, beside |g|² = {numbers.gradient:.3g}; a pair has a quarter of the noise and none of"
-        " the others"
+        f"τ_θ = {window.tau} with pairs of probes ({updates}): noise, curvature and drift would add {other:.3g} to the"
+        f" power of a probe with a baseline, beside |g|² = {numbers.gradient:.3g}; a pair has a quarter of the noise"
+        " and none of the others"
     )
 
 
@@ -62,17 +63,17 @@ def _batch(findings: Findings, batch: int) -> str:
     if batch >= findings.n_train:
         return f"B = {batch}: all samples; a probe sees them at once"
     return (
-        f"B = {batch}: samples' gradients spread by tr(Σ)/|g|² = {where}, the batch at which samples add as much noise as"
-        f" there is signal; {LEAST_BATCH} at least, because gradients shrink in training"
+        f"B = {batch}: samples' gradients spread by tr(Σ)/|g|² = {where}, the batch at which samples add as much noise"
+        f" as there is signal; {LEAST_BATCH} at least, because gradients shrink in training"
     )
 
 
 def _eta(findings: Findings, best: Pilot, eta: float, window: Window) -> str:
     tried = "; ".join(f"η = {one.eta:.3g}: {one.cost:.3g} after {one.curve[-1][0]:,}" for one in findings.pilots)
     return (
-        f"η = {eta:.3g}, plain gradient descent: the model says |g|²/(gᵀHg + tr(H)·S/τ) = {window.eta:.3g}; of pilots from"
-        f" the same start (cost {best.curve[0][1]:.3g}; {tried} evaluations) that with {best.eta:.3g} was best, and √2 less"
-        " is safer: too little is slow, too much learns nothing"
+        f"η = {eta:.3g}, plain gradient descent: the model says |g|²/(gᵀHg + tr(H)·S/τ) = {window.eta:.3g}; of pilots"
+        f" from the same start (cost {best.curve[0][1]:.3g}; {tried} evaluations) that with {best.eta:.3g} was best,"
+        " and √2 less is safer: too little is slow, too much learns nothing"
     )
 
 
@@ -91,12 +92,13 @@ def _concerns(findings: Findings, best: Pilot) -> list[str]:
         )
     if best.cost > (1 - NO_FALL) * best.curve[0][1]:
         concerns.append(
-            f"note: the best pilot hardly moved the cost, from {best.curve[0][1]:.4g} to {best.cost:.4g}: little can be said"
-            " about η"
+            f"note: the best pilot hardly moved the cost, from {best.curve[0][1]:.4g} to {best.cost:.4g}: little can be"
+            " said about η"
         )
     clipped = max(one.clipped for one in findings.batches)
     if clipped > CLIPPED:
         concerns.append(
-            f"note: {clipped:.0%} of single samples cost exactly the most that was seen: the cost's range may be too small"
+            f"note: {clipped:.0%} of single samples cost exactly the most that was seen: the cost's range may be too"
+            " small"
         )
     return concerns

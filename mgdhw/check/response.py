@@ -1,8 +1,8 @@
 """How the cost answers perturbations of growing size: signal below, curvature and saturation above.
 
-A pair of probes splits the answer to a perturbation Δ·s into its odd part, o = (C(θ + Δs) - C(θ - Δs)) / 2, which carries
-the gradient, and its even part, e = (C(θ + Δs) + C(θ - Δs)) / 2 - C₀, which is curvature. A probe with a baseline sees
-both, o + e; a pair sees o alone, for twice the evaluations.
+A pair of probes splits the answer to a perturbation Δ·s into its odd part, o = (C(θ + Δs) - C(θ - Δs)) / 2, which
+carries the gradient, and its even part, e = (C(θ + Δs) + C(θ - Δs)) / 2 - C₀, which is curvature. A probe with a
+baseline sees both, o + e; a pair sees o alone, for twice the evaluations.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Response:
     @property
     def seen(self) -> NDArray[np.bool_]:
         """(A,) whether the odd part stands out of the noise, which leaves half of its variance in it."""
-        return self.odd_power > np.maximum(SEEN * self.noise / 2, 1e-300)
+        return np.asarray(self.odd_power > np.maximum(SEEN * self.noise / 2, 1e-300))
 
     @property
     def reference(self) -> int:
@@ -163,5 +163,5 @@ async def measure_response(bench: Bench, theta: FloatArray, noise: Noise) -> tup
         )
         odd.append((pair.perturbed - pair.reference) / 2)
         even.append((pair.perturbed + pair.reference) / 2 - cost)
-    deltas = amplitudes * float(lsb.max())
+    deltas = amplitudes.astype(np.float64) * float(lsb.max())
     return Response(amplitudes, deltas, noise.batch, np.array(odd), np.array(even), noise.variance(noise.batch)), theta

@@ -35,7 +35,7 @@ COST_BATCH = 512
 COARSE = 0.35
 """Share of what is left after the first measurements for the first ladder of η, at most."""
 MARGIN = 2.0**0.5
-"""By how much η is less than the best pilot's: twice too little takes twice as long, twice too much may learn nothing."""
+"""By how much η is less than the best pilot's: too little takes longer, too much may learn nothing."""
 RUN = 20
 """How many times longer than the longest pilot the recommended training is."""
 
@@ -119,7 +119,7 @@ async def _measure(bench: Bench, findings: Findings, start: Experiment) -> None:
     experiment = _with(start, bench, amplitude, window, batch, window.eta)
     compared = min(n_train, COST_BATCH)
     sigma = float(np.sqrt(noise.variance(compared)))
-    coarse = Pilots(bench, experiment, compared, sigma, int(COARSE * bench.left), fresh)
+    coarse = Pilots(bench, experiment, compared, sigma, int(COARSE * bench.left), fresh, noise.drifts)
     best = await coarse.coarse(window.eta)
     findings.coarse = coarse.all
     # Gradients are smaller here than at the start, the spread of samples is not: Δ and B are to suit both.
@@ -131,7 +131,7 @@ async def _measure(bench: Bench, findings: Findings, start: Experiment) -> None:
     amplitude = best_delta([one for one in findings.responses if one.seen.any()])
     batch = max(batch, *(one.best for one in findings.batches))
     experiment = _with(start, bench, amplitude, window, batch, best.eta)
-    fine = Pilots(bench, experiment, compared, sigma, bench.left, fresh)
+    fine = Pilots(bench, experiment, compared, sigma, bench.left, fresh, noise.drifts)
     best = await fine.fine(best.eta)
     findings.pilots = fine.all
     probes = max(pilot.state.step for pilot in fine.all) * RUN

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mgdhw.check import Findings
+    from mgdhw.testing import Outcome
 
 LINE_SECONDS = 5.0
 
@@ -31,6 +32,9 @@ def check(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw a page that shows why, as PNG (needs mgdhw[plot]).")
     ] = None,
+    conformance: Annotated[
+        bool, typer.Option("--conformance", help="Hold its driver to the contract first; takes evaluations of its own.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Measure a device, and recommend how to train it.
@@ -42,17 +46,21 @@ def check(
     """
     import asyncio
     import json
+    from dataclasses import asdict
 
     from mgdhw.cli.console import console, echo, printing
     from mgdhw.cli.notices import telling
-    from mgdhw.errors import DeviceFault
+    from mgdhw.errors import ConformanceError, DeviceFault
 
     for file in (output, plot):
         _check_folder(file)
     if plot is not None:
         _check_matplotlib()
     out = console(stderr=as_json)
-    with _progress(out) as (watch, say), telling(say, say):
+    outcomes: list[Outcome] = []
+    with _progress(out) as (watch, say), telling(_carefully(say), _carefully(say)):
+        if conformance:
+            outcomes = asyncio.run(_conformance(uri, say))
         findings = asyncio.run(_measured(uri, data, seed, watch))
     if plot is not None:
         from mgdhw.check.page import draw
@@ -61,25 +69,58 @@ def check(
     if output is not None and findings.recommendation is not None:
         _write(output, _experiment_file(findings))
     if as_json:
-        echo(json.dumps(findings.record()))
+        kept = {"conformance": [asdict(outcome) for outcome in outcomes]} if conformance else {}
+        echo(json.dumps(findings.record() | kept))
     else:
         with printing():
             _show(out, findings, output, plot)
     if findings.problem is not None:
         raise DeviceFault(f"cannot be trained as it is: {findings.problem}", uri=uri)
+    failed = [outcome.name for outcome in outcomes if outcome.verdict == "failed"]
+    if failed:
+        raise ConformanceError(f"{uri}: its driver does not keep the contract: {', '.join(failed)}")
 
 
 async def _measured(uri: str, data: str | None, seed: int, watch: Callable[[str, int], None]) -> Findings:
+    from dataclasses import replace
+
     from mgdhw.check import check as measure
     from mgdhw.check import fitting_dataset
     from mgdhw.datasets import load
-    from mgdhw.sources import opening
+    from mgdhw.sources import as_done, opening
 
     dataset = None if data is None else load(data)
     async with opening(uri) as device:
         if dataset is None:
             dataset = fitting_dataset(device.info, uri)
-        return await measure(device, dataset, data=data, seed=seed, watch=watch)
+        findings = await measure(device, dataset, data=data, seed=seed, watch=watch)
+        advice = findings.recommendation
+        if advice is not None:  # a file's path is to hold wherever the experiment is kept
+            findings.recommendation = replace(advice, experiment=as_done(advice.experiment, device, Path.cwd()))
+        return findings
+
+
+def _carefully(say: Callable[[str], None]) -> Callable[[str], None]:
+    """For notices, which come from any task: output that is lost is noticed when there is more of it."""
+    from contextlib import suppress
+
+    from mgdhw.cli.console import OutputLost
+
+    def tell(text: str) -> None:
+        with suppress(OutputLost, SystemExit):  # rich leaves by SystemExit where a pipe is broken
+            say(text)
+
+    return tell
+
+
+async def _conformance(uri: str, say: Callable[[str], None]) -> list[Outcome]:
+    from mgdhw.device import open_device
+    from mgdhw.testing import run_conformance
+
+    def report(outcome: Outcome) -> None:
+        say(f"{outcome.verdict:<8}{outcome.name}{': ' if outcome.why else ''}{outcome.why}")
+
+    return await run_conformance(lambda: open_device(uri), report)
 
 
 def _check_folder(file: Path | None) -> None:
@@ -132,7 +173,11 @@ def _progress(out: Console) -> Iterator[tuple[Callable[[str, int], None], Callab
     from mgdhw.cli.console import is_live, printing
 
     live = is_live(out)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of 20,000 evaluations"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} evaluations"),
+    )
     last = ("", 0.0)
 
     with Progress(*columns, console=out, disable=not live, transient=True) as bar:
@@ -171,8 +216,12 @@ def _show(out: Console, findings: Findings, output: Path | None, plot: Path | No
     if findings.recommendation is None:
         return
     out.print("\nrecommended", style="bold")
+    reasons = Table.grid(padding=(0, 1, 0, 0))
+    reasons.add_column()
+    reasons.add_column(overflow="fold")
     for reason in findings.recommendation.reasons:
-        out.print(f"  {reason}", style="yellow" if reason.startswith("note:") else None)
+        reasons.add_row("·", reason, style="yellow" if reason.startswith("note:") else None)
+    print_table(out, reasons)
     if plot is not None:
         out.print(f"\nwhy: {plot}", soft_wrap=True)
     if output is not None:
@@ -190,10 +239,8 @@ def _rows(findings: Findings) -> Iterator[tuple[str, str]]:
     if writes is not None:
         step = "no step seen" if writes.step is None else f"steps of {writes.step:.4g}"
         how = "rounded to them" if writes.exact else f"off by {writes.error:.3g} steps rms"
-        yield (
-            "parameters",
-            f"{writes.low:.4g} ... {writes.high:.4g} in {step} (declared {writes.declared_step:.4g}), {how}",
-        )
+        span = f"{writes.low:.4g} ... {writes.high:.4g}"
+        yield "parameters", f"{span} in {step} (declared {writes.declared_step:.4g}), {how}"
     if noise is not None:
         yield (
             "noise",

@@ -33,7 +33,7 @@ from mgdhw.folders import cache_folder
 COMPILED_FROM = (
     *("block.py", "codes", "compiled", "gradient.py", "loop.py", "noise.py", "noise_tables.py", "optimizers"),
     *("order.py", "philox.py", "schedule.py"),
-    *("chip.py", "datapath.py", "engines", "spec.py", "tables.py"),
+    *("cells.py", "chip.py", "datapath.py", "effects.py", "engines", "mismatch.py", "spec.py", "tables.py"),
 )
 """Sources, within a package, that kernels are made from, or may take functions and constants from."""
 KEPT_FOLDERS = 6

@@ -29,9 +29,9 @@ class Axis:
     log: bool = False
 
     def address(self, base: str, value: float, seed: int) -> str:
-        """The base chip with this much of it; `seed` says which chip of its kind."""
+        """The base chip with this much of it (0 is none); `seed` says which chip of its kind."""
         options = [base, f"seed={seed}"]
-        if value != self.values[0] or self.others:
+        if value != 0:
             options.append(f"{self.option}={value:.12g}")
         return "&".join([*options, self.others] if self.others else options)
 

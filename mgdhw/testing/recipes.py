@@ -13,7 +13,7 @@ from mgdhw.loop import Step, absorb, block_at, to_update, to_write, update
 from mgdhw.recipe import first_state, recipe_of
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
-from mgdhw.testing.bench import Probe
+from mgdhw.testing.bench import Bench, Probe
 from mgdhw.testing.fitted import dataset_for, theta_for
 
 PROBES = 45
@@ -84,14 +84,15 @@ def cases_for(info: DeviceInfo) -> tuple[Case, ...]:
     return CASES + LAYERED_CASES if info.topology.layers else CASES
 
 
-def segment_for(info: DeviceInfo, case: Case, n_probes: int = PROBES, number: int = 0) -> Segment:
+def segment_for(bench: Bench, case: Case, n_probes: int = PROBES, number: int = 0) -> Segment:
     """A stretch from the first probe on; `number` tells replicas apart."""
+    info = bench.info
     eta = f"optimizer.eta={case.eta_steps * float(np.min(info.theta_lsb))!r}"
     experiment = parse_experiment(TRAINING, source="conformance", overrides=(*case.overrides, eta)).replica(number)
     dataset = dataset_for(info)
     recipe, _ = recipe_of(experiment, info, dataset.n_train)
     state = first_state(experiment, info, recipe, dataset, theta_for(info, number))
-    return Segment(state, recipe, n_probes)
+    return Segment(replace(state, cells=dict(bench.cells)), recipe, n_probes)
 
 
 async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4) -> SegmentResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -31,8 +31,8 @@ CHIP = "sim:analog-8bit?layers=3-2-2&engine=reference"
 class Sound(SimDevice):
     """Breaks nothing. It has both levels of codes, and doesn't learn."""
 
-    def __init__(self) -> None:
-        super().__init__(CHIP, parse(CHIP))
+    def __init__(self, uri: str = CHIP) -> None:
+        super().__init__(uri, parse(uri))
         self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
 
     async def learn(self, segment: Segment) -> SegmentResult:
@@ -72,6 +72,9 @@ class LateWrite(Sound):
         codes = self.chip.codes if self.waiting is None else self.waiting
         return np.asarray(codes * self.spec.weight_lsb)
 
+    async def requested(self) -> FloatArray:
+        return await self.read()
+
     async def close(self) -> None:
         self.waiting = None
         await super().close()
@@ -104,6 +107,16 @@ class Restless(Sound):
         if (self.chip.codes == before).all():
             self.chip.codes = before + np.eye(1, before.size, dtype=np.int16)[0]
         return await self.read()
+
+
+class ForgetsWear(Sound):
+    """Has cells that move by pulses, and takes back nothing of what they remembered."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{CHIP}&w_max=2&w_min=-2")
+
+    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
+        return
 
 
 # --- limits and refusals ----------------------------------------------------------------------------------------------

@@ -443,12 +443,14 @@ class ImperfectChip:
             found.cost += clip(code, 0, 2**chip.cost_bits - 1)
         return found
 
-    def left_behind(self, block: Work, step: int) -> Measurement | None:
-        """The last measurement of the step before, if something of it is left."""
+    def anything_left(self, step: int) -> bool:
+        """Whether something of the measurements of the step before is left at a step."""
         if step == 0 or step - 1 < self.written or self.tick(step) != self.tick(step - 1):
-            return None
-        if self.fx.temperature_std and step % self.fx.temperature_every == 0:
-            return None
+            return False
+        return not (self.fx.temperature_std and step % self.fx.temperature_every == 0)
+
+    def last_of(self, block: Work, step: int) -> Measurement:
+        """The last measurement of the step before, made anew."""
         samples = self.samples(block, step - 1)
         tilde = perturbation(block.codes, self.chip.layers, step - 1)
         if block.baseline == "antithetic":
@@ -462,12 +464,15 @@ class ImperfectChip:
     def probe(self, block: Work, carried: tuple[int, int] | None = None) -> Answer:
         """`carried`: batch and value of a baseline that was taken before the block, at the same θ."""
         held, perturbed, other = carried, [], []
-        evaluations = 0
-        zero = [0] * len(self.cells)
+        evaluations, zero = 0, [0] * len(self.cells)
+        before: Measurement | None = None
         for step in range(block.first, block.first + block.count):
             batch, samples = step // block.tau_x, self.samples(block, step)
             tilde = perturbation(block.codes, self.chip.layers, step)
-            before = self.left_behind(block, step)
+            if not self.anything_left(step):
+                before = None
+            elif step == block.first and fix(self.fx.settling, 2**15):
+                before = self.last_of(block, step)
             measured = []
             for part in self.parts(block, held is not None and held[0] == batch):
                 sign = {BASELINE: 0, PLUS: 1, MINUS: -1}[part]

@@ -2,9 +2,9 @@
 
 Play N of them with `python tests/system/faults.py [N]`.
 
-In each, `mgdhw train` runs in a process of its own against `mgdhw serve` in another, over TCP or a pseudo-terminal, with
-1 % each of dropped, corrupted, doubled, split and late frames, reboots and unplugs; in some the host or the board is
-killed (SIGKILL) at a random point and begun again. Whatever happens, the run, resumed where it ended with an error,
+In each, `mgdhw train` runs in a process of its own against `mgdhw serve` in another, over TCP or a pseudo-terminal,
+with 1 % each of dropped, corrupted, doubled, split and late frames, reboots and unplugs; in some the host or the board
+is killed (SIGKILL) at a random point and begun again. Whatever happens, the run, resumed where it ended with an error,
 must come to the digest of the same training in one process. A table tells how each went.
 """
 

@@ -47,6 +47,8 @@ DEVICES: dict[str, Surroundings] = {
     "chip, reference": in_process(f"{CHIP}&engine=reference"),
     "chip, numba": in_process(f"{CHIP}&engine=numba"),
     "chip, host codes": in_process(f"{CHIP}&engine=reference&codes=host"),
+    "chip, noise": in_process(f"{CHIP}&engine=reference&cost_noise=0.02"),
+    "chip, cells that move by pulses": in_process(f"{CHIP}&engine=reference&w_max=2&w_min=-2&write_noise=0.05"),
     "chip, 16 bits, classes": in_process("sim:ideal-16bit?layers=5-3-3&cost=xent&engine=reference"),
     "tcp": served(f"{CHIP}&engine=reference"),
     "pty": served(f"{CHIP}&engine=reference", pty=True),

@@ -15,7 +15,7 @@ from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import loops, packs, replicas, segments, team
+from mgdhw_sim.engines import flawed, loops, packs, replicas, segments, team
 from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.engine import Engine
 from mgdhw_sim.engines.moves import Moving
@@ -36,8 +36,6 @@ class Compiled(Engine):
     name = "numba"
 
     def declines(self, chip: Chip, work: Block | Segment) -> str | None:
-        if not chip.spec.ideal:
-            return "an imperfect chip"
         codes = work.codes if isinstance(work, Block) else work.recipe.codes
         if codes.family not in packs.FAMILIES:
             return f"codes of family {codes.family!r}"
@@ -55,6 +53,8 @@ class Compiled(Engine):
         return None
 
     def probe(self, chip: Chip, block: Block) -> Costs:
+        if chip.cells is not None:
+            return flawed.probe(chip, block)
         known = block.valid_held()
         held = np.array([known.value if known else 0, block.first_batch() if known else loops.NO_BATCH], dtype=np.int64)
         plus = np.empty(block.n_probes, dtype=np.int64)
@@ -77,6 +77,8 @@ class Compiled(Engine):
         return Costs(plus, minus, block.evaluations(), carried)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
+        if chip.cells is not None:
+            return flawed.learn(chip, segment)
         state, recipe = segment.state, segment.recipe
         if _narrow(chip, recipe.order) is not None:
             state, total, last = self._learn(chip, state, recipe, segment.n_probes)
@@ -90,6 +92,8 @@ class Compiled(Engine):
         return SegmentResult(state, total / segment.n_probes, last)
 
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
+        if chip.cells is not None:
+            return super().learn_many(chip, segments)
         return replicas.learn_many(chip, segments, self.learn)
 
     def _learn(

@@ -1,0 +1,263 @@
+"""What is imperfect about a chip, as compiled kernels take it: made once for a chip by the functions that define it.
+
+Beside what never changes (`Flaws`) there are what the cells remember (`Memory`), the weights that they make now
+(`Weights`), and the neurons as warm as they are (`Neurons`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.noise import STRENGTH_BITS, strength
+from mgdhw_sim import tables
+from mgdhw_sim.cells import AGE_FRACTION_BITS, LARGEST_AGE, Cells, dac_curve
+from mgdhw_sim.engines.packs import padded, pairs, room
+from mgdhw_sim.mismatch import NEURON_UNIT, PulseMismatch, cells_of, drift_of, endurance_of, fixed, neurons_of, pulses_of
+from mgdhw_sim.spec import CELL_FRACTION_BITS, ChipSpec
+
+MOST = 1 << 15
+"""No draw is larger."""
+NO_TIME = -1
+"""Of weights and neurons that were never made."""
+
+
+class Flaws(NamedTuple):
+    """Strengths, tables and mismatch of a chip. Arrays of cells are padded; P is the number of cells."""
+
+    key0: int
+    key1: int
+    n: int
+    """P."""
+    live: Any
+    stuck: Any
+    stuck_value: Any
+    """What stuck cells hold, in cell units."""
+    gain: Any
+    offset: Any
+    perturbation: Any
+    endurance: Any
+    dac: Any
+    """What the parameter DAC makes of each code, lowest first, in cell units."""
+    cell_limit: int
+    write_size: int
+    pulsed: bool
+    pulse_step: int
+    """Nominal step of a pulse in cell units; 0 if a pulse is for one code."""
+    pulse_size: int
+    moves: Any
+    """[6][P] bounds up and down, steps up and down, slopes up and down."""
+    ages: bool
+    drift_every: int
+    rate: int
+    drifts: bool
+    nu: Any
+    rest: int
+    exp: Any
+    log: Any
+    fine_bits: int
+    weight_top: int
+    """Largest fine weight."""
+    weight_fraction: int
+    """Fraction bits of a fine weight."""
+    input_fraction: int
+    input_fine: int
+    input_top: int
+    input_size: int
+    read_size: int
+    cost_size: int
+    settling: int
+    midpoint: Any
+    steepness: Any
+    amplitude: Any
+    neuron_offset: Any
+    temperature_size: int
+    temperature_every: int
+    """0 where the temperature stays the same."""
+    warm_midpoint: int
+    warm_steepness: int
+
+
+class Fine(NamedTuple):
+    """The network of a chip of small numbers: `vector.Narrow`, in fine weights and fine inputs."""
+
+    sizes: Any
+    starts: Any
+    strides: Any
+    input_fraction: int
+    signal_fraction: int
+    weight_fraction: int
+    signal_bits: int
+    lut_bits: int
+    hidden: Any
+    output: Any
+    spans: Any
+    """(L,) inputs whose products 32 bits hold; a multiple of 32."""
+
+
+class Memory(NamedTuple):
+    """What cells remember: `cells.Cells` in arrays that kernels change; codes in 16 bits, as all of them have one."""
+
+    requested: Any
+    value: Any
+    born: Any
+    wear: Any
+
+
+class Weights(NamedTuple):
+    """Fine weights of the cells at a tick; and with one amplitude of a perturbation added, and taken away."""
+
+    fine: Any
+    plus: Any
+    minus: Any
+    amplitude: int
+    tick: Any
+    """(1,) when they were made."""
+
+
+class Neurons(NamedTuple):
+    """Midpoint and steepness of all neurons at a temperature, and that one's number, (1,)."""
+
+    midpoint: Any
+    steepness: Any
+    number: Any
+
+
+@lru_cache(maxsize=8)
+def flaws(spec: ChipSpec) -> Flaws:
+    """All that is imperfect about a chip."""
+    effects, n = spec.effects, spec.topology.n_parameters
+    kind, neurons = cells_of(spec), neurons_of(spec)
+    size = padded(n)
+    to_cell = 2.0 ** (spec.weight_fraction_bits + CELL_FRACTION_BITS)
+    signal = 2.0**spec.signal_fraction_bits
+    dac = dac_curve(spec)
+    rate = fixed(effects.drift_every / effects.retention, 1 << AGE_FRACTION_BITS) if effects.retention > 0 else 0
+    none = np.zeros(1, dtype=np.int64)
+    return Flaws(
+        key0=spec.seed & 0xFFFFFFFF,
+        key1=spec.seed >> 32,
+        n=n,
+        live=room(kind.live, size),
+        stuck=room(kind.is_stuck, size),
+        stuck_value=room(dac[kind.stuck + (1 << (spec.weight_bits - 1))].astype(np.int32), size),
+        gain=room(kind.gain.astype(np.int32), size),
+        offset=room(kind.offset.astype(np.int32), size),
+        perturbation=room(kind.perturbation.astype(np.int32), size),
+        endurance=room(endurance_of(spec), size),
+        dac=dac.astype(np.int32),
+        cell_limit=spec.cell_limit,
+        write_size=strength(effects.write_noise * to_cell),
+        pulsed=effects.pulsed,
+        pulse_step=fixed(effects.dw_min, to_cell),
+        pulse_size=fixed(effects.dw_min_std, 1 << 15),
+        moves=_moves(pulses_of(spec), size) if effects.pulsed else np.zeros((6, 1), dtype=np.int32),
+        ages=effects.ages,
+        drift_every=effects.drift_every,
+        rate=min(rate, LARGEST_AGE),
+        drifts=effects.drift_nu > 0,
+        nu=room(drift_of(spec).astype(np.int32), size) if effects.drift_nu > 0 else np.zeros(1, dtype=np.int32),
+        rest=spec.rest,
+        exp=tables.exp_table(24, AGE_FRACTION_BITS).copy() if effects.ages else none,
+        log=tables.log_table(AGE_FRACTION_BITS).copy() if effects.ages else none,
+        fine_bits=spec.fine_bits,
+        weight_top=(1 << (spec.fine_weight_bits - 1)) - 1,
+        weight_fraction=spec.fine_fraction_bits,
+        input_fraction=spec.input_fraction_bits + spec.input_fine_bits,
+        input_fine=spec.input_fine_bits,
+        input_top=(1 << (spec.input_bits + spec.input_fine_bits)) - 1,
+        input_size=strength(effects.input_noise * 2.0 ** (spec.input_fraction_bits + spec.input_fine_bits)),
+        read_size=strength(effects.read_noise * signal),
+        cost_size=strength(effects.cost_noise / spec.cost_lsb),
+        settling=fixed(effects.settling, 1 << 15),
+        midpoint=neurons.midpoint,
+        steepness=neurons.steepness,
+        amplitude=room(neurons.amplitude.astype(np.int32), neurons.amplitude.size + 32),
+        neuron_offset=room(neurons.offset.astype(np.int32), neurons.offset.size + 32),
+        temperature_size=strength(effects.temperature_std * 256),
+        temperature_every=effects.temperature_every if effects.temperature_std > 0 else 0,
+        warm_midpoint=fixed(effects.temperature_midpoint, 2.0 ** (spec.signal_fraction_bits + 8)),
+        warm_steepness=fixed(effects.temperature_steepness, NEURON_UNIT << 8),
+    )
+
+
+@lru_cache(maxsize=8)
+def fine(spec: ChipSpec) -> Fine | None:
+    """The network for kernels of small numbers; None if its numbers are too large for them."""
+    all_ = flaws(spec)
+    sizes = (all_.input_size, all_.read_size, all_.cost_size)
+    loudest = all_.input_top + (MOST * all_.input_size >> STRENGTH_BITS)
+    if spec.fine_weight_bits > 16 or spec.signal_bits > 16 or max(sizes) >> STRENGTH_BITS or loudest >= 1 << 15:
+        return None
+    warmest = MOST * all_.temperature_size >> STRENGTH_BITS
+    furthest = int(np.abs(all_.midpoint).max()) + (abs(warmest * all_.warm_midpoint) >> 16) + 1
+    if (furthest + (1 << 16)) * 2 * NEURON_UNIT >= 1 << 31:
+        return None
+    curves = [
+        tables.activation_table(a, spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits)
+        for a in (spec.activation, spec.output_activation)
+    ]
+    # A signal is a curve's value times an amplitude, moved by an offset, and no wider than all signals are.
+    largest = (int(np.abs(curves[0]).max()) * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
+    signal = min(largest, 1 << (spec.signal_bits - 1))
+    spans = [
+        ((1 << 31) - 1) // ((all_.weight_top + 1) * (all_.input_top if number == 0 else signal)) // 32 * 32
+        for number in range(len(spec.layers) - 1)
+    ]
+    if min(spans) < 32:
+        return None
+    return Fine(
+        sizes=np.array(spec.layers),
+        starts=np.array([layer.first_parameter for layer in spec.topology.layers]),
+        strides=np.array([(n + 31) // 32 * 32 for n in spec.layers]),
+        input_fraction=all_.input_fraction,
+        signal_fraction=spec.signal_fraction_bits,
+        weight_fraction=spec.fine_fraction_bits,
+        signal_bits=spec.signal_bits,
+        lut_bits=spec.lut_bits,
+        hidden=pairs(curves[0]),
+        output=pairs(curves[1]),
+        spans=np.array(spans),
+    )
+
+
+def _moves(pulses: PulseMismatch, size: int) -> NDArray[np.int32]:
+    """How cells move by pulses, in one array."""
+    names = ("w_max", "w_min", "up", "down", "slope_up", "slope_down")
+    return np.stack([room(getattr(pulses, name).astype(np.int32), size) for name in names])
+
+
+def memory(cells: Cells) -> Memory:
+    """Arrays of their own, padded."""
+    size = padded(cells.value.size)
+    return Memory(
+        room(cells.requested.astype(np.int16), size),
+        room(cells.value, size),
+        room(cells.born, size),
+        room(cells.wear, size),
+    )
+
+
+def cells(memory: Memory, n: int, written: int) -> Cells:
+    """The cells again, of which n there are."""
+    return Cells(
+        memory.requested[:n].astype(np.int32), memory.value[:n], memory.born[:n], memory.wear[:n], written
+    )  # fmt: skip
+
+
+def weights(spec: ChipSpec, amplitude: int, kind: type[np.integer[Any]]) -> Weights:
+    """Room for them, in integers of a kind."""
+    size = padded(spec.topology.n_parameters)
+    fine, plus, minus = (np.zeros(size, dtype=kind) for _ in range(3))
+    return Weights(fine, plus, minus, amplitude, np.full(1, NO_TIME, dtype=np.int64))
+
+
+def neurons(spec: ChipSpec) -> Neurons:
+    """Room for them."""
+    size = sum(spec.layers[1:]) + 32
+    return Neurons(
+        np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int32), np.full(1, NO_TIME, dtype=np.int64)
+    )  # fmt: skip

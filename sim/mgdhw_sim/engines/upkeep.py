@@ -1,0 +1,196 @@
+"""Cells and neurons of an imperfect chip in compiled code: written, aged, warmed. `cells.py`, and `imperfect.neurons_at`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from mgdhw.compiled.noise import noise, scaled
+from mgdhw.compiled.options import JIT
+from mgdhw.philox import Stream
+from mgdhw_sim.cells import LARGEST_AGE, OLDEST
+from mgdhw_sim.engines.kernels import interpolate, shift_round
+from mgdhw_sim.mismatch import NEURON_UNIT
+from mgdhw_sim.spec import CELL_FRACTION_BITS
+
+WRITE, TEMPERATURE = int(Stream.WRITE), int(Stream.TEMPERATURE)
+
+
+@njit(**JIT)
+def tick_of(flaws, step):
+    """`cells.tick`."""
+    return step // flaws.drift_every if flaws.ages else np.int64(0)
+
+
+@njit(**JIT)
+def temperature_of(flaws, step):
+    """`imperfect.temperature`."""
+    return step // flaws.temperature_every if flaws.temperature_every > 0 else np.int64(0)
+
+
+@njit(**JIT)
+def same_era(flaws, one, other):
+    """Whether the chip is the same at two steps, but for what is written."""
+    same = tick_of(flaws, one) == tick_of(flaws, other)
+    return same and temperature_of(flaws, one) == temperature_of(flaws, other)
+
+
+@njit(**JIT)
+def logarithm(table, count):
+    """`cells.logarithm` of one count."""
+    exponent = np.int64(0)
+    rest = count >> 1
+    while rest > 0:
+        rest >>= 1
+        exponent += 1
+    up = 30 - exponent
+    mantissa = (count << up if up >= 0 else count >> -up) - (np.int64(1) << 30)
+    return exponent * np.int64(table[-1]) + interpolate(table, mantissa, 20)
+
+
+@njit(**JIT)
+def aged(flaws, memory, i, now):
+    """What a cell holds at a tick: `cells.aged`."""
+    if flaws.stuck[i]:
+        return np.int64(flaws.stuck_value[i])
+    value = np.int64(memory.value[i])
+    ticks = min(now - memory.born[i], OLDEST) if flaws.ages else np.int64(0)
+    if ticks <= 0:  # nothing is lost, and e⁰ is exactly 1
+        return value
+    lost = min(ticks, LARGEST_AGE) * flaws.rate
+    if flaws.drifts:
+        lost += shift_round(np.int64(flaws.nu[i]) * logarithm(flaws.log, 1 + ticks), 16)
+    left = interpolate(flaws.exp, min(lost, LARGEST_AGE), 14)
+    return flaws.rest + shift_round((value - flaws.rest) * left, 16)
+
+
+@njit(**JIT)
+def added(flaws, i, size):
+    """What a perturbation by `size` codes adds to a cell's fine weight, for a sign of +1."""
+    return shift_round((np.int64(size) << flaws.fine_bits) * np.int64(flaws.perturbation[i]), 15)
+
+
+@njit(**JIT)
+def weigh(flaws, memory, weights, i, now):
+    """The weight that a cell makes at a tick, and with a perturbation: `cells.weights`, `cells.perturbed`."""
+    top = flaws.weight_top
+    fine = shift_round(aged(flaws, memory, i, now), CELL_FRACTION_BITS - flaws.fine_bits)
+    w = shift_round(fine * np.int64(flaws.gain[i]), 15) + np.int64(flaws.offset[i])
+    w = min(max(w, -top - 1), top)
+    more = added(flaws, i, weights.amplitude)
+    weights.fine[i] = w
+    weights.plus[i] = min(w + more, top)
+    weights.minus[i] = max(w - more, -top - 1)
+
+
+@njit(**JIT)
+def perturb(flaws, weights, code, start, size, sign, moved):
+    """Fine weights of cells start ... start + size - 1 with any codes added, times a sign: `cells.perturbed`."""
+    top = flaws.weight_top
+    for i in range(start, start + size):
+        change = np.int64(code[i]) * sign
+        more = added(flaws, i, abs(change))
+        w = np.int64(weights.fine[i]) + (more if change > 0 else -more)
+        moved[i] = min(max(w, -top - 1), top)
+
+
+@njit(**JIT)
+def keep_up(flaws, memory, weights, neurons, first, end, step):
+    """Make weights first ... end - 1, and the neurons, what they are at a step.
+
+    Returns:
+        Whether any have changed.
+    """
+    now, number = tick_of(flaws, step), temperature_of(flaws, step)
+    changed = False
+    if weights.tick[0] != now:
+        for i in range(first, end):
+            weigh(flaws, memory, weights, i, now)
+        weights.tick[0] = now
+        changed = True
+    if neurons.number[0] != number:
+        warm(flaws, number, neurons)
+        neurons.number[0] = number
+        changed = True
+    return changed
+
+
+@njit(**JIT)
+def warm(flaws, number, neurons):
+    """The neurons at a temperature."""
+    kelvin = np.int64(0)
+    if number > 0:
+        drawn = noise(flaws.key0, flaws.key1, TEMPERATURE, number, 0, 0, np.int64(0))
+        kelvin = scaled(drawn, flaws.temperature_size)
+    shift, steeper = shift_round(kelvin * flaws.warm_midpoint, 16), shift_round(kelvin * flaws.warm_steepness, 16)
+    for i in range(flaws.midpoint.size):
+        neurons.midpoint[i] = flaws.midpoint[i] + shift
+        neurons.steepness[i] = min(max(flaws.steepness[i] + steeper, 0), 2 * NEURON_UNIT - 1)
+
+
+@njit(**JIT)
+def write(flaws, memory, weights, codes, first, end, step, changed):
+    """Write codes of cells first ... end - 1 at a step, and make their weights anew: `cells.program`.
+
+    Args:
+        codes: (P,) of all cells.
+        changed: room for the numbers of the cells that are asked for another code.
+
+    Returns:
+        How many are.
+    """
+    count = 0
+    for i in range(first, end):
+        if codes[i] != memory.requested[i]:
+            changed[count] = i
+            count += 1
+    now = tick_of(flaws, step)
+    for k in range(count):
+        i = changed[k]
+        before, after = np.int64(memory.requested[i]), np.int64(codes[i])
+        memory.requested[i] = codes[i]
+        if not flaws.live[i] or memory.wear[i] >= flaws.endurance[i]:
+            continue
+        if flaws.pulsed:
+            memory.wear[i] += move_by_pulses(flaws, memory, i, after - before, now, step)
+        else:
+            half = flaws.dac.size >> 1
+            value = np.int64(flaws.dac[after + half]) + write_noise(flaws, i, step)
+            memory.value[i] = min(max(value, -flaws.cell_limit), flaws.cell_limit)
+            memory.wear[i] += 1
+        memory.born[i] = now
+        weigh(flaws, memory, weights, i, now)
+    return count
+
+
+@njit(**JIT)
+def write_noise(flaws, i, step):
+    """Of a cell at a step."""
+    if flaws.write_size == 0:
+        return np.int64(0)
+    return scaled(noise(flaws.key0, flaws.key1, WRITE, step, 0, 0, 2 * i), flaws.write_size)
+
+
+@njit(**JIT)
+def move_by_pulses(flaws, memory, i, change, now, step):
+    """Write a cell by pulses, for a change in codes.
+
+    Returns:
+        How many.
+    """
+    count = abs(change)
+    if flaws.pulse_step > 0:
+        count = ((count << CELL_FRACTION_BITS) + (flaws.pulse_step >> 1)) // flaws.pulse_step
+    high, low = np.int64(flaws.moves[0, i]), -np.int64(flaws.moves[1, i])
+    size = np.int64(flaws.moves[2 if change > 0 else 3, i])
+    slope = np.int64(flaws.moves[4 if change > 0 else 5, i])
+    step_ = size if change > 0 else -size
+    value = aged(flaws, memory, i, now)
+    for _ in range(count):
+        value = min(max(value + step_ - shift_round(value * slope, 20), low), high)
+    if flaws.pulse_size > 0:
+        root = np.int64(np.sqrt(np.float64(count << 16)))  # of less than 2⁵²: its floor is exact
+        drawn = noise(flaws.key0, flaws.key1, WRITE, step, 0, 0, 2 * i + 1)
+        value += scaled(drawn, (size * flaws.pulse_size * root) >> 20)
+    memory.value[i] = min(max(value + write_noise(flaws, i, step), low), high)
+    return count

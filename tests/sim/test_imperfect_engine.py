@@ -1,0 +1,77 @@
+"""Imperfect chips in compiled loops give the bits of the reference: cells, costs and all, with many effects at once."""
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from mgdhw.codes import FAMILIES
+from mgdhw.optimizers import OPTIMIZERS
+from mgdhw_sim.chip import Chip
+from mgdhw_sim.engines import choose
+from mgdhw_sim.spec import ChipSpec
+
+from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta
+from .test_engines import assert_same_state, draw_recipe, first_state, learn
+
+REFERENCE, COMPILED = choose("reference"), choose("numba")
+BLOCKS, SEGMENTS = 120, 100
+"""Draws of each kind; more than 200 in all."""
+
+
+def assert_same_cells(one: dict[str, np.ndarray[Any, Any]], other: dict[str, np.ndarray[Any, Any]]) -> None:
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        assert_array_equal(array, other[name], err_msg=name)
+
+
+def draw_imperfect(rng: Random) -> ChipSpec:
+    return draw_effects(rng, draw_chip(rng, rng.choice(SIGNALS[:2])))
+
+
+@pytest.mark.parametrize("start", range(0, BLOCKS, 30))
+def test_blocks_in_any_cuts(start: int) -> None:
+    for number in range(start, start + 30):
+        rng = Random(f"imperfect {number}")
+        spec = draw_imperfect(rng)
+        dataset = draw_dataset(rng, spec)
+        block = draw_block(rng, spec, dataset.n_samples, list(FAMILIES)[number % len(FAMILIES)])
+        chip = Chip(spec)
+        chip.load(dataset)
+        chip.write(np.array(draw_theta(rng, spec, block.codes.amplitude)), max(0, block.first_step - rng.choice((0, 3, 1000))))
+        assert COMPILED.declines(chip, block) is None
+        held = None
+        for piece in (block, *cut(rng, block)):
+            ours, expected = COMPILED.probe(chip, piece), REFERENCE.probe(chip, piece)
+            assert_array_equal(ours.perturbed, expected.perturbed, err_msg=f"{number}: {spec}")
+            assert_array_equal(ours.reference, expected.reference, err_msg=f"{number}: {spec}")
+            assert (ours.evaluations, ours.held) == (expected.evaluations, expected.held)
+
+
+@pytest.mark.parametrize("start", range(0, SEGMENTS, 25))
+def test_segments_in_any_cuts(start: int) -> None:
+    for number in range(start, start + 25):
+        rng = Random(f"imperfect segment {number}")
+        spec = draw_imperfect(rng)
+        dataset, chip = draw_dataset(rng, spec), Chip(spec)
+        chip.load(dataset)
+        half = 1 << (spec.weight_bits - 1)
+        chip.codes = np.array(
+            [rng.randint(-half + 9, half - 10) for _ in range(chip.topology.n_parameters)], dtype=np.int16
+        )
+        optimizer, family = list(OPTIMIZERS)[number % len(OPTIMIZERS)], list(FAMILIES)[number // 6 % len(FAMILIES)]
+        recipe = draw_recipe(rng, chip, dataset.n_samples, optimizer, family)
+        state = first_state(chip, recipe)
+        expected = learn(REFERENCE, chip, state, recipe, [60])
+        codes, held, now = chip.codes, chip.held(), chip.now
+        part = rng.randint(1, 59)
+        for cuts in ([60], [part, 60 - part]):
+            ours = learn(COMPILED, chip, state, recipe, cuts)
+            assert_same_state(ours.state, expected.state)
+            assert_same_cells(ours.state.cells, expected.state.cells)
+            assert_array_equal(chip.codes, codes)
+            assert_array_equal(chip.held(), held)
+            assert chip.now == now
+        assert learn(COMPILED, chip, state, recipe, [60]).cost == expected.cost
