@@ -1,9 +1,9 @@
 """What the link costs: a block of 1,000 probes over TCP and a pseudo-terminal, beside the bare transports.
 
-A process of its own serves a simulated chip. The targets are those of issue 5, case 4: a block costs no more than 1.3 times
-the device's own time and one raw round trip of as many bytes; no more than 6 bytes per evaluation; no more than 4 system
-calls per 100 results (counted with strace, where there is one); on a slow line at least 90 % of the probes/s that its bits
-allow. Times are those of the fastest tenth: what nothing else disturbs.
+A process of its own serves a simulated chip. The targets are those of issue 5, case 4: a block costs no more than 1.3
+times the device's own time and one raw round trip of as many bytes; no more than 6 bytes per evaluation; no more than
+4 system calls per 100 results (counted with strace, where there is one); on a slow line at least 90 % of the probes/s
+that its bits allow. Times are those of the fastest tenth: what nothing else disturbs.
 """
 
 from __future__ import annotations

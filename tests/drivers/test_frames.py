@@ -15,6 +15,7 @@ from mgdhw_drivers.link.frames import Frame, FrameReader
 FUZZ_BYTES = 200_000
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=1200) | st.integers(0, 800).map(lambda n: b"\1" * n) | st.integers(0, 800).map(bytes))
 def test_cobs_gives_back_what_it_was_given_without_zeros(raw: bytes) -> None:
     stuffed = cobs.encode(raw)
@@ -32,6 +33,7 @@ def test_cobs_examples_of_the_paper() -> None:
     assert cobs.decode(b"\xff" + longest + b"\1") == longest
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=300).filter(lambda raw: b"\0" not in raw))
 def test_whatever_is_not_cobs_is_corrupt(stuffed: bytes) -> None:
     try:
@@ -41,6 +43,7 @@ def test_whatever_is_not_cobs_is_corrupt(stuffed: bytes) -> None:
     assert len(raw) < len(stuffed)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.builds(Frame, st.integers(0, 255), st.integers(0, 2**32 - 1), st.binary(max_size=256)), max_size=8),
     st.integers(1, 40),
@@ -53,6 +56,7 @@ def test_frames_are_found_however_the_stream_is_cut(sent: list[Frame], size: int
     assert (reader.bad_crc, reader.bad_frames) == (0, 0)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.data())
 def test_a_flipped_bit_is_never_taken_for_a_frame(payload: bytes, data: st.DataObject) -> None:
     stream = bytearray(frames.encode(Frame(11, 7, payload)))

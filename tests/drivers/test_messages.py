@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
@@ -51,12 +51,14 @@ def test_layouts_have_the_documented_sizes() -> None:
         assert re.search(rf"0x{kind:02X}.{{0,12}}{kind.name}", document), kind
 
 
+@settings(deadline=None)
 @given(block_strategy)
 def test_a_block_comes_back_as_it_was(block: Block) -> None:
     probe = messages.Probe.unpack(blocks.probe_of(block, 1, 2, floats=False).pack())
     assert blocks.block_of(probe, floats=False) == block
 
 
+@settings(deadline=None)
 @given(block_strategy, st.integers(0, 2**32))
 def test_costs_come_back_whole_and_in_parts(block: Block, seed: int) -> None:
     draw = np.random.default_rng(seed)
@@ -92,6 +94,7 @@ def test_a_block_of_an_unknown_kind_is_corrupt(field: str) -> None:
         blocks.block_of(probe, floats=False)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=400), st.integers(256, 400))
 def test_values_come_back_in_the_narrowest_numbers(numbers: list[int], max_payload: int) -> None:
     sent = np.array(numbers, dtype=np.int64)
@@ -108,6 +111,7 @@ def test_costs_take_as_many_bytes_as_they_need(high: int, size: int) -> None:
     assert len(payload) == 8 + 2 * size
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=120))
 def test_random_bytes_as_messages_are_corrupt_or_messages(content: bytes) -> None:
     for parse in (values.unpack, Description.unpack, cells.unpack, messages.Learn.unpack, messages.Identity.unpack):
