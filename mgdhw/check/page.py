@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ COLOURS = ("tab:blue", "tab:orange")
 LINES = 6
 """Directions whose lines are drawn."""
 WRAP = 150
+MOST_TICKS = 6
 
 
 def draw(findings: Findings, file: Path) -> None:
@@ -48,16 +50,12 @@ def draw(findings: Findings, file: Path) -> None:
 
 
 def _fill(figure: Figure, findings: Findings) -> None:
-    from matplotlib.ticker import NullFormatter
-
     grid = figure.add_gridspec(4, 3, height_ratios=(1, 1, 1, 0.62))
     panels = (_timing, _series, _allan, _lines, _response, _quality, _batches, _slope, _pilots)
     for number, panel in enumerate(panels):
         axes = figure.add_subplot(grid[divmod(number, 3)])
-        axes.tick_params(labelsize=8)
+        axes.tick_params(labelsize=8, which="both")
         panel(axes, findings)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_minor_formatter(NullFormatter())  # labels between the decades run into each other
         if not axes.has_data():
             axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", va="center", color="grey")
             axes.set_xticks([])
@@ -86,6 +84,15 @@ def _titled(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_ylabel(y, fontsize=9)
 
 
+def _ticks(axes: Axes, values: Sequence[float]) -> None:
+    """Label some of the values that were tried, and nothing between them, on a logarithmic axis."""
+    from matplotlib.ticker import NullFormatter
+
+    chosen = list(values)[:: -(-len(values) // MOST_TICKS)]
+    axes.set_xticks(chosen, [f"{value:.3g}" for value in chosen])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _timing(axes: Axes, findings: Findings) -> None:
     timing = findings.timing
     _titled(axes, "Time of a block", "probes in the block", "seconds")
@@ -96,6 +103,7 @@ def _timing(axes: Axes, findings: Findings) -> None:
     fine = np.geomspace(1, sizes.max(), 60)
     label = f"{timing.fixed:.2g} s + {timing.per_probe:.2g} s a probe"
     axes.loglog(fine, timing.fixed + timing.per_probe * fine, lw=1, label=label)
+    _ticks(axes, sizes.tolist())
     axes.legend(fontsize=8)
 
 
@@ -125,6 +133,7 @@ def _allan(axes: Axes, findings: Findings) -> None:
         return
     axes.loglog(m, deviation, "o-", ms=4, label="measured")
     axes.loglog(m, noise.sigma / np.sqrt(m), "--", lw=1, color="grey", label="white noise: σ/√m")
+    _ticks(axes, m.tolist())
     axes.legend(fontsize=8)
 
 
@@ -151,6 +160,7 @@ def _response(axes: Axes, findings: Findings) -> None:
     if any(response.odd.any() or response.even.any() for response in findings.responses):
         axes.set_xscale("log")
         axes.set_yscale("log")
+        _ticks(axes, findings.responses[0].deltas.tolist())
         axes.legend(fontsize=7, title="dotted: noise", title_fontsize=7)
     _mark_delta(axes, findings)
 
@@ -164,6 +174,7 @@ def _quality(axes: Axes, findings: Findings) -> None:
             axes.semilogx(response.deltas, pairs, "x:", ms=4, color=colour, label=f"pairs, {when}")
             axes.legend(fontsize=7)
             axes.set_ylim(0, 1.35)  # room for the legend
+            _ticks(axes, response.deltas.tolist())
     _mark_delta(axes, findings)
 
 
@@ -176,6 +187,7 @@ def _batches(axes: Axes, findings: Findings) -> None:
         axes.loglog(sizes, np.maximum(fit, 1e-300), "-", lw=1, color=colour, label="|g|² + tr Σ · (1/B − 1/N)")
         if batches.gradient > 0:
             axes.axhline(batches.gradient, lw=0.8, ls=":", color=colour)
+        _ticks(axes, sizes.tolist())
         axes.legend(fontsize=7)
     if findings.recommendation is not None:
         axes.axvline(findings.recommendation.batch, color="tab:green", lw=1)

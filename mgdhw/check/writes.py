@@ -43,7 +43,7 @@ class Writes:
 
 
 async def measure_writes(bench: Bench, theta: FloatArray) -> Writes:
-    """Write the limits, then θ in quarters of a step; no evaluations. Ends at θ.
+    """Write θ in quarters of a step, then the limits; no evaluations. Ends at θ.
 
     Args:
         bench: the device.
@@ -53,14 +53,15 @@ async def measure_writes(bench: Bench, theta: FloatArray) -> Writes:
     info = bench.info
     lsb = np.asarray(info.theta_lsb, dtype=np.float64)
     whole = np.ones(info.n_parameters)
-    low = await bench.write(whole * info.theta_min)
-    high = await bench.write(whole * info.theta_max)
     errors, held = [], []
     for quarter in range(QUARTERS + 1):
         asked = theta + lsb * (quarter / 4)
         stored = await bench.write(asked)
         errors.append((stored - asked) / lsb)
         held.append(stored)
+    # Last: cells that move by pulses do not come back from their bounds by the way that they went.
+    low = await bench.write(whole * info.theta_min)
+    high = await bench.write(whole * info.theta_max)
     await bench.write(theta)
     moves = np.abs(np.diff(held, axis=0))
     moved = moves > 1e-9 * lsb

@@ -82,16 +82,22 @@ def check(
 
 
 async def _measured(uri: str, data: str | None, seed: int, watch: Callable[[str, int], None]) -> Findings:
+    from dataclasses import replace
+
     from mgdhw.check import check as measure
     from mgdhw.check import fitting_dataset
     from mgdhw.datasets import load
-    from mgdhw.sources import opening
+    from mgdhw.sources import as_done, opening
 
     dataset = None if data is None else load(data)
     async with opening(uri) as device:
         if dataset is None:
             dataset = fitting_dataset(device.info, uri)
-        return await measure(device, dataset, data=data, seed=seed, watch=watch)
+        findings = await measure(device, dataset, data=data, seed=seed, watch=watch)
+        advice = findings.recommendation
+        if advice is not None:  # a file's path is to hold wherever the experiment is kept
+            findings.recommendation = replace(advice, experiment=as_done(advice.experiment, device, Path.cwd()))
+        return findings
 
 
 def _carefully(say: Callable[[str], None]) -> Callable[[str], None]:
@@ -167,7 +173,11 @@ def _progress(out: Console) -> Iterator[tuple[Callable[[str, int], None], Callab
     from mgdhw.cli.console import is_live, printing
 
     live = is_live(out)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of 20,000 evaluations"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} evaluations"),
+    )
     last = ("", 0.0)
 
     with Progress(*columns, console=out, disable=not live, transient=True) as bar:
@@ -206,8 +216,12 @@ def _show(out: Console, findings: Findings, output: Path | None, plot: Path | No
     if findings.recommendation is None:
         return
     out.print("\nrecommended", style="bold")
+    reasons = Table.grid(padding=(0, 1, 0, 0))
+    reasons.add_column()
+    reasons.add_column(overflow="fold")
     for reason in findings.recommendation.reasons:
-        out.print(f"  {reason}", style="yellow" if reason.startswith("note:") else None)
+        reasons.add_row("·", reason, style="yellow" if reason.startswith("note:") else None)
+    print_table(out, reasons)
     if plot is not None:
         out.print(f"\nwhy: {plot}", soft_wrap=True)
     if output is not None:

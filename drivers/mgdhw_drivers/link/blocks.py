@@ -79,23 +79,30 @@ def _measured(block: Block) -> NDArray[np.bool_]:
     return due
 
 
+def _is_simple(block: Block) -> bool:
+    """Whether all of a block's probes see one batch, so that a baseline is measured before the first or not at all."""
+    return block.baseline is Baseline.HELD and block.n_batches() == 1
+
+
+def _baselines_first(block: Block) -> int:
+    """Baselines that are measured before the first probe of such a block."""
+    return 0 if block.valid_held() is not None else 1
+
+
 def values_of(costs: Costs, block: Block) -> NDArray[Any]:
     """The evaluations of a block in the order in which they are made: baseline, C(θ + θ̃), C(θ - θ̃) of each probe."""
     if block.baseline is Baseline.NONE:
         return costs.perturbed
     if block.baseline is Baseline.ANTITHETIC:
         return np.stack([costs.perturbed, costs.reference], axis=1).ravel()
+    if _is_simple(block):
+        return np.concatenate([costs.reference[: _baselines_first(block)], costs.perturbed])
     due = _measured(block)
     at = np.arange(block.n_probes) + np.cumsum(due)
     values = np.empty(block.n_probes + int(due.sum()), dtype=costs.perturbed.dtype)
     values[at] = costs.perturbed
     values[at[due] - 1] = costs.reference[due]
     return values
-
-
-def n_values(block: Block) -> int:
-    """Evaluations that answer a block."""
-    return block.evaluations()
 
 
 def costs_of(values: NDArray[Any], block: Block) -> Costs:
@@ -105,19 +112,23 @@ def costs_of(values: NDArray[Any], block: Block) -> Costs:
         return Costs(values, np.zeros_like(values), count)
     if block.baseline is Baseline.ANTITHETIC:
         return Costs(values[0::2], values[1::2], count)
+    carried = block.valid_held()
+    if _is_simple(block):
+        held = carried or HeldBaseline(values[0].item(), block.first_step)
+        reference = np.full(block.n_probes, held.value, dtype=values.dtype)
+        return Costs(values[_baselines_first(block) :], reference, count, held)
     due = _measured(block)
     at = np.arange(block.n_probes) + np.cumsum(due)
-    carried = block.valid_held()
     known = values[at[due] - 1]
     steps = np.flatnonzero(due) + block.first_step
     if carried is not None:
         known = np.concatenate([np.asarray([carried.value], dtype=values.dtype), known])
         steps = np.concatenate([[carried.step], steps])
     reference = known[np.cumsum(due) - (0 if carried is not None else 1)]
-    held = None
+    last = None
     if block.baseline is Baseline.HELD:
-        held = HeldBaseline(known[-1].item(), int(steps[-1]))
-    return Costs(values[at], reference, count, held)
+        last = HeldBaseline(known[-1].item(), int(steps[-1]))
+    return Costs(values[at], reference, count, last)
 
 
 def rest_of(block: Block, values: NDArray[Any]) -> tuple[int, Block | None]:
@@ -127,6 +138,8 @@ def rest_of(block: Block, values: NDArray[Any]) -> tuple[int, Block | None]:
         How many of the values are used (those of whole probes), and the block that asks for the rest, None if there
         is none.
     """
+    if values.size == block.evaluations():
+        return values.size, None
     if block.baseline is Baseline.NONE:
         ends = np.arange(1, block.n_probes + 1)
     elif block.baseline is Baseline.ANTITHETIC:

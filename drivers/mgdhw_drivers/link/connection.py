@@ -65,7 +65,7 @@ class HostConnection:
 
     def outstanding(self) -> list[int]:
         """Sequence numbers of the requests that are awaited, in the order in which they were sent."""
-        return [sequence for sequence, kind in self._awaited.items() if kind != Type.PING]
+        return list(self._awaited)
 
     def connect(self) -> bytes:
         """A new stream of bytes to a board. What to send first: it ends whatever the line was in the middle of."""

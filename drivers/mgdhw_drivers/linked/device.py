@@ -53,6 +53,8 @@ class LinkedDevice(HostCodes):
         self._transport = transport
         self._options = options
         self._open: Session | None = None
+        self._checked: tuple[bytes, int] | None = None
+        """Parameters and amplitude that are known to be within the limits."""
         self._heart: asyncio.Task[None] | None = None
 
     @property
@@ -242,9 +244,10 @@ class LinkedDevice(HostCodes):
             )
         if block.codes.groups == "layer" and not head.features & Feature.GROUPS:
             raise ConfigError(f"{self.uri}: the board cannot perturb by layers; use run.level=host-codes")
-        parameters = self.session.parameters
-        if parameters is not None:
-            self.check_perturbed(self._form.decode(parameters), block.codes.amplitude)
+        parameters, amplitude = self.session.parameters, block.codes.amplitude
+        if parameters is not None and self._checked != (parameters, amplitude):
+            self.check_perturbed(self._form.decode(parameters), amplitude)
+            self._checked = (parameters, amplitude)
 
     async def _beat(self, session: Session) -> None:
         """Keep the dead-man from tripping while nobody asks for anything, and notice if it has."""

@@ -105,7 +105,13 @@ class Link:
                     index = todo.popleft()
                     pending[self._send(*requests[index])] = index
                 answer = await self._next()
-                if answer.type == Type.PING | ANSWER:
+                if answer.sequence in pending:
+                    index = pending.pop(answer.sequence)
+                    if answer.trouble is not None:
+                        raise self._trouble(answer)
+                    answers[index] = answer.payload
+                    lost = 0
+                elif answer.type == Type.PING | ANSWER:
                     for sequence in self._lost(answer):
                         if sequence in pending:
                             self.repeated += 1
@@ -113,12 +119,6 @@ class Link:
                             lost += 1
                     if lost > ATTEMPTS:
                         raise self._silent("loses everything that it is sent")
-                elif answer.sequence in pending:
-                    index = pending.pop(answer.sequence)
-                    if answer.trouble is not None:
-                        raise self._trouble(answer)
-                    answers[index] = answer.payload
-                    lost = 0
         except BaseException:
             if pending:
                 self.connection.poison()

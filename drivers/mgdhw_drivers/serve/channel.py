@@ -42,7 +42,7 @@ class Paced:
             self._paid = max(self._paid, self._loop.time())
         self._buffer += data
         if self._timer is None:
-            self._timer = self._loop.call_later(TICK_SECONDS, self._move)
+            self._timer = self._loop.call_later(self._pause(), self._move)
 
     def stop(self) -> None:
         """What is on its way is lost."""
@@ -60,7 +60,11 @@ class Paced:
             self._paid += count / self._rate
             self._deliver(part)
         if self._buffer:
-            self._timer = self._loop.call_later(TICK_SECONDS, self._move)
+            self._timer = self._loop.call_later(self._pause(), self._move)
+
+    def _pause(self) -> float:
+        """Until all that waits could be through, or it is time to move on."""
+        return min(TICK_SECONDS, len(self._buffer) / self._rate)
 
 
 class Faulty:

@@ -14,7 +14,8 @@ from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import flawed_loops, flaws, loops, packs
+from mgdhw_sim.engines import flawed_loops, flawed_segments, flaws, loops, packs
+from mgdhw_sim.engines.flawed_crew import Crew, fits
 
 IntArray = NDArray[np.int64]
 
@@ -26,15 +27,24 @@ def probe(chip: Chip, block: Block) -> Costs:
     """`Chip.probe`."""
     assert chip.cells is not None
     chip.now = max(chip.now, block.first_step + block.n_probes)
-    known = block.valid_held()
+    known, first, count = block.valid_held(), block.first_step, block.n_probes
     held = np.array([known.value if known else 0, block.first_batch() if known else loops.NO_BATCH], dtype=np.int64)
-    plus, minus = np.empty(block.n_probes, dtype=np.int64), np.empty(block.n_probes, dtype=np.int64)
-    fixed, spec = flaws.flaws(chip.spec), chip.spec
-    measured = flawed_loops.probe_block(
-        fixed, flaws.memory(chip.cells), flaws.weights(spec, block.codes.amplitude, np.int32), flaws.neurons(spec),
-        block.first_step, block.n_probes, chip.cells.written, held,
-        _plain(chip, block.codes, block.order, block.baseline, block.first_step, block.n_probes), plus, minus,
-    )  # fmt: skip
+    plus, minus = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    memory, written = flaws.memory(chip.cells), chip.cells.written
+    if fits(chip, block.order):
+        crew = Crew(chip, block.codes, block.order, block.baseline, memory)
+
+        def work(part: int) -> int:
+            own = held if part == 0 else held.copy()
+            return int(flawed_segments.run_block(*crew.places[part], first, count, written, own, plus, minus))
+
+        measured = crew.run(work)
+    else:
+        measured = flawed_loops.probe_block(
+            flaws.flaws(chip.spec), memory, flaws.weights(chip.spec, block.codes.amplitude, np.int32),
+            flaws.neurons(chip.spec), first, count, written, held,
+            _plain(chip, block.codes, block.order, block.baseline, first, count), plus, minus,
+        )  # fmt: skip
     carried = None
     if block.baseline is Baseline.HELD:
         carried = known if measured < 0 else HeldBaseline(int(held[0]), int(measured))
@@ -46,7 +56,7 @@ def learn(chip: Chip, segment: Segment) -> SegmentResult:
     state, recipe = segment.state, segment.recipe
     chip.take(state.cells, to_write(state, recipe), state.step)
     total, last, left = 0, None, segment.n_probes
-    most = max(1, PLAIN_SAMPLES // recipe.order.batch)
+    most = left if fits(chip, recipe.order) else max(1, PLAIN_SAMPLES // recipe.order.batch)
     while left > 0:
         size = min(left, most)
         state, cost, step = _learn(chip, state, recipe, size)
@@ -69,11 +79,28 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
     period = recipe.update_period
     n_updates = (state.step + count) // period - state.step // period
     etas = packs.etas(recipe, state.update, n_updates)
-    evaluations, total, measured, updates, written = flawed_loops.learn_segment(
-        flaws.flaws(spec), memory, flaws.weights(spec, recipe.codes.amplitude, np.int32), flaws.neurons(spec),
-        packs.rule(spec, recipe), moving, state.step, count, period, cells.written, held, etas,
-        _plain(chip, recipe.codes, order, recipe.baseline, state.step, count),
-    )  # fmt: skip
+    rule, first = packs.rule(spec, recipe), state.step
+    if fits(chip, order):
+        crew = Crew(chip, recipe.codes, order, recipe.baseline, memory)
+        fresh = not state.window.energy.any()
+        alone = period == 1 and recipe.codes.family == "random" and recipe.codes.groups == "all" and fresh
+
+        def work(part: int) -> tuple[int, int, int, int, int]:
+            own = held if part == 0 else held.copy()
+            powers = moving.powers if part == 0 else moving.powers.copy()
+            mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
+            result: tuple[int, int, int, int, int] = flawed_segments.run_segment(
+                *crew.places[part], rule, mine, first, count, period, cells.written, alone, fresh, own, etas
+            )
+            return result
+
+        evaluations, total, measured, updates, written = crew.run(work)
+    else:
+        evaluations, total, measured, updates, written = flawed_loops.learn_segment(
+            flaws.flaws(spec), memory, flaws.weights(spec, recipe.codes.amplitude, np.int32), flaws.neurons(spec),
+            rule, moving, first, count, period, cells.written, held, etas,
+            _plain(chip, recipe.codes, order, recipe.baseline, first, count),
+        )  # fmt: skip
     chip.codes = moving.stored[:size]
     chip.cells = flaws.cells(memory, size, int(written))
     after = None

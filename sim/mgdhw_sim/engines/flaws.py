@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.noise import strength
+from mgdhw.noise import STRENGTH_BITS, strength
 from mgdhw_sim import tables
 from mgdhw_sim.cells import AGE_FRACTION_BITS, LARGEST_AGE, Cells, dac_curve
-from mgdhw_sim.engines.packs import padded, room
+from mgdhw_sim.engines.packs import padded, pairs, room
 from mgdhw_sim.mismatch import NEURON_UNIT, PulseMismatch, cells_of, drift_of, endurance_of, fixed, neurons_of, pulses_of
 from mgdhw_sim.spec import CELL_FRACTION_BITS, ChipSpec
 
+MOST = 1 << 15
+"""No draw is larger."""
 NO_TIME = -1
 """Of weights and neurons that were never made."""
 
@@ -77,6 +79,23 @@ class Flaws(NamedTuple):
     """0 where the temperature stays the same."""
     warm_midpoint: int
     warm_steepness: int
+
+
+class Fine(NamedTuple):
+    """The network of a chip of small numbers: `vector.Narrow`, in fine weights and fine inputs."""
+
+    sizes: Any
+    starts: Any
+    strides: Any
+    input_fraction: int
+    signal_fraction: int
+    weight_fraction: int
+    signal_bits: int
+    lut_bits: int
+    hidden: Any
+    output: Any
+    spans: Any
+    """(L,) inputs whose products 32 bits hold; a multiple of 32."""
 
 
 class Memory(NamedTuple):
@@ -162,6 +181,46 @@ def flaws(spec: ChipSpec) -> Flaws:
         temperature_every=effects.temperature_every if effects.temperature_std > 0 else 0,
         warm_midpoint=fixed(effects.temperature_midpoint, 2.0 ** (spec.signal_fraction_bits + 8)),
         warm_steepness=fixed(effects.temperature_steepness, NEURON_UNIT << 8),
+    )
+
+
+@lru_cache(maxsize=8)
+def fine(spec: ChipSpec) -> Fine | None:
+    """The network for kernels of small numbers; None if its numbers are too large for them."""
+    all_ = flaws(spec)
+    sizes = (all_.input_size, all_.read_size, all_.cost_size)
+    loudest = all_.input_top + (MOST * all_.input_size >> STRENGTH_BITS)
+    if spec.fine_weight_bits > 16 or spec.signal_bits > 16 or max(sizes) >> STRENGTH_BITS or loudest >= 1 << 15:
+        return None
+    warmest = MOST * all_.temperature_size >> STRENGTH_BITS
+    furthest = int(np.abs(all_.midpoint).max()) + (abs(warmest * all_.warm_midpoint) >> 16) + 1
+    if (furthest + (1 << 16)) * 2 * NEURON_UNIT >= 1 << 31:
+        return None
+    curves = [
+        tables.activation_table(a, spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits)
+        for a in (spec.activation, spec.output_activation)
+    ]
+    # A signal is a curve's value times an amplitude, moved by an offset, and no wider than all signals are.
+    largest = (int(np.abs(curves[0]).max()) * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
+    signal = min(largest, 1 << (spec.signal_bits - 1))
+    spans = [
+        ((1 << 31) - 1) // ((all_.weight_top + 1) * (all_.input_top if number == 0 else signal)) // 32 * 32
+        for number in range(len(spec.layers) - 1)
+    ]
+    if min(spans) < 32:
+        return None
+    return Fine(
+        sizes=np.array(spec.layers),
+        starts=np.array([layer.first_parameter for layer in spec.topology.layers]),
+        strides=np.array([(n + 31) // 32 * 32 for n in spec.layers]),
+        input_fraction=all_.input_fraction,
+        signal_fraction=spec.signal_fraction_bits,
+        weight_fraction=spec.fine_fraction_bits,
+        signal_bits=spec.signal_bits,
+        lut_bits=spec.lut_bits,
+        hidden=pairs(curves[0]),
+        output=pairs(curves[1]),
+        spans=np.array(spans),
     )
 
 

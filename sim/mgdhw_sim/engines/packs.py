@@ -237,12 +237,12 @@ def narrow(spec: ChipSpec) -> Narrow | None:
         weight_fraction=spec.weight_fraction_bits,
         signal_bits=s,
         lut_bits=spec.lut_bits,
-        hidden=_pairs(curves[0]),
-        output=_pairs(curves[1]),
+        hidden=pairs(curves[0]),
+        output=pairs(curves[1]),
     )
 
 
-def _pairs(curve: NDArray[np.int64]) -> NDArray[np.int32]:
+def pairs(curve: NDArray[np.int64]) -> NDArray[np.int32]:
     """Each border's signal in the low 16 bits, the way to the next one's in the high ones."""
     return np.asarray((curve[:-1] & 0xFFFF) | (np.diff(curve) << 16)).astype(np.int32)
 

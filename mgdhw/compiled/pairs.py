@@ -1,0 +1,85 @@
+"""More of lanes of pairs (`simd.pair_products`): 32 numbers of 16 bits that are scaled, clipped and chosen one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from mgdhw.compiled.simd import I32, LANES, _llvm, _pointer, _splat, intrinsic
+from mgdhw.compiled.words import _SHORTS, _rounded_product
+
+_SIGNS = ir.VectorType(ir.IntType(1), 2 * LANES)
+
+
+@intrinsic
+def scale_pairs(typingctx: Any, pairs: Any, strengths: Any) -> Any:
+    """`mgdhw.noise.scaled`, with a strength for each number."""
+    if pairs != I32 or strengths != I32:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        product = _rounded_product(builder, *(builder.bitcast(arg, _SHORTS) for arg in args))
+        return builder.bitcast(product, _llvm(I32))
+
+    return I32(pairs, strengths), codegen
+
+
+@intrinsic
+def shift_pairs(typingctx: Any, pairs: Any, bits: Any) -> Any:
+    """Numbers times 2ᵇ."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        count = _splat(builder, context.cast(builder, args[1], sig.args[1], types.int16), 2 * LANES)
+        return builder.bitcast(builder.shl(builder.bitcast(args[0], _SHORTS), count), _llvm(I32))
+
+    return I32(pairs, bits), codegen
+
+
+@intrinsic
+def clip_pairs(typingctx: Any, pairs: Any, top: Any) -> Any:
+    """Numbers within -top ... top."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        high = context.cast(builder, args[1], sig.args[1], types.int16)
+        above, below = (_splat(builder, value, 2 * LANES) for value in (high, builder.neg(high)))
+        kind = ir.FunctionType(_SHORTS, [_SHORTS, _SHORTS])
+        least, most = (
+            cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{2 * LANES}i16")
+            for name in ("smin", "smax")
+        )
+        clipped = builder.call(most, [builder.call(least, [builder.bitcast(args[0], _SHORTS), above]), below])
+        return builder.bitcast(clipped, _llvm(I32))
+
+    return I32(pairs, top), codegen
+
+
+@intrinsic
+def choose_pairs(typingctx: Any, bits: Any, one: Any, other: Any) -> Any:
+    """`one` where a number's bit is set, `other` elsewhere."""
+    if one != I32 or other != I32:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        mask = builder.bitcast(context.cast(builder, args[0], sig.args[0], types.uint32), _SIGNS)
+        chosen = builder.select(mask, *(builder.bitcast(arg, _SHORTS) for arg in args[1:]))
+        return builder.bitcast(chosen, _llvm(I32))
+
+    return I32(bits, one, other), codegen
+
+
+@intrinsic
+def unequal(typingctx: Any, one: Any, other: Any, index: Any) -> Any:
+    """Where 32 elements of two arrays of int16, from `index` on, differ: bit i is the i-th."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        index = context.cast(builder, args[2], sig.args[2], types.intp)
+        loaded = []
+        for number in range(2):
+            pointer = _pointer(context, builder, sig.args[number], args[number], index)
+            loaded.append(builder.load(builder.bitcast(pointer, _SHORTS.as_pointer()), align=2))
+        return builder.bitcast(builder.icmp_unsigned("!=", *loaded), ir.IntType(32))
+
+    return types.uint32(one, other, index), codegen

@@ -1,0 +1,137 @@
+"""Work space for the kernels of imperfect chips of small numbers, for each part of a team."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Baseline, CodeSpec
+from mgdhw.compiled.noise import FIELDS
+from mgdhw.compiled.simd import LANES
+from mgdhw.order import SampleOrder
+from mgdhw.philox import Stream
+from mgdhw_sim.chip import Chip
+from mgdhw_sim.engines import flaws, packs, segments, team
+from mgdhw_sim.engines.crew import together
+from mgdhw_sim.engines.flawed_matrix import FlawedTile
+from mgdhw_sim.engines.flawed_segments import Bench
+from mgdhw_sim.engines.flawed_vector import Rows
+
+Answer = TypeVar("Answer")
+
+
+def fits(chip: Chip, order: SampleOrder) -> bool:
+    """Whether a chip's numbers, and the sums of its costs, are small enough for these kernels."""
+    return order.batch << chip.spec.cost_bits < segments.FULL and flaws.fine(chip.spec) is not None
+
+
+class Crew:
+    """The parts of a team, each with its arguments for kernels.
+
+    Args:
+        chip: it fits.
+        codes, order, baseline: of a block or a segment.
+        memory: what the cells remember.
+    """
+
+    def __init__(
+        self, chip: Chip, codes: CodeSpec, order: SampleOrder, baseline: Baseline, memory: flaws.Memory
+    ) -> None:
+        spec, size = chip.spec, packs.padded(chip.topology.n_parameters)
+        fine: Any = flaws.fine(spec)
+        setup = packs.setup(chip, fine, codes, order, baseline)._replace(ahead=codes.family == "random")
+        self.parts = packs.parts_for(chip, setup)
+        weights, moved = flaws.weights(spec, codes.amplitude, np.int16), np.zeros(size, dtype=np.int16)
+        space, aheads = packs.space(chip, order), packs.aheads(chip, setup, self.parts)
+        rows = None if space is None else _rows(chip, order.batch)
+        tile = _tile(chip, order.batch) if space is None else None
+        self._teams = team.teams(self.parts, order.batch, chip.topology)
+        self.places = [
+            (
+                Bench(
+                    setup=setup,
+                    flaws=flaws.flaws(spec),
+                    memory=memory,
+                    weights=weights._replace(tick=weights.tick.copy()),
+                    neurons=flaws.neurons(spec),
+                    moved=moved,
+                    changed=np.zeros(size, dtype=np.int32),
+                    ahead=aheads[part],
+                    team=self._teams[part],
+                ),
+                rows,
+                space,
+                tile if tile is None else tile._replace(x=tile.x.copy(), wanted=tile.wanted.copy()),
+            )
+            for part in range(self.parts)
+        ]
+
+    def run(self, work: Callable[[int], Answer]) -> Answer:
+        """Every part at once; the first one's answer."""
+        return together(work, self.parts, lambda: team.release(self._teams[0]))
+
+
+def _rows(chip: Chip, batch: int) -> Rows:
+    """The noise of a sample's measurement, in the order in which it is used."""
+    spec, fixed = chip.spec, flaws.flaws(chip.spec)
+    wanted = [(Stream.INPUT, 0, spec.layers[0], fixed.input_size)]
+    wanted += [(Stream.READ, number, n, fixed.read_size) for number, n in enumerate(spec.layers[1:])]
+    wanted += [(Stream.COST, 0, 1, fixed.cost_size)]
+    blocks, strides, purposes, strengths, places = [], [], [], [], []
+    for stream, layer, n, size in wanted:
+        own = -(-n // FIELDS)
+        places.append(FIELDS * len(blocks) if size else -1)
+        if size:
+            # Inputs are read in whole vectors: what is behind the last one is 0.
+            room = -(-n // 32) * 4 if stream == Stream.INPUT else own
+            blocks += list(range(room))
+            strides += [own] * room
+            purposes += [int(stream) + (layer << 8)] * room
+            strengths += [size] * n + [0] * (FIELDS * room - n)
+    count = len(blocks)
+    vectors = -(-count // LANES) * LANES
+    behind = FIELDS * vectors
+
+    def laid(values: list[int], kind: type[np.integer[Any]], room: int) -> NDArray[Any]:
+        return packs.room(np.array(values, dtype=kind), room)
+
+    return Rows(
+        count=count,
+        blocks=laid(blocks, np.uint32, vectors),
+        strides=laid(strides, np.uint32, vectors),
+        purposes=laid(purposes, np.uint32, vectors),
+        strengths=laid(strengths, np.int16, behind),
+        places=np.array([behind if place < 0 else place for place in places]),
+        noise=np.zeros(behind + max(spec.layers) + 64, dtype=np.int16),
+        x=np.zeros(packs.padded(spec.layers[0]), dtype=np.int16),
+        wide=np.zeros(LANES, dtype=np.int32),
+        going=np.zeros((batch, spec.layers[-1]), dtype=np.int32),
+    )
+
+
+def _tile(chip: Chip, batch: int) -> FlawedTile:
+    """Signals and sums of samples side by side."""
+    sizes, width = chip.spec.layers, -(-batch // LANES) * LANES
+    inputs, widest = -(-sizes[0] // FIELDS) * FIELDS, -(-max(sizes[1:]) // FIELDS) * FIELDS
+
+    def rows(count: int, kind: type[np.integer[Any]] = np.int32) -> NDArray[Any]:
+        return np.zeros(count * width, dtype=kind)
+
+    noisy = rows(inputs // 2)
+    return FlawedTile(
+        width=width,
+        x=rows(inputs // 2),
+        noisy=noisy,
+        shorts=noisy.view(np.int16),
+        draws=rows(widest, np.int16),
+        sums=rows(widest, np.int64),
+        signals=rows(widest // 2),
+        spare=rows(widest // 2),
+        outputs=rows(sizes[-1]),
+        wanted=rows(sizes[-1]),
+        going=rows(sizes[-1]),
+        bytes=False,
+    )

@@ -1,0 +1,321 @@
+"""A measurement of many samples on an imperfect chip of small numbers: `matrix.py` with noise and mismatch.
+
+Sums are taken in 32 bits over as many inputs as those hold (`flaws.Fine.spans`), and in 64 bits over all.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mgdhw.compiled.noise import FIELDS, scaled
+from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.pairs import choose_pairs, clip_pairs, shift_pairs
+from mgdhw.compiled.simd import (
+    LANES,
+    add_products,
+    bits_at,
+    i32,
+    i64,
+    lane_numbers,
+    load,
+    load_pairs,
+    select,
+    store,
+    store_pairs,
+    to_i32,
+    to_i64,
+    to_u32,
+    total,
+    u32,
+)
+from mgdhw.compiled.words import add_pairs, field_of, gaussian_pairs, lowest_bit, philox, rare, scaled_pairs
+from mgdhw.philox import Stream
+from mgdhw_sim.engines.flawed_vector import BOUND, clipped, flawed_neurons
+from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
+from mgdhw_sim.engines.team import meet, rows_of
+
+INPUT, READ, COST = (int(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
+
+
+class FlawedTile(NamedTuple):
+    """Signals and sums of B samples, [..][width], where width is B padded to a multiple of sixteen."""
+
+    width: int
+    x: Any
+    """[pair of inputs][width]; up to a multiple of eight inputs."""
+    noisy: Any
+    shorts: Any
+    """The same with their noise; and this array as one of 16 bits."""
+    draws: Any
+    """[pair of columns][width] read noise of a layer, and [4][width] of costs, in 16 bits."""
+    sums: Any
+    """[widest][width] in 64 bits."""
+    signals: Any
+    spare: Any
+    """[widest / 2][width], twice."""
+    outputs: Any
+    wanted: Any
+    """[n_out][width] the last layer's signals, and target codes."""
+    going: Any
+    """[n_out][width] towards which the outputs were going in the last measurement."""
+    bytes: bool
+    """False: inputs are pairs of 16 bits."""
+
+
+@njit(**INLINE)
+def put(out, at, drawn, size, x, fine, top):
+    """Sixteen pairs of draws, or inputs and draws."""
+    noise = scaled_pairs(drawn, size)
+    if x is not None:
+        noise = clip_pairs(add_pairs(shift_pairs(load(x, at), fine), noise), top)
+    store_pairs(out, 2 * at, noise)
+
+
+@njit(**INLINE)
+def put_rare(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, step, size, top):
+    """The draws among four rows of fields that lie beyond the last slab."""
+    while far != 0:
+        bit = lowest_bit(far)
+        which, lane, half = bit & 1, bit >> 2, (bit >> 1) & 1
+        index = FIELDS * (base + lane * row_blocks) + field + 2 * which + half
+        place = 2 * (at + which * width + lane) + half
+        drawn = rare(field_of(w0, w1, bit), flaws.key0, flaws.key1, last, step, index)
+        out[place] = min(max(np.int64(out[place]) + scaled(drawn, size), -top), top)
+        far &= far - np.uint64(1)
+
+
+@njit(**JIT)
+def draw_lanes(flaws, stream, step, layer, part, row_blocks, first, end, low, high, size, width, x, top, out):
+    """Noise of blocks first ... end - 1 of the samples in columns low ... high - 1: `imperfect.row_noise`.
+
+    Args:
+        row_blocks: to a sample.
+        x: inputs that it is added to, within -top ... top; or None.
+        out: [pair][width], from the first block's on, pairs of 16 bits.
+    """
+    last = stream + (layer << 8) + (part << 16)
+    s0, s1, purpose = u32(step), u32(step >> 32), u32(last)
+    k0, k1 = u32(flaws.key0), u32(flaws.key1)
+    fine = flaws.input_fine
+    for block in range(first, end):
+        for column in range(low, high, LANES):
+            rows = (u32(column) + to_u32(lane_numbers())) * u32(row_blocks)
+            w0, w1, w2, w3 = philox(s0, s1, rows + u32(block), purpose, k0, k1)
+            base, at = column * row_blocks + block, 4 * block * width + column
+            g0, g1, far = gaussian_pairs(w0, w1)
+            put(out, at, g0, size, x, fine, top)
+            put(out, at + width, g1, size, x, fine, top)
+            put_rare(flaws, w0, w1, far, out, at, width, base, row_blocks, 0, last, step, size, top)
+            g2, g3, far = gaussian_pairs(w2, w3)
+            at += 2 * width
+            put(out, at, g2, size, x, fine, top)
+            put(out, at + width, g3, size, x, fine, top)
+            put_rare(flaws, w2, w3, far, out, at, width, base, row_blocks, 4, last, step, size, top)
+
+
+@njit(**JIT)
+def take_noisy(net, flaws, step, part, tile, team):
+    """This part's share of the inputs, for all samples, with their noise."""
+    n_in, width = net.sizes[0], tile.width
+    blocks = (n_in + 7) // 8
+    first, end = blocks * team.part // team.parts, blocks * (team.part + 1) // team.parts
+    if flaws.input_size == 0:
+        for at in range(4 * first * width, 4 * end * width, LANES):
+            store_pairs(tile.shorts, 2 * at, shift_pairs(load(tile.x, at), flaws.input_fine))
+        return
+    draw_lanes(
+        flaws, INPUT, step, 0, part, blocks, first, end, 0, width, flaws.input_size, width, tile.x, flaws.input_top,
+        tile.shorts,
+    )  # fmt: skip
+    if n_in & 1 and first <= n_in >> 3 < end:  # the place beside the last input meets a weight that isn't its own
+        for column in range(0, width, LANES):
+            at = 2 * ((n_in >> 1) * width + column)
+            store_pairs(tile.shorts, at, load_pairs(tile.shorts, at) & i32(0xFFFF))
+
+
+@njit(**INLINE)
+def add_out(out, at, sums, begun):
+    """Sixteen sums of 32 bits, alone or onto what is there."""
+    wide = to_i64(sums)
+    store(out, at, load(out, at) + wide if begun else wide)
+
+
+@njit(**INLINE)
+def add_rows_out(out, at, width, sums, begun):
+    """Those of eight rows."""
+    add_out(out, at, sums[0], begun)
+    add_out(out, at + width, sums[1], begun)
+    add_out(out, at + 2 * width, sums[2], begun)
+    add_out(out, at + 3 * width, sums[3], begun)
+    add_out(out, at + 4 * width, sums[4], begun)
+    add_out(out, at + 5 * width, sums[5], begun)
+    add_out(out, at + 6 * width, sums[6], begun)
+    add_out(out, at + 7 * width, sums[7], begun)
+
+
+@njit(**JIT)
+def eight_rows(w, row, n_in, x, width, column, both, span, out, at):
+    """Eight rows of weights times 16 samples, or 32."""
+    zero = i32(0)
+    for low in range(0, n_in, span):
+        high = min(n_in, low + span)
+        one = other = (zero, zero, zero, zero, zero, zero, zero, zero)
+        if both:
+            for i in range(low, high, 2):
+                place = (i >> 1) * width + column
+                one = add_rows(one, w, row + i, n_in, load(x, place))
+                other = add_rows(other, w, row + i, n_in, load(x, place + LANES))
+            add_rows_out(out, at + LANES, width, other, low > 0)
+        else:
+            for i in range(low, high, 2):
+                one = add_rows(one, w, row + i, n_in, load(x, (i >> 1) * width + column))
+        add_rows_out(out, at, width, one, low > 0)
+
+
+@njit(**JIT)
+def sums_of(w, start, n_in, first, end, x, width, low, high, span, out):
+    """Σᵢ w[j][i] x[i] for rows first ... end - 1 and the samples in columns low ... high - 1."""
+    whole = first + (end - first) // 8 * 8
+    for column in range(low, high, 2 * LANES):
+        both = column + 2 * LANES <= high
+        for j in range(first, whole, 8):
+            eight_rows(w, start + j * n_in, n_in, x, width, column, both, span, out, j * width + column)
+    for j in range(whole, end):
+        for column in range(low, high, LANES):
+            for i in range(0, n_in, span):
+                sums = i32(0)
+                for k in range(i, min(n_in, i + span), 2):
+                    sums = add_products(sums, w, start + j * n_in + k, load(x, (k >> 1) * width + column))
+                add_out(out, j * width + column, sums, i > 0)
+
+
+@njit(**JIT)
+def layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, high, out):
+    """From exact sums to signals: biases, noise, rounding, the neurons. Into pairs, or the tile's outputs.
+
+    Args:
+        neuron: number of the layer's first.
+        first, end: rows, first an even one.
+        low, high: columns.
+    """
+    n_in, n_out, width = net.sizes[layer], net.sizes[layer + 1], tile.width
+    last = layer == net.sizes.size - 2
+    fraction = net.input_fraction if layer == 0 else net.signal_fraction
+    excess = fraction + net.weight_fraction - net.signal_fraction
+    curve = net.output if last else net.hidden
+    biases = net.starts[layer] + n_in * n_out
+    high_bound, low_bound = i64(BOUND), i64(-BOUND)
+    for j in range(first, end, 2):
+        for column in range(low, high, LANES):
+            pair, drawn = i32(0), i32(0)
+            if flaws.read_size != 0:
+                drawn = load_pairs(tile.draws, 2 * ((j >> 1) * width + column))
+            for half in range(2):
+                if j + half < n_out:
+                    at, k = (j + half) * width + column, neuron + j + half
+                    sum_ = load(tile.sums, at) + i64(np.int64(w[biases + j + half]) << fraction)
+                    z = to_i32(clipped(rounded(sum_, excess), low_bound, high_bound))
+                    noise = drawn >> i32(16) if half == 1 else (drawn << i32(16)) >> i32(16)
+                    h = flawed_neurons(
+                        net, curve, i32(neurons.midpoint[k]), i32(neurons.steepness[k]), i32(flaws.amplitude[k]),
+                        i32(flaws.neuron_offset[k]), z, noise,
+                    )  # fmt: skip
+                    if last:
+                        store(tile.outputs, at, h)
+                    elif half == 0:
+                        pair = h & i32(0xFFFF)
+                    else:
+                        pair = pair | (h << i32(16))
+            if not last:
+                store(out, (j >> 1) * width + column, pair)
+
+
+@njit(**JIT)
+def measure_wide(setup, flaws, neurons, w, step, part, follows, count, batch, tile, team):
+    """One evaluation of the tile's samples, `tile.going` being where the one before went: `imperfect.signals`, `costs`.
+
+    Layers are shared by a team as in `matrix.tile_cost`.
+
+    Args:
+        w: (P,) fine weights, perturbation included, padded.
+        follows: whether anything of the one before is left.
+        count: whether costs are wanted.
+
+    Returns:
+        Cost codes of this part's samples, summed, with their noise.
+    """
+    net, width = setup.net, tile.width
+    take_noisy(net, flaws, step, part, tile, team)
+    meet(team)
+    spare, signals = tile.spare, tile.signals
+    last, neuron = net.sizes.size - 2, 0
+    for layer in range(last + 1):
+        n_in, n_out = net.sizes[layer], net.sizes[layer + 1]
+        first, end, low, high = 0, n_out, team.low, team.high
+        if layer < last:
+            first, end = rows_of(team, n_out)
+            low, high = 0, width
+        start, span = net.starts[layer], net.spans[layer]
+        if layer == 0:
+            sums_of(w, start, n_in, first, end, tile.noisy, width, low, high, span, tile.sums)
+        else:
+            sums_of(w, start, n_in, first, end, signals, width, low, high, span, tile.sums)
+        if flaws.read_size != 0:
+            draw_lanes(
+                flaws, READ, step, layer, part, (n_out + 7) // 8, first // 8, (end + 7) // 8, low, high,
+                flaws.read_size, width, None, (1 << 15) - 1, tile.draws,
+            )  # fmt: skip
+        layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, high, spare)
+        if layer < last:
+            meet(team)
+        neuron += n_out
+        signals, spare = spare, signals
+    if flaws.settling != 0:
+        settle(net, flaws, follows, tile, team)
+    if not count:
+        return np.int64(0)
+    if flaws.cost_size != 0:
+        draw_lanes(
+            flaws, COST, step, 0, part, 1, 0, 1, team.low, team.high, flaws.cost_size, width, None, (1 << 15) - 1,
+            tile.draws,
+        )  # fmt: skip
+    summed = np.int64(0)
+    for column in range(team.low, team.high, LANES):
+        codes = sample_costs(net, setup.costs, tile, column)
+        if flaws.cost_size != 0:
+            codes = codes + ((load_pairs(tile.draws, 2 * column) << i32(16)) >> i32(16))
+            codes = clipped(codes, i32(0), i32(setup.costs.cost_max))
+        inside = i32(column) + lane_numbers() < i32(batch)
+        summed += np.int64(total(select(inside, codes, i32(0))))
+    return summed
+
+
+@njit(**JIT)
+def settle(net, flaws, follows, tile, team):
+    """Leave something of the measurement before in this part's outputs, and remember where they went."""
+    residue, half = i32(flaws.settling), i32(1 << 14)
+    for j in range(net.sizes[-1]):
+        for column in range(team.low, team.high, LANES):
+            at = j * tile.width + column
+            h = load(tile.outputs, at)
+            if follows:
+                store(tile.outputs, at, h + ((residue * (load(tile.going, at) - h) + half) >> i32(15)))
+            store(tile.going, at, h)
+
+
+@njit(**JIT)
+def choose_weights(weights, words, start, end, sign, moved):
+    """Fine weights of cells start ... end - 1 with a sign each of the perturbation, times a sign."""
+    plus, minus = weights.plus, weights.minus
+    if sign < 0:
+        plus, minus = minus, plus
+    whole = start + (end - start) // 32 * 32
+    for at in range(start, whole, 32):
+        chosen = choose_pairs(bits_at(words, at), load_pairs(plus, at), load_pairs(minus, at))
+        store_pairs(moved, at, chosen)
+    for at in range(whole, end):
+        bit = (words[at >> 5] >> np.uint32(at & 31)) & 1
+        moved[at] = plus[at] if bit else minus[at]

@@ -1,0 +1,319 @@
+"""Blocks and segments of imperfect chips of small numbers (`flawed_vector.py`, `flawed_matrix.py`): `segments.py` with
+cells that are written, noise that goes by the step, and outputs that remember the measurement before.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mgdhw.compiled.options import ENTRY, INLINE, JIT
+from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
+from mgdhw_sim.engines.flawed_matrix import choose_weights, measure_wide
+from mgdhw_sim.engines.flawed_vector import measure_few
+from mgdhw_sim.engines.kernels import fill_codes
+from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
+from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending, update_signs
+from mgdhw_sim.engines.segments import FULL, chunk_of, draw, take_in_pending, take_samples
+from mgdhw_sim.engines.team import meet, sum_up
+from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, write
+from mgdhw_sim.engines.vector import Signs
+
+WRITTEN = 3
+"""Slot of a team's sums, beside those of a probe's parts."""
+
+
+class Bench(NamedTuple):
+    """An imperfect chip at work.
+
+    Args:
+        setup: of the network, codes and samples (`segments.Setup`).
+        flaws, memory, weights, neurons: as in `flaws.py`.
+        moved: (P,) room for fine weights with a perturbation.
+        changed: room for the numbers of cells that are written.
+        ahead: what is drawn ahead.
+        team: place in it.
+
+    Beside it go `rows` and `space`, or `tile`: work space for samples one after the other, or side by side. The others
+    are None; numba compiles each case by itself, and leaves the other out.
+    """
+
+    setup: Any
+    flaws: Any
+    memory: Any
+    weights: Any
+    neurons: Any
+    moved: Any
+    changed: Any
+    ahead: Any
+    team: Any
+
+
+@njit(**INLINE)
+def keep_all(bench, step):
+    """Make weights and neurons what they are at a step.
+
+    Returns:
+        Whether they have changed.
+    """
+    team = bench.team
+    changed = keep_up(bench.flaws, bench.memory, bench.weights, bench.neurons, team.first, team.end, step)
+    if changed:
+        meet(team)
+    return changed
+
+
+@njit(**INLINE)
+def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
+    """One measurement of a probe; the codes of another family than random are in `ahead.code` already.
+
+    Args:
+        chosen: (B,) samples, in place.
+        row: of the probe's sign bits.
+        follows, count: whether anything is left of the measurement before; whether costs are wanted.
+
+    Returns:
+        Cost codes summed over the samples.
+    """
+    setup, weights, ahead, plan = bench.setup, bench.weights, bench.ahead, bench.setup.plan
+    turn = step % plan.groups.shape[0]
+    start, size = plan.groups[turn, 0], plan.groups[turn, 1]
+    sign = 1 if part == PLUS else -1
+    value = np.int64(0)
+    if tile is not None:
+        w, team = weights.fine, bench.team
+        if part != BASELINE:
+            first, end = max(team.first, start), max(team.first, min(team.end, start + size))
+            if setup.ahead:
+                first = max(first, start)
+                choose_weights(weights, ahead.words[row], first, max(first, end), sign, bench.moved)
+            else:
+                perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)  # such a team is of one
+            w = bench.moved
+        mine = measure_wide(
+            setup, bench.flaws, bench.neurons, w, step, part, follows, count, chosen.size, tile, bench.team
+        )
+        value = sum_up(bench.team, 4 * (step & 1) + part, mine)
+    if space is not None:
+        plus = minus = weights.fine
+        signs = Signs(ahead.words[row if setup.ahead else 0], 0, start, start + size)
+        if part != BASELINE and setup.ahead:
+            signs = Signs(ahead.words[row], 1, start, start + size)
+            plus, minus = weights.plus, weights.minus
+            if sign < 0:
+                plus, minus = minus, plus
+            if plan.groups.shape[0] > 1:
+                choose_weights(weights, ahead.words[row], start, start + size, sign, bench.moved)
+                plus = minus = bench.moved
+                signs = Signs(ahead.words[row], 0, start, start + size)
+        elif part != BASELINE:
+            perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)
+            plus = minus = bench.moved
+        value = measure_few(
+            setup, bench.flaws, bench.neurons, plus, minus, signs, chosen, step, part, follows, count, rows,
+            space,
+        )  # fmt: skip
+    return value
+
+
+@njit(**INLINE)
+def put_back(bench, first, end):
+    """Where groups take turns, `moved` holds fine weights as they are between probes."""
+    for i in range(first, end):
+        bench.moved[i] = bench.weights.fine[i]
+
+
+@njit(**JIT)
+def begin(bench, rows, space, tile, first, written):
+    """Make the chip what it is at a run's first step, and the outputs what they were just before.
+
+    Returns:
+        Whether anything is left of the step before.
+    """
+    setup, flaws, ahead, team = bench.setup, bench.flaws, bench.ahead, bench.team
+    keep_all(bench, first)
+    take_turns = setup.plan.groups.shape[0] > 1
+    if take_turns:
+        put_back(bench, team.first, team.end)
+        meet(team)
+    before = first - 1
+    if flaws.settling == 0 or before < max(0, written) or not same_era(flaws, before, first):
+        return False
+    draw(setup, before, 1, ahead, team)
+    chosen = ahead.samples[: setup.order.batch]
+    take_samples(setup, chosen, space, tile, team)
+    part = MINUS if setup.baseline == ANTITHETIC else PLUS
+    if not setup.ahead:
+        fill_codes(setup.plan, before, ahead.bits, ahead.code)
+    measure(bench, rows, space, tile, chosen, before, 0, part, False, False)
+    if take_turns:
+        put_back(bench, team.first, team.end)
+    meet(team)
+    return True
+
+
+@njit(**INLINE)
+def probe(bench, rows, space, tile, chosen, batch, step, row, held, follows):
+    """One probe of `imperfect.Bench.probe`. The batch's inputs are in place already.
+
+    Args:
+        chosen: (B,) samples.
+        row: of this probe's sign bits.
+        held: (2,) value and batch of the baseline in force; changed in place.
+        follows: whether anything is left of the probe before.
+
+    Returns:
+        cost, its reference, whether a baseline was measured; first and size of what was perturbed.
+    """
+    setup, plan, team = bench.setup, bench.setup.plan, bench.team
+    baseline = setup.baseline
+    take_turns = plan.groups.shape[0] > 1
+    if keep_all(bench, step):
+        follows = False
+        if take_turns:
+            put_back(bench, team.first, team.end)
+            meet(team)
+    stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
+    turn = step % plan.groups.shape[0]
+    start, size = plan.groups[turn, 0], plan.groups[turn, 1]
+    if not setup.ahead:
+        fill_codes(plan, step, bench.ahead.bits, bench.ahead.code)
+    plus = minus = np.int64(0)
+    for part in range(3):
+        if (part == BASELINE and not stale) or (part == MINUS and baseline != ANTITHETIC):
+            continue
+        value = measure(bench, rows, space, tile, chosen, step, row, part, follows, True)
+        follows = True
+        if part == BASELINE:
+            held[0], held[1] = value, batch
+        elif part == PLUS:
+            plus = value
+        else:
+            minus = value
+    if take_turns:
+        put_back(bench, max(team.first, start), min(team.end, start + size))
+    if baseline in (HELD, EVERY):
+        minus = held[0]
+    return plus, minus, stale, start, size
+
+
+@njit(**ENTRY)
+def run_block(bench, rows, space, tile, first, count, written, held, plus, minus):
+    """`imperfect.Bench.probe`: costs into plus and minus (references).
+
+    Args:
+        written: step of the last write.
+
+    Returns:
+        Step at which the last baseline was measured, -1 if none was.
+    """
+    setup, ahead, team = bench.setup, bench.ahead, bench.team
+    measured, seen = np.int64(-1), np.int64(-1)
+    order, chunk = setup.order, ahead.rows.size
+    follows = begin(bench, rows, space, tile, first, written)
+    for done in range(0, count, chunk):
+        size = min(chunk, count - done)
+        draw(setup, first + done, size, ahead, team)
+        first_batch = (first + done) // order.tau_x
+        for row in range(size):
+            step = first + done + row
+            batch = step // order.tau_x
+            at = (batch - first_batch) * order.batch
+            chosen = ahead.samples[at : at + order.batch]
+            if batch != seen:
+                take_samples(setup, chosen, space, tile, team)
+                seen = batch
+            one, other, stale, _, _ = probe(bench, rows, space, tile, chosen, batch, step, row, held, follows)
+            plus[done + row], minus[done + row] = one, other
+            follows = True
+            if stale:
+                measured = step
+        meet(team)
+    return measured
+
+
+@njit(**ENTRY)
+def run_segment(bench, rows, space, tile, rule, moving, first, count, period, written, alone, fresh, held, etas):
+    """`mgdhw.loop` over `count` probes: blocks, windows, updates and writes.
+
+    Args:
+        written: step of the last write.
+        alone: every probe is followed by an update, its codes are signs of all parameters, and the window is empty.
+        fresh: the window is empty.
+
+    Returns:
+        evaluations, sum of the perturbed costs, step of the last measured baseline (-1: none), updates done, step of
+        the last write.
+    """
+    setup, ahead, team, flaws = bench.setup, bench.ahead, bench.team, bench.flaws
+    evaluations, total = np.int64(0), np.int64(0)
+    measured, seen = np.int64(-1), np.int64(-1)
+    updates, pending, weight, done = 0, 0, np.int64(0), 0
+    order, plan = setup.order, setup.plan
+    n_groups, n_updates = plan.groups.shape[0], (first + count) // period - first // period
+    follows = begin(bench, rows, space, tile, first, written)
+    while done < count:
+        size = chunk_of(first + done, min(ahead.rows.size, count - done), period)
+        draw(setup, first + done, size, ahead, team)
+        first_batch = (first + done) // order.tau_x
+        for row in range(size):
+            step = first + done + row
+            batch = step // order.tau_x
+            at = (batch - first_batch) * order.batch
+            chosen = ahead.samples[at : at + order.batch]
+            if batch != seen:
+                take_samples(setup, chosen, space, tile, team)
+                seen = batch
+            plus, minus, stale, start, n = probe(bench, rows, space, tile, chosen, batch, step, row, held, follows)
+            follows = True
+            evaluations += 2 if stale or setup.baseline == ANTITHETIC else 1
+            if stale:
+                measured = step
+            total += plus
+            change = plus - minus
+            last = updates == n_updates - 1
+            if alone:
+                next_powers(rule, moving)
+                update_signs(
+                    rule, moving, team.first, team.end, etas[updates], ahead.words[row], change, plan.amplitude, last
+                )
+            elif not setup.ahead:
+                take_in_codes(moving, start, n, ahead.code, change)
+            else:
+                if weight + abs(change) >= FULL:
+                    take_in_pending(setup, moving, ahead, pending, team)
+                    pending, weight, fresh = 0, np.int64(0), False
+                ahead.rows[pending] = row * n_groups + step % n_groups
+                ahead.changes[pending] = change
+                pending += 1
+                weight += abs(change)
+            if (step + 1) % period == 0:
+                if not alone:
+                    next_powers(rule, moving)
+                    if setup.ahead and n_groups == 1 and fresh:
+                        update_pending(
+                            rule, moving, team.first, team.end, etas[updates], ahead.words, ahead.rows, ahead.changes,
+                            pending, plan.amplitude, last,
+                        )  # fmt: skip
+                    else:
+                        take_in_pending(setup, moving, ahead, pending, team)
+                        update(rule, moving, team.first, team.end, etas[updates], last)
+                    pending, weight, fresh = 0, np.int64(0), True
+                updates += 1
+                held[1] = NO_BATCH
+                mine = write(
+                    flaws, bench.memory, bench.weights, moving.stored, team.first, team.end, step + 1, bench.changed
+                )
+                if n_groups > 1:
+                    put_back(bench, team.first, team.end)
+                if sum_up(team, 4 * (step & 1) + WRITTEN, np.int64(mine)) > 0:
+                    written = step + 1
+                follows = step >= written
+        if pending > 0:
+            take_in_pending(setup, moving, ahead, pending, team)
+            pending, weight, fresh = 0, np.int64(0), False
+        done += size
+        meet(team)
+    return evaluations, total, measured, updates, written
