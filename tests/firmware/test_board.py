@@ -1,8 +1,6 @@
 """The firmware's end of the link, as docs/link.md defines it: a process on TCP and on a pseudo-terminal."""
 
-import shutil
 import struct
-import sys
 import time
 import zlib
 from collections.abc import Iterator
@@ -36,25 +34,11 @@ from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.spec import ChipSpec
 
 from .compare import assert_same_state, draw_recipe
-from .core import build
 from .talk import Talk, board, line
-
-pytestmark = [
-    pytest.mark.skipif(shutil.which("make") is None or shutil.which("cc") is None, reason="needs make and a compiler"),
-    pytest.mark.skipif(sys.platform == "win32", reason="the host port is a POSIX process"),
-]
 
 SPEC = ChipSpec(layers=(5, 4, 3), weight_bits=10, activation="tanh")
 OPTIONS = ("layers=5-4-3", "weight_bits=10", "activation=tanh")
 LINES = ("--tcp 0", "--pty")
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The host port, with sanitizers: whatever they say fails the test that made them say it."""
-    folder = tmp_path_factory.mktemp("host")
-    build(folder, "all", sanitize=True)
-    return folder / "mgdhw-host"
 
 
 def dataset() -> Dataset:
@@ -99,9 +83,9 @@ def ask_block(talk: Talk, block: Block) -> Costs:
 
 
 @pytest.mark.parametrize("where", LINES)
-def test_it_says_what_it_is(program: Path, where: str) -> None:
+def test_it_says_what_it_is(sanitized: Path, where: str) -> None:
     info = SimDevice("sim:x", SPEC).info
-    with board(program, *where.split(), *OPTIONS, "max_slew=7") as (_, address), line(address) as talk:
+    with board(sanitized, *where.split(), *OPTIONS, "max_slew=7") as (_, address), line(address) as talk:
         known = talk.identify(take=False)
         assert (known.state, known.reason) == (State.SAFE, Reason.STARTED)
         content = talk.read(Area.DESCRIPTION, known.description_size, chunk=200)
@@ -115,8 +99,8 @@ def test_it_says_what_it_is(program: Path, where: str) -> None:
 
 
 @pytest.mark.parametrize("where", LINES)
-def test_blocks_measurements_and_outputs(program: Path, where: str) -> None:
-    with ready(program, where, "max_payload=256") as (talk, chip):
+def test_blocks_measurements_and_outputs(sanitized: Path, where: str) -> None:
+    with ready(sanitized, where, "max_payload=256") as (talk, chip):
         assert_array_equal(np.frombuffer(talk.read(Area.HELD, 2 * chip.codes.size, 200), "<i2"), chip.codes)
         chosen = np.array([3, 0, 6, 6, 1] * 40)
         content = chosen.astype("<u4").tobytes()
@@ -166,9 +150,9 @@ def learn(talk: Talk, segment: Segment, ticket: int) -> SegmentResult:
 
 
 @pytest.mark.parametrize("where", LINES)
-def test_segments(program: Path, where: str) -> None:
+def test_segments(sanitized: Path, where: str) -> None:
     rng, reference = Random(4), Reference()
-    with ready(program, where) as (talk, chip):
+    with ready(sanitized, where) as (talk, chip):
         for ticket, optimizer in enumerate(list(OPTIMIZERS) * 2, start=1):
             recipe = draw_recipe(rng, SPEC, 7, optimizer)
             state = new_state(chip, recipe, rng)
@@ -196,9 +180,9 @@ def trouble(answer: Answer) -> tuple[int, int]:
     return answer.trouble.code, answer.trouble.value
 
 
-def test_what_it_does_not_hold_it_does_not_use(program: Path) -> None:
+def test_what_it_does_not_hold_it_does_not_use(sanitized: Path) -> None:
     block = Block(0, 3, CodeSpec(), SampleOrder(1, 7))
-    with ready(program, "--tcp 0") as (talk, _chip):
+    with ready(sanitized, "--tcp 0") as (talk, _chip):
         theta, data = talk.theta_crc, talk.dataset_crc
         for theta_crc, dataset_crc, thing in ((1, data, Thing.PARAMETERS), (theta, 1, Thing.DATASET)):
             answer = talk.ask(Type.PROBE, probe_of(block, theta_crc, dataset_crc, floats=False).pack())
@@ -210,8 +194,8 @@ def test_what_it_does_not_hold_it_does_not_use(program: Path) -> None:
         assert trouble(answer) == (Code.MISMATCH, Thing.DATASET)
 
 
-def test_limits(program: Path) -> None:
-    with ready(program, "--tcp 0", "max_slew=100", "max_stress=250") as (talk, chip):
+def test_limits(sanitized: Path) -> None:
+    with ready(sanitized, "--tcp 0", "max_slew=100", "max_stress=250") as (talk, chip):
         codes = np.zeros_like(chip.codes)
         assert talk.set(chip.codes).trouble is None  # no change, no stress
         beyond = chip.codes.copy()
@@ -224,7 +208,7 @@ def test_limits(program: Path) -> None:
         codes[2] = 512
         assert trouble(talk.set(codes)) == (Code.LIMIT, 2)
         assert_array_equal(np.frombuffer(talk.read(Area.HELD, 2 * codes.size), "<i2"), chip.codes)
-    with ready(program, "--tcp 0") as (talk, chip):
+    with ready(sanitized, "--tcp 0") as (talk, chip):
         codes = np.zeros_like(chip.codes)
         codes[6] = 500
         assert talk.set(codes).trouble is None
@@ -233,8 +217,8 @@ def test_limits(program: Path) -> None:
         assert trouble(answer) == (Code.LIMIT, 6)
 
 
-def test_the_safe_state(program: Path) -> None:
-    with ready(program, "--tcp 0") as (talk, chip):
+def test_the_safe_state(sanitized: Path) -> None:
+    with ready(sanitized, "--tcp 0") as (talk, chip):
         assert talk.ask(Type.SAFE).payload == b""
         pong = talk.ping()
         assert (pong.state, pong.reason) == (State.SAFE, Reason.ASKED)
@@ -244,8 +228,8 @@ def test_the_safe_state(program: Path) -> None:
         assert_array_equal(np.frombuffer(talk.read(Area.HELD, 2 * chip.codes.size), "<i2"), 0)
 
 
-def test_the_dead_man(program: Path) -> None:
-    with ready(program, "--tcp 0") as (talk, _):
+def test_the_dead_man(sanitized: Path) -> None:
+    with ready(sanitized, "--tcp 0") as (talk, _):
         talk.identify(dead_man_ms=50)
         deadline = time.monotonic() + 20
         statistics = Statistics.unpack(talk.ask(Type.STATISTICS).payload)
@@ -257,8 +241,8 @@ def test_the_dead_man(program: Path) -> None:
         assert (known.state, known.reason) == (State.SAFE, Reason.DEAD_MAN)
 
 
-def test_a_lost_line(program: Path) -> None:
-    with board(program, "--tcp", "0", *OPTIONS) as (_, address):
+def test_a_lost_line(sanitized: Path) -> None:
+    with board(sanitized, "--tcp", "0", *OPTIONS) as (_, address):
         with line(address) as talk:
             talk.identify()
         with line(address) as talk:
@@ -266,9 +250,9 @@ def test_a_lost_line(program: Path) -> None:
             assert (known.state, known.reason) == (State.SAFE, Reason.LINK_LOST)
 
 
-def test_a_ping_while_something_runs_and_what_ends_it(program: Path) -> None:
+def test_a_ping_while_something_runs_and_what_ends_it(sanitized: Path) -> None:
     block = Block(0, 2**31, CodeSpec(), SampleOrder(1, 7, batch=2))
-    with ready(program, "--tcp 0") as (talk, _):
+    with ready(sanitized, "--tcp 0") as (talk, _):
         payload = probe_of(block, talk.theta_crc, talk.dataset_crc, floats=False).pack()
         sequence = talk.send(Type.PROBE, payload)
         talk.send(Type.PING)
@@ -289,9 +273,9 @@ def test_a_ping_while_something_runs_and_what_ends_it(program: Path) -> None:
         assert talk.ping().running == 0
 
 
-def test_nonsense_is_counted_and_survived(program: Path) -> None:
+def test_nonsense_is_counted_and_survived(sanitized: Path) -> None:
     rng = Random(7)
-    with ready(program, "--tcp 0", "max_payload=300") as (talk, chip):
+    with ready(sanitized, "--tcp 0", "max_payload=300") as (talk, chip):
         good = encode(Frame(Type.PING, 77))
         wrong = bytearray(good)
         wrong[5] ^= 0x40
@@ -314,9 +298,9 @@ def test_nonsense_is_counted_and_survived(program: Path) -> None:
         assert talk.ping().state == State.READY
 
 
-def test_a_block_can_be_continued(program: Path) -> None:
+def test_a_block_can_be_continued(sanitized: Path) -> None:
     block = Block(5, 40, CodeSpec(amplitude=3), SampleOrder(8, 7, 2, 6))
-    with ready(program, "--tcp 0") as (talk, chip):
+    with ready(sanitized, "--tcp 0") as (talk, chip):
         whole = chip.probe(block)
         first = chip.probe(replace(block, n_probes=13))
         rest = ask_block(talk, replace(block, first_step=18, n_probes=27, held=first.held))

@@ -3,7 +3,6 @@
 import ctypes
 import math
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,17 +25,6 @@ BLOCKS, SEGMENTS = 200, 90
 SANITIZED_BLOCKS, SANITIZED_SEGMENTS = 25, 20
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("make") is None or shutil.which("cc") is None, reason="the core needs make and a C compiler"
-)
-
-
-@pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
-    folder = tmp_path_factory.mktemp("core")
-    build(folder, "libcore.so")
-    return Core(folder / "libcore.so")
-
 
 @pytest.mark.parametrize("first", range(0, BLOCKS, 50))
 def test_blocks(core: Core, first: int) -> None:
@@ -51,10 +39,10 @@ def test_segments(core: Core, first: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the sanitizer is loaded before Python")
-def test_sanitizers_have_nothing_to_say(tmp_path: Path) -> None:
-    build(tmp_path, "libcore.so", sanitize=True)
+def test_sanitizers_have_nothing_to_say(builds: Path) -> None:
+    build(builds / "sanitized", "libcore.so", sanitize=True)
     found = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
-    command = [sys.executable, "-m", "tests.firmware.compare", "--library", str(tmp_path / "libcore.so")]
+    command = [sys.executable, "-m", "tests.firmware.compare", "--library", str(builds / "sanitized" / "libcore.so")]
     command += ["--blocks", str(SANITIZED_BLOCKS), "--segments", str(SANITIZED_SEGMENTS), "--first", "1000"]
     paths = os.pathsep.join(str(ROOT / folder) for folder in ("", "sim", "drivers"))
     environment = {

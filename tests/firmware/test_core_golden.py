@@ -1,16 +1,10 @@
 """The C core gives the golden answers of every chip without imperfections."""
 
-import shutil
-
 import numpy as np
 import pytest
 
 from ..golden import vectors
-from .core import Core, CoreChip, build
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("make") is None or shutil.which("cc") is None, reason="the core needs make and a C compiler"
-)
+from .core import Core, CoreChip
 
 CASES = [
     pytest.param(case, id=f"{group}: {case['name']}")
@@ -18,13 +12,6 @@ CASES = [
     for case in cases
     if not case["chip"]["effects"]
 ]
-
-
-@pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory) -> Core:
-    folder = tmp_path_factory.mktemp("core")
-    build(folder, "libcore.so")
-    return Core(folder / "libcore.so")
 
 
 def answer(case: vectors.Case, core: Core) -> vectors.Case:

@@ -1,10 +1,8 @@
 """The core driving a chip's converters instead of simulating it: the calls that a port has to answer."""
 
-import shutil
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 from numpy.testing import assert_array_equal
 
 from mgdhw.block import Baseline, Block, CodeSpec
@@ -15,11 +13,7 @@ from mgdhw_sim import datapath
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 
-from .core import Core, CoreChip, Hardware, build
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("make") is None or shutil.which("cc") is None, reason="the core needs make and a C compiler"
-)
+from .core import Core, CoreChip, Hardware
 
 SPEC = ChipSpec(layers=(4, 3, 2), output_bits=12)
 
@@ -53,13 +47,11 @@ class Bench:
         return Hardware(None, *(kind(method) for kind, method in zip(kinds, methods, strict=True)))
 
 
-def test_a_block_on_hardware(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("hardware")
-    build(folder, "libcore.so")
+def test_a_block_on_hardware(core: Core) -> None:
     rng = np.random.default_rng(2)
     data = Dataset("drawn", rng.random((5, 4)), 1.0, np.eye(2)[rng.integers(0, 2, 5)], 5)
     bench, simulated = Bench(), Chip(SPEC)
-    chip = CoreChip(Core(folder / "libcore.so"), SPEC, hardware=bench.hardware())
+    chip = CoreChip(core, SPEC, hardware=bench.hardware())
     assert not bench.codes.any()  # it began with everything at 0
     chip.load(data)
     simulated.load(data)

@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,18 +27,6 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 XOR = ("layers=2-3-1", "weight_range=8")
 QEMU = "qemu-system-arm"
 LEVELS = ("host-codes", "device-codes", "learn")
-
-pytestmark = [
-    pytest.mark.skipif(shutil.which("make") is None or shutil.which("cc") is None, reason="needs make and a compiler"),
-    pytest.mark.skipif(sys.platform == "win32", reason="the boards are POSIX processes"),
-]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("boards")
-    build(made, "all")
-    return made
 
 
 @contextmanager
@@ -90,15 +77,15 @@ async def assert_same(uri: str, probes: dict[str, int], optimizer: str = "adam")
 
 
 @pytest.mark.parametrize("where", ["--tcp 0", "--pty"])
-async def test_on_the_host_port(folder: Path, where: str) -> None:
-    with board(folder / "mgdhw-host", *where.split(), *XOR) as (_, address):
+async def test_on_the_host_port(host: Path, where: str) -> None:
+    with board(host, *where.split(), *XOR) as (_, address):
         await assert_same(address, dict.fromkeys(LEVELS, 1600))
 
 
 @pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs gcc-arm-none-eabi")
 @pytest.mark.skipif(shutil.which(QEMU) is None, reason="needs qemu-system-arm")
 @pytest.mark.parametrize(("where", "optimizer"), [("tcp", "sgd"), ("pty", "adam")])
-async def test_on_an_emulated_cortex_m3(folder: Path, where: str, optimizer: str) -> None:
-    with emulated(folder, where) as address:
+async def test_on_an_emulated_cortex_m3(builds: Path, where: str, optimizer: str) -> None:
+    with emulated(builds, where) as address:
         # The emulator takes a tenth of a millisecond for a byte, and host codes take many.
         await assert_same(address, {"learn": 1600, "device-codes": 160, "host-codes": 4}, optimizer)
