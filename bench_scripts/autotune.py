@@ -62,7 +62,6 @@ CASES = (
     ("ideal-16bit", NIST),
     ("microring", NIST),
     ("capacitor", NIST),
-    ("analog-8bit?cost_noise=0.02", NIST),
 )
 """Microring: writes off by half a step, temperature; capacitor: noise of reads and writes, unequal cells that leak."""
 

@@ -25,7 +25,7 @@ def fonts() -> None:
     figure = Figure()
     FigureCanvasAgg(figure)
     figure.text(0, 0, "ĝᵀHĝ τ_θ η Δ σ₀ √ − ≈ ± ·")
-    figure.add_subplot().set_yscale("log")
+    figure.text(0, 0.5, r"$\mathdefault{2\times10^{-4}}$ $x$ $\mathbf{x}$")
     figure.savefig(BytesIO())
 
 
