@@ -21,7 +21,7 @@ from numba import njit
 from mgdhw.compiled.noise import fill_lanes, fill_row
 from mgdhw.compiled.options import ENTRY
 from mgdhw.compiled.simd import i32, lane_numbers, store, to_i32, to_u32, u32
-from mgdhw.compiled.words import gaussian_pairs, philox, scaled_pairs
+from mgdhw.compiled.words import gaussian_pairs, philox_of_key, scaled_pairs
 from mgdhw.philox import Stream
 
 DRAWS = 16_384
@@ -54,7 +54,7 @@ def words(times: int, out: Any) -> None:
     every, blocks = u32(0), to_u32(lane_numbers())
     for step in range(times):
         for block in range(0, DRAWS // 8, 16):
-            w0, w1, w2, w3 = philox(u32(step), u32(0), blocks + u32(block), u32(READ), u32(KEY[0]), u32(KEY[1]))
+            w0, w1, w2, w3 = philox_of_key(u32(step), u32(0), blocks + u32(block), u32(READ), *KEY)
             every = every ^ w0 ^ w1 ^ w2 ^ w3
     store(out, 0, to_i32(every))
 

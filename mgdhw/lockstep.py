@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,16 +58,24 @@ class LockStep:
         dataset: what to train on.
         retries: repeats what a link loses.
         held: (P,) what the hardware held at first, where the experiment begins with that.
+        cells: what its cells remembered at first, with which every replica begins.
     """
 
     def __init__(
-        self, experiment: Experiment, device: Device, dataset: Dataset, retries: Retries, held: FloatArray | None
+        self,
+        experiment: Experiment,
+        device: Device,
+        dataset: Dataset,
+        retries: Retries,
+        held: FloatArray | None,
+        cells: Mapping[str, NDArray[Any]],
     ) -> None:
         self._experiment = experiment
         self._device = device
         self._dataset = dataset
         self._retries = retries
         self._held = held
+        self._cells = cells
         self._probes = experiment.training.probes
         # Where nothing is aimed at, looking before the end would decide nothing.
         self._every = experiment.evaluate_every() if experiment.evaluation.has_target else self._probes
@@ -75,7 +84,8 @@ class LockStep:
         """A replica before its first probe."""
         experiment, info = self._experiment.replica(number), self._device.info
         recipe, _ = recipe_of(experiment, info, self._dataset.n_train)
-        return Lane(number, recipe, first_state(experiment, info, recipe, self._dataset, self._held))
+        state = first_state(experiment, info, recipe, self._dataset, self._held)
+        return Lane(number, recipe, replace(state, cells=self._cells))
 
     def is_over(self, state: TrainState) -> bool:
         """Whether all probes are done."""

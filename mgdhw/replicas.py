@@ -173,7 +173,8 @@ class Replicas:
 
     async def _in_waves(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
         """As many at a time as memory has room for."""
-        lock_step = LockStep(self.experiment, self.device, self.dataset, self._retries, held)
+        cells = await self._retries.repeat(self.device.snapshot, 0)
+        lock_step = LockStep(self.experiment, self.device, self.dataset, self._retries, held, cells)
         numbers = self._numbers
         while numbers and not self._stop:
             size = wave_size(lock_step.begin(numbers[0]))

@@ -18,7 +18,15 @@ Source = str | Path | Mapping[str, Any] | Experiment
 
 def default_experiment() -> str:
     """The experiment that `mgdhw train` runs when given none, as TOML with comments: handwritten digits."""
-    return files("mgdhw").joinpath("experiments", "digits.toml").read_text(encoding="utf-8")
+    found = _packaged("digits")
+    assert found is not None, "it is part of the package"
+    return found
+
+
+def _packaged(name: str) -> str | None:
+    """An experiment that comes with mgdhw, by its name, as TOML; None if there is none of that name."""
+    file = files("mgdhw").joinpath("experiments", f"{name}.toml")
+    return file.read_text(encoding="utf-8") if file.is_file() else None
 
 
 def resolve(experiment: object, overrides: tuple[str, ...]) -> tuple[Experiment, str | None, Path]:
@@ -32,6 +40,9 @@ def resolve(experiment: object, overrides: tuple[str, ...]) -> tuple[Experiment,
         )
     if isinstance(experiment, str | Path):
         path = Path(experiment)
+        packaged = None if path.exists() or path.name != str(path) else _packaged(path.name)
+        if packaged is not None:
+            return parse_experiment(packaged, source=f"the packaged {path.name}.toml", overrides=overrides), None, here
         return load_experiment(path, overrides), str(path.resolve()), path.resolve().parent
     if isinstance(experiment, Mapping):
         experiment = check_experiment(experiment, source="experiment")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mgdhw.cli.check import check
 from mgdhw.cli.devices import devices
 from mgdhw.cli.estimate import estimate
 from mgdhw.cli.evaluate import evaluate
@@ -115,4 +116,5 @@ app.command()(evaluate)
 app.command()(estimate)
 app.command()(new)
 app.command()(devices)
+app.command()(check)
 app.add_typer(study, name="study")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def estimate(
     experiment: Annotated[
         str | None,
-        typer.Argument(help="A TOML file; without one, what `mgdhw train` runs when given none."),
+        typer.Argument(help="A TOML file, or digits, which comes with mgdhw and is taken without one."),
     ] = None,
     presets: Annotated[
         list[str] | None,

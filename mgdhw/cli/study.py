@@ -161,11 +161,10 @@ def _show(out: Console, found: Found) -> None:
     from mgdhw.cli.console import percent, print_table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading, justify in (
-        ("task", "left"), ("imperfection", "left"), ("strength", "right"), ("probes to solution", "right"),
-        ("quartiles", "right"), ("of the first", "right"), ("solved", "right"),
-    ):  # fmt: skip
-        table.add_column(heading, justify=justify, no_wrap=True)
+    for heading in ("task", "imperfection"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("strength", "probes to solution", "quartiles", "of the first", "solved"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for task, axes in found.items():
         for axis, points in axes.items():
             base = points[0].median

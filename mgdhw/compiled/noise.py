@@ -20,16 +20,17 @@ from mgdhw.compiled.simd import (
 from mgdhw.compiled.words import (
     add_pairs,
     between,
+    far_draw,
     field_of,
     gaussian_pairs,
     in_order,
     lowest_bit,
-    philox,
+    philox_of_key,
     philox_one,
-    rare,
     scaled_pairs,
 )
-from mgdhw.noise_tables import BORDERS
+from mgdhw.noise import FAR_CELLS
+from mgdhw.noise_tables import BORDERS, RARE
 
 FIELDS = 8
 """Draws to a block."""
@@ -58,7 +59,10 @@ def noise(key0, key1, stream, step, layer, part, index):
     field = (drawn >> (16 * (index & 1))) & 0xFFFF
     slab = (field >> 8) & 127
     if slab == 127:
-        return rare(field, key0, key1, last, step, index)
+        if field & 255 >= 256 - FAR_CELLS:
+            return far_draw(field, key0, key1, last, step, index)
+        magnitude = np.int64(RARE[field & 255])
+        return -magnitude if field >> 15 else magnitude
     magnitude = between(np.int64(BORDERS[slab]), np.int64(BORDERS[slab + 1]), field & 255)
     return -magnitude if field >> 15 else magnitude
 
@@ -73,32 +77,6 @@ def _put(out, at, pairs, strength, onto):
     store_pairs(out, at, pairs)
 
 
-@njit(**JIT)
-def _fill_blocks(key0, key1, last, step, block, strength, onto, out, at):
-    """The draws of sixteen blocks into 128 places."""
-    s0, s1 = u32(step), u32(step >> 32)
-    blocks = u32(block) + to_u32(lane_numbers())
-    w0, w1, w2, w3 = in_order(*philox(s0, s1, blocks, u32(last), u32(key0), u32(key1)))
-    g0, g1, far = gaussian_pairs(w0, w1)
-    _put(out, at, g0, strength, onto)
-    _put(out, at + 32, g1, strength, onto)
-    g2, g3, further = gaussian_pairs(w2, w3)
-    _put(out, at + 64, g2, strength, onto)
-    _put(out, at + 96, g3, strength, onto)
-    while far != 0:
-        bit = lowest_bit(far)
-        place = (bit >> 1) + 32 * (bit & 1)
-        draw = rare(field_of(w0, w1, bit), key0, key1, last, step, FIELDS * block + place)
-        out[at + place] += scaled(draw, strength)
-        far &= far - np.uint64(1)
-    while further != 0:
-        bit = lowest_bit(further)
-        place = 64 + (bit >> 1) + 32 * (bit & 1)
-        draw = rare(field_of(w2, w3, bit), key0, key1, last, step, FIELDS * block + place)
-        out[at + place] += scaled(draw, strength)
-        further &= further - np.uint64(1)
-
-
 @njit(**ENTRY)
 def fill_row(key0, key1, stream, step, layer, part, first_block, n_blocks, strength, onto, spare, out):
     """Noise of 8 n_blocks consecutive indices, from 8 first_block on.
@@ -110,13 +88,45 @@ def fill_row(key0, key1, stream, step, layer, part, first_block, n_blocks, stren
         out: int16, 8 n_blocks of them.
     """
     last = stream + (layer << 8) + (part << 16)
-    whole = n_blocks // LANES * LANES
-    for block in range(0, whole, LANES):
-        _fill_blocks(key0, key1, last, step, first_block + block, strength, onto, out, FIELDS * block)
-    if whole < n_blocks:
-        _fill_blocks(key0, key1, last, step, first_block + whole, strength, False, spare, 0)
-        for i in range(FIELDS * (n_blocks - whole)):
-            out[FIELDS * whole + i] = spare[i] + (out[FIELDS * whole + i] if onto else 0)
+    s0, s1, purpose = u32(step), u32(step >> 32), u32(last)
+    blocks = u32(first_block) + to_u32(lane_numbers())
+    for block in range(0, n_blocks, LANES):
+        index = FIELDS * (first_block + block)
+        words = in_order(*philox_of_key(s0, s1, blocks + u32(block), purpose, key0, key1))
+        if block + LANES <= n_blocks:
+            _put_row(words, out, FIELDS * block, index, key0, key1, last, step, strength, onto)
+        else:
+            rest = FIELDS * (n_blocks - block)
+            for i in range(rest):
+                spare[i] = out[FIELDS * block + i]
+            _put_row(words, spare, 0, index, key0, key1, last, step, strength, onto)
+            for i in range(rest):
+                out[FIELDS * block + i] = spare[i]
+
+
+@njit(**JIT)
+def _put_row(words, out, at, index, key0, key1, last, step, strength, onto):
+    """The draws of sixteen blocks, the first of which has this index."""
+    g0, g1, far = gaussian_pairs(words[0], words[1])
+    g2, g3, further = gaussian_pairs(words[2], words[3])
+    _put(out, at, g0, strength, onto)
+    _put(out, at + 32, g1, strength, onto)
+    _put(out, at + 64, g2, strength, onto)
+    _put(out, at + 96, g3, strength, onto)
+    if far | further != 0:
+        _mend_row(words[0], words[1], far, out, at, index, key0, key1, last, step, strength)
+        _mend_row(words[2], words[3], further, out, at + 64, index + 64, key0, key1, last, step, strength)
+
+
+@njit(**JIT)
+def _mend_row(one, other, far, out, at, index, key0, key1, last, step, strength):
+    """Add the draws that take second words to the zeros in their places."""
+    while far != 0:
+        bit = lowest_bit(far)
+        place = (bit >> 1) + 32 * (bit & 1)
+        draw = far_draw(field_of(one, other, bit), key0, key1, last, step, index + place)
+        out[at + place] += scaled(draw, strength)
+        far &= far - np.uint64(1)
 
 
 @njit(**INLINE)
@@ -129,7 +139,7 @@ def _put_lanes(w0, w1, out, at, width, base, field, key0, key1, last, step, row_
         bit = lowest_bit(far)
         which, lane, half = bit & 1, bit >> 2, (bit >> 1) & 1
         index = FIELDS * (base + lane * row_blocks) + field + 2 * which + half
-        draw = rare(field_of(w0, w1, bit), key0, key1, last, step, index)
+        draw = far_draw(field_of(w0, w1, bit), key0, key1, last, step, index)
         out[2 * (at + which * width + lane) + half] += scaled(draw, strength)
         far &= far - np.uint64(1)
 
@@ -148,10 +158,10 @@ def fill_lanes(key0, key1, stream, step, layer, part, first_row, row_blocks, str
     """
     last = stream + (layer << 8) + (part << 16)
     s0, s1 = u32(step), u32(step >> 32)
-    k0, k1, purpose = u32(key0), u32(key1), u32(last)
+    purpose = u32(last)
     rows = (u32(first_row) + to_u32(lane_numbers())) * u32(row_blocks)
     for block in range(row_blocks):
-        w0, w1, w2, w3 = philox(s0, s1, rows + u32(block), purpose, k0, k1)
+        w0, w1, w2, w3 = philox_of_key(s0, s1, rows + u32(block), purpose, key0, key1)
         base = first_row * row_blocks + block
         at = 4 * block * width + column
         _put_lanes(w0, w1, out, at, width, base, 0, key0, key1, last, step, row_blocks, strength, onto)

@@ -29,6 +29,9 @@ HAS_BYTE_LOOKUPS = bool(llvm.get_host_cpu_features().get("avx512vbmi"))
 HAS_WIDE_PRODUCTS = bool(llvm.get_host_cpu_features().get("avx512bw"))
 """Whether this processor multiplies 32 numbers of 16 bits and rounds the upper halves in one instruction."""
 
+if HAS_BYTE_LOOKUPS:
+    llvm.initialize_native_asmparser()
+
 _SHORTS, _BYTES = (ir.VectorType(ir.IntType(bits), 64 * 8 // bits) for bits in (16, 8))
 _WIDE = ir.VectorType(ir.IntType(32), 2 * LANES)
 
@@ -97,6 +100,15 @@ def philox(c0, c1, c2, c3, k0, k1):
     return zipped(e0, o0), zipped(e1, o1), zipped(e2, o2), zipped(e3, o3)
 
 
+@njit(**INLINE)
+def philox_of_key(c0, c1, c2, c3, key0, key1):
+    """The same with one key for all lanes: in a loop, the keys of all rounds are computed once."""
+    k0, k1 = half(key0), half(key1)
+    e0, e1, e2, e3 = _philox_half(even(c0), even(c1), even(c2), even(c3), k0, k1)
+    o0, o1, o2, o3 = _philox_half(odd(c0), odd(c1), odd(c2), odd(c3), k0, k1)
+    return zipped(e0, o0), zipped(e1, o1), zipped(e2, o2), zipped(e3, o3)
+
+
 @intrinsic
 def in_order(typingctx: Any, w0: Any, w1: Any, w2: Any, w3: Any) -> Any:
     """The words of sixteen blocks, from [word of the block][block], one block after the other: four vectors."""
@@ -121,6 +133,9 @@ def in_order(typingctx: Any, w0: Any, w1: Any, w2: Any, w3: Any) -> Any:
 _LOW = np.append(BORDERS[:-1], 0).astype(np.int64)
 _STEP = np.append(np.diff(BORDERS.astype(np.int64)), 0)
 """A slab's lower border, and how far it is to the next; both 0 for what lies beyond the last."""
+_RARE = np.append(RARE, [0] * FAR_CELLS).astype(np.int64)
+"""What is beyond, and 0 for what takes a second word."""
+_FIRST_FAR = 256 - FAR_CELLS
 
 
 def _all(kind: Any, value: int) -> Any:
@@ -138,32 +153,59 @@ def _rounded_product(builder: Any, one: Any, other: Any) -> Any:
     return builder.trunc(builder.ashr(product, _all(_WIDE, STRENGTH_BITS)), _SHORTS)
 
 
-def _looked_up_bytes(builder: Any, table: Any, slabs: Any) -> tuple[Any, Any]:
-    """Entries of a table of 16 bits at 64 slabs in bytes: those at the even ones, and those at the odd ones."""
+def _looked_up(builder: Any, table: Any, places: Any) -> tuple[Any, Any]:
+    """Low and high bytes of entries of a table of 128, at 64 places in bytes, whose highest bits mean nothing."""
     kind = ir.FunctionType(_BYTES, [_BYTES] * 3)
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpermi2var.qi.512")
 
     def each(values: Any) -> Any:
         low, high = (ir.Constant(_BYTES, [int(value) for value in part]) for part in (values[:64], values[64:]))
-        return builder.bitcast(builder.call(function, [low, slabs, high]), _SHORTS)
+        return builder.call(function, [low, places, high])
 
-    low, high, eight = each(table & 255), each(table >> 8), _all(_SHORTS, 8)
-    at_even = builder.or_(builder.and_(low, _all(_SHORTS, 0xFF)), builder.shl(high, eight))
-    return at_even, builder.or_(builder.lshr(low, eight), builder.and_(high, _all(_SHORTS, 0xFF00)))
+    return each(table & 255), each(table >> 8)
 
 
-def _gathered(builder: Any, pairs: Any) -> tuple[Any, Any]:
-    """Lower border and step of the slabs of 32 fields, from memory."""
+def _from_registers(builder: Any, slabs: Any, rests: Any, beyond: Any) -> tuple[Any, Any]:
+    """Where magnitudes begin, and how far they go, of the even ones of 64 fields in bytes, and of the odd ones."""
+    in_rare = zip(*(_looked_up(builder, part, rests) for part in (_RARE[:128], _RARE[128:])), strict=True)
+    upper = builder.icmp_signed("<", rests, _all(_BYTES, 0))
+    low = [
+        builder.select(beyond, builder.select(upper, later, sooner), inner)
+        for inner, (sooner, later) in zip(_looked_up(builder, _LOW, slabs), in_rare, strict=True)
+    ]
+    eight = _all(_SHORTS, 8)
+
+    def whole(low: Any, high: Any) -> tuple[Any, Any]:
+        low, high = builder.bitcast(low, _SHORTS), builder.bitcast(high, _SHORTS)
+        return _merged(builder, low, builder.shl(high, eight)), _merged(builder, builder.lshr(low, eight), high)
+
+    return whole(*low), whole(*_looked_up(builder, _STEP, slabs))
+
+
+def _merged(builder: Any, low: Any, high: Any) -> Any:
+    """Numbers of 16 bits from the low bytes of some and the high bytes of others."""
+    if HAS_BYTE_LOOKUPS:  # LLVM would take it for a shuffle, which is slow
+        kind = ir.FunctionType(_SHORTS, [_SHORTS] * 3)
+        mask = _all(_SHORTS, 0xFF)
+        return builder.asm(kind, "vpternlogd $$0xE4, $3, $2, $0", "=v,0,v,v", [low, high, mask], side_effect=False)
+    return builder.or_(builder.and_(low, _all(_SHORTS, 0xFF)), builder.and_(high, _all(_SHORTS, 0xFF00)))
+
+
+def _from_memory(builder: Any, pairs: Any) -> tuple[Any, Any]:
+    """Where magnitudes begin, and how far they go, of 32 fields."""
     lanes = _llvm(I32)
-    table = ir.ArrayType(ir.IntType(32), SLABS)
-    entries = [int(low | step << 16) for low, step in zip(_LOW, _STEP, strict=True)]
-    data = cgutils.global_constant(builder.module, "slabs", ir.Constant(table, entries))
-    first = builder.bitcast(data, ir.IntType(32).as_pointer())
-    one, other = (
-        _gather(builder, first, builder.and_(builder.lshr(pairs, _all(lanes, bit)), _all(lanes, SLABS - 1)), lanes, 4)
-        for bit in (8, 24)
-    )
+    entries = [int(low | step << 16) for low, step in zip(_LOW[:-1], _STEP[:-1], strict=True)] + _RARE.tolist()
+    table = ir.Constant(ir.ArrayType(ir.IntType(32), len(entries)), entries)
+    first = builder.bitcast(cgutils.global_constant(builder.module, "slabs", table), ir.IntType(32).as_pointer())
+
+    def fetched(fields: Any) -> Any:
+        slab = builder.and_(builder.lshr(fields, _all(lanes, 8)), _all(lanes, SLABS - 1))
+        rest = builder.add(builder.and_(fields, _all(lanes, 255)), _all(lanes, SLABS - 1))
+        beyond = builder.icmp_unsigned("==", slab, _all(lanes, SLABS - 1))
+        return _gather(builder, first, builder.select(beyond, rest, slab), lanes, 4)
+
     half = _all(lanes, 16)
+    one, other = fetched(pairs), fetched(builder.lshr(pairs, half))
     low = builder.or_(builder.and_(one, _all(lanes, 0xFFFF)), builder.shl(other, half))
     step = builder.or_(builder.lshr(one, half), builder.and_(other, _all(lanes, 0xFFFF0000)))
     return builder.bitcast(low, _SHORTS), builder.bitcast(step, _SHORTS)
@@ -171,21 +213,22 @@ def _gathered(builder: Any, pairs: Any) -> tuple[Any, Any]:
 
 @intrinsic
 def gaussian_pairs(typingctx: Any, one: Any, other: Any) -> Any:
-    """`mgdhw.noise.gaussians` of two times 32 fields, as lanes of pairs, but 0 beyond the last slab; and where that is:
-    bit 2 i stands for field i of the one, bit 2 i + 1 for field i of the other."""
+    """`mgdhw.noise.gaussians` of two times 32 fields, as lanes of pairs, but 0 where a draw takes a second word; and
+    which do: bit 2 i stands for field i of the one, bit 2 i + 1 for field i of the other."""
     if one != U32 or other != U32:
         return None
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        fields = [builder.bitcast(arg, _SHORTS) for arg in args]
-        first, second = builder.lshr(fields[0], _all(_SHORTS, 8)), builder.and_(fields[1], _all(_SHORTS, 0xFF00))
-        slabs = builder.bitcast(builder.or_(first, second), _BYTES)  # and signs, in the highest bits
-        last = builder.icmp_unsigned("==", builder.or_(slabs, _all(_BYTES, 0x80)), _all(_BYTES, 0xFF))
+        fields, eight = [builder.bitcast(arg, _SHORTS) for arg in args], _all(_SHORTS, 8)
+        # Bytes in turn of the one and the other; the slabs' have the signs for their highest bits.
+        slabs = builder.bitcast(_merged(builder, builder.lshr(fields[0], eight), fields[1]), _BYTES)
+        rests = builder.bitcast(_merged(builder, fields[0], builder.shl(fields[1], eight)), _BYTES)
+        beyond = builder.icmp_unsigned("==", builder.or_(slabs, _all(_BYTES, 0x80)), _all(_BYTES, 0xFF))
+        far = builder.and_(beyond, builder.icmp_unsigned(">=", rests, _all(_BYTES, _FIRST_FAR)))
         if HAS_BYTE_LOOKUPS:
-            lows, steps = _looked_up_bytes(builder, _LOW, slabs), _looked_up_bytes(builder, _STEP, slabs)
+            lows, steps = _from_registers(builder, slabs, rests, beyond)
         else:
-            (low, step), (low2, step2) = (_gathered(builder, arg) for arg in args)
-            lows, steps = (low, low2), (step, step2)
+            lows, steps = zip(*(_from_memory(builder, arg) for arg in args), strict=True)
         draws = []
         for field, low, step in zip(fields, lows, steps, strict=True):
             rest = builder.and_(builder.shl(field, _all(_SHORTS, 7)), _all(_SHORTS, 0x7F80))
@@ -193,7 +236,7 @@ def gaussian_pairs(typingctx: Any, one: Any, other: Any) -> Any:
             magnitude = builder.add(low, _rounded_product(builder, step, middle))
             negative = builder.icmp_signed("<", field, _all(_SHORTS, 0))
             draws.append(builder.bitcast(builder.select(negative, builder.neg(magnitude), magnitude), _llvm(I32)))
-        return context.make_tuple(builder, sig.return_type, [*draws, builder.bitcast(last, ir.IntType(64))])
+        return context.make_tuple(builder, sig.return_type, [*draws, builder.bitcast(far, ir.IntType(64))])
 
     return types.Tuple((I32, I32, types.uint64))(one, other), codegen
 
@@ -292,18 +335,14 @@ def far_magnitude(word):
 
 
 @njit(**JIT)
-def rare(field, key0, key1, last, step, index):
-    """The draw of a field beyond the last slab.
+def far_draw(field, key0, key1, last, step, index):
+    """The draw of a field that takes a second word.
 
     Args:
         last: the counter's last word: stream + 256 layer + 65536 part.
         index: of the draw.
     """
-    cell = field & 255
-    if cell < 256 - FAR_CELLS:
-        magnitude = np.int64(RARE[cell])
-    else:
-        purpose = TAIL + (last & 0xFFFF00) + ((last & 255) << 24)
-        low, high = step & np.int64(0xFFFFFFFF), (step >> 32) & np.int64(0xFFFFFFFF)
-        magnitude = far_magnitude(philox_one(low, high, index >> 2, purpose, key0, key1, index & 3))
+    purpose = TAIL + (last & 0xFFFF00) + ((last & 255) << 24)
+    low, high = step & np.int64(0xFFFFFFFF), (step >> 32) & np.int64(0xFFFFFFFF)
+    magnitude = far_magnitude(philox_one(low, high, index >> 2, purpose, key0, key1, index & 3))
     return -magnitude if field >> 15 else magnitude

@@ -18,7 +18,6 @@ class Axis:
         option: option of the address that takes the value.
         values: strengths, the first of them the chip without it.
         others: options that go with it.
-        log: whether strengths are best looked at by their logarithm.
     """
 
     name: str
@@ -26,12 +25,11 @@ class Axis:
     option: str
     values: tuple[float, ...]
     others: str = ""
-    log: bool = False
 
     def address(self, base: str, value: float, seed: int) -> str:
-        """The base chip with this much of it; `seed` says which chip of its kind."""
+        """The base chip with this much of it (0 is none); `seed` says which chip of its kind."""
         options = [base, f"seed={seed}"]
-        if value != self.values[0] or self.others:
+        if value != 0:
             options.append(f"{self.option}={value:.12g}")
         return "&".join([*options, self.others] if self.others else options)
 
@@ -39,8 +37,8 @@ class Axis:
 AXES = {
     axis.name: axis
     for axis in (
-        Axis("cost-noise", "noise of the cost, σ_C", "cost_noise", (0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3), log=True),
-        Axis("write-noise", "noise of a write, σ_θ", "write_noise", (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1), log=True),
+        Axis("cost-noise", "noise of the cost, σ_C", "cost_noise", (0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)),
+        Axis("write-noise", "noise of a write, σ_θ", "write_noise", (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1)),
         Axis(
             "mismatch", "mismatch of the activations, σ_a", "neuron_std", (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
         ),
@@ -56,11 +54,10 @@ AXES = {
         ),
         Axis(
             "drift",
-            "time constant of the cells' decay, in probes (0: for ever)",
+            "time constant of decay, probes (0: none)",
             "retention",
             (0, 3e6, 1e6, 3e5, 1e5, 3e4, 1e4, 3e3),
             others=f"drift_every=100&w_max={WEIGHT_RANGE:g}&w_min={-WEIGHT_RANGE:g}",
-            log=True,
         ),
     )
 }

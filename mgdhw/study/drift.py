@@ -68,7 +68,8 @@ async def study(constants: float, seed: int, tell: Callable[[str, Evaluated], No
     end = LEARNING + round(constants * TIME_CONSTANT)
 
     async def follow(name: str, how: Experiment, state: TrainState | None) -> tuple[Curve, TrainState | None]:
-        steps, accuracies = [], []
+        steps: list[int] = []
+        accuracies: list[float] = []
         async with opening(how.device.uri) as device:
             async for event in Trainer(how, device, dataset, resume=state):
                 if isinstance(event, Checkpoint):

@@ -44,7 +44,7 @@ TASKS = {
             "sim:analog-8bit?layers=49-4-4",
             {
                 "data": {"name": "nist7x7"},
-                "training": {"probes": 400_000, "batch": 4, "tau_theta": 50},
+                "training": {"probes": 150_000, "batch": 4, "tau_theta": 50},
                 "optimizer": {"name": "adam", "eta": 0.02},
                 "evaluation": {"every": 500, "stop_at_accuracy": 0.9},
             },
@@ -56,7 +56,7 @@ TASKS = {
                 "data": {"name": "digits"},
                 "training": {"probes": 400_000, "batch": 32, "tau_theta": 100},
                 "optimizer": {"name": "adam", "eta": 0.02},
-                "evaluation": {"every": 500, "stop_at_accuracy": 0.9},
+                "evaluation": {"every": 500, "stop_at_accuracy": 0.85},
             },
         ),
     )
@@ -123,8 +123,8 @@ def run(job: Job) -> Row:
     experiment = check_experiment(given, source="study")
     result = train(experiment, runs=None)
     return Row(
-        job.task, job.axis, job.value, job.replica, result.reason == "target", result.state.step,
-        result.state.evaluations, result.accuracy,
+        job.task, job.axis, job.value, job.replica, result.reason == "target", result.probes,
+        result.evaluations, result.accuracy,
     )  # fmt: skip
 
 

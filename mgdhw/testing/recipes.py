@@ -13,7 +13,7 @@ from mgdhw.loop import Step, absorb, block_at, to_update, to_write, update
 from mgdhw.recipe import first_state, recipe_of
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
-from mgdhw.testing.bench import Probe
+from mgdhw.testing.bench import Bench, Probe
 from mgdhw.testing.fitted import dataset_for, theta_for
 
 PROBES = 45
@@ -84,14 +84,15 @@ def cases_for(info: DeviceInfo) -> tuple[Case, ...]:
     return CASES + LAYERED_CASES if info.topology.layers else CASES
 
 
-def segment_for(info: DeviceInfo, case: Case, n_probes: int = PROBES, number: int = 0) -> Segment:
+def segment_for(bench: Bench, case: Case, n_probes: int = PROBES, number: int = 0) -> Segment:
     """A stretch from the first probe on; `number` tells replicas apart."""
+    info = bench.info
     eta = f"optimizer.eta={case.eta_steps * float(np.min(info.theta_lsb))!r}"
     experiment = parse_experiment(TRAINING, source="conformance", overrides=(*case.overrides, eta)).replica(number)
     dataset = dataset_for(info)
     recipe, _ = recipe_of(experiment, info, dataset.n_train)
     state = first_state(experiment, info, recipe, dataset, theta_for(info, number))
-    return Segment(state, recipe, n_probes)
+    return Segment(replace(state, cells=dict(bench.cells)), recipe, n_probes)
 
 
 async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4) -> SegmentResult:
@@ -101,7 +102,8 @@ async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4)
     end = state.step + segment.n_probes
     total: float = 0
     last: Step | None = None
-    await device.write(to_write(state, recipe))
+    await device.restore(state.cells)
+    await device.write(to_write(state, recipe), state.step)
     while state.step < end:
         block = block_at(state, recipe, min(at_most, end - state.step, to_update(state, recipe)))
         costs = await probe(block)
@@ -109,7 +111,8 @@ async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4)
         state = absorb(state, costs, recipe, codes)
         if state.step % recipe.update_period == 0:
             state, last = update(state, recipe, codes)
-            await device.write(to_write(state, recipe))
+            await device.write(to_write(state, recipe), state.step)
+    state = replace(state, cells=await device.snapshot())
     return SegmentResult(state, total / segment.n_probes, last)
 
 

@@ -98,7 +98,7 @@ class SimDevice(HostCodes):
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
         if memory and self.chip.cells is not None:
-            self.chip.cells = Cells.of(memory)
+            self.chip.cells, self.chip.now = Cells.of(memory), 0  # the write that follows says what time it is
 
     async def infer(self, samples: IntArray) -> FloatArray:
         lsb = 2.0 ** -datapath.output_converter(self.spec).fraction_bits

@@ -217,6 +217,8 @@ class Bench:
             spans.append(effects.drift_every - step % effects.drift_every)
         if effects.temperature_std > 0:
             spans.append(effects.temperature_every - step % effects.temperature_every)
+        if step <= self.cells.written:  # a block of steps before the write: nothing is left of one in the next
+            spans.append(1)
         return min(spans)
 
     def _samples(self, block: Block, steps: IntArray) -> IntArray:
@@ -267,7 +269,8 @@ class Bench:
         last = going.get(Part.MINUS, going[Part.PLUS])
         if residue == 0:
             return going, last[-1]
-        if before is not None and self.era(int(steps[0]) - 1) != self.era(int(steps[0])):
+        earlier = int(steps[0]) - 1
+        if earlier < self.cells.written or self.era(earlier) != self.era(earlier + 1):
             before = None
         first = (going[Part.BASELINE] if measured[:1] == [0] else going[Part.PLUS])[0] if before is None else before
         preceding = np.concatenate([first[None], last[:-1]])  # what comes before each probe's first evaluation

@@ -131,14 +131,16 @@ def _noise(axes: Axes, spec: ChipSpec) -> None:
     low, high = min(c.min() for c in found), max(c.max() for c in found)
     count = min(60, round((high - low) / spec.cost_lsb) + 1)
     edges = np.linspace(low - spec.cost_lsb / 2, high + spec.cost_lsb / 2, count + 1)
+    tallest = 1.0
     for each, colour, label in zip(found, (INK, ACCENT), ("unperturbed", "perturbed by ± one step"), strict=True):
-        axes.hist(each, edges.tolist(), color=colour, alpha=0.6, label=f"{label}: σ = {each.std():.2g}")
+        bars, _, _ = axes.hist(each, edges.tolist(), color=colour, alpha=0.6, label=f"{label}: σ = {each.std():.2g}")
+        tallest = max(tallest, np.max(bars))
     axes.set(
         title=f"cost of one sample, {PROBES:,} times ({small.topology})",
         xlabel="cost",
         ylabel="times",
         yscale="log",
-        ylim=(0.7, 30 * PROBES),
+        ylim=(0.7, 10 * tallest),
     )
     axes.legend(frameon=False, fontsize="small")
 

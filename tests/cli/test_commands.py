@@ -15,7 +15,7 @@ from mgdhw.cli import devices as devices_command
 from mgdhw.config import load_experiment
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "new", "devices"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "new", "devices", "check"])
 def test_every_command_has_help_with_an_example(mgdhw: Any, command: str) -> None:
     done = mgdhw(command, "--help")
     assert done.code == 0

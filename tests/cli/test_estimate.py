@@ -41,6 +41,15 @@ def test_the_network_is_the_experiments(mgdhw: Any) -> None:
     assert found["parameter_writes"] == 1000 * 13
 
 
+def test_an_experiment_that_comes_with_mgdhw_goes_by_its_name(mgdhw: Any, tmp_path: Path) -> None:
+    command = ("--preset", "pcm", "--json")
+    named, default = mgdhw("estimate", "digits", *command), mgdhw("estimate", *command)
+    assert named.code == 0
+    assert named.out == default.out
+    (tmp_path / "digits").write_text("")  # a file of that name comes first
+    assert '"experiment": "experiment"' in mgdhw("estimate", "digits", *command).out
+
+
 def test_what_cannot_be_estimated(mgdhw: Any) -> None:
     done = mgdhw("estimate")
     assert done.code == 1

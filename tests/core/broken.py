@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -31,8 +31,8 @@ CHIP = "sim:analog-8bit?layers=3-2-2&engine=reference"
 class Sound(SimDevice):
     """Breaks nothing. It has both levels of codes, and doesn't learn."""
 
-    def __init__(self) -> None:
-        super().__init__(CHIP, parse(CHIP))
+    def __init__(self, uri: str = CHIP) -> None:
+        super().__init__(uri, parse(uri))
         self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
 
     async def learn(self, segment: Segment) -> SegmentResult:
@@ -62,15 +62,18 @@ class LateWrite(Sound):
 
     waiting: NDArray[np.int16] | None = None
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         before = self.chip.codes if self.waiting is None else self.waiting
-        await super().write(theta)
+        await super().write(theta, step)
         self.waiting, self.chip.codes = self.chip.codes, before
         return await self.read()
 
     async def read(self) -> FloatArray:
         codes = self.chip.codes if self.waiting is None else self.waiting
         return np.asarray(codes * self.spec.weight_lsb)
+
+    async def requested(self) -> FloatArray:
+        return await self.read()
 
     async def close(self) -> None:
         self.waiting = None
@@ -80,17 +83,17 @@ class LateWrite(Sound):
 class Echo(Sound):
     """`write` answers what was asked for, not what is held."""
 
-    async def write(self, theta: FloatArray) -> FloatArray:
-        await super().write(theta)
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        await super().write(theta, step)
         return np.array(theta)
 
 
 class Hysteresis(Sound):
     """A parameter that is to move down stops a step short."""
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         before = self.chip.codes
-        await super().write(theta)
+        await super().write(theta, step)
         self.chip.codes = self.chip.codes + (self.chip.codes < before).astype(np.int16)
         return await self.read()
 
@@ -98,12 +101,22 @@ class Hysteresis(Sound):
 class Restless(Sound):
     """Writing what is held moves the first parameter by a step."""
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         before = self.chip.codes
-        await super().write(theta)
+        await super().write(theta, step)
         if (self.chip.codes == before).all():
             self.chip.codes = before + np.eye(1, before.size, dtype=np.int16)[0]
         return await self.read()
+
+
+class ForgetsWear(Sound):
+    """Has cells that move by pulses, and takes back nothing of what they remembered."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{CHIP}&w_max=2&w_min=-2")
+
+    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
+        return
 
 
 # --- limits and refusals ----------------------------------------------------------------------------------------------
@@ -112,31 +125,31 @@ class Restless(Sound):
 class NoLimits(Sound):
     """Clips what is beyond the limits."""
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         if theta.shape == (self.info.n_parameters,):
             theta = np.nan_to_num(np.clip(theta, self.info.theta_min, self.info.theta_max))
-        return await super().write(theta)
+        return await super().write(theta, step)
 
 
 class LimitsChecked(Sound):
     """Refuses what is beyond the limits, but only after it has sent it."""
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         try:
-            return await super().write(theta)
+            return await super().write(theta, step)
         except LimitExceeded:
-            await super().write(np.nan_to_num(np.clip(theta, self.info.theta_min, self.info.theta_max)))
+            await super().write(np.nan_to_num(np.clip(theta, self.info.theta_min, self.info.theta_max)), step)
             raise
 
 
 class NarrowLimits(Sound):
     """Doesn't take the limit itself."""
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         self.check_limits(theta)
         if (theta >= self.info.theta_max).any():
             raise LimitExceeded("a parameter is at its limit", uri=self.uri)
-        return await super().write(theta)
+        return await super().write(theta, step)
 
 
 class NoRoomChecked(Sound):
@@ -149,8 +162,8 @@ class NoRoomChecked(Sound):
 class AnyShape(Sound):
     """Repeats or drops parameters until they fit."""
 
-    async def write(self, theta: FloatArray) -> FloatArray:
-        return await super().write(np.resize(theta, self.info.n_parameters))
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        return await super().write(np.resize(theta, self.info.n_parameters), step)
 
 
 class AnyData(Sound):
@@ -164,9 +177,9 @@ class AnyData(Sound):
 class Anonymous(Sound):
     """Its errors don't say whose they are."""
 
-    async def write(self, theta: FloatArray) -> FloatArray:
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         try:
-            return await super().write(theta)
+            return await super().write(theta, step)
         except LimitExceeded:
             raise LimitExceeded("too much") from None
 

@@ -66,6 +66,7 @@ FOUND: dict[type[broken.SimDevice], set[str]] = {
     | CUTS
     | LEVELS,
     broken.Restless: {"write-is-idempotent", "write-is-done-when-it-answers", "late-steps-agree"} | CUTS,
+    broken.ForgetsWear: {"memory-can-be-restored"},
     # limits and refusals
     broken.NoLimits: {"parameters-beyond-their-limits-are-refused"},
     broken.LimitsChecked: {"parameters-beyond-their-limits-are-refused"},

@@ -60,6 +60,11 @@ def test_words_lie_block_by_block_with_step_block_and_stream_in_the_counter() ->
         assert_array_equal(words(seed, Stream.DATA, [step], 24)[0, 4 * block : 4 * block + 4], expected)
 
 
+def test_layer_and_part_lie_above_the_stream() -> None:
+    expected = philox4x32((9, 0, 0, 10 + 256 * 3 + 65536 * 2), (5, 0))
+    assert_array_equal(words(5, Stream.READ, [9], 4, layer=3, part=2)[0], expected)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 31])
 @pytest.mark.parametrize("first_block", [0, 1, 7, 2**20])
 def test_words_from_a_later_block_are_the_later_words(count: int, first_block: int) -> None:
@@ -99,7 +104,8 @@ def test_streams_steps_and_both_halves_of_the_seed_make_a_difference() -> None:
 def test_stream_numbers_are_for_ever() -> None:
     """A number that changes its meaning changes every trajectory; new uses get new numbers, added here."""
     first = {"CODES": 1, "ORDER": 2, "INIT": 3, "DATA": 4, "SPLIT": 5, "ROUNDING": 6}
-    assert {name: Stream[name].value for name in first} == first
+    noise = {"MISMATCH": 7, "WRITE": 8, "INPUT": 9, "READ": 10, "COST": 11, "ADC": 12, "TEMPERATURE": 13, "TAIL": 14}
+    assert {name: Stream[name].value for name in first | noise} == first | noise
     assert len({stream.value for stream in Stream}) == len(Stream)
 
 

@@ -225,7 +225,7 @@ async def test_many_parameters_leave_room_for_fewer() -> None:
     uri = "sim:analog-8bit?layers=784-64-10"
     dataset = Dataset("noise", np.random.default_rng(0).random((4, 784)), 1.0, np.eye(10)[:4], 4)
     async with SimDevice(uri, parse(uri)) as device:
-        lock_step = LockStep(experiment("training.init=glorot"), device, dataset, Retries(uri, 0), None)
+        lock_step = LockStep(experiment("training.init=glorot"), device, dataset, Retries(uri, 0), None, {})
         size = wave_size(lock_step.begin(0))
     # θ, two sums, a filter and Adam's two means, before and after: twelve arrays of 50,890 numbers
     assert size == 2**30 // (50_890 * 8 * 12 + lockstep.OBJECT_BYTES) == 219

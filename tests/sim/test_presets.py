@@ -145,7 +145,7 @@ async def test_an_address_opens_a_file_and_changes_it(tmp_path: Path, monkeypatc
         ('layers = [64, "16"]', "layers: expected sizes: [64, 16, 10] (got [64, '16'])"),
         ("input_bipolar = 1", "input_bipolar: expected true or false (got 1)"),
         ("activation = 1", "activation: expected a string (got 1)"),
-        ("weight_bits = 99", "weight_bits=99: expected 8 ... 16"),
+        ("weight_bits = 99", "weight_bits=99: expected 4 ... 16"),
         ("[effects]\nwrite_noize = 1", "effects.write_noize: no such key; did you mean effects.write_noise?"),
         ("[effects]\nwrite_noise = -1", "write_noise=-1: expected 0 ... 8"),
         ("[effects]\ndrift_every = 1.5", "effects.drift_every: expected a whole number (got 1.5)"),

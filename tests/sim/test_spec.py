@@ -24,7 +24,7 @@ LIMITS: list[tuple[str, Any, Any]] = [
     ("signal_bits", 12, 24),
     ("lut_bits", 4, 12),
     ("output_bits", 4, 16),
-    ("cost_bits", 6, 20),
+    ("cost_bits", 4, 20),
     ("seed", 0, 2**64 - 1),
     ("weight_range", 0.25, 64.0),
     ("signal_range", 1.0, 64.0),

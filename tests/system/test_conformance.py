@@ -10,6 +10,9 @@ import pytest
 
 from mgdhw.device import open_device
 from mgdhw.testing import DeviceConformance, Opener
+from mgdhw_drivers.serve.listeners import PtyListener, TcpListener
+from mgdhw_drivers.serve.serving import serving
+from mgdhw_drivers.serve.station import Line, Station
 
 Surroundings = Callable[[], AbstractAsyncContextManager[Opener]]
 """Sets up what a device needs (a server, a pair of ports, a process) for one test; gives what makes the device."""
@@ -27,11 +30,29 @@ def in_process(uri: str) -> Surroundings:
     return surroundings
 
 
+def served(uri: str, *, pty: bool = False) -> Surroundings:
+    """A device that is served over TCP or a pseudo-terminal, and driven from there."""
+
+    @contextlib.asynccontextmanager
+    async def surroundings() -> AsyncIterator[Opener]:
+        station = Station(open_device(uri), Line())
+        listener = PtyListener(station, None) if pty else TcpListener(station, 0)
+        async with serving(station, listener):
+            yield lambda: open_device(listener.address)
+
+    return surroundings
+
+
 DEVICES: dict[str, Surroundings] = {
     "chip, reference": in_process(f"{CHIP}&engine=reference"),
     "chip, numba": in_process(f"{CHIP}&engine=numba"),
     "chip, host codes": in_process(f"{CHIP}&engine=reference&codes=host"),
+    "chip, noise": in_process(f"{CHIP}&engine=reference&cost_noise=0.02"),
+    "chip, cells that move by pulses": in_process(f"{CHIP}&engine=reference&w_max=2&w_min=-2&write_noise=0.05"),
     "chip, 16 bits, classes": in_process("sim:ideal-16bit?layers=5-3-3&cost=xent&engine=reference"),
+    "tcp": served(f"{CHIP}&engine=reference"),
+    "pty": served(f"{CHIP}&engine=reference", pty=True),
+    "tcp, host codes": served(f"{CHIP}&engine=reference&codes=host"),
 }
 """A new device or transport is a line here."""
 

@@ -13,6 +13,7 @@ CHECKS: tuple[Check, ...] = tuple(
         parameters.write_is_absolute,
         parameters.write_is_idempotent,
         parameters.write_is_done_when_it_answers,
+        parameters.memory_can_be_restored,
         limits.parameters_beyond_their_limits_are_refused,
         limits.parameters_at_their_limits_are_taken,
         limits.parameters_of_other_shapes_are_refused,

@@ -33,13 +33,14 @@ async def data_can_be_replaced(opener: Opener) -> None:
     async with on_bench(opener) as bench:
         bench.needs_determinism()
         device, samples = bench.device, np.arange(bench.dataset.n_samples)
-        outputs, costs = await device.infer(samples), await device.probe(block_for(bench.info))
+        costs = await device.probe(block_for(bench.info))  # before the outputs, which are those of its time
+        outputs = await device.infer(samples)
         await device.load(bench.dataset)
         demand_same(await device.infer(samples), outputs, "the same data loaded again", "the outputs", "those before")
         for other in (dataset_for(bench.info, 1, samples=40), dataset_for(bench.info, 2, samples=3)):
             await device.load(other)
             await device.infer(np.arange(other.n_samples))
-            await bench.demand_theta(f"after {other.n_samples} samples were loaded")
+            await bench.demand_theta(f"after {other.n_samples} samples were loaded", probed=True)
         await device.load(bench.dataset)
         demand_same(await device.infer(samples), outputs, "the first data loaded again", "the outputs", "those before")
         again = await device.probe(block_for(bench.info))
@@ -58,7 +59,7 @@ async def infer_disturbs_nothing(opener: Opener) -> None:
         between = await _two_blocks(bench, samples[::-1])
         for one, other in zip(between, without, strict=True):
             demand_same(one, other, "with an infer between two blocks", "the answers", "those without")
-        await bench.demand_theta("after infer between two blocks")
+        await bench.demand_theta("after infer between two blocks", probed=True)
 
 
 async def _two_blocks(bench: Bench, samples: NDArray[np.int64]) -> tuple[Costs, Costs]:

@@ -99,7 +99,7 @@ async def cancelled_blocks_leave_theta(opener: Opener) -> None:
             before = await probe(block)
 
             async def check(what: str, level: str = level, probe: Probe = probe, before: Costs = before) -> None:
-                await bench.demand_theta(f"{level}: {what}")
+                await bench.demand_theta(f"{level}: {what}", probed=True)
                 if bench.is_deterministic:
                     demand_same(await probe(block), before, f"{level}: {what}", "the next answer", "the one before")
 
@@ -110,7 +110,7 @@ async def cancelled_segments_leave_a_usable_device(opener: Opener) -> None:
     """A segment that is cancelled anywhere ends with CancelledError, and repeating it gives its answer."""
     async with on_bench(opener) as bench:
         bench.needs_learning()
-        segment = segment_for(bench.info, CASES[0])
+        segment = segment_for(bench, CASES[0])
         before = await bench.device.learn(segment)
 
         async def check(what: str) -> None:

@@ -64,7 +64,7 @@ async def _use(opener: Opener) -> None:
 
 async def _learn(bench: Bench) -> None:
     if Capability.LEARN in bench.info.capabilities:
-        await bench.device.learn(segment_for(bench.info, CASES[0], n_probes=12))
+        await bench.device.learn(segment_for(bench, CASES[0], n_probes=12))
 
 
 def _descriptors(folder: Path) -> set[str]:

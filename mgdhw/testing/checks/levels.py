@@ -79,6 +79,6 @@ async def _costs(bench: Bench, level: str) -> NDArray[np.float64]:
     probe, parts = bench.levels[level], []
     for number, codes in enumerate(codes_for(bench.info)):
         baseline = (Baseline.EVERY, Baseline.ANTITHETIC)[number % 2]
-        costs = await probe(block_for(bench.info, codes=codes, baseline=baseline, n_probes=5))
+        costs = await probe(block_for(bench.info, codes=codes, baseline=baseline))
         parts += [costs.perturbed, costs.reference]
     return np.concatenate(parts).astype(np.float64)

@@ -7,7 +7,7 @@ import numpy as np
 from mgdhw.costs import COSTS
 from mgdhw.device import Capability, HostCodes
 from mgdhw.testing.bench import answer, demand_theta, on_bench
-from mgdhw.testing.check import Opener
+from mgdhw.testing.check import NotApplicable, Opener
 from mgdhw.testing.demands import demand, demand_same
 from mgdhw.testing.fitted import block_for, theta_for
 
@@ -52,7 +52,7 @@ async def write_answers_what_is_held(opener: Opener) -> None:
                 is_vector = isinstance(value, np.ndarray) and value.shape == asked.shape and value.dtype == np.float64
                 demand(is_vector, f"{name} answers no float64 vector of shape {asked.shape}")
             demand_theta(info, stored, held, "after a write, against its answer")
-            if getattr(info, "exact_writes", True):
+            if info.exact_writes:
                 far = np.abs(stored - asked) > 1.000001 * np.asarray(info.theta_lsb)
                 index = int(np.argmax(far))
                 demand(
@@ -109,3 +109,24 @@ async def write_is_done_when_it_answers(opener: Opener) -> None:
         demand_same(
             await device.infer(samples), outputs, "inferring right after a write", "the outputs", "those at rest"
         )
+
+
+async def memory_can_be_restored(opener: Opener) -> None:
+    """`restore` puts back what `snapshot` answered, on the same device or a new one: costs are those of then."""
+    async with on_bench(opener) as bench:
+        bench.needs_determinism()
+        if not bench.cells:
+            raise NotApplicable("the device remembers nothing but the θ that was asked for, or remembers by itself")
+        block = block_for(bench.info)
+        costs = await bench.device.probe(block)
+        memory = await bench.device.snapshot()
+        await bench.device.write(theta_for(bench.info, 1), block.first_step)
+        await bench.device.probe(block)
+    async with on_bench(opener) as bench:
+        await bench.device.write(theta_for(bench.info, 1))
+        await bench.device.restore(memory)
+        restored = await bench.device.snapshot()
+        demand_same(restored, memory, "after restore", "the memory", "the one that was restored")
+        await bench.device.write(theta_for(bench.info))
+        again = await bench.device.probe(block)
+        demand_same(again, costs, "after restore", "the costs", "those of then")

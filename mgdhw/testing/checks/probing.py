@@ -36,7 +36,7 @@ async def probe_has_no_side_effects(opener: Opener) -> None:
             for baseline in Baseline:
                 block = block_for(bench.info, baseline=baseline)
                 await probe(block)
-                await bench.demand_theta(f"{level}: after a block, baseline {baseline}")
+                await bench.demand_theta(f"{level}: after a block, baseline {baseline}", probed=True)
                 if not bench.is_deterministic:
                     continue
                 first, second, third = await probe(block), await probe(block), await probe(block)

@@ -31,7 +31,7 @@ from mgdhw.compiled.simd import (
     total,
     u32,
 )
-from mgdhw.compiled.words import add_pairs, field_of, gaussian_pairs, lowest_bit, philox, rare, scaled_pairs
+from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox, scaled_pairs
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flawed_vector import BOUND, clipped, flawed_neurons
 from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
@@ -82,7 +82,7 @@ def put_rare(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, 
         which, lane, half = bit & 1, bit >> 2, (bit >> 1) & 1
         index = FIELDS * (base + lane * row_blocks) + field + 2 * which + half
         place = 2 * (at + which * width + lane) + half
-        drawn = rare(field_of(w0, w1, bit), flaws.key0, flaws.key1, last, step, index)
+        drawn = far_draw(field_of(w0, w1, bit), flaws.key0, flaws.key1, last, step, index)
         out[place] = min(max(np.int64(out[place]) + scaled(drawn, size), -top), top)
         far &= far - np.uint64(1)
 

@@ -28,7 +28,7 @@ from mgdhw.compiled.simd import (
     total,
     u32,
 )
-from mgdhw.compiled.words import add_pairs, field_of, gaussian_pairs, in_order, lowest_bit, philox, rare
+from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox
 from mgdhw_sim.engines.kernels import sample_cost
 
 BOUND = 1 << 30
@@ -98,7 +98,7 @@ def put_rare(flaws, rows, field, step, part, row, place):
     block = place // FIELDS
     index = FIELDS * (np.int64(rows.blocks[block]) + np.int64(rows.strides[block]) * row) + place % FIELDS
     purpose = np.int64(rows.purposes[block]) + (part << 16)
-    rows.noise[place] = scaled(rare(field, flaws.key0, flaws.key1, purpose, step, index), size)
+    rows.noise[place] = scaled(far_draw(field, flaws.key0, flaws.key1, purpose, step, index), size)
 
 
 @njit(**INLINE)

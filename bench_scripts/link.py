@@ -1,0 +1,262 @@
+"""What the link costs: a block of 1,000 probes over TCP and a pseudo-terminal, beside the bare transports.
+
+A process of its own serves a simulated chip. The targets are those of issue 5, case 4: a block costs no more than 1.3
+times the device's own time and one raw round trip of as many bytes; no more than 6 bytes per evaluation; no more than
+4 system calls per 100 results (counted with strace, where there is one); on a slow line at least 90 % of the probes/s
+that its bits allow. Times are those of the fastest tenth: what nothing else disturbs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tty
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import numpy as np
+from common import Row, arguments, progress, report
+
+from mgdhw import open_device
+from mgdhw.block import Block, CodeSpec
+from mgdhw.datasets import load
+from mgdhw.order import SampleOrder
+
+CHIP = "sim:analog-8bit"
+K = 1000
+BATCH = 32
+LONG = 10_000
+"""Probes of a block on a slow line."""
+REQUEST, ANSWER = 100, 2100
+"""Bytes of a raw round trip: about those of a block and its answer."""
+SERVE = [sys.executable, "-c", "from mgdhw.cli.main import main; main()", "serve", CHIP]
+
+
+@contextmanager
+def served(*options: str) -> Iterator[str]:
+    """Address of a chip in a process of its own."""
+    with subprocess.Popen([*SERVE, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split(" at ")[1].strip()
+        try:
+            yield address
+        finally:
+            process.terminate()
+
+
+def block(step: int, probes: int = K) -> Block:
+    """The probes from a step on, with one baseline."""
+    return Block(step, probes, CodeSpec("random", 1, 1), SampleOrder(2, 1437, BATCH, probes))
+
+
+async def seconds_per_block(uri: str, blocks: int, probes: int = K) -> tuple[float, float, float | None]:
+    """Seconds of a block, bytes per evaluation, and this process's system calls per 100 results."""
+    async with open_device(uri) as device:
+        await device.load(load("digits"))
+        await device.write(np.zeros(device.info.n_parameters))
+        for i in range(6):
+            await device.probe(block(i * probes, probes))
+        link = getattr(getattr(device, "session", None), "link", None)
+        before = 0 if link is None else link.host_bytes + link.board_bytes
+        times = []
+        for i in range(blocks):
+            began = time.perf_counter()
+            await device.probe(block((6 + i) * probes, probes))
+            times.append(time.perf_counter() - began)
+        size = 0.0 if link is None else (link.host_bytes + link.board_bytes - before) / (blocks * (probes + 1))
+        calls = (
+            None
+            if link is None
+            else await counted(lambda: device.probe(block(0, probes)), blocks)
+            if probes == K
+            else None
+        )
+    return best(times), size, calls
+
+
+def best(times: list[float]) -> float:
+    """The fastest tenth's slowest."""
+    return sorted(times)[len(times) // 10]
+
+
+async def counted(work: Callable[[], Awaitable[object]], blocks: int) -> float | None:
+    """System calls of this process per 100 results; None where they cannot be counted."""
+    strace = shutil.which("strace")
+    if strace is None:
+        return None
+    with tempfile.NamedTemporaryFile("r") as log:
+        tracer = await asyncio.create_subprocess_exec(
+            strace, "-f", "-c", "-o", log.name, "-p", str(os.getpid()), stderr=asyncio.subprocess.PIPE
+        )
+        assert tracer.stderr is not None
+        await tracer.stderr.readline()
+        for _ in range(blocks):
+            await work()
+        tracer.terminate()
+        await tracer.communicate()
+        total = re.search(r"(\d+)(?:\s+\d+)?\s+total", log.read())
+    return None if total is None else int(total.group(1)) / (blocks * K / 100)
+
+
+def read_exactly(read: Callable[[int], bytes], size: int) -> None:
+    """Read so many bytes."""
+    while size > 0:
+        size -= len(read(size))
+
+
+def raw_socket(rounds: int) -> float:
+    """Seconds of a round trip over a blocking TCP socket."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def echo() -> None:
+        peer, _ = server.accept()
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with peer, suppress(OSError):
+            for _ in range(rounds):
+                read_exactly(peer.recv, REQUEST)
+                peer.sendall(bytes(ANSWER))
+
+    thread = threading.Thread(target=echo)
+    thread.start()
+    times = []
+    with server, socket.create_connection(server.getsockname()) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(rounds):
+            began = time.perf_counter()
+            sock.sendall(bytes(REQUEST))
+            read_exactly(sock.recv, ANSWER)
+            times.append(time.perf_counter() - began)
+    thread.join()
+    return best(times)
+
+
+@contextmanager
+def echoing_pty(rounds: int) -> Iterator[str]:
+    """A pseudo-terminal that answers requests."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+
+    def echo() -> None:
+        with suppress(OSError):
+            for _ in range(rounds):
+                read_exactly(lambda size: os.read(master, size), REQUEST)
+                os.write(master, b"\1" * (ANSWER - 1) + b"\n")
+
+    thread = threading.Thread(target=echo)
+    thread.start()
+    try:
+        yield os.ttyname(slave)
+    finally:
+        thread.join()
+        os.close(master)
+        os.close(slave)
+
+
+def raw_pty(rounds: int) -> float:
+    """Seconds of a round trip over a pseudo-terminal, with plain reads."""
+    times = []
+    with echoing_pty(rounds) as name:
+        port = os.open(name, os.O_RDWR | os.O_NOCTTY)
+        for _ in range(rounds):
+            began = time.perf_counter()
+            os.write(port, bytes(REQUEST))
+            read_exactly(lambda size: os.read(port, size), ANSWER)
+            times.append(time.perf_counter() - began)
+        os.close(port)
+    return best(times)
+
+
+def pyserial(rounds: int) -> float:
+    """The same with pyserial, as its documentation reads lines."""
+    import serial
+
+    times = []
+    with echoing_pty(rounds) as name, serial.Serial(name, 115_200, timeout=5) as port:
+        for _ in range(rounds):
+            began = time.perf_counter()
+            port.write(bytes(REQUEST))
+            port.read_until(b"\n")
+            times.append(time.perf_counter() - began)
+    return best(times)
+
+
+async def pyserial_asyncio(rounds: int) -> float:
+    """The same with pyserial-asyncio-fast."""
+    import serial_asyncio_fast
+
+    times = []
+    with echoing_pty(rounds) as name:
+        reader, writer = await serial_asyncio_fast.open_serial_connection(url=name, baudrate=115_200)
+        for _ in range(rounds):
+            began = time.perf_counter()
+            writer.write(bytes(REQUEST))
+            await reader.readexactly(ANSWER)
+            times.append(time.perf_counter() - began)
+        writer.close()
+        await asyncio.sleep(0.01)
+    return best(times)
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    blocks, rounds = (5, 20) if options.quick else (100, 500)
+    rows: list[Row] = []
+    progress("the chip in this process")
+    alone, _, _ = asyncio.run(seconds_per_block(CHIP, blocks))
+    rows.append(Row("E chip in process", f"ms per block of {K}", 1e3 * alone))
+    progress("bare transports")
+    tcp, pty = raw_socket(rounds), raw_pty(rounds)
+    rows.append(Row("E raw TCP socket", "µs per round trip", 1e6 * tcp))
+    rows.append(Row("E raw pty", "µs per round trip", 1e6 * pty))
+    plain = pyserial(min(rounds, 100))
+    rows.append(Row("E pyserial read_until", "µs per round trip", 1e6 * plain))
+    try:
+        fast: float | None = asyncio.run(pyserial_asyncio(rounds))
+    except ImportError:
+        fast = None
+    rows.append(Row("E pyserial-asyncio-fast", "µs per round trip", None if fast is None else 1e6 * fast))
+    for name, how, raw in (("tcp", ("--tcp", "0"), tcp), ("pty", ("--pty",), pty)):
+        progress(f"blocks over {name}")
+        with served(*how) as address:
+            ours, size, calls = asyncio.run(seconds_per_block(address, blocks))
+        allowed = 1.3 * (alone + raw)
+        rows.append(
+            Row(f"E {name}", f"ms per block of {K}", 1e3 * ours, 1e3 * (alone + raw), "device + raw round trip",
+                "ours <= 1.3 peer", ours <= allowed)
+        )  # fmt: skip
+        rows.append(Row(f"E {name}", "bytes per evaluation", size, target="ours <= 6", holds=size <= 6))
+        rows.append(
+            Row(f"E {name}", "system calls per 100 results", calls, target="ours <= 4",
+                holds=None if calls is None else calls <= 4)
+        )  # fmt: skip
+        if name == "pty":
+            for peer_name, peer in (("pyserial", plain), ("pyserial-asyncio-fast", fast)):
+                if peer is not None:
+                    rows.append(
+                        Row(
+                            "E pty", "µs beyond the device", 1e6 * (ours - alone), 1e6 * peer, f"{peer_name} round trip"
+                        )
+                    )
+    for baud in (115_200, 921_600):
+        progress(f"a line of {baud} baud")
+        with served("--tcp", "0", "--baud", str(baud)) as address:
+            ours, _, _ = asyncio.run(seconds_per_block(address, 2 if options.quick else 5, LONG))
+        wire = baud / 10 / 2  # two bytes for a cost of this chip and batch, and nothing else
+        rate = LONG / ours
+        rows.append(
+            Row(f"E {baud} baud", "probes/s", rate, wire, "two bytes per probe on the wire", "ours >= 0.9 peer",
+                rate >= 0.9 * wire)
+        )  # fmt: skip
+    report("The link", rows, options)
+
+
+if __name__ == "__main__":
+    main()

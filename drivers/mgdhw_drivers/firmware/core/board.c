@@ -1,0 +1,329 @@
+#include "board.h"
+
+#include "crc.h"
+#include "tables.h"
+#include "wire.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "areas are little-endian numbers as they lie in memory"
+#endif
+
+#define SMALLEST_PAYLOAD 256
+
+/* --- memory -------------------------------------------------------------------------------------------------------- */
+
+static void set_area(mg_board *board, int number, void *bytes, size_t size, int readable, int writable) {
+    mg_area area = {bytes, bytes == NULL ? 0 : (uint32_t)size, (uint8_t)readable, (uint8_t)writable};
+    board->area[number] = area;
+}
+
+static void set_areas(mg_board *board, void *requested, void *samples, void *etas) {
+    mg_chip *chip = &board->chip;
+    mg_state *state = &board->state;
+    size_t codes = chip->n_parameters * sizeof(int16_t), doubles = chip->n_parameters * sizeof(double);
+    set_area(board, MG_AREA_REQUESTED, requested, codes, 1, 1);
+    set_area(board, MG_AREA_HELD, chip->stored, codes, 1, 0);
+    set_area(board, MG_AREA_SAMPLES, samples, board->config.samples_room * sizeof(uint32_t), 0, 1);
+    set_area(board, MG_AREA_INPUTS, chip->inputs, (size_t)chip->capacity * chip->n_inputs * chip->input_bytes, 0, 1);
+    set_area(board, MG_AREA_TARGETS, chip->targets, (size_t)chip->capacity * chip->n_outputs * sizeof(int16_t), 0, 1);
+    if (!board->learns) return;
+    set_area(board, MG_AREA_ETA, etas, board->config.etas_room * sizeof(double), 0, 1);
+    set_area(board, MG_AREA_THETA, state->theta, doubles, 1, 1);
+    set_area(board, MG_AREA_SLOT1, state->moments.m, doubles, 1, 1);
+    set_area(board, MG_AREA_SLOT2, state->moments.v, doubles, 1, 1);
+    set_area(board, MG_AREA_CROSS, state->cross, doubles, 1, 1);
+    set_area(board, MG_AREA_ENERGY, state->energy, doubles, 1, 1);
+    set_area(board, MG_AREA_GRADIENT, state->filtered, doubles, 1, 1);
+}
+
+mg_status mg_board_init(mg_board *board, const mg_config *config, const mg_spec *spec, const mg_hardware *hardware,
+                        const mg_hal *hal, mg_arena *arena) {
+    memset(board, 0, sizeof *board);
+    board->config = *config;
+    board->hal = hal;
+    mg_status status = mg_chip_init(&board->chip, spec, hardware, arena);
+    if (status != MG_OK) return status;
+    board->chip.limits = config->limits;
+    uint32_t payload = config->max_payload, p = board->chip.n_parameters;
+    uint8_t *in = mg_take(arena, payload + MG_OVERHEAD, 1);
+    board->raw = mg_take(arena, payload + MG_OVERHEAD, 1);
+    board->stuffed = mg_take(arena, MG_STUFFED(payload), 1);
+    board->code = mg_take(arena, p, sizeof *board->code);
+    board->sine = mg_take(arena, 1025, sizeof *board->sine);
+    void *requested = mg_take(arena, p, sizeof(int16_t)), *etas = NULL;
+    void *samples = mg_take(arena, config->samples_room, sizeof(uint32_t));
+    if (!in || !board->raw || !board->stuffed || !board->code || !board->sine || !requested || !samples)
+        return MG_NO_MEMORY;
+    mg_sine_table(board->sine);
+    mg_reader_init(&board->reader, in, payload);
+    board->learns = config->learns;
+    if (board->learns) {
+        status = mg_state_init(&board->state, p, 1, arena);
+        etas = mg_take(arena, config->etas_room, sizeof(double));
+        if (status != MG_OK || etas == NULL) return MG_NO_MEMORY;
+    }
+    uint8_t *description = mg_take(arena, MG_DESCRIPTION_ROOM, 1);
+    if (description == NULL) return MG_NO_MEMORY;
+    mg_chip_take_samples(&board->chip, arena, config->most_samples);
+    set_areas(board, requested, samples, etas);
+    set_area(board, MG_AREA_DESCRIPTION, description, MG_DESCRIPTION_ROOM, 1, 0);
+    mg_describe(board);
+    board->host_payload = SMALLEST_PAYLOAD;
+    board->reason = config->crashed ? MG_CRASHED : MG_STARTED;
+    board->started = board->last_heard = hal->microseconds(hal->self);
+    mg_chip_make_safe(&board->chip);
+    return MG_OK;
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------- */
+
+void mg_send(mg_board *board, uint8_t type, uint32_t sequence, uint32_t size) {
+    uint32_t count = mg_frame_write(board->stuffed, board->raw, size, type, sequence);
+    board->frames_out++;
+    board->hal->write(board->hal->self, board->stuffed, count);
+}
+
+void mg_answer(mg_board *board, const mg_frame *request, uint32_t size) {
+    mg_send(board, request->type | 0x80u, request->sequence, size);
+}
+
+static uint32_t put_trouble(mg_board *board, enum mg_code code, int32_t value, const char *text) {
+    uint8_t *payload = mg_payload(board);
+    uint32_t size = 8;
+    mg_put16(payload, code);
+    mg_put16(payload + 2, 0);
+    mg_put32(payload + 4, (uint32_t)value);
+    while (*text && size < 8 + 120) payload[size++] = (uint8_t)*text++;
+    return size;
+}
+
+void mg_refuse(mg_board *board, uint32_t sequence, enum mg_code code, int32_t value) {
+    mg_send(board, MG_ERROR, sequence, put_trouble(board, code, value, ""));
+}
+
+void mg_refuse_status(mg_board *board, uint32_t sequence, mg_status status) {
+    if (status == MG_OUT_OF_RANGE)
+        mg_refuse(board, sequence, MG_LIMIT, board->chip.violation);
+    else
+        mg_refuse(board, sequence, MG_BAD, 0);
+}
+
+/* --- states -------------------------------------------------------------------------------------------------------- */
+
+void mg_end_operation(mg_board *board) {
+    if (board->operation.type == 0) return;
+    if (board->operation.type == MG_LEARN) {
+        board->state_crc = 0;
+        board->theta_crc = 0;
+    }
+    mg_chip_apply(&board->chip, board->chip.stored);
+    board->operation.type = 0;
+}
+
+void mg_board_make_safe(mg_board *board, enum mg_reason reason) {
+    mg_end_operation(board);
+    mg_chip_make_safe(&board->chip);
+    board->theta_crc = 0;
+    board->mode = MG_SAFE;
+    board->reason = (uint8_t)reason;
+}
+
+void mg_board_fault(mg_board *board, int32_t code, const char *text) {
+    mg_board_make_safe(board, MG_FAULTED);
+    mg_send(board, MG_FAULT, 0, put_trouble(board, MG_HARDWARE, code, text));
+}
+
+static uint32_t uptime_ms(const mg_board *board) {
+    return (uint32_t)((board->hal->microseconds(board->hal->self) - board->started) / 1000u);
+}
+
+/* --- requests that are no operations ------------------------------------------------------------------------------- */
+
+static void identify(mg_board *board, const mg_frame *frame) {
+    const uint8_t *request = frame->payload;
+    uint32_t session = mg_get32(request), payload = mg_get16(request + 8);
+    uint8_t take = request[10], *answer = mg_payload(board);
+    if (session == 0 || payload < SMALLEST_PAYLOAD || take > 1) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
+    uint8_t mode = board->mode;
+    board->host_payload = payload < board->config.max_payload ? payload : board->config.max_payload;
+    if (take) {
+        mg_end_operation(board);
+        if (session != board->session) board->ticket = 0;
+        board->session = session;
+        board->dead_man_ms = mg_get32(request + 4);
+        board->mode = MG_READY;
+        board->chip.unlimited = 1;
+    }
+    mg_put32(answer, board->config.boot);
+    mg_put16(answer + 4, board->config.max_payload);
+    answer[6] = (uint8_t)board->config.window;
+    answer[7] = mode;
+    answer[8] = mode == MG_READY ? 0 : board->reason;
+    memset(answer + 9, 0, 3);
+    mg_put32(answer + 12, board->area[MG_AREA_DESCRIPTION].size);
+    mg_put32(answer + 16, board->description_crc);
+    mg_put32(answer + 20, board->dataset_crc);
+    mg_put32(answer + 24, board->theta_crc);
+    mg_put32(answer + 28, board->state_crc);
+    mg_put32(answer + 32, board->ticket);
+    mg_put32(answer + 36, uptime_ms(board));
+    mg_answer(board, frame, 40);
+}
+
+static uint64_t evaluations_running(const mg_board *board) {
+    switch (board->operation.type) {
+        case MG_PROBE: return board->work.course.evaluations;
+        case MG_LEARN: return board->state.evaluations;
+        case MG_INFER: return board->operation.step;
+        default: return 0;
+    }
+}
+
+static void ping(mg_board *board, const mg_frame *frame) {
+    uint8_t *answer = mg_payload(board);
+    mg_put32(answer, board->operation.type == 0 ? 0 : board->operation.sequence);
+    mg_put32(answer + 4, (uint32_t)evaluations_running(board));
+    answer[8] = board->mode;
+    answer[9] = board->mode == MG_READY ? 0 : board->reason;
+    mg_put16(answer + 10, 0);
+    mg_answer(board, frame, 12);
+}
+
+static void statistics(mg_board *board, const mg_frame *frame) {
+    uint8_t *answer = mg_payload(board);
+    mg_put32(answer, board->reader.frames);
+    mg_put32(answer + 4, board->frames_out);
+    mg_put32(answer + 8, board->reader.bad_crc);
+    mg_put32(answer + 12, board->reader.bad_frames);
+    mg_put32(answer + 16, board->dead_man_trips);
+    mg_put32(answer + 20, uptime_ms(board));
+    mg_put64(answer + 24, board->evaluations);
+    mg_put64(answer + 32, board->sets);
+    mg_answer(board, frame, 40);
+}
+
+static int lies_within(const mg_area *area, uint32_t offset, uint32_t length) {
+    return offset <= area->size && length <= area->size - offset;
+}
+
+static void read_area(mg_board *board, const mg_frame *frame) {
+    uint32_t number = frame->payload[0], offset = mg_get32(frame->payload + 4), length = mg_get32(frame->payload + 8);
+    uint8_t *answer = mg_payload(board);
+    int good = number < MG_AREAS && length <= board->host_payload - 8;
+    if (!good || !board->area[number].readable || !lies_within(&board->area[number], offset, length)) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
+    mg_put32(answer, number);
+    mg_put32(answer + 4, offset);
+    memcpy(answer + 8, board->area[number].bytes + offset, length);
+    mg_answer(board, frame, 8 + length);
+}
+
+static void write_area(mg_board *board, const mg_frame *frame) {
+    uint32_t number = frame->payload[0], offset = mg_get32(frame->payload + 4), length = frame->size - 8;
+    int good = number < MG_AREAS && length > 0;
+    if (!good || !board->area[number].writable || !lies_within(&board->area[number], offset, length)) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
+    memcpy(board->area[number].bytes + offset, frame->payload + 8, length);
+    if (number == MG_AREA_INPUTS || number == MG_AREA_TARGETS) {
+        board->dataset_crc = 0;
+        mg_chip_loaded(&board->chip, 0);
+    }
+    if (number >= MG_AREA_THETA && number <= MG_AREA_GRADIENT) board->state_crc = board->ticket = 0;
+    mg_answer(board, frame, 0);
+}
+
+/* --- dispatch ------------------------------------------------------------------------------------------------------ */
+
+static int is_operation(uint8_t type) { return type >= MG_LOAD && type <= MG_RESTORE; }
+
+static int size_is_right(const mg_frame *frame) {
+    static const uint16_t size[] = {[MG_IDENTIFY] = 12, [MG_READ] = 12, [MG_LOAD] = 24,   [MG_SET] = 16,
+                                    [MG_MEASURE] = 32,  [MG_INFER] = 16, [MG_PROBE] = 80, [MG_LEARN] = 240,
+                                    [MG_RESTORE] = 8};
+    return frame->type == MG_WRITE ? frame->size >= 8 : frame->size == size[frame->type];
+}
+
+static int may_in_safe(const mg_frame *frame) {
+    if (frame->type == MG_READ)
+        return frame->payload[0] == MG_AREA_DESCRIPTION || frame->payload[0] == MG_AREA_LIMITS;
+    return frame->type <= MG_STATISTICS;
+}
+
+static void handle(mg_board *board, const mg_frame *frame) {
+    board->last_heard = board->hal->microseconds(board->hal->self);
+    if (frame->version != MG_VERSION) {
+        mg_refuse(board, frame->sequence, MG_OTHER_VERSION, MG_VERSION);
+        return;
+    }
+    if (frame->type < MG_IDENTIFY || frame->type > MG_RESTORE) {
+        mg_refuse(board, frame->sequence, MG_UNKNOWN, frame->type);
+        return;
+    }
+    if (is_operation(frame->type)) {
+        if (frame->sequence == board->last_operation) return; /* the line has said it twice */
+        board->last_operation = frame->sequence;
+    }
+    if (!size_is_right(frame)) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
+    if (board->mode == MG_SAFE && !may_in_safe(frame)) {
+        mg_refuse(board, frame->sequence, MG_IS_SAFE, board->reason);
+        return;
+    }
+    int asks_only = frame->type == MG_PING || (frame->type == MG_IDENTIFY && frame->payload[10] == 0);
+    if (!asks_only && frame->type != MG_LEARN) mg_end_operation(board);
+    switch (frame->type) {
+        case MG_IDENTIFY: identify(board, frame); break;
+        case MG_PING: ping(board, frame); break;
+        case MG_GO_SAFE:
+            mg_board_make_safe(board, MG_ASKED);
+            mg_answer(board, frame, 0);
+            break;
+        case MG_STATISTICS: statistics(board, frame); break;
+        case MG_READ: read_area(board, frame); break;
+        case MG_WRITE: write_area(board, frame); break;
+        case MG_LEARN: mg_start_learn(board, frame); break;
+        default: mg_start_operation(board, frame); break;
+    }
+}
+
+void mg_board_receive(mg_board *board, const uint8_t *bytes, uint32_t count) {
+    mg_frame frame;
+    for (uint32_t i = 0; i < count; i++)
+        if (mg_reader_feed(&board->reader, bytes[i], &frame)) handle(board, &frame);
+}
+
+static void watch_dead_man(mg_board *board, uint64_t now) {
+    if (board->mode == MG_SAFE || board->dead_man_ms == 0) return;
+    if (now - board->last_heard < (uint64_t)board->dead_man_ms * 1000u) return;
+    board->dead_man_trips++;
+    mg_board_make_safe(board, MG_DEAD_MAN);
+}
+
+int mg_board_poll(mg_board *board) {
+    const mg_hal *hal = board->hal;
+    uint8_t bytes[256];
+    int32_t count = hal->read(hal->self, bytes, sizeof bytes);
+    hal->watchdog(hal->self);
+    if (count > 0) mg_board_receive(board, bytes, (uint32_t)count);
+    if (count < 0) {
+        mg_reader_reset(&board->reader);
+        if (board->mode != MG_SAFE) mg_board_make_safe(board, MG_LINK_LOST);
+        return 0;
+    }
+    uint64_t now = hal->microseconds(hal->self);
+    watch_dead_man(board, now);
+    if (board->operation.type == MG_LEARN)
+        mg_run_learn(board, now + MG_SLICE_US);
+    else if (board->operation.type != 0)
+        mg_run_operation(board, now + MG_SLICE_US);
+    return count > 0 || board->operation.type != 0;
+}

@@ -1,0 +1,245 @@
+#include "learn.h"
+
+#include <string.h>
+
+#include "bits.h"
+#include "philox.h"
+#include "root.h"
+
+mg_status mg_state_init(mg_state *state, uint32_t n, int filters, mg_arena *arena) {
+    memset(state, 0, sizeof *state);
+    state->theta = mg_take(arena, n, sizeof(double));
+    state->cross = mg_take(arena, n, sizeof(int64_t));
+    state->energy = mg_take(arena, n, sizeof(int64_t));
+    state->moments.m = mg_take(arena, n, sizeof(double));
+    state->moments.v = mg_take(arena, n, sizeof(double));
+    state->filtered = filters ? mg_take(arena, n, sizeof(double)) : NULL;
+    int missing = !state->theta || !state->cross || !state->energy || !state->moments.m || !state->moments.v;
+    if (missing || (filters && !state->filtered)) return MG_NO_MEMORY;
+    mg_state_clear(state, n);
+    return MG_OK;
+}
+
+void mg_state_clear(mg_state *state, uint32_t n) {
+    memset(state->cross, 0, n * sizeof(int64_t));
+    memset(state->energy, 0, n * sizeof(int64_t));
+    memset(state->moments.m, 0, n * sizeof(double));
+    memset(state->moments.v, 0, n * sizeof(double));
+    if (state->filtered) memset(state->filtered, 0, n * sizeof(double));
+    state->moments.beta1_power = state->moments.beta2_power = 1.0;
+    state->step = state->update = state->evaluations = 0;
+    memset(&state->held, 0, sizeof state->held);
+    state->cost = state->high_passed = 0.0;
+    state->has_cost = 0;
+}
+
+static double lsb_of(const mg_chip *chip) { return mg_power(-chip->weight_fraction); }
+
+/* Whether a number is within the chip's limits, but for what floating point may carry it beyond. */
+static int is_parameter(const mg_chip *chip, double theta) {
+    double lsb = lsb_of(chip), slack = 1e-6 * lsb;
+    return theta >= chip->code_lo * lsb - slack && theta <= chip->code_hi * lsb + slack;
+}
+
+/* What the chip is asked to hold for parameter i: its master, or that rounded up or down by chance. */
+static double to_write(const mg_learner *learner, mg_words *words, uint32_t i) {
+    const mg_chip *chip = learner->course.chip;
+    double theta = learner->state->theta[i], lsb = lsb_of(chip);
+    if (!learner->recipe.stochastic) return theta;
+    double low = chip->code_lo * lsb, high = chip->code_hi * lsb, position = (theta - low) / lsb;
+    double below = (double)mg_floor(position), drawn = (double)mg_word(words, i) * mg_power(-32);
+    double value = low + (below + (drawn < position - below ? 1.0 : 0.0)) * lsb;
+    return value < high ? value : high;
+}
+
+/* Write what the chip is to hold for the master parameters, if that leaves room for the perturbations. */
+static mg_status write_parameters(mg_learner *learner) {
+    mg_chip *chip = learner->course.chip;
+    int16_t *code = learner->course.code;
+    mg_words words;
+    mg_words_at(&words, learner->recipe.rounding_seed, MG_STREAM_ROUNDING, learner->state->update);
+    for (uint32_t i = 0; i < chip->n_parameters; i++)
+        code[i] = (int16_t)mg_chip_parameter_code(chip, to_write(learner, &words, i));
+    if (!mg_has_room(chip, code, learner->recipe.codes.amplitude)) return MG_OUT_OF_RANGE;
+    return mg_chip_write(chip, code);
+}
+
+/* Long-run mean of a squared perturbation, for the parameters of a group. */
+static double mean_square(const mg_codes *codes, uint32_t group_size) {
+    double a = codes->spec.amplitude;
+    int64_t sum = 0;
+    switch (codes->spec.family) {
+        case MG_SEQUENTIAL: return a * a / (double)group_size;
+        case MG_SPARSE: return a * a * (double)codes->threshold / 32768.0;
+        case MG_SINUSOIDAL:
+            for (uint32_t k = 0; k < 4096; k++) {
+                int32_t half = (int32_t)(k % 2048), quarter = half <= 1024 ? half : 2048 - half;
+                int32_t s = k < 2048 ? codes->sine[quarter] : -codes->sine[quarter];
+                int64_t code = mg_rshift((int64_t)codes->spec.amplitude * s, 15);
+                sum += code * code;
+            }
+            return (double)sum / 4096.0;
+        default: return a * a;
+    }
+}
+
+/* 1 / <perturbation^2> in parameter units, which is the same for all parameters of a layer. */
+static void take_weights(mg_learner *learner) {
+    const mg_chip *chip = learner->course.chip;
+    int by_layer = learner->recipe.codes.by_layer;
+    double groups = by_layer ? (double)chip->n_layers : 1.0;
+    for (uint32_t l = 0; l < chip->n_layers; l++) {
+        uint32_t size = chip->layer[l].n_out * (chip->layer[l].n_in + 1);
+        double square = mean_square(&learner->course.codes, by_layer ? size : chip->n_parameters) / groups;
+        learner->weight[l] = 1.0 / (square * lsb_of(chip));
+    }
+}
+
+static mg_status check_recipe(const mg_recipe *r, const mg_state *state) {
+    int known = r->optimizer.name >= 0 && r->optimizer.name < MG_OPTIMIZERS && r->normalise >= 0 && r->normalise < MG_NORMALISATIONS;
+    if (!known || r->update_period < 1 || (r->continuous && state->filtered == NULL)) return MG_BAD_RECIPE;
+    if (!(r->low <= r->high)) return MG_BAD_RECIPE;
+    return MG_OK;
+}
+
+mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *recipe, mg_state *state,
+                         uint64_t n_probes, const int16_t *sine, int16_t *code) {
+    mg_status status = check_recipe(recipe, state);
+    if (status != MG_OK) return status;
+    for (uint32_t i = 0; i < chip->n_parameters; i++)
+        if (!is_parameter(chip, state->theta[i])) {
+            chip->violation = (int32_t)i;
+            return MG_OUT_OF_RANGE;
+        }
+    learner->recipe = *recipe;
+    learner->state = state;
+    learner->left = n_probes;
+    learner->updates = 0;
+    learner->total = 0;
+    learner->last.valid = 0;
+    learner->last.eta = learner->last.gradient_norm = 0.0;
+    status = mg_course_begin(&learner->course, chip, &recipe->codes, &recipe->order, recipe->baseline, &state->held,
+                             state->step, sine, code);
+    if (status != MG_OK) return status;
+    if (recipe->continuous) take_weights(learner);
+    return write_parameters(learner); /* last: what is refused changes nothing */
+}
+
+static void absorb_into_window(mg_learner *learner, mg_costs costs) {
+    mg_state *state = learner->state;
+    mg_group group = learner->course.group;
+    const int16_t *code = learner->course.code;
+    int64_t change = (int64_t)((uint64_t)costs.perturbed - (uint64_t)costs.reference);
+    for (uint32_t g = 0; g < group.size; g++) {
+        int64_t c = code[g];
+        /* A host may put anything into a window: sums wrap around, as they do in numpy. */
+        uint64_t *cross = (uint64_t *)&state->cross[group.first + g];
+        uint64_t *energy = (uint64_t *)&state->energy[group.first + g];
+        *cross += (uint64_t)change * (uint64_t)c;
+        *energy += (uint64_t)(c * c);
+    }
+}
+
+/* McCaughan et al. 2023, algorithm 1: high-pass of the cost, low-pass of the gradient, for one probe. */
+static void absorb_into_filters(mg_learner *learner, mg_costs costs) {
+    mg_state *state = learner->state;
+    const mg_course *course = &learner->course;
+    const mg_recipe *recipe = &learner->recipe;
+    const mg_chip *chip = course->chip;
+    double keep = recipe->tau_hp / (recipe->tau_hp + 1.0), take = 1.0 / (recipe->tau_theta + 1.0);
+    double cost = (double)costs.perturbed * learner->recipe.scale, change = 0.0;
+    if (state->has_cost) change = keep * (state->high_passed + cost - state->cost);
+    state->cost = cost;
+    state->has_cost = 1;
+    state->high_passed = change;
+    for (uint32_t l = 0; l < chip->n_layers; l++) {
+        uint32_t size = chip->layer[l].n_out * (chip->layer[l].n_in + 1);
+        double weight = learner->weight[l];
+        for (uint32_t i = chip->layer[l].first; i < chip->layer[l].first + size; i++) {
+            uint32_t g = i - course->group.first;
+            double code = i >= course->group.first && g < course->group.size ? (double)course->code[g] : 0.0;
+            state->filtered[i] = state->filtered[i] + take * (change * code * weight - state->filtered[i]);
+        }
+    }
+}
+
+/* Probes of a window that perturb a parameter, as the 2025 paper counts them. */
+static double oripov_tau(const mg_learner *learner) {
+    uint64_t groups = learner->recipe.codes.by_layer ? learner->course.chip->n_layers : 1;
+    uint64_t probes = learner->recipe.update_period / groups;
+    return probes > 1 ? (double)probes : 1.0;
+}
+
+/* The 2025 paper's scaling, G / (a sqrt(n) sqrt(1/n + 1/tau - 1/(n tau)) tau), for a parameter of a layer of n. */
+static double oripov(const mg_learner *learner, uint32_t i, double n) {
+    double lsb = lsb_of(learner->course.chip), amplitude = (double)learner->recipe.codes.amplitude * lsb;
+    double tau = oripov_tau(learner), spread = mg_root(1.0 / n + 1.0 / tau - 1.0 / (n * tau));
+    double cross = (double)learner->state->cross[i] * learner->recipe.scale * lsb;
+    return cross / (amplitude * mg_root(n) * spread * tau);
+}
+
+static double energy_estimate(const mg_learner *learner, uint32_t i) {
+    const mg_state *state = learner->state;
+    if (state->energy[i] <= 0) return 0.0;
+    return (double)state->cross[i] * learner->recipe.scale / ((double)state->energy[i] * lsb_of(learner->course.chip));
+}
+
+static mg_status update(mg_learner *learner) {
+    const mg_recipe *recipe = &learner->recipe;
+    mg_chip *chip = learner->course.chip;
+    mg_state *state = learner->state;
+    double eta = recipe->etas == NULL ? recipe->eta : recipe->etas[learner->updates], square = 0.0;
+    mg_optimizer_begin(&recipe->optimizer, &state->moments);
+    for (uint32_t l = 0; l < chip->n_layers; l++) {
+        uint32_t size = chip->layer[l].n_out * (chip->layer[l].n_in + 1);
+        for (uint32_t i = chip->layer[l].first; i < chip->layer[l].first + size; i++) {
+            double gradient = recipe->continuous               ? state->filtered[i]
+                              : recipe->normalise == MG_ORIPOV ? oripov(learner, i, (double)size)
+                                                               : energy_estimate(learner, i);
+            double theta = mg_optimizer_step(&recipe->optimizer, &state->moments, i, state->theta[i], gradient, eta);
+            if (theta < recipe->low) theta = recipe->low;
+            if (theta > recipe->high) theta = recipe->high;
+            if (!is_parameter(chip, theta)) { /* or not a number */
+                chip->violation = (int32_t)i;
+                return MG_OUT_OF_RANGE;
+            }
+            state->theta[i] = theta;
+            square += gradient * gradient;
+        }
+    }
+    memset(state->cross, 0, chip->n_parameters * sizeof *state->cross);
+    memset(state->energy, 0, chip->n_parameters * sizeof *state->energy);
+    state->update++;
+    learner->updates++;
+    learner->course.held.valid = 0;
+    learner->last.eta = eta;
+    learner->last.gradient_norm = mg_root(square);
+    learner->last.valid = 1;
+    return write_parameters(learner);
+}
+
+mg_status mg_learn_some(mg_learner *learner, uint64_t probes) {
+    mg_state *state = learner->state;
+    mg_status status = MG_OK;
+    while (status == MG_OK && probes > 0 && learner->left > 0) {
+        mg_costs costs = mg_course_probe(&learner->course, state->step);
+        learner->total = (int64_t)((uint64_t)learner->total + (uint64_t)costs.perturbed);
+        if (learner->recipe.continuous)
+            absorb_into_filters(learner, costs);
+        else
+            absorb_into_window(learner, costs);
+        state->step++;
+        probes--;
+        learner->left--;
+        if (state->step % learner->recipe.update_period == 0) status = update(learner);
+        state->held = learner->course.held;
+        state->evaluations += learner->course.evaluations;
+        learner->course.evaluations = 0;
+    }
+    return status;
+}
+
+void mg_learn_end(const mg_learner *learner, int64_t *total, mg_last_update *last) {
+    *total = learner->total;
+    *last = learner->last;
+}

@@ -1,0 +1,263 @@
+/* The operations but LEARN: LOAD, SET, MEASURE, INFER, PROBE. */
+#include "bits.h"
+#include "board.h"
+#include "crc.h"
+#include "datapath.h"
+#include "wire.h"
+
+/* --- values -------------------------------------------------------------------------------------------------------- */
+
+enum { KIND_U16, KIND_U32, KIND_I64, KIND_F64, KIND_I16, KIND_I32 };
+
+void mg_values_begin(mg_board *board, uint8_t type, uint32_t sequence, uint64_t largest, int is_signed) {
+    mg_values *values = &board->values;
+    values->type = type;
+    values->sequence = sequence;
+    values->first = values->count = 0;
+    if (is_signed) {
+        values->kind = KIND_I32;
+        values->width = 4;
+        if (largest <= 0x7FFF) {
+            values->kind = KIND_I16;
+            values->width = 2;
+        }
+        return;
+    }
+    values->kind = largest <= 0xFFFF ? KIND_U16 : largest <= 0xFFFFFFFF ? KIND_U32 : KIND_I64;
+    values->width = largest <= 0xFFFF ? 2 : largest <= 0xFFFFFFFF ? 4 : 8;
+}
+
+static void send_values(mg_board *board, int last) {
+    mg_values *values = &board->values;
+    uint8_t *payload = mg_payload(board);
+    mg_put32(payload, values->first);
+    mg_put16(payload + 4, values->count);
+    payload[6] = values->kind;
+    payload[7] = (uint8_t)last;
+    mg_send(board, values->type | 0x80u, values->sequence, 8 + values->count * values->width);
+    values->first += values->count;
+    values->count = 0;
+}
+
+void mg_values_add(mg_board *board, int64_t value) {
+    mg_values *values = &board->values;
+    if (8 + (values->count + 1) * values->width > board->host_payload) send_values(board, 0);
+    uint8_t *at = mg_payload(board) + 8 + values->count * values->width;
+    if (values->width == 2) mg_put16(at, (uint32_t)value);
+    if (values->width == 4) mg_put32(at, (uint32_t)value);
+    if (values->width == 8) mg_put64(at, (uint64_t)value);
+    values->count++;
+}
+
+void mg_values_end(mg_board *board) { send_values(board, 1); }
+
+/* --- what requests depend on --------------------------------------------------------------------------------------- */
+
+int mg_depends(mg_board *board, const mg_frame *frame, uint32_t theta_crc, uint32_t dataset_crc) {
+    int32_t differs = theta_crc != board->theta_crc       ? MG_PARAMETERS
+                      : dataset_crc != board->dataset_crc ? MG_DATASET
+                                                          : 0;
+    if (differs) mg_refuse(board, frame->sequence, MG_MISMATCH, differs);
+    return !differs;
+}
+
+/* The samples that a request names; NULL, and the request is refused, if they aren't to be had. */
+static const uint32_t *named_samples(mg_board *board, const mg_frame *frame, uint32_t count, uint32_t crc) {
+    const uint32_t *samples = (const uint32_t *)(const void *)board->area[MG_AREA_SAMPLES].bytes;
+    if (count < 1 || count > board->config.samples_room) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return NULL;
+    }
+    if (mg_crc(samples, count * sizeof *samples) != crc) {
+        mg_refuse(board, frame->sequence, MG_MISMATCH, MG_SAMPLES);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (samples[i] >= board->chip.n_samples) {
+            mg_refuse(board, frame->sequence, MG_BAD, 0);
+            return NULL;
+        }
+    return samples;
+}
+
+static uint64_t largest_cost(const mg_board *board, uint32_t batch) {
+    return (uint64_t)batch << board->chip.spec.cost_bits;
+}
+
+/* --- the operations ------------------------------------------------------------------------------------------------ */
+
+static int inputs_are_codes(const mg_chip *chip, uint32_t n_samples) {
+    size_t count = (size_t)n_samples * chip->n_inputs;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *at = chip->inputs + i * chip->input_bytes;
+        int32_t code = chip->input_bytes == 1 ? at[0] : mg_get16(at);
+        if (chip->spec.input_bipolar) code = (int16_t)code;
+        if (code < chip->input_lo || code > chip->input_hi) return 0;
+    }
+    return 1;
+}
+
+static void load(mg_board *board, const mg_frame *frame) {
+    const uint8_t *request = frame->payload;
+    mg_chip *chip = &board->chip;
+    uint32_t n = mg_get32(request), crc = mg_get32(request + 20);
+    uint8_t kind = board->area[MG_AREA_DESCRIPTION].bytes[89];
+    if (n < 1 || n > chip->capacity || mg_get32(request + 4) > n || request[16] != kind) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
+    uint32_t found = mg_crc(chip->inputs, (size_t)n * chip->n_inputs * chip->input_bytes);
+    found = mg_crc_more(found, chip->targets, (size_t)n * chip->n_outputs * sizeof *chip->targets);
+    found = mg_crc_more(found, request, 20);
+    if (found != crc) {
+        mg_refuse(board, frame->sequence, MG_MISMATCH, MG_DATASET);
+        return;
+    }
+    if (!inputs_are_codes(chip, n)) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
+    mg_chip_loaded(chip, n);
+    board->dataset_crc = crc;
+    mg_answer(board, frame, 0);
+}
+
+static void set(mg_board *board, const mg_frame *frame) {
+    const mg_area *requested = &board->area[MG_AREA_REQUESTED];
+    uint32_t crc = mg_get32(frame->payload + 8);
+    if (mg_crc(requested->bytes, requested->size) != crc) {
+        mg_refuse(board, frame->sequence, MG_MISMATCH, MG_PARAMETERS);
+        return;
+    }
+    mg_status status = mg_chip_write(&board->chip, (const int16_t *)(const void *)requested->bytes);
+    if (status != MG_OK) {
+        mg_refuse_status(board, frame->sequence, status);
+        return;
+    }
+    board->theta_crc = crc;
+    board->sets++;
+    uint8_t *answer = mg_payload(board);
+    mg_put32(answer, crc);
+    mg_put32(answer + 4, mg_crc(board->area[MG_AREA_HELD].bytes, board->area[MG_AREA_HELD].size));
+    mg_answer(board, frame, 8);
+}
+
+static void measure(mg_board *board, const mg_frame *frame) {
+    const uint8_t *request = frame->payload;
+    uint32_t count = mg_get32(request + 12);
+    if (request[8] > 2) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
+    if (!mg_depends(board, frame, mg_get32(request + 20), mg_get32(request + 24))) return;
+    const uint32_t *samples = named_samples(board, frame, count, mg_get32(request + 16));
+    if (samples == NULL) return;
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < count; i++) sum += mg_sample_cost(&board->chip, board->chip.stored, samples[i]);
+    board->evaluations++;
+    mg_values_begin(board, frame->type, frame->sequence, largest_cost(board, count), 0);
+    mg_values_add(board, sum);
+    mg_values_end(board);
+}
+
+static void begin(mg_board *board, const mg_frame *frame, uint64_t step, uint64_t count) {
+    mg_operation operation = {frame->type, frame->sequence, step, count, 0};
+    board->operation = operation;
+}
+
+static void infer(mg_board *board, const mg_frame *frame) {
+    const uint8_t *request = frame->payload;
+    uint32_t count = mg_get32(request);
+    if (!mg_depends(board, frame, mg_get32(request + 8), mg_get32(request + 12))) return;
+    if (named_samples(board, frame, count, mg_get32(request + 4)) == NULL) return;
+    int is_signed = board->chip.output_lo < 0;
+    mg_values_begin(board, frame->type, frame->sequence, (uint64_t)board->chip.output_hi, is_signed);
+    begin(board, frame, 0, count);
+}
+
+int mg_read_block(mg_block *block, const uint8_t *request) {
+    block->first_step = mg_get64(request);
+    block->codes.seed = mg_get64(request + 8);
+    block->order.seed = mg_get64(request + 16);
+    block->codes.density = mg_get_double(request + 24);
+    block->held.value = (int64_t)mg_get64(request + 32);
+    block->held.step = mg_get64(request + 40);
+    block->n_probes = mg_get32(request + 48);
+    block->order.n = mg_get32(request + 52);
+    block->order.batch = mg_get32(request + 56);
+    block->order.tau_x = mg_get32(request + 60);
+    block->codes.amplitude = mg_get16(request + 72);
+    block->codes.family = request[74];
+    block->codes.by_layer = request[75];
+    block->baseline = request[76];
+    block->held.valid = request[77] & 1;
+    return block->n_probes > 0 && request[75] <= 1 && request[76] < MG_BASELINES;
+}
+
+static void probe(mg_board *board, const mg_frame *frame) {
+    mg_block block;
+    mg_chip *chip = &board->chip;
+    if (!mg_read_block(&block, frame->payload)) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
+    if (block.codes.family >= MG_FAMILIES) {
+        mg_refuse(board, frame->sequence, MG_UNSUPPORTED, block.codes.family);
+        return;
+    }
+    if (!mg_depends(board, frame, mg_get32(frame->payload + 64), mg_get32(frame->payload + 68))) return;
+    mg_status status = mg_course_begin(&board->work.course, chip, &block.codes, &block.order, block.baseline,
+                                       &block.held, block.first_step, board->sine, board->code);
+    if (status == MG_OK && !mg_has_room(chip, chip->stored, block.codes.amplitude)) status = MG_OUT_OF_RANGE;
+    if (status != MG_OK) {
+        mg_refuse_status(board, frame->sequence, status);
+        return;
+    }
+    mg_values_begin(board, frame->type, frame->sequence, largest_cost(board, block.order.batch), 0);
+    begin(board, frame, block.first_step, block.n_probes);
+}
+
+void mg_start_operation(mg_board *board, const mg_frame *frame) {
+    switch (frame->type) {
+        case MG_LOAD: load(board, frame); break;
+        case MG_SET: set(board, frame); break;
+        case MG_MEASURE: measure(board, frame); break;
+        case MG_INFER: infer(board, frame); break;
+        case MG_PROBE: probe(board, frame); break;
+        default: mg_refuse(board, frame->sequence, MG_UNSUPPORTED, frame->type); break;
+    }
+}
+
+/* --- what runs ----------------------------------------------------------------------------------------------------- */
+
+static void infer_one(mg_board *board) {
+    const uint32_t *samples = (const uint32_t *)(const void *)board->area[MG_AREA_SAMPLES].bytes;
+    const int32_t *signals = mg_signals(&board->chip, board->chip.stored, samples[board->operation.step]);
+    for (uint32_t j = 0; j < board->chip.n_outputs; j++)
+        mg_values_add(board, mg_output_code(&board->chip, signals[j]));
+}
+
+static void probe_one(mg_board *board) {
+    mg_course *course = &board->work.course;
+    mg_costs costs = mg_course_probe(course, board->operation.step);
+    if (costs.measured) mg_values_add(board, course->held.value);
+    mg_values_add(board, costs.perturbed);
+    if (course->baseline == MG_ANTITHETIC) mg_values_add(board, costs.reference);
+}
+
+void mg_run_operation(mg_board *board, uint64_t until) {
+    mg_operation *operation = &board->operation;
+    do {
+        if (operation->type == MG_INFER)
+            infer_one(board);
+        else
+            probe_one(board);
+        operation->step++;
+        operation->left--;
+    } while (operation->left > 0 && board->hal->microseconds(board->hal->self) < until);
+    if (operation->left > 0) return;
+    if (operation->type == MG_PROBE) board->evaluations += board->work.course.evaluations;
+    operation->type = 0;
+    mg_chip_apply(&board->chip, board->chip.stored);
+    mg_values_end(board);
+}

@@ -1,0 +1,196 @@
+/* LEARN: a segment of training, done once for each ticket. */
+#include "board.h"
+#include "crc.h"
+#include "wire.h"
+
+enum { CONTINUOUS = 1, ORIPOV = 2, STOCHASTIC = 4, WINDOW_EMPTY = 8, ANALOG_COST = 16 };
+enum { LEARNT_HELD = 1, LEARNT_UPDATED = 2, LEARNT_WINDOW_EMPTY = 4, LEARNT_ANALOG_COST = 8 };
+
+uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty) {
+    const mg_area *area = board->area;
+    uint32_t crc = mg_crc(area[MG_AREA_THETA].bytes, area[MG_AREA_THETA].size);
+    if (optimizer != MG_SGD) crc = mg_crc_more(crc, area[MG_AREA_SLOT1].bytes, area[MG_AREA_SLOT1].size);
+    if (optimizer == MG_ADAM || optimizer == MG_ADAMW)
+        crc = mg_crc_more(crc, area[MG_AREA_SLOT2].bytes, area[MG_AREA_SLOT2].size);
+    if (continuous) return mg_crc_more(crc, area[MG_AREA_GRADIENT].bytes, area[MG_AREA_GRADIENT].size);
+    if (window_empty) return crc;
+    crc = mg_crc_more(crc, area[MG_AREA_CROSS].bytes, area[MG_AREA_CROSS].size);
+    return mg_crc_more(crc, area[MG_AREA_ENERGY].bytes, area[MG_AREA_ENERGY].size);
+}
+
+static void read_recipe(mg_recipe *recipe, const mg_block *block, const uint8_t *request, const mg_area *etas) {
+    double constant[5];
+    int optimizer = request[232];
+    for (int i = 0; i < 5; i++) constant[i] = mg_get_double(request + 136 + 8 * i);
+    memset(recipe, 0, sizeof *recipe);
+    recipe->codes = block->codes;
+    recipe->order = block->order;
+    recipe->baseline = block->baseline;
+    recipe->rounding_seed = mg_get64(request + 88);
+    recipe->eta = mg_get_double(request + 96);
+    recipe->scale = mg_get_double(request + 104);
+    recipe->low = mg_get_double(request + 112);
+    recipe->high = mg_get_double(request + 120);
+    recipe->tau_hp = mg_get_double(request + 128);
+    recipe->update_period = mg_get32(request + 216);
+    recipe->tau_theta = mg_get32(request + 220);
+    recipe->etas = mg_get32(request + 224) > 0 ? (const double *)(const void *)etas->bytes : NULL;
+    recipe->continuous = (request[233] & CONTINUOUS) != 0;
+    recipe->normalise = (request[233] & ORIPOV) ? MG_ORIPOV : MG_ENERGY;
+    recipe->stochastic = (request[233] & STOCHASTIC) != 0;
+    recipe->optimizer.name = optimizer;
+    if (optimizer == MG_RMSPROP) {
+        recipe->optimizer.beta2 = constant[0];
+        recipe->optimizer.epsilon = constant[1];
+        return;
+    }
+    recipe->optimizer.beta1 = constant[0];
+    recipe->optimizer.beta2 = constant[1];
+    recipe->optimizer.epsilon = constant[2];
+    recipe->optimizer.bias_correction = constant[3] != 0.0;
+    recipe->optimizer.weight_decay = constant[4];
+}
+
+static void read_state(mg_board *board, const mg_block *block, const uint8_t *request) {
+    mg_state *state = &board->state;
+    uint8_t *slot1 = board->area[MG_AREA_SLOT1].bytes, *slot2 = board->area[MG_AREA_SLOT2].bytes;
+    state->step = block->first_step;
+    state->update = mg_get64(request + 80);
+    state->evaluations = 0;
+    state->held = block->held;
+    state->moments.m = (double *)(void *)slot1;
+    state->moments.v = (double *)(void *)(request[232] == MG_RMSPROP ? slot1 : slot2);
+    state->moments.beta1_power = mg_get_double(request + 176);
+    state->moments.beta2_power = mg_get_double(request + 184);
+    state->cost = mg_get_double(request + 192);
+    state->high_passed = mg_get_double(request + 200);
+    state->has_cost = (request[233] & ANALOG_COST) != 0;
+    if (request[233] & (WINDOW_EMPTY | CONTINUOUS)) {
+        memset(state->cross, 0, board->area[MG_AREA_CROSS].size);
+        memset(state->energy, 0, board->area[MG_AREA_ENERGY].size);
+    }
+}
+
+/* Updates among a segment's probes. */
+static uint64_t updates_of(uint64_t step, uint64_t probes, uint64_t period) {
+    return (step % period + probes) / period;
+}
+
+/* Whether the fields make sense; refuses the request if not. */
+static int is_sound(mg_board *board, const mg_frame *frame, mg_block *block) {
+    const uint8_t *request = frame->payload;
+    uint32_t period = mg_get32(request + 216), etas = mg_get32(request + 224);
+    int unsupported = !board->learns || request[74] >= MG_FAMILIES || request[232] >= MG_OPTIMIZERS;
+    int good = mg_read_block(block, request) && mg_get32(request + 208) != 0 && period > 0 &&
+               etas <= board->config.etas_room &&
+               (etas == 0 || etas >= updates_of(block->first_step, block->n_probes, period));
+    if (unsupported)
+        mg_refuse(board, frame->sequence, MG_UNSUPPORTED, 0);
+    else if (!good)
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+    return good && !unsupported;
+}
+
+/* Whether the board has what the request depends on; refuses it if not. */
+static int has_all(mg_board *board, const mg_frame *frame) {
+    const uint8_t *request = frame->payload;
+    uint32_t etas = mg_get32(request + 224);
+    int continuous = request[233] & CONTINUOUS, window_empty = request[233] & WINDOW_EMPTY;
+    int32_t differs = 0;
+    if (mg_get32(request + 68) != board->dataset_crc)
+        differs = MG_DATASET;
+    else if (mg_get32(request + 212) != mg_crc_of_state(board, request[232], continuous, window_empty))
+        differs = MG_STATE;
+    else if (mg_get32(request + 228) != mg_crc(board->area[MG_AREA_ETA].bytes, etas * sizeof(double)))
+        differs = MG_ETAS;
+    else if (mg_get32(request + 236) != 0)
+        differs = MG_GUARD;
+    if (differs)
+        mg_refuse(board, frame->sequence, MG_MISMATCH, differs);
+    else
+        board->state_crc = mg_get32(request + 212);
+    return !differs;
+}
+
+void mg_start_learn(mg_board *board, const mg_frame *frame) {
+    const uint8_t *request = frame->payload;
+    uint32_t ticket = mg_get32(request + 208);
+    mg_operation *operation = &board->operation;
+    mg_block block;
+    if (operation->type == MG_LEARN && operation->ticket == ticket) {
+        operation->sequence = frame->sequence;
+        return;
+    }
+    mg_end_operation(board);
+    if (ticket != 0 && ticket == board->ticket) {
+        memcpy(mg_payload(board), board->answer, MG_LEARN_BYTES);
+        mg_answer(board, frame, MG_LEARN_BYTES);
+        return;
+    }
+    if (!is_sound(board, frame, &block) || !has_all(board, frame)) return;
+    mg_recipe recipe;
+    read_recipe(&recipe, &block, request, &board->area[MG_AREA_ETA]);
+    read_state(board, &block, request);
+    mg_status status = mg_learn_begin(&board->work.learner, &board->chip, &recipe, &board->state, block.n_probes,
+                                      board->sine, board->code);
+    if (status != MG_OK) {
+        mg_refuse_status(board, frame->sequence, status);
+        return;
+    }
+    mg_operation learn = {MG_LEARN, frame->sequence, block.first_step, block.n_probes, ticket};
+    *operation = learn;
+    board->theta_crc = board->state_crc = 0;
+}
+
+static void put_answer(mg_board *board) {
+    const mg_learner *learner = &board->work.learner;
+    const mg_state *state = &board->state;
+    const mg_recipe *recipe = &learner->recipe;
+    uint8_t *answer = board->answer;
+    int window_empty = recipe->continuous || state->step % recipe->update_period == 0;
+    uint64_t probes = board->operation.left;
+    board->state_crc = mg_crc_of_state(board, recipe->optimizer.name, recipe->continuous, window_empty);
+    board->theta_crc = mg_crc(board->area[MG_AREA_HELD].bytes, board->area[MG_AREA_HELD].size);
+    memset(answer, 0, MG_LEARN_BYTES);
+    mg_put64(answer, state->step);
+    mg_put64(answer + 8, state->update);
+    mg_put64(answer + 16, state->evaluations);
+    mg_put64(answer + 24, (uint64_t)state->held.value);
+    mg_put64(answer + 32, state->held.step);
+    mg_put_double(answer + 40, (double)learner->total / (double)probes);
+    mg_put_double(answer + 48, learner->last.eta);
+    mg_put_double(answer + 56, learner->last.gradient_norm);
+    mg_put_double(answer + 64, state->moments.beta1_power);
+    mg_put_double(answer + 72, state->moments.beta2_power);
+    mg_put_double(answer + 80, state->cost);
+    mg_put_double(answer + 88, state->high_passed);
+    mg_put32(answer + 96, board->operation.ticket);
+    mg_put32(answer + 100, board->state_crc);
+    mg_put32(answer + 104, board->theta_crc);
+    mg_put32(answer + 108, board->theta_crc); /* the hardware holds what was asked for */
+    answer[112] = (uint8_t)((state->held.valid ? LEARNT_HELD : 0) | (learner->last.valid ? LEARNT_UPDATED : 0) |
+                            (window_empty ? LEARNT_WINDOW_EMPTY : 0) | (state->has_cost ? LEARNT_ANALOG_COST : 0));
+}
+
+void mg_run_learn(mg_board *board, uint64_t until) {
+    mg_learner *learner = &board->work.learner;
+    mg_operation *operation = &board->operation;
+    mg_status status;
+    do status = mg_learn_some(learner, 1);
+    while (status == MG_OK && !mg_learn_is_done(learner) && board->hal->microseconds(board->hal->self) < until);
+    if (status != MG_OK) {
+        uint32_t sequence = operation->sequence;
+        int32_t violation = board->chip.violation;
+        mg_board_make_safe(board, MG_LIMITED);
+        mg_refuse(board, sequence, MG_LIMIT, violation);
+        return;
+    }
+    if (!mg_learn_is_done(learner)) return;
+    put_answer(board);
+    board->ticket = operation->ticket;
+    board->evaluations += board->state.evaluations;
+    operation->type = 0;
+    mg_chip_apply(&board->chip, board->chip.stored);
+    memcpy(mg_payload(board), board->answer, MG_LEARN_BYTES);
+    mg_send(board, MG_LEARN | 0x80u, operation->sequence, MG_LEARN_BYTES);
+}

@@ -1,0 +1,52 @@
+"""Frames of values: costs and outputs, in the narrowest numbers that hold them."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.errors import LinkCorrupt
+
+HEADER = struct.Struct("<IHBB")
+KINDS = tuple(np.dtype(kind) for kind in ("<u2", "<u4", "<i8", "<f8", "<i2", "<i4"))
+FLOAT_KIND = 3
+NARROWEST = (0, 4, 1, 5, 2)
+
+
+def kind_of(values: NDArray[Any]) -> int:
+    """Number of the narrowest kind that holds the values exactly."""
+    if not np.issubdtype(values.dtype, np.integer):
+        return FLOAT_KIND
+    low, high = int(values.min()), int(values.max())
+    for kind in NARROWEST:
+        limits = np.iinfo(KINDS[kind])
+        if limits.min <= low and high <= limits.max:
+            return kind
+    raise LinkCorrupt(f"{high} is more than 64 bits hold")
+
+
+def pack(first: int, values: NDArray[Any], max_payload: int, *, last: bool) -> list[bytes]:
+    """Payloads for values, (n,) with n >= 1, whose first is number `first` of the answer."""
+    kind = kind_of(values)
+    raw = values.astype(KINDS[kind], copy=False)
+    most = min(0xFFFF, (max_payload - HEADER.size) // raw.itemsize)
+    payloads = []
+    for start in range(0, raw.size, most):
+        part = raw[start : start + most]
+        ends = last and start + most >= raw.size
+        payloads.append(HEADER.pack(first + start, part.size, kind, ends) + part.tobytes())
+    return payloads
+
+
+def unpack(payload: bytes) -> tuple[int, NDArray[Any], bool]:
+    """Number of the first value, the values, and whether these are the last. Raises LinkCorrupt."""
+    if len(payload) <= HEADER.size:
+        raise LinkCorrupt("a frame of values has none")
+    first, count, kind, last = HEADER.unpack_from(payload)
+    if kind >= len(KINDS) or len(payload) != HEADER.size + count * KINDS[kind].itemsize:
+        raise LinkCorrupt(f"a frame of {count} values of kind {kind} has {len(payload)} bytes")
+    values = np.frombuffer(payload, KINDS[kind], count, HEADER.size)
+    return first, values.astype(np.float64 if kind == FLOAT_KIND else np.int64), bool(last)

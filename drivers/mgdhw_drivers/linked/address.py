@@ -1,0 +1,83 @@
+"""Addresses of boards: tcp:HOST:PORT?option=value, serial:PORT?option=value."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+from urllib.parse import parse_qsl
+
+from mgdhw.errors import ConfigError
+
+DEFAULT_BAUD = 115_200
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an address may say beyond where the board is.
+
+    Args:
+        baud: speed of a serial line (serial only).
+        line: "usb" where bytes go as fast as they can, "uart" where they take as long as `baud` says (serial only).
+        timeout: seconds of silence after which the link is given up and put in step again.
+        reconnect: seconds for which a board that went away is waited for, in each attempt at a request.
+        dead_man: seconds without a word from here after which the board goes to its safe state; 0: never.
+        slew: largest change of a parameter in one write, in the device's units; 0: what the board says.
+        stress: largest sum of the largest changes of all writes, in the device's units; 0: what the board says.
+    """
+
+    baud: int = DEFAULT_BAUD
+    line: str = "usb"
+    timeout: float = 3.0
+    reconnect: float = 30.0
+    dead_man: float = 5.0
+    slew: float = 0.0
+    stress: float = 0.0
+
+
+DEFAULTS = Options()
+SERIAL_ONLY = ("baud", "line")
+
+
+def parse(uri: str, *, serial: bool) -> tuple[str, Options]:
+    """Where the board is, and options. Raises ConfigError for an unknown option or a value that isn't of its kind."""
+    _, _, rest = uri.partition(":")
+    place, _, query = rest.partition("?")
+    if not place:
+        raise ConfigError(f"{uri}: says no {'port' if serial else 'host'}; expected {_example(serial)}")
+    known = [field.name for field in fields(Options) if serial or field.name not in SERIAL_ONLY]
+    chosen: dict[str, int | float | str] = {}
+    for key, text in parse_qsl(query, keep_blank_values=True):
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"{uri}: no option {key!r}{hint} ({', '.join(known)})")
+        try:
+            chosen[key] = type(getattr(DEFAULTS, key))(text)
+        except ValueError:
+            raise ConfigError(f"{uri}: {key}={text!r}: expected a number") from None
+    options = Options(**chosen)  # type: ignore[arg-type]
+    if options.line not in ("usb", "uart"):
+        raise ConfigError(f"{uri}: line={options.line!r}: expected usb or uart")
+    if options.baud < 1 or not all(
+        0 <= getattr(options, key) < 1e6 for key in ("reconnect", "dead_man", "slew", "stress")
+    ):
+        raise ConfigError(f"{uri}: an option is out of its range")
+    if not 0.05 <= options.timeout < 1e6:
+        raise ConfigError(f"{uri}: timeout={options.timeout:g}: expected 0.05 or more seconds")
+    return place, options
+
+
+def parse_tcp(uri: str) -> tuple[str, int, Options]:
+    """Host, port and options of a `tcp:` address. Raises ConfigError."""
+    place, options = parse(uri, serial=False)
+    host, separator, port = place.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not separator or not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ConfigError(f"{uri}: expected {_example(False)}")
+    return host, int(port), options
+
+
+def _example(serial: bool) -> str:
+    return (
+        "for example serial:/dev/ttyACM0 or serial:COM3" if serial else "tcp:HOST:PORT, for example tcp:127.0.0.1:5510"
+    )

@@ -1,0 +1,280 @@
+"""A board as a device: `serial:` and `tcp:`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Block, Costs, Part
+from mgdhw.datasets import Dataset
+from mgdhw.device import Capability, Device, HostCodes
+from mgdhw.errors import ConfigError, LinkError
+from mgdhw.segment import Segment, SegmentResult
+from mgdhw_drivers.link import values
+from mgdhw_drivers.link.blocks import costs_of, probe_of, rest_of
+from mgdhw_drivers.link.messages import FAMILIES, Area, Feature, Infer, Measure, Pong, State, Statistics, Type
+from mgdhw_drivers.link.parameters import ParameterForm
+from mgdhw_drivers.link.samples import samples_of
+from mgdhw_drivers.linked.address import Options, parse, parse_tcp
+from mgdhw_drivers.linked.info import check_kinds, form_of, info_of
+from mgdhw_drivers.linked.learning import Learning
+from mgdhw_drivers.linked.limits import Wear
+from mgdhw_drivers.linked.serial import SerialTransport
+from mgdhw_drivers.linked.session import Session, limits_of
+from mgdhw_drivers.linked.tcp import TcpTransport
+from mgdhw_drivers.linked.transport import Transport
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+HEARTBEATS = 3
+"""Signs of life in the time after which the board would miss them."""
+
+
+class LinkedDevice(HostCodes):
+    """A board at the other end of a link.
+
+    Args:
+        uri: its address.
+        transport: what carries the bytes.
+        options: of the address.
+    """
+
+    def __init__(self, uri: str, transport: Transport, options: Options) -> None:
+        super().__init__(uri)
+        self._transport = transport
+        self._options = options
+        self._open: Session | None = None
+        self._checked: tuple[bytes, int] | None = None
+        """Parameters and amplitude that are known to be within the limits."""
+        self._heart: asyncio.Task[None] | None = None
+
+    @property
+    def session(self) -> Session:
+        """The session with the board. Raises DeviceUnavailable while the device is not open."""
+        if self._open is None:
+            self._open = Session(self._transport, self._options)  # closed: says so when it is used
+        return self._open
+
+    async def open(self) -> None:
+        self._open = session = Session(self._transport, self._options)
+        await session.begin()
+        description = session.known
+        head = description.head
+        check_kinds(description)
+        raw = await session.read_area(Area.LIMITS, 24 * head.n_parameters) if head.per_parameter else None
+        limits = limits_of(description, raw)
+        self.info = info_of(description, limits, {"name": self._transport.name})
+        self._form: ParameterForm = form_of(head.parameter_kind, head.n_parameters, limits)
+        lsb = float(np.min(self.info.theta_lsb))
+        self._wear = Wear(
+            self._options.slew / lsb or head.max_slew,
+            self._options.stress / lsb or head.max_stress,
+            self.info.theta_lsb,
+            self.uri,
+        )
+        self._learning = Learning(session, self.info, self._form)
+        self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
+
+    async def close(self) -> None:
+        heart, self._heart = self._heart, None
+        if heart is not None:
+            heart.cancel()
+            await asyncio.wait([heart])
+        session, self._open = self._open, None
+        if session is not None:
+            await session.end()
+
+    async def load(self, dataset: Dataset) -> None:
+        head = self.session.known.head
+        if (dataset.n_inputs, dataset.n_outputs) != (head.n_inputs, head.n_outputs):
+            raise ConfigError(
+                f"{self.uri}: the board has {head.n_inputs} inputs and {head.n_outputs} outputs, dataset"
+                f" {dataset.name!r} has {dataset.n_inputs} and {dataset.n_outputs}"
+            )
+        self.session.samples = samples_of(dataset, head)
+        await self.session.do(_nothing, dataset=True)
+
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        session = self.session
+        assert session.known
+        self.check_limits(theta)
+        requested = self._form.encode(theta)
+        rounded = self._form.decode(requested)
+        if session.safe:
+            self._wear.rest()
+        change = self._wear.check(rounded)
+
+        async def work() -> FloatArray:
+            session.parameters, session.step = requested, step
+            await session.set_parameters(step)
+            return await self._held()
+
+        held = await session.do(work)
+        self._wear.moved(rounded, change)
+        return held
+
+    async def read(self) -> FloatArray:
+        session = self.session
+        if session.parameters is None:
+            return await session.do(self._read_held)
+        return await session.do(self._held, parameters=True)
+
+    async def requested(self) -> FloatArray:
+        parameters = self.session.parameters
+        return await self.read() if parameters is None else self._form.decode(parameters)
+
+    async def snapshot(self) -> dict[str, NDArray[Any]]:
+        if not self.session.remembers:
+            return {}
+        return await self.session.do(self.session.snapshot, parameters=True)
+
+    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
+        if memory and self.session.remembers:
+            await self.session.do(partial(self.session.restore, memory))
+
+    async def infer(self, samples: IntArray) -> FloatArray:
+        session, head = self.session, self.session.known.head
+        most = head.area_sizes[Area.SAMPLES] // 4
+        parts = []
+        for start in range(0, samples.size, most):
+            chosen = samples[start : start + most]
+            parts.append(await session.do(partial(self._infer, chosen), dataset=True, parameters=True))
+        if not parts:
+            return np.zeros((0, head.n_outputs))
+        return np.concatenate(parts).reshape(samples.size, head.n_outputs)
+
+    async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
+        session = self.session
+        content = samples.astype("<u4").tobytes()
+        request = Measure(step, part, samples.size, zlib.crc32(content), session.theta_crc, session.dataset_crc).pack()
+
+        async def work() -> int | float:
+            answers = await session.link.ask([*session.writes(Area.SAMPLES, content), (Type.MEASURE, request)])
+            _, cost, _ = values.unpack(answers[-1])
+            value: int | float = cost[0].item()
+            return value
+
+        return await session.do(work, dataset=True, parameters=True)
+
+    async def probe(self, block: Block) -> Costs:
+        if Capability.PROBE not in self.info.capabilities:
+            return await self.probe_with_host_codes(block)
+        session, floats = self.session, bool(self.session.known.head.float_costs)
+        self._check_block(block)
+
+        async def work() -> Costs:
+            known: list[NDArray[Any]] = []
+            rest: Block | None = block
+
+            def request(new: NDArray[Any]) -> bytes | None:
+                nonlocal rest
+                if new.size and rest is not None:
+                    used, rest = rest_of(rest, new)
+                    known.append(new[:used])
+                if rest is None:
+                    return None
+                return probe_of(rest, session.theta_crc, session.dataset_crc, floats=floats).pack()
+
+            await session.link.stream(Type.PROBE, request)
+            return costs_of(known[0] if len(known) == 1 else np.concatenate(known), block)
+
+        return await session.do(work, dataset=True, parameters=True)
+
+    async def learn(self, segment: Segment) -> SegmentResult:
+        if Capability.LEARN not in self.info.capabilities:
+            return await super().learn(segment)
+        self.check_limits(segment.state.theta)
+        return await self._learning.run(segment)
+
+    async def statistics(self) -> dict[str, int]:
+        """What was counted at both ends of the link."""
+        session = self.session
+
+        async def work() -> Statistics:
+            (answer,) = await session.link.ask([(Type.STATISTICS, b"")])
+            return Statistics.unpack(answer)
+
+        board = await session.do(work)
+        here = {"repeated": session.link.repeated, **session.link.connection.counts()}
+        return {**{f"host_{name}": count for name, count in here.items()}, **asdict(board)}
+
+    # --- with the lock held --------------------------------------------------------------------------------------
+
+    async def _held(self) -> FloatArray:
+        session = self.session
+        if session.parameters is not None and session.held_crc == session.theta_crc:
+            return self._form.decode(session.parameters)
+        return await self._read_held()
+
+    async def _read_held(self) -> FloatArray:
+        return self._form.decode(await self.session.read_area(Area.HELD, self._form.count * self._form.size))
+
+    async def _infer(self, samples: IntArray) -> FloatArray:
+        session, head = self.session, self.session.known.head
+        content = samples.astype("<u4").tobytes()
+        await session.write_area(Area.SAMPLES, content)
+        wanted = samples.size * head.n_outputs
+        payload = Infer(samples.size, zlib.crc32(content), session.theta_crc, session.dataset_crc).pack()
+        outputs: NDArray[Any] = np.zeros(0)
+
+        def request(new: NDArray[Any]) -> bytes | None:
+            nonlocal outputs
+            outputs = new
+            return None if new.size == wanted else payload
+
+        await session.link.stream(Type.INFER, request)
+        return np.asarray(outputs if outputs.dtype == np.float64 else outputs * head.output_lsb, dtype=np.float64)
+
+    # --- what the board can do -----------------------------------------------------------------------------------
+
+    def _check_block(self, block: Block) -> None:
+        head = self.session.known.head
+        if not head.features >> FAMILIES.index(block.codes.family) & 1:
+            raise ConfigError(
+                f"{self.uri}: the board has no code family {block.codes.family}; use run.level=host-codes"
+            )
+        if block.codes.groups == "layer" and not head.features & Feature.GROUPS:
+            raise ConfigError(f"{self.uri}: the board cannot perturb by layers; use run.level=host-codes")
+        parameters, amplitude = self.session.parameters, block.codes.amplitude
+        if parameters is not None and self._checked != (parameters, amplitude):
+            self.check_perturbed(self._form.decode(parameters), amplitude)
+            self._checked = (parameters, amplitude)
+
+    async def _beat(self, session: Session) -> None:
+        """Keep the dead-man from tripping while nobody asks for anything, and notice if it has."""
+        if not self._options.dead_man:
+            return
+        while True:
+            await asyncio.sleep(self._options.dead_man / HEARTBEATS)
+            if session.lock.locked() or not session.link.in_step:
+                continue
+            async with session.lock:
+                with contextlib.suppress(LinkError):  # whoever wants something next sees to it
+                    (answer,) = await session.link.ask([(Type.PING, b"")])
+                    if Pong.unpack(answer).state != State.READY:
+                        session.link.connection.poison()
+
+
+async def _nothing() -> None:
+    return None
+
+
+def open_tcp(uri: str) -> Device:
+    """Entry point of scheme `tcp`."""
+    host, port, options = parse_tcp(uri)
+    return LinkedDevice(uri, TcpTransport(uri, host, port), options)
+
+
+def open_serial(uri: str) -> Device:
+    """Entry point of scheme `serial`."""
+    port, options = parse(uri, serial=True)
+    return LinkedDevice(uri, SerialTransport(uri, port, options.baud, slow=options.line == "uart"), options)

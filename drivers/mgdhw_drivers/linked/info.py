@@ -1,0 +1,107 @@
+"""From a board's description to what mgdhw knows of a device, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.device import Capability, DeviceInfo
+from mgdhw.errors import ConfigError, LinkCorrupt
+from mgdhw.timing import Timing
+from mgdhw.topology import Topology
+from mgdhw_drivers.link.description import Description
+from mgdhw_drivers.link.messages import COSTS, Can, InputKind, ParameterKind
+from mgdhw_drivers.link.parameters import ParameterForm
+
+Number = float | NDArray[np.float64]
+
+
+def info_of(description: Description, limits: tuple[Number, Number, Number], version: dict[str, Any]) -> DeviceInfo:
+    """What mgdhw knows of a board.
+
+    Args:
+        description: what it says of itself.
+        limits: theta_min, theta_max, theta_lsb.
+        version: what else to record.
+
+    Raises:
+        LinkCorrupt: the description contradicts itself.
+    """
+    head = description.head
+    topology = Topology.dense(description.sizes) if description.sizes else Topology(head.n_parameters)
+    if topology.n_parameters != head.n_parameters or not head.n_parameters:
+        raise LinkCorrupt(f"the board has {head.n_parameters} parameters, but its layers {topology}")
+    if head.cost_kind >= len(COSTS):
+        raise LinkCorrupt(f"the board measures a cost of unknown kind {head.cost_kind}")
+    try:
+        details = json.loads(description.details or "{}")
+    except ValueError:
+        raise LinkCorrupt("the board's details are not JSON") from None
+    if not isinstance(details, dict):
+        raise LinkCorrupt("the board's details are no JSON object")
+    return DeviceInfo(
+        model=description.model,
+        identity=description.identity,
+        topology=topology,
+        theta_min=limits[0],
+        theta_max=limits[1],
+        theta_lsb=limits[2],
+        n_inputs=head.n_inputs,
+        n_outputs=head.n_outputs,
+        cost_kind=COSTS[head.cost_kind],
+        cost_lsb=head.cost_lsb,
+        capabilities=capabilities_of(head.capabilities),
+        exact_writes=bool(head.capabilities & Can.EXACT_WRITES),
+        details={**details, "link": version},
+        timing=_timing(details.get("timing")),
+    )
+
+
+def capabilities_of(bits: int) -> Capability:
+    """Capabilities from a description's bits. Every board takes blocks apart if it can measure."""
+    found = Capability(0)
+    for bit, capability in _CAPABILITIES.items():
+        if bits & bit:
+            found |= capability
+    return found
+
+
+def bits_of(capabilities: Capability) -> Can:
+    """A description's bits from capabilities."""
+    bits = Can(0)
+    for bit, capability in _CAPABILITIES.items():
+        if capability in capabilities:
+            bits |= bit
+    return bits
+
+
+def form_of(kind: int, count: int, limits: tuple[Number, Number, Number]) -> ParameterForm:
+    """How parameters are sent."""
+    if kind not in tuple(ParameterKind):
+        raise LinkCorrupt(f"the board's parameters are of unknown kind {kind}")
+    return ParameterForm(ParameterKind(kind), count, *limits)
+
+
+def check_kinds(description: Description) -> None:
+    """Raise LinkCorrupt where a kind is unknown here."""
+    if description.head.input_kind not in (InputKind.U8, InputKind.U16, InputKind.I16, InputKind.VALUES):
+        raise LinkCorrupt(f"the board's inputs are of unknown kind {description.head.input_kind}")
+
+
+def _timing(said: Any) -> Timing | None:
+    """What a board says its work takes; None where it says nothing, or something that mgdhw doesn't know."""
+    try:
+        return Timing(**said) if isinstance(said, dict) else None
+    except (TypeError, ConfigError):
+        return None
+
+
+_CAPABILITIES = {
+    Can.PROBE: Capability.PROBE,
+    Can.MEASURE: Capability.MEASURE,
+    Can.LEARN: Capability.LEARN,
+    Can.DETERMINISTIC: Capability.DETERMINISTIC,
+}

@@ -1,0 +1,204 @@
+"""Links over serial ports and pseudo-terminals: `serial:/dev/ttyACM0?baud=115200`, `serial:COM3`.
+
+Bytes are read as many at a time as there are: a read for each byte costs forty times as much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import Any
+
+from mgdhw.errors import DeviceUnavailable
+from mgdhw_drivers.linked.transport import Receiver, Transport
+
+READ_SIZE = 1 << 16
+BITS_PER_BYTE = 10
+"""Start bit, eight bits, stop bit."""
+POLL_SECONDS = 0.05
+"""How long a reading thread waits for bytes, where ports cannot be watched by the event loop (Windows)."""
+
+
+class SerialTransport(Transport):
+    """A serial port.
+
+    Args:
+        uri: the device's address, for errors.
+        port: its name, as the system calls it.
+        baud: speed of the line. USB ports and pseudo-terminals have none, and take any.
+        slow: whether the line really is as slow as that: bytes over USB are not.
+    """
+
+    def __init__(self, uri: str, port: str, baud: int, *, slow: bool) -> None:
+        super().__init__(uri, port)
+        self.port, self.baud = port, baud
+        self._slow = slow
+        self._line: _Line | None = None
+
+    async def open(self, receiver: Receiver) -> None:
+        await self.close()
+        port = open_port(self.uri, self.port, self.baud)
+        kind = _WatchedLine if hasattr(port, "fileno") and os.name == "posix" else _ThreadedLine
+        self._line = kind(port, self.port, receiver)
+
+    def write(self, data: bytes) -> None:
+        if self._line is not None:
+            self._line.write(data)
+
+    async def close(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
+
+    def line_seconds(self, size: int) -> float:
+        return BITS_PER_BYTE * size / self.baud if self._slow else 0.0
+
+
+def open_port(uri: str, port: str, baud: int) -> Any:
+    """A serial port of our own (pyserial's). Raises DeviceUnavailable."""
+    try:
+        import serial
+    except ImportError:
+        raise DeviceUnavailable("serial ports need pyserial: pip install 'mgdhw[serial]'", uri=uri) from None
+    try:
+        return serial.Serial(port, baud, timeout=POLL_SECONDS, write_timeout=1.0, exclusive=True)
+    except (serial.SerialException, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DeviceUnavailable(
+            f"cannot open port {port}: {reason}; is it plugged in, and does nobody else use it?", uri=uri
+        ) from None
+
+
+class _Line:
+    """An open port."""
+
+    def __init__(self, port: Any, name: str, receiver: Receiver) -> None:
+        self._port = port
+        self._name = name
+        self._receiver: Receiver | None = receiver
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+    def _lost(self, error: Exception | None) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            why = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+            receiver.gone(f"port {self._name} is gone{why}; plug it in again and it goes on")
+
+
+class _WatchedLine(_Line):
+    """Watched by the event loop (Linux, macOS)."""
+
+    def __init__(self, port: Any, name: str, receiver: Receiver) -> None:
+        super().__init__(port, name, receiver)
+        self._fd: int = port.fileno()
+        self._unsent = bytearray()
+        self._drained: asyncio.Future[None] | None = None
+        os.set_blocking(self._fd, False)
+        self._open = True
+        self._loop.add_reader(self._fd, self._readable)
+
+    def write(self, data: bytes) -> None:
+        if not self._open:
+            return
+        if not self._unsent:
+            data = data[self._send(data) :]
+            if not data or not self._open:
+                return
+            self._loop.add_writer(self._fd, self._writable)
+        self._unsent += data
+
+    async def close(self) -> None:
+        self._receiver = None
+        if self._open and self._unsent:
+            self._drained = self._loop.create_future()
+            await asyncio.wait([self._drained], timeout=1.0)
+        self._stop()
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._stop()
+            self._lost(error)
+            return
+        if not data:
+            self._stop()
+            self._lost(None)
+        elif self._receiver is not None:
+            self._receiver.received(data)
+
+    def _send(self, data: bytes | bytearray) -> int:
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self._stop()
+            self._loop.call_soon(self._lost, error)  # not from within a request
+            return 0
+
+    def _writable(self) -> None:
+        del self._unsent[: self._send(self._unsent)]
+        if self._open and not self._unsent:
+            self._loop.remove_writer(self._fd)
+            if self._drained is not None and not self._drained.done():
+                self._drained.set_result(None)
+
+    def _stop(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
+        self._unsent.clear()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._port.close()
+
+
+class _ThreadedLine(_Line):
+    """Read by a thread (Windows, where the event loop cannot watch a port)."""
+
+    def __init__(self, port: Any, name: str, receiver: Receiver) -> None:
+        super().__init__(port, name, receiver)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._read, name=f"mgdhw {name}", daemon=True)
+        self._thread.start()
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._port.write(data)
+        except OSError as error:
+            self._loop.call_soon(self._lost, error)
+
+    async def close(self) -> None:
+        self._receiver = None
+        self._ending.set()
+        await asyncio.to_thread(self._thread.join)
+        self._port.close()
+
+    def _read(self) -> None:
+        while not self._ending.is_set():
+            try:
+                data = self._port.read(1)
+                if data and self._port.in_waiting:
+                    data += self._port.read(self._port.in_waiting)
+            except (OSError, TypeError) as error:
+                lost = error if isinstance(error, OSError) else None
+                self._loop.call_soon_threadsafe(self._lost, lost)
+                return
+            if data:
+                self._loop.call_soon_threadsafe(self._received, data)
+
+    def _received(self, data: bytes) -> None:
+        if self._receiver is not None:
+            self._receiver.received(data)

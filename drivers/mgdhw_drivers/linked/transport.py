@@ -1,0 +1,45 @@
+"""What carries a link's bytes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+
+class Receiver(Protocol):
+    """Whoever wants to know what arrives. Called in the event loop's thread."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes have come."""
+
+    def gone(self, why: str) -> None:
+        """The peer is gone, and nothing will come any more. Not called after `close`."""
+
+
+class Transport(ABC):
+    """A stream of bytes to a board, that can be opened again after it was lost.
+
+    Args:
+        uri: the device's address, for errors.
+        name: what people call the thing at the other end: a port, a host.
+    """
+
+    def __init__(self, uri: str, name: str) -> None:
+        self.uri = uri
+        self.name = name
+
+    @abstractmethod
+    async def open(self, receiver: Receiver) -> None:
+        """Connect. Raises DeviceUnavailable."""
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Send bytes, sooner or later. Does nothing once the peer is gone."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Disconnect, with everything sent that can be. May be called from any state."""
+
+    def line_seconds(self, size: int) -> float:
+        """How long the line takes for so many bytes; 0 where it is not known to be slow."""
+        return 0.0

@@ -1,0 +1,118 @@
+"""Between the line and the board: pace and faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from mgdhw_drivers.serve.faults import Damage, Misfortune
+
+BITS_PER_BYTE = 10
+"""Start bit, eight bits, stop bit."""
+TICK_SECONDS = 0.002
+"""How often a paced line moves on."""
+
+
+class Paced:
+    """Passes bytes on as fast as a serial line would.
+
+    Args:
+        baud: its speed.
+        deliver: where they go.
+    """
+
+    def __init__(self, baud: int, deliver: Callable[[bytes], None]) -> None:
+        self._rate = baud / BITS_PER_BYTE
+        self._deliver = deliver
+        self._buffer = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._paid = 0.0
+        """Until when the line is busy with what was delivered."""
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are still on their way."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Put bytes on the line."""
+        if not self._buffer:
+            self._paid = max(self._paid, self._loop.time())
+        self._buffer += data
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._pause(), self._move)
+
+    def stop(self) -> None:
+        """What is on its way is lost."""
+        self._buffer.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _move(self) -> None:
+        self._timer = None
+        count = min(len(self._buffer), int((self._loop.time() - self._paid) * self._rate))
+        if count > 0:
+            part = bytes(self._buffer[:count])
+            del self._buffer[:count]
+            self._paid += count / self._rate
+            self._deliver(part)
+        if self._buffer:
+            self._timer = self._loop.call_later(self._pause(), self._move)
+
+    def _pause(self) -> float:
+        """Until all that waits could be through, or it is time to move on."""
+        return min(TICK_SECONDS, len(self._buffer) / self._rate)
+
+
+class Faulty:
+    """Passes frames on, damaged.
+
+    Args:
+        misfortune: what becomes of each.
+        deliver: where they go.
+        strike: told of each damage, for what happens to the board.
+    """
+
+    def __init__(
+        self, misfortune: Misfortune, deliver: Callable[[bytes], None], strike: Callable[[Damage], None]
+    ) -> None:
+        self._misfortune = misfortune
+        self._deliver = deliver
+        self._strike = strike
+        self._partial = b""
+        self._late: deque[tuple[float, bytes]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Bytes, of which whole frames are passed on."""
+        *frames, self._partial = (self._partial + data).split(b"\0")
+        for frame in frames:
+            damage = self._misfortune.strike(frame + b"\0")
+            self._late.extend(damage.pieces)
+            self._strike(damage)
+        self._go_on()
+
+    def stop(self) -> None:
+        """What is late never comes."""
+        self._late.clear()
+        self._partial = b""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _go_on(self) -> None:
+        while self._late and self._timer is None:
+            pause, piece = self._late.popleft()
+            if pause:
+                self._timer = self._loop.call_later(pause, self._came, piece)
+            else:
+                self._deliver(piece)
+
+    def _came(self, piece: bytes) -> None:
+        self._timer = None
+        self._deliver(piece)
+        self._go_on()

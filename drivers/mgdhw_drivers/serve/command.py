@@ -1,0 +1,63 @@
+"""`mgdhw serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def serve(
+    device: Annotated[str, typer.Argument(metavar="URI", help="What is served: any address that can be trained.")],
+    tcp: Annotated[int | None, typer.Option(metavar="PORT", help="On a TCP port of this machine; 0: any.")] = None,
+    pty: Annotated[bool, typer.Option("--pty", help="On a pseudo-terminal, which is a serial port to a host.")] = False,
+    link: Annotated[Path | None, typer.Option(help="With --pty: a symbolic link to it, whose name stays.")] = None,
+    serial: Annotated[str | None, typer.Option(metavar="PORT", help="On a serial port, to a host wired to it.")] = None,
+    baud: Annotated[int, typer.Option(help="Be as slow as a serial line of this speed; 0: as fast as it goes.")] = 0,
+    faults: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST", help="Go wrong: drop=0.01,corrupt=0.01,dup=0.01,split=0.01,delay=5ms,reboot=0.0001,unplug=…"
+        ),
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 0,
+) -> None:
+    """Serve a device as a board does: over the link, to one host at a time.
+
+    Example: mgdhw serve sim:analog-8bit --tcp 5510
+    """
+    import asyncio
+    import logging
+
+    from mgdhw.device import open_device
+    from mgdhw.errors import ConfigError
+    from mgdhw_drivers.serve.faults import Faults
+    from mgdhw_drivers.serve.listeners import Listener, PtyListener, SerialListener, TcpListener
+    from mgdhw_drivers.serve.serving import until_asked_to_end
+    from mgdhw_drivers.serve.station import Line, Station
+
+    if sum((tcp is not None, pty, serial is not None)) != 1:
+        raise ConfigError("mgdhw serve: say where, with one of --tcp PORT, --pty, --serial PORT")
+    if link is not None and not pty:
+        raise ConfigError("--link: only with --pty")
+    if baud < 0 or (tcp is not None and not 0 <= tcp <= 65535):
+        raise ConfigError("--baud, --tcp: out of range")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    station = Station(open_device(device), Line(0 if serial is not None else baud, Faults.parse(faults), seed))
+    listener: Listener
+    if tcp is not None:
+        listener = TcpListener(station, tcp)
+    elif serial is not None:
+        listener = SerialListener(station, serial, baud or 115_200)
+    else:
+        listener = PtyListener(station, link)
+
+    def begun() -> None:
+        typer.echo(f"serving {device} at {listener.address}")
+        typer.echo(f"train it with: mgdhw train --device {listener.address}")
+
+    asyncio.run(until_asked_to_end(station, listener, begun))

@@ -1,0 +1,142 @@
+"""How a device describes itself over the link."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mgdhw.device import Capability, DeviceInfo
+from mgdhw.errors import ConfigError
+from mgdhw_drivers.link.description import Description, Head
+from mgdhw_drivers.link.messages import (
+    COSTS,
+    FAMILIES,
+    FIRST_OPTIMIZER,
+    OPTIMIZERS,
+    Area,
+    Can,
+    Feature,
+    InputKind,
+    ParameterKind,
+)
+from mgdhw_drivers.linked.info import bits_of
+
+SAMPLES_BYTES = 1 << 22
+DATASET_BYTES = 1 << 29
+"""Most that a host may send as a dataset; memory is taken when it comes."""
+ETA_BYTES = 1 << 20
+CELLS_BYTES = 1 << 28
+FEATURES = (
+    sum(1 << number for number in range(len(FAMILIES)))
+    | sum(1 << FIRST_OPTIMIZER + number for number in range(len(OPTIMIZERS)))
+    | Feature.CONTINUOUS
+    | Feature.ORIPOV
+    | Feature.STOCHASTIC
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Converters:
+    """A chip's converters, as far as the wire cares: codes are shorter than values.
+
+    Args:
+        input_fraction: fraction bits of an input code.
+        input_low, input_high: its range.
+        input_kind: the number that holds it.
+    """
+
+    input_fraction: int
+    input_low: int
+    input_high: int
+    input_kind: InputKind
+
+
+def converters_of(info: DeviceInfo) -> Converters | None:
+    """The converters of a device that says how many bits they have; None for others, which are sent values."""
+    details: dict[str, Any] = info.details
+    bits, bipolar, weight_bits = (details.get(key) for key in ("input_bits", "input_bipolar", "weight_bits"))
+    if not (isinstance(bits, int) and isinstance(bipolar, bool) and isinstance(weight_bits, int)):
+        return None
+    if not (1 <= bits <= 16 and weight_bits <= 16):
+        return None
+    if bipolar:
+        return Converters(bits - 1, -(1 << bits - 1), (1 << bits - 1) - 1, InputKind.I16)
+    return Converters(bits, 0, (1 << bits) - 1, InputKind.U8 if bits <= 8 else InputKind.U16)
+
+
+def describe(info: DeviceInfo, *, floats: bool, remembers: bool) -> Description:
+    """A device's description.
+
+    Args:
+        info: of the open device.
+        floats: whether its costs are floats.
+        remembers: whether its cells remember more than the parameters that were set last.
+
+    Raises:
+        ConfigError: the link cannot carry it.
+    """
+    if info.cost_kind not in COSTS:
+        raise ConfigError(f"{info.model} measures {info.cost_kind!r}; a link knows {', '.join(COSTS)}")
+    converters = converters_of(info)
+    # What imperfect cells hold lies between codes.
+    coded = converters is not None and info.exact_writes and not remembers
+    kind = ParameterKind.CODES if coded else ParameterKind.VALUES
+    per_parameter = any(np.ndim(value) for value in (info.theta_min, info.theta_max, info.theta_lsb))
+    p = info.n_parameters
+    layers = info.topology.layers
+    sizes = (layers[0].n_in, *(layer.n_out for layer in layers)) if layers else ()
+    model, identity = info.model[:1000], info.identity[:1000]
+    timing = {} if info.timing is None else {"timing": asdict(info.timing)}
+    details = json.dumps({**info.details, **timing}, default=str, sort_keys=True)
+    parameters = p * (2 if kind is ParameterKind.CODES else 8)
+    areas = {
+        Area.REQUESTED: parameters,
+        Area.HELD: parameters,
+        Area.SAMPLES: SAMPLES_BYTES,
+        Area.INPUTS: DATASET_BYTES,
+        Area.TARGETS: DATASET_BYTES,
+    }
+    if Capability.LEARN in info.capabilities:
+        state = (Area.THETA, Area.SLOT1, Area.SLOT2, Area.CROSS, Area.ENERGY, Area.GRADIENT)
+        areas |= dict.fromkeys(state, 8 * p)
+        areas[Area.ETA] = ETA_BYTES
+    if remembers:
+        areas[Area.CELLS] = CELLS_BYTES
+    if per_parameter:
+        areas |= {Area.GUARD: 16 * p, Area.LIMITS: 24 * p}
+    head = Head(
+        capabilities=int(
+            bits_of(info.capabilities)
+            | (Can.EXACT_WRITES if info.exact_writes else 0)
+            | (Can.SNAPSHOT if remembers else 0)
+        ),
+        features=int(FEATURES | (Feature.GROUPS if layers else 0)),
+        n_parameters=p,
+        n_inputs=info.n_inputs,
+        n_outputs=info.n_outputs,
+        n_sizes=len(sizes),
+        theta_min=float(np.min(info.theta_min)),
+        theta_max=float(np.max(info.theta_max)),
+        theta_lsb=float(np.min(info.theta_lsb)),
+        cost_lsb=info.cost_lsb,
+        output_lsb=1.0,
+        max_slew=0.0,
+        max_stress=0.0,
+        input_low=0 if converters is None else converters.input_low,
+        input_high=0 if converters is None else converters.input_high,
+        input_fraction=0 if converters is None else converters.input_fraction,
+        input_kind=InputKind.VALUES if converters is None else converters.input_kind,
+        parameter_kind=kind,
+        cost_kind=COSTS.index(info.cost_kind),
+        float_costs=int(floats),
+        per_parameter=int(per_parameter),
+        model_size=len(model.encode()),
+        identity_size=len(identity.encode()),
+        details_size=len(details.encode()),
+        area_sizes=tuple(areas.get(area, 0) for area in Area),
+    )
+    size = len(Description(head, sizes, model, identity, details).pack())
+    return Description(replace(head, area_sizes=(size, *head.area_sizes[1:])), sizes, model, identity, details)

@@ -1,0 +1,43 @@
+"""Serving until somebody asks for an end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+
+from mgdhw_drivers.serve.listeners import Listener
+from mgdhw_drivers.serve.station import Station
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+@contextlib.asynccontextmanager
+async def serving(station: Station, listener: Listener) -> AsyncIterator[None]:
+    """While this lasts, hosts are served; afterwards the device is in its safe state."""
+    try:
+        await station.start()
+        await listener.start()
+        yield
+    finally:
+        await listener.stop()
+        await station.stop()
+
+
+async def until_asked_to_end(station: Station, listener: Listener, begun: Callable[[], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Args:
+        station, listener: what is served, and where.
+        begun: called when hosts can come.
+    """
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt, which ends this, too
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, asked.set)
+    async with serving(station, listener):
+        begun()
+        await asked.wait()

@@ -1,0 +1,197 @@
+"""A board with its line, its faults and its power supply."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mgdhw.device import Device
+from mgdhw_drivers.link.frames import SMALLEST_PAYLOAD
+from mgdhw_drivers.serve.board import Board
+from mgdhw_drivers.serve.channel import BITS_PER_BYTE, Faulty, Paced
+from mgdhw_drivers.serve.faults import Damage, Faults, Misfortune
+
+log = logging.getLogger("mgdhw.serve")
+
+LARGEST_PAYLOAD = 1 << 14
+FRAME_SECONDS = 0.05
+"""How long a frame may take on a slow line."""
+WATCH_SECONDS = 0.02
+HIGH_WATER = 1 << 18
+"""Bytes on their way from the host above which no more are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How the line is.
+
+    Args:
+        baud: its speed; 0: as fast as it goes.
+        faults: what goes wrong on it.
+        seed: of the faults.
+    """
+
+    baud: int = 0
+    faults: Faults = Faults()  # noqa: RUF009 (frozen)
+    seed: int = 0
+
+    @property
+    def max_payload(self) -> int:
+        """Longest payload that a board at such a line takes."""
+        if not self.baud:
+            return LARGEST_PAYLOAD
+        return max(SMALLEST_PAYLOAD, min(LARGEST_PAYLOAD, int(self.baud / BITS_PER_BYTE * FRAME_SECONDS)))
+
+
+class Plug(asyncio.Protocol):
+    """Where a transport is plugged in: what the listeners implement."""
+
+    def write(self, data: bytes) -> None:
+        """Bytes to the host."""
+
+    def pull(self) -> None:
+        """End the connection roughly."""
+
+
+class Station:
+    """Serves a device to one host at a time.
+
+    Args:
+        device: what is served.
+        line: how the line is.
+    """
+
+    def __init__(self, device: Device, line: Line) -> None:
+        self._device = device
+        self._line = line
+        self._into = Misfortune(line.faults, line.seed, "to the board")
+        self._out = Misfortune(line.faults, line.seed, "to the host")
+        self._board: Board | None = None
+        self._stages: list[Paced | Faulty] = []
+        self._incoming: Paced | None = None
+        self._entry: Callable[[bytes], None] | None = None
+        self._pull: Callable[[], None] = _nothing
+        self._watch: asyncio.Task[None] | None = None
+        self._rebooting: asyncio.Task[None] | None = None
+        self._write: Callable[[bytes], None] | None = None
+        self.away = 0.0
+        """Loop time until which the board is unplugged."""
+
+    @property
+    def occupied(self) -> bool:
+        """Whether a host is connected."""
+        return self._entry is not None
+
+    async def start(self) -> None:
+        """Power on. Raises DeviceUnavailable, ConfigError."""
+        self._board = await self._new_board()
+        self._watch = asyncio.create_task(self._watching(), name="dead-man")
+
+    async def stop(self) -> None:
+        """Safe state, and power off."""
+        for task in (self._watch, self._rebooting):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        self._forget_line()
+        if self._board is not None:
+            await self._board.stop()
+
+    def connected(self, write: Callable[[bytes], None], pull: Callable[[], None]) -> None:
+        """A host has come.
+
+        Args:
+            write: sends bytes to it.
+            pull: ends the connection roughly.
+        """
+        self._pull, self._write = pull, write
+        out: Callable[[bytes], None] = write
+        into: Callable[[bytes], None] = self._to_board
+        if self._line.baud:
+            paced = Paced(self._line.baud, out)
+            self._stages.append(paced)
+            out = paced.feed
+        if self._line.faults != Faults():
+            faulty = Faulty(self._out, out, _unharmed)
+            harmful = Faulty(self._into, into, self._strike)
+            self._stages += [faulty, harmful]
+            out, into = faulty.feed, harmful.feed
+        if self._line.baud:
+            self._incoming = Paced(self._line.baud, into)
+            self._stages.append(self._incoming)
+            into = self._incoming.feed
+        self._entry = into
+        self._out_entry = out
+        if self._board is not None:
+            self._board.connected(out)
+
+    def received(self, data: bytes) -> None:
+        """Bytes from the host."""
+        if self._entry is not None:
+            self._entry(data)
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is on its way that no more should be read."""
+        return self._incoming is not None and self._incoming.waiting > HIGH_WATER
+
+    def disconnected(self) -> None:
+        """The host has gone."""
+        self._forget_line()
+        if self._board is not None:
+            self._board.disconnected()
+
+    # --- what happens to it --------------------------------------------------------------------------------------
+
+    def _to_board(self, data: bytes) -> None:
+        if self._board is not None:  # else it is starting, and deaf
+            self._board.received(data)
+
+    def _strike(self, damage: Damage) -> None:
+        if damage.reboot and self._rebooting is None:
+            log.info("reboot")
+            self._rebooting = asyncio.create_task(self._reboot(), name="reboot")
+        if damage.unplug:
+            log.info("unplugged")
+            loop = asyncio.get_running_loop()
+            self.away = loop.time() + self._line.faults.away
+            loop.call_soon(self._pull)
+
+    async def _reboot(self) -> None:
+        board, self._board = self._board, None
+        if board is not None:
+            await board.stop()
+        self._board = await self._new_board()
+        if self.occupied:
+            self._board.connected(self._out_entry)
+        self._rebooting = None
+
+    async def _new_board(self) -> Board:
+        board = Board(self._device, self._line.max_payload)
+        await board.start()
+        return board
+
+    async def _watching(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            await asyncio.sleep(WATCH_SECONDS)
+            if self._board is not None:
+                self._board.listened(min(loop.time() - began, 2 * WATCH_SECONDS))
+
+    def _forget_line(self) -> None:
+        for stage in self._stages:
+            stage.stop()
+        self._stages.clear()
+        self._entry = self._incoming = None
+        self._pull = _nothing
+
+
+def _nothing() -> None:
+    """Nobody is connected."""
+
+
+def _unharmed(damage: Damage) -> None:
+    """Frames to the host harm the board in no way."""

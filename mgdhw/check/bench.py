@@ -1,0 +1,174 @@
+"""The device on the bench: every request is counted, and none goes beyond the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Baseline, Block, CodeSpec, Costs
+from mgdhw.datasets import Dataset
+from mgdhw.device import Device, DeviceInfo
+from mgdhw.errors import DeviceFault
+from mgdhw.order import SampleOrder
+from mgdhw.retries import Retries
+from mgdhw.steering import Breath
+
+FloatArray = NDArray[np.float64]
+
+MAX_EVALUATIONS = 20_000
+"""What a check may cost."""
+CHUNK = 256
+"""Probes of one request: short enough to show progress."""
+RETRIES = 3
+FOR_EVER = 1 << 40
+"""τ_x of a batch that never changes."""
+
+Watcher = Callable[[str, int], None]
+"""Told what is being measured, and the evaluations so far."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Costs of probes per sample, in the cost's units.
+
+    Args:
+        perturbed: (K,) C(θ + θ̃).
+        reference: (K,) C(θ - θ̃), C₀, or zeros, as the baseline says.
+    """
+
+    perturbed: FloatArray
+    reference: FloatArray
+
+
+class Bench:
+    """Asks an open device, and counts.
+
+    Args:
+        device: open, with `dataset` loaded.
+        dataset: what it is tried on.
+        seed: of codes and of the samples' order.
+        limit: evaluations that may be spent.
+        watch: is told how far it is.
+    """
+
+    def __init__(self, device: Device, dataset: Dataset, seed: int, limit: int, watch: Watcher) -> None:
+        self.device = device
+        self.dataset = dataset
+        self.seed = seed
+        self.limit = limit
+        self.used = 0
+        self.doing = ""
+        self.whole = True
+        """Whether costs come as integers, from a converter."""
+        self._watch = watch
+        self._retries = Retries(device.uri, RETRIES)
+        self._breath = Breath()
+        self._step = 0
+        self._written: tuple[FloatArray, int] | None = None
+
+    @property
+    def info(self) -> DeviceInfo:
+        """Of the device."""
+        return self.device.info
+
+    @property
+    def left(self) -> int:
+        """Evaluations that may still be spent."""
+        return self.limit - self.used
+
+    def begin(self, doing: str) -> None:
+        """Say what is measured next."""
+        self.doing = doing
+        self._watch(doing, self.used)
+
+    def steps(self, count: int) -> int:
+        """The first of `count` steps that no probe has had: a simulated device draws fresh noise at each."""
+        first = self._step
+        self._step += count
+        return first
+
+    async def write(self, theta: FloatArray, step: int | None = None) -> FloatArray:
+        """Set the parameters, (P,), at the next step or another one; answers what the device holds."""
+        at = self._step if step is None else step
+        self._written = (theta, at)
+        return await self._retries.repeat(lambda: self.device.write(theta, at), at)
+
+    async def snapshot(self) -> dict[str, NDArray[Any]]:
+        """What a simulated chip's cells remember; hardware tells nothing, and every pilot inherits what was before."""
+        return await self._retries.repeat(self.device.snapshot, self._step)
+
+    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
+        """Put that back."""
+        if memory:
+            await self._retries.repeat(lambda: self.device.restore(memory), self._step)
+
+    async def ask(self, block: Block) -> Costs:
+        """Have one block measured. Raises DeviceFault for an answer that is none."""
+        sent = 0
+
+        async def request() -> Costs:
+            nonlocal sent
+            if self.used + block.evaluations() > self.limit:
+                raise DeviceFault(
+                    f"the check's budget of {self.limit:,} evaluations is spent while {self.doing};"
+                    " requests that the link lost have taken their part of it",
+                    uri=self.device.uri,
+                )
+            if sent and self._written is not None:  # the fault may have left the parameters perturbed
+                await self.device.write(*self._written)
+            sent += 1
+            self.used += block.evaluations()  # one whose answer is lost was paid for, too
+            return await self.device.probe(block)
+
+        costs = await self._retries.repeat(request, block.first_step)
+        if costs.perturbed.shape != (block.n_probes,) or costs.reference.shape != (block.n_probes,):
+            raise DeviceFault(
+                f"answered {costs.perturbed.size} costs to a block of {block.n_probes} probes", uri=self.device.uri
+            )
+        if not (np.isfinite(costs.perturbed).all() and np.isfinite(costs.reference).all()):
+            raise DeviceFault(
+                f"a cost is not a number while {self.doing}; check the cost's range and wiring", uri=self.device.uri
+            )
+        self.whole = bool(np.issubdtype(costs.perturbed.dtype, np.integer))
+        self._watch(self.doing, self.used)
+        await self._breath.take()  # a device that never waits would not let Ctrl-C through
+        return costs
+
+    async def pairs(
+        self,
+        count: int,
+        baseline: Baseline,
+        *,
+        amplitude: int = 1,
+        batch: int = 1,
+        tau_x: int = FOR_EVER,
+        first_step: int | None = None,
+    ) -> Pairs:
+        """`count` probes with random codes, per sample; by default all of them on the same samples."""
+        first = self.steps(count) if first_step is None else first_step
+        order = SampleOrder(self.seed, self.dataset.n_train, batch, tau_x)
+        codes = self.codes(amplitude)
+        perturbed, reference = [], []
+        held = None
+        for start in range(0, count, CHUNK):
+            block = Block(first + start, min(CHUNK, count - start), codes, order, baseline, held)
+            costs = await self.ask(block)
+            held = costs.held
+            perturbed.append(costs.perturbed)
+            reference.append(costs.reference)
+        scale = self.info.cost_lsb / batch
+        return Pairs(
+            np.concatenate(perturbed).astype(np.float64) * scale, np.concatenate(reference).astype(np.float64) * scale
+        )
+
+    def codes(self, amplitude: int) -> CodeSpec:
+        """Random signs of an amplitude, in steps of a parameter."""
+        return CodeSpec("random", self.seed, amplitude)
+
+    async def cost(self, batch: int, repeats: int) -> float:
+        """C₀ per sample where the parameters stand, on a fixed batch, as the mean of some measurements."""
+        return float((await self.pairs(repeats, Baseline.EVERY, batch=batch)).reference.mean())

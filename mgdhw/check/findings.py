@@ -1,0 +1,193 @@
+"""All that a check has found, and what it recommends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mgdhw.block import Baseline
+from mgdhw.check.batches import Batches
+from mgdhw.check.model import Powers
+from mgdhw.check.noise import Noise
+from mgdhw.check.pilots import Pilot
+from mgdhw.check.response import Response
+from mgdhw.check.slope import Slope
+from mgdhw.check.timing import Timing
+from mgdhw.check.writes import Writes
+from mgdhw.config import Experiment
+from mgdhw.device import DeviceInfo
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """How to train the device.
+
+    Args:
+        delta: Δ, in parameter units.
+        tau: τ_θ, in probes.
+        batch: B.
+        eta: η of plain gradient descent.
+        baseline: how C₀ is had.
+        guess: η that the model said before any pilot.
+        reasons: why, in numbers; a line each.
+        experiment: all of it, ready to be trained.
+    """
+
+    delta: float
+    tau: int
+    batch: int
+    eta: float
+    baseline: Baseline
+    guess: float
+    reasons: tuple[str, ...]
+    experiment: Experiment
+
+
+@dataclass
+class Findings:
+    """What was measured so far; None where a check had to end before.
+
+    Args:
+        uri, device: what was checked.
+        data: the dataset's name.
+        n_train: its training samples.
+        limit: evaluations that the check might take.
+        evaluations: that it took.
+        responses, batches: at the start, and where the best of the first pilots ended.
+        coarse, pilots: trainings with different η, the lowest η first: a ladder, then those with the recommended Δ
+            and B.
+        problem: why there is no recommendation, and what to do; None if there is one.
+    """
+
+    uri: str
+    device: DeviceInfo
+    data: str
+    n_train: int
+    limit: int
+    evaluations: int = 0
+    timing: Timing | None = None
+    writes: Writes | None = None
+    noise: Noise | None = None
+    responses: tuple[Response, ...] = ()
+    batches: tuple[Batches, ...] = ()
+    slope: Slope | None = None
+    numbers: Powers | None = None
+    coarse: tuple[Pilot, ...] = ()
+    pilots: tuple[Pilot, ...] = ()
+    recommendation: Recommendation | None = None
+    problem: str | None = None
+
+    @property
+    def signal_to_noise(self) -> float | None:
+        """Of one gradient component, per evaluation: |g|² / (P · S), the squared cosine that one evaluation buys."""
+        if self.numbers is None or self.recommendation is None:
+            return None
+        r = self.recommendation
+        each = 2 if r.baseline is Baseline.ANTITHETIC else 1
+        power = self.numbers.per_probe(r.baseline, r.batch, r.tau)
+        return self.numbers.gradient / (self.device.n_parameters * power * each)
+
+    def record(self) -> dict[str, Any]:
+        """As JSON can hold it; null for what was not measured."""
+        r = self.recommendation
+        return {
+            "device": self.uri,
+            "model": self.device.model,
+            "identity": self.device.identity,
+            "parameters": self.device.n_parameters,
+            "data": self.data,
+            "evaluations": self.evaluations,
+            "limit": self.limit,
+            "timing": None if self.timing is None else _timing(self.timing),
+            "writes": None if self.writes is None else _writes(self.writes),
+            "noise": None if self.noise is None else _noise(self.noise),
+            "response": [_response(one) for one in self.responses],
+            "batches": [_batches(one) for one in self.batches],
+            "slope": None if self.slope is None else _slope(self.slope),
+            "signal_to_noise_per_evaluation": self.signal_to_noise,
+            "coarse_pilots": [{"eta": one.eta, "curve": one.curve} for one in self.coarse],
+            "pilots": [{"eta": one.eta, "curve": one.curve} for one in self.pilots],
+            "recommendation": None
+            if r is None
+            else {
+                "delta": r.delta,
+                "tau_theta": r.tau,
+                "batch": r.batch,
+                "eta": r.eta,
+                "baseline": str(r.baseline),
+                "eta_of_the_model": r.guess,
+                "reasons": list(r.reasons),
+            },
+            "problem": self.problem,
+        }
+
+
+def _timing(timing: Timing) -> dict[str, Any]:
+    return {
+        "seconds_per_request": timing.fixed,
+        "seconds_per_probe": timing.per_probe,
+        "seconds_per_sample": timing.per_sample,
+        "blocks": [list(block) for block in timing.blocks],
+    }
+
+
+def _writes(writes: Writes) -> dict[str, Any]:
+    return {
+        "declared_step": writes.declared_step,
+        "step": writes.step,
+        "low": writes.low,
+        "high": writes.high,
+        "error_in_steps": writes.error,
+        "worst_in_steps": writes.worst,
+        "exact": writes.exact,
+    }
+
+
+def _noise(noise: Noise) -> dict[str, Any]:
+    return {
+        "batch": noise.batch,
+        "cost": noise.cost,
+        "sigma": noise.sigma,
+        "sigma_single": noise.sigma_single,
+        "quantum": noise.quantum,
+        "drift_per_probe": noise.slope,
+        "drift_error": noise.slope_error,
+        "drifts": noise.drifts,
+        "allan": [list(point) for point in noise.allan],
+    }
+
+
+def _response(response: Response) -> dict[str, Any]:
+    return {
+        "delta": response.deltas.tolist(),
+        "odd": np.sqrt(response.odd_power).tolist(),
+        "even": np.sqrt(response.even_power).tolist(),
+        "quality": response.quality.tolist(),
+        "linearity": response.linearity.tolist(),
+        "usable": response.usable,
+        "trace": response.trace,
+    }
+
+
+def _batches(batches: Batches) -> dict[str, Any]:
+    scale = batches.noise_scale
+    return {
+        "sizes": list(batches.sizes),
+        "power": batches.power.tolist(),
+        "gradient": batches.gradient,
+        "spread": batches.spread,
+        "noise_scale": scale if np.isfinite(scale) else None,
+        "clipped": batches.clipped,
+    }
+
+
+def _slope(slope: Slope) -> dict[str, Any]:
+    return {
+        "probes": slope.probes,
+        "gradient_norm": float(np.sqrt(slope.norm)),
+        "steps": slope.steps.tolist(),
+        "costs": slope.costs.tolist(),
+        "curvature": slope.curvature,
+    }

@@ -1,0 +1,221 @@
+"""Short trainings from the same start with different learning rates, within what is left of the budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.check.bench import Bench
+from mgdhw.check.model import evaluations_of
+from mgdhw.codes import Codes
+from mgdhw.config import Experiment
+from mgdhw.loop import Recipe, absorb, block_at, to_update, to_write, update
+from mgdhw.recipe import first_state, recipe_of
+from mgdhw.state import TrainState
+
+FloatArray = NDArray[np.float64]
+
+COARSE = 4.0
+"""From one η of the first ladder to the next."""
+FINE = 2.0
+"""From one η to the next of those that are looked at closely."""
+MOST_FINE = 5
+FIRST = 0.13
+"""Evaluations of each of these before all but two are given up, as a share of what all may take."""
+MOST_COARSE = 7
+FINE_REPEAT = 0.005
+"""How exactly a pilot's cost is measured, as a share of the cost at the beginning."""
+MOST_REPEATS = 32
+CHUNK = 256
+LOOKS = 8
+"""Measurements of the cost in a round."""
+SMALLEST = 1e-6
+"""Costs below this are all the same."""
+CAUTION = 0.05
+"""How much lower a larger η's score has to be, as a share of the fall since the beginning where that is small: half of
+the best η takes at most twice as long, twice of it may not learn at all, and gradients shrink as training goes on."""
+
+
+@dataclass
+class Pilot:
+    """One training under way.
+
+    Args:
+        eta: its learning rate.
+        recipe, state: how it goes on, and where it stands.
+        curve: (evaluations, cost per sample) so far.
+    """
+
+    eta: float
+    recipe: Recipe
+    state: TrainState
+    curve: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def cost(self) -> float:
+        """Where it stands."""
+        return self.curve[-1][1]
+
+    @property
+    def score(self) -> float:
+        """Mean logarithm of the cost over its evaluations: low for who is soon low and stays there.
+
+        The last cost alone would prefer the slow one of two that have both arrived.
+        """
+        evaluations, costs = np.array(self.curve, dtype=np.float64).T
+        logs = np.log(np.maximum(costs, SMALLEST))
+        return float(np.trapezoid(logs, evaluations) / evaluations[-1]) if evaluations[-1] else float(logs[-1])
+
+
+class Pilots:
+    """Runs pilots of one experiment: a coarse ladder of η, or one η and its neighbours, the best two to the end.
+
+    The best is the one with the lowest `score`; all of a round have had the same evaluations.
+
+    Args:
+        bench: the device.
+        experiment: what they are; η is theirs.
+        batch: samples on which their costs are compared.
+        sigma: noise of such a cost.
+        budget: evaluations that all of them may take together.
+        fresh: what a simulated chip's cells remembered before the check: each pilot begins with that.
+        drifts: compare every cost with that of the start at the same time, because C₀ drifts by itself.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        experiment: Experiment,
+        batch: int,
+        sigma: float,
+        budget: int,
+        fresh: Mapping[str, NDArray[Any]],
+        drifts: bool,
+    ) -> None:
+        self._bench = bench
+        self._experiment = experiment
+        self._batch = batch
+        self._sigma = sigma
+        self._end = bench.used + budget
+        self._budget = budget
+        self._fresh = fresh
+        self._drifts = drifts
+        self._start: tuple[FloatArray, float] | None = None
+        """θ and cost of the first pilot at its beginning."""
+        self._repeats = 2
+        self._all: dict[float, Pilot] = {}
+
+    @property
+    def all(self) -> tuple[Pilot, ...]:
+        """All that were run, the lowest η first."""
+        return tuple(self._all[eta] for eta in sorted(self._all))
+
+    async def coarse(self, guess: float) -> Pilot:
+        """The best η of a ladder around a guess, in steps of four, which goes on while the best lies at an end."""
+        each = self._budget // MOST_COARSE
+        ladder = [guess / COARSE, guess, guess * COARSE]
+        best = await self._best(ladder, each)
+        while best.eta in (min(ladder), max(ladder)) and len(ladder) < MOST_COARSE:
+            ladder.append(best.eta * COARSE if best.eta == max(ladder) else best.eta / COARSE)
+            best = await self._best(ladder, each)
+        return best
+
+    async def fine(self, about: float) -> Pilot:
+        """The best of an η, its half and its double; the best two go on until the budget is spent."""
+        near, each = [about / FINE, about, about * FINE], int(FIRST * self._budget)
+        best = await self._best(near, each)
+        while best.eta in (min(near), max(near)) and len(near) < MOST_FINE:
+            near.append(best.eta * FINE if best.eta == max(near) else best.eta / FINE)
+            best = await self._best(near, each)
+        finalists = sorted(near, key=lambda one: self._all[one].score)[:2]
+        spent = sum(self._all[one].state.evaluations for one in finalists)
+        await self._best(finalists, (self._end - self._bench.used + spent) // 2)
+        pilots = sorted((self._all[eta] for eta in finalists), key=lambda pilot: pilot.eta)
+        fall = float(np.log(max(pilots[0].curve[0][1], SMALLEST))) - min(pilot.score for pilot in pilots)
+        slow, fast = pilots
+        return slow if slow.score <= fast.score + CAUTION * min(1.0, max(0.0, fall)) else fast
+
+    async def _best(self, etas: list[float], evaluations: int) -> Pilot:
+        for eta in etas:
+            pilot = self._all.get(eta)
+            if pilot is None:
+                pilot = self._all[eta] = await self._begin(eta)
+            await self._advance(pilot, evaluations)
+        return min((self._all[eta] for eta in etas), key=lambda pilot: pilot.score)
+
+    async def _begin(self, eta: float) -> Pilot:
+        self._bench.begin(f"trying η = {eta:.3g}")
+        optimizer = self._experiment.optimizer.model_copy(update={"eta": eta})
+        experiment = self._experiment.model_copy(update={"optimizer": optimizer})
+        recipe, _ = recipe_of(experiment, self._bench.info, self._bench.dataset.n_train)
+        pilot = Pilot(eta, recipe, first_state(experiment, self._bench.info, recipe, self._bench.dataset))
+        await self._take_up(pilot)
+        await self._measure(pilot)
+        return pilot
+
+    async def _advance(self, pilot: Pilot, evaluations: int) -> None:
+        """Train until a pilot has had so many evaluations, or all have had theirs."""
+        bench, recipe = self._bench, pilot.recipe
+        window = evaluations_of(recipe.baseline, recipe.update_period)
+        reserve = self._look
+        if pilot.state.evaluations + window > evaluations:
+            return
+        bench.begin(f"trying η = {pilot.eta:.3g}")
+        codes = Codes(recipe.codes, bench.info.topology)
+        state = pilot.state
+        await self._take_up(pilot)
+        marks = [evaluations * look // LOOKS for look in range(1, LOOKS)]
+        marks = [mark for mark in marks if mark > state.evaluations]
+        while state.evaluations + window <= evaluations and bench.used + window + reserve <= self._end:
+            while True:
+                size = min(CHUNK, to_update(state, recipe))
+                state = absorb(state, await bench.ask(block_at(state, recipe, size)), recipe, codes)
+                if state.step % recipe.update_period == 0:
+                    break
+            state, _ = update(state, recipe, codes)
+            await bench.write(to_write(state, recipe), state.step)
+            if marks and state.evaluations >= marks[0] and bench.used + 2 * reserve <= self._end:
+                marks = [mark for mark in marks if mark > state.evaluations]
+                pilot.state = state
+                await self._measure(pilot)
+        pilot.state = replace(state, cells=await bench.snapshot())
+        await self._measure(pilot)
+
+    @property
+    def _look(self) -> int:
+        """Evaluations of one measurement of the cost."""
+        return (4 if self._drifts else 2) * self._repeats
+
+    async def _take_up(self, pilot: Pilot) -> None:
+        """Have the device hold what a pilot left it with, or begins with."""
+        await self._bench.restore(pilot.state.cells or self._fresh)
+        await self._bench.write(to_write(pilot.state, pilot.recipe), pilot.state.step)
+
+    async def _start_now(self, pilot: Pilot) -> float:
+        """What the start costs at this time. The device holds the pilot's parameters again afterwards."""
+        assert self._start is not None, "measured at the beginning of the first pilot"
+        memory = await self._bench.snapshot()
+        await self._bench.restore(self._fresh)
+        await self._bench.write(self._start[0], pilot.state.step)
+        cost = await self._bench.cost(self._batch, self._repeats)
+        await self._bench.restore(memory)
+        await self._bench.write(to_write(pilot.state, pilot.recipe), pilot.state.step)
+        return cost
+
+    async def _measure(self, pilot: Pilot) -> None:
+        if pilot.curve and pilot.curve[-1][0] == pilot.state.evaluations:
+            return
+        cost = await self._bench.cost(self._batch, self._repeats)
+        if self._start is None:
+            self._start = (pilot.state.theta, cost)
+        elif self._drifts:
+            cost += self._start[1] - await self._start_now(pilot)
+        pilot.curve.append((pilot.state.evaluations, cost))
+        if len(self._all) <= 1 and len(pilot.curve) == 1 and cost > 0:
+            wanted = math.ceil((self._sigma / (FINE_REPEAT * cost)) ** 2)
+            self._repeats = min(MOST_REPEATS, max(2, wanted))

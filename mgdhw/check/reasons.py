@@ -1,0 +1,104 @@
+"""Why a recommendation is what it is, in sentences with numbers."""
+
+from __future__ import annotations
+
+from mgdhw.block import Baseline
+from mgdhw.check.batches import CLIPPED
+from mgdhw.check.findings import Findings
+from mgdhw.check.model import Window
+from mgdhw.check.pilots import Pilot
+
+LEAST_BATCH = 32
+"""Samples that a probe sees at least: gradients shrink in training, their spread does not."""
+NO_FALL = 0.05
+"""Share of its cost by which the best pilot must have fallen."""
+
+
+def reasons(findings: Findings, window: Window, best: Pilot, amplitude: int, batch: int, eta: float) -> tuple[str, ...]:
+    """A line on each choice: Δ, τ_θ with its baseline, B, η; and what gives cause for concern."""
+    return (
+        _delta(findings, amplitude),
+        _tau(findings, window),
+        _batch(findings, batch),
+        _eta(findings, best, eta, window),
+        *_concerns(findings, best),
+    )
+
+
+def _delta(findings: Findings, amplitude: int) -> str:
+    first = findings.responses[0]
+    delta = amplitude * float(first.deltas[0]) / int(first.amplitudes[0])
+    parts = []
+    for response, when in zip(findings.responses, ("at the start", "after pilots"), strict=False):
+        if response.usable is not None:
+            low, high = response.usable
+            worth = float(response.quality[response.amplitudes == amplitude][0] / response.quality.max())
+            parts.append(f"{when} {low:.3g} ... {high:.3g} is usable, and this worth {worth:.0%} of the best")
+    return f"Δ = {delta:.4g} ({amplitude} step{'s' * (amplitude > 1)} of a parameter): {'; '.join(parts)}"
+
+
+def _tau(findings: Findings, window: Window) -> str:
+    numbers = findings.numbers
+    assert numbers is not None, "measured before"
+    bend = numbers.trace * window.power
+    updates = f"{window.evaluations} evaluations an update"
+    if window.baseline is Baseline.HELD:
+        return (
+            f"τ_θ = {window.tau} with a held baseline and held samples ({updates}): a window of τ random codes bends"
+            f" the cost by tr(H)·S/τ = {bend:.3g}/τ, the gradient itself by gᵀHg = {numbers.along:.3g}; windows"
+            f" much longer than {max(1.0, bend / max(numbers.along, 1e-300)):.0f} waste probes, short ones pay"
+            " for more baselines"
+        )
+    other = 2 * numbers.noise + numbers.curvature + numbers.drift * window.tau**2 / 3
+    return (
+        f"τ_θ = {window.tau} with pairs of probes ({updates}): noise, curvature and drift would add {other:.3g} to the"
+        f" power of a probe with a baseline, beside |g|² = {numbers.gradient:.3g}; a pair has a quarter of the noise"
+        " and none of the others"
+    )
+
+
+def _batch(findings: Findings, batch: int) -> str:
+    scales = [f"{one.noise_scale:.3g}" for one in findings.batches]
+    where = " at the start and ".join(scales) + (" after pilots" if len(scales) > 1 else "")
+    if batch >= findings.n_train:
+        return f"B = {batch}: all samples; a probe sees them at once"
+    return (
+        f"B = {batch}: samples' gradients spread by tr(Σ)/|g|² = {where}, the batch at which samples add as much noise"
+        f" as there is signal; {LEAST_BATCH} at least, because gradients shrink in training"
+    )
+
+
+def _eta(findings: Findings, best: Pilot, eta: float, window: Window) -> str:
+    tried = "; ".join(f"η = {one.eta:.3g}: {one.cost:.3g} after {one.curve[-1][0]:,}" for one in findings.pilots)
+    return (
+        f"η = {eta:.3g}, plain gradient descent: the model says |g|²/(gᵀHg + tr(H)·S/τ) = {window.eta:.3g}; of pilots"
+        f" from the same start (cost {best.curve[0][1]:.3g}; {tried} evaluations) that with {best.eta:.3g} was best,"
+        " and √2 less is safer: too little is slow, too much learns nothing"
+    )
+
+
+def _concerns(findings: Findings, best: Pilot) -> list[str]:
+    noise, writes, concerns = findings.noise, findings.writes, []
+    assert noise is not None, "measured before"
+    assert writes is not None, "measured before"
+    if noise.drifts:
+        concerns.append(
+            f"note: the cost drifts by {noise.slope:.3g} a probe (± {noise.slope_error:.2g}) while nothing is changed,"
+            f" {abs(noise.slope) / max(noise.sigma, 1e-300):.2g} of its noise"
+        )
+    if not writes.exact:
+        concerns.append(
+            f"note: what is held is not what was written: {writes.error:.3g} steps rms, {writes.worst:.3g} at worst"
+        )
+    if best.cost > (1 - NO_FALL) * best.curve[0][1]:
+        concerns.append(
+            f"note: the best pilot hardly moved the cost, from {best.curve[0][1]:.4g} to {best.cost:.4g}: little can be"
+            " said about η"
+        )
+    clipped = max(one.clipped for one in findings.batches)
+    if clipped > CLIPPED:
+        concerns.append(
+            f"note: {clipped:.0%} of single samples cost exactly the most that was seen: the cost's range may be too"
+            " small"
+        )
+    return concerns

@@ -1,0 +1,98 @@
+"""`mgdhw check`: what it prints and writes."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mgdhw.check import MAX_EVALUATIONS
+from mgdhw.config import load_experiment
+from mgdhw.device import Device
+from mgdhw.testing import Outcome, Verdict
+
+CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8"
+
+
+@pytest.fixture(scope="module")
+def fonts() -> None:
+    """matplotlib keeps the files of the fonts that it has used open, as long as the process lives."""
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    figure.text(0, 0, "ĝᵀHĝ τ_θ η Δ σ₀ √ − ≈ ± ·")
+    figure.text(0, 0.5, r"$\mathdefault{2\times10^{-4}}$ $x$ $\mathbf{x}$")
+    figure.savefig(BytesIO())
+
+
+def test_help_has_an_example(mgdhw: Any) -> None:
+    assert "Example: mgdhw check sim:analog-8bit --output experiment.toml" in mgdhw("check", "--help").out
+
+
+@pytest.mark.usefixtures("fonts")
+def test_a_report_an_experiment_and_a_page(mgdhw: Any, tmp_path: Path) -> None:
+    done = mgdhw("check", CHIP, "--output", "mine.toml", "--plot", "page.png")
+    assert done.code == 0
+    assert "repeating one measurement" in done.out  # progress, where no terminal is
+    for word in ("evaluations", "throughput", "noise", "drift", "recommended", "Δ = ", "τ_θ = ", "B = 4", "η = "):
+        assert word in done.out
+    assert "train it with: mgdhw train mine.toml" in done.out
+    text = (tmp_path / "mine.toml").read_text(encoding="utf-8")
+    assert text.startswith("# Recommended by mgdhw check after ")
+    experiment = load_experiment(tmp_path / "mine.toml")
+    assert (experiment.data.name, experiment.device.uri) == ("xor", CHIP)
+    assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
+    trained = mgdhw("train", "mine.toml", "--set", "training.probes=1000", "--json", "--quiet")
+    assert json.loads(trained.out)["probes"] == 1000
+
+
+def test_json(mgdhw: Any) -> None:
+    done = mgdhw("check", CHIP, "--json", "--seed", "3", "--data", "parity-2")
+    record = json.loads(done.out)
+    assert record["data"] == "parity-2"
+    assert record["evaluations"] <= record["limit"] == MAX_EVALUATIONS
+    assert {"delta", "tau_theta", "batch", "eta", "reasons"} <= record["recommendation"].keys()
+    assert record["problem"] is None
+
+
+@pytest.mark.usefixtures("fonts")
+def test_a_device_that_cannot_be_trained(mgdhw: Any, tmp_path: Path) -> None:
+    done = mgdhw("check", "sim:analog-8bit?layers=2-3-1&dead=1", "--output", "mine.toml", "--plot", "page.png")
+    assert done.code == 1
+    assert "cannot be trained as it is: its" in done.err
+    assert not (tmp_path / "mine.toml").exists()
+    assert (tmp_path / "page.png").exists()
+
+
+def test_files_that_could_not_be_written_are_named_before_anything_is_measured(mgdhw: Any) -> None:
+    done = mgdhw("check", CHIP, "--output", "nowhere/mine.toml")
+    assert (done.code, done.out) == (1, "")
+    assert "there is no folder" in done.err
+
+
+def test_without_matplotlib(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install 'mgdhw[plot]'" in mgdhw("check", CHIP, "--plot", "page.png").err
+
+
+def test_an_address_of_nothing(mgdhw: Any) -> None:
+    assert "no driver answers to" in mgdhw("check", "nothing:1").err
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASSED, Verdict.FAILED])
+def test_conformance_first(mgdhw: Any, monkeypatch: pytest.MonkeyPatch, verdict: Verdict) -> None:
+    async def run_conformance(opener: Any, report: Any) -> list[Outcome]:
+        assert isinstance(opener(), Device)
+        outcome = Outcome("write-is-absolute", "Writing is absolute.", verdict, "", 0.1)
+        report(outcome)
+        return [outcome]
+
+    monkeypatch.setattr("mgdhw.testing.run_conformance", run_conformance)
+    done = mgdhw("check", CHIP, "--conformance", "--json")
+    assert json.loads(done.out)["conformance"][0]["verdict"] == verdict
+    assert f"{verdict} write-is-absolute" in " ".join(done.err.split())
+    assert done.code == (verdict is Verdict.FAILED)

@@ -1,0 +1,368 @@
+"""The check of a device: on devices whose answers are known, and on those that cannot be trained."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import mgdhw
+from mgdhw.block import Baseline, Part
+from mgdhw.check import MAX_EVALUATIONS, Findings, check, fitting_dataset
+from mgdhw.check.batches import fit_spread
+from mgdhw.check.bench import Bench
+from mgdhw.check.model import Powers, best_window
+from mgdhw.check.noise import allan_variance, drift, measure_noise
+from mgdhw.check.response import amplitudes_of, measure_response
+from mgdhw.check.slope import measure_slope
+from mgdhw.check.timing import fit_line
+from mgdhw.config import parse_experiment, to_toml
+from mgdhw.datasets import load
+from mgdhw.device import Capability, DeviceInfo, HostCodes
+from mgdhw.errors import ConfigError, DeviceFault, LinkTimeout
+from mgdhw.topology import Topology
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Cost = Callable[[FloatArray], float]
+
+TARGET = np.array([0.4, -0.3, 0.2])
+BEND = np.array([1.0, 2.0, 0.5])
+
+
+def bowl(theta: FloatArray) -> float:
+    """½ Σ BEND (θ - TARGET)²: gradient and Hessian are known everywhere."""
+    return float((BEND * (theta - TARGET) ** 2).sum() / 2) + 0.1
+
+
+class Toy(HostCodes):
+    """A device without codes whose cost is a function of θ, the same for every sample."""
+
+    def __init__(self, cost: Cost = bowl, *, p: int = 3, noise: float = 0.0, drift: float = 0.0) -> None:
+        super().__init__("toy:1")
+        self.cost, self.noise, self.drift = cost, noise, drift
+        self.random = np.random.default_rng(7)
+        self.measured = 0
+        self.frozen = False
+        self.failures: set[int] = set()
+        self.theta = np.zeros(p)
+        self.info = DeviceInfo(
+            model="toy",
+            identity="1",
+            topology=Topology(p),
+            theta_min=-2.0,
+            theta_max=2.0,
+            theta_lsb=2.0**-8,
+            n_inputs=2,
+            n_outputs=1,
+            cost_kind="mse",
+            cost_lsb=1.0,
+            capabilities=Capability.MEASURE,
+        )
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def load(self, dataset: Any) -> None: ...
+
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        if not self.frozen:
+            self.theta = theta.copy()
+        return await self.read()
+
+    async def read(self) -> FloatArray:
+        return self.theta.copy()
+
+    async def infer(self, samples: IntArray) -> FloatArray:
+        return np.zeros((samples.size, 1))
+
+    async def measure(self, samples: IntArray, step: int, part: Part) -> float:
+        self.measured += 1
+        if self.measured in self.failures:
+            raise LinkTimeout("no answer", uri=self.uri)
+        noise = self.noise * float(self.random.standard_normal())
+        return samples.size * (self.cost(self.theta) + noise + self.drift * self.measured)
+
+
+def checked(device: Toy, **options: Any) -> Findings:
+    async def run() -> Findings:
+        async with device:
+            return await check(device, load("xor"), **options)
+
+    return asyncio.run(run())
+
+
+def bench_of(device: Toy, limit: int = MAX_EVALUATIONS) -> Bench:
+    return Bench(device, load("xor"), 3, limit, lambda doing, used: None)
+
+
+# --- the budget -----------------------------------------------------------------------------------------------------
+
+
+def test_no_more_evaluations_than_allowed_and_all_are_counted() -> None:
+    device = Toy(noise=0.01)
+    told: list[int] = []
+    findings = checked(device, watch=lambda doing, used: told.append(used))
+    assert device.measured == findings.evaluations == told[-1]
+    assert 0.9 * MAX_EVALUATIONS < findings.evaluations <= MAX_EVALUATIONS
+    assert told == sorted(told)
+
+
+def test_what_a_link_loses_is_paid_for() -> None:
+    device = Toy()
+    device.failures = {100, 5000, 12000}
+    findings = checked(device)
+    assert findings.problem is None
+    assert device.measured <= findings.evaluations <= MAX_EVALUATIONS
+
+
+async def test_the_budget_is_enforced() -> None:
+    device = Toy()
+    bench = bench_of(device, limit=100)
+    await bench.pairs(40, Baseline.EVERY)
+    with pytest.raises(DeviceFault, match="budget of 100 evaluations is spent"):
+        await bench.pairs(20, Baseline.EVERY)
+    assert device.measured == bench.used == 80
+
+
+# --- what is measured, against what is known ------------------------------------------------------------------------
+
+
+async def test_noise_is_told_from_drift() -> None:
+    still = await measure_noise(bench_of(Toy(noise=0.02)), 4)
+    assert still.sigma == pytest.approx(0.02, rel=0.15)
+    assert still.sigma_single == pytest.approx(0.02, rel=0.3)
+    assert still.variance(4) == pytest.approx(0.02**2, rel=0.4)
+    assert not still.drifts
+    device = Toy(noise=0.02, drift=1e-3)
+    drifting = await measure_noise(bench_of(device), 4)
+    assert drifting.drifts
+    assert drifting.sigma == pytest.approx(0.02, rel=0.15)
+    assert drifting.slope == pytest.approx(2e-3, rel=0.05)  # each of these probes takes two measurements
+
+
+async def test_a_deterministic_device_has_no_noise_but_that_of_rounding() -> None:
+    async with mgdhw.open_device("sim:analog-8bit?layers=2-3-1") as device:
+        await device.load(load("xor"))
+        noise = await measure_noise(Bench(device, load("xor"), 0, 5000, lambda doing, used: None), 4)
+    assert (noise.sigma, noise.slope, noise.drifts) == (0.0, 0.0, False)
+    assert noise.variance(4) == pytest.approx(device.info.cost_lsb**2 / 48)
+
+
+def test_allan_variance_of_white_noise_falls_as_one_over_m_and_a_slope_is_found() -> None:
+    white = np.random.default_rng(1).standard_normal(1 << 14)
+    for m in (1, 4, 16, 64):
+        assert allan_variance(white, m) * m == pytest.approx(1.0, rel=0.25)
+    slope, error = drift(white + 1e-3 * np.arange(white.size))
+    assert abs(slope - 1e-3) < 4 * error
+    assert drift(np.zeros(100)) == (0.0, 0.0)
+
+
+async def test_gradient_and_curvature_of_a_bowl() -> None:
+    """Along random signs the mean squared slope is |g|², the mean curvature tr(H); both are known of a bowl."""
+    device = Toy()
+    bench = bench_of(device)
+    noise = await measure_noise(bench, 4)
+    response, around = await measure_response(bench, np.array([0.1, 0.1, 0.1]), noise)
+    gradient = BEND * (around - TARGET)
+    assert response.slope_power == pytest.approx(float(np.square(gradient).sum()), rel=0.35)  # 64 directions
+    assert response.trace == pytest.approx(float(BEND.sum()), rel=1e-6)
+    np.testing.assert_allclose(response.kept, 1.0)
+    assert (np.diff(response.linearity) < 0).all()
+    slope = await measure_slope(bench, around, 1, 4)
+    assert slope.best is not None
+    along = float(gradient @ gradient / (gradient @ (BEND * gradient)))
+    assert slope.best[0] == pytest.approx(along, rel=0.5)  # steps are powers of two
+    np.testing.assert_array_equal(device.theta, around)
+
+
+async def test_noise_below_and_curvature_above_bound_the_usable_range() -> None:
+    bench = bench_of(Toy(noise=0.003))
+    noise = await measure_noise(bench, 4)
+    response, _ = await measure_response(bench, np.array([0.3, -0.2, 0.1]), noise)
+    assert response.usable is not None
+    low, high = response.usable
+    best = response.deltas[np.argmax(response.quality_held)]
+    assert response.deltas[0] < low <= best <= high
+    assert response.quality_held[0] < 0.5 * response.quality_held.max() > response.quality_held[-1]
+
+
+def test_saturation_is_seen_where_the_odd_part_stops_growing() -> None:
+    async def run() -> FloatArray:
+        bench = bench_of(Toy(lambda theta: 1 + float(np.tanh(6 * theta.sum()))))
+        noise = await measure_noise(bench, 4)
+        response, _ = await measure_response(bench, np.zeros(3), noise)
+        return response.kept
+
+    kept = asyncio.run(run())
+    assert kept[0] == pytest.approx(1.0)
+    assert kept[-1] < 0.5
+
+
+def test_amplitudes_are_powers_of_two_within_an_eighth_of_the_range() -> None:
+    np.testing.assert_array_equal(amplitudes_of(8.0, 2.0**-5), [1, 2, 4, 8, 16, 32])
+    many = amplitudes_of(8.0, 8.0 / 65536)
+    assert (many.size, many[0], many[-1]) == (11, 1, 8192)
+    np.testing.assert_array_equal(amplitudes_of(1.0, 1.0), [1])
+
+
+def test_times_are_split_into_request_and_probe() -> None:
+    fixed, per_probe = fit_line(tuple((k, 2e-3 + 5e-5 * k) for k in (1, 2, 8, 64, 128)))
+    assert fixed == pytest.approx(2e-3)
+    assert per_probe == pytest.approx(5e-5)
+    assert fit_line(((1, 2e-3), (128, 1e-3)))[1] == 0.0
+
+
+def test_spread_of_samples_from_the_power_at_each_batch() -> None:
+    sizes, n = (1, 4, 16, 64), 1000
+    power = 0.3 + 6.0 * (1 / np.array(sizes) - 1 / n)
+    gradient, spread = fit_spread(sizes, power, n)
+    assert (gradient, spread) == (pytest.approx(0.3), pytest.approx(6.0))
+    assert fit_spread(sizes, np.array([0.9, 1.0, 1.1, 1.2]), n)[1] == 0.0
+    assert fit_spread(sizes, 6.0 / np.array(sizes) - 0.09, n)[0] == 0.0
+
+
+def powers(**changes: float) -> Powers:
+    values: Mapping[str, float] = {
+        "gradient": 1.0,
+        "spread": 0.0,
+        "noise": 0.0,
+        "curvature": 0.0,
+        "trace": 10.0,
+        "along": 0.1,
+        "drift": 0.0,
+    }
+    return Powers(parameters=100, **{**values, **changes})
+
+
+def test_the_model_chooses_baselines_and_windows() -> None:
+    clean = best_window(powers(), 32)
+    assert clean.baseline is Baseline.HELD
+    assert 4 <= clean.tau <= 64  # √(tr(H) S / gᵀHg) = 10
+    assert clean.eta == pytest.approx(1.0 / (0.1 + 10.0 / clean.tau))
+    for disturbed in (powers(noise=10.0), powers(curvature=5.0), powers(drift=1.0)):
+        assert best_window(disturbed, 32).baseline is Baseline.ANTITHETIC
+    assert best_window(powers(noise=100.0), 32).tau > clean.tau
+
+
+# --- what is recommended --------------------------------------------------------------------------------------------
+
+
+def test_a_recommendation_trains() -> None:
+    uri = "sim:analog-8bit?layers=49-4-4"
+
+    async def run() -> Findings:
+        async with mgdhw.open_device(uri) as device:
+            return await check(device, fitting_dataset(device.info, uri))
+
+    findings = asyncio.run(run())
+    assert findings.recommendation is not None
+    assert findings.evaluations <= MAX_EVALUATIONS
+    text = to_toml(findings.recommendation.experiment)
+    experiment = parse_experiment(text, source="test", overrides=["evaluation.stop_at_accuracy=0.9"])
+    assert experiment.optimizer.name == "sgd"
+    result = mgdhw.train(experiment, runs=None)
+    assert result.reason == "target"
+    assert result.evaluations < 10_000
+
+
+def test_the_same_seed_gets_the_same_again_whoever_makes_the_codes() -> None:
+    async def run(uri: str) -> dict[str, Any]:
+        async with mgdhw.open_device(uri) as device:
+            return (await check(device, load("xor"))).record()
+
+    by_chip, by_host = (asyncio.run(run(f"sim:analog-8bit?layers=2-3-1&codes={who}")) for who in ("chip", "host"))
+    for record in (by_chip, by_host):
+        for key in ("device", "timing", "identity"):
+            del record[key]
+    assert by_chip == by_host
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_a_device_without_codes_and_converters(noise: float) -> None:
+    findings = checked(Toy(noise=noise))
+    assert findings.problem is None
+    assert findings.recommendation is not None
+    assert findings.recommendation.experiment.training.init == "uniform"
+    assert findings.recommendation.batch == 4
+    assert min(pilot.cost for pilot in findings.pilots) < 0.2 + noise  # bowl's floor is 0.1
+    assert findings.signal_to_noise is not None
+    assert 0 < findings.signal_to_noise <= 1
+    assert (findings.recommendation.delta > 2.0**-8) or noise == 0
+
+
+def test_a_drifting_cost_does_not_mislead_the_pilots() -> None:
+    findings = checked(Toy(noise=0.003, drift=1e-4))
+    assert findings.recommendation is not None
+    assert any("drifts" in reason for reason in findings.recommendation.reasons)
+    best = min(findings.pilots, key=lambda pilot: pilot.cost)
+    assert best.cost < best.curve[0][1] - 0.05  # though C₀ has risen by more than 1 meanwhile
+
+
+def test_one_parameter() -> None:
+    findings = checked(Toy(lambda theta: float((theta[0] - 0.7) ** 2) + 0.01, p=1))
+    assert findings.recommendation is not None
+    assert min(pilot.cost for pilot in findings.pilots) < 0.02
+
+
+# --- what cannot be trained -----------------------------------------------------------------------------------------
+
+
+def test_a_dead_device() -> None:
+    findings = checked(Toy(lambda theta: 0.5))
+    assert findings.recommendation is None
+    assert "its cost is 0.5 whatever is done to the parameters" in str(findings.problem)
+    assert findings.evaluations < 5_000
+    assert findings.record()["recommendation"] is None
+
+
+def test_a_cost_at_the_end_of_its_range() -> None:
+    findings = checked(Toy(lambda theta: min(0.25, 1 + bowl(theta))))
+    assert "stuck at an end of its converter's range" in str(findings.problem)
+
+
+def test_parameters_that_do_not_move() -> None:
+    device = Toy()
+    device.frozen = True
+    assert "its parameters do not move" in str(checked(device).problem)
+
+
+def test_noise_that_drowns_everything() -> None:
+    assert "cannot be told from noise" in str(checked(Toy(noise=1e3)).problem)
+
+
+def test_a_cost_that_is_not_a_number() -> None:
+    with pytest.raises(DeviceFault, match="a cost is not a number while timing blocks"):
+        checked(Toy(lambda theta: float("nan")))
+
+
+def test_a_device_that_no_dataset_fits() -> None:
+    info = Toy().info
+    assert fitting_dataset(info, "toy:1").name == "xor"
+    with pytest.raises(ConfigError, match=r"3 inputs and 7 outputs.*--data"):
+        fitting_dataset(_sized(info, 3, 7), "toy:1")
+    assert fitting_dataset(_sized(info, 5, 1), "toy:1").name == "parity-5"
+
+
+def _sized(info: DeviceInfo, n_inputs: int, n_outputs: int) -> DeviceInfo:
+    values = {name: getattr(info, name) for name in info.__slots__}
+    return DeviceInfo(**{**values, "n_inputs": n_inputs, "n_outputs": n_outputs})
+
+
+async def test_a_check_can_be_stopped_though_the_device_never_waits() -> None:
+    class Slow(Toy):
+        async def measure(self, samples: IntArray, step: int, part: Part) -> float:
+            if self.measured == 200:
+                task.cancel()  # as Ctrl-C does
+            return await super().measure(samples, step, part)
+
+    device = Slow()
+    task = asyncio.ensure_future(check(device, load("xor")))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert device.measured < MAX_EVALUATIONS

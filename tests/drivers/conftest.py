@@ -1,0 +1,65 @@
+"""Boards in software on real ports, in the test's own event loop."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mgdhw.device import open_device
+from mgdhw_drivers.serve.faults import Faults
+from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener
+from mgdhw_drivers.serve.serving import serving
+from mgdhw_drivers.serve.station import Line, Station
+
+CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
+
+
+class Bench:
+    """Serves devices, each at an address of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._served = 0
+        self.station: Station
+        self.listener: Listener
+
+    @contextlib.asynccontextmanager
+    async def serve(
+        self, uri: str = CHIP, how: str = "tcp", faults: str = "", *, baud: int = 0, seed: int = 0
+    ) -> AsyncIterator[str]:
+        """An address where a device is served for as long as this lasts."""
+        self._served += 1
+        self.station = Station(open_device(uri), Line(baud, Faults.parse(faults), seed))
+        if how == "tcp":
+            self.listener = TcpListener(self.station, 0)
+        else:
+            self.listener = PtyListener(self.station, self._folder / f"port{self._served}")
+        async with serving(self.station, self.listener):
+            yield self.listener.address
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """Serves devices over real TCP connections and pseudo-terminals."""
+    return Bench(tmp_path)
+
+
+def experiment(level: str = "auto", **training: Any) -> dict[str, Any]:
+    """A short training of XOR."""
+    return {
+        "device": {"uri": CHIP},
+        "data": {"name": "xor"},
+        "training": {"probes": 200, "tau_theta": 20, **training},
+        "evaluation": {"every": 100},
+        "run": {"level": level, "retries": 8},
+    }
+
+
+@pytest.fixture
+def xor() -> Any:
+    """Makes experiments."""
+    return experiment

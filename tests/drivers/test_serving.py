@@ -1,0 +1,81 @@
+"""`mgdhw serve`, faults by name, and what is found at ports."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mgdhw.errors import ConfigError
+from mgdhw_drivers.linked import discovery
+from mgdhw_drivers.serve.faults import Faults, Misfortune
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-W", "error", "-c", "from mgdhw.cli.main import main; main()", *arguments]
+
+
+@pytest.mark.parametrize("arguments", [["serve", "sim:analog-8bit"], ["sim", "serve", "analog-8bit"]], ids=" ".join)
+def test_a_chip_is_served_until_it_is_asked_to_end(arguments: list[str], tmp_path: Path) -> None:
+    link = tmp_path / "port"
+    with subprocess.Popen(
+        command(*arguments, "--pty", "--link", str(link)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"serving sim:analog-8bit at serial:{link}\n"
+        assert link.is_symlink()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert not link.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "say where"),
+        (["--tcp", "0", "--pty"], "say where"),
+        (["--tcp", "0", "--link", "x"], "only with --pty"),
+        (["--tcp", "0", "--faults", "drpo=1"], "no fault 'drpo'"),
+        (["--tcp", "0", "--faults", "drop=2"], "expected a share"),
+    ],
+)
+def test_options_that_make_no_sense(arguments: list[str], says: str) -> None:
+    done = subprocess.run(
+        command("serve", "sim:analog-8bit", *arguments), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert says in re.sub(r"\s+", " ", done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_faults_by_name() -> None:
+    assert Faults.parse("") == Faults()
+    assert Faults.parse("drop=0.01, delay=5ms") == Faults(drop=0.01, delay=0.005, late=1.0)
+    with pytest.raises(ConfigError, match="expected a time"):
+        Faults.parse("delay=5")
+
+
+def test_the_same_seed_has_the_same_fate() -> None:
+    faults = Faults.parse("drop=0.3,corrupt=0.3,dup=0.3,split=0.3,delay=5ms,late=0.3,reboot=0.1,unplug=0.1")
+    sent = [bytes([i, 1, 2, 3, 0]) for i in range(200)]
+    fates = [[Misfortune(faults, seed, "x").strike(frame) for frame in sent] for seed in (1, 1, 2)]
+    assert fates[0] == fates[1] != fates[2]
+    one = Misfortune(faults, 1, "x")
+    struck = [one.strike(frame) for frame in sent]
+    assert 20 < sum(not fate.pieces for fate in struck) < 100
+    assert any(fate.reboot for fate in struck)
+
+
+async def test_what_a_board_at_a_port_answers(bench: Any) -> None:
+    async with bench.serve(how="pty") as address:
+        answer = await discovery.ask(address.removeprefix("serial:"))
+        assert answer.startswith("simulated chip analog-8bit, ")
+        assert answer.endswith(": 13 parameters")
+    assert (await discovery.ask("/dev/no-such-port")).startswith("no answer")
+    assert "serial:PORT" in discovery.boards()

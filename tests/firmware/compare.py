@@ -1,0 +1,188 @@
+"""The C core against the Python reference, bit for bit, on random chips, blocks and segments.
+
+Run it alone for many more draws than the tests make, from the repository's root:
+
+    make -C drivers/mgdhw_drivers/firmware libcore.so
+    python -m tests.firmware.compare --blocks 10000 --segments 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from numpy.testing import assert_array_equal
+
+from mgdhw.block import Baseline
+from mgdhw.codes import FAMILIES
+from mgdhw.gradient import Analog, Window
+from mgdhw.loop import Grid, Recipe
+from mgdhw.optimizers import OPTIMIZERS, Adam
+from mgdhw.order import SampleOrder
+from mgdhw.schedule import SCHEDULES, ScheduleSpec
+from mgdhw.segment import Segment, SegmentResult
+from mgdhw.state import TrainState
+from mgdhw_sim import datapath
+from mgdhw_sim.chip import Chip
+from mgdhw_sim.engines.reference import Reference
+from mgdhw_sim.spec import ChipSpec
+
+from ..sim.draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_theta, run_pieces
+from .core import FIRMWARE, Core, CoreChip
+
+REFERENCE = Reference()
+
+
+def both(core: Core, rng: Random, number: int) -> tuple[Chip, CoreChip, int]:
+    """The same chip twice, with the same data, and its number of samples."""
+    spec = draw_chip(rng, SIGNALS[number % len(SIGNALS)])
+    dataset = draw_dataset(rng, spec)
+    chip, ours = Chip(spec), CoreChip(core, spec)
+    chip.load(dataset)
+    ours.load(dataset)
+    return chip, ours, dataset.n_samples
+
+
+def compare_blocks(core: Core, number: int) -> None:
+    """One draw: converters, outputs, and a block, whole and in pieces."""
+    rng = Random(number)
+    chip, ours, samples = both(core, rng, number)
+    block = draw_block(rng, chip.spec, samples)
+    theta = draw_theta(rng, chip.spec, block.codes.amplitude)
+    chip.codes = datapath.stored_codes(chip.spec, np.array(theta))
+    assert_array_equal(ours.parameter_codes(theta), chip.codes)
+    ours.codes = chip.codes
+    everything = np.arange(samples)
+    assert_array_equal(ours.infer(everything), chip.infer(everything))
+    pieces = cut(rng, block)
+    for expected, answer in (
+        (chip.probe(block), ours.probe(block)),
+        (run_pieces(chip, pieces), run_pieces(ours, pieces)),  # type: ignore[arg-type]
+    ):
+        assert_array_equal(answer.perturbed, expected.perturbed)
+        assert_array_equal(answer.reference, expected.reference)
+        assert (answer.evaluations, answer.held) == (expected.evaluations, expected.held)
+
+
+def draw_recipe(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> Recipe:
+    """Any recipe for a chip."""
+    continuous = rng.random() < 0.2
+    block = draw_block(rng, spec, samples)
+    codes = replace(block.codes, amplitude=rng.choice((1, 3, 9)))
+    room = (codes.amplitude + 0.5) * spec.weight_lsb
+    chosen = OPTIMIZERS[optimizer]()
+    if isinstance(chosen, Adam):
+        chosen = replace(chosen, bias_correction=rng.random() < 0.7)
+    return Recipe(
+        codes=codes,
+        order=SampleOrder(block.order.seed, samples, rng.choice((1, 2, 5, 70)), block.order.tau_x),
+        baseline=Baseline.NONE if continuous else rng.choice((Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC)),
+        continuous=continuous,
+        update_period=rng.randint(1, 12),
+        tau_theta=rng.randint(1, 20),
+        tau_hp=rng.uniform(0.5, 20.0),
+        normalise=rng.choice(("energy", "energy", "oripov")),
+        optimizer=chosen,
+        eta=rng.choice((0.001, 0.1, 3.0)),
+        schedule=ScheduleSpec(rng.choice(list(SCHEDULES))),
+        updates=rng.choice((0, 40)),
+        stochastic=rng.random() < 0.3,
+        grid=Grid(-spec.weight_range, spec.weight_range - spec.weight_lsb, spec.weight_lsb),
+        low=np.asarray(room - spec.weight_range),
+        high=np.asarray(spec.weight_range - spec.weight_lsb - room),
+        cost_lsb=spec.cost_lsb,
+        seed=rng.getrandbits(64),
+    )
+
+
+def assert_same_state(one: TrainState, other: TrainState) -> None:
+    """Every number of the two is the same."""
+    assert (one.step, one.update, one.evaluations, one.held) == (
+        other.step,
+        other.update,
+        other.evaluations,
+        other.held,
+    )
+    assert (one.analog.cost, one.analog.high_passed) == (other.analog.cost, other.analog.high_passed)
+    for a, b in (
+        (one.theta, other.theta),
+        (one.window.cross, other.window.cross),
+        (one.window.energy, other.window.energy),
+        (one.analog.gradient, other.analog.gradient),
+    ):
+        assert_array_equal(a, b)
+    assert one.optimizer.keys() == other.optimizer.keys()
+    for name, array in one.optimizer.items():
+        assert_array_equal(array, other.optimizer[name])
+
+
+def compare_segments(core: Core, number: int) -> None:
+    """One draw: a segment of training, whole and in two, against the reference engine."""
+    rng = Random(f"segment {number}")
+    chip, ours, samples = both(core, rng, number)
+    recipe = draw_recipe(rng, chip.spec, samples, list(OPTIMIZERS)[number % len(OPTIMIZERS)])
+    p, step = chip.topology.n_parameters, rng.choice((0, 0, 12 * 2**30))
+    theta = np.clip(draw_theta(rng, chip.spec, recipe.codes.amplitude), recipe.low, recipe.high)
+    state = TrainState(
+        step=step,
+        update=rng.choice((0, 7)),
+        theta=theta,
+        optimizer=recipe.optimizer.init(p),
+        window=Window.empty(p),
+        analog=Analog.empty(p),
+        held=None,
+        evaluations=0,
+        chain=bytes(32),
+    )
+    probes = rng.randint(2, 40)
+    first = rng.randint(1, probes - 1)
+
+    def in_two(learn: Callable[[Segment], SegmentResult]) -> SegmentResult:
+        return learn(Segment(learn(Segment(state, recipe, first)).state, recipe, probes - first))
+
+    expected = REFERENCE.learn(chip, Segment(state, recipe, probes))
+    stored = chip.codes.copy()
+    for result in (ours.learn(Segment(state, recipe, probes)), in_two(ours.learn)):
+        assert_same_state(result.state, expected.state)
+        assert_array_equal(ours.codes, stored)
+    whole = ours.learn(Segment(state, recipe, probes))
+    assert whole.cost == expected.cost
+    assert (whole.last is None) == (expected.last is None)
+    if whole.last is not None and expected.last is not None:
+        assert whole.last.eta == expected.last.eta
+
+
+def compare(core: Core, blocks: range, segments: range) -> None:
+    """All draws of the two kinds. A failure names its draw."""
+    for what, numbers, one in (("block", blocks, compare_blocks), ("segment", segments, compare_segments)):
+        for number in numbers:
+            try:
+                one(core, number)
+            except Exception as error:
+                raise AssertionError(f"{what} {number}: {error!r}") from error
+
+
+def main() -> None:
+    """Compare as many draws as asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--library", type=Path, default=FIRMWARE / "build" / "libcore.so")
+    parser.add_argument("--blocks", type=int, default=300)
+    parser.add_argument("--segments", type=int, default=150)
+    parser.add_argument("--first", type=int, default=0, help="number of the first draw")
+    options = parser.parse_args()
+    compare(
+        Core(options.library),
+        range(options.first, options.first + options.blocks),
+        range(options.first, options.first + options.segments),
+    )
+    families = ", ".join(FAMILIES)
+    sys.stdout.write(f"{options.blocks} blocks ({families}) and {options.segments} segments: every bit the same\n")
+
+
+if __name__ == "__main__":
+    main()

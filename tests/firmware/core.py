@@ -1,0 +1,429 @@
+"""The C core as a shared library, behind the names of the Python reference, for comparing the two."""
+
+from __future__ import annotations
+
+import ctypes as c
+import math
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
+from mgdhw.datasets import Dataset
+from mgdhw.gradient import Analog, Window
+from mgdhw.loop import Recipe, Step
+from mgdhw.optimizers import OPTIMIZERS
+from mgdhw.order import SampleOrder
+from mgdhw.schedule import Progress, rate
+from mgdhw.segment import Segment, SegmentResult
+from mgdhw.state import TrainState
+from mgdhw_sim.spec import ChipSpec
+
+FIRMWARE = Path(__file__).parents[2] / "drivers" / "mgdhw_drivers" / "firmware"
+
+ACTIVATIONS = ("logistic", "tanh", "relu", "identity")
+COSTS = ("mse", "xent")
+FAMILIES = ("random", "sequential", "sparse", "walsh", "sinusoidal", "rank1")
+BASELINES = (Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC, Baseline.NONE)
+OPTIMIZER_NAMES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+NORMALISATIONS = ("energy", "oripov")
+MAX_SIZES = 17
+STATUS = ("ok", "bad chip", "no memory", "bad block", "out of range", "no sample", "bad recipe")
+
+
+class CoreError(Exception):
+    """A status other than OK."""
+
+
+def build(folder: Path, *targets: str, sanitize: bool = False) -> None:
+    """Make targets of the firmware into a folder. Raises CalledProcessError with the compiler's words."""
+    options = ["SANITIZE=1"] if sanitize else []
+    done = subprocess.run(
+        ["make", "-s", "-C", FIRMWARE, f"BUILD={folder}", *options, *targets],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+class Arena(c.Structure):
+    _fields_ = (("start", c.c_void_p), ("size", c.c_size_t), ("used", c.c_size_t))
+
+
+class Spec(c.Structure):
+    _fields_ = (
+        ("n_sizes", c.c_int32),
+        ("sizes", c.c_int32 * MAX_SIZES),
+        *(
+            (name, c.c_int32)
+            for name in (
+                "activation",
+                "output_activation",
+                "weight_bits",
+                "weight_log2",
+                "input_bits",
+                "input_bipolar",
+                "signal_bits",
+                "signal_log2",
+                "lut_bits",
+                "output_bits",
+                "cost",
+                "cost_bits",
+                "cost_log2",
+            )
+        ),
+    )
+
+
+class Hardware(c.Structure):
+    _fields_ = (
+        ("self", c.c_void_p),
+        ("set_parameter", c.CFUNCTYPE(None, c.c_void_p, c.c_uint32, c.c_int32)),
+        ("apply_input", c.CFUNCTYPE(None, c.c_void_p, c.c_uint32, c.c_int32)),
+        ("trigger", c.CFUNCTYPE(None, c.c_void_p)),
+        ("read_output", c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_uint32)),
+    )
+
+
+class CodeSpecC(c.Structure):
+    _fields_ = (
+        ("seed", c.c_uint64),
+        ("density", c.c_double),
+        ("family", c.c_int32),
+        ("amplitude", c.c_int32),
+        ("by_layer", c.c_int32),
+    )
+
+
+class OrderC(c.Structure):
+    _fields_ = (("seed", c.c_uint64), ("n", c.c_uint32), ("batch", c.c_uint32), ("tau_x", c.c_uint32))
+
+
+class HeldC(c.Structure):
+    _fields_ = (("value", c.c_int64), ("step", c.c_uint64), ("valid", c.c_int32))
+
+
+class CostsC(c.Structure):
+    _fields_ = (("perturbed", c.c_int64), ("reference", c.c_int64), ("measured", c.c_int32))
+
+
+class OptimizerC(c.Structure):
+    _fields_ = (
+        ("beta1", c.c_double),
+        ("beta2", c.c_double),
+        ("epsilon", c.c_double),
+        ("weight_decay", c.c_double),
+        ("bias_correction", c.c_int32),
+        ("name", c.c_int32),
+    )
+
+
+class RecipeC(c.Structure):
+    _fields_ = (
+        ("codes", CodeSpecC),
+        ("order", OrderC),
+        ("optimizer", OptimizerC),
+        ("update_period", c.c_uint64),
+        ("rounding_seed", c.c_uint64),
+        ("scale", c.c_double),
+        ("eta", c.c_double),
+        ("etas", c.c_void_p),
+        ("tau_theta", c.c_double),
+        ("tau_hp", c.c_double),
+        ("low", c.c_double),
+        ("high", c.c_double),
+        ("baseline", c.c_int32),
+        ("continuous", c.c_int32),
+        ("normalise", c.c_int32),
+        ("stochastic", c.c_int32),
+    )
+
+
+class MomentsC(c.Structure):
+    _fields_ = (
+        ("m", c.c_void_p),
+        ("v", c.c_void_p),
+        ("beta1_power", c.c_double),
+        ("beta2_power", c.c_double),
+    )
+
+
+class StateC(c.Structure):
+    _fields_ = (
+        ("theta", c.c_void_p),
+        ("cross", c.c_void_p),
+        ("energy", c.c_void_p),
+        ("filtered", c.c_void_p),
+        ("moments", MomentsC),
+        ("step", c.c_uint64),
+        ("update", c.c_uint64),
+        ("evaluations", c.c_uint64),
+        ("held", HeldC),
+        ("cost", c.c_double),
+        ("high_passed", c.c_double),
+        ("has_cost", c.c_int32),
+    )
+
+
+def _log2(power: float) -> int:
+    return round(math.log2(power))
+
+
+def spec_of(chip: ChipSpec) -> Spec:
+    spec = Spec(
+        n_sizes=len(chip.layers),
+        activation=ACTIVATIONS.index(chip.activation),
+        output_activation=ACTIVATIONS.index(chip.output_activation),
+        weight_bits=chip.weight_bits,
+        weight_log2=_log2(chip.weight_range),
+        input_bits=chip.input_bits,
+        input_bipolar=chip.input_bipolar,
+        signal_bits=chip.signal_bits,
+        signal_log2=_log2(chip.signal_range),
+        lut_bits=chip.lut_bits,
+        output_bits=chip.output_bits,
+        cost=COSTS.index(chip.cost),
+        cost_bits=chip.cost_bits,
+        cost_log2=_log2(chip.cost_range),
+    )
+    spec.sizes[: len(chip.layers)] = chip.layers
+    return spec
+
+
+def codes_of(codes: CodeSpec) -> CodeSpecC:
+    return CodeSpecC(
+        codes.seed, codes.density, FAMILIES.index(codes.family), codes.amplitude, int(codes.groups == "layer")
+    )
+
+
+def order_of(order: SampleOrder) -> OrderC:
+    return OrderC(order.seed, order.n, order.batch, order.tau_x)
+
+
+def held_of(held: HeldBaseline | None) -> HeldC:
+    return HeldC(0, 0, 0) if held is None else HeldC(int(held.value), held.step, 1)
+
+
+def recipe_of(recipe: Recipe) -> RecipeC:
+    optimizer = recipe.optimizer
+    name = {kind: name for name, kind in OPTIMIZERS.items()}[type(optimizer)]
+    parameters = vars(optimizer)
+    return RecipeC(
+        codes=codes_of(recipe.codes),
+        order=order_of(recipe.order),
+        optimizer=OptimizerC(
+            parameters.get("beta", parameters.get("beta1", 0.0)),
+            parameters.get("rho", parameters.get("beta2", 0.0)),
+            parameters.get("epsilon", 0.0),
+            parameters.get("weight_decay", 0.0),
+            int(parameters.get("bias_correction", False)),
+            OPTIMIZER_NAMES.index(name),
+        ),
+        update_period=recipe.update_period,
+        rounding_seed=recipe.seed,
+        scale=recipe.scale,
+        eta=recipe.eta,
+        tau_theta=recipe.tau_theta,
+        tau_hp=recipe.tau_hp,
+        low=float(recipe.low),
+        high=float(recipe.high),
+        baseline=BASELINES.index(recipe.baseline),
+        continuous=recipe.continuous,
+        normalise=NORMALISATIONS.index(recipe.normalise),
+        stochastic=recipe.stochastic,
+    )
+
+
+class Core:
+    """The library, loaded."""
+
+    def __init__(self, library: Path) -> None:
+        self.lib = c.CDLL(str(library))
+        self.lib.mg_course_probe.restype = CostsC
+        self.lib.mg_course_probe.argtypes = (c.c_void_p, c.c_uint64)
+        self.lib.mg_signals.restype = c.POINTER(c.c_int32)
+        self.lib.mg_signals.argtypes = (c.c_void_p, c.c_void_p, c.c_uint32)
+        self.lib.mg_root_of_integers.restype = c.c_double
+        self.lib.mg_root_of_integers.argtypes = (c.c_double,)
+        self.lib.mg_chip_stored.restype = c.c_void_p
+        self.lib.mg_learn_some.argtypes = (c.c_void_p, c.c_uint64)
+        self.lib.mg_chip_input_code.argtypes = (c.c_void_p, c.c_double)
+        self.lib.mg_chip_target_code.argtypes = (c.c_double,)
+        self.lib.mg_chip_parameter_code.argtypes = (c.c_void_p, c.c_double)
+        self.sine = (c.c_int16 * 1025)()
+        self.lib.mg_sine_table(self.sine)
+
+
+def _check(status: int) -> None:
+    if status:
+        raise CoreError(STATUS[status])
+
+
+def _at(address: int, kind: Any, count: int) -> NDArray[Any]:
+    """Memory of the core as an array."""
+    return np.ctypeslib.as_array(c.cast(address, c.POINTER(kind)), (count,))
+
+
+STRUCT_BYTES = 8192  # more than any structure of the core that is only passed around here
+
+
+class CoreChip:
+    """A chip of the core, with the methods of `mgdhw_sim.chip.Chip` and of an engine."""
+
+    def __init__(self, core: Core, spec: ChipSpec, *, memory: int = 1 << 22, hardware: Hardware | None = None) -> None:
+        self.core, self.spec, self.topology = core, spec, spec.topology
+        self._memory = (c.c_uint64 * (memory // 8))()
+        self.arena = Arena(c.addressof(self._memory), memory, 0)
+        self._hardware = hardware  # the core keeps its address
+        self.chip = (c.c_uint64 * (STRUCT_BYTES // 8))()
+        self._course = (c.c_uint64 * (STRUCT_BYTES // 8))()
+        self._learner = (c.c_uint64 * (STRUCT_BYTES // 8))()
+        _check(
+            core.lib.mg_chip_init(
+                self.chip, c.byref(spec_of(spec)), c.byref(hardware) if hardware else None, c.byref(self.arena)
+            )
+        )
+        self.state = StateC()
+        p = self.topology.n_parameters
+        _check(core.lib.mg_state_init(c.byref(self.state), p, 1, c.byref(self.arena)))
+        self._code = (c.c_int16 * p)()
+        self.codes = np.zeros(p, dtype=np.int16)
+
+    def load(self, dataset: Dataset) -> None:
+        lib = self.core.lib
+        lib.mg_chip_take_samples(self.chip, c.byref(self.arena), dataset.n_samples)
+        for n in range(dataset.n_samples):
+            for i, value in enumerate(dataset.values(np.array([n]))[0].tolist()):
+                lib.mg_chip_set_input(self.chip, n, i, lib.mg_chip_input_code(self.chip, value))
+            for j, value in enumerate(dataset.targets[n].tolist()):
+                lib.mg_chip_set_target(self.chip, n, j, lib.mg_chip_target_code(value))
+        lib.mg_chip_loaded(self.chip, dataset.n_samples)
+
+    def parameter_codes(self, theta: Sequence[float]) -> NDArray[np.int16]:
+        lib = self.core.lib
+        return np.array([lib.mg_chip_parameter_code(self.chip, value) for value in theta], dtype=np.int16)
+
+    def _write(self) -> None:
+        _check(self.core.lib.mg_chip_write(self.chip, np.ascontiguousarray(self.codes).ctypes.data_as(c.c_void_p)))
+
+    def infer(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
+        self._write()
+        n_out, lib = self.spec.layers[-1], self.core.lib
+        codes = np.ascontiguousarray(self.codes)
+        rows = []
+        for n in samples.tolist():
+            signals = lib.mg_signals(self.chip, codes.ctypes.data_as(c.c_void_p), n)
+            rows.append([lib.mg_output_code(self.chip, signals[j]) for j in range(n_out)])
+        return np.array(rows, dtype=np.int64).reshape(samples.size, n_out)
+
+    def probe(self, block: Block) -> Costs:
+        self._write()
+        lib = self.core.lib
+        _check(
+            lib.mg_course_begin(
+                self._course,
+                self.chip,
+                c.byref(codes_of(block.codes)),
+                c.byref(order_of(block.order)),
+                BASELINES.index(block.baseline),
+                c.byref(held_of(block.held)),
+                c.c_uint64(block.first_step),
+                self.core.sine,
+                self._code,
+            )
+        )
+        answers = [lib.mg_course_probe(self._course, block.first_step + k) for k in range(block.n_probes)]
+        held, evaluations = HeldC(), c.c_uint64()
+        lib.mg_course_end(self._course, c.byref(held), c.byref(evaluations))
+        return Costs(
+            np.array([answer.perturbed for answer in answers], dtype=np.int64),
+            np.array([answer.reference for answer in answers], dtype=np.int64),
+            evaluations.value,
+            HeldBaseline(held.value, held.step) if held.valid else None,
+        )
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        p, s = self.topology.n_parameters, self.state
+        return {
+            "theta": _at(s.theta, c.c_double, p),
+            "cross": _at(s.cross, c.c_int64, p),
+            "energy": _at(s.energy, c.c_int64, p),
+            "filtered": _at(s.filtered, c.c_double, p),
+            "m": _at(s.moments.m, c.c_double, p),
+            "v": _at(s.moments.v, c.c_double, p),
+        }
+
+    def _put(self, state: TrainState) -> None:
+        arrays, s = self._arrays(), self.state
+        self.core.lib.mg_state_clear(c.byref(s), self.topology.n_parameters)
+        s.step, s.update, s.evaluations, s.held = state.step, state.update, state.evaluations, held_of(state.held)
+        arrays["theta"][:] = state.theta
+        arrays["cross"][:] = state.window.cross
+        arrays["energy"][:] = state.window.energy
+        arrays["filtered"][:] = state.analog.gradient
+        s.has_cost = state.analog.cost is not None
+        s.cost, s.high_passed = state.analog.cost or 0.0, state.analog.high_passed
+        for name, values in state.optimizer.items():
+            if name.endswith("_power"):
+                setattr(s.moments, name, float(values))
+            else:
+                arrays[name][:] = values
+
+    def _get(self, before: TrainState) -> TrainState:
+        arrays, s = {name: array.copy() for name, array in self._arrays().items()}, self.state
+        optimizer = {
+            name: np.asarray(getattr(s.moments, name)) if name.endswith("_power") else arrays[name]
+            for name in before.optimizer
+        }
+        return replace(
+            before,
+            step=s.step,
+            update=s.update,
+            evaluations=s.evaluations,
+            theta=arrays["theta"],
+            optimizer=optimizer,
+            window=Window(arrays["cross"], arrays["energy"]),
+            analog=Analog(arrays["filtered"], s.cost if s.has_cost else None, s.high_passed),
+            held=HeldBaseline(s.held.value, s.held.step) if s.held.valid else None,
+        )
+
+    def learn(self, segment: Segment) -> SegmentResult:
+        """A segment, in one go; `codes` are what the chip holds after it."""
+        lib = self.core.lib
+        self._put(segment.state)
+        state, period = segment.state, segment.recipe.update_period
+        updates = (state.step + segment.n_probes) // period - state.step // period
+        rates = [
+            segment.recipe.eta * rate(segment.recipe.schedule, Progress(state.update + n, segment.recipe.updates))
+            for n in range(updates)
+        ]
+        etas = (c.c_double * max(1, updates))(*rates)
+        recipe = recipe_of(segment.recipe)
+        recipe.etas = c.addressof(etas)
+        _check(
+            lib.mg_learn_begin(
+                self._learner,
+                self.chip,
+                c.byref(recipe),
+                c.byref(self.state),
+                c.c_uint64(segment.n_probes),
+                self.core.sine,
+                self._code,
+            )
+        )
+        _check(lib.mg_learn_some(self._learner, segment.n_probes))
+        total, last = c.c_int64(), LastC()
+        lib.mg_learn_end(self._learner, c.byref(total), c.byref(last))
+        self.codes = _at(lib.mg_chip_stored(self.chip), c.c_int16, self.topology.n_parameters).copy()
+        step = Step(last.eta, last.gradient_norm) if last.valid else None
+        return SegmentResult(self._get(segment.state), total.value / segment.n_probes, step)
+
+
+class LastC(c.Structure):
+    _fields_ = (("eta", c.c_double), ("gradient_norm", c.c_double), ("valid", c.c_int32))

@@ -1,0 +1,91 @@
+"""Training through the ordinary drivers on the C core ends at the digest of the in-process chip.
+
+The boards are a process on TCP and on a pseudo-terminal, and an emulated Cortex-M3 that runs the bare-metal firmware.
+"""
+
+import re
+import shutil
+import socket
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mgdhw.config import check_experiment
+from mgdhw.datasets import load
+from mgdhw.device import open_device
+from mgdhw.events import Finished
+from mgdhw.trainer import Trainer
+
+from .core import build
+from .talk import board
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+XOR = ("layers=2-3-1", "weight_range=8")
+QEMU = "qemu-system-arm"
+LEVELS = ("host-codes", "device-codes", "learn")
+
+
+@contextmanager
+def emulated(folder: Path, where: str) -> Iterator[str]:
+    """The address of an emulated Cortex-M3 whose serial port is a pseudo-terminal or a TCP port."""
+    build(folder, "mps2")
+    command = [QEMU, "-M", "mps2-an385", "-nographic", "-monitor", "none", "-kernel", str(folder / "mps2.elf")]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number = listener.fileno()  # it listens before the emulator has started, so nobody has to wait
+        line = "pty" if where == "pty" else "chardev:line"
+        command += ["-serial", line, "-chardev", f"socket,id=line,server=on,wait=off,fd={number}"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=(number,)
+        ) as process:
+            assert process.stdout is not None
+            try:
+                if where == "pty":
+                    told = re.search(r"/dev/\S+", process.stdout.readline())
+                    assert told is not None
+                    yield f"serial:{told[0]}"
+                else:
+                    yield f"tcp:127.0.0.1:{listener.getsockname()[1]}"
+            finally:
+                process.terminate()
+
+
+async def digest_of(uri: str, level: str, probes: int, optimizer: str = "adam") -> str:
+    """Train XOR on a device; the digest of the trajectory."""
+    values = tomllib.loads((EXAMPLES / "xor.toml").read_text(encoding="utf-8"))
+    values["device"], values["run"] = {"uri": uri}, {"level": level}
+    values["training"]["probes"] = probes
+    values["optimizer"] = {"name": optimizer, "eta": 0.03}
+    values["evaluation"] = {"every": 160}
+    experiment = check_experiment(values, source="test")
+    async with open_device(uri) as device:
+        async for event in Trainer(experiment, device, load("xor")):
+            if isinstance(event, Finished):
+                return event.digest
+    raise AssertionError("training did not finish")
+
+
+async def assert_same(uri: str, probes: dict[str, int], optimizer: str = "adam") -> None:
+    """Every level on a board ends, after so many probes, where the chip in this process does."""
+    chip = f"sim:analog-8bit?{'&'.join(XOR)}&engine=reference"
+    for level, count in probes.items():
+        expected = await digest_of(chip, "device-codes", count, optimizer)
+        assert await digest_of(uri, level, count, optimizer) == expected
+
+
+@pytest.mark.parametrize("where", ["--tcp 0", "--pty"])
+async def test_on_the_host_port(host: Path, where: str) -> None:
+    with board(host, *where.split(), *XOR) as (_, address):
+        await assert_same(address, dict.fromkeys(LEVELS, 1600))
+
+
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs gcc-arm-none-eabi")
+@pytest.mark.skipif(shutil.which(QEMU) is None, reason="needs qemu-system-arm")
+@pytest.mark.parametrize(("where", "optimizer"), [("tcp", "sgd"), ("pty", "adam")])
+async def test_on_an_emulated_cortex_m3(builds: Path, where: str, optimizer: str) -> None:
+    with emulated(builds, where) as address:
+        # The emulator takes a tenth of a millisecond for a byte, and host codes take many.
+        await assert_same(address, {"learn": 1600, "device-codes": 160, "host-codes": 4}, optimizer)

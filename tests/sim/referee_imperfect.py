@@ -1,0 +1,522 @@
+"""A referee for imperfect chips: the second part of docs/chip.md, and its noise, written a second time.
+
+In the manner of `referee.py`, whose first part it builds on: it imports nothing of the project, was written from the
+page alone, and is slow on purpose.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from functools import lru_cache
+from math import floor, isqrt
+from statistics import NormalDist
+from typing import Any, Protocol
+
+from .referee import (
+    Answer,
+    Fractions,
+    Widths,
+    Work,
+    arctangent,
+    clip,
+    cost_code,
+    input_codes,
+    layers,
+    logarithm_table,
+    nearest,
+    neuron,
+    neuron_table,
+    output_codes,
+    parameter_codes,
+    perturbation,
+    rshift,
+    sample_at,
+    sat,
+    target_codes,
+    word,
+)
+
+MISMATCH, WRITE, INPUT, READ, COST, ADC, TEMPERATURE, TAIL = range(7, 15)  # streams
+BASELINE, PLUS, MINUS, INFER = range(4)  # parts
+
+
+class Spec(Widths, Protocol):
+    """The numbers that describe an imperfect chip; its effects have the names of the page."""
+
+    seed: int
+    effects: Any
+
+
+def fix(a: float, s: float) -> int:
+    return floor(a * s + 0.5)
+
+
+# --- Noise ------------------------------------------------------------------------------------------------------------
+
+DIGITS = 70
+
+
+def pi() -> Decimal:
+    return 4 * (4 * arctangent(Decimal(1) / 5) - arctangent(Decimal(1) / 239))
+
+
+def phi(x: Decimal, root: Decimal) -> Decimal:
+    """√(2/π) e^(-x²/2); `root` is √(2/π)."""
+    return root * (-x * x / 2).exp()
+
+
+def inside(x: Decimal, root: Decimal) -> Decimal:
+    """P(|Z| <= x), by a series without cancellation."""
+    total, term, n = Decimal(0), x, 1
+    while term > Decimal("1e-60"):
+        total += term
+        n += 2
+        term = term * x * x / n
+    return phi(x, root) * total
+
+
+def quantile(p: Decimal, root: Decimal) -> Decimal:
+    """x(p): the number with P(|Z| > x) = p."""
+    if p == 1:
+        return Decimal(0)
+    x = Decimal(-NormalDist().inv_cdf(float(p) / 2))
+    for _ in range(3):  # Newton's steps: 15, 30, 60 digits; fewer in the tails, where less is known of p
+        x += (1 - p - inside(x, root)) / phi(x, root)
+    return x
+
+
+@lru_cache
+def noise_tables() -> tuple[list[int], list[int], list[int]]:
+    """L, T and U."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        root = (2 / pi()).sqrt()
+
+        def t(x: Decimal) -> int:
+            return nearest(4096 * x * 249999 / 250000)
+
+        border, curved = [], Decimal(0)
+        heights = [phi(quantile(1 - Decimal(k) / 128, root), root) for k in range(128)]
+        for k in range(128):
+            border.append(t(curved))
+            if k < 127:
+                curved = 2 * 128 * (heights[k] - heights[k + 1]) - curved
+        steps = [t(quantile(Decimal(511 - 2 * r) / 2**16, root)) for r in range(240)]
+        far = [t(quantile(Decimal(16 + j % 16) * Decimal(2) ** (j // 16 - 47), root)) for j in range(512)]
+        return border, steps, [*far, t(quantile(Decimal(2) ** -11, root))]
+
+
+def draw_of(field_: int, second: int) -> int:
+    """The draw of a 16-bit field, and of a second word where that is asked for."""
+    L, T, U = noise_tables()
+    s, k, r = field_ >> 15, field_ >> 8 & 127, field_ & 255
+    if k < 127:
+        size = L[k] + rshift((L[k + 1] - L[k]) * (2 * r + 1), 9)
+    elif r < 240:
+        size = T[r]
+    else:
+        w = max(1, second)
+        e = 32 - w.bit_length()
+        v = (w << (e + 1)) % 2**32
+        j, q = 16 * (31 - e) + (v >> 28), v >> 20 & 255
+        size = U[j] + rshift((U[j + 1] - U[j]) * (2 * q + 1), 9)
+    return -size if s else size
+
+
+def gaussian(seed: int, stream: int, step: int, layer: int, part: int, n: int) -> int:
+    last = (layer << 8) + (part << 16)
+    drawn = word(seed, stream + last, step, n // 2) >> 16 * (n % 2) & 0xFFFF
+    far = drawn & 0x7FFF >= 127 * 256 + 240
+    return draw_of(drawn, word(seed, TAIL + last + (stream << 24), step, n) if far else 0)
+
+
+def noise(S: int, g: int) -> int:
+    return rshift(g * S, 15)
+
+
+def size(sigma: float) -> int:
+    return fix(sigma, 8)
+
+
+# --- Mismatch ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What is particular about one cell."""
+
+    lives: bool
+    stuck: int | None
+    K: int
+    O: int  # noqa: E741
+    M: int
+    W_up: int
+    W_down: int
+    d_up: int
+    d_down: int
+    s_up: int
+    s_down: int
+    nu: int
+    endurance: int | None
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """What is particular about one neuron."""
+
+    x0: int
+    k: int
+    L: int
+    y0: int
+
+
+class Fab:
+    """Draws of a chip's mismatch."""
+
+    def __init__(self, chip: Spec) -> None:
+        self.chip, self.effects, self.bits = chip, chip.effects, Fractions.of(chip)
+        self.E = max(1, 12 - chip.weight_bits)
+        self.H = 2 ** (chip.weight_bits + 13)
+        self.u = 2.0 ** (self.bits.w + 14)
+
+    def draw(self, q: int, sigma: float, n: int) -> int:
+        S = size(sigma)
+        return noise(S, gaussian(self.chip.seed, MISMATCH, 0, q, 0, n)) if S else 0
+
+    def spread(self, q: int, b: int, sigma: float, n: int) -> int:
+        return b + rshift(b * self.draw(q, 2**15 * sigma, n), 15)
+
+    def parameter(self, n: int, i: int, j: int, inputs: int, outputs: int) -> Parameter:
+        """Of parameter n, which is that of row j and input i."""
+        fx, u = self.effects, self.u
+        random = word(self.chip.seed, MISMATCH, 0, n)
+        low, high = random & 0xFFFF, random >> 16
+        s, d = fix(fx.stuck, 2**16), fix(fx.dead, 2**16)
+        stuck, dead = low < s, s <= low < s + d
+        lost = (fix(fx.ir_row, 2**15) * (2 * i + 1)) // (2 * (inputs + 1))
+        lost += (fix(fx.ir_column, 2**15) * (2 * j + 1)) // (2 * outputs)
+        gain = clip(2**15 + self.draw(1, 2**15 * fx.cell_gain_std, n), 0, 2**16 - 1)
+        K = 0 if dead else rshift(gain * (2**15 - lost), 15)
+        amplitude = clip(2**15 + self.draw(3, 2**15 * fx.perturbation_std, n), 0, 2**16 - 1)
+        W_up = clip(self.spread(4, fix(fx.w_max, u), fx.w_max_dtod, n), 2**14, self.H)
+        W_down = clip(self.spread(5, fix(-fx.w_min, u), fx.w_min_dtod, n), 2**14, self.H)
+        step = clip(self.spread(6, fix(fx.dw_min, u) if fx.dw_min else 2**14, fx.dw_min_dtod, n), 1, 2**14)
+        beta = clip(fix(fx.up_down, 2**15) + self.draw(7, 2**15 * fx.up_down_dtod, n), 1 - 2**15, 2**15 - 1)
+        d_up = max(1, rshift(step * (2**15 + beta), 15))
+        d_down = max(1, rshift(step * (2**15 - beta), 15))
+        e, r = fix(fx.endurance, 1), 2**15 + self.draw(9, 2**15 * fx.endurance_dtod, n)
+        return Parameter(
+            lives=not stuck and not dead,
+            stuck=((high << self.chip.weight_bits) >> 16) - 2 ** (self.chip.weight_bits - 1) if stuck else None,
+            K=K,
+            O=0 if dead else self.draw(2, fx.cell_offset_std * 2.0 ** (self.bits.w + self.E), n),
+            M=0 if stuck or dead else rshift(K * amplitude, 15),
+            W_up=W_up,
+            W_down=W_down,
+            d_up=d_up,
+            d_down=d_down,
+            s_up=(2**20 * d_up) // W_up,
+            s_down=(2**20 * d_down) // W_down,
+            nu=clip(self.spread(8, fix(fx.drift_nu, 2**16), fx.drift_nu_dtod, n), 0, 2**16),
+            endurance=max(1, (e >> 15) * r + (((e % 2**15) * r) >> 15)) if fx.endurance else None,
+        )
+
+    def neuron(self, n: int) -> Neuron:
+        fx, signal = self.effects, 2.0**self.bits.s
+        return Neuron(
+            x0=self.draw(10, (fx.midpoint_std or fx.neuron_std) * signal, n),
+            k=clip(2**12 + self.draw(11, 2**12 * (fx.steepness_std or fx.neuron_std), n), 0, 2**13 - 1),
+            L=clip(2**12 + self.draw(12, 2**12 * (fx.amplitude_std or fx.neuron_std), n), 0, 2**13 - 1),
+            y0=self.draw(13, (fx.offset_std or fx.neuron_std) * signal, n),
+        )
+
+
+# --- Ageing -----------------------------------------------------------------------------------------------------------
+
+
+def logarithm(m: int) -> int:
+    """ln(m) with 20 fraction bits."""
+    N = logarithm_table(20)
+    q = m.bit_length() - 1
+    u = (m << (30 - q) if q <= 30 else m >> (q - 30)) - 2**30
+    k = u >> 20
+    return q * N[1024] + N[k] + rshift((N[k + 1] - N[k]) * (u - (k << 20)), 20)
+
+
+@lru_cache
+def decay_table() -> list[int]:
+    with localcontext() as context:
+        context.prec = 50
+        return [nearest((-Decimal(k) / 64).exp() * 2**16) for k in range(1025)]
+
+
+def decay(y: int) -> int:
+    """e^-y with 16 fraction bits, for y with 20."""
+    Y, k = decay_table(), y >> 14
+    return Y[k] + rshift((Y[k + 1] - Y[k]) * (y - (k << 14)), 14)
+
+
+# --- Cells and signals ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Cell:
+    """What a cell remembers."""
+
+    asked: int | None = None
+    v: int = 0
+    tick: int = 0
+    writes: int = 0
+
+
+@dataclass
+class Measurement:
+    """Signals h of the last layer of every sample, and its costs after settling, summed."""
+
+    towards: list[list[int]]
+    cost: int = 0
+
+
+@dataclass
+class ImperfectChip:
+    """An imperfect chip with samples loaded and parameter codes written."""
+
+    chip: Spec
+    cells: list[Cell] = field(default_factory=list)
+    written: int = 0
+    now: int = 0
+
+    def __post_init__(self) -> None:
+        self.fx, self.bits, self.fab = self.chip.effects, Fractions.of(self.chip), Fab(self.chip)
+        self.G = max(0, 11 - self.chip.input_bits)
+        self.parameters: list[Parameter] = []
+        self.neurons: list[list[Neuron]] = []
+        first = 0
+        for layer in layers(self.chip.layers):
+            rows, columns = layer.outputs, layer.inputs
+            places = [(j, i) for j in range(rows) for i in range(columns)] + [(j, columns) for j in range(rows)]
+            for j, i in places:
+                self.parameters.append(self.fab.parameter(len(self.parameters), i, j, columns, rows))
+            self.neurons.append([self.fab.neuron(first + j) for j in range(rows)])
+            first += rows
+        self.cells = [Cell() for _ in self.parameters]
+
+    def load(self, inputs: Sequence[Sequence[float]], targets: Sequence[Sequence[float]]) -> None:
+        self.inputs = [input_codes(self.chip, row) for row in inputs]
+        self.targets = [target_codes(row) for row in targets]
+
+    # Cells
+
+    def tick(self, step: int) -> int:
+        return step // self.fx.drift_every if self.fx.retention > 0 or self.fx.drift_nu > 0 else 0
+
+    def converted(self, c: int) -> int:
+        """D(c)."""
+        top = fix(self.fx.dac_inl, 2**14)
+        value = (c << 14) + fix(self.fx.dac_offset, self.fab.u) + rshift(c * fix(self.fx.dac_gain, 2**20), 6)
+        value += top - rshift(top * c * c, 2 * (self.chip.weight_bits - 1))
+        return clip(value, -self.fab.H, self.fab.H)
+
+    def aged(self, n: int, tick: int) -> int:
+        """v(a) of cell n."""
+        parameter, cell = self.parameters[n], self.cells[n]
+        if parameter.stuck is not None:
+            return self.converted(parameter.stuck)
+        a = clip(tick - cell.tick, 0, 2**40)
+        rho = min(fix(self.fx.drift_every / self.fx.retention, 2**20), 2**24 - 1) if self.fx.retention else 0
+        y = min(min(a, 2**24 - 1) * rho + rshift(parameter.nu * logarithm(1 + a), 16), 2**24 - 1)
+        R = clip(fix(self.fx.rest, self.fab.u), -self.fab.H, self.fab.H)
+        return R + rshift((cell.v - R) * decay(y), 16)
+
+    def write(self, theta: Sequence[float], step: int) -> list[int]:
+        """Codes asked for; see `held` for what the cells make of them."""
+        codes = parameter_codes(self.chip, theta)
+        for n, (code, cell, parameter) in enumerate(zip(codes, self.cells, self.parameters, strict=True)):
+            if code == cell.asked:
+                continue
+            self.written = step
+            before, cell.asked = cell.asked or 0, code
+            worn = parameter.endurance is not None and cell.writes >= parameter.endurance
+            if parameter.lives and not worn:
+                self.write_cell(n, cell, code - before, step)
+        self.now = max(self.now, step)
+        return codes
+
+    def write_cell(self, n: int, cell: Cell, change: int, step: int) -> None:
+        fx, u, parameter = self.fx, self.fab.u, self.parameters[n]
+        of_write = noise(size(fx.write_noise * u), self.gaussian(WRITE, step, 0, 0, 2 * n))
+        if fx.w_max == 0:
+            assert cell.asked is not None
+            cell.v = clip(self.converted(cell.asked) + of_write, -self.fab.H, self.fab.H)
+            cell.writes += 1
+        else:
+            pulses, f = abs(change), fix(fx.dw_min, u)
+            if fx.dw_min:
+                pulses = (2**14 * abs(change) + f // 2) // f
+            v, low, high = self.aged(n, self.tick(step)), -parameter.W_down, parameter.W_up
+            for _ in range(pulses):
+                if change > 0:
+                    v = clip(v + parameter.d_up - rshift(v * parameter.s_up, 20), low, high)
+                else:
+                    v = clip(v - parameter.d_down - rshift(v * parameter.s_down, 20), low, high)
+            d = parameter.d_up if change > 0 else parameter.d_down
+            S = (d * fix(fx.dw_min_std, 2**15) * isqrt(2**16 * pulses)) >> 20
+            of_pulses = noise(S, self.gaussian(WRITE, step, 0, 0, 2 * n + 1))
+            cell.v = clip(v + of_pulses + of_write, low, high)
+            cell.writes += pulses
+        cell.tick = self.tick(step)
+
+    def held(self) -> list[int]:
+        """What `read` answers, in cell units."""
+        return [self.aged(n, self.tick(self.now)) for n in range(len(self.cells))]
+
+    def weight(self, n: int, theta_tilde: int, tick: int) -> int:
+        parameter, E, width = self.parameters[n], self.fab.E, self.chip.weight_bits + self.fab.E + 1
+        w = sat(rshift(rshift(self.aged(n, tick), 14 - E) * parameter.K, 15) + parameter.O, width)
+        change = rshift(2**E * abs(theta_tilde) * parameter.M, 15)
+        return sat(w + (change if theta_tilde > 0 else -change), width)
+
+    # Signals
+
+    def gaussian(self, stream: int, step: int, layer: int, part: int, n: int) -> int:
+        return gaussian(self.chip.seed, stream, step, layer, part, n)
+
+    def row_noise(self, stream: int, S: int, step: int, layer: int, part: int, b: int, n: int) -> list[int]:
+        """Of a row of n places, for sample b."""
+        if S == 0:
+            return [0] * n
+        first = b * 8 * -(-n // 8)
+        return [noise(S, self.gaussian(stream, step, layer, part, first + j)) for j in range(n)]
+
+    def temperature(self, step: int) -> int:
+        m = step // self.fx.temperature_every
+        S = size(256 * self.fx.temperature_std)
+        return noise(S, self.gaussian(TEMPERATURE, m, 0, 0, 0)) if m and S else 0
+
+    def warm(self, neuron_: Neuron, T: int) -> Neuron:
+        x0 = neuron_.x0 + rshift(T * fix(self.fx.temperature_midpoint, 2.0 ** (self.bits.s + 8)), 16)
+        k = clip(neuron_.k + rshift(T * fix(self.fx.temperature_steepness, 2**20), 16), 0, 2**13 - 1)
+        return Neuron(x0, k, neuron_.L, neuron_.y0)
+
+    def signals(self, weights: Sequence[int], at: int, sample: int, step: int, part: int, b: int) -> list[int]:
+        """h of the last layer: at the temperature of step `at`, with the noise of (step, part) for row b."""
+        chip, fx, bits, E = self.chip, self.fx, self.bits, self.fab.E
+        n_in, X, F_in = chip.layers[0], 2 ** (chip.input_bits + self.G) - 1, bits.x + self.G
+        added = self.row_noise(INPUT, size(fx.input_noise * 2.0**F_in), step, 0, part, b, n_in)
+        x = [clip((value << self.G) + more, -X, X) for value, more in zip(self.inputs[sample], added, strict=True)]
+        T = self.temperature(at)
+        for number, layer in enumerate(layers(chip.layers)):
+            last = number == len(chip.layers) - 2
+            table = neuron_table(
+                chip.output_activation if last else chip.activation, chip.signal_bits, bits.s, chip.lut_bits
+            )
+            added = self.row_noise(READ, size(fx.read_noise * 2.0**bits.s), step, number, part, b, layer.outputs)
+            result = []
+            for j in range(layer.outputs):
+                row = layer.first + j * layer.inputs
+                a = sum(weights[row + i] * x[i] for i in range(layer.inputs))
+                a += weights[layer.first + layer.outputs * layer.inputs + j] << F_in
+                z = sat(rshift(a, F_in + bits.w + E - bits.s) + added[j], chip.signal_bits)
+                own = self.warm(self.neurons[number][j], T)
+                z = sat(rshift((z - own.x0) * own.k, 12), chip.signal_bits)
+                h = neuron(table, z, chip.signal_bits, chip.lut_bits)
+                result.append(sat(rshift(h * own.L, 12) + own.y0, chip.signal_bits))
+            x, F_in = result, bits.s
+        return x
+
+    # Measurements
+
+    def measure(
+        self, tilde: Sequence[int], samples: Sequence[int], step: int, part: int, before: Measurement | None
+    ) -> Measurement:
+        """`before`: the measurement before, where something of it is left."""
+        chip, weights = self.chip, [self.weight(n, t, self.tick(step)) for n, t in enumerate(tilde)]
+        S, epsilon = size(self.fx.cost_noise * 2.0**self.bits.c), fix(self.fx.settling, 2**15)
+        found = Measurement([])
+        for b, sample in enumerate(samples):
+            h = self.signals(weights, step, sample, step, part, b)
+            found.towards.append(h)
+            left = h if before is None else before.towards[b]
+            h = [value + rshift(epsilon * (old - value), 15) for value, old in zip(h, left, strict=True)]
+            code = cost_code(chip, h, self.targets[sample])
+            code += self.row_noise(COST, S, step, 0, part, b, 1)[0]
+            found.cost += clip(code, 0, 2**chip.cost_bits - 1)
+        return found
+
+    def anything_left(self, step: int) -> bool:
+        """Whether something of the measurements of the step before is left at a step."""
+        if step == 0 or step - 1 < self.written or self.tick(step) != self.tick(step - 1):
+            return False
+        return not (self.fx.temperature_std and step % self.fx.temperature_every == 0)
+
+    def last_of(self, block: Work, step: int) -> Measurement:
+        """The last measurement of the step before, made anew."""
+        samples = self.samples(block, step - 1)
+        tilde = perturbation(block.codes, self.chip.layers, step - 1)
+        if block.baseline == "antithetic":
+            return self.measure([-value for value in tilde], samples, step - 1, MINUS, None)
+        return self.measure(tilde, samples, step - 1, PLUS, None)
+
+    def samples(self, block: Work, step: int) -> list[int]:
+        first = step // block.tau_x * block.batch
+        return [sample_at(q, len(self.inputs), block.order_seed) for q in range(first, first + block.batch)]
+
+    def probe(self, block: Work, carried: tuple[int, int] | None = None) -> Answer:
+        """`carried`: batch and value of a baseline that was taken before the block, at the same θ."""
+        held, perturbed, other = carried, [], []
+        evaluations, zero = 0, [0] * len(self.cells)
+        before: Measurement | None = None
+        for step in range(block.first, block.first + block.count):
+            batch, samples = step // block.tau_x, self.samples(block, step)
+            tilde = perturbation(block.codes, self.chip.layers, step)
+            if not self.anything_left(step):
+                before = None
+            elif step == block.first and fix(self.fx.settling, 2**15):
+                before = self.last_of(block, step)
+            measured = []
+            for part in self.parts(block, held is not None and held[0] == batch):
+                sign = {BASELINE: 0, PLUS: 1, MINUS: -1}[part]
+                change = [sign * value for value in tilde] if sign else zero
+                before = self.measure(change, samples, step, part, before)
+                measured.append((part, before.cost))
+                evaluations += 1
+            costs = dict(measured)
+            perturbed.append(costs[PLUS])
+            if block.baseline == "held":
+                held = (batch, costs[BASELINE]) if BASELINE in costs else held
+                assert held is not None
+                other.append(held[1])
+            elif block.baseline != "none":
+                other.append(costs[BASELINE if block.baseline == "every" else MINUS])
+        self.now = max(self.now, block.first + block.count)
+        return Answer(
+            perturbed,
+            None if block.baseline == "none" else other,
+            evaluations,
+            held if block.baseline == "held" else None,
+        )
+
+    @staticmethod
+    def parts(block: Work, is_held: bool) -> Iterator[int]:
+        """The measurements of a probe, in their order."""
+        if block.baseline == "every" or (block.baseline == "held" and not is_held):
+            yield BASELINE
+        yield PLUS
+        if block.baseline == "antithetic":
+            yield MINUS
+
+    def infer(self, samples: Sequence[int]) -> list[list[int]]:
+        chip, bits, fx = self.chip, self.bits, self.fx
+        weights = [self.weight(n, 0, self.tick(self.now)) for n in range(len(self.cells))]
+        S, B = size(fx.adc_noise * 2.0**bits.s), fix(fx.adc_inl, 2**8)
+        lo = -(2 ** (chip.output_bits - 1)) if chip.output_activation in ("tanh", "identity") else 0
+        hi = lo + 2**chip.output_bits - 1
+        answer = []
+        for sample in samples:
+            h = self.signals(weights, self.now, sample, 0, INFER, sample)
+            added = self.row_noise(ADC, S, 0, 0, INFER, sample, len(h))
+            y = output_codes(chip, [value + more for value, more in zip(h, added, strict=True)])
+            q = [2 * value - (lo + hi + 1) for value in y]
+            bow = [rshift(B - rshift(B * each * each, 2 * chip.output_bits), 8) for each in q]
+            answer.append([clip(value + more, lo, hi) for value, more in zip(y, bow, strict=True)])
+        return answer
