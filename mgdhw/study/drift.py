@@ -38,13 +38,13 @@ class Drifting:
 
 
 def experiment(constants: float = CONSTANTS, seed: int = 0) -> Experiment:
-    """Digits on a chip whose cells are moved by pulses and decay."""
+    """Digits on a chip whose cells are written by a converter and decay: capacitors that leak."""
     return check_experiment(
         {
             "name": "drift",
             "seed": seed,
             "device": {
-                "uri": f"sim:analog-8bit?w_max=4&w_min=-4&write_noise=0.01&retention={TIME_CONSTANT}&drift_every=100"
+                "uri": f"sim:analog-8bit?write_noise=0.01&retention={TIME_CONSTANT}&drift_every=100"
             },
             "training": {"probes": LEARNING, "batch": 32, "tau_theta": 100},
             "codes": {"delta": 0.125},

@@ -29,7 +29,7 @@ from mgdhw.compiled.simd import (
     to_u32,
     u32,
 )
-from mgdhw.compiled.words import field_of, gaussian_pairs, lowest_bit, philox, rare
+from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flaws import (
     BORN,
@@ -226,4 +226,4 @@ def draw(flaws, start, step, pen):
         field = bit >> 1
         if bit & 1 == 0:  # the other one is the same again
             index = 2 * np.int64(pen.changed[start + (field >> 1)]) + (field & 1)
-            pen.draws[field] = rare(field_of(word, word, bit), flaws.key0, flaws.key1, WRITE, step, index)
+            pen.draws[field] = far_draw(field_of(word, word, bit), flaws.key0, flaws.key1, WRITE, step, index)
