@@ -19,8 +19,8 @@ from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_p
 from mgdhw_sim.engines.segments import FULL, chunk_of, draw, take_in_pending, take_samples
 from mgdhw_sim.engines.team import meet, sum_up
 from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era
-from mgdhw_sim.engines.writing import write
 from mgdhw_sim.engines.vector import Signs
+from mgdhw_sim.engines.writing import write
 
 WRITTEN = 3
 """Slot of a team's sums, beside those of a probe's parts."""
