@@ -13,6 +13,8 @@ best users would: what was tried is said in `peers/`.
 - e: µs per block that the trainer's loop takes without the device's own calls, at level device-codes, P = 2,410;
 - f: seconds of `mgdhw train`, with the compiled engine and with the reference, until 94 % and in all.
 
+b and c run once more on a chip with every non-ideality on (`cases.IMPERFECT`), beside the ideal chip.
+
 Peers: (i) JAX `lax.scan`, (ii) the same under `vmap`, (iii) PyTorch, (iv) noisyopt. (i) and (ii) run twice: as they are
 commonly written (`jax_scan.py`), and as fast as we could make them (`jax_mgd.py`: drawn ahead for thousands of steps,
 with a compiler option that is in no manual). Each runs in a process of its own, and waits while another is measured.
@@ -28,13 +30,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import growth
 import host
 import numpy as np
-from cases import CASES, REPLICAS, dataset, find_images
+from cases import CASES, IMPERFECT, REPLICAS, dataset, find_images
 from common import Options, Row, progress, report, table
 from ours import Ours
 from peers.process import Peer
@@ -42,6 +44,10 @@ from peers.process import Peer
 ROUNDS = 5
 MICROSECONDS, SECONDS = 200, 5
 """What case e may take for a block, and f in all."""
+
+
+IMPERFECT_SHARE = 0.5
+"""What of its ideal chip's speed the engine is to keep with every non-ideality on."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,20 @@ def raced(race: Race, images: str, rounds: int, seconds: float) -> Iterator[Row]
         yield Row(race.case, race.metric, mine, theirs, who, f"ours >= {times:g} x peer", mine >= times * theirs)
 
 
+def imperfect(letter: str, images: str, rounds: int, seconds: float) -> Row:
+    """The row of a case's chip with every non-ideality on, beside the ideal one, which takes the place of a peer."""
+    case = CASES[letter]
+    data = dataset(case, images)
+    rates: list[tuple[float, float]] = []
+    with Ours(replace(case, effects=IMPERFECT), data, 1, seconds) as real, Ours(case, data, 1, seconds) as ideal:
+        for _ in range(rounds):
+            rates.append((real.rate(), ideal.rate()))
+    mine, theirs = (float(np.median(each)) for each in zip(*rates, strict=True))
+    progress(f"{letter} imperfect: {mine:,.0f}/s; ideal: {theirs:,.0f}/s; ratio {mine / theirs:.3g}")
+    target = f"imperfect >= {IMPERFECT_SHARE:g} x ideal"
+    return Row(letter, "imperfect", mine, theirs, "the ideal chip", target, mine >= IMPERFECT_SHARE * theirs)
+
+
 def grown(quick: bool) -> Iterator[Row]:
     """Rows of case d."""
     points = growth.measure(growth.QUICK, 0.02, 1) if quick else growth.measure(growth.SIZES)
@@ -141,6 +161,7 @@ def main(options: Options, images: str, only: str) -> None:
     for race in RACES:
         if race.case in only.split(","):
             rows += raced(race, images, rounds, seconds)
+    rows += [imperfect(letter, images, rounds, seconds) for letter in "bc" if letter in only.split(",")]
     if "d" in only:
         rows += grown(options.quick)
     if "e" in only:

@@ -1,4 +1,4 @@
-"""More of lanes of pairs (`simd.pair_products`): 32 numbers of 16 bits that are scaled, clipped and chosen one by one."""
+"""More of lanes of pairs (`simd.pair_products`): 32 numbers of 16 bits, scaled, clipped and chosen one by one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Imperfect chips in compiled loops give the bits of the reference: cells, costs and all, with many effects at once."""
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -10,15 +11,18 @@ from numpy.testing import assert_array_equal
 from mgdhw.codes import FAMILIES
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import choose
+from mgdhw_sim.engines import choose, flawed_crew
 from mgdhw_sim.spec import ChipSpec
 
 from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta
-from .test_engines import assert_same_state, draw_recipe, first_state, learn
+from .test_engines import assert_same_state, draw_recipe, first_state, learn, team
+
+__all__ = ["team"]
 
 REFERENCE, COMPILED = choose("reference"), choose("numba")
-BLOCKS, SEGMENTS = 120, 100
+BLOCKS, SEGMENTS, SMALL = 120, 60, 40
 """Draws of each kind; more than 200 in all."""
+SMALL_SIGNALS = ((12, 1.0), (16, 8.0))
 
 
 def assert_same_cells(one: dict[str, np.ndarray[Any, Any]], other: dict[str, np.ndarray[Any, Any]]) -> None:
@@ -28,7 +32,7 @@ def assert_same_cells(one: dict[str, np.ndarray[Any, Any]], other: dict[str, np.
 
 
 def draw_imperfect(rng: Random) -> ChipSpec:
-    return draw_effects(rng, draw_chip(rng, rng.choice(SIGNALS[:2])))
+    return draw_effects(rng, draw_chip(rng, SIGNALS[0]))
 
 
 @pytest.mark.parametrize("start", range(0, BLOCKS, 30))
@@ -40,38 +44,62 @@ def test_blocks_in_any_cuts(start: int) -> None:
         block = draw_block(rng, spec, dataset.n_samples, list(FAMILIES)[number % len(FAMILIES)])
         chip = Chip(spec)
         chip.load(dataset)
-        chip.write(np.array(draw_theta(rng, spec, block.codes.amplitude)), max(0, block.first_step - rng.choice((0, 3, 1000))))
+        before = max(0, block.first_step - rng.choice((0, 3, 1000)))
+        chip.write(np.array(draw_theta(rng, spec, block.codes.amplitude)), before)
         assert COMPILED.declines(chip, block) is None
         held = None
-        for piece in (block, *cut(rng, block)):
+        for place, piece in enumerate((block, *cut(rng, block))):
+            piece = replace(piece, held=held if place > 1 else None)  # the pieces follow each other
             ours, expected = COMPILED.probe(chip, piece), REFERENCE.probe(chip, piece)
             assert_array_equal(ours.perturbed, expected.perturbed, err_msg=f"{number}: {spec}")
             assert_array_equal(ours.reference, expected.reference, err_msg=f"{number}: {spec}")
             assert (ours.evaluations, ours.held) == (expected.evaluations, expected.held)
+            held = expected.held
 
 
-@pytest.mark.parametrize("start", range(0, SEGMENTS, 25))
+def compare_segments(rng: Random, spec: ChipSpec, optimizer: str, family: str, batches: tuple[int, ...] = ()) -> bool:
+    """Run a segment in two cuts; whether the chip is one of small numbers."""
+    dataset, chip = draw_dataset(rng, spec), Chip(spec)
+    chip.load(dataset)
+    half = 1 << (spec.weight_bits - 1)
+    edge = min(9, half // 2)
+    chip.codes = np.array(
+        [rng.randint(-half + edge, half - 1 - edge) for _ in range(chip.topology.n_parameters)], dtype=np.int16
+    )
+    recipe = draw_recipe(rng, chip, dataset.n_samples, optimizer, family)
+    if batches:
+        recipe = replace(recipe, order=replace(recipe.order, batch=rng.choice(batches)))
+    state = first_state(chip, recipe)
+    expected = learn(REFERENCE, chip, state, recipe, [60])
+    codes, held, now = chip.codes, chip.held(), chip.now
+    part = rng.randint(1, 59)
+    for cuts in ([60], [part, 60 - part]):
+        ours = learn(COMPILED, chip, state, recipe, cuts)
+        assert_same_state(ours.state, expected.state)
+        assert_same_cells(ours.state.cells, expected.state.cells)
+        assert_array_equal(chip.codes, codes)
+        assert_array_equal(chip.held(), held)
+        assert chip.now == now
+    assert learn(COMPILED, chip, state, recipe, [60]).cost == expected.cost
+    return flawed_crew.fits(chip, recipe.order)
+
+
+@pytest.mark.parametrize("start", range(0, SEGMENTS, 20))
 def test_segments_in_any_cuts(start: int) -> None:
-    for number in range(start, start + 25):
+    for number in range(start, start + 20):
         rng = Random(f"imperfect segment {number}")
-        spec = draw_imperfect(rng)
-        dataset, chip = draw_dataset(rng, spec), Chip(spec)
-        chip.load(dataset)
-        half = 1 << (spec.weight_bits - 1)
-        chip.codes = np.array(
-            [rng.randint(-half + 9, half - 10) for _ in range(chip.topology.n_parameters)], dtype=np.int16
-        )
         optimizer, family = list(OPTIMIZERS)[number % len(OPTIMIZERS)], list(FAMILIES)[number // 6 % len(FAMILIES)]
-        recipe = draw_recipe(rng, chip, dataset.n_samples, optimizer, family)
-        state = first_state(chip, recipe)
-        expected = learn(REFERENCE, chip, state, recipe, [60])
-        codes, held, now = chip.codes, chip.held(), chip.now
-        part = rng.randint(1, 59)
-        for cuts in ([60], [part, 60 - part]):
-            ours = learn(COMPILED, chip, state, recipe, cuts)
-            assert_same_state(ours.state, expected.state)
-            assert_same_cells(ours.state.cells, expected.state.cells)
-            assert_array_equal(chip.codes, codes)
-            assert_array_equal(chip.held(), held)
-            assert chip.now == now
-        assert learn(COMPILED, chip, state, recipe, [60]).cost == expected.cost
+        compare_segments(rng, draw_imperfect(rng), optimizer, family)
+
+
+@pytest.mark.parametrize("batches", [(1, 2, 5), (8, 16, 33, 50)], ids=["few", "many"])
+@pytest.mark.usefixtures("team")
+def test_chips_of_small_numbers(batches: tuple[int, ...]) -> None:
+    """Those that run on vectors, one sample after the other or side by side, alone or shared by a team."""
+    small = 0
+    for number in range(SMALL):
+        rng = Random(f"small {number}")
+        spec = replace(draw_chip(rng, SMALL_SIGNALS), weight_bits=rng.choice((6, 8, 10)), input_bits=rng.randint(1, 14))
+        optimizer, family = rng.choice(list(OPTIMIZERS)), rng.choice(("random", "random", *FAMILIES))
+        small += compare_segments(rng, draw_effects(rng, spec), optimizer, family, batches)
+    assert small > SMALL // 2

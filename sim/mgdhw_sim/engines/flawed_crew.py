@@ -80,7 +80,11 @@ def _rows(chip: Chip, batch: int) -> Rows:
     wanted = [(Stream.INPUT, 0, spec.layers[0], fixed.input_size)]
     wanted += [(Stream.READ, number, n, fixed.read_size) for number, n in enumerate(spec.layers[1:])]
     wanted += [(Stream.COST, 0, 1, fixed.cost_size)]
-    blocks, strides, purposes, strengths, places = [], [], [], [], []
+    blocks: list[int] = []
+    strides: list[int] = []
+    purposes: list[int] = []
+    strengths: list[int] = []
+    places: list[int] = []
     for stream, layer, n, size in wanted:
         own = -(-n // FIELDS)
         places.append(FIELDS * len(blocks) if size else -1)
@@ -99,7 +103,7 @@ def _rows(chip: Chip, batch: int) -> Rows:
         return packs.room(np.array(values, dtype=kind), room)
 
     return Rows(
-        count=count,
+        n=count,
         blocks=laid(blocks, np.uint32, vectors),
         strides=laid(strides, np.uint32, vectors),
         purposes=laid(purposes, np.uint32, vectors),

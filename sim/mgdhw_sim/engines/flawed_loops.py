@@ -211,9 +211,7 @@ def probe_block(flaws, memory, weights, neurons, first, count, written, held, ru
         step = first + k
         batch = step // run.tau_x
         chosen = run.samples[batch - first // run.tau_x + 1]
-        plus[k], minus[k], stale, _, _ = probe(
-            flaws, memory, weights, neurons, chosen, batch, step, held, follows, run
-        )
+        plus[k], minus[k], stale, _, _ = probe(flaws, memory, weights, neurons, chosen, batch, step, held, follows, run)
         follows = True
         if stale:
             measured = step

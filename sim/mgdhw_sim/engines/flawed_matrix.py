@@ -31,7 +31,7 @@ from mgdhw.compiled.simd import (
     total,
     u32,
 )
-from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox, scaled_pairs
+from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flawed_vector import BOUND, clipped, flawed_neurons
 from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
@@ -75,7 +75,7 @@ def put(out, at, drawn, size, x, fine, top):
 
 
 @njit(**INLINE)
-def put_rare(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, step, size, top):
+def put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, step, size, top):
     """The draws among four rows of fields that lie beyond the last slab."""
     while far != 0:
         bit = lowest_bit(far)
@@ -98,22 +98,21 @@ def draw_lanes(flaws, stream, step, layer, part, row_blocks, first, end, low, hi
     """
     last = stream + (layer << 8) + (part << 16)
     s0, s1, purpose = u32(step), u32(step >> 32), u32(last)
-    k0, k1 = u32(flaws.key0), u32(flaws.key1)
     fine = flaws.input_fine
     for block in range(first, end):
         for column in range(low, high, LANES):
             rows = (u32(column) + to_u32(lane_numbers())) * u32(row_blocks)
-            w0, w1, w2, w3 = philox(s0, s1, rows + u32(block), purpose, k0, k1)
+            w0, w1, w2, w3 = philox_of_key(s0, s1, rows + u32(block), purpose, flaws.key0, flaws.key1)
             base, at = column * row_blocks + block, 4 * block * width + column
             g0, g1, far = gaussian_pairs(w0, w1)
             put(out, at, g0, size, x, fine, top)
             put(out, at + width, g1, size, x, fine, top)
-            put_rare(flaws, w0, w1, far, out, at, width, base, row_blocks, 0, last, step, size, top)
+            put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, 0, last, step, size, top)
             g2, g3, far = gaussian_pairs(w2, w3)
             at += 2 * width
             put(out, at, g2, size, x, fine, top)
             put(out, at + width, g3, size, x, fine, top)
-            put_rare(flaws, w2, w3, far, out, at, width, base, row_blocks, 4, last, step, size, top)
+            put_far(flaws, w2, w3, far, out, at, width, base, row_blocks, 4, last, step, size, top)
 
 
 @njit(**JIT)

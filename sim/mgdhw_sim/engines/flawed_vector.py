@@ -28,7 +28,7 @@ from mgdhw.compiled.simd import (
     total,
     u32,
 )
-from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox
+from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox_of_key
 from mgdhw_sim.engines.kernels import sample_cost
 
 BOUND = 1 << 30
@@ -38,15 +38,15 @@ BOUND = 1 << 30
 class Rows(NamedTuple):
     """The noise of one measurement of one sample, in blocks of eight draws: inputs, columns of each layer, cost."""
 
-    count: int
+    n: int
     """Blocks."""
     blocks: Any
     strides: Any
-    """(count,) number of a block in the first sample's row, and blocks from one sample to the next."""
+    """(n,) number of a block in the first sample's row, and blocks from one sample to the next."""
     purposes: Any
-    """(count,) what a block is for: stream + 256 layer."""
+    """(n,) what a block is for: stream + 256 layer."""
     strengths: Any
-    """(8 count,) of each draw; 0 where nothing is behind it."""
+    """(8 n,) of each draw; 0 where nothing is behind it."""
     places: Any
     """(L + 2,) where the draws of inputs, of each layer's columns, and of the cost begin; behind all where there are
     none, where zeros lie."""
@@ -64,12 +64,11 @@ class Rows(NamedTuple):
 def draw_row(flaws, rows, step, part, row):
     """Draw the noise of a measurement of one sample: `imperfect.row_noise`."""
     s0, s1 = u32(step), u32(step >> 32)
-    k0, k1 = u32(flaws.key0), u32(flaws.key1)
     noise, strengths = rows.noise, rows.strengths
-    for first in range(0, rows.count, LANES):
+    for first in range(0, rows.n, LANES):
         blocks = load(rows.blocks, first) + load(rows.strides, first) * u32(row)
         purposes = load(rows.purposes, first) + u32(part << 16)
-        w0, w1, w2, w3 = in_order(*philox(s0, s1, blocks, purposes, k0, k1))
+        w0, w1, w2, w3 = in_order(*philox_of_key(s0, s1, blocks, purposes, flaws.key0, flaws.key1))
         at = FIELDS * first
         g0, g1, far = gaussian_pairs(w0, w1)
         store_pairs(noise, at, scale_pairs(g0, load_pairs(strengths, at)))
@@ -80,17 +79,17 @@ def draw_row(flaws, rows, step, part, row):
         while far != 0:
             bit = lowest_bit(far)
             place = (bit >> 1) + 32 * (bit & 1)
-            put_rare(flaws, rows, field_of(w0, w1, bit), step, part, row, at + place)
+            put_far(flaws, rows, field_of(w0, w1, bit), step, part, row, at + place)
             far &= far - np.uint64(1)
         while further != 0:
             bit = lowest_bit(further)
             place = 64 + (bit >> 1) + 32 * (bit & 1)
-            put_rare(flaws, rows, field_of(w2, w3, bit), step, part, row, at + place)
+            put_far(flaws, rows, field_of(w2, w3, bit), step, part, row, at + place)
             further &= further - np.uint64(1)
 
 
 @njit(**JIT)
-def put_rare(flaws, rows, field, step, part, row, place):
+def put_far(flaws, rows, field, step, part, row, place):
     """A draw from beyond the last slab."""
     size = np.int64(rows.strengths[place])
     if size == 0:

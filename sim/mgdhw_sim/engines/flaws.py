@@ -194,7 +194,9 @@ def fine(spec: ChipSpec) -> Fine | None:
         for a in (spec.activation, spec.output_activation)
     ]
     # A signal is a curve's value times an amplitude, moved by an offset, and no wider than all signals are.
-    largest = (int(np.abs(curves[0]).max()) * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
+    largest = (
+        (int(np.abs(curves[0]).max()) * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
+    )
     signal = min(largest, 1 << (spec.signal_bits - 1))
     spans = [
         ((1 << 31) - 1) // ((all_.weight_top + 1) * (all_.input_top if number == 0 else signal)) // 32 * 32

@@ -29,7 +29,7 @@ from mgdhw.compiled.simd import (
     to_u32,
     u32,
 )
-from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox
+from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flaws import (
     BORN,
@@ -74,7 +74,8 @@ class Pen(NamedTuple):
 def pen(n: int) -> Pen:
     """Work space for n cells."""
     changed, changes = np.zeros(n + LANES, dtype=np.int32), np.zeros(n + LANES, dtype=np.int32)
-    return Pen(changed, changes, *(np.zeros(LANES, dtype=np.int32) for _ in range(5)), draws=np.zeros(32, dtype=np.int16))
+    values, counts, fine, plus, minus = (np.zeros(LANES, dtype=np.int32) for _ in range(5))
+    return Pen(changed, changes, values, counts, fine, plus, minus, np.zeros(2 * LANES, dtype=np.int16))
 
 
 @njit(**JIT)
@@ -213,8 +214,8 @@ def move(flaws, records, place, change, drawn, noise, pen):
 def draw(flaws, start, step, pen):
     """Two draws for each of sixteen cells into `pen.draws`: those numbered 2 n and 2 n + 1, which share word n."""
     cells = to_u32(load(pen.changed, start))
-    w0, w1, w2, w3 = philox(
-        u32(step), u32(step >> 32), cells >> u32(2), u32(WRITE), u32(flaws.key0), u32(flaws.key1)
+    w0, w1, w2, w3 = philox_of_key(
+        u32(step), u32(step >> 32), cells >> u32(2), u32(WRITE), flaws.key0, flaws.key1
     )  # fmt: skip
     odd, upper = (cells & u32(1)) != u32(0), (cells & u32(2)) != u32(0)
     word = select(upper, select(odd, w3, w2), select(odd, w1, w0))
