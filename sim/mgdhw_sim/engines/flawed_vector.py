@@ -60,7 +60,7 @@ class Rows(NamedTuple):
     """(B, n_out) towards which the outputs were going in the last measurement."""
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def draw_row(flaws, rows, step, part, row):
     """Draw the noise of a measurement of one sample: `imperfect.row_noise`."""
     s0, s1 = u32(step), u32(step >> 32)
