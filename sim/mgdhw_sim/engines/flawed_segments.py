@@ -18,7 +18,7 @@ from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending, update_signs
 from mgdhw_sim.engines.segments import FULL, chunk_of, draw, take_in_pending, take_samples
 from mgdhw_sim.engines.team import meet, sum_up
-from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era
+from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, temperature_of, tick_of
 from mgdhw_sim.engines.vector import Signs
 from mgdhw_sim.engines.writing import write
 
@@ -59,10 +59,11 @@ def keep_all(bench, step):
     Returns:
         Whether they have changed.
     """
-    team = bench.team
-    changed = keep_up(bench.flaws, bench.memory, bench.weights, bench.neurons, team.first, team.end, step)
-    if changed:
-        meet(team)
+    team, flaws = bench.team, bench.flaws
+    if bench.weights.tick[0] == tick_of(flaws, step) and bench.neurons.number[0] == temperature_of(flaws, step):
+        return False  # without the call, which would copy every field of every tuple
+    changed = keep_up(flaws, bench.memory, bench.weights, bench.neurons, team.first, team.end, step)
+    meet(team)
     return changed
 
 

@@ -60,7 +60,7 @@ class Rows(NamedTuple):
     """(B, n_out) towards which the outputs were going in the last measurement."""
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def draw_row(flaws, rows, step, part, row):
     """Draw the noise of a measurement of one sample: `imperfect.row_noise`."""
     s0, s1 = u32(step), u32(step >> 32)
@@ -188,7 +188,7 @@ def signals_of(net, flaws, neurons, plus, minus, signs, x, at, rows, space):
                         if signed:
                             w = choose_pairs(bits_at(words, row + i), w, load_pairs(minus, row + i))
                         lanes = lanes + pair_products(w, load_pairs(x, i))
-                    sum_ += total(to_i64(lanes))
+                    sum_ += np.int64(total(lanes)) if n_in <= net.spans[layer] else total(to_i64(lanes))
             z = rounded_sum(sum_, excess)
             if wide:
                 sums[j] = z

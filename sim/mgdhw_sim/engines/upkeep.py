@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.noise import noise, scaled
-from mgdhw.compiled.options import JIT
+from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.philox import Stream
 from mgdhw_sim.cells import LARGEST_AGE, OLDEST
 from mgdhw_sim.engines.flaws import BORN, CHANGE, GAIN, KIND, NU, OFFSET, STUCK, VALUE, WORDS
@@ -17,13 +17,13 @@ from mgdhw_sim.spec import CELL_FRACTION_BITS
 TEMPERATURE = int(Stream.TEMPERATURE)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def tick_of(flaws, step):
     """`cells.tick`."""
     return step // flaws.drift_every if flaws.ages else np.int64(0)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def temperature_of(flaws, step):
     """`imperfect.temperature`."""
     return step // flaws.temperature_every if flaws.temperature_every > 0 else np.int64(0)

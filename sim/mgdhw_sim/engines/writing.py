@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.options import INLINE
 from mgdhw.compiled.pairs import unequal
 from mgdhw.compiled.simd import (
     LANES,
@@ -78,7 +78,7 @@ def pen(n: int) -> Pen:
     return Pen(changed, changes, values, counts, fine, plus, minus, np.zeros(2 * LANES, dtype=np.int16))
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def find_changed(codes, requested, first, end, changed):
     """Numbers of the cells first ... end - 1 whose codes differ.
 
@@ -97,7 +97,7 @@ def find_changed(codes, requested, first, end, changed):
     return count
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def write(flaws, memory, weights, codes, first, end, step, pen):
     """Write codes of cells first ... end - 1 at a step, and make their weights anew.
 
@@ -126,7 +126,7 @@ def write(flaws, memory, weights, codes, first, end, step, pen):
     return count
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def write_cells(flaws, memory, weights, codes, start, most, now, step, pen):
     """Write up to sixteen cells, of numbers `pen.changed[start ...]`."""
     cells, records = load(pen.changed, start), memory.records
@@ -178,7 +178,7 @@ def rounded(value, bits):
     return (value + i64(np.int64(1) << (bits - 1))) >> i64(bits)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def move(flaws, records, place, change, drawn, noise, pen):
     """Sixteen cells by pulses, from `pen.values` on: `cells._pulsed`. How many goes into `pen.counts`.
 
@@ -210,7 +210,7 @@ def move(flaws, records, place, change, drawn, noise, pen):
     return within(value + noise, low, high)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def draw(flaws, start, step, pen):
     """Two draws for each of sixteen cells into `pen.draws`: those numbered 2 n and 2 n + 1, which share word n."""
     cells = to_u32(load(pen.changed, start))
