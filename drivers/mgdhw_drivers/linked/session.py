@@ -136,6 +136,8 @@ class Session:
             dataset, parameters: whether it depends on them.
         """
         assert self.known
+        if parameters and self.parameters is None:
+            raise ConfigError(f"{self.uri}: no parameters were written yet; write them first")
         async with self.lock:
             for _ in range(TURNS):
                 await self._in_step()

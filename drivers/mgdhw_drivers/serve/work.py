@@ -190,6 +190,7 @@ class Work:
         content = self.memory.first(Area.INPUTS, inputs), self.memory.first(Area.TARGETS, targets)
         if sealed(load, *content).crc != load.crc:
             raise Mismatch(Thing.DATASET)
+        self.holds.dataset = 0  # if this is ended in the middle, nobody knows what the device has
         await self._device.load(dataset_of(load, *content, self.head))
         self._load, self.holds.dataset = load, load.crc
 
