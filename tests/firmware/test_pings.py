@@ -35,9 +35,7 @@ def say_nonsense(talk: Talk) -> None:
 
 @pytest.mark.parametrize("disturb", [ping, ask_who, say_nonsense], ids=lambda disturb: disturb.__name__)
 @pytest.mark.parametrize("kind", [Type.PROBE, Type.INFER], ids=lambda kind: kind.name)
-def test_what_is_answered_in_between_changes_no_number(
-    host: Path, kind: Type, disturb: Callable[[Talk], None]
-) -> None:
+def test_what_is_answered_in_between_changes_no_number(host: Path, kind: Type, disturb: Callable[[Talk], None]) -> None:
     count = 3000 if kind is Type.PROBE else 60_000
     samples = b"".join((i % 7).to_bytes(4, "little") for i in range(count))
     with ready(host, "--tcp 0") as (talk, _):
