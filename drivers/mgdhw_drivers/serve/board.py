@@ -28,6 +28,7 @@ from mgdhw_drivers.link.messages import (
     Statistics,
     Type,
 )
+from mgdhw_drivers.linked.limits import Limits
 from mgdhw_drivers.serve.memory import SAFELY_READABLE, STATE, Mismatch
 from mgdhw_drivers.serve.work import Work
 
@@ -46,14 +47,16 @@ class Board:
     Args:
         device: what is served; the board opens and closes it.
         max_payload: longest payload that is taken.
+        limits: on how its parameters move.
     """
 
-    def __init__(self, device: Device, max_payload: int) -> None:
+    def __init__(self, device: Device, max_payload: int, limits: Limits) -> None:
         self.device = device
         self.connection = BoardConnection(max_payload)
         self.send: Callable[[bytes], None] = _nowhere
         self.dead_man = 0.0
         """Seconds without a frame after which it goes to its safe state; 0: never."""
+        self._limits = limits
         self._boot = secrets.randbits(32)
         self._born = time.monotonic()
         self._quiet = 0.0
@@ -71,7 +74,7 @@ class Board:
         """Find out what the device is, and be ready in the safe state. Raises DeviceUnavailable, ConfigError."""
         await self.device.open()
         remembers = bool(await self.device.snapshot())
-        self._work = Work(self.device, self.connection, self._send, remembers=remembers)
+        self._work = Work(self.device, self.connection, self._send, self._limits, remembers=remembers)
         await self.device.close()
         self._task = asyncio.create_task(self._serve(), name=f"board of {self.device.uri}")
 
@@ -281,6 +284,7 @@ class Board:
             except DeviceError as error:
                 self._state, self._reason = State.FAULTY, Reason.FAULT
                 raise error
+        self.work.wear.rest()
         self._state = State.READY
         self._send(self.connection.answer(request, self._identity(state, reason)))
 
