@@ -16,7 +16,8 @@ from mgdhw.device import Capability, DeviceInfo, HostCodes, open_device
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkLost
 from mgdhw.order import SampleOrder
 from mgdhw.topology import Topology
-from mgdhw_drivers.link.messages import State
+from mgdhw_drivers.link.frames import Frame, encode
+from mgdhw_drivers.link.messages import Identify, State, Type
 from mgdhw_drivers.linked.limits import Limits
 from mgdhw_drivers.serve.listeners import PtyListener, TcpListener
 from mgdhw_drivers.serve.serving import serving
@@ -209,6 +210,23 @@ async def test_what_the_link_has_no_room_for_is_refused(bench: Any) -> None:
         with pytest.raises(ConfigError, match="does not fit into Probe"):
             await device.probe(Block(0, 4, CodeSpec("random", 0, 1), SampleOrder(0, 4, 1, 1 << 32)))
         assert (await device.infer(np.arange(4))).shape == (4, 1)
+
+
+async def test_questions_in_the_middle_of_a_block_change_no_number(bench: Any) -> None:
+    async with bench.serve() as address, open_device(address) as device:
+        await device.load(load("xor"))
+        await device.write(np.full(13, 0.25))
+        block = Block(0, 20_000, CodeSpec("random", 1, 2), SampleOrder(2, 4, 4, 20_000))
+        wanted = await device.probe(block)
+        link, repeated = device.session.link, device.session.link.repeated
+        task = asyncio.create_task(device.probe(block))
+        for _ in range(5):
+            for kind, payload in ((Type.PING, b""), (Type.IDENTIFY, Identify(7, 0, 16384, 0).pack())):
+                device._transport.write(encode(Frame(kind, 0, payload)))  # whose answers nobody awaits
+            await asyncio.sleep(0.001)
+        np.testing.assert_array_equal((await task).perturbed, wanted.perturbed)
+        assert link.connection.stray >= 10
+        assert link.repeated == repeated
 
 
 async def test_a_cancelled_block_answers_no_later_question(bench: Any) -> None:

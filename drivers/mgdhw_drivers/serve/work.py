@@ -28,8 +28,8 @@ from mgdhw_drivers.serve.describe import converters_of, describe
 from mgdhw_drivers.serve.lessons import Lesson
 from mgdhw_drivers.serve.memory import Memory, Mismatch
 
-PIECE_SECONDS = 0.02
-"""How long a piece of work may keep the board from listening."""
+PIECE_SECONDS = 0.005
+"""How long a piece of work may keep the board from listening, and the line from what was measured before."""
 FIRST_PIECE = 64
 
 
