@@ -3,7 +3,9 @@
 A process of its own serves a simulated chip. The targets are those of issue 5, case 4: a block costs no more than 1.3
 times the device's own time and one raw round trip of as many bytes; no more than 6 bytes per evaluation; no more than
 4 system calls per 100 results (counted with strace, where there is one); on a slow line at least 90 % of the probes/s
-that its bits allow. Times are those of the fastest tenth: what nothing else disturbs.
+that its bits allow. Times are those of the fastest tenth: what nothing else disturbs. Case 6: a board that goes away
+in the middle of a block (its process is killed: the connection, or the pseudo-terminal, is gone) is noticed within
+100 ms, and blocks go on within 2 s of its being there again.
 """
 
 from __future__ import annotations
@@ -28,9 +30,13 @@ from common import Row, arguments, progress, report
 from mgdhw import open_device
 from mgdhw.block import Block, CodeSpec
 from mgdhw.datasets import load
+from mgdhw.errors import LinkLost
 from mgdhw.order import SampleOrder
+from mgdhw_drivers.linked.device import LinkedDevice
 
 CHIP = "sim:analog-8bit"
+INSTANT_CHIP = "sim:analog-8bit?engine=reference"
+"""One that has nothing to compile when its process begins."""
 K = 1000
 BATCH = 32
 LONG = 10_000
@@ -104,6 +110,60 @@ async def counted(work: Callable[[], Awaitable[object]], blocks: int) -> float |
         await tracer.communicate()
         total = re.search(r"(\d+)(?:\s+\d+)?\s+total", log.read())
     return None if total is None else int(total.group(1)) / (blocks * K / 100)
+
+
+async def unplugged(where: list[str]) -> tuple[float, float]:
+    """Seconds until it is noticed that a board is gone, and from its being there again to the next block's end."""
+    board, address = await begun(where)
+    lost: list[float] = []
+    try:
+        async with open_device(address) as device:
+            assert isinstance(device, LinkedDevice)
+            await device.load(load("digits"))
+            await device.write(np.zeros(device.info.n_parameters))
+            device.session.link.on_loss = lambda why: lost.append(time.perf_counter())
+            asked = asyncio.create_task(device.probe(block(0, LONG)))
+            await asyncio.sleep(0.005)
+            gone = time.perf_counter()
+            board.kill()
+            await asyncio.wait([asked])
+            assert isinstance(asked.exception(), LinkLost), asked
+            asked = asyncio.create_task(device.probe(block(0, 10)))
+            await board.wait()
+            board, _ = await begun(where)
+            back = time.perf_counter()
+            await asked
+            return lost[0] - gone, time.perf_counter() - back
+    finally:
+        board.terminate()
+        await board.wait()
+
+
+async def begun(where: list[str]) -> tuple[asyncio.subprocess.Process, str]:
+    """A process that serves a chip, and its address."""
+    board = await asyncio.create_subprocess_exec(
+        *SERVE[:-1], INSTANT_CHIP, *where, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    assert board.stdout is not None
+    return board, (await board.stdout.readline()).decode().split(" at ")[1].strip()
+
+
+def unplugging(name: str, where: list[str], times: int) -> list[Row]:
+    """The slowest of some unplugs."""
+    both = [asyncio.run(unplugged(where)) for _ in range(times)]
+    noticed, back = (max(column) for column in zip(*both, strict=True))
+    return [
+        Row(f"6 {name} unplugged", "ms until it is noticed", 1e3 * noticed, target="ours <= 100", holds=noticed <= 0.1),
+        Row(f"6 {name} plugged in", "s until blocks go on", back, target="ours <= 2", holds=back <= 2),
+    ]
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def read_exactly(read: Callable[[int], bytes], size: int) -> None:
@@ -255,6 +315,10 @@ def main() -> None:
             Row(f"E {baud} baud", "probes/s", rate, wire, "two bytes per probe on the wire", "ours >= 0.9 peer",
                 rate >= 0.9 * wire)
         )  # fmt: skip
+    progress("unplugging")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, where in (("tcp", ["--tcp", str(free_port())]), ("pty", ["--pty", "--link", f"{folder}/port"])):
+            rows += unplugging(name, where, 1 if options.quick else 3)
     report("The link", rows, options)
 
 

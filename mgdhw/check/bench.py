@@ -24,8 +24,8 @@ MAX_EVALUATIONS = 20_000
 CHUNK = 256
 """Probes of one request: short enough to show progress."""
 RETRIES = 3
-FOR_EVER = 1 << 40
-"""τ_x of a batch that never changes."""
+FOR_EVER = 1 << 31
+"""τ_x of a batch that doesn't change while a device is checked; a link takes 32 bits."""
 
 Watcher = Callable[[str, int], None]
 """Told what is being measured, and the evaluations so far."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mgdhw.device import open_device
+from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve.faults import Faults
 from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener
 from mgdhw_drivers.serve.serving import serving
@@ -29,11 +30,18 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def serve(
-        self, uri: str = CHIP, how: str = "tcp", faults: str = "", *, baud: int = 0, seed: int = 0
+        self,
+        uri: str = CHIP,
+        how: str = "tcp",
+        faults: str = "",
+        *,
+        baud: int = 0,
+        seed: int = 0,
+        limits: Limits = NO_LIMITS,
     ) -> AsyncIterator[str]:
         """An address where a device is served for as long as this lasts."""
         self._served += 1
-        self.station = Station(open_device(uri), Line(baud, Faults.parse(faults), seed))
+        self.station = Station(open_device(uri), Line(baud, Faults.parse(faults), seed), limits)
         if how == "tcp":
             self.listener = TcpListener(self.station, 0)
         else:

@@ -16,7 +16,9 @@ from mgdhw.device import Capability, DeviceInfo, HostCodes, open_device
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkLost
 from mgdhw.order import SampleOrder
 from mgdhw.topology import Topology
-from mgdhw_drivers.link.messages import State
+from mgdhw_drivers.link.frames import Frame, encode
+from mgdhw_drivers.link.messages import Identify, State, Type
+from mgdhw_drivers.linked.limits import Limits
 from mgdhw_drivers.serve.listeners import PtyListener, TcpListener
 from mgdhw_drivers.serve.serving import serving
 from mgdhw_drivers.serve.station import Line, Station
@@ -180,6 +182,51 @@ async def test_limits_are_checked_before_anything_is_sent(bench: Any) -> None:
         block = Block(0, 4, CodeSpec("random", 0, 400), SampleOrder(0, 4))
         with pytest.raises(LimitExceeded, match="perturbed parameter 0"):
             await device.probe(block)
+
+
+async def test_a_served_device_has_limits_of_its_own(bench: Any) -> None:
+    async with bench.serve(limits=Limits(slew=0.5, stress=0.8)) as address, open_device(address) as device:
+        assert Capability.LEARN not in device.info.capabilities
+        assert device.session.known.head.max_slew * device.info.theta_lsb == 0.5
+        await device.load(load("xor"))
+        await device.write(np.full(13, 1.0))
+        for asked, says in ((2.0, "parameter 0 would move by"), (1.5, ""), (1.0, "in all")):
+            device._wear.rest()  # a host that doesn't know of them
+            if says:
+                with pytest.raises(LimitExceeded, match=says):
+                    await device.write(np.full(13, asked))
+            else:
+                await device.write(np.full(13, asked))
+        counts = await device.statistics()
+        assert counts["sets"] == 2
+
+
+async def test_what_the_link_has_no_room_for_is_refused(bench: Any) -> None:
+    async with bench.serve() as address, open_device(address) as device:
+        await device.load(load("xor"))
+        with pytest.raises(ConfigError, match="no parameters were written"):
+            await device.infer(np.arange(4))
+        await device.write(np.zeros(13))
+        with pytest.raises(ConfigError, match="does not fit into Probe"):
+            await device.probe(Block(0, 4, CodeSpec("random", 0, 1), SampleOrder(0, 4, 1, 1 << 32)))
+        assert (await device.infer(np.arange(4))).shape == (4, 1)
+
+
+async def test_questions_in_the_middle_of_a_block_change_no_number(bench: Any) -> None:
+    async with bench.serve() as address, open_device(address) as device:
+        await device.load(load("xor"))
+        await device.write(np.full(13, 0.25))
+        block = Block(0, 20_000, CodeSpec("random", 1, 2), SampleOrder(2, 4, 4, 20_000))
+        wanted = await device.probe(block)
+        link, repeated = device.session.link, device.session.link.repeated
+        task = asyncio.create_task(device.probe(block))
+        for _ in range(5):
+            for kind, payload in ((Type.PING, b""), (Type.IDENTIFY, Identify(7, 0, 16384, 0).pack())):
+                device._transport.write(encode(Frame(kind, 0, payload)))  # whose answers nobody awaits
+            await asyncio.sleep(0.001)
+        np.testing.assert_array_equal((await task).perturbed, wanted.perturbed)
+        assert link.connection.stray >= 10
+        assert link.repeated == repeated
 
 
 async def test_a_cancelled_block_answers_no_later_question(bench: Any) -> None:

@@ -1,6 +1,7 @@
 """Seeded scenarios of what goes wrong between host and board, with real processes.
 
-Play N of them with `python tests/system/faults.py [N]`.
+Play N of them with `python tests/system/faults.py [N]`, and against the C core with
+`python tests/system/faults.py N build/mgdhw-host` (`make` in drivers/mgdhw_drivers/firmware).
 
 In each, `mgdhw train` runs in a process of its own against `mgdhw serve` in another, over TCP or a pseudo-terminal,
 with 1 % each of dropped, corrupted, doubled, split and late frames, reboots and unplugs; in some the host or the board
@@ -11,6 +12,7 @@ must come to the digest of the same training in one process. A table tells how e
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import signal
@@ -26,7 +28,9 @@ from pathlib import Path
 SECONDS = 60.0
 RESUMES = 12
 LINE = "drop=0.01,corrupt=0.01,dup=0.01,split=0.01,delay=5ms,late=0.01"
+IN_C = Path(__file__).with_name("board_in_c.py")
 CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
+LAYERS = "layers=2-3-1"
 EXPERIMENT = """
 name = "faults"
 [device]
@@ -100,9 +104,16 @@ def free_port() -> int:
 
 
 class Board:
-    """`mgdhw serve` in a process of its own, which can be killed and begun again at the same address."""
+    """A board in a process of its own, which can be killed and begun again at the same address.
 
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
+    Args:
+        scenario: its line, and what goes wrong on it.
+        folder: of a pseudo-terminal's name.
+        program: the C core's; None: `mgdhw serve`.
+    """
+
+    def __init__(self, scenario: Scenario, folder: Path, program: Path | None) -> None:
+        self._command = command("serve", CHIP) if program is None else [sys.executable, str(IN_C), str(program), LAYERS]
         self._where = (
             ["--tcp", str(free_port())] if scenario.transport == "tcp" else ["--pty", "--link", str(folder / "port")]
         )
@@ -116,7 +127,11 @@ class Board:
         options = ["--faults", self._scenario.faults, "--seed", str(self._scenario.seed * 1000 + self._begun)]
         self._begun += 1
         self._process = subprocess.Popen(
-            command("serve", CHIP, *self._where, *options), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [*self._command, *self._where, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         said = re.search(r" at (\S+)", self._process.stdout.readline())
@@ -124,8 +139,8 @@ class Board:
         self.address = said.group(1)
 
     def end(self, number: int) -> None:
-        """By a signal."""
-        self._process.send_signal(number)
+        """By a signal, to all of its processes."""
+        os.killpg(self._process.pid, number)
         self._process.communicate(timeout=SECONDS)
 
 
@@ -136,11 +151,11 @@ def write_experiment(folder: Path, level: str, device: str) -> Path:
     return path
 
 
-def play(scenario: Scenario, folder: Path, wanted: str) -> Ending:
+def play(scenario: Scenario, folder: Path, wanted: str, program: Path | None = None) -> Ending:
     """Go through a scenario, in an empty folder, to the digest that is wanted."""
     began = time.monotonic()
     draw = random.Random(scenario.seed + 1_000_000)
-    board, said = Board(scenario, folder), ""
+    board, said = Board(scenario, folder, program), ""
     board.start()
     try:
         experiment = write_experiment(folder, scenario.level, CHIP)
@@ -187,7 +202,7 @@ def digests() -> dict[str, str]:
         return {level: mgdhw.train(write_experiment(Path(folder), level, CHIP), runs=None).digest for level in PROBES}
 
 
-def main(count: int, say: Callable[[str], object]) -> int:
+def main(count: int, say: Callable[[str], object], program: Path | None = None) -> int:
     """Play scenarios 0 ... count - 1; the number of those that went wrong."""
     wanted, wrong = digests(), 0
     say(
@@ -196,7 +211,7 @@ def main(count: int, say: Callable[[str], object]) -> int:
     for seed in range(count):
         scenario = Scenario.of(seed)
         with tempfile.TemporaryDirectory() as folder:
-            ending = play(scenario, Path(folder), wanted[scenario.level])
+            ending = play(scenario, Path(folder), wanted[scenario.level], program)
         wrong += not ending.holds
         ends = "right" if ending.holds else "WRONG"
         extra = scenario.faults.removeprefix(LINE).lstrip(",")
@@ -215,4 +230,5 @@ def say_now(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 100, say_now))
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    sys.exit(main(number, say_now, Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None))

@@ -6,7 +6,7 @@ import struct
 from dataclasses import fields
 from typing import Any, ClassVar, Self
 
-from mgdhw.errors import LinkCorrupt
+from mgdhw.errors import ConfigError, LinkCorrupt
 
 
 class Layout:
@@ -16,7 +16,7 @@ class Layout:
     tuples: ClassVar[dict[str, int]] = {}
 
     def pack(self) -> bytes:
-        """Bytes, little-endian."""
+        """Bytes, little-endian. Raises ConfigError where a number is larger than its field."""
         items: list[Any] = []
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
@@ -24,7 +24,10 @@ class Layout:
                 items.extend(value)
             else:
                 items.append(value)
-        return self.form.pack(*items)
+        try:
+            return self.form.pack(*items)
+        except struct.error as error:
+            raise ConfigError(f"{self} does not fit into {type(self).__name__} of the link: {error}") from None
 
     @classmethod
     def unpack(cls, payload: bytes) -> Self:

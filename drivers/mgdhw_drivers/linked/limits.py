@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.errors import LimitExceeded
 
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far parameters may be moved, in the device's units; 0: as far as they like.
+
+    Args:
+        slew: at once.
+        stress: in all, by the largest change of each write.
+    """
+
+    slew: float = 0.0
+    stress: float = 0.0
+
+
+NO_LIMITS = Limits()
 
 
 class Wear:

@@ -285,7 +285,8 @@ class Link:
             case Code.MISMATCH | Code.SAFE:
                 return Refused(trouble, answer.text, self.uri)
             case Code.LIMIT:
-                what = "the limit of stress" if trouble.value < 0 else f"a limit of parameter {trouble.value}"
+                stress = "the limit of stress" if trouble.value == -1 else "a limit"
+                what = stress if trouble.value < 0 else f"a limit of parameter {trouble.value}"
                 return LimitExceeded(f"the board says that {what} would be violated{text}", uri=self.uri)
             case Code.UNSUPPORTED:
                 return DeviceFault(f"the board cannot do this{text}; use a lower level (run.level)", uri=self.uri)

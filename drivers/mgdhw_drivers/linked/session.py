@@ -136,6 +136,8 @@ class Session:
             dataset, parameters: whether it depends on them.
         """
         assert self.known
+        if parameters and self.parameters is None:
+            raise ConfigError(f"{self.uri}: no parameters were written yet; write them first")
         async with self.lock:
             for _ in range(TURNS):
                 await self._in_step()
@@ -220,14 +222,24 @@ class Session:
         return self.identity.max_payload
 
     async def _in_step(self) -> None:
-        if not self.link.connected:
-            await self._reconnect()
-        if not self.link.in_step:
-            await self._identify(take=True)
-
-    async def _reconnect(self) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._options.reconnect
+        while True:
+            new = not self.link.connected
+            if new:
+                await self._reconnect(deadline)
+            if self.link.in_step:
+                return
+            try:
+                await self._identify(take=True)
+                return
+            except LinkLost:
+                if not new or loop.time() > deadline:
+                    raise
+            await asyncio.sleep(RECONNECT_SECONDS)  # a board that goes, or comes, may take a connection and drop it
+
+    async def _reconnect(self, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             try:
                 await self.link.connect()

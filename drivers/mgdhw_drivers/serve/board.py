@@ -28,6 +28,7 @@ from mgdhw_drivers.link.messages import (
     Statistics,
     Type,
 )
+from mgdhw_drivers.linked.limits import Limits
 from mgdhw_drivers.serve.memory import SAFELY_READABLE, STATE, Mismatch
 from mgdhw_drivers.serve.work import Work
 
@@ -46,14 +47,16 @@ class Board:
     Args:
         device: what is served; the board opens and closes it.
         max_payload: longest payload that is taken.
+        limits: on how its parameters move.
     """
 
-    def __init__(self, device: Device, max_payload: int) -> None:
+    def __init__(self, device: Device, max_payload: int, limits: Limits) -> None:
         self.device = device
         self.connection = BoardConnection(max_payload)
         self.send: Callable[[bytes], None] = _nowhere
         self.dead_man = 0.0
         """Seconds without a frame after which it goes to its safe state; 0: never."""
+        self._limits = limits
         self._boot = secrets.randbits(32)
         self._born = time.monotonic()
         self._quiet = 0.0
@@ -71,7 +74,7 @@ class Board:
         """Find out what the device is, and be ready in the safe state. Raises DeviceUnavailable, ConfigError."""
         await self.device.open()
         remembers = bool(await self.device.snapshot())
-        self._work = Work(self.device, self.connection, self._send, remembers=remembers)
+        self._work = Work(self.device, self.connection, self._send, self._limits, remembers=remembers)
         await self.device.close()
         self._task = asyncio.create_task(self._serve(), name=f"board of {self.device.uri}")
 
@@ -109,8 +112,8 @@ class Board:
             self.send(refusal)
         for request in requests:
             self._quiet = 0.0
-            if request.type == Type.PING and not self._queue:
-                self.send(self.connection.answer(request, self._pong()))
+            if _only_asks(request) and not self._queue:
+                self._inform(request)
             elif len(self._queue) < QUEUE:
                 self._take(request)
 
@@ -138,7 +141,7 @@ class Board:
 
     def _take(self, request: Frame) -> None:
         running = self._running
-        if running is not None and running.type in OPERATIONS and request.type != Type.PING:
+        if running is not None and running.type in OPERATIONS and not _only_asks(request):
             if request.type == Type.LEARN and self.work.adopt(request):
                 self._running = request
                 return
@@ -177,7 +180,7 @@ class Board:
                     self._waiting = asyncio.get_running_loop().create_future()
                     await self._waiting
                 request = self._running = self._queue.popleft()
-                self._answer_pings()
+                self._answer_questions()
                 await self._answer(request)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
@@ -189,12 +192,20 @@ class Board:
                 self._running = None
                 self._ending = False
 
-    def _answer_pings(self) -> None:
+    def _answer_questions(self) -> None:
         """What was asked after a request that begins now is not to wait for its end."""
-        pings = [request for request in self._queue if request.type == Type.PING]
-        for request in pings:
+        questions = [request for request in self._queue if _only_asks(request)]
+        for request in questions:
             self._queue.remove(request)
-            self.send(self.connection.answer(request, self._pong()))
+            self._inform(request)
+
+    def _inform(self, question: Frame) -> None:
+        """Answer a question that changes nothing."""
+        if question.type == Type.PING:
+            self.send(self.connection.answer(question, self._pong()))
+            return
+        self.connection.host_payload = max(SMALLEST_PAYLOAD, Identify.unpack(question.payload).max_payload)
+        self.send(self.connection.answer(question, self._identity(self._state, self._reason)))
 
     async def _answer(self, request: Frame) -> None:
         connection = self.connection
@@ -221,8 +232,8 @@ class Board:
     async def _handle(self, request: Frame) -> None:
         connection = self.connection
         match request.type:
-            case Type.PING:
-                self._send(connection.answer(request, self._pong()))
+            case _ if _only_asks(request):
+                self._inform(request)
                 return
             case Type.IDENTIFY:
                 await self._identify(request)
@@ -260,23 +271,26 @@ class Board:
         hello = Identify.unpack(request.payload)
         self.connection.host_payload = max(SMALLEST_PAYLOAD, hello.max_payload)
         state, reason = self._state, self._reason
-        if hello.take:
-            if hello.session != self._session:
-                self._session = hello.session
-                if state is State.READY:
-                    await self.work.rest()
-                    self._state = State.SAFE
-                self.work.forget()
-            self.dead_man = hello.dead_man_ms / 1000
-            if self._state is not State.READY:
-                try:
-                    await self.work.wake_up()
-                except DeviceError as error:
-                    self._state, self._reason = State.FAULTY, Reason.FAULT
-                    raise error
-            self._state = State.READY
+        if hello.session != self._session:
+            self._session = hello.session
+            if state is State.READY:
+                await self.work.rest()
+                self._state = State.SAFE
+            self.work.forget()
+        self.dead_man = hello.dead_man_ms / 1000
+        if self._state is not State.READY:
+            try:
+                await self.work.wake_up()
+            except DeviceError as error:
+                self._state, self._reason = State.FAULTY, Reason.FAULT
+                raise error
+        self.work.wear.rest()
+        self._state = State.READY
+        self._send(self.connection.answer(request, self._identity(state, reason)))
+
+    def _identity(self, state: State, reason: Reason) -> bytes:
         description, holds = self.work.described, self.work.holds
-        identity = Identity(
+        return Identity(
             boot=self._boot,
             max_payload=self.connection.max_payload,
             window=WINDOW,
@@ -289,8 +303,7 @@ class Board:
             state_crc=holds.state,
             ticket=holds.ticket,
             uptime_ms=self._uptime(),
-        )
-        self._send(self.connection.answer(request, identity.pack()))
+        ).pack()
 
     async def _rest(self, reason: Reason) -> None:
         self._state, self._reason = State.SAFE, reason
@@ -321,6 +334,13 @@ class Board:
 
 _SAFE_INSIDE = 0x100
 """A request that the board makes of itself."""
+
+
+def _only_asks(request: Frame) -> bool:
+    """Whether it is answered without anything being ended: PING, and IDENTIFY that takes nothing."""
+    if request.type != Type.IDENTIFY:
+        return request.type == Type.PING
+    return len(request.payload) == Identify.form.size and not Identify.unpack(request.payload).take
 
 
 def _nowhere(data: bytes) -> None:

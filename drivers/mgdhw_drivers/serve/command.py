@@ -25,6 +25,8 @@ def serve(
         ),
     ] = "",
     seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 0,
+    slew: Annotated[float, typer.Option(help="Largest change of a parameter at once, in its units; 0: any.")] = 0.0,
+    stress: Annotated[float, typer.Option(help="Largest sum of the largest changes; 0: any.")] = 0.0,
 ) -> None:
     """Serve a device as a board does: over the link, to one host at a time.
 
@@ -35,6 +37,7 @@ def serve(
 
     from mgdhw.device import open_device
     from mgdhw.errors import ConfigError
+    from mgdhw_drivers.linked.limits import Limits
     from mgdhw_drivers.serve.faults import Faults
     from mgdhw_drivers.serve.listeners import Listener, PtyListener, SerialListener, TcpListener
     from mgdhw_drivers.serve.serving import until_asked_to_end
@@ -46,8 +49,11 @@ def serve(
         raise ConfigError("--link: only with --pty")
     if baud < 0 or (tcp is not None and not 0 <= tcp <= 65535):
         raise ConfigError("--baud, --tcp: out of range")
+    if not (slew >= 0 and stress >= 0):
+        raise ConfigError("--slew, --stress: expected a number that is not negative")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    station = Station(open_device(device), Line(0 if serial is not None else baud, Faults.parse(faults), seed))
+    line = Line(0 if serial is not None else baud, Faults.parse(faults), seed)
+    station = Station(open_device(device), line, Limits(slew, stress))
     listener: Listener
     if tcp is not None:
         listener = TcpListener(station, tcp)

@@ -23,6 +23,7 @@ from mgdhw_drivers.link.messages import (
     ParameterKind,
 )
 from mgdhw_drivers.linked.info import bits_of
+from mgdhw_drivers.linked.limits import Limits
 
 SAMPLES_BYTES = 1 << 22
 DATASET_BYTES = 1 << 29
@@ -67,11 +68,12 @@ def converters_of(info: DeviceInfo) -> Converters | None:
     return Converters(bits, 0, (1 << bits) - 1, InputKind.U8 if bits <= 8 else InputKind.U16)
 
 
-def describe(info: DeviceInfo, *, floats: bool, remembers: bool) -> Description:
+def describe(info: DeviceInfo, limits: Limits, *, floats: bool, remembers: bool) -> Description:
     """A device's description.
 
     Args:
         info: of the open device.
+        limits: on how its parameters move. A device that learns by itself keeps none, so a board with limits doesn't.
         floats: whether its costs are floats.
         remembers: whether its cells remember more than the parameters that were set last.
 
@@ -99,7 +101,10 @@ def describe(info: DeviceInfo, *, floats: bool, remembers: bool) -> Description:
         Area.INPUTS: DATASET_BYTES,
         Area.TARGETS: DATASET_BYTES,
     }
-    if Capability.LEARN in info.capabilities:
+    capabilities = info.capabilities
+    if limits.slew or limits.stress:
+        capabilities &= ~Capability.LEARN
+    if Capability.LEARN in capabilities:
         state = (Area.THETA, Area.SLOT1, Area.SLOT2, Area.CROSS, Area.ENERGY, Area.GRADIENT)
         areas |= dict.fromkeys(state, 8 * p)
         areas[Area.ETA] = ETA_BYTES
@@ -109,9 +114,7 @@ def describe(info: DeviceInfo, *, floats: bool, remembers: bool) -> Description:
         areas |= {Area.GUARD: 16 * p, Area.LIMITS: 24 * p}
     head = Head(
         capabilities=int(
-            bits_of(info.capabilities)
-            | (Can.EXACT_WRITES if info.exact_writes else 0)
-            | (Can.SNAPSHOT if remembers else 0)
+            bits_of(capabilities) | (Can.EXACT_WRITES if info.exact_writes else 0) | (Can.SNAPSHOT if remembers else 0)
         ),
         features=int(FEATURES | (Feature.GROUPS if layers else 0)),
         n_parameters=p,
@@ -123,8 +126,8 @@ def describe(info: DeviceInfo, *, floats: bool, remembers: bool) -> Description:
         theta_lsb=float(np.min(info.theta_lsb)),
         cost_lsb=info.cost_lsb,
         output_lsb=1.0,
-        max_slew=0.0,
-        max_stress=0.0,
+        max_slew=limits.slew / float(np.min(info.theta_lsb)),
+        max_stress=limits.stress / float(np.min(info.theta_lsb)),
         input_low=0 if converters is None else converters.input_low,
         input_high=0 if converters is None else converters.input_high,
         input_fraction=0 if converters is None else converters.input_fraction,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mgdhw.device import Capability, Device
+from mgdhw.device import Device
 from mgdhw.errors import ConfigError
 from mgdhw.loop import Grid, to_update, to_write
 from mgdhw.segment import Segment, SegmentResult
-from mgdhw_drivers.link.messages import OPTIMIZERS, Area, LearnFlag, Learnt, Thing
+from mgdhw_drivers.link.messages import OPTIMIZERS, Area, Can, LearnFlag, Learnt, Thing
 from mgdhw_drivers.link.segments import (
     Ask,
     areas_in_use,
@@ -47,7 +47,7 @@ class Lesson:
 
     def __init__(self, work: Work, device: Device, ask: Ask) -> None:
         learn = ask.learn
-        if Capability.LEARN not in device.info.capabilities:
+        if not work.head.capabilities & Can.LEARN:
             raise ConfigError("the device cannot learn by itself")
         optimizer_of(learn.optimizer, learn.constants)
         flags = LearnFlag(learn.flags)

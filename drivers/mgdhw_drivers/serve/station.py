@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mgdhw.device import Device
 from mgdhw_drivers.link.frames import SMALLEST_PAYLOAD
+from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve.board import Board
 from mgdhw_drivers.serve.channel import BITS_PER_BYTE, Faulty, Paced
 from mgdhw_drivers.serve.faults import Damage, Faults, Misfortune
@@ -61,11 +62,13 @@ class Station:
     Args:
         device: what is served.
         line: how the line is.
+        limits: on how its parameters move.
     """
 
-    def __init__(self, device: Device, line: Line) -> None:
+    def __init__(self, device: Device, line: Line, limits: Limits = NO_LIMITS) -> None:
         self._device = device
         self._line = line
+        self._limits = limits
         self._into = Misfortune(line.faults, line.seed, "to the board")
         self._out = Misfortune(line.faults, line.seed, "to the host")
         self._board: Board | None = None
@@ -169,7 +172,7 @@ class Station:
         self._rebooting = None
 
     async def _new_board(self) -> Board:
-        board = Board(self._device, self._line.max_payload)
+        board = Board(self._device, self._line.max_payload, self._limits)
         await board.start()
         return board
 

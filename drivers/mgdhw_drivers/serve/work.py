@@ -23,12 +23,13 @@ from mgdhw_drivers.link.messages import Area, Infer, Load, Measure, Probe, Set, 
 from mgdhw_drivers.link.samples import dataset_of, sealed, sizes
 from mgdhw_drivers.link.segments import Ask
 from mgdhw_drivers.linked.info import form_of
+from mgdhw_drivers.linked.limits import Limits, Wear
 from mgdhw_drivers.serve.describe import converters_of, describe
 from mgdhw_drivers.serve.lessons import Lesson
 from mgdhw_drivers.serve.memory import Memory, Mismatch
 
-PIECE_SECONDS = 0.02
-"""How long a piece of work may keep the board from listening."""
+PIECE_SECONDS = 0.005
+"""How long a piece of work may keep the board from listening, and the line from what was measured before."""
 FIRST_PIECE = 64
 
 
@@ -64,25 +65,33 @@ class Work:
         device: open.
         connection: makes answers.
         send: sends them.
+        limits: on how the parameters move.
         remembers: whether the device's cells remember more than the parameters that were set last.
     """
 
     def __init__(
-        self, device: Device, connection: BoardConnection, send: Callable[[bytes], None], *, remembers: bool
+        self,
+        device: Device,
+        connection: BoardConnection,
+        send: Callable[[bytes], None],
+        limits: Limits,
+        *,
+        remembers: bool,
     ) -> None:
         info = device.info
         self._device = device
         self._connection = connection
         self._send = send
         self.floats = info.cost_lsb == 1.0 and converters_of(info) is None
-        description = describe(info, floats=self.floats, remembers=remembers)
+        description = describe(info, limits, floats=self.floats, remembers=remembers)
         self.head = description.head
         self.described = description.pack()
-        limits = (info.theta_min, info.theta_max, info.theta_lsb)
-        self.form = form_of(self.head.parameter_kind, info.n_parameters, limits)
+        grid = (info.theta_min, info.theta_max, info.theta_lsb)
+        self.form = form_of(self.head.parameter_kind, info.n_parameters, grid)
+        self.wear = Wear(self.head.max_slew, self.head.max_stress, info.theta_lsb, device.uri)
         self.memory = Memory(self.head.area_sizes)
         self.memory.fill(Area.DESCRIPTION, self.described)
-        arrays = [np.broadcast_to(limit, info.n_parameters) for limit in limits]
+        arrays = [np.broadcast_to(limit, info.n_parameters) for limit in grid]
         self.memory.fill(Area.LIMITS, np.concatenate(arrays).astype("<f8").tobytes())
         self.holds = Holds()
         self.done = 0
@@ -190,6 +199,7 @@ class Work:
         content = self.memory.first(Area.INPUTS, inputs), self.memory.first(Area.TARGETS, targets)
         if sealed(load, *content).crc != load.crc:
             raise Mismatch(Thing.DATASET)
+        self.holds.dataset = 0  # if this is ended in the middle, nobody knows what the device has
         await self._device.load(dataset_of(load, *content, self.head))
         self._load, self.holds.dataset = load, load.crc
 
@@ -198,8 +208,11 @@ class Work:
         requested = self.memory.whole(Area.REQUESTED)
         if zlib.crc32(requested) != asked.crc:
             raise Mismatch(Thing.PARAMETERS)
+        theta = self.form.decode(requested)
+        change = self.wear.check(theta)
         self.holds.theta = 0
-        held = self.form.encode(await self._device.write(self.form.decode(requested), asked.step))
+        self.wear.moved(theta, change)  # before: if this is ended in the middle, the parameters may have moved
+        held = self.form.encode(await self._device.write(theta, asked.step))
         self.memory.fill(Area.HELD, held)
         self.holds.theta = asked.crc
         self.sets += 1

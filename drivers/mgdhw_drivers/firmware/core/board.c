@@ -47,12 +47,14 @@ mg_status mg_board_init(mg_board *board, const mg_config *config, const mg_spec 
     uint32_t payload = config->max_payload, p = board->chip.n_parameters;
     uint8_t *in = mg_take(arena, payload + MG_OVERHEAD, 1);
     board->raw = mg_take(arena, payload + MG_OVERHEAD, 1);
+    board->values.bytes = mg_take(arena, payload, 1);
     board->stuffed = mg_take(arena, MG_STUFFED(payload), 1);
     board->code = mg_take(arena, p, sizeof *board->code);
     board->sine = mg_take(arena, 1025, sizeof *board->sine);
     void *requested = mg_take(arena, p, sizeof(int16_t)), *etas = NULL;
     void *samples = mg_take(arena, config->samples_room, sizeof(uint32_t));
-    if (!in || !board->raw || !board->stuffed || !board->code || !board->sine || !requested || !samples)
+    int missing = !in || !board->raw || !board->values.bytes || !board->stuffed || !board->code || !board->sine;
+    if (missing || !requested || !samples)
         return MG_NO_MEMORY;
     mg_sine_table(board->sine);
     mg_reader_init(&board->reader, in, payload);

@@ -39,6 +39,8 @@ typedef struct mg_values {
     uint32_t sequence;
     uint32_t first, count; /* of the frame that is being filled */
     uint8_t type, kind, width;
+    uint8_t *bytes; /* of their own: other answers may be sent while they are gathered */
+    uint32_t room;  /* of the frame, at most the port's */
 } mg_values;
 
 /* What runs. */

@@ -14,6 +14,7 @@ void mg_values_begin(mg_board *board, uint8_t type, uint32_t sequence, uint64_t 
     values->type = type;
     values->sequence = sequence;
     values->first = values->count = 0;
+    values->room = board->host_payload - 8;
     if (is_signed) {
         values->kind = KIND_I32;
         values->width = 4;
@@ -34,6 +35,7 @@ static void send_values(mg_board *board, int last) {
     mg_put16(payload + 4, values->count);
     payload[6] = values->kind;
     payload[7] = (uint8_t)last;
+    memcpy(payload + 8, values->bytes, values->count * values->width);
     mg_send(board, values->type | 0x80u, values->sequence, 8 + values->count * values->width);
     values->first += values->count;
     values->count = 0;
@@ -41,8 +43,8 @@ static void send_values(mg_board *board, int last) {
 
 void mg_values_add(mg_board *board, int64_t value) {
     mg_values *values = &board->values;
-    if (8 + (values->count + 1) * values->width > board->host_payload) send_values(board, 0);
-    uint8_t *at = mg_payload(board) + 8 + values->count * values->width;
+    if ((values->count + 1) * values->width > values->room) send_values(board, 0);
+    uint8_t *at = values->bytes + values->count * values->width;
     if (values->width == 2) mg_put16(at, (uint32_t)value);
     if (values->width == 4) mg_put32(at, (uint32_t)value);
     if (values->width == 8) mg_put64(at, (uint64_t)value);
@@ -54,9 +56,10 @@ void mg_values_end(mg_board *board) { send_values(board, 1); }
 /* --- what requests depend on --------------------------------------------------------------------------------------- */
 
 int mg_depends(mg_board *board, const mg_frame *frame, uint32_t theta_crc, uint32_t dataset_crc) {
-    int32_t differs = theta_crc != board->theta_crc       ? MG_PARAMETERS
-                      : dataset_crc != board->dataset_crc ? MG_DATASET
-                                                          : 0;
+    /* 0 stands for nothing, and nothing depends on that. */
+    int32_t differs = theta_crc == 0 || theta_crc != board->theta_crc         ? MG_PARAMETERS
+                      : dataset_crc == 0 || dataset_crc != board->dataset_crc ? MG_DATASET
+                                                                              : 0;
     if (differs) mg_refuse(board, frame->sequence, MG_MISMATCH, differs);
     return !differs;
 }

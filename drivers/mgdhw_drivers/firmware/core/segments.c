@@ -97,7 +97,7 @@ static int has_all(mg_board *board, const mg_frame *frame) {
     uint32_t etas = mg_get32(request + 224);
     int continuous = request[233] & CONTINUOUS, window_empty = request[233] & WINDOW_EMPTY;
     int32_t differs = 0;
-    if (mg_get32(request + 68) != board->dataset_crc)
+    if (board->dataset_crc == 0 || mg_get32(request + 68) != board->dataset_crc)
         differs = MG_DATASET;
     else if (mg_get32(request + 212) != mg_crc_of_state(board, request[232], continuous, window_empty))
         differs = MG_STATE;
