@@ -32,15 +32,17 @@ from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.spec import ChipSpec
 
-from ..sim.draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_theta, run_pieces
+from ..sim.draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta, run_pieces
 from .core import FIRMWARE, Core, CoreChip
 
 REFERENCE = Reference()
 
 
 def both(core: Core, rng: Random, number: int) -> tuple[Chip, CoreChip, int]:
-    """The same chip twice, with the same data, and its number of samples."""
+    """The same chip twice, with the same data, and its number of samples. Every other one is imperfect."""
     spec = draw_chip(rng, SIGNALS[number % len(SIGNALS)])
+    if number % 2:
+        spec = draw_effects(rng, spec)
     dataset = draw_dataset(rng, spec)
     chip, ours = Chip(spec), CoreChip(core, spec)
     chip.load(dataset)

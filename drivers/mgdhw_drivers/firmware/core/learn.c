@@ -61,7 +61,7 @@ static mg_status write_parameters(mg_learner *learner) {
     for (uint32_t i = 0; i < chip->n_parameters; i++)
         code[i] = (int16_t)mg_chip_parameter_code(chip, to_write(learner, &words, i));
     if (!mg_has_room(chip, code, learner->recipe.codes.amplitude)) return MG_OUT_OF_RANGE;
-    return mg_chip_write(chip, code);
+    return mg_chip_write(chip, code, learner->state->step);
 }
 
 /* Long-run mean of a squared perturbation, for the parameters of a group. */

@@ -110,7 +110,7 @@ static void set_option(mg_options *o, const char *name, const char *value, const
 }
 
 void mg_read_options(mg_options *o, int argc, char **argv) {
-    static const mg_spec analog_8bit = {3, {64, 16, 10}, MG_LOGISTIC, MG_LOGISTIC, 8, 2, 8, 0, 16, 3, 8, 8, MG_MSE, 12, 0};
+    static const mg_spec analog_8bit = {3, {64, 16, 10}, MG_LOGISTIC, MG_LOGISTIC, 8, 2, 8, 0, 16, 3, 8, 8, MG_MSE, 12, 0, NULL};
     int served = 0;
     memset(o, 0, sizeof *o);
     o->spec = analog_8bit;
