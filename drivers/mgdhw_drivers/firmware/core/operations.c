@@ -129,13 +129,14 @@ static void set(mg_board *board, const mg_frame *frame) {
         mg_refuse(board, frame->sequence, MG_MISMATCH, MG_PARAMETERS);
         return;
     }
-    mg_status status = mg_chip_write(&board->chip, (const int16_t *)(const void *)requested->bytes, mg_get64(frame->payload));
+    mg_status status = mg_write_requested(board, mg_get64(frame->payload));
     if (status != MG_OK) {
         mg_refuse_status(board, frame->sequence, status);
         return;
     }
     board->theta_crc = crc;
     board->sets++;
+    mg_refresh_held(board);
     uint8_t *answer = mg_payload(board);
     mg_put32(answer, crc);
     mg_put32(answer + 4, mg_crc(board->area[MG_AREA_HELD].bytes, board->area[MG_AREA_HELD].size));
@@ -219,12 +220,15 @@ static void probe(mg_board *board, const mg_frame *frame) {
 }
 
 void mg_start_operation(mg_board *board, const mg_frame *frame) {
-    switch (frame->type) {
+    int remembers = board->chip.imperfect != NULL;
+    switch (remembers || frame->type < MG_SNAPSHOT ? frame->type : 0) {
         case MG_LOAD: load(board, frame); break;
         case MG_SET: set(board, frame); break;
         case MG_MEASURE: measure(board, frame); break;
         case MG_INFER: infer(board, frame); break;
         case MG_PROBE: probe(board, frame); break;
+        case MG_SNAPSHOT: mg_snapshot(board, frame); break;
+        case MG_RESTORE: mg_restore(board, frame); break;
         default: mg_refuse(board, frame->sequence, MG_UNSUPPORTED, frame->type); break;
     }
 }
