@@ -7,9 +7,7 @@ from ..golden import vectors
 from .core import Core, CoreChip
 
 CASES = [
-    pytest.param(case, id=f"{group}: {case['name']}")
-    for group, cases in vectors.groups().items()
-    for case in cases
+    pytest.param(case, id=f"{group}: {case['name']}") for group, cases in vectors.groups().items() for case in cases
 ]
 
 
