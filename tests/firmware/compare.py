@@ -52,7 +52,7 @@ def both(core: Core, rng: Random, number: int) -> tuple[Chip, CoreChip, int]:
 
 
 def draw_writes(rng: Random, spec: ChipSpec, block: Block) -> list[tuple[int, list[float]]]:
-    """Steps and θ: one for all parameters, then, on an imperfect chip, some of them moved, before the block and in it."""
+    """Steps and θ: one for all parameters, then, on an imperfect chip, some of them moved, before and in the block."""
     theta = draw_theta(rng, spec, block.codes.amplitude)
     first = block.first_step
     writes = [(rng.randint(max(0, first - 200), first), theta)]
