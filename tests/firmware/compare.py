@@ -18,7 +18,7 @@ from random import Random
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from mgdhw.block import Baseline
+from mgdhw.block import Baseline, Block, Part
 from mgdhw.codes import FAMILIES
 from mgdhw.gradient import Analog, Window
 from mgdhw.loop import Grid, Recipe
@@ -27,20 +27,23 @@ from mgdhw.order import SampleOrder
 from mgdhw.schedule import SCHEDULES, ScheduleSpec
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
-from mgdhw_sim import datapath
+from mgdhw_sim import cells
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.spec import ChipSpec
 
-from ..sim.draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_theta, run_pieces
+from ..sim.draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta, run_pieces
 from .core import FIRMWARE, Core, CoreChip
 
 REFERENCE = Reference()
+PROGRESS = 500
 
 
 def both(core: Core, rng: Random, number: int) -> tuple[Chip, CoreChip, int]:
-    """The same chip twice, with the same data, and its number of samples."""
-    spec = draw_chip(rng, SIGNALS[number % len(SIGNALS)])
+    """The same chip twice, with the same data, and its number of samples. Every other one is imperfect."""
+    spec = draw_chip(rng, SIGNALS[number // 50 % len(SIGNALS)])  # fifty share the tables that are slow to make
+    if number % 2:
+        spec = draw_effects(rng, spec)
     dataset = draw_dataset(rng, spec)
     chip, ours = Chip(spec), CoreChip(core, spec)
     chip.load(dataset)
@@ -48,17 +51,47 @@ def both(core: Core, rng: Random, number: int) -> tuple[Chip, CoreChip, int]:
     return chip, ours, dataset.n_samples
 
 
+def draw_writes(rng: Random, spec: ChipSpec, block: Block) -> list[tuple[int, list[float]]]:
+    """Steps and θ: one for all parameters, then, on an imperfect chip, some of them moved, before and in the block."""
+    theta = draw_theta(rng, spec, block.codes.amplitude)
+    first = block.first_step
+    writes = [(rng.randint(max(0, first - 200), first), theta)]
+    for step in () if spec.ideal else (first, rng.randint(first, first + block.n_probes)):
+        other = draw_theta(rng, spec, block.codes.amplitude)
+        if spec.effects.pulsed:  # near by, so that there are not so many pulses
+            other = [0.9 * a + 0.1 * b for a, b in zip(theta, other, strict=True)]
+        theta = [b if rng.random() < 0.5 else a for a, b in zip(theta, other, strict=True)]
+        writes.append((step, theta))
+    return writes
+
+
+def assert_same_cells(chip: Chip, ours: CoreChip) -> None:
+    """What is asked for, held, worn, and the weights that it makes."""
+    expected, found = chip.remembered(), ours.remembered()
+    assert expected.keys() == found.keys()
+    for name, array in expected.items():
+        assert_array_equal(found[name], array)
+    if chip.cells is not None:
+        tick = cells.tick(chip.spec, chip.now)
+        held, weights = ours.cells()
+        assert_array_equal(held, cells.aged(chip.spec, chip.cells, tick))
+        assert_array_equal(weights, cells.weights(chip.spec, chip.cells, tick))
+
+
 def compare_blocks(core: Core, number: int) -> None:
-    """One draw: converters, outputs, and a block, whole and in pieces."""
+    """One draw: converters, writes, outputs, a measurement, and a block, whole and in pieces."""
     rng = Random(number)
     chip, ours, samples = both(core, rng, number)
     block = draw_block(rng, chip.spec, samples)
-    theta = draw_theta(rng, chip.spec, block.codes.amplitude)
-    chip.codes = datapath.stored_codes(chip.spec, np.array(theta))
-    assert_array_equal(ours.parameter_codes(theta), chip.codes)
-    ours.codes = chip.codes
+    for step, theta in draw_writes(rng, chip.spec, block):
+        chip.write(np.array(theta), step)
+        assert_array_equal(ours.parameter_codes(theta), chip.codes)
+        ours.write(chip.codes, step)
+    assert_same_cells(chip, ours)
     everything = np.arange(samples)
     assert_array_equal(ours.infer(everything), chip.infer(everything))
+    part = rng.choice((Part.BASELINE, Part.PLUS, Part.MINUS))
+    assert ours.measure(everything, block.first_step, part) == chip.measure(everything, block.first_step, part)
     pieces = cut(rng, block)
     for expected, answer in (
         (chip.probe(block), ours.probe(block)),
@@ -67,6 +100,7 @@ def compare_blocks(core: Core, number: int) -> None:
         assert_array_equal(answer.perturbed, expected.perturbed)
         assert_array_equal(answer.reference, expected.reference)
         assert (answer.evaluations, answer.held) == (expected.evaluations, expected.held)
+    assert_array_equal(ours.infer(everything), chip.infer(everything))
 
 
 def draw_recipe(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> Recipe:
@@ -116,6 +150,9 @@ def assert_same_state(one: TrainState, other: TrainState) -> None:
         (one.analog.gradient, other.analog.gradient),
     ):
         assert_array_equal(a, b)
+    assert one.cells.keys() == other.cells.keys()
+    for name, remembered in one.cells.items():
+        assert_array_equal(remembered, other.cells[name])
     assert one.optimizer.keys() == other.optimizer.keys()
     for name, array in one.optimizer.items():
         assert_array_equal(array, other.optimizer[name])
@@ -165,6 +202,9 @@ def compare(core: Core, blocks: range, segments: range) -> None:
                 one(core, number)
             except Exception as error:
                 raise AssertionError(f"{what} {number}: {error!r}") from error
+            if (number + 1) % PROGRESS == 0:
+                sys.stdout.write(f"{what}s {numbers.start} ... {number}: every bit the same\n")
+                sys.stdout.flush()
 
 
 def main() -> None:

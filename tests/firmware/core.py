@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes as c
 import math
 import subprocess
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from mgdhw.order import SampleOrder
 from mgdhw.schedule import Progress, rate
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
+from mgdhw_drivers.link import cells as link_cells
+from mgdhw_sim.effects import Effects
 from mgdhw_sim.spec import ChipSpec
 
 FIRMWARE = Path(__file__).parents[2] / "drivers" / "mgdhw_drivers" / "firmware"
@@ -56,6 +58,10 @@ class Arena(c.Structure):
     _fields_ = (("start", c.c_void_p), ("size", c.c_size_t), ("used", c.c_size_t))
 
 
+class EffectsC(c.Structure):
+    _fields_ = (("seed", c.c_uint64), ("strength", c.c_double * len(fields(Effects))))
+
+
 class Spec(c.Structure):
     _fields_ = (
         ("n_sizes", c.c_int32),
@@ -78,6 +84,7 @@ class Spec(c.Structure):
                 "cost_log2",
             )
         ),
+        ("effects", c.POINTER(EffectsC)),
     )
 
 
@@ -193,6 +200,10 @@ def spec_of(chip: ChipSpec) -> Spec:
         cost_log2=_log2(chip.cost_range),
     )
     spec.sizes[: len(chip.layers)] = chip.layers
+    if not chip.ideal:
+        effects = EffectsC(seed=chip.seed)
+        effects.strength[:] = [float(getattr(chip.effects, field.name)) for field in fields(Effects)]
+        spec.effects = c.pointer(effects)
     return spec
 
 
@@ -247,8 +258,11 @@ class Core:
         self.lib = c.CDLL(str(library))
         self.lib.mg_course_probe.restype = CostsC
         self.lib.mg_course_probe.argtypes = (c.c_void_p, c.c_uint64)
-        self.lib.mg_signals.restype = c.POINTER(c.c_int32)
-        self.lib.mg_signals.argtypes = (c.c_void_p, c.c_void_p, c.c_uint32)
+        self.lib.mg_outputs.restype = c.POINTER(c.c_int32)
+        self.lib.mg_outputs.argtypes = (c.c_void_p, c.c_uint32)
+        self.lib.mg_measured_cost.restype = c.c_int64
+        self.lib.mg_measured_cost.argtypes = (c.c_void_p, c.c_uint32, c.c_uint64, c.c_uint32, c.c_uint32)
+        self.lib.mg_cells_size.restype = c.c_uint32
         self.lib.mg_root_of_integers.restype = c.c_double
         self.lib.mg_root_of_integers.argtypes = (c.c_double,)
         self.lib.mg_chip_stored.restype = c.c_void_p
@@ -309,21 +323,47 @@ class CoreChip:
         lib = self.core.lib
         return np.array([lib.mg_chip_parameter_code(self.chip, value) for value in theta], dtype=np.int16)
 
-    def _write(self) -> None:
-        _check(self.core.lib.mg_chip_write(self.chip, np.ascontiguousarray(self.codes).ctypes.data_as(c.c_void_p)))
+    def write(self, codes: NDArray[np.int16], step: int) -> None:
+        """(P,) codes, before the probe of a step."""
+        self.codes = np.ascontiguousarray(codes, dtype=np.int16)
+        _check(self.core.lib.mg_chip_write(self.chip, self.codes.ctypes.data_as(c.c_void_p), c.c_uint64(step)))
 
     def infer(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
-        self._write()
         n_out, lib = self.spec.layers[-1], self.core.lib
-        codes = np.ascontiguousarray(self.codes)
-        rows = []
-        for n in samples.tolist():
-            signals = lib.mg_signals(self.chip, codes.ctypes.data_as(c.c_void_p), n)
-            rows.append([lib.mg_output_code(self.chip, signals[j]) for j in range(n_out)])
+        rows = [lib.mg_outputs(self.chip, n)[:n_out] for n in samples.tolist()]
         return np.array(rows, dtype=np.int64).reshape(samples.size, n_out)
 
+    def measure(self, samples: NDArray[np.int64], step: int, part: int) -> int:
+        """Cost codes of one evaluation, summed."""
+        lib = self.core.lib
+        return sum(lib.mg_measured_cost(self.chip, n, step, part, row) for row, n in enumerate(samples.tolist()))
+
+    def cells(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """(P,) what the cells of an imperfect chip hold now, and their fine weights."""
+        p = self.topology.n_parameters
+        held, weights = (c.c_int64 * p)(), (c.c_int32 * p)()
+        self.core.lib.mg_cells_read(self.chip, held, weights)
+        return np.array(held), np.array(weights)
+
+    def remembered(self) -> dict[str, NDArray[Any]]:
+        """What the cells remember."""
+        if self.spec.ideal:
+            return {}
+        packed = c.create_string_buffer(self.core.lib.mg_cells_size(self.chip))
+        self.core.lib.mg_cells_pack(self.chip, packed)
+        return link_cells.unpack(packed.raw)
+
+    def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
+        """Give that back to the cells; without anything they are as new."""
+        if self.spec.ideal:
+            return
+        if not memory:
+            self.core.lib.mg_cells_forget(self.chip)
+            return
+        packed = link_cells.pack(memory)
+        assert self.core.lib.mg_cells_unpack(self.chip, packed, len(packed))
+
     def probe(self, block: Block) -> Costs:
-        self._write()
         lib = self.core.lib
         _check(
             lib.mg_course_begin(
@@ -391,12 +431,14 @@ class CoreChip:
             window=Window(arrays["cross"], arrays["energy"]),
             analog=Analog(arrays["filtered"], s.cost if s.has_cost else None, s.high_passed),
             held=HeldBaseline(s.held.value, s.held.step) if s.held.valid else None,
+            cells=self.remembered(),
         )
 
     def learn(self, segment: Segment) -> SegmentResult:
         """A segment, in one go; `codes` are what the chip holds after it."""
         lib = self.core.lib
         self._put(segment.state)
+        self.restore(segment.state.cells)
         state, period = segment.state, segment.recipe.update_period
         updates = (state.step + segment.n_probes) // period - state.step // period
         rates = [

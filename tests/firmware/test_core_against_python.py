@@ -13,6 +13,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from mgdhw.codes.sinusoidal import sine_table
+from mgdhw.noise import gaussians
+from mgdhw.noise_tables import BORDERS, FAR, RARE
+from mgdhw.philox import Stream
 from mgdhw_sim.spec import ChipSpec
 from mgdhw_sim.tables import ACTIVATIONS, activation_table, exp_table, log_table
 
@@ -21,20 +24,20 @@ from .compare import compare_blocks, compare_segments
 from .core import ACTIVATIONS as NAMES
 from .core import FIRMWARE, Core, CoreChip, CoreError, build
 
-BLOCKS, SEGMENTS = 200, 90
-SANITIZED_BLOCKS, SANITIZED_SEGMENTS = 25, 20
+BLOCKS, SEGMENTS = 24, 10  # for each choice of signal widths; half of the chips are imperfect
+SANITIZED_BLOCKS, SANITIZED_SEGMENTS = 14, 8
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("first", range(0, BLOCKS, 50))
+@pytest.mark.parametrize("first", range(0, 250, 50))
 def test_blocks(core: Core, first: int) -> None:
-    for number in range(first, first + 50):
+    for number in range(first, first + BLOCKS):
         compare_blocks(core, number)
 
 
-@pytest.mark.parametrize("first", range(0, SEGMENTS, 30))
+@pytest.mark.parametrize("first", range(0, 250, 50))
 def test_segments(core: Core, first: int) -> None:
-    for number in range(first, first + 30):
+    for number in range(first, first + SEGMENTS):
         compare_segments(core, number)
 
 
@@ -79,6 +82,20 @@ def test_tables_of_cross_entropy(core: Core, bits: int, signal_range: float) -> 
 
 def test_the_sine_table(core: Core) -> None:
     assert_array_equal(core.sine, sine_table()[:1025])
+
+
+def test_the_tables_of_noise(core: Core) -> None:
+    for name, table in (("borders", BORDERS), ("rare", RARE), ("far", FAR)):
+        ours = (ctypes.c_int16 * table.size).in_dll(core.lib, f"mg_noise_{name}")
+        assert_array_equal(ours, table)
+
+
+def test_draws_of_noise_far_out_too(core: Core) -> None:
+    count, step, seed = 40_000, 2**33 + 5, 2**63 + 9  # some twenty are far out
+    noise = (ctypes.c_uint64 * 32)()
+    core.lib.mg_noise_at(noise, ctypes.c_uint64(seed), int(Stream.READ), 3, 2, ctypes.c_uint64(step))
+    found = [core.lib.mg_gaussian(noise, ctypes.c_uint64(n)) for n in range(count)]
+    assert_array_equal(found, gaussians(seed, Stream.READ, [step], count, layer=3, part=2)[0])
 
 
 def test_roots_of_integers_are_rounded_like_the_processors(core: Core) -> None:

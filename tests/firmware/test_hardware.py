@@ -55,7 +55,7 @@ def test_a_block_on_hardware(core: Core) -> None:
     assert not bench.codes.any()  # it began with everything at 0
     chip.load(data)
     simulated.load(data)
-    chip.codes = rng.integers(-90, 90, bench.codes.size).astype(np.int16)
+    chip.write(rng.integers(-90, 90, bench.codes.size).astype(np.int16), 0)
     block = Block(3, 20, CodeSpec("sequential", 1, 5), SampleOrder(4, 5, 1, 3), Baseline.EVERY)
     began = bench.settings
     answer = chip.probe(block)

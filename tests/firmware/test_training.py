@@ -25,6 +25,11 @@ from .talk import board
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 XOR = ("layers=2-3-1", "weight_range=8")
+IMPERFECT = (
+    *("read_noise=0.02", "input_noise=0.01", "cost_noise=0.001", "write_noise=0.01", "cell_gain_std=0.05"),
+    *("stuck=0.05", "retention=3000", "drift_every=7", "settling=0.1", "seed=5"),
+    *("temperature_std=3", "temperature_every=50", "temperature_midpoint=0.003"),
+)
 QEMU = "qemu-system-arm"
 LEVELS = ("host-codes", "device-codes", "learn")
 
@@ -68,9 +73,11 @@ async def digest_of(uri: str, level: str, probes: int, optimizer: str = "adam") 
     raise AssertionError("training did not finish")
 
 
-async def assert_same(uri: str, probes: dict[str, int], optimizer: str = "adam") -> None:
+async def assert_same(
+    uri: str, probes: dict[str, int], optimizer: str = "adam", chip_options: tuple[str, ...] = XOR
+) -> None:
     """Every level on a board ends, after so many probes, where the chip in this process does."""
-    chip = f"sim:analog-8bit?{'&'.join(XOR)}&engine=reference"
+    chip = f"sim:analog-8bit?{'&'.join(chip_options)}&engine=reference"
     for level, count in probes.items():
         expected = await digest_of(chip, "device-codes", count, optimizer)
         assert await digest_of(uri, level, count, optimizer) == expected
@@ -80,6 +87,12 @@ async def assert_same(uri: str, probes: dict[str, int], optimizer: str = "adam")
 async def test_on_the_host_port(host: Path, where: str) -> None:
     with board(host, *where.split(), *XOR) as (_, address):
         await assert_same(address, dict.fromkeys(LEVELS, 1600))
+
+
+async def test_an_imperfect_chip_on_the_host_port(host: Path) -> None:
+    options = (*XOR, *IMPERFECT)
+    with board(host, "--tcp", "0", *options) as (_, address):
+        await assert_same(address, {"device-codes": 400, "learn": 400}, chip_options=options)
 
 
 @pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs gcc-arm-none-eabi")

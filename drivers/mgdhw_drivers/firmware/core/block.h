@@ -3,6 +3,7 @@
 #define MG_BLOCK_H
 
 #include "codes.h"
+#include "imperfect.h"
 #include "order.h"
 
 enum mg_baseline { MG_HELD, MG_EVERY, MG_ANTITHETIC, MG_NONE, MG_BASELINES };
@@ -44,6 +45,8 @@ typedef struct mg_course {
     uint32_t n_kept;
     uint32_t kept[MG_BATCH_KEPT];
     uint64_t evaluations; /* since the course began */
+    mg_measurement before; /* the measurement before this one, of a chip that settles */
+    int32_t has_before;
 } mg_course;
 
 /* `code` is (P,) work space. That the parameters have room for the perturbations is the caller's business. A carried baseline is taken if `held` says so and its batch is that of `first_step`. */

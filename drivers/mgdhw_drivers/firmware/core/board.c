@@ -1,6 +1,7 @@
 #include "board.h"
 
 #include "crc.h"
+#include "snapshot.h"
 #include "tables.h"
 #include "wire.h"
 
@@ -17,12 +18,13 @@ static void set_area(mg_board *board, int number, void *bytes, size_t size, int 
     board->area[number] = area;
 }
 
-static void set_areas(mg_board *board, void *requested, void *samples, void *etas) {
+static void set_areas(mg_board *board, void *requested, void *held, void *samples, void *etas) {
     mg_chip *chip = &board->chip;
     mg_state *state = &board->state;
-    size_t codes = chip->n_parameters * sizeof(int16_t), doubles = chip->n_parameters * sizeof(double);
-    set_area(board, MG_AREA_REQUESTED, requested, codes, 1, 1);
-    set_area(board, MG_AREA_HELD, chip->stored, codes, 1, 0);
+    size_t doubles = chip->n_parameters * sizeof(double);
+    size_t parameters = chip->imperfect ? doubles : chip->n_parameters * sizeof(int16_t);
+    set_area(board, MG_AREA_REQUESTED, requested, parameters, 1, 1);
+    set_area(board, MG_AREA_HELD, held, parameters, 1, 0);
     set_area(board, MG_AREA_SAMPLES, samples, board->config.samples_room * sizeof(uint32_t), 0, 1);
     set_area(board, MG_AREA_INPUTS, chip->inputs, (size_t)chip->capacity * chip->n_inputs * chip->input_bytes, 0, 1);
     set_area(board, MG_AREA_TARGETS, chip->targets, (size_t)chip->capacity * chip->n_outputs * sizeof(int16_t), 0, 1);
@@ -51,11 +53,16 @@ mg_status mg_board_init(mg_board *board, const mg_config *config, const mg_spec 
     board->stuffed = mg_take(arena, MG_STUFFED(payload), 1);
     board->code = mg_take(arena, p, sizeof *board->code);
     board->sine = mg_take(arena, 1025, sizeof *board->sine);
-    void *requested = mg_take(arena, p, sizeof(int16_t)), *etas = NULL;
+    int remembers = board->chip.imperfect != NULL;
+    void *requested = mg_take(arena, p, remembers ? sizeof(double) : sizeof(int16_t)), *etas = NULL;
+    void *held = remembers ? mg_take(arena, p, sizeof(double)) : board->chip.stored;
+    uint32_t remembered = remembers ? mg_cells_size(&board->chip) : 0;
+    void *cells = remembers ? mg_take(arena, remembered, 1) : NULL;
     void *samples = mg_take(arena, config->samples_room, sizeof(uint32_t));
     int missing = !in || !board->raw || !board->values.bytes || !board->stuffed || !board->code || !board->sine;
-    if (missing || !requested || !samples)
+    if (missing || !requested || !held || !samples)
         return MG_NO_MEMORY;
+    if (remembers && cells == NULL) return MG_NO_MEMORY;
     mg_sine_table(board->sine);
     mg_reader_init(&board->reader, in, payload);
     board->learns = config->learns;
@@ -67,7 +74,8 @@ mg_status mg_board_init(mg_board *board, const mg_config *config, const mg_spec 
     uint8_t *description = mg_take(arena, MG_DESCRIPTION_ROOM, 1);
     if (description == NULL) return MG_NO_MEMORY;
     mg_chip_take_samples(&board->chip, arena, config->most_samples);
-    set_areas(board, requested, samples, etas);
+    set_areas(board, requested, held, samples, etas);
+    set_area(board, MG_AREA_CELLS, cells, remembered, 1, 1);
     set_area(board, MG_AREA_DESCRIPTION, description, MG_DESCRIPTION_ROOM, 1, 0);
     mg_describe(board);
     board->host_payload = SMALLEST_PAYLOAD;
@@ -153,7 +161,10 @@ static void identify(mg_board *board, const mg_frame *frame) {
     board->host_payload = payload < board->config.max_payload ? payload : board->config.max_payload;
     if (take) {
         mg_end_operation(board);
-        if (session != board->session) board->ticket = 0;
+        int is_other = session != board->session;
+        if (is_other) board->ticket = 0;
+        if (board->chip.imperfect && is_other) mg_cells_forget(&board->chip);
+        if (mode == MG_SAFE || is_other) board->chip.now = 0; /* the write that follows says what time it is */
         board->session = session;
         board->dead_man_ms = mg_get32(request + 4);
         board->mode = MG_READY;
@@ -219,6 +230,7 @@ static void read_area(mg_board *board, const mg_frame *frame) {
         mg_refuse(board, frame->sequence, MG_BAD, 0);
         return;
     }
+    if (number == MG_AREA_HELD) mg_refresh_held(board);
     mg_put32(answer, number);
     mg_put32(answer + 4, offset);
     memcpy(answer + 8, board->area[number].bytes + offset, length);

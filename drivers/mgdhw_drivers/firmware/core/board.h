@@ -183,6 +183,12 @@ void mg_end_operation(mg_board *board);
 /* Checksum of the state areas, as an optimizer and a mode have them. */
 uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty);
 
+/* Of a chip that is imperfect: bring area HELD up to date; write what REQUESTED says (of any chip); SNAPSHOT, RESTORE. */
+void mg_refresh_held(mg_board *board);
+mg_status mg_write_requested(mg_board *board, uint64_t step);
+void mg_snapshot(mg_board *board, const mg_frame *frame);
+void mg_restore(mg_board *board, const mg_frame *frame);
+
 /* Read the part of a request that PROBE and LEARN share. Answers 0 if a field is out of its range. */
 int mg_read_block(mg_block *block, const uint8_t *payload);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bits.h"
+#include "imperfect.h"
 #include "tables.h"
 
 static int within(int32_t value, int32_t lo, int32_t hi) { return lo <= value && value <= hi; }
@@ -129,7 +130,9 @@ mg_status mg_chip_init(mg_chip *chip, const mg_spec *spec, const mg_hardware *ha
     }
     if (!chip->stored || !chip->perturbed || !chip->signals[0] || !chip->signals[1] || !chip->narrow)
         return MG_NO_MEMORY;
-    return take_tables(chip, arena);
+    mg_status status = take_tables(chip, arena);
+    if (status != MG_OK || s->effects == NULL || !mg_effects_any(s->effects)) return status;
+    return mg_imperfect_init(chip, s->effects, arena);
 }
 
 void mg_chip_take_samples(mg_chip *chip, mg_arena *arena, uint32_t most) {
@@ -182,7 +185,7 @@ static void hold(mg_chip *chip, const int16_t *codes) {
     mg_chip_apply(chip, chip->stored);
 }
 
-mg_status mg_chip_write(mg_chip *chip, const int16_t *codes) {
+mg_status mg_chip_write(mg_chip *chip, const int16_t *codes, uint64_t step) {
     int32_t largest = 0;
     for (uint32_t i = 0; i < chip->n_parameters; i++) {
         int32_t change = codes[i] > chip->stored[i] ? codes[i] - chip->stored[i] : chip->stored[i] - codes[i];
@@ -202,6 +205,8 @@ mg_status mg_chip_write(mg_chip *chip, const int16_t *codes) {
     }
     chip->unlimited = 0;
     hold(chip, codes);
+    if (chip->imperfect) mg_cells_write(chip, codes, step);
+    if (step > chip->now) chip->now = step;
     return MG_OK;
 }
 

@@ -3,6 +3,7 @@
 #define MG_CHIP_H
 
 #include "arena.h"
+#include "effects.h"
 #include "hal.h"
 #include "status.h"
 
@@ -24,6 +25,7 @@ typedef struct mg_spec {
     int32_t lut_bits;
     int32_t output_bits;
     int32_t cost, cost_bits, cost_log2;
+    const mg_effects *effects; /* NULL: an ideal chip */
 } mg_spec;
 
 typedef struct mg_layer {
@@ -55,6 +57,9 @@ typedef struct mg_chip {
     int16_t *perturbed; /* (P,) the same plus or minus a perturbation; equal to stored between probes */
     int32_t *signals[2];
     int16_t *narrow; /* what a narrow layer takes in */
+
+    struct mg_imperfect *imperfect; /* NULL: it is ideal */
+    uint64_t now;                   /* step that it has come to */
 
     const mg_hardware *hardware; /* the chip itself, if it is more than this simulation; else NULL */
     int16_t *applied;            /* (P,) what was last set on the hardware */
@@ -92,10 +97,11 @@ int32_t mg_chip_parameter_code(const mg_chip *chip, double theta);
 int32_t mg_chip_input_code(const mg_chip *chip, double value);
 int32_t mg_chip_target_code(double value);
 
-/* Write all P parameter codes, or none and answer MG_OUT_OF_RANGE if one of them violates a limit. */
-mg_status mg_chip_write(mg_chip *chip, const int16_t *codes);
+/* Write all P parameter codes before the probe of a step, or none and answer MG_OUT_OF_RANGE if one of them violates a
+ * limit. */
+mg_status mg_chip_write(mg_chip *chip, const int16_t *codes, uint64_t step);
 
-/* All codes 0, whatever the limits. */
+/* All codes 0, whatever the limits. Cells of an imperfect chip remember what they do. */
 void mg_chip_make_safe(mg_chip *chip);
 
 /* Whether P codes all have room for +- amplitude; if not, `violation` is the first that has none. */

@@ -1,8 +1,9 @@
 #include "datapath.h"
 
 #include "bits.h"
+#include "imperfect.h"
 
-static void unpack_inputs(const mg_chip *chip, uint32_t sample, int32_t *x) {
+void mg_unpack_inputs(const mg_chip *chip, uint32_t sample, int32_t *x) {
     uint32_t n = chip->n_inputs;
     const uint8_t *row = chip->inputs + (size_t)sample * n * chip->input_bytes;
     if (chip->input_bytes == 1) {
@@ -15,8 +16,7 @@ static void unpack_inputs(const mg_chip *chip, uint32_t sample, int32_t *x) {
     }
 }
 
-/* One neuron: its curve, interpolated within a segment. */
-static int32_t bend(const mg_chip *chip, const int32_t *curve, int32_t z) {
+int32_t mg_bend(const mg_chip *chip, const int32_t *curve, int32_t z) {
     int bits = chip->spec.signal_bits - chip->spec.lut_bits;
     int32_t p = z + ((int32_t)1 << (chip->spec.signal_bits - 1));
     int32_t k = p >> bits, r = p - (k << bits);
@@ -52,7 +52,7 @@ static int32_t narrow_sum(const int16_t *w, const int16_t *x, uint32_t n) {
 
 const int32_t *mg_signals(mg_chip *chip, const int16_t *codes, uint32_t sample) {
     int32_t *x = chip->signals[0], *h = chip->signals[1];
-    unpack_inputs(chip, sample, x);
+    mg_unpack_inputs(chip, sample, x);
     if (chip->hardware != NULL) return measured_signals(chip, codes, x, h);
     for (uint32_t l = 0; l < chip->n_layers; l++) {
         const mg_layer *layer = &chip->layer[l];
@@ -64,7 +64,7 @@ const int32_t *mg_signals(mg_chip *chip, const int16_t *codes, uint32_t sample) 
             int64_t a = mg_times_power(b[j], layer->fraction_in);
             a += layer->narrow ? narrow_sum(w, chip->narrow, layer->n_in) : wide_sum(w, x, layer->n_in);
             w += layer->n_in;
-            h[j] = bend(chip, layer->curve, (int32_t)mg_sat(mg_rshift(a, shift), chip->spec.signal_bits));
+            h[j] = mg_bend(chip, layer->curve, (int32_t)mg_sat(mg_rshift(a, shift), chip->spec.signal_bits));
         }
         int32_t *spare = x;
         x = h;
@@ -116,4 +116,25 @@ int64_t mg_cost_code(const mg_chip *chip, const int32_t *signals, const int16_t 
 int64_t mg_sample_cost(mg_chip *chip, const int16_t *codes, uint32_t sample) {
     const int32_t *signals = mg_signals(chip, codes, sample);
     return mg_cost_code(chip, signals, chip->targets + (size_t)sample * chip->n_outputs);
+}
+
+const int32_t *mg_outputs(mg_chip *chip, uint32_t sample) {
+    if (chip->imperfect) {
+        mg_imperfect_come_to(chip, chip->now);
+        const mg_measurement at = {chip->imperfect->weights, 0, MG_INFER_PART};
+        int32_t *codes = mg_settled(chip, &at, sample, sample);
+        mg_noisy_outputs(chip, &at, codes, sample);
+        return codes;
+    }
+    const int32_t *signals = mg_signals(chip, chip->stored, sample);
+    int32_t *codes = chip->signals[signals == chip->signals[0]]; /* the one that is free */
+    for (uint32_t j = 0; j < chip->n_outputs; j++) codes[j] = mg_output_code(chip, signals[j]);
+    return codes;
+}
+
+int64_t mg_measured_cost(mg_chip *chip, uint32_t sample, uint64_t step, uint32_t part, uint32_t row) {
+    if (!chip->imperfect) return mg_sample_cost(chip, chip->stored, sample);
+    mg_imperfect_come_to(chip, step);
+    const mg_measurement at = {chip->imperfect->weights, step, part};
+    return mg_noisy_cost(chip, &at, mg_settled(chip, &at, sample, row), sample, row);
 }

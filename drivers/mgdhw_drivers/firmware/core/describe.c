@@ -2,11 +2,13 @@
 #include "bits.h"
 #include "board.h"
 #include "crc.h"
+#include "imperfect.h"
+#include "philox.h"
 #include "wire.h"
 
 #define HEAD 168
 
-enum { PROBE = 1, MEASURE = 2, LEARN = 4, DETERMINISTIC = 8, EXACT_WRITES = 16 };
+enum { PROBE = 1, MEASURE = 2, LEARN = 4, DETERMINISTIC = 8, EXACT_WRITES = 16, SNAPSHOT = 32 };
 
 typedef struct text {
     uint8_t *at;
@@ -28,6 +30,20 @@ static void put_number(text *to, int32_t value) {
     put_text(to, digits + at);
 }
 
+/* A hash of seed and strengths: they are too many to be written out. */
+static void put_effects(text *to, const mg_effects *effects) {
+    uint32_t hash[4] = {0, 0, 0, 0};
+    for (int i = -1; i < MG_EFFECTS; i++) {
+        uint32_t key[2];
+        memcpy(key, i < 0 ? (const void *)&effects->seed : (const void *)&effects->strength[i], sizeof key);
+        mg_philox(hash, key, hash);
+    }
+    for (int i = 0; i < 4; i++) {
+        put_text(to, i ? "," : " ");
+        put_number(to, (int32_t)hash[i]);
+    }
+}
+
 /* Everything that decides an answer, so that chips that differ are called differently. */
 static void put_identity(text *to, const mg_board *board) {
     const mg_spec *s = &board->chip.spec;
@@ -43,6 +59,7 @@ static void put_identity(text *to, const mg_board *board) {
         put_text(to, i ? "," : " ");
         put_number(to, numbers[i]);
     }
+    if (board->chip.imperfect) put_effects(to, &board->chip.imperfect->effects);
 }
 
 void mg_describe(mg_board *board) {
@@ -51,7 +68,9 @@ void mg_describe(mg_board *board) {
     uint8_t *d = area->bytes;
     double lsb = mg_power(-chip->weight_fraction);
     uint32_t families = (1u << MG_FAMILIES) - 1, optimizers = (1u << MG_OPTIMIZERS) - 1;
-    uint32_t capabilities = PROBE | MEASURE | EXACT_WRITES;
+    uint32_t capabilities = PROBE | MEASURE;
+    if (!chip->imperfect || mg_effects_write_exactly(&chip->imperfect->effects)) capabilities |= EXACT_WRITES;
+    if (chip->imperfect) capabilities |= SNAPSHOT;
     if (board->learns) capabilities |= LEARN;
     if (chip->hardware == NULL) capabilities |= DETERMINISTIC;
     mg_put32(d, capabilities);
@@ -71,6 +90,7 @@ void mg_describe(mg_board *board) {
     mg_put32(d + 84, (uint32_t)chip->input_hi);
     d[88] = (uint8_t)chip->input_fraction;
     d[89] = chip->input_bytes == 1 ? 0 : chip->spec.input_bipolar ? 2 : 1;
+    d[90] = chip->imperfect != NULL;
     d[91] = (uint8_t)chip->spec.cost;
 
     text texts = {d, HEAD, MG_DESCRIPTION_ROOM};

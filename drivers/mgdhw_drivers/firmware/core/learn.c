@@ -35,8 +35,7 @@ void mg_state_clear(mg_state *state, uint32_t n) {
 
 static double lsb_of(const mg_chip *chip) { return mg_power(-chip->weight_fraction); }
 
-/* Whether a number is within the chip's limits, but for what floating point may carry it beyond. */
-static int is_parameter(const mg_chip *chip, double theta) {
+int mg_is_parameter(const mg_chip *chip, double theta) {
     double lsb = lsb_of(chip), slack = 1e-6 * lsb;
     return theta >= chip->code_lo * lsb - slack && theta <= chip->code_hi * lsb + slack;
 }
@@ -52,6 +51,12 @@ static double to_write(const mg_learner *learner, mg_words *words, uint32_t i) {
     return value < high ? value : high;
 }
 
+void mg_learn_written(const mg_learner *learner, double *theta) {
+    mg_words words;
+    mg_words_at(&words, learner->recipe.rounding_seed, MG_STREAM_ROUNDING, learner->state->update);
+    for (uint32_t i = 0; i < learner->course.chip->n_parameters; i++) theta[i] = to_write(learner, &words, i);
+}
+
 /* Write what the chip is to hold for the master parameters, if that leaves room for the perturbations. */
 static mg_status write_parameters(mg_learner *learner) {
     mg_chip *chip = learner->course.chip;
@@ -61,7 +66,7 @@ static mg_status write_parameters(mg_learner *learner) {
     for (uint32_t i = 0; i < chip->n_parameters; i++)
         code[i] = (int16_t)mg_chip_parameter_code(chip, to_write(learner, &words, i));
     if (!mg_has_room(chip, code, learner->recipe.codes.amplitude)) return MG_OUT_OF_RANGE;
-    return mg_chip_write(chip, code);
+    return mg_chip_write(chip, code, learner->state->step);
 }
 
 /* Long-run mean of a squared perturbation, for the parameters of a group. */
@@ -107,7 +112,7 @@ mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *re
     mg_status status = check_recipe(recipe, state);
     if (status != MG_OK) return status;
     for (uint32_t i = 0; i < chip->n_parameters; i++)
-        if (!is_parameter(chip, state->theta[i])) {
+        if (!mg_is_parameter(chip, state->theta[i])) {
             chip->violation = (int32_t)i;
             return MG_OUT_OF_RANGE;
         }
@@ -199,7 +204,7 @@ static mg_status update(mg_learner *learner) {
             double theta = mg_optimizer_step(&recipe->optimizer, &state->moments, i, state->theta[i], gradient, eta);
             if (theta < recipe->low) theta = recipe->low;
             if (theta > recipe->high) theta = recipe->high;
-            if (!is_parameter(chip, theta)) { /* or not a number */
+            if (!mg_is_parameter(chip, theta)) { /* or not a number */
                 chip->violation = (int32_t)i;
                 return MG_OUT_OF_RANGE;
             }

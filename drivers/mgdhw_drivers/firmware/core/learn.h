@@ -72,6 +72,12 @@ mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *re
  * breaks a limit of the chip's. */
 mg_status mg_learn_some(mg_learner *learner, uint64_t probes);
 
+/* Whether a number is within the chip's limits, but for what floating point may carry it beyond. */
+int mg_is_parameter(const mg_chip *chip, double theta);
+
+/* (P,) what the chip was asked for last, before rounding to codes. */
+void mg_learn_written(const mg_learner *learner, double *theta);
+
 /* Sum of the perturbed costs so far, and the last update. */
 void mg_learn_end(const mg_learner *learner, int64_t *total, mg_last_update *last);
 

@@ -132,13 +132,14 @@ static void set(mg_board *board, const mg_frame *frame) {
         mg_refuse(board, frame->sequence, MG_MISMATCH, MG_PARAMETERS);
         return;
     }
-    mg_status status = mg_chip_write(&board->chip, (const int16_t *)(const void *)requested->bytes);
+    mg_status status = mg_write_requested(board, mg_get64(frame->payload));
     if (status != MG_OK) {
         mg_refuse_status(board, frame->sequence, status);
         return;
     }
     board->theta_crc = crc;
     board->sets++;
+    mg_refresh_held(board);
     uint8_t *answer = mg_payload(board);
     mg_put32(answer, crc);
     mg_put32(answer + 4, mg_crc(board->area[MG_AREA_HELD].bytes, board->area[MG_AREA_HELD].size));
@@ -156,7 +157,8 @@ static void measure(mg_board *board, const mg_frame *frame) {
     const uint32_t *samples = named_samples(board, frame, count, mg_get32(request + 16));
     if (samples == NULL) return;
     int64_t sum = 0;
-    for (uint32_t i = 0; i < count; i++) sum += mg_sample_cost(&board->chip, board->chip.stored, samples[i]);
+    for (uint32_t i = 0; i < count; i++)
+        sum += mg_measured_cost(&board->chip, samples[i], mg_get64(request), request[8], i);
     board->evaluations++;
     mg_values_begin(board, frame->type, frame->sequence, largest_cost(board, count), 0);
     mg_values_add(board, sum);
@@ -221,12 +223,15 @@ static void probe(mg_board *board, const mg_frame *frame) {
 }
 
 void mg_start_operation(mg_board *board, const mg_frame *frame) {
-    switch (frame->type) {
+    int remembers = board->chip.imperfect != NULL;
+    switch (remembers || frame->type < MG_SNAPSHOT ? frame->type : 0) {
         case MG_LOAD: load(board, frame); break;
         case MG_SET: set(board, frame); break;
         case MG_MEASURE: measure(board, frame); break;
         case MG_INFER: infer(board, frame); break;
         case MG_PROBE: probe(board, frame); break;
+        case MG_SNAPSHOT: mg_snapshot(board, frame); break;
+        case MG_RESTORE: mg_restore(board, frame); break;
         default: mg_refuse(board, frame->sequence, MG_UNSUPPORTED, frame->type); break;
     }
 }
@@ -235,9 +240,8 @@ void mg_start_operation(mg_board *board, const mg_frame *frame) {
 
 static void infer_one(mg_board *board) {
     const uint32_t *samples = (const uint32_t *)(const void *)board->area[MG_AREA_SAMPLES].bytes;
-    const int32_t *signals = mg_signals(&board->chip, board->chip.stored, samples[board->operation.step]);
-    for (uint32_t j = 0; j < board->chip.n_outputs; j++)
-        mg_values_add(board, mg_output_code(&board->chip, signals[j]));
+    const int32_t *codes = mg_outputs(&board->chip, samples[board->operation.step]);
+    for (uint32_t j = 0; j < board->chip.n_outputs; j++) mg_values_add(board, codes[j]);
 }
 
 static void probe_one(mg_board *board) {

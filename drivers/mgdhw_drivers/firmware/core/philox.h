@@ -5,7 +5,19 @@
 
 #include <stdint.h>
 
-enum mg_stream { MG_STREAM_CODES = 1, MG_STREAM_ORDER = 2, MG_STREAM_ROUNDING = 6 };
+enum mg_stream {
+    MG_STREAM_CODES = 1,
+    MG_STREAM_ORDER = 2,
+    MG_STREAM_ROUNDING = 6,
+    MG_STREAM_MISMATCH = 7,
+    MG_STREAM_WRITES = 8,
+    MG_STREAM_INPUTS = 9,
+    MG_STREAM_READS = 10,
+    MG_STREAM_COSTS = 11,
+    MG_STREAM_ADC = 12,
+    MG_STREAM_TEMPERATURE = 13,
+    MG_STREAM_TAILS = 14
+};
 
 void mg_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 

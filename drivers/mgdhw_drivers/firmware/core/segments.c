@@ -142,6 +142,14 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
     board->theta_crc = board->state_crc = 0;
 }
 
+/* What the chip holds; of an imperfect one the parameters that it was asked for last become those requested. */
+static uint32_t crc_of_held(mg_board *board) {
+    const mg_area *held = &board->area[MG_AREA_HELD];
+    if (board->chip.imperfect) mg_learn_written(&board->work.learner, (double *)(void *)board->area[MG_AREA_REQUESTED].bytes);
+    mg_refresh_held(board);
+    return mg_crc(held->bytes, held->size);
+}
+
 static void put_answer(mg_board *board) {
     const mg_learner *learner = &board->work.learner;
     const mg_state *state = &board->state;
@@ -150,7 +158,8 @@ static void put_answer(mg_board *board) {
     int window_empty = recipe->continuous || state->step % recipe->update_period == 0;
     uint64_t probes = board->operation.left;
     board->state_crc = mg_crc_of_state(board, recipe->optimizer.name, recipe->continuous, window_empty);
-    board->theta_crc = mg_crc(board->area[MG_AREA_HELD].bytes, board->area[MG_AREA_HELD].size);
+    uint32_t held_crc = crc_of_held(board);
+    board->theta_crc = board->chip.imperfect ? mg_crc(board->area[MG_AREA_REQUESTED].bytes, board->area[MG_AREA_REQUESTED].size) : held_crc;
     memset(answer, 0, MG_LEARN_BYTES);
     mg_put64(answer, state->step);
     mg_put64(answer + 8, state->update);
@@ -167,7 +176,7 @@ static void put_answer(mg_board *board) {
     mg_put32(answer + 96, board->operation.ticket);
     mg_put32(answer + 100, board->state_crc);
     mg_put32(answer + 104, board->theta_crc);
-    mg_put32(answer + 108, board->theta_crc); /* the hardware holds what was asked for */
+    mg_put32(answer + 108, held_crc);
     answer[112] = (uint8_t)((state->held.valid ? LEARNT_HELD : 0) | (learner->last.valid ? LEARNT_UPDATED : 0) |
                             (window_empty ? LEARNT_WINDOW_EMPTY : 0) | (state->has_cost ? LEARNT_ANALOG_COST : 0));
 }

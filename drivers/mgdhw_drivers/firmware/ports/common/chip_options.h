@@ -60,6 +60,6 @@
 #define MG_SPEC                                                                                                       \
     {(int32_t)(sizeof((int32_t[]){MG_LAYERS}) / sizeof(int32_t)), {MG_LAYERS}, MG_ACTIVATION, MG_OUTPUT_ACTIVATION,   \
      MG_WEIGHT_BITS, MG_WEIGHT_LOG2, MG_INPUT_BITS, MG_INPUT_BIPOLAR, MG_SIGNAL_BITS, MG_SIGNAL_LOG2, MG_LUT_BITS,    \
-     MG_OUTPUT_BITS, MG_COST, MG_COST_BITS, MG_COST_LOG2}
+     MG_OUTPUT_BITS, MG_COST, MG_COST_BITS, MG_COST_LOG2, NULL}
 
 #endif

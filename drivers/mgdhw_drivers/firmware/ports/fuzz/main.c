@@ -107,8 +107,8 @@ static void make_fresh(fresh *of, const mg_spec *spec) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const mg_spec specs[2] = {
-        {3, {2, 3, 2}, MG_TANH, MG_LOGISTIC, 8, 3, 8, 0, 16, 3, 4, 8, MG_MSE, 12, 0},
-        {3, {3, 2, 2}, MG_RELU, MG_IDENTITY, 16, 2, 9, 1, 24, 3, 4, 12, MG_XENT, 20, 3},
+        {3, {2, 3, 2}, MG_TANH, MG_LOGISTIC, 8, 3, 8, 0, 16, 3, 4, 8, MG_MSE, 12, 0, NULL},
+        {3, {3, 2, 2}, MG_RELU, MG_IDENTITY, 16, 2, 9, 1, 24, 3, 4, 12, MG_XENT, 20, 3, NULL},
     };
     static fresh made[2];
     static mg_board board;

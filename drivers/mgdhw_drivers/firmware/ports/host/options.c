@@ -14,6 +14,7 @@ static const char help[] =
     "The chip, as in a device address (defaults: analog-8bit):\n"
     "  layers=64-16-10 activation=logistic output_activation=logistic weight_bits=8 weight_range=4 input_bits=8\n"
     "  input_bipolar=0 signal_bits=16 signal_range=8 lut_bits=8 output_bits=8 cost=mse cost_bits=12 cost_range=1\n"
+    "  seed=0 and the effects of an imperfect chip, by their names in docs/chip.md: read_noise=0.05 stuck=0.01\n"
     "The board:\n"
     "  max_payload=16384 samples=70000 (room for the dataset) memory=256 (MiB) learn=1 max_slew=0 max_stress=0\n"
     "\n"
@@ -37,6 +38,20 @@ static int32_t exponent(const char *option, const char *text) {
     int power = 0;
     if (*end || end == text || !(value > 0.0) || frexp(value, &power) != 0.5) fail("not a power of two", option);
     return power - 1;
+}
+
+static double any_number(const char *option, const char *text) {
+    char *end;
+    double value = strtod(text, &end);
+    if (*end || end == text) fail("not a number", option);
+    return value;
+}
+
+static uint64_t seed(const char *option, const char *text) {
+    char *end;
+    uint64_t value = strtoull(text, &end, 10);
+    if (*end || end == text || *text == '-') fail("out of its range", option);
+    return value;
 }
 
 static double number(const char *option, const char *text) {
@@ -105,15 +120,21 @@ static void set_option(mg_options *o, const char *name, const char *value, const
         o->config.limits.max_slew = number(argument, value);
     else if (strcmp(name, "max_stress") == 0)
         o->config.limits.max_stress = number(argument, value);
+    else if (strcmp(name, "seed") == 0)
+        o->effects.seed = seed(argument, value);
+    else if (mg_effect_of(name) >= 0)
+        o->effects.strength[mg_effect_of(name)] = any_number(argument, value);
     else
         fail("no such option", argument);
 }
 
 void mg_read_options(mg_options *o, int argc, char **argv) {
-    static const mg_spec analog_8bit = {3, {64, 16, 10}, MG_LOGISTIC, MG_LOGISTIC, 8, 2, 8, 0, 16, 3, 8, 8, MG_MSE, 12, 0};
+    static const mg_spec analog_8bit = {3, {64, 16, 10}, MG_LOGISTIC, MG_LOGISTIC, 8, 2, 8, 0, 16, 3, 8, 8, MG_MSE, 12, 0, NULL};
     int served = 0;
     memset(o, 0, sizeof *o);
     o->spec = analog_8bit;
+    mg_effects_clear(&o->effects);
+    o->spec.effects = &o->effects;
     o->memory = (size_t)256 << 20;
     o->config.max_payload = 16384;
     o->config.window = 16;

@@ -1,0 +1,55 @@
+/* A board whose chip is imperfect: parameters travel as values, since what cells hold lies between codes, and what the
+ * cells remember can be had and given back. */
+#include "bits.h"
+#include "board.h"
+#include "crc.h"
+#include "snapshot.h"
+#include "wire.h"
+
+void mg_refresh_held(mg_board *board) {
+    const mg_chip *chip = &board->chip;
+    if (!chip->imperfect) return;
+    double *held = (double *)(void *)board->area[MG_AREA_HELD].bytes;
+    double unit = mg_power(-chip->weight_fraction - MG_CELL_FRACTION);
+    uint64_t tick = mg_tick_of(chip->imperfect, chip->now);
+    for (uint32_t i = 0; i < chip->n_parameters; i++) held[i] = (double)mg_cell_at(chip, i, tick) * unit;
+}
+
+mg_status mg_write_requested(mg_board *board, uint64_t step) {
+    mg_chip *chip = &board->chip;
+    uint8_t *requested = board->area[MG_AREA_REQUESTED].bytes;
+    if (!chip->imperfect) return mg_chip_write(chip, (const int16_t *)(const void *)requested, step);
+    const double *theta = (const double *)(const void *)requested;
+    for (uint32_t i = 0; i < chip->n_parameters; i++) {
+        if (!mg_is_parameter(chip, theta[i])) {
+            chip->violation = (int32_t)i;
+            return MG_OUT_OF_RANGE;
+        }
+        board->code[i] = (int16_t)mg_chip_parameter_code(chip, theta[i]);
+    }
+    return mg_chip_write(chip, board->code, step);
+}
+
+void mg_snapshot(mg_board *board, const mg_frame *frame) {
+    const mg_area *cells = &board->area[MG_AREA_CELLS];
+    uint8_t *answer = mg_payload(board);
+    mg_cells_pack(&board->chip, cells->bytes);
+    mg_put32(answer, cells->size);
+    mg_put32(answer + 4, mg_crc(cells->bytes, cells->size));
+    mg_answer(board, frame, 8);
+}
+
+void mg_restore(mg_board *board, const mg_frame *frame) {
+    const mg_area *cells = &board->area[MG_AREA_CELLS];
+    uint32_t size = mg_get32(frame->payload);
+    if (size > cells->size || mg_crc(cells->bytes, size) != mg_get32(frame->payload + 4)) {
+        mg_refuse(board, frame->sequence, size > cells->size ? MG_BAD : MG_MISMATCH, size > cells->size ? 0 : MG_CELLS);
+        return;
+    }
+    if (!mg_cells_unpack(&board->chip, cells->bytes, size)) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
+    board->chip.now = 0; /* the write that follows says what time it is */
+    mg_answer(board, frame, 0);
+}
