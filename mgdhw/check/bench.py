@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
+from mgdhw.config import LARGEST_PERIOD
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, DeviceInfo
 from mgdhw.errors import DeviceFault
@@ -24,7 +25,7 @@ MAX_EVALUATIONS = 20_000
 CHUNK = 256
 """Probes of one request: short enough to show progress."""
 RETRIES = 3
-FOR_EVER = 1 << 40
+FOR_EVER = LARGEST_PERIOD
 """τ_x of a batch that never changes."""
 
 Watcher = Callable[[str, int], None]
