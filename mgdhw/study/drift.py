@@ -43,9 +43,7 @@ def experiment(constants: float = CONSTANTS, seed: int = 0) -> Experiment:
         {
             "name": "drift",
             "seed": seed,
-            "device": {
-                "uri": f"sim:analog-8bit?write_noise=0.01&retention={TIME_CONSTANT}&drift_every=100"
-            },
+            "device": {"uri": f"sim:analog-8bit?write_noise=0.01&retention={TIME_CONSTANT}&drift_every=100"},
             "training": {"probes": LEARNING, "batch": 32, "tau_theta": 100},
             "codes": {"delta": 0.125},
             "optimizer": {"name": "adam", "eta": 0.02},
