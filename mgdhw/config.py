@@ -21,6 +21,7 @@ from mgdhw.schedule import SCHEDULES, ScheduleSpec
 
 LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
 LARGEST_BATCH = 1 << 20
+LARGEST_PERIOD = (1 << 32) - 1  # what a board is told in 32 bits
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
 
@@ -61,12 +62,12 @@ class TrainingSection(_Section):
 
     probes: int = Field(default=400_000, ge=1)
     batch: int = Field(default=1, ge=1, le=LARGEST_BATCH)
-    tau_x: int = Field(default=1, ge=1)
-    tau_theta: int = Field(default=100, ge=1)
+    tau_x: int = Field(default=1, ge=1, le=LARGEST_PERIOD)
+    tau_theta: int = Field(default=100, ge=1, le=LARGEST_PERIOD)
     mode: Literal["discrete", "continuous"] = "discrete"
     baseline: Literal["held", "every", "antithetic"] = "held"
     normalise: Literal["energy", "oripov"] = "energy"
-    update_every: int = Field(default=1, ge=1)
+    update_every: int = Field(default=1, ge=1, le=LARGEST_PERIOD)
     tau_hp: float = Field(default=10.0, gt=0)
     init: Literal["glorot", "uniform", "read"] = "glorot"
     init_scale: float = Field(default=1.0, ge=0)

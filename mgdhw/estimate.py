@@ -99,7 +99,8 @@ def address(preset: str) -> str:
 
 
 def _presets() -> list[str]:
-    return [uri for point in entry_points(group=PRESETS) for uri in point.load()()]
+    """Addresses of the simulated chips. Boards go by address: none is asked or opened for a name or a hint."""
+    return [uri for point in entry_points(group=PRESETS, name="sim") for uri in point.load()()]
 
 
 async def _timed() -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
+from mgdhw.config import LARGEST_PERIOD
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, DeviceInfo
 from mgdhw.errors import DeviceFault
@@ -24,8 +25,8 @@ MAX_EVALUATIONS = 20_000
 CHUNK = 256
 """Probes of one request: short enough to show progress."""
 RETRIES = 3
-FOR_EVER = 1 << 31
-"""τ_x of a batch that doesn't change while a device is checked; a link takes 32 bits."""
+FOR_EVER = LARGEST_PERIOD
+"""τ_x of a batch that never changes."""
 
 Watcher = Callable[[str, int], None]
 """Told what is being measured, and the evaluations so far."""

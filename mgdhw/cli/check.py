@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mgdhw.testing import Outcome
 
 LINE_SECONDS = 5.0
+HEADING = "Recommended by mgdhw check"
 
 
 def check(
@@ -30,7 +31,7 @@ def check(
         Path | None, typer.Option(metavar="FILE", help="Write the recommended experiment as TOML.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw a page that shows why, as PNG (needs mgdhw[plot]).")
+        Path | None, typer.Option(metavar="FILE", help="Draw a page that shows why, as PNG (needs matplotlib).")
     ] = None,
     conformance: Annotated[
         bool, typer.Option("--conformance", help="Hold its driver to the contract first; takes evaluations of its own.")
@@ -53,7 +54,8 @@ def check(
     from mgdhw.errors import ConformanceError, DeviceFault
 
     for file in (output, plot):
-        _check_folder(file)
+        _check_file(file)
+    _check_own(output)
     if plot is not None:
         _check_matplotlib()
     out = console(stderr=as_json)
@@ -123,12 +125,29 @@ async def _conformance(uri: str, say: Callable[[str], None]) -> list[Outcome]:
     return await run_conformance(lambda: open_device(uri), report)
 
 
-def _check_folder(file: Path | None) -> None:
+def _check_file(file: Path | None) -> None:
     """Say before anything is measured that a file could not be written after it. Raises ConfigError."""
     from mgdhw.errors import ConfigError
 
     if file is not None and not file.absolute().parent.is_dir():
         raise ConfigError(f"{file}: there is no folder {file.absolute().parent}")
+    if file is not None and file.is_dir():
+        raise ConfigError(f"{file}: is a folder; expected the name of a file to write")
+
+
+def _check_own(file: Path | None) -> None:
+    """Keep what somebody has written by hand; what an earlier check wrote is replaced. Raises ConfigError."""
+    from mgdhw.errors import ConfigError
+
+    if file is None or not file.is_file():
+        return
+    try:
+        with file.open("rb") as opened:
+            own = opened.read(len(HEADING) + 2) in (b"", b"# " + HEADING.encode())
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from None
+    if not own:
+        raise ConfigError(f"{file}: is there already, and not from a check; choose another name with --output")
 
 
 def _check_matplotlib() -> None:
@@ -156,7 +175,7 @@ def _experiment_file(findings: Findings) -> str:
     from mgdhw.config import to_toml
 
     assert findings.recommendation is not None, "asked for only where there is one"
-    lines = [f"Recommended by mgdhw check after {findings.evaluations:,} evaluations of {findings.uri}."]
+    lines = [f"{HEADING} after {findings.evaluations:,} evaluations of {findings.uri}."]
     lines += findings.recommendation.reasons
     comments = [textwrap.fill(line, 118, initial_indent="# ", subsequent_indent="#   ") for line in lines]
     return "\n".join(comments) + "\n\n" + to_toml(findings.recommendation.experiment)

@@ -122,7 +122,8 @@ class Progress:
 
     def _show(self, event: Event | ReplicasEvent) -> None:
         if isinstance(event, Faulted):
-            self._out.print(Text(f"fault: {event.error}; repeated ({event.attempt})", style="yellow"))
+            text = Text(f"fault: {event.error}; repeated ({event.attempt})", style="yellow")
+            self._out.print(text, soft_wrap=True)
         if self._quiet:
             return
         if isinstance(event, Started | ReplicasStarted):

@@ -16,6 +16,7 @@ from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
+from mgdhw.loop import Recipe
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_sim import datapath
 from mgdhw_sim.address import anchored, parse
@@ -40,7 +41,7 @@ class SimDevice(HostCodes):
         self.spec = spec
         self._chip: Chip | None = None
         self._told: set[str] = set()
-        self._seen: set[type[object]] = set()
+        self._seen: set[tuple[object, ...]] = set()
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC
         if spec.codes == "chip":
             capabilities |= Capability.PROBE | Capability.LEARN
@@ -142,13 +143,22 @@ class SimDevice(HostCodes):
 
     async def _run(self, method: Callable[[Chip, Work], Answer], work: Work) -> Answer:
         """Run work; the first of its kind in a thread: it may have to be compiled, which takes seconds."""
-        if type(work) in self._seen:
+        kind = _kind(work)
+        if kind in self._seen:
             return method(self.chip, work)
         chip = copy(self.chip)  # if this is cancelled, what the thread still does touches nothing that is used
         answer = await asyncio.to_thread(method, chip, work)
         self.chip.codes, self.chip.cells, self.chip.now = chip.codes, chip.cells, chip.now
-        self._seen.add(type(work))
+        self._seen.add(kind)
         return answer
+
+
+def _kind(work: Block | Segment | tuple[Segment, ...]) -> tuple[object, ...]:
+    """What decides which loops work runs in. A device that is served sees the work of many hosts."""
+    first = work[0] if isinstance(work, tuple) else work
+    named: Block | Recipe = first.recipe if isinstance(first, Segment) else first
+    updates = type(named.optimizer) if isinstance(named, Recipe) else None
+    return type(work), named.codes.family, named.codes.groups, named.baseline, named.order.batch, named.order.n, updates
 
 
 def open_uri(uri: str) -> Device:

@@ -31,6 +31,7 @@ def fonts() -> None:
 
 def test_help_has_an_example(mgdhw: Any) -> None:
     assert "Example: mgdhw check sim:analog-8bit --output experiment.toml" in mgdhw("check", "--help").out
+    assert "needs matplotlib" in " ".join(mgdhw("check", "--help").out.split())
 
 
 @pytest.mark.usefixtures("fonts")
@@ -72,6 +73,16 @@ def test_files_that_could_not_be_written_are_named_before_anything_is_measured(m
     done = mgdhw("check", CHIP, "--output", "nowhere/mine.toml")
     assert (done.code, done.out) == (1, "")
     assert "there is no folder" in done.err
+    assert "is a folder" in mgdhw("check", CHIP, "--plot", ".").err
+
+
+def test_an_experiment_written_by_hand_is_kept(mgdhw: Any, tmp_path: Path) -> None:
+    mgdhw("new", "mine.toml")
+    before = (tmp_path / "mine.toml").read_bytes()
+    done = mgdhw("check", CHIP, "--output", "mine.toml")
+    assert (done.code, done.out) == (1, "")
+    assert "mine.toml: is there already, and not from a check" in done.err
+    assert (tmp_path / "mine.toml").read_bytes() == before
 
 
 def test_without_matplotlib(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -> None:

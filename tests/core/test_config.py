@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
-from mgdhw.config import Experiment, check_experiment, load_experiment, parse_experiment, to_toml
+from mgdhw.config import LARGEST_PERIOD, Experiment, check_experiment, load_experiment, parse_experiment, to_toml
 from mgdhw.errors import ConfigError
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw.schedule import SCHEDULES
@@ -214,7 +214,7 @@ def sections() -> st.SearchStrategy[dict[str, Any]]:
         data=some(name=WORDS, seed=COUNTS, flips=st.lists(COUNTS), header=st.booleans(), target=WORDS, share=NUMBERS),
         training=some(
             probes=COUNTS,
-            tau_theta=COUNTS,
+            tau_theta=st.integers(min_value=1, max_value=LARGEST_PERIOD),
             mode=st.sampled_from(["discrete", "continuous"]),
             baseline=st.sampled_from(["held", "every", "antithetic"]),
             tau_hp=NUMBERS,

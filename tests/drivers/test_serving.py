@@ -41,6 +41,9 @@ def test_a_chip_is_served_until_it_is_asked_to_end(arguments: list[str], tmp_pat
         ([], "say where"),
         (["--tcp", "0", "--pty"], "say where"),
         (["--tcp", "0", "--link", "x"], "only with --pty"),
+        (["--tcp", "99999"], "--tcp 99999: expected a port"),
+        (["--pty", "--link", __file__], "is there already, and no link"),
+        (["--pty", "--link", "no-such-folder/x"], "--link no-such-folder/x: cannot be made"),
         (["--tcp", "0", "--faults", "drpo=1"], "no fault 'drpo'"),
         (["--tcp", "0", "--faults", "drop=2"], "expected a share"),
     ],
@@ -52,6 +55,7 @@ def test_options_that_make_no_sense(arguments: list[str], says: str) -> None:
     assert done.returncode != 0
     assert says in re.sub(r"\s+", " ", done.stderr)
     assert "Traceback" not in done.stderr
+    assert Path(__file__).is_file()  # what --link names is somebody's
 
 
 def test_faults_by_name() -> None:

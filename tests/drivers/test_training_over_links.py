@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import mgdhw
-from mgdhw.block import Block, CodeSpec
+from mgdhw.block import Baseline, Block, CodeSpec
+from mgdhw.check.bench import Bench
 from mgdhw.datasets import Dataset, load
 from mgdhw.device import Capability, DeviceInfo, HostCodes, open_device
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkLost
@@ -304,7 +305,7 @@ async def test_a_device_without_converters_is_served_in_floats(how: str, xor: An
 
 async def test_one_host_at_a_time(bench: Any) -> None:
     async with bench.serve() as address, open_device(address):
-        with pytest.raises((DeviceUnavailable, LinkLost)):
+        with pytest.raises((DeviceUnavailable, LinkLost), match="does no other host use it"):
             await open_device(f"{address}?timeout=0.2").open()
 
 
@@ -358,3 +359,16 @@ async def test_faults_of_the_device_are_told(bench: Any) -> None:
         await device.write(np.zeros(4))
         with pytest.raises(DeviceFault, match="out of regulation"):
             await device.probe(Block(0, 2, CodeSpec(), SampleOrder(0, 4)))
+
+
+async def test_samples_held_for_ever_are_held_at_a_board_too(bench: Any) -> None:
+    """As `mgdhw check` holds them."""
+    xor, costs = load("xor"), []
+    async with bench.serve() as address:
+        for uri in ("sim:analog-8bit?layers=2-3-1&engine=reference", address):
+            async with open_device(uri) as device:
+                await device.load(xor)
+                await device.write(np.zeros(13))
+                pairs = await Bench(device, xor, 0, 100, lambda doing, used: None).pairs(8, Baseline.EVERY)
+                costs.append([*pairs.perturbed, *pairs.reference])
+    assert costs[0] == costs[1]

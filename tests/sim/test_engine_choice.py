@@ -8,10 +8,15 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mgdhw
+from mgdhw.block import Baseline, Block, CodeSpec
+from mgdhw.datasets import load
+from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
+from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment
 from mgdhw_sim.engines import ENGINES, choose
 from mgdhw_sim.engines.reference import Reference
@@ -113,3 +118,19 @@ async def test_a_first_work_that_is_cancelled_changes_nothing(monkeypatch: pytes
         go_on.set()
         await asyncio.get_running_loop().shutdown_default_executor()
         assert (await device.read() == before).all()
+
+
+async def test_each_kind_of_work_is_first_done_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have to be compiled, and a device that is served has to answer meanwhile."""
+    threads = []
+    monkeypatch.setattr(
+        "mgdhw_sim.engines.reference.Reference.probe",
+        lambda self, chip, block: threads.append(threading.current_thread()),
+    )
+    async with open_device("sim:analog-8bit?layers=2-3-1&engine=reference") as device:
+        await device.load(load("xor"))
+        await device.write(np.zeros(13))
+        for family in ("random", "random", "walsh", "walsh", "random"):
+            await device.probe(Block(0, 1, CodeSpec(family, 0, 1), SampleOrder(0, 4, 1, 1), Baseline.NONE))
+    main = threading.main_thread()
+    assert [thread is main for thread in threads] == [False, True, False, True, True]

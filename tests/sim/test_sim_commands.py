@@ -35,6 +35,8 @@ def test_the_list_has_every_preset() -> None:
     found = json.loads(sim("list", "--json"))["presets"]
     assert [entry["name"] for entry in found] == list(PRESETS)
     assert next(entry for entry in found if entry["name"] == "pcm")["address"] == "sim:pcm"
+    (microring,) = (entry for entry in found if entry["name"] == "microring")
+    assert microring["step_seconds"] == pytest.approx(4e-6, rel=0.01)  # with settling, as the table has it
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -106,7 +106,8 @@ class Session:
             await self._identify(take=True)
         except LinkError as error:
             raise DeviceUnavailable(
-                f"{self.link.transport.name} does not answer as a board does ({error}); is it the right one?",
+                f"{self.link.transport.name} does not answer as a board does"
+                f" ({str(error).removeprefix(f'{self.uri}: ')}); is it the right one, and does no other host use it?",
                 uri=self.uri,
             ) from error
 

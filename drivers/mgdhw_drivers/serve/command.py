@@ -47,8 +47,10 @@ def serve(
         raise ConfigError("mgdhw serve: say where, with one of --tcp PORT, --pty, --serial PORT")
     if link is not None and not pty:
         raise ConfigError("--link: only with --pty")
-    if baud < 0 or (tcp is not None and not 0 <= tcp <= 65535):
-        raise ConfigError("--baud, --tcp: out of range")
+    if baud < 0:
+        raise ConfigError(f"--baud {baud}: expected 0 or more")
+    if tcp is not None and not 0 <= tcp <= 65535:
+        raise ConfigError(f"--tcp {tcp}: expected a port of 0 ... 65535")
     if not (slew >= 0 and stress >= 0):
         raise ConfigError("--slew, --stress: expected a number that is not negative")
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -11,7 +11,7 @@ import tty
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from mgdhw.errors import DeviceUnavailable
+from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw_drivers.linked.serial import SerialTransport
 from mgdhw_drivers.serve.station import Station
 
@@ -163,16 +163,25 @@ class PtyListener(Listener):
         os.close(slave)  # so that a host's leaving is noticed
         os.set_blocking(self._master, False)
         if self._link is not None:
-            self._link.unlink(missing_ok=True)
-            self._link.symlink_to(self._name)
+            self._link_to(self._link)
 
     def _vanish(self) -> None:
         self._leave()
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
-        if self._link is not None:
+        if self._link is not None and self._link.is_symlink():
             self._link.unlink(missing_ok=True)
+
+    def _link_to(self, link: Path) -> None:
+        """Make the link, in the place of an earlier one. Nothing else is replaced: it may be somebody's file."""
+        if link.exists() and not link.is_symlink():
+            raise ConfigError(f"--link {link}: is there already, and no link; choose another name")
+        try:
+            link.unlink(missing_ok=True)
+            link.symlink_to(self._name)
+        except OSError as error:
+            raise ConfigError(f"--link {link}: cannot be made: {error.strerror or error}") from None
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mgdhw.timing import Timing
 
 
 def list_presets(
@@ -24,7 +27,7 @@ def list_presets(
                 "name": name,
                 "address": f"sim:{name}",
                 "about": preset.about,
-                "step_seconds": None if preset.spec.timing is None else preset.spec.timing.probe_seconds,
+                "step_seconds": None if preset.spec.timing is None else _step_seconds(preset.spec.timing),
             }
             for name, preset in CATALOGUE.items()
         ]
@@ -46,8 +49,12 @@ def list_presets(
         times = ["", "", ""]
         if timing is not None:
             writing = timing.update_seconds + preset.spec.topology.n_parameters * timing.write_seconds
-            settled = timing.probe_seconds + timing.settling_seconds
-            times = [quantity(seconds, "s") for seconds in (settled, writing, timing.input_seconds)]
+            times = [quantity(seconds, "s") for seconds in (_step_seconds(timing), writing, timing.input_seconds)]
         table.add_row(name, *times, preset.about)
     print_table(table)
     typer.echo("\nmgdhw sim show PRESET tells more; mgdhw train --device sim:PRESET trains one.")
+
+
+def _step_seconds(timing: Timing) -> float:
+    """τ_p: one cost of a single sample, settled."""
+    return timing.probe_seconds + timing.settling_seconds
