@@ -16,6 +16,8 @@ TIME_CONSTANT = 100_000
 """Time constant of the cells' decay, in probes."""
 CONSTANTS = 10
 """For how many of them training goes on, or doesn't."""
+CHIP = "sim:analog-8bit?write_noise=0.01&drift_every=100"
+"""The chip, but for the time constant."""
 LEARNING = 100_000
 """Probes of the training before."""
 
@@ -43,7 +45,7 @@ def experiment(constants: float = CONSTANTS, seed: int = 0) -> Experiment:
         {
             "name": "drift",
             "seed": seed,
-            "device": {"uri": f"sim:analog-8bit?write_noise=0.01&retention={TIME_CONSTANT}&drift_every=100"},
+            "device": {"uri": f"{CHIP}&retention={TIME_CONSTANT}"},
             "training": {"probes": LEARNING, "batch": 32, "tau_theta": 100},
             "codes": {"delta": 0.125},
             "optimizer": {"name": "adam", "eta": 0.02},

@@ -1,12 +1,13 @@
 """Studies: what is varied, what is kept, and what is made of it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from mgdhw.events import Evaluated
 from mgdhw.study.axes import AXES
-from mgdhw.study.drift import study
+from mgdhw.study.drift import CHIP, study
 from mgdhw.study.robustness import TASKS, Job, Point, Row, from_csv, jobs, points, run, to_csv
 from mgdhw_sim.address import parse
 
@@ -40,7 +41,9 @@ def test_rows_come_back_from_csv_in_the_order_of_the_study() -> None:
 
 
 def test_a_replica_is_the_same_whenever_it_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = TASKS["nist7x7"].experiment
+    task = TASKS["nist7x7"]
+    monkeypatch.setitem(TASKS, task.name, replace(task, uri=f"{task.uri}&engine=reference"))
+    experiment = task.experiment
     monkeypatch.setitem(experiment, "training", {**experiment["training"], "probes": 1_500})
     job = Job("nist7x7", "mismatch", 0.2, 4)
     first = run(job)
@@ -51,6 +54,7 @@ def test_a_replica_is_the_same_whenever_it_is_trained(monkeypatch: pytest.Monkey
 async def test_a_chip_that_decays_is_followed_twice_from_where_learning_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("mgdhw.study.drift.CHIP", f"{CHIP}&engine=reference")  # compiling would take longer
     monkeypatch.setattr("mgdhw.study.drift.LEARNING", 5_000)
     monkeypatch.setattr("mgdhw.study.drift.TIME_CONSTANT", 10_000)
     heard: list[str] = []

@@ -17,6 +17,9 @@ from mgdhw_sim.spec import ChipSpec
 from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta
 from .test_engines import assert_same_state, draw_recipe, first_state, learn, team
 
+pytestmark = pytest.mark.long
+"""Most of the time goes into compiling what other tests need not."""
+
 __all__ = ["team"]
 
 REFERENCE, COMPILED = choose("reference"), choose("numba")

@@ -34,7 +34,7 @@ PROBES = 120
 def experiment(chip: str, **run: Any) -> dict[str, Any]:
     return {
         "name": "xor",
-        "device": {"uri": f"sim:analog-8bit?layers=2-3-1&seed=5&{CHIPS[chip]}"},
+        "device": {"uri": f"sim:analog-8bit?layers=2-3-1&seed=5&engine=reference&{CHIPS[chip]}"},
         "data": {"name": "xor"},
         "training": {"probes": PROBES, "tau_theta": 6, "tau_x": 2},
         "run": {"level": "device-codes", **run},
