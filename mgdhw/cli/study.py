@@ -46,9 +46,9 @@ def robustness(
 
     chosen_axes, chosen_tasks = _known("axis", axes, list(AXES)), _known("task", tasks, list(TASKS))
     out = console(stderr=as_json)
-    output.mkdir(parents=True, exist_ok=True)
+    _make(output)
     table, picture = output / "robustness.csv", output / "robustness.png"
-    rows = from_csv(table.read_text(encoding="utf-8")) if table.exists() else []
+    rows = from_csv(table.read_text(encoding="utf-8", errors="replace"), str(table)) if table.exists() else []
     done = {(row.task, row.axis, row.value, row.replica) for row in rows}
     todo = [
         job
@@ -63,8 +63,16 @@ def robustness(
             rows.append(row)
             progress.advance(bar)
             write_atomically(table, to_csv(rows).encode())
+            if not out.is_terminal:  # no bar to look at
+                name = f"{row.task}, {row.axis} {row.value:g}, replica {row.replica}"
+                end = f"{row.probes:,} probes" if row.solved else "not solved"
+                out.print(f"{name}: {end}", soft_wrap=True)
 
-        study(todo, tell, workers)
+        try:
+            study(todo, tell, workers)
+        except KeyboardInterrupt:
+            out.print(f"stopped; what is done is in {table}, and the same command goes on from there")
+            raise
     figures.robustness(rows, picture)
     found = {
         task: {name: points(rows, task, AXES[name]) for name in chosen_axes if points(rows, task, AXES[name])}
@@ -98,7 +106,7 @@ def drift(
     from mgdhw.study.drift import Curve, study
 
     out = console(stderr=as_json)
-    output.mkdir(parents=True, exist_ok=True)
+    _make(output)
 
     with out.status("learning") as status:
 
@@ -128,6 +136,14 @@ def drift(
     )
     out.print(f"training has ended          {percent(outcome['frozen_end'])} at the end")
     out.print(f"\n{output / 'drift.csv'}\n{output / 'drift.png'}")
+
+
+def _make(folder: Path) -> None:
+    from mgdhw.errors import ConfigError
+
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--output {folder}: is a file; expected a folder, or a name for one")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _known(kind: str, wanted: list[str] | None, names: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from mgdhw.errors import ConfigError
 from mgdhw.study.axes import AXES, WEIGHT_RANGE, Axis
 
 DELTA = 0.125
@@ -175,8 +176,24 @@ def to_csv(rows: Iterable[Row]) -> str:
     return text.getvalue()
 
 
-def from_csv(text: str) -> list[Row]:
-    """Rows that were written by `to_csv`."""
+def from_csv(text: str, source: str) -> list[Row]:
+    """Rows that were written by `to_csv`; `source` is what an error calls the text.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    try:
+        rows = _rows(text)
+        for row in rows:
+            _place(row)
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError(f"{source}: is no table of this study; move it away, or give another folder") from None
+    return rows
+
+
+def _rows(text: str) -> list[Row]:
+    if text and not text.startswith(",".join(f.name for f in fields(Row)) + "\n"):
+        raise ValueError(text)
     return [
         Row(
             one["task"], one["axis"], float(one["value"]), int(one["replica"]), one["solved"] == "True",

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from mgdhw.errors import ConfigError
 from mgdhw.events import Evaluated
 from mgdhw.study.axes import AXES
 from mgdhw.study.drift import CHIP, study
@@ -26,6 +27,9 @@ def test_every_strength_is_trained_once_for_each_replica() -> None:
     assert [job.replica for job in todo] == sorted(job.replica for job in todo)
 
 
+HEADER = "task,axis,value,replica,solved,probes,evaluations,accuracy\n"
+
+
 def row(value: float, replica: int, *, solved: bool, probes: int) -> Row:
     return Row("nist7x7", "stuck", value, replica, solved, probes, 2 * probes, 0.5)
 
@@ -37,7 +41,13 @@ def test_a_chip_that_does_not_learn_takes_for_ever() -> None:
 
 def test_rows_come_back_from_csv_in_the_order_of_the_study() -> None:
     rows = [row(0.3, 0, solved=False, probes=7), row(0.0, 1, solved=True, probes=5), row(0.0, 0, solved=True, probes=9)]
-    assert from_csv(to_csv(rows)) == [rows[2], rows[1], rows[0]]
+    assert from_csv(to_csv(rows), "table") == [rows[2], rows[1], rows[0]]
+
+
+@pytest.mark.parametrize("text", ["garbage", "task,axis\n1,2\n", HEADER + "nist7x7,stuck,0.7,0,True,1,2,0.5\n", "\0"])
+def test_another_table_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"mine\.csv: is no table of this study; move it away"):
+        from_csv(text, "mine.csv")
 
 
 def test_a_replica_is_the_same_whenever_it_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:

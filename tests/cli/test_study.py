@@ -1,0 +1,57 @@
+"""`mgdhw study`, as people type it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mgdhw.study import robustness
+from mgdhw.study.axes import AXES
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two strengths, trained for a moment, here instead of in other processes."""
+    task = robustness.TASKS["nist7x7"]
+    training = {**task.experiment["training"], "probes": 1_000}
+    short = replace(task, uri=f"{task.uri}&engine=reference", experiment={**task.experiment, "training": training})
+    monkeypatch.setitem(robustness.TASKS, "nist7x7", short)
+    monkeypatch.setitem(AXES, "stuck", replace(AXES["stuck"], values=(0, 0.5)))
+
+    def here(todo: list[robustness.Job], tell: Callable[[robustness.Row], None], workers: int | None) -> None:
+        for job in todo:
+            tell(robustness.run(job))
+
+    monkeypatch.setattr(robustness, "study", here)
+
+
+ARGUMENTS = ("study", "robustness", "--axis", "stuck", "--task", "nist7x7", "--replicas", "1", "--output", "here")
+
+
+@pytest.mark.usefixtures("small")
+def test_a_study_goes_on_from_what_is_done(mgdhw: Any) -> None:
+    done = mgdhw(*ARGUMENTS, "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)["nist7x7"]["stuck"]
+    assert [point["value"] for point in found] == [0, 0.5]
+    assert Path("here/robustness.png").stat().st_size > 10_000
+    table = Path("here/robustness.csv").read_text()
+    assert len(table.splitlines()) == 3
+    assert "replica 0" in done.err
+    again = mgdhw(*ARGUMENTS)
+    assert again.code == 0
+    assert "replica 0" not in again.out, "nothing is trained twice"
+    assert Path("here/robustness.csv").read_text() == table
+
+
+def test_what_cannot_be_done_is_said(mgdhw: Any) -> None:
+    done = mgdhw("study", "robustness", "--axis", "colour")
+    assert done.code != 0
+    assert "--axis colour: expected one of cost-noise, write-noise, mismatch" in done.err
+    Path("here").write_text("mine")
+    done = mgdhw(*ARGUMENTS)
+    assert "--output here: is a file; expected a folder" in done.err
+    assert Path("here").read_text() == "mine"
