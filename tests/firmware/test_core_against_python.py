@@ -24,8 +24,8 @@ from .compare import compare_blocks, compare_segments
 from .core import ACTIVATIONS as NAMES
 from .core import FIRMWARE, Core, CoreChip, CoreError, build
 
-BLOCKS, SEGMENTS = 24, 10  # for each choice of signal widths; half of the chips are imperfect
-SANITIZED_BLOCKS, SANITIZED_SEGMENTS = 14, 8
+BLOCKS, SEGMENTS = 16, 6  # for each choice of signal widths; half of the chips are imperfect
+SANITIZED_BLOCKS, SANITIZED_SEGMENTS = 10, 4
 ROOT = Path(__file__).parents[2]
 
 
