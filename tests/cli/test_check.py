@@ -16,7 +16,7 @@ from mgdhw.config import load_experiment
 from mgdhw.device import Device
 from mgdhw.testing import Outcome, Verdict
 
-CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8"
+CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8&engine=reference"
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,9 @@ def test_json(mgdhw: Any) -> None:
 
 @pytest.mark.usefixtures("fonts")
 def test_a_device_that_cannot_be_trained(mgdhw: Any, tmp_path: Path) -> None:
-    done = mgdhw("check", "sim:analog-8bit?layers=2-3-1&dead=1", "--output", "mine.toml", "--plot", "page.png")
+    done = mgdhw(
+        "check", "sim:analog-8bit?layers=2-3-1&dead=1&engine=reference", "--output", "mine.toml", "--plot", "page.png"
+    )
     assert done.code == 1
     assert "cannot be trained as it is: its" in done.err
     assert not (tmp_path / "mine.toml").exists()

@@ -85,5 +85,7 @@ def test_replicas_say_what_they_would_take_together(mgdhw: Any) -> None:
 
 
 def test_a_device_without_timing_tells_only_what_was_done(mgdhw: Any) -> None:
-    summary = json.loads(mgdhw("train", *SMALL, "--device", "sim:analog-8bit?layers=2-3-1", "--json").out)
+    summary = json.loads(
+        mgdhw("train", *SMALL, "--device", "sim:analog-8bit?layers=2-3-1&engine=reference", "--json").out
+    )
     assert summary["hardware"] is None

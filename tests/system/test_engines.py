@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import mgdhw as library
 
 from .conftest import SECONDS, environment
@@ -16,6 +18,7 @@ COMPILING = "compiling the chip for this machine (once)\n"
 WITHOUT_NUMBA = "import sys; sys.modules['numba'] = None; from mgdhw.cli.main import main; main()"
 
 
+@pytest.mark.long
 def test_processes_that_begin_together_on_an_empty_cache(
     folder: Path, start: Any, mgdhw: Any, tmp_path: Path, unmeasured: dict[str, str]
 ) -> None:
