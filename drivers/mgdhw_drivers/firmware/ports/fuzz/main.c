@@ -3,6 +3,7 @@
  * The first byte of an input says how the rest is meant: as bytes of the line, or as requests without their frames
  * (type, size, payload), which are framed here so that what lies behind the checksum is reached. A clock that goes on
  * with each look at it lets the dead-man and the slices of what runs take their turns. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "board.h"
@@ -14,7 +15,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint64_t now;
+static uint64_t now, fed;
+
+static void report(void) { fprintf(stderr, "%llu bytes fed\n", (unsigned long long)fed); }
 
 static int32_t read_nothing(void *self, uint8_t *to, uint32_t room) {
     (void)self, (void)to, (void)room;
@@ -112,8 +115,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     };
     static fresh made[2];
     static mg_board board;
-    if (made[0].board.hal == NULL)
+    if (made[0].board.hal == NULL) {
         for (int i = 0; i < 2; i++) make_fresh(&made[i], &specs[i]);
+        atexit(report);
+    }
+    fed += size;
     if (size < 2) return 0;
     fresh *used = &made[data[0] >> 1 & 1];
     memcpy(used->memory, used->before, MEMORY);
