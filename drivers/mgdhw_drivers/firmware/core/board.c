@@ -233,7 +233,7 @@ static void read_area(mg_board *board, const mg_frame *frame) {
     if (number == MG_AREA_HELD) mg_refresh_held(board);
     mg_put32(answer, number);
     mg_put32(answer + 4, offset);
-    memcpy(answer + 8, board->area[number].bytes + offset, length);
+    if (length > 0) memcpy(answer + 8, board->area[number].bytes + offset, length); /* an empty area has no address */
     mg_answer(board, frame, 8 + length);
 }
 
