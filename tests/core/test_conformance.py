@@ -136,6 +136,7 @@ def failures(outcomes: list[Outcome]) -> set[str]:
     return {outcome.name for outcome in outcomes if outcome.verdict is Verdict.FAILED}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", FOUND, ids=lambda kind: kind.__name__)
 async def test_what_is_broken_is_found_and_nothing_else(kind: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaks, "SETTLE_SECONDS", 0.05)

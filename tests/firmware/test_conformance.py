@@ -12,6 +12,7 @@ from mgdhw.testing import DeviceConformance, Opener
 from .talk import board
 
 
+@pytest.mark.long
 class TestFirmware(DeviceConformance):
     """All of the contract."""
 

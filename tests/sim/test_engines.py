@@ -107,7 +107,7 @@ def assert_same_state(one: TrainState, other: TrainState) -> None:
         assert_array_equal(array, other.optimizer[name])
 
 
-@pytest.fixture(params=[True, False], ids=["team", "alone"])
+@pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.long)], ids=["team", "alone"])
 def team(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether even the smallest work is shared by threads."""
     from mgdhw_sim.engines import packs

@@ -109,6 +109,7 @@ def compare_all(numbers: Iterable[int], signals: Sequence[tuple[int, float]]) ->
         compare(number, signals)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("signals", SIGNALS)
 def test_random_imperfect_chips_agree_with_the_referee(signals: Sequence[tuple[int, float]]) -> None:
     first = SIGNALS.index(tuple(signals)) * DRAWS

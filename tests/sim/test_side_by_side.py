@@ -18,6 +18,7 @@ REFERENCE = choose("reference")
 COMPILED = choose("numba")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_in_lanes(optimizer: str) -> None:
     compared = 0

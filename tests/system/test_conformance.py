@@ -57,6 +57,7 @@ DEVICES: dict[str, Surroundings] = {
 """A new device or transport is a line here."""
 
 
+@pytest.mark.long
 class TestDevice(DeviceConformance):
     """All of the contract, for all of the devices."""
 
