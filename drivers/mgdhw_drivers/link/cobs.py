@@ -17,8 +17,11 @@ def encoded_size(size: int) -> int:
 
 def encode(raw: bytes) -> bytes:
     """Bytes as runs without zeros, each preceded by its length + 1."""
+    runs = raw.split(b"\0")
+    if len(max(runs, key=len)) < LONGEST_RUN:
+        return b"".join([_CODES[len(run)] + run for run in runs])
     parts: list[bytes] = []
-    for run in raw.split(b"\0"):
+    for run in runs:
         start = 0
         while len(run) - start >= LONGEST_RUN:
             parts += (b"\xff", run[start : start + LONGEST_RUN])
@@ -30,18 +33,20 @@ def encode(raw: bytes) -> bytes:
 
 def decode(stuffed: bytes) -> bytes:
     """What was encoded. Raises LinkCorrupt if nothing can have been."""
-    parts: list[bytes] = []
-    position, end, code = 0, len(stuffed), 0xFF
+    runs: list[bytes] = []
+    position, end, cut = 0, len(stuffed), False
     while position < end:
-        if code != 0xFF:  # a run that was cut only for its length stands for no zero
-            parts.append(b"\0")
         code = stuffed[position]
         following = position + code
         if code == 0 or following > end:
             raise LinkCorrupt("a frame is not COBS")
-        parts.append(stuffed[position + 1 : following])
+        if cut:  # a run that was cut only for its length stands for no zero
+            runs[-1] += stuffed[position + 1 : following]
+        else:
+            runs.append(stuffed[position + 1 : following])
+        cut = code == 0xFF
         position = following
-    return b"".join(parts)
+    return b"\0".join(runs)
 
 
 _CODES = [bytes([length + 1]) for length in range(LONGEST_RUN)]
