@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mgdhw import pictures
 from mgdhw.check.findings import Findings
-from mgdhw.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,20 +33,9 @@ def draw(findings: Findings, file: Path) -> None:
     Raises:
         ConfigError: matplotlib is not installed, or the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(f"a picture needs matplotlib: pip install 'mgdhw[plot]' ({error})") from None
-    figure = Figure(figsize=SIZE, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = pictures.figure(SIZE)
     _fill(figure, findings)
-    try:
-        figure.savefig(file, dpi=DPI)
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be written: {error.strerror or error}") from None
-    except ValueError as error:  # an ending that names no format
-        raise ConfigError(f"{file}: {error}") from None
+    pictures.save(figure, file, DPI)
 
 
 def _fill(figure: Figure, findings: Findings) -> None:

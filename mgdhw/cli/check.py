@@ -49,6 +49,7 @@ def check(
     import json
     from dataclasses import asdict
 
+    from mgdhw import pictures
     from mgdhw.cli.console import console, echo, printing
     from mgdhw.cli.notices import telling
     from mgdhw.errors import ConformanceError, DeviceFault
@@ -57,7 +58,7 @@ def check(
         _check_file(file)
     _check_own(output)
     if plot is not None:
-        _check_matplotlib()
+        pictures.require()
     out = console(stderr=as_json)
     outcomes: list[Outcome] = []
     with _progress(out) as (watch, say), telling(_carefully(say), _carefully(say)):
@@ -148,15 +149,6 @@ def _check_own(file: Path | None) -> None:
         raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from None
     if not own:
         raise ConfigError(f"{file}: is there already, and not from a check; choose another name with --output")
-
-
-def _check_matplotlib() -> None:
-    from importlib.util import find_spec
-
-    from mgdhw.errors import ConfigError
-
-    if find_spec("matplotlib") is None:
-        raise ConfigError("--plot needs matplotlib: pip install 'mgdhw[plot]'")
 
 
 def _write(file: Path, text: str) -> None:

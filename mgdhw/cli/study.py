@@ -38,6 +38,7 @@ def robustness(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
     from mgdhw.cli.console import console, echo
     from mgdhw.study import figures
@@ -46,6 +47,7 @@ def robustness(
 
     chosen_axes, chosen_tasks = _known("axis", axes, list(AXES)), _known("task", tasks, list(TASKS))
     out = console(stderr=as_json)
+    pictures.require()
     _make(output)
     table, picture = output / "robustness.csv", output / "robustness.png"
     rows = from_csv(table.read_text(encoding="utf-8", errors="replace"), str(table)) if table.exists() else []
@@ -99,6 +101,7 @@ def drift(
     import asyncio
     import json
 
+    from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
     from mgdhw.cli.console import console, echo, percent
     from mgdhw.events import Evaluated
@@ -106,6 +109,7 @@ def drift(
     from mgdhw.study.drift import Curve, study
 
     out = console(stderr=as_json)
+    pictures.require()
     _make(output)
 
     with out.status("learning") as status:
@@ -157,15 +161,9 @@ def _known(kind: str, wanted: list[str] | None, names: list[str]) -> list[str]:
 
 def _as_json(found: Found) -> str:
     import json
-    import math
-    from dataclasses import asdict
-
-    def plain(point: Point) -> dict[str, float | None]:
-        values = asdict(point)
-        return {key: value if math.isfinite(value) else None for key, value in values.items()}
 
     return json.dumps(
-        {task: {axis: [plain(p) for p in ps] for axis, ps in axes.items()} for task, axes in found.items()}
+        {task: {axis: [p.summary() for p in ps] for axis, ps in axes.items()} for task, axes in found.items()}
     )
 
 
@@ -183,9 +181,11 @@ def _show(out: Console, found: Found) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for task, axes in found.items():
         for axis, points in axes.items():
-            base = points[0].median
+            base = points[0].times.median
             for p in points:
-                low, middle, high = (f"{t:,.0f}" if math.isfinite(t) else "–" for t in (p.lower, p.median, p.upper))
-                ratio = f"{p.median / base:.2f}" if math.isfinite(p.median / base) else "–"
+                low, middle, high = (
+                    f"{t:,.0f}" if math.isfinite(t) else "–" for t in (p.times.lower, p.times.median, p.times.upper)
+                )
+                ratio = f"{p.times.median / base:.2f}" if math.isfinite(p.times.median / base) else "–"
                 table.add_row(task, axis, f"{p.value:g}", middle, f"{low} … {high}", ratio, percent(p.solved))
     print_table(out, table)

@@ -1,4 +1,4 @@
-"""Pictures of studies. matplotlib is imported here only, and only when a picture is wanted."""
+"""Pictures of studies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mgdhw.errors import ConfigError
+from mgdhw import pictures
 from mgdhw.study.axes import AXES, Axis
 from mgdhw.study.drift import LEARNING, TIME_CONSTANT, Curve, Drifting
 from mgdhw.study.robustness import Point, Row, points
@@ -16,22 +16,13 @@ COLOURS = {"nist7x7": "#1b6ca8", "digits": "#c8553d"}
 DPI = 120
 
 
-def figure(columns: int, rows: int, size: tuple[float, float]) -> tuple[Any, Any]:
-    """An empty figure and its axes. Raises ConfigError if matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("pictures need matplotlib; install it with: pip install 'mgdhw[plot]'") from None
-    drawn = Figure(figsize=size, layout="constrained")
-    return drawn, drawn.subplots(rows, columns, squeeze=False)
-
-
 def robustness(rows: Sequence[Row], path: Path) -> None:
     """For every imperfection: time to solution relative to the chip without it, and share solved."""
     shown = [axis for axis in AXES.values() if any(row.axis == axis.name for row in rows)]
     columns = min(4, len(shown))
     bands = math.ceil(len(shown) / columns)
-    drawn, places = figure(columns, 2 * bands, (3.6 * columns, 4.6 * bands))
+    drawn = pictures.figure((3.6 * columns, 4.6 * bands))
+    places = drawn.subplots(2 * bands, columns, squeeze=False)
     for number, axis in enumerate(shown):
         band, column = divmod(number, columns)
         _one(places[2 * band][column], places[2 * band + 1][column], rows, axis)
@@ -42,7 +33,7 @@ def robustness(rows: Sequence[Row], path: Path) -> None:
         places[2 * band][0].set_ylabel("probes to solution,\nof those without it")
         places[2 * band + 1][0].set_ylabel("share solved")
     places[0][0].legend(frameon=False, fontsize=8)
-    drawn.savefig(path, dpi=DPI)
+    pictures.save(drawn, path, DPI)
 
 
 def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
@@ -50,12 +41,12 @@ def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
         found = points(rows, task, axis)
         if not found:
             continue
-        base = found[0].median
+        base = found[0].times.median
         x = _positions(axis, found)
-        drawn = [k for k, p in enumerate(found) if math.isfinite(p.median) and math.isfinite(base)]
-        middle = [found[k].median / base for k in drawn]
-        low = [(found[k].median - found[k].lower) / base for k in drawn]
-        high = [(min(found[k].upper, 20 * base) - found[k].median) / base for k in drawn]
+        drawn = [k for k, p in enumerate(found) if math.isfinite(p.times.median) and math.isfinite(base)]
+        middle = [found[k].times.median / base for k in drawn]
+        low = [(found[k].times.median - found[k].times.lower) / base for k in drawn]
+        high = [(min(found[k].times.upper, 20 * base) - found[k].times.median) / base for k in drawn]
         times.errorbar([x[k] for k in drawn], middle, [low, high], fmt="o-", ms=4, lw=1.2, color=colour, label=task)
         shares.plot(x, [p.solved for p in found], "o-", ms=4, lw=1.2, color=colour)
         ticks = x, [f"{p.value:g}" for p in found]
@@ -97,8 +88,8 @@ def _place(axis: Axis, value: float) -> float:
 
 def drift(found: Drifting, path: Path) -> None:
     """Accuracy over time with and without training."""
-    drawn, places = figure(1, 1, (7.0, 3.8))
-    place = places[0][0]
+    drawn = pictures.figure((7.0, 3.8))
+    place = drawn.subplots()
 
     def line(curve: Curve, colour: str, label: str) -> None:
         steps = [(step - LEARNING) / TIME_CONSTANT for step in curve.steps]
@@ -113,4 +104,4 @@ def drift(found: Drifting, path: Path) -> None:
     place.set_ylim(0, 100)
     place.grid(alpha=0.25)
     place.legend(frameon=False, loc="lower left")
-    drawn.savefig(path, dpi=DPI)
+    pictures.save(drawn, path, DPI)

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mgdhw.errors import ConfigError
+from mgdhw.outcome import Quartiles, quartiles
 from mgdhw.study.axes import AXES, WEIGHT_RANGE, Axis
 
 DELTA = 0.125
@@ -95,14 +96,16 @@ class Point:
     Args:
         value: the strength.
         solved: share of the replicas that learned the task.
-        lower, median, upper: quartiles of their probes to solution; infinite where too few did.
+        times: quartiles of their probes to solution; infinite where too few did.
     """
 
     value: float
     solved: float
-    lower: float
-    median: float
-    upper: float
+    times: Quartiles
+
+    def summary(self) -> dict[str, float | None]:
+        """As JSON can hold it."""
+        return {"value": self.value, "solved": self.solved, **self.times.summary()}
 
 
 def jobs(tasks: Iterable[str], axes: Iterable[str], replicas: int) -> list[Job]:
@@ -129,24 +132,21 @@ def run(job: Job) -> Row:
     )  # fmt: skip
 
 
-def study(todo: Sequence[Job], tell: Callable[[Row], None], workers: int | None = None) -> list[Row]:
+def study(todo: Sequence[Job], tell: Callable[[Row], None], workers: int | None = None) -> None:
     """Run trainings on all processors; `tell` hears of each as it ends.
 
     An interruption ends the others and is raised; what was told of is done.
     """
     _one_thread_each()
-    rows: list[Row] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers or os.cpu_count() or 1, context) as pool:
         futures = [pool.submit(run, job) for job in todo]
         try:
             for future in as_completed(futures):
-                rows.append(future.result())
-                tell(rows[-1])
+                tell(future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return rows
 
 
 def _one_thread_each() -> None:
@@ -161,9 +161,8 @@ def points(rows: Iterable[Row], task: str, axis: Axis) -> list[Point]:
     for value in axis.values:
         own = [row for row in rows if (row.task, row.axis) == (task, axis.name) and row.value == value]
         if own:
-            times = sorted(row.probes if row.solved else math.inf for row in own)
-            quartiles = (times[math.ceil(q * len(times)) - 1] for q in (0.25, 0.5, 0.75))
-            found.append(Point(value, sum(row.solved for row in own) / len(own), *quartiles))
+            times = quartiles(row.probes if row.solved else math.inf for row in own)
+            found.append(Point(value, sum(row.solved for row in own) / len(own), times))
     return found
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw import pictures
 from mgdhw.block import CodeSpec, Part
 from mgdhw.codes import Codes
-from mgdhw.errors import ConfigError
 from mgdhw.quantity import quantity
 from mgdhw.timing import Timing
 from mgdhw_sim.cells import Cells, perturbed, program, tick, weights
@@ -43,14 +43,7 @@ def draw(spec: ChipSpec, path: Path) -> None:
     Raises:
         ConfigError: matplotlib is not installed, or the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("drawing needs matplotlib; install it with: pip install 'mgdhw[plot]'") from None
-
-    figure = Figure(figsize=(11, 7.5), layout="constrained")
-    FigureCanvasAgg(figure)  # draws without a display
+    figure = pictures.figure((11, 7.5))
     figure.suptitle(f"{spec.name}, {spec.topology}", color=INK, fontweight="bold")
     (curves, updates), (noise, timing) = figure.subplots(2, 2)
     _curves(curves, spec)
@@ -60,10 +53,7 @@ def draw(spec: ChipSpec, path: Path) -> None:
     for axes in (curves, updates, noise, timing):
         axes.spines[["top", "right"]].set_visible(False)
         axes.title.set_color(INK)
-    try:
-        figure.savefig(path, dpi=DPI)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: the picture cannot be written: {error}") from None
+    pictures.save(figure, path, DPI)
 
 
 def _curves(axes: Axes, spec: ChipSpec) -> None:

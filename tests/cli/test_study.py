@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
-from mgdhw.study import robustness
+from mgdhw.study import figures, robustness
 from mgdhw.study.axes import AXES
+
+
+@pytest.fixture(scope="module")
+def fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """matplotlib keeps the files of the fonts that it has used open, as long as the process lives."""
+    rows = [robustness.Row("nist7x7", axis, 0.0, 0, True, 1, 2, 0.5) for axis in ("stuck", "mismatch")]
+    figures.robustness(rows, tmp_path_factory.mktemp("fonts") / "picture.png")
 
 
 @pytest.fixture
@@ -31,7 +38,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 ARGUMENTS = ("study", "robustness", "--axis", "stuck", "--task", "nist7x7", "--replicas", "1", "--output", "here")
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("fonts", "small")
 def test_a_study_goes_on_from_what_is_done(mgdhw: Any) -> None:
     done = mgdhw(*ARGUMENTS, "--json")
     assert done.code == 0, done.err

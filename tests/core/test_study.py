@@ -7,6 +7,7 @@ import pytest
 
 from mgdhw.errors import ConfigError
 from mgdhw.events import Evaluated
+from mgdhw.outcome import Quartiles
 from mgdhw.study.axes import AXES
 from mgdhw.study.drift import CHIP, study
 from mgdhw.study.robustness import TASKS, Job, Point, Row, from_csv, jobs, points, run, to_csv
@@ -36,7 +37,7 @@ def row(value: float, replica: int, *, solved: bool, probes: int) -> Row:
 
 def test_a_chip_that_does_not_learn_takes_for_ever() -> None:
     rows = [row(0.0, k, solved=k < 2, probes=100 * (k + 1)) for k in range(4)]
-    assert points(rows, "nist7x7", AXES["stuck"]) == [Point(0.0, 0.5, 100, 200, math.inf)]
+    assert points(rows, "nist7x7", AXES["stuck"]) == [Point(0.0, 0.5, Quartiles(100, 200, math.inf))]
 
 
 def test_rows_come_back_from_csv_in_the_order_of_the_study() -> None:
