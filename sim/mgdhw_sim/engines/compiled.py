@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.block import Baseline, Block, Costs, HeldBaseline
-from mgdhw.gradient import Window
+from mgdhw.block import Block, Costs
 from mgdhw.loop import Recipe, Step
 from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import flawed, loops, packs, replicas, segments, team
+from mgdhw_sim.engines import ends, flawed, loops, packs, replicas, segments, team
 from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.engine import Engine
 from mgdhw_sim.engines.moves import Moving
 from mgdhw_sim.engines.vector import Narrow
 
 IntArray = NDArray[np.int64]
-
-PLAIN_SAMPLES = 1 << 20
-"""Sample numbers that are made at a time for the plain kernels: bounds the memory of long segments."""
 
 
 class Compiled(Engine):
@@ -55,41 +50,28 @@ class Compiled(Engine):
     def probe(self, chip: Chip, block: Block) -> Costs:
         if chip.cells is not None:
             return flawed.probe(chip, block)
-        known = block.valid_held()
-        held = np.array([known.value if known else 0, block.first_batch() if known else loops.NO_BATCH], dtype=np.int64)
+        held = ends.held_of_block(block)
         plus = np.empty(block.n_probes, dtype=np.int64)
         minus = np.empty(block.n_probes, dtype=np.int64)
         order, (inputs, targets) = block.order, chip.memory
-        costs, plan = packs.net(chip.spec), packs.plan(block.codes, chip.topology)
-        baseline = packs.BASELINES[block.baseline]
         narrow = _narrow(chip, order)
         if narrow is None:
             samples = order.samples(block.first_batch(), block.n_batches()).copy()
             measured = loops.probe_block(
-                costs, plan, chip.codes, inputs, targets, samples, order.tau_x, block.first_step, block.n_probes,
-                baseline, held, packs.work(chip, order.batch), plus, minus,
+                packs.net(chip.spec), packs.plan(block.codes, chip.topology), chip.codes, inputs, targets, samples,
+                order.tau_x, block.first_step, block.n_probes, packs.BASELINES[block.baseline], held,
+                packs.work(chip, order.batch), plus, minus,
             )  # fmt: skip
         else:
             measured = _block(chip, narrow, block, held, plus, minus)
-        carried = None
-        if block.baseline is Baseline.HELD:
-            carried = known if measured < 0 else HeldBaseline(int(held[0]), int(measured))
-        return Costs(plus, minus, block.evaluations(), carried)
+        return ends.costs(block, plus, minus, held, measured)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
         if chip.cells is not None:
             return flawed.learn(chip, segment)
-        state, recipe = segment.state, segment.recipe
-        if _narrow(chip, recipe.order) is not None:
-            state, total, last = self._learn(chip, state, recipe, segment.n_probes)
-            return SegmentResult(state, total / segment.n_probes, last)
-        total, last, left = 0.0, None, segment.n_probes
-        most = max(1, PLAIN_SAMPLES // recipe.order.batch)
-        while left > 0:
-            size = min(left, most)
-            state, cost, step = self._learn(chip, state, recipe, size)
-            total, last, left = total + cost, step or last, left - size
-        return SegmentResult(state, total / segment.n_probes, last)
+        recipe, count = segment.recipe, segment.n_probes
+        most = count if _narrow(chip, recipe.order) is not None else max(1, ends.PLAIN_SAMPLES // recipe.order.batch)
+        return ends.in_pieces(segment.state, count, most, lambda state, size: self._learn(chip, state, recipe, size))
 
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
         if chip.cells is not None:
@@ -100,40 +82,23 @@ class Compiled(Engine):
         self, chip: Chip, state: TrainState, recipe: Recipe, count: int
     ) -> tuple[TrainState, float, Step | None]:
         order, (inputs, targets) = recipe.order, chip.memory
-        costs, plan, rule = packs.net(chip.spec), packs.plan(recipe.codes, chip.topology), packs.rule(chip.spec, recipe)
-        first_batch = order.batch_of(state.step)
-        usable = state.held is not None and order.batch_of(state.held.step) == first_batch
-        value = int(state.held.value) if usable and state.held is not None else 0
-        held = np.array([value, first_batch if usable else loops.NO_BATCH], dtype=np.int64)
+        held, rates = ends.held_of_state(state, recipe), ends.etas(state, recipe, count)
         moving = packs.moving(chip.spec, state)
-        period, baseline = recipe.update_period, packs.BASELINES[recipe.baseline]
-        n_updates = (state.step + count) // period - state.step // period
-        etas = packs.etas(recipe, state.update, n_updates)
         narrow = _narrow(chip, order)
         if narrow is None:
+            first_batch = order.batch_of(state.step)
             samples = order.samples(first_batch, order.batch_of(state.step + count - 1) - first_batch + 1).copy()
             evaluations, total, measured, updates = loops.learn_segment(
-                costs, plan, rule, moving, inputs, targets, samples, order.tau_x, state.step, count, period, baseline,
-                held, etas, packs.work(chip, order.batch),
+                packs.net(chip.spec), packs.plan(recipe.codes, chip.topology), packs.rule(chip.spec, recipe), moving,
+                inputs, targets, samples, order.tau_x, state.step, count, recipe.update_period,
+                packs.BASELINES[recipe.baseline], held, rates, packs.work(chip, order.batch),
             )  # fmt: skip
         else:
-            evaluations, total, measured, updates = _segment(chip, narrow, state, recipe, count, moving, held, etas)
-        size = chip.topology.n_parameters
-        chip.codes = moving.stored[:size]
-        after = None
-        if recipe.baseline is Baseline.HELD and held[1] != loops.NO_BATCH:
-            after = state.held if measured < 0 else HeldBaseline(int(held[0]), int(measured))
-        state = replace(
-            state,
-            step=state.step + count,
-            update=state.update + updates,
-            theta=moving.theta[:size],
-            optimizer=packs.optimizer_state(state, moving),
-            window=Window(moving.cross[:size], moving.energy[:size]),
-            held=after,
-            evaluations=state.evaluations + int(evaluations),
+            evaluations, total, measured, updates = _segment(chip, narrow, state, recipe, count, moving, held, rates)
+        chip.codes = moving.stored[: chip.topology.n_parameters]
+        state, last = ends.advanced(
+            state, recipe, count, moving, held, rates, evaluations=evaluations, measured=measured, updates=updates
         )
-        last = Step(float(etas[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
         return state, float(total), last
 
 

@@ -7,28 +7,23 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
-from mgdhw.gradient import Window
+from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.loop import Recipe, Step, to_write
 from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import flawed_loops, flawed_segments, flaws, loops, packs, writing
+from mgdhw_sim.engines import ends, flawed_loops, flawed_segments, flaws, packs, writing
 from mgdhw_sim.engines.flawed_crew import Crew, fits
 
 IntArray = NDArray[np.int64]
-
-PLAIN_SAMPLES = 1 << 20
-"""Sample numbers that are made at a time: bounds the memory of long segments."""
 
 
 def probe(chip: Chip, block: Block) -> Costs:
     """`Chip.probe`."""
     assert chip.cells is not None
     chip.now = max(chip.now, block.first_step + block.n_probes)
-    known, first, count = block.valid_held(), block.first_step, block.n_probes
-    held = np.array([known.value if known else 0, block.first_batch() if known else loops.NO_BATCH], dtype=np.int64)
+    held, first, count = ends.held_of_block(block), block.first_step, block.n_probes
     plus, minus = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     memory, written = flaws.memory(chip.spec, chip.cells, block.codes.amplitude), chip.cells.written
     if fits(chip, block.order):
@@ -45,41 +40,28 @@ def probe(chip: Chip, block: Block) -> Costs:
             flaws.neurons(chip.spec), first, count, written, held,
             _plain(chip, block.codes, block.order, block.baseline, first, count), plus, minus,
         )  # fmt: skip
-    carried = None
-    if block.baseline is Baseline.HELD:
-        carried = known if measured < 0 else HeldBaseline(int(held[0]), int(measured))
-    return Costs(plus, minus, block.evaluations(), carried)
+    return ends.costs(block, plus, minus, held, measured)
 
 
 def learn(chip: Chip, segment: Segment) -> SegmentResult:
     """The whole loop: probes, updates and writes."""
     state, recipe = segment.state, segment.recipe
     chip.take(state.cells, to_write(state, recipe), state.step)
-    total, last, left = 0, None, segment.n_probes
-    most = left if fits(chip, recipe.order) else max(1, PLAIN_SAMPLES // recipe.order.batch)
-    while left > 0:
-        size = min(left, most)
-        state, cost, step = _learn(chip, state, recipe, size)
-        total, last, left = total + cost, step or last, left - size
-    chip.now = max(chip.now, state.step)
-    state = replace(state, cells=chip.remembered())
-    return SegmentResult(state, total / segment.n_probes, last)
+    count = segment.n_probes
+    most = count if fits(chip, recipe.order) else max(1, ends.PLAIN_SAMPLES // recipe.order.batch)
+    result = ends.in_pieces(state, count, most, lambda state, size: _learn(chip, state, recipe, size))
+    chip.now = max(chip.now, result.state.step)
+    return replace(result, state=replace(result.state, cells=chip.remembered()))
 
 
-def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, int, Step | None]:
+def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:
     """So many probes, and the updates among them, of a chip that holds θ already."""
     cells = chip.cells
     assert cells is not None
-    order, spec, size = recipe.order, chip.spec, chip.topology.n_parameters
-    first_batch = order.batch_of(state.step)
-    usable = state.held is not None and order.batch_of(state.held.step) == first_batch
-    value = int(state.held.value) if usable and state.held is not None else 0
-    held = np.array([value, first_batch if usable else loops.NO_BATCH], dtype=np.int64)
+    order, spec = recipe.order, chip.spec
+    held, rates = ends.held_of_state(state, recipe), ends.etas(state, recipe, count)
     moving, memory = packs.moving(spec, state), flaws.memory(spec, cells, recipe.codes.amplitude)
-    period = recipe.update_period
-    n_updates = (state.step + count) // period - state.step // period
-    etas = packs.etas(recipe, state.update, n_updates)
-    rule, first = packs.rule(spec, recipe), state.step
+    rule, first, period = packs.rule(spec, recipe), state.step, recipe.update_period
     if fits(chip, order):
         crew = Crew(chip, recipe.codes, order, recipe.baseline, memory)
         fresh = not state.window.energy.any()
@@ -90,7 +72,7 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
             powers = moving.powers if part == 0 else moving.powers.copy()
             mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
             result: tuple[int, int, int, int, int] = flawed_segments.run_segment(
-                *crew.places[part], rule, mine, first, count, period, cells.written, alone, fresh, own, etas
+                *crew.places[part], rule, mine, first, count, period, cells.written, alone, fresh, own, rates
             )
             return result
 
@@ -98,26 +80,15 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
     else:
         evaluations, total, measured, updates, written = flawed_loops.learn_segment(
             flaws.flaws(spec), memory, flaws.weights(spec, np.int32), flaws.neurons(spec),
-            rule, moving, first, count, period, cells.written, held, etas,
+            rule, moving, first, count, period, cells.written, held, rates,
             _plain(chip, recipe.codes, order, recipe.baseline, first, count),
         )  # fmt: skip
-    chip.codes = moving.stored[:size]
+    chip.codes = moving.stored[: chip.topology.n_parameters]
     chip.cells = flaws.cells(spec, cells, memory, int(written))
-    after = None
-    if recipe.baseline is Baseline.HELD and held[1] != loops.NO_BATCH:
-        after = state.held if measured < 0 else HeldBaseline(int(held[0]), int(measured))
-    state = replace(
-        state,
-        step=state.step + count,
-        update=state.update + updates,
-        theta=moving.theta[:size],
-        optimizer=packs.optimizer_state(state, moving),
-        window=Window(moving.cross[:size], moving.energy[:size]),
-        held=after,
-        evaluations=state.evaluations + int(evaluations),
+    state, last = ends.advanced(
+        state, recipe, count, moving, held, rates, evaluations=evaluations, measured=measured, updates=updates
     )
-    last = Step(float(etas[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
-    return state, int(total), last
+    return state, float(total), last
 
 
 def _plain(

@@ -1,0 +1,94 @@
+"""Where compiled work begins and ends: what a block or a state carries becomes arrays of kernels, and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Baseline, Block, Costs, HeldBaseline
+from mgdhw.gradient import Window
+from mgdhw.loop import Recipe, Step
+from mgdhw.segment import SegmentResult
+from mgdhw.state import TrainState
+from mgdhw_sim.engines import loops, packs
+from mgdhw_sim.engines.moves import Moving
+
+IntArray = NDArray[np.int64]
+Piece = Callable[[TrainState, int], tuple[TrainState, float, Step | None]]
+"""Runs so many probes from a state on: the state after them, the sum of their costs, the last update."""
+
+PLAIN_SAMPLES = 1 << 20
+"""Sample numbers that are made at a time for the plain kernels: bounds the memory of long segments."""
+
+
+def held_of_block(block: Block) -> IntArray:
+    """(2,) value and batch of the baseline that a block carries."""
+    known = block.valid_held()
+    return np.array([known.value if known else 0, block.first_batch() if known else loops.NO_BATCH], dtype=np.int64)
+
+
+def costs(block: Block, plus: IntArray, minus: IntArray, held: IntArray, measured: int) -> Costs:
+    """The answer to a block, from what kernels left; `measured` is the step of the last measured baseline, or -1."""
+    carried = None
+    if block.baseline is Baseline.HELD:
+        carried = block.valid_held() if measured < 0 else HeldBaseline(int(held[0]), int(measured))
+    return Costs(plus, minus, block.evaluations(), carried)
+
+
+def held_of_state(state: TrainState, recipe: Recipe) -> IntArray:
+    """(2,) value and batch of the baseline that a state carries."""
+    first_batch = recipe.order.batch_of(state.step)
+    held = state.held
+    if held is None or recipe.order.batch_of(held.step) != first_batch:
+        return np.array([0, loops.NO_BATCH], dtype=np.int64)
+    return np.array([held.value, first_batch], dtype=np.int64)
+
+
+def etas(state: TrainState, recipe: Recipe, count: int) -> NDArray[np.float64]:
+    """Learning rates of the updates among so many probes."""
+    period = recipe.update_period
+    return packs.etas(recipe, state.update, (state.step + count) // period - state.step // period)
+
+
+def advanced(
+    state: TrainState,
+    recipe: Recipe,
+    count: int,
+    moving: Moving,
+    held: IntArray,
+    rates: NDArray[np.float64],
+    *,
+    evaluations: int,
+    measured: int,
+    updates: int,
+) -> tuple[TrainState, Step | None]:
+    """The state after so many probes, from what kernels left, and the last update among them."""
+    size = state.theta.size
+    after = None
+    if recipe.baseline is Baseline.HELD and held[1] != loops.NO_BATCH:
+        after = state.held if measured < 0 else HeldBaseline(int(held[0]), int(measured))
+    then = replace(
+        state,
+        step=state.step + count,
+        update=state.update + updates,
+        theta=moving.theta[:size],
+        optimizer=packs.optimizer_state(state, moving),
+        window=Window(moving.cross[:size], moving.energy[:size]),
+        held=after,
+        evaluations=state.evaluations + int(evaluations),
+    )
+    last = Step(float(rates[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
+    return then, last
+
+
+def in_pieces(state: TrainState, n_probes: int, most: int, run: Piece) -> SegmentResult:
+    """A segment, at most so many probes at a time."""
+    total, last, left = 0.0, None, n_probes
+    while left > 0:
+        size = min(left, most)
+        state, cost, step = run(state, size)
+        total, last, left = total + cost, step or last, left - size
+    return SegmentResult(state, total / n_probes, last)
