@@ -271,6 +271,7 @@ def test_a_recommendation_trains() -> None:
     assert result.evaluations < 10_000
 
 
+@pytest.mark.long
 def test_the_same_seed_gets_the_same_again_whoever_makes_the_codes() -> None:
     async def run(uri: str) -> dict[str, Any]:
         async with mgdhw.open_device(uri) as device:

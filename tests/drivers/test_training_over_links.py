@@ -67,6 +67,7 @@ async def test_every_recipe_is_carried_whole(bench: Any, xor: Any, training: dic
         assert await digest(experiment, address) == await digest(experiment)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", LEVELS)
 async def test_faults_of_the_line_change_no_bit(bench: Any, xor: Any, level: str) -> None:
     experiment = xor(level)

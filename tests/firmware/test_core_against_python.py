@@ -41,6 +41,7 @@ def test_segments(core: Core, first: int) -> None:
         compare_segments(core, number)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="the sanitizer is loaded before Python")
 def test_sanitizers_have_nothing_to_say(builds: Path) -> None:
     build(builds / "sanitized", "libcore.so", sanitize=True)

@@ -95,6 +95,7 @@ async def test_an_imperfect_chip_on_the_host_port(host: Path) -> None:
         await assert_same(address, {"device-codes": 400, "learn": 400}, chip_options=options)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs gcc-arm-none-eabi")
 @pytest.mark.skipif(shutil.which(QEMU) is None, reason="needs qemu-system-arm")
 @pytest.mark.parametrize(("where", "optimizer"), [("tcp", "sgd"), ("pty", "adam")])

@@ -18,6 +18,8 @@ from mgdhw.trainer import Trainer
 from mgdhw_sim.address import parse
 from mgdhw_sim.effects import OF_CELLS
 
+pytestmark = pytest.mark.long
+
 DAC = "dac_gain=0.02&cell_gain_std=0.05&stuck=0.08&dead=0.05&write_noise=0.03&endurance=12&endurance_dtod=0.3"
 PULSES = "w_max=3&w_min=-2.5&up_down=0.1&dw_min_std=0.3&dw_min_dtod=0.2&endurance=60&write_noise=0.01"
 AGEING = "retention=300&drift_nu=0.02&drift_every=7&rest=0.1&settling=0.2"

@@ -15,6 +15,8 @@ from mgdhw.compiled.options import ENTRY
 from mgdhw.compiled.simd import LANES, load, load_pairs, store, store_pairs, to_u32
 from mgdhw.philox import Stream
 
+pytestmark = pytest.mark.long
+
 SEED = 0xFEDCBA9876543210
 KEY = (SEED & 0xFFFFFFFF, SEED >> 32)
 STEPS = (0, 17, 2**32 + 5, 2**62 + 12345)
