@@ -14,7 +14,7 @@ from mgdhw.compiled.simd import LANES
 from mgdhw.order import SampleOrder
 from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import flaws, packs, segments, team, writing
+from mgdhw_sim.engines import flawed_ahead, flaws, packs, segments, team, writing
 from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.flawed_matrix import FlawedTile
 from mgdhw_sim.engines.flawed_segments import Bench
@@ -35,10 +35,17 @@ class Crew:
         chip: it fits.
         codes, order, baseline: of a block or a segment.
         memory: what the cells remember.
+        period: probes from one update to the next.
     """
 
     def __init__(
-        self, chip: Chip, codes: CodeSpec, order: SampleOrder, baseline: Baseline, memory: flaws.Memory
+        self,
+        chip: Chip,
+        codes: CodeSpec,
+        order: SampleOrder,
+        baseline: Baseline,
+        memory: flaws.Memory,
+        period: int = segments.FOREVER,
     ) -> None:
         spec, size = chip.spec, packs.padded(chip.topology.n_parameters)
         fine: Any = flaws.fine(spec)
@@ -48,6 +55,7 @@ class Crew:
         space, aheads = packs.space(chip, order), packs.aheads(chip, setup, self.parts)
         rows = None if space is None else _rows(chip, order.batch)
         tile = _tile(chip, order.batch) if space is None else None
+        twice = None if space is None else flawed_ahead.twice(chip, setup, period)
         self._teams = team.teams(self.parts, order.batch, chip.topology)
         self.places = [
             (
@@ -65,6 +73,7 @@ class Crew:
                 rows,
                 space,
                 tile if tile is None else tile._replace(x=tile.x.copy(), wanted=tile.wanted.copy()),
+                twice,
             )
             for part in range(self.parts)
         ]
@@ -112,7 +121,7 @@ def _rows(chip: Chip, batch: int) -> Rows:
         noise=np.zeros(behind + max(spec.layers) + 64, dtype=np.int16),
         x=np.zeros(packs.padded(spec.layers[0]), dtype=np.int16),
         wide=np.zeros(LANES, dtype=np.int32),
-        going=np.zeros((batch, spec.layers[-1]), dtype=np.int32),
+        going=np.zeros((batch, -(-spec.layers[-1] // FIELDS) * FIELDS), dtype=np.int32),
     )
 
 

@@ -57,7 +57,7 @@ class Rows(NamedTuple):
     wide: Any
     """(16,) some of it in 32 bits."""
     going: Any
-    """(B, n_out) towards which the outputs were going in the last measurement."""
+    """(B, padded n_out) towards which the outputs were going in the last measurement."""
 
 
 @njit(**INLINE)

@@ -1,0 +1,237 @@
+"""Noise of probes that measure twice, drawn ahead for some of them together: a block to a lane, whatever it is for.
+
+All lanes are in use and vectors don't wait for each other, as they would if each measurement drew its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from mgdhw.compiled.noise import FIELDS, scaled
+from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.pairs import choose_pairs, clip_pairs, scale_pairs, shift_pairs
+from mgdhw.compiled.simd import LANES, i32, load, load_pairs, store_pairs, to_u32, to_u64, u64
+from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox_of_key
+from mgdhw.philox import Stream
+from mgdhw_sim.chip import Chip
+from mgdhw_sim.engines import flaws, loops, packs
+from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
+from mgdhw_sim.engines.kernels import MSE
+from mgdhw_sim.engines.segments import Setup
+
+ROOM = 1 << 14
+"""Numbers that are drawn ahead, about: the nearest cache holds them."""
+MOST_PROBES = 32
+
+
+class Twice(NamedTuple):
+    """Work space of probes that measure twice. What belongs to a sample of a probe is a unit: units follow each other,
+    probe by probe. (first measurement, second one) are (baseline, plus) or (plus, minus).
+    """
+
+    probes: int
+    """That are drawn for together."""
+    blocks: int
+    """Blocks of noise of a unit; a multiple of 4."""
+    offsets: Any
+    numbers: Any
+    purposes: Any
+    """(lanes,) of each block: how many probes after the first it is, its number, and what it is for, which is
+    stream + 256 layer + 65536 part."""
+    strengths: Any
+    """(8 blocks,) of a unit's draws."""
+    places: Any
+    steps: Any
+    """(L + 2,) where a unit's draws begin, and how far it is to the next unit's: of inputs, first measurement's before
+    the second's; of each layer's columns, eight of the first before eight of the second; of costs, likewise. Where
+    there are none, zeros lie."""
+    noise: Any
+    """The draws, scaled."""
+    x: Any
+    """(units, 2, padded n_in) inputs with their noise."""
+    wanted: Any
+    """(samples, padded n_out) targets as signals; empty unless 32 bits hold the sums of squares."""
+    signals: Any
+    spare: Any
+    """(2, room) signals of one layer."""
+    room: int
+    wide: Any
+    """(16,) some numbers."""
+
+
+@njit(**JIT)
+def draw_twice(setup, flaws, twice, first, count, first_batch, samples):
+    """Draw the noise of probes first ... first + count - 1, and make their inputs.
+
+    Args:
+        samples: (batches, B) from this first batch on, one after the other.
+    """
+    strength = 0
+    for lane in range(0, count * setup.order.batch * twice.blocks, LANES):
+        steps = u64(first) + to_u64(load(twice.offsets, lane))
+        w0, w1, w2, w3 = in_order(
+            *philox_of_key(
+                to_u32(steps), to_u32(steps >> u64(32)), load(twice.numbers, lane), load(twice.purposes, lane),
+                flaws.key0, flaws.key1,
+            )
+        )  # fmt: skip
+        at = FIELDS * lane
+        g0, g1, far = gaussian_pairs(w0, w1)
+        g2, g3, further = gaussian_pairs(w2, w3)
+        strength = put(twice, at, g0, strength)
+        strength = put(twice, at + 32, g1, strength)
+        strength = put(twice, at + 64, g2, strength)
+        strength = put(twice, at + 96, g3, strength)
+        while far != 0:
+            bit = lowest_bit(far)
+            put_far(flaws, twice, field_of(w0, w1, bit), first, at + (bit >> 1) + 32 * (bit & 1))
+            far &= far - np.uint64(1)
+        while further != 0:
+            bit = lowest_bit(further)
+            put_far(flaws, twice, field_of(w2, w3, bit), first, at + 64 + (bit >> 1) + 32 * (bit & 1))
+            further &= further - np.uint64(1)
+    take_noisy(setup, flaws, twice, first, count, first_batch, samples)
+
+
+@njit(**INLINE)
+def put(twice, at, draws, strength):
+    """Scale 32 draws, whose strengths begin there, and put them; where the next ones' strengths begin."""
+    store_pairs(twice.noise, at, scale_pairs(draws, load_pairs(twice.strengths, strength)))
+    return strength + 32 if strength + 32 < FIELDS * twice.blocks else 0
+
+
+@njit(**JIT)
+def put_far(flaws, twice, field, first, place):
+    """A draw from beyond the last slab."""
+    size = np.int64(twice.strengths[place % (FIELDS * twice.blocks)])
+    if size == 0:
+        return
+    block = place // FIELDS
+    index = FIELDS * np.int64(twice.numbers[block]) + place % FIELDS
+    purpose, step = np.int64(twice.purposes[block]), first + np.int64(twice.offsets[block])
+    twice.noise[place] = scaled(far_draw(field, flaws.key0, flaws.key1, purpose, step, index), size)
+
+
+@njit(**JIT)
+def take_noisy(setup, flaws, twice, first, count, first_batch, samples):
+    """Inputs of so many probes with their noise."""
+    n_in, stride, batch = setup.net.sizes[0], setup.net.strides[0], setup.order.batch
+    own = FIELDS * ((n_in + FIELDS - 1) // FIELDS)
+    for unit in range(count * batch):
+        place_in_batches = ((first + unit // batch) // setup.order.tau_x - first_batch) * batch + unit % batch
+        source, place = samples[place_in_batches] * stride, twice.places[0] + unit * twice.steps[0]
+        for part in range(2):
+            at = (2 * unit + part) * stride
+            for i in range(0, stride, 32):
+                bits = np.uint64(0xFFFFFFFF) >> np.uint64(max(0, i + 32 - n_in))  # what is behind the last one is 0
+                fine = shift_pairs(load_pairs(setup.samples, source + i), flaws.input_fine)
+                more = choose_pairs(bits, load_pairs(twice.noise, place + part * own + i), i32(0))
+                store_pairs(twice.x, at + i, clip_pairs(add_pairs(fine, more), flaws.input_top))
+
+
+def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
+    """Work space, if all probes measure twice, and 32 bits hold all sums.
+
+    Args:
+        chip: one of small numbers.
+        setup: of its kernels.
+        period: probes from one update to the next.
+    """
+    antithetic = setup.baseline == loops.ANTITHETIC
+    anew = setup.baseline == loops.HELD and min(period, setup.order.tau_x) == 1
+    signs = setup.ahead and len(setup.plan.groups) == 1
+    if not (antithetic or anew or setup.baseline == loops.EVERY) or not signs or not setup.samples.size:
+        return None
+    if not _fits(chip, setup):
+        return None
+    batch = setup.order.batch
+    table, places, steps = _blocks(chip, batch, (PLUS, MINUS) if antithetic else (BASELINE, PLUS))
+    blocks, stride = len(table) // batch, int(setup.net.strides[0])
+    probes = max(1, min(MOST_PROBES, ROOM // (batch * (FIELDS * blocks + 2 * stride))))
+    lanes = -(-probes * batch * blocks // LANES) * LANES
+
+    def column(number: int) -> NDArray[np.uint32]:
+        return packs.room(np.tile(table[:, number], probes).astype(np.uint32), lanes)
+
+    zeros, widest = FIELDS * lanes, max(chip.spec.layers)
+    width = (widest + 31) // 32 * 32 + 32
+    return Twice(
+        probes=probes,
+        blocks=blocks,
+        offsets=packs.room(np.repeat(np.arange(probes, dtype=np.uint32), batch * blocks), lanes),
+        numbers=column(0),
+        purposes=column(1),
+        strengths=np.repeat(table[:blocks, 2], FIELDS).astype(np.int16),
+        places=np.where(places < 0, zeros, places),
+        steps=steps,
+        noise=np.zeros(zeros + 2 * width, dtype=np.int16),
+        x=np.zeros(probes * batch * 2 * stride, dtype=np.int16),
+        wanted=_wanted(chip),
+        signals=np.zeros(2 * width, dtype=np.int16),
+        spare=np.zeros(2 * width, dtype=np.int16),
+        room=width,
+        wide=np.zeros(LANES, dtype=np.int32),
+    )
+
+
+def _fits(chip: Chip, setup: Setup) -> bool:
+    """Whether 32 bits hold the sums of all layers, and what is left of a measurement."""
+    spec, net, fixed = chip.spec, setup.net, flaws.flaws(chip.spec)
+    inputs = [fixed.input_top, *(flaws.largest_signal(spec, spec.activation) for _ in spec.layers[2:])]
+    for layer, largest in enumerate(inputs):
+        fraction = net.signal_fraction if layer else net.input_fraction
+        excess = fraction + net.weight_fraction - net.signal_fraction
+        most = (fixed.weight_top + 1) * (spec.layers[layer] * largest + (1 << fraction))
+        if most << max(0, -excess) >= 1 << 30:
+            return False
+    return fixed.settling * 2 * flaws.largest_signal(spec, spec.output_activation) + (1 << 14) < 1 << 31
+
+
+def _blocks(chip: Chip, batch: int, parts: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64], Any]:
+    """(batch · blocks, 3) number, purpose and strength of each block of a probe; places and steps of `Twice`."""
+    spec, fixed = chip.spec, flaws.flaws(chip.spec)
+    rows = [(Stream.INPUT, 0, spec.layers[0], fixed.input_size)]
+    rows += [(Stream.READ, number, n, fixed.read_size) for number, n in enumerate(spec.layers[1:])]
+    rows += [(Stream.COST, 0, 1, fixed.cost_size)]
+    table: list[tuple[int, int, int]] = []
+    places: list[int] = []
+    for sample in range(batch):
+        places, begin = [], len(table)
+        for stream, layer, n, size in rows:
+            places.append(FIELDS * (len(table) - begin) if size else -1)
+            own = -(-n // FIELDS)
+            order = [(part, block) for block in range(own) for part in parts]
+            if stream == Stream.INPUT:
+                order.sort(key=lambda each: parts.index(each[0]))
+            if size:
+                table += [
+                    (sample * own + block, int(stream) + (layer << 8) + (part << 16), size) for part, block in order
+                ]
+        table += [(0, 0, 0)] * (-len(table) % 4)
+    blocks = len(table) // batch
+    return (
+        np.array(table, dtype=np.int64).reshape(-1, 3),
+        np.array(places),
+        np.where(np.array(places) < 0, 0, FIELDS * blocks),
+    )
+
+
+def _wanted(chip: Chip) -> NDArray[np.int32]:
+    """Targets of all samples as signals, padded, if 32 bits hold sums of the squares of what is missed."""
+    if "wanted" not in chip.prepared:
+        net, (_, targets) = packs.net(chip.spec), chip.memory
+        n = targets.shape[1]
+        shift = net.target_shift
+        signals = targets.astype(np.int64) << -shift if shift <= 0 else (targets + (1 << (shift - 1))) >> shift
+        most = flaws.largest_signal(chip.spec, chip.spec.output_activation) + int(np.abs(signals).max(initial=0))
+        small = net.cost == MSE and n * most**2 < 1 << 31
+        wide = np.zeros((len(targets) if small else 0, -(-n // FIELDS) * FIELDS), dtype=np.int32)
+        if small:
+            wide[:, :n] = signals
+        chip.prepared["wanted"] = wide.ravel()
+    wanted: NDArray[np.int32] = chip.prepared["wanted"]
+    return wanted

@@ -1,0 +1,185 @@
+"""Both measurements of a probe at once, on a small imperfect chip: the first in the lower half of every vector, the
+second in the upper one. `flawed_vector.py` for two, whose noise was drawn ahead (`flawed_ahead.py`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from mgdhw.compiled.halves import as_pairs, eight_sums, four_sums, half_totals, load_twice, store_upper, swapped
+from mgdhw.compiled.options import INLINE
+from mgdhw.compiled.pairs import choose_pairs
+from mgdhw.compiled.simd import (
+    bits_at,
+    i32,
+    load,
+    load_pairs,
+    mask_of,
+    pair_products,
+    select,
+    store,
+    store_pairs,
+    to_i32,
+)
+from mgdhw_sim.engines.flawed_vector import flawed_neurons
+from mgdhw_sim.engines.kernels import sample_cost
+
+EIGHT, TWICE = np.uint32(0xFF), np.uint32(0x101)
+"""Bits of a half's lanes; and what eight bits are multiplied by so that both halves have them."""
+
+
+@njit(**INLINE)
+def four_rows(weights, words, row, n_in, most, both, source, at, room, x, y):
+    """Sums of up to four rows of weights for both measurements, to be summed on.
+
+    Args:
+        row: where the first one begins.
+        most: how many they are; what comes out for others has no meaning.
+        both: whether the first measurement is perturbed, too, and the second one the other way round.
+        source, at, room: inputs of the first measurement, and how far it is to those of the second.
+        x, y: the first 32 of each.
+    """
+    row1, row2, row3 = row + min(1, most - 1) * n_in, row + min(2, most - 1) * n_in, row + min(3, most - 1) * n_in
+    a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = i32(0)
+    for i in range(0, n_in, 32):
+        if i > 0:
+            x, y = load_pairs(source, at + i), load_pairs(source, at + room + i)
+        a0, b0 = two_products(weights, words, row + i, both, x, y, a0, b0)
+        a1, b1 = two_products(weights, words, row1 + i, both, x, y, a1, b1)
+        a2, b2 = two_products(weights, words, row2 + i, both, x, y, a2, b2)
+        a3, b3 = two_products(weights, words, row3 + i, both, x, y, a3, b3)
+    return four_sums(a0, a1, a2, a3), four_sums(b0, b1, b2, b3)
+
+
+@njit(**INLINE)
+def two_products(weights, words, at, both, x, y, first, second):
+    """Add the products of 32 weights with the inputs of either measurement."""
+    bits, plus, minus = bits_at(words, at), load_pairs(weights.plus, at), load_pairs(weights.minus, at)
+    w = choose_pairs(bits, plus, minus)
+    if both:
+        return first + pair_products(w, x), second + pair_products(choose_pairs(bits, minus, plus), y)
+    return first + pair_products(load_pairs(weights.fine, at), x), second + pair_products(w, y)
+
+
+@njit(**INLINE)
+def two_biases(weights, words, at, both):
+    """Eight biases in either measurement."""
+    mask = mask_of((bits_at(words, at) & EIGHT) * TWICE)
+    plus, minus = load_twice(weights.plus, at), load_twice(weights.minus, at)
+    w = select(mask, plus, minus)
+    if both:
+        return select(mask_of(EIGHT), w, select(mask, minus, plus))
+    return select(mask_of(EIGHT), load_twice(weights.fine, at), w)
+
+
+@njit(**INLINE)
+def eight_neurons(setup, flaws, neurons, weights, words, layer, j, neuron, both, source, at, room, x, y, noise, place):
+    """Signals of up to eight neurons, from number j of a layer on, in both measurements; 0 where there is none.
+
+    Args:
+        neuron: number of the layer's first one in the network.
+        noise, place: draws of all columns from this one on.
+    """
+    net = setup.net
+    n_in, n_out, start = net.sizes[layer], net.sizes[layer + 1], net.starts[layer]
+    fraction = net.input_fraction if layer == 0 else net.signal_fraction
+    excess = fraction + net.weight_fraction - net.signal_fraction
+    curve = net.output if layer == net.sizes.size - 2 else net.hidden
+    row = start + j * n_in
+    a, b = four_rows(weights, words, row, n_in, n_out - j, both, source, at, room, x, y)
+    c, d = a, b
+    if n_out - j > 4:
+        c, d = four_rows(weights, words, row + 4 * n_in, n_in, n_out - j - 4, both, source, at, room, x, y)
+    sums = eight_sums(a, c, b, d) + (two_biases(weights, words, start + n_in * n_out + j, both) << i32(fraction))
+    sums = (sums + i32(1 << (excess - 1))) >> i32(excess) if excess > 0 else sums << i32(-excess)
+    h = flawed_neurons(
+        net, curve, load_twice(neurons.midpoint, neuron + j), load_twice(neurons.steepness, neuron + j),
+        load_twice(flaws.amplitude, neuron + j), load_twice(flaws.neuron_offset, neuron + j), sums,
+        to_i32(load(noise, place)),
+    )  # fmt: skip
+    return select(mask_of((EIGHT >> np.uint32(max(0, j + 8 - n_out))) * TWICE), h, i32(0))
+
+
+@njit(**INLINE)
+def settled(flaws, going, j, follows, h):
+    """What is seen of eight outputs that go towards h, the first measurement after `going`, the second after the first.
+
+    Args:
+        follows: whether anything is left of what was before the first.
+    """
+    if flaws.settling == 0:
+        return h
+    before = select(mask_of(EIGHT), load_twice(going, j) if follows else h, swapped(h))
+    store_upper(going, j, h)
+    return h + ((i32(flaws.settling) * (before - h) + i32(1 << 14)) >> i32(15))
+
+
+@njit(**INLINE)
+def mean_square(costs, total):
+    """Cost code of a sum of squares: `datapath.cost_codes`."""
+    total += costs.divisor >> 1
+    code = total >> costs.divisor_bits if costs.divisor_bits >= 0 else total // costs.divisor
+    return min(max(code, 0), costs.cost_max)
+
+
+@njit(**INLINE)
+def measure_twice(setup, flaws, neurons, weights, words, chosen, number, both, follows, rows, twice, space):
+    """Two evaluations of (B,) samples, one after the other; `rows.going` is where the one before went.
+
+    Args:
+        words: signs of the probe.
+        number: of the probe, among those that were drawn for.
+        both: plus and minus; else baseline and plus.
+        follows: whether anything of the one before is left.
+
+    Returns:
+        Cost codes of each, summed over the samples, with their noise.
+    """
+    net, costs, noise = setup.net, setup.costs, twice.noise
+    n_layers, stride = net.sizes.size - 1, net.strides[0]
+    first = second = np.int64(0)
+    for row in range(chosen.size):
+        sample, unit = chosen[row], number * chosen.size + row
+        source, at, room = twice.x, 2 * unit * stride, stride
+        signals, spare = twice.signals, twice.spare
+        x, y = load_pairs(source, at), load_pairs(source, at + room)
+        neuron, squares = 0, i32(0)
+        for layer in range(n_layers):
+            n_out, place = net.sizes[layer + 1], twice.places[layer + 1] + unit * twice.steps[layer + 1]
+            near, nearby = x, y
+            for j in range(0, n_out, 8):
+                h = eight_neurons(
+                    setup, flaws, neurons, weights, words, layer, j, neuron, both, source, at, room, x, y, noise,
+                    place + 2 * j,
+                )  # fmt: skip
+                if layer < n_layers - 1:
+                    near, nearby = as_pairs(h)
+                    if n_out > 8:
+                        store_pairs(spare, j, near)
+                        store_pairs(spare, twice.room + j, nearby)
+                    continue
+                h = settled(flaws, rows.going[row], j, follows, h)
+                if twice.wanted.size > 0:
+                    missed = h - load_twice(twice.wanted, sample * ((n_out + 7) >> 3 << 3) + j)
+                    squares = squares + missed * missed
+                else:
+                    store(twice.wide, 0, h)
+                    for k in range(min(8, n_out - j)):
+                        space.outputs[0, j + k], space.outputs[1, j + k] = twice.wide[k], twice.wide[8 + k]
+            neuron += n_out
+            source, at, room = spare, 0, twice.room
+            x, y = near, nearby
+            if n_out > 8 and layer < n_layers - 1:
+                x, y = load_pairs(source, 0), load_pairs(source, room)
+            signals, spare = spare, signals
+        if twice.wanted.size > 0:
+            one, other = half_totals(squares)
+            one, other = mean_square(costs, np.int64(one)), mean_square(costs, np.int64(other))
+        else:
+            one = sample_cost(costs, space.outputs, 0, setup.targets, sample)
+            other = sample_cost(costs, space.outputs, 1, setup.targets, sample)
+        place = twice.places[-1] + unit * twice.steps[-1]
+        first += min(max(one + np.int64(noise[place]), 0), costs.cost_max)
+        second += min(max(other + np.int64(noise[place + 8]), 0), costs.cost_max)
+    return first, second
