@@ -15,7 +15,7 @@ from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import choose_pairs, clip_pairs, scale_pairs, shift_pairs
 from mgdhw.compiled.simd import LANES, i32, load, load_pairs, store_pairs, to_u32, to_u64, u64
-from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox_of_key
+from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox_twice
 from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import flaws, loops, packs
@@ -71,66 +71,78 @@ def draw_twice(setup, flaws, twice, first, count, first_batch, samples):
         samples: (batches, B) from this first batch on, one after the other.
     """
     strength = 0
-    for lane in range(0, count * setup.order.batch * twice.blocks, LANES):
-        steps = u64(first) + to_u64(load(twice.offsets, lane))
-        w0, w1, w2, w3 = in_order(
-            *philox_of_key(
-                to_u32(steps), to_u32(steps >> u64(32)), load(twice.numbers, lane), load(twice.purposes, lane),
-                flaws.key0, flaws.key1,
-            )
-        )  # fmt: skip
-        at = FIELDS * lane
-        g0, g1, far = gaussian_pairs(w0, w1)
-        g2, g3, further = gaussian_pairs(w2, w3)
-        strength = put(twice, at, g0, strength)
-        strength = put(twice, at + 32, g1, strength)
-        strength = put(twice, at + 64, g2, strength)
-        strength = put(twice, at + 96, g3, strength)
-        while far != 0:
-            bit = lowest_bit(far)
-            put_far(flaws, twice, field_of(w0, w1, bit), first, at + (bit >> 1) + 32 * (bit & 1))
-            far &= far - np.uint64(1)
-        while further != 0:
-            bit = lowest_bit(further)
-            put_far(flaws, twice, field_of(w2, w3, bit), first, at + 64 + (bit >> 1) + 32 * (bit & 1))
-            further &= further - np.uint64(1)
+    for lane in range(0, count * setup.order.batch * twice.blocks, 2 * LANES):
+        one, other = philox_twice(
+            counters(twice, first, lane), counters(twice, first, lane + LANES), flaws.key0, flaws.key1
+        )
+        strength = put(flaws, twice, first, FIELDS * lane, in_order(*one), strength)
+        strength = put(flaws, twice, first, FIELDS * (lane + LANES), in_order(*other), strength)
     take_noisy(setup, flaws, twice, first, count, first_batch, samples)
 
 
 @njit(**INLINE)
-def put(twice, at, draws, strength):
-    """Scale 32 draws, whose strengths begin there, and put them; where the next ones' strengths begin."""
+def counters(twice, first, lane):
+    """Of sixteen blocks."""
+    steps = u64(first) + to_u64(load(twice.offsets, lane))
+    return to_u32(steps), to_u32(steps >> u64(32)), load(twice.numbers, lane), load(twice.purposes, lane)
+
+
+@njit(**INLINE)
+def put(flaws, twice, first, at, words, strength):
+    """Draws of sixteen blocks, whose strengths begin there, into their places; where the next ones' strengths begin."""
+    g0, g1, far = gaussian_pairs(words[0], words[1])
+    g2, g3, further = gaussian_pairs(words[2], words[3])
+    strength = put_scaled(twice, at, g0, strength)
+    strength = put_scaled(twice, at + 32, g1, strength)
+    strength = put_scaled(twice, at + 64, g2, strength)
+    strength = put_scaled(twice, at + 96, g3, strength)
+    if far | further != 0:
+        put_far(flaws, twice, first, at, words[0], words[1], far)
+        put_far(flaws, twice, first, at + 64, words[2], words[3], further)
+    return strength
+
+
+@njit(**INLINE)
+def put_scaled(twice, at, draws, strength):
+    """32 draws."""
     store_pairs(twice.noise, at, scale_pairs(draws, load_pairs(twice.strengths, strength)))
     return strength + 32 if strength + 32 < FIELDS * twice.blocks else 0
 
 
 @njit(**JIT)
-def put_far(flaws, twice, field, first, place):
-    """A draw from beyond the last slab."""
-    size = np.int64(twice.strengths[place % (FIELDS * twice.blocks)])
-    if size == 0:
-        return
-    block = place // FIELDS
-    index = FIELDS * np.int64(twice.numbers[block]) + place % FIELDS
-    purpose, step = np.int64(twice.purposes[block]), first + np.int64(twice.offsets[block])
-    twice.noise[place] = scaled(far_draw(field, flaws.key0, flaws.key1, purpose, step, index), size)
+def put_far(flaws, twice, first, at, one, other, far):
+    """Draws from beyond the last slab."""
+    while far != 0:
+        bit = lowest_bit(far)
+        far &= far - np.uint64(1)
+        place = at + (bit >> 1) + 32 * (bit & 1)
+        size = np.int64(twice.strengths[place % (FIELDS * twice.blocks)])
+        if size == 0:
+            continue
+        block = place // FIELDS
+        index = FIELDS * np.int64(twice.numbers[block]) + place % FIELDS
+        purpose, step = np.int64(twice.purposes[block]), first + np.int64(twice.offsets[block])
+        draw = far_draw(field_of(one, other, bit), flaws.key0, flaws.key1, purpose, step, index)
+        twice.noise[place] = scaled(draw, size)
 
 
 @njit(**JIT)
 def take_noisy(setup, flaws, twice, first, count, first_batch, samples):
-    """Inputs of so many probes with their noise."""
+    """Inputs of these probes with their noise."""
     n_in, stride, batch = setup.net.sizes[0], setup.net.strides[0], setup.order.batch
-    own = FIELDS * ((n_in + FIELDS - 1) // FIELDS)
-    for unit in range(count * batch):
-        place_in_batches = ((first + unit // batch) // setup.order.tau_x - first_batch) * batch + unit % batch
-        source, place = samples[place_in_batches] * stride, twice.places[0] + unit * twice.steps[0]
-        for part in range(2):
-            at = (2 * unit + part) * stride
+    own, unit = FIELDS * ((n_in + FIELDS - 1) // FIELDS), 0
+    for step in range(first, first + count):
+        sample = (step // setup.order.tau_x - first_batch) * batch
+        for row in range(batch):
+            source, place = samples[sample + row] * stride, twice.places[0] + unit * twice.steps[0]
             for i in range(0, stride, 32):
                 bits = np.uint64(0xFFFFFFFF) >> np.uint64(max(0, i + 32 - n_in))  # what is behind the last one is 0
                 fine = shift_pairs(load_pairs(setup.samples, source + i), flaws.input_fine)
-                more = choose_pairs(bits, load_pairs(twice.noise, place + part * own + i), i32(0))
-                store_pairs(twice.x, at + i, clip_pairs(add_pairs(fine, more), flaws.input_top))
+                for part in range(2):
+                    more = choose_pairs(bits, load_pairs(twice.noise, place + part * own + i), i32(0))
+                    x = clip_pairs(add_pairs(fine, more), flaws.input_top)
+                    store_pairs(twice.x, (2 * unit + part) * stride + i, x)
+            unit += 1
 
 
 def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
@@ -152,7 +164,7 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
     table, places, steps = _blocks(chip, batch, (PLUS, MINUS) if antithetic else (BASELINE, PLUS))
     blocks, stride = len(table) // batch, int(setup.net.strides[0])
     probes = max(1, min(MOST_PROBES, ROOM // (batch * (FIELDS * blocks + 2 * stride))))
-    lanes = -(-probes * batch * blocks // LANES) * LANES
+    lanes = -(-probes * batch * blocks // (2 * LANES)) * 2 * LANES
 
     def column(number: int) -> NDArray[np.uint32]:
         return packs.room(np.tile(table[:, number], probes).astype(np.uint32), lanes)

@@ -40,6 +40,14 @@ def four_rows(weights, words, row, n_in, most, both, source, at, room, x, y):
         source, at, room: inputs of the first measurement, and how far it is to those of the second.
         x, y: the first 32 of each.
     """
+    if both:  # each case by itself
+        return products(weights, words, row, n_in, most, True, source, at, room, x, y)
+    return products(weights, words, row, n_in, most, False, source, at, room, x, y)
+
+
+@njit(**INLINE)
+def products(weights, words, row, n_in, most, both, source, at, room, x, y):
+    """`four_rows`."""
     row1, row2, row3 = row + min(1, most - 1) * n_in, row + min(2, most - 1) * n_in, row + min(3, most - 1) * n_in
     a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = i32(0)
     for i in range(0, n_in, 32):
@@ -56,10 +64,10 @@ def four_rows(weights, words, row, n_in, most, both, source, at, room, x, y):
 def two_products(weights, words, at, both, x, y, first, second):
     """Add the products of 32 weights with the inputs of either measurement."""
     bits, plus, minus = bits_at(words, at), load_pairs(weights.plus, at), load_pairs(weights.minus, at)
-    w = choose_pairs(bits, plus, minus)
+    one, other = load_pairs(weights.fine, at), choose_pairs(bits, plus, minus)
     if both:
-        return first + pair_products(w, x), second + pair_products(choose_pairs(bits, minus, plus), y)
-    return first + pair_products(load_pairs(weights.fine, at), x), second + pair_products(w, y)
+        one, other = other, choose_pairs(bits, minus, plus)
+    return first + pair_products(one, x), second + pair_products(other, y)
 
 
 @njit(**INLINE)

@@ -132,9 +132,9 @@ def flawed_neurons(net, curve, midpoint, steepness, amplitude, offset, sums, noi
     position = clipped(z, bottom, top) - bottom
     pair = gather(curve, position >> i32(bits))
     within = position & i32((1 << bits) - 1)
-    left, way = (pair << i32(16)) >> i32(16), pair >> i32(16)
-    h = left + ((way * within + i32((1 << bits) >> 1)) >> i32(bits))
-    return clipped(((h * amplitude + i32(2048)) >> i32(12)) + offset, bottom, top)
+    # Products of halves: both are of 16 bits, and what they meet in the other half is 0.
+    h = ((pair << i32(16)) >> i32(16)) + ((pair_products(pair, within << i32(16)) + i32((1 << bits) >> 1)) >> i32(bits))
+    return clipped(((pair_products(h, amplitude) + i32(2048)) >> i32(12)) + offset, bottom, top)
 
 
 @njit(**INLINE)
