@@ -54,7 +54,7 @@ class Twice(NamedTuple):
     x: Any
     """(units, 2, padded n_in) inputs with their noise."""
     wanted: Any
-    """(samples, padded n_out) targets as signals; empty unless 32 bits hold the sums of squares."""
+    """(samples, padded n_out) targets as signals; empty if what is missed is too large."""
     signals: Any
     spare: Any
     """(2, room) signals of one layer."""
@@ -233,14 +233,14 @@ def _blocks(chip: Chip, batch: int, parts: tuple[int, int]) -> tuple[NDArray[np.
 
 
 def _wanted(chip: Chip) -> NDArray[np.int32]:
-    """Targets of all samples as signals, padded, if 32 bits hold sums of the squares of what is missed."""
+    """Targets of all samples as signals, padded, if 16 bits hold what is missed, and 32 sums of squares."""
     if "wanted" not in chip.prepared:
         net, (_, targets) = packs.net(chip.spec), chip.memory
         n = targets.shape[1]
         shift = net.target_shift
         signals = targets.astype(np.int64) << -shift if shift <= 0 else (targets + (1 << (shift - 1))) >> shift
         most = flaws.largest_signal(chip.spec, chip.spec.output_activation) + int(np.abs(signals).max(initial=0))
-        small = net.cost == MSE and n * most**2 < 1 << 31
+        small = net.cost == MSE and n * most**2 < 1 << 31 and most < 1 << 15
         wide = np.zeros((len(targets) if small else 0, -(-n // FIELDS) * FIELDS), dtype=np.int32)
         if small:
             wide[:, :n] = signals

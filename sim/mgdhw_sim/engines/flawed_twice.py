@@ -8,10 +8,12 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.halves import as_pairs, eight_sums, four_sums, half_totals, load_twice, store_upper, swapped
+from mgdhw.compiled.lookup import ENTRIES, looked_up
 from mgdhw.compiled.options import INLINE
 from mgdhw.compiled.pairs import choose_pairs
 from mgdhw.compiled.simd import (
     bits_at,
+    gather,
     i32,
     load,
     load_pairs,
@@ -22,7 +24,7 @@ from mgdhw.compiled.simd import (
     store_pairs,
     to_i32,
 )
-from mgdhw_sim.engines.flawed_vector import flawed_neurons
+from mgdhw_sim.engines.flawed_vector import positions, signals_at
 from mgdhw_sim.engines.kernels import sample_cost
 
 EIGHT, TWICE = np.uint32(0xFF), np.uint32(0x101)
@@ -101,11 +103,15 @@ def eight_neurons(setup, flaws, neurons, weights, words, layer, j, neuron, both,
         c, d = four_rows(weights, words, row + 4 * n_in, n_in, n_out - j - 4, both, source, at, room, x, y)
     sums = eight_sums(a, c, b, d) + (two_biases(weights, words, start + n_in * n_out + j, both) << i32(fraction))
     sums = (sums + i32(1 << (excess - 1))) >> i32(excess) if excess > 0 else sums << i32(-excess)
-    h = flawed_neurons(
-        net, curve, load_twice(neurons.midpoint, neuron + j), load_twice(neurons.steepness, neuron + j),
-        load_twice(flaws.amplitude, neuron + j), load_twice(flaws.neuron_offset, neuron + j), sums,
+    position = positions(
+        net, load_twice(neurons.midpoint, neuron + j), load_twice(neurons.steepness, neuron + j), sums,
         to_i32(load(noise, place)),
     )  # fmt: skip
+    segment = position >> i32(net.signal_bits - net.lut_bits)
+    pair = looked_up(curve, segment) if curve.size == ENTRIES else gather(curve, segment)
+    h = signals_at(
+        net, pair, position, load_twice(flaws.amplitude, neuron + j), load_twice(flaws.neuron_offset, neuron + j)
+    )
     return select(mask_of((EIGHT >> np.uint32(max(0, j + 8 - n_out))) * TWICE), h, i32(0))
 
 
@@ -170,7 +176,7 @@ def measure_twice(setup, flaws, neurons, weights, words, chosen, number, both, f
                 h = settled(flaws, rows.going[row], j, follows, h)
                 if twice.wanted.size > 0:
                     missed = h - load_twice(twice.wanted, sample * ((n_out + 7) >> 3 << 3) + j)
-                    squares = squares + missed * missed
+                    squares = squares + pair_products(missed, missed & i32(0xFFFF))
                 else:
                     store(twice.wide, 0, h)
                     for k in range(min(8, n_out - j)):
