@@ -35,7 +35,9 @@ def looked_up(typingctx: Any, table: Any, index: Any) -> Any:
         ]
         kind = ir.FunctionType(lanes, [lanes] * 3)
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpermi2var.d.512")
-        found = [builder.call(function, [low, index, high]) for low, high in zip(loaded[::2], loaded[1::2], strict=True)]
+        found = [
+            builder.call(function, [low, index, high]) for low, high in zip(loaded[::2], loaded[1::2], strict=True)
+        ]
         bit = 2 * LANES
         while len(found) > 1:
             set_ = builder.icmp_signed(

@@ -28,6 +28,14 @@ ROOM = 1 << 14
 MOST_PROBES = 32
 
 
+SIZE, N_IN, FIRST, BIAS, NEURON, PLACE, STEP, FRACTION, HALF, DOWN, UP, LANES_USED, LAST, WIDE, ENDS, ROWS = range(16)
+"""Fields of a group of neurons: how many they are, their inputs, the first one's number in its layer; where their biases
+are in θ, and they in the network; where their draws begin, the first measurement's before the second's, and how far it
+is to the next unit's; by how many bits biases go up, what is then added to sums, and by how many bits these go down, or
+up; bits of the lanes that are in use; whether they are the last layer's, whether there are more in their layer, whether
+they end it; from ROWS on, where eight rows of weights begin (some again where neurons are fewer)."""
+
+
 class Twice(NamedTuple):
     """Work space of probes that measure twice. What belongs to a sample of a probe is a unit: units follow each other,
     probe by probe. (first measurement, second one) are (baseline, plus) or (plus, minus).
@@ -46,15 +54,18 @@ class Twice(NamedTuple):
     """(8 blocks,) of a unit's draws."""
     places: Any
     steps: Any
-    """(L + 2,) where a unit's draws begin, and how far it is to the next unit's: of inputs, first measurement's before
-    the second's; of each layer's columns, eight of the first before eight of the second; of costs, likewise. Where
-    there are none, zeros lie."""
+    """(2,) where the draws of the first unit's inputs begin, the first measurement's before the second's; those of its
+    costs, eight numbers apart; and how far it is to the next unit's. Where there are none, zeros lie."""
+    groups: Any
+    """(groups, fields) of up to eight neurons each, layer by layer."""
     noise: Any
     """The draws, scaled."""
     x: Any
     """(units, 2, padded n_in) inputs with their noise."""
     wanted: Any
     """(samples, padded n_out) targets as signals; empty if what is missed is too large."""
+    width: int
+    """Padded n_out."""
     signals: Any
     spare: Any
     """(2, room) signals of one layer."""
@@ -161,7 +172,7 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
     if not _fits(chip, setup):
         return None
     batch = setup.order.batch
-    table, places, steps = _blocks(chip, batch, (PLUS, MINUS) if antithetic else (BASELINE, PLUS))
+    table, places = _blocks(chip, batch, (PLUS, MINUS) if antithetic else (BASELINE, PLUS))
     blocks, stride = len(table) // batch, int(setup.net.strides[0])
     probes = max(1, min(MOST_PROBES, ROOM // (batch * (FIELDS * blocks + 2 * stride))))
     lanes = -(-probes * batch * blocks // (2 * LANES)) * 2 * LANES
@@ -169,8 +180,8 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
     def column(number: int) -> NDArray[np.uint32]:
         return packs.room(np.tile(table[:, number], probes).astype(np.uint32), lanes)
 
-    zeros, widest = FIELDS * lanes, max(chip.spec.layers)
-    width = (widest + 31) // 32 * 32 + 32
+    zeros, width = FIELDS * lanes, (max(chip.spec.layers) + 31) // 32 * 32 + 32
+    steps, places = np.where(places < 0, 0, FIELDS * blocks), np.where(places < 0, zeros, places)
     return Twice(
         probes=probes,
         blocks=blocks,
@@ -178,11 +189,13 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
         numbers=column(0),
         purposes=column(1),
         strengths=np.repeat(table[:blocks, 2], FIELDS).astype(np.int16),
-        places=np.where(places < 0, zeros, places),
-        steps=steps,
+        places=places[[0, -1]],
+        steps=steps[[0, -1]],
+        groups=_groups(chip, setup, places[1:], steps[1:]),
         noise=np.zeros(zeros + 2 * width, dtype=np.int16),
         x=np.zeros(probes * batch * 2 * stride, dtype=np.int16),
         wanted=_wanted(chip),
+        width=(chip.spec.layers[-1] + 7) // FIELDS * FIELDS,
         signals=np.zeros(2 * width, dtype=np.int16),
         spare=np.zeros(2 * width, dtype=np.int16),
         room=width,
@@ -203,8 +216,9 @@ def _fits(chip: Chip, setup: Setup) -> bool:
     return fixed.settling * 2 * flaws.largest_signal(spec, spec.output_activation) + (1 << 14) < 1 << 31
 
 
-def _blocks(chip: Chip, batch: int, parts: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64], Any]:
-    """(batch · blocks, 3) number, purpose and strength of each block of a probe; places and steps of `Twice`."""
+def _blocks(chip: Chip, batch: int, parts: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(batch · blocks, 3) number, purpose and strength of each block of a probe; (L + 2,) where those of inputs, of
+    each layer's columns and of costs begin in a unit, -1 if there are none."""
     spec, fixed = chip.spec, flaws.flaws(chip.spec)
     rows = [(Stream.INPUT, 0, spec.layers[0], fixed.input_size)]
     rows += [(Stream.READ, number, n, fixed.read_size) for number, n in enumerate(spec.layers[1:])]
@@ -224,12 +238,38 @@ def _blocks(chip: Chip, batch: int, parts: tuple[int, int]) -> tuple[NDArray[np.
                     (sample * own + block, int(stream) + (layer << 8) + (part << 16), size) for part, block in order
                 ]
         table += [(0, 0, 0)] * (-len(table) % 4)
-    blocks = len(table) // batch
-    return (
-        np.array(table, dtype=np.int64).reshape(-1, 3),
-        np.array(places),
-        np.where(np.array(places) < 0, 0, FIELDS * blocks),
-    )
+    return np.array(table, dtype=np.int64).reshape(-1, 3), np.array(places)
+
+
+def _groups(chip: Chip, setup: Setup, places: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`Twice.groups`."""
+    net, sizes, groups, neuron = setup.net, chip.spec.layers, [], 0
+    for layer, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        fraction = net.signal_fraction if layer else net.input_fraction
+        excess, start = fraction + net.weight_fraction - net.signal_fraction, int(net.starts[layer])
+        for first in range(0, n_out, FIELDS):
+            size = min(FIELDS, n_out - first)
+            fields = {
+                SIZE: size,
+                N_IN: n_in,
+                FIRST: first,
+                BIAS: start + n_in * n_out + first,
+                NEURON: neuron + first,
+                PLACE: places[layer] + 2 * first if steps[layer] else places[layer],
+                STEP: steps[layer],
+                FRACTION: fraction,
+                HALF: 1 << (excess - 1) if excess > 0 else 0,
+                DOWN: max(0, excess),
+                UP: max(0, -excess),
+                LANES_USED: ((1 << size) - 1) * 0x101,
+                LAST: layer == len(sizes) - 2,
+                WIDE: n_out > FIELDS,
+                ENDS: first + size == n_out,
+            }
+            rows = {ROWS + k: start + (first + min(k, size - 1)) * n_in for k in range(FIELDS)}
+            groups.append([value for _, value in sorted((fields | rows).items())])
+        neuron += n_out
+    return np.array(groups, dtype=np.int64)
 
 
 def _wanted(chip: Chip) -> NDArray[np.int32]:

@@ -24,6 +24,24 @@ from mgdhw.compiled.simd import (
     store_pairs,
     to_i32,
 )
+from mgdhw_sim.engines.flawed_ahead import (
+    BIAS,
+    DOWN,
+    ENDS,
+    FIRST,
+    FRACTION,
+    HALF,
+    LANES_USED,
+    LAST,
+    N_IN,
+    NEURON,
+    PLACE,
+    ROWS,
+    SIZE,
+    STEP,
+    UP,
+    WIDE,
+)
 from mgdhw_sim.engines.flawed_vector import positions, signals_at
 from mgdhw_sim.engines.kernels import sample_cost
 
@@ -32,30 +50,20 @@ EIGHT, TWICE = np.uint32(0xFF), np.uint32(0x101)
 
 
 @njit(**INLINE)
-def four_rows(weights, words, row, n_in, most, both, source, at, room, x, y):
-    """Sums of up to four rows of weights for both measurements, to be summed on.
+def four_rows(weights, words, n_in, row0, row1, row2, row3, both, source, at, room, x, y):
+    """Sums of four rows of weights for both measurements, to be summed on.
 
     Args:
-        row: where the first one begins.
-        most: how many they are; what comes out for others has no meaning.
+        row0, row1, row2, row3: where they begin.
         both: whether the first measurement is perturbed, too, and the second one the other way round.
         source, at, room: inputs of the first measurement, and how far it is to those of the second.
         x, y: the first 32 of each.
     """
-    if both:  # each case by itself
-        return products(weights, words, row, n_in, most, True, source, at, room, x, y)
-    return products(weights, words, row, n_in, most, False, source, at, room, x, y)
-
-
-@njit(**INLINE)
-def products(weights, words, row, n_in, most, both, source, at, room, x, y):
-    """`four_rows`."""
-    row1, row2, row3 = row + min(1, most - 1) * n_in, row + min(2, most - 1) * n_in, row + min(3, most - 1) * n_in
     a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = i32(0)
     for i in range(0, n_in, 32):
         if i > 0:
             x, y = load_pairs(source, at + i), load_pairs(source, at + room + i)
-        a0, b0 = two_products(weights, words, row + i, both, x, y, a0, b0)
+        a0, b0 = two_products(weights, words, row0 + i, both, x, y, a0, b0)
         a1, b1 = two_products(weights, words, row1 + i, both, x, y, a1, b1)
         a2, b2 = two_products(weights, words, row2 + i, both, x, y, a2, b2)
         a3, b3 = two_products(weights, words, row3 + i, both, x, y, a3, b3)
@@ -84,35 +92,44 @@ def two_biases(weights, words, at, both):
 
 
 @njit(**INLINE)
-def eight_neurons(setup, flaws, neurons, weights, words, layer, j, neuron, both, source, at, room, x, y, noise, place):
-    """Signals of up to eight neurons, from number j of a layer on, in both measurements; 0 where there is none.
+def eight_rows(weights, words, group, both, source, at, room, x, y):
+    """Sums of the rows of a group in both measurements."""
+    n_in = group[N_IN]
+    a, b = four_rows(
+        weights, words, n_in, group[ROWS], group[ROWS + 1], group[ROWS + 2], group[ROWS + 3], both, source, at, room,
+        x, y,
+    )  # fmt: skip
+    c, d = a, b
+    if group[SIZE] > 4:
+        c, d = four_rows(
+            weights, words, n_in, group[ROWS + 4], group[ROWS + 5], group[ROWS + 6], group[ROWS + 7], both, source, at,
+            room, x, y,
+        )  # fmt: skip
+    return eight_sums(a, c, b, d) + (two_biases(weights, words, group[BIAS], both) << i32(group[FRACTION]))
+
+
+@njit(**INLINE)
+def eight_neurons(setup, flaws, neurons, weights, words, group, both, source, at, room, x, y, noise, place):
+    """Signals of a group in both measurements; 0 where there is no neuron.
 
     Args:
-        neuron: number of the layer's first one in the network.
-        noise, place: draws of all columns from this one on.
+        noise, place: draws of their columns.
     """
-    net = setup.net
-    n_in, n_out, start = net.sizes[layer], net.sizes[layer + 1], net.starts[layer]
-    fraction = net.input_fraction if layer == 0 else net.signal_fraction
-    excess = fraction + net.weight_fraction - net.signal_fraction
-    curve = net.output if layer == net.sizes.size - 2 else net.hidden
-    row = start + j * n_in
-    a, b = four_rows(weights, words, row, n_in, n_out - j, both, source, at, room, x, y)
-    c, d = a, b
-    if n_out - j > 4:
-        c, d = four_rows(weights, words, row + 4 * n_in, n_in, n_out - j - 4, both, source, at, room, x, y)
-    sums = eight_sums(a, c, b, d) + (two_biases(weights, words, start + n_in * n_out + j, both) << i32(fraction))
-    sums = (sums + i32(1 << (excess - 1))) >> i32(excess) if excess > 0 else sums << i32(-excess)
+    net, neuron = setup.net, group[NEURON]
+    if both:  # each case by itself
+        sums = eight_rows(weights, words, group, True, source, at, room, x, y)
+    else:
+        sums = eight_rows(weights, words, group, False, source, at, room, x, y)
+    sums = ((sums + i32(group[HALF])) >> i32(group[DOWN])) << i32(group[UP])
     position = positions(
-        net, load_twice(neurons.midpoint, neuron + j), load_twice(neurons.steepness, neuron + j), sums,
+        net, load_twice(neurons.midpoint, neuron), load_twice(neurons.steepness, neuron), sums,
         to_i32(load(noise, place)),
     )  # fmt: skip
     segment = position >> i32(net.signal_bits - net.lut_bits)
+    curve = net.output if group[LAST] else net.hidden
     pair = looked_up(curve, segment) if curve.size == ENTRIES else gather(curve, segment)
-    h = signals_at(
-        net, pair, position, load_twice(flaws.amplitude, neuron + j), load_twice(flaws.neuron_offset, neuron + j)
-    )
-    return select(mask_of((EIGHT >> np.uint32(max(0, j + 8 - n_out))) * TWICE), h, i32(0))
+    h = signals_at(net, pair, position, load_twice(flaws.amplitude, neuron), load_twice(flaws.neuron_offset, neuron))
+    return select(mask_of(group[LANES_USED]), h, i32(0))
 
 
 @njit(**INLINE)
@@ -151,49 +168,48 @@ def measure_twice(setup, flaws, neurons, weights, words, chosen, number, both, f
         Cost codes of each, summed over the samples, with their noise.
     """
     net, costs, noise = setup.net, setup.costs, twice.noise
-    n_layers, stride = net.sizes.size - 1, net.strides[0]
+    stride = net.strides[0]
     first = second = np.int64(0)
     for row in range(chosen.size):
         sample, unit = chosen[row], number * chosen.size + row
         source, at, room = twice.x, 2 * unit * stride, stride
         signals, spare = twice.signals, twice.spare
         x, y = load_pairs(source, at), load_pairs(source, at + room)
-        neuron, squares = 0, i32(0)
-        for layer in range(n_layers):
-            n_out, place = net.sizes[layer + 1], twice.places[layer + 1] + unit * twice.steps[layer + 1]
-            near, nearby = x, y
-            for j in range(0, n_out, 8):
-                h = eight_neurons(
-                    setup, flaws, neurons, weights, words, layer, j, neuron, both, source, at, room, x, y, noise,
-                    place + 2 * j,
-                )  # fmt: skip
-                if layer < n_layers - 1:
-                    near, nearby = as_pairs(h)
-                    if n_out > 8:
-                        store_pairs(spare, j, near)
-                        store_pairs(spare, twice.room + j, nearby)
-                    continue
+        squares = i32(0)
+        for number_of_group in range(twice.groups.shape[0]):
+            group = twice.groups[number_of_group]
+            j = group[FIRST]
+            h = eight_neurons(
+                setup, flaws, neurons, weights, words, group, both, source, at, room, x, y, noise,
+                group[PLACE] + unit * group[STEP],
+            )  # fmt: skip
+            if group[LAST]:
                 h = settled(flaws, rows.going[row], j, follows, h)
                 if twice.wanted.size > 0:
-                    missed = h - load_twice(twice.wanted, sample * ((n_out + 7) >> 3 << 3) + j)
+                    missed = h - load_twice(twice.wanted, sample * twice.width + j)
                     squares = squares + pair_products(missed, missed & i32(0xFFFF))
                 else:
                     store(twice.wide, 0, h)
-                    for k in range(min(8, n_out - j)):
+                    for k in range(group[SIZE]):
                         space.outputs[0, j + k], space.outputs[1, j + k] = twice.wide[k], twice.wide[8 + k]
-            neuron += n_out
-            source, at, room = spare, 0, twice.room
-            x, y = near, nearby
-            if n_out > 8 and layer < n_layers - 1:
-                x, y = load_pairs(source, 0), load_pairs(source, room)
-            signals, spare = spare, signals
+                continue
+            near, nearby = as_pairs(h)
+            if group[WIDE]:
+                store_pairs(spare, j, near)
+                store_pairs(spare, twice.room + j, nearby)
+            if group[ENDS]:
+                source, at, room = spare, 0, twice.room
+                x, y = near, nearby
+                if group[WIDE]:
+                    x, y = load_pairs(source, 0), load_pairs(source, room)
+                signals, spare = spare, signals
         if twice.wanted.size > 0:
             one, other = half_totals(squares)
             one, other = mean_square(costs, np.int64(one)), mean_square(costs, np.int64(other))
         else:
             one = sample_cost(costs, space.outputs, 0, setup.targets, sample)
             other = sample_cost(costs, space.outputs, 1, setup.targets, sample)
-        place = twice.places[-1] + unit * twice.steps[-1]
+        place = twice.places[1] + unit * twice.steps[1]
         first += min(max(one + np.int64(noise[place]), 0), costs.cost_max)
         second += min(max(other + np.int64(noise[place + 8]), 0), costs.cost_max)
     return first, second
