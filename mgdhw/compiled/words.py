@@ -72,6 +72,18 @@ def zipped(typingctx: Any, even: Any, odd: Any) -> Any:
 
 
 @intrinsic
+def upper(typingctx: Any, words: Any) -> Any:
+    """The upper halves of 64 bits in both halves: a shuffle, which another part of a processor does than a product."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = builder.bitcast(args[0], _llvm(U32))
+        nothing, places = ir.Constant(value.type, ir.Undefined), ir.Constant(_llvm(I32), [i | 1 for i in range(LANES)])
+        return builder.bitcast(builder.shuffle_vector(value, nothing, places), _llvm(HALF))
+
+    return HALF(words), codegen
+
+
+@intrinsic
 def half(typingctx: Any, value: Any) -> Any:
     """One number in all lanes of a half."""
 
@@ -83,11 +95,11 @@ def half(typingctx: Any, value: Any) -> Any:
 
 @njit(**INLINE)
 def _philox_half(c0, c1, c2, c3, k0, k1):
-    low, shift = half(0xFFFFFFFF), half(32)
+    low = half(0xFFFFFFFF)
     for _ in range(10):
         p0 = (c0 & low) * half(0xD2511F53)
         p1 = (c2 & low) * half(0xCD9E8D57)
-        c0, c1, c2, c3 = (p1 >> shift) ^ c1 ^ k0, p1, (p0 >> shift) ^ c3 ^ k1, p0
+        c0, c1, c2, c3 = upper(p1) ^ c1 ^ k0, p1, upper(p0) ^ c3 ^ k1, p0
         k0 = k0 + half(0x9E3779B9)
         k1 = k1 + half(0xBB67AE85)
     return c0, c1, c2, c3

@@ -5,6 +5,7 @@ All lanes are in use and vectors don't wait for each other, as they would if eac
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,11 +30,11 @@ MOST_PROBES = 32
 
 
 SIZE, N_IN, FIRST, BIAS, NEURON, PLACE, STEP, FRACTION, HALF, DOWN, UP, LANES_USED, LAST, WIDE, ENDS, ROWS = range(16)
-"""Fields of a group of neurons: how many they are, their inputs, the first one's number in its layer; where their biases
-are in θ, and they in the network; where their draws begin, the first measurement's before the second's, and how far it
-is to the next unit's; by how many bits biases go up, what is then added to sums, and by how many bits these go down, or
-up; bits of the lanes that are in use; whether they are the last layer's, whether there are more in their layer, whether
-they end it; from ROWS on, where eight rows of weights begin (some again where neurons are fewer)."""
+"""Fields of a group of neurons: how many they are, their inputs, the first one's number in its layer; where their
+biases are in θ, and they in the network; where their draws begin, the first measurement's before the second's, and how
+far it is to the next unit's; by how many bits biases go up, what is then added to sums, and by how many bits these go
+down, or up; bits of the lanes that are in use; whether they are the last layer's, whether there are more in their layer,
+whether they end it; from ROWS on, where eight rows of weights begin (some again where neurons are fewer)."""
 
 
 class Twice(NamedTuple):
@@ -244,7 +245,7 @@ def _blocks(chip: Chip, batch: int, parts: tuple[int, int]) -> tuple[NDArray[np.
 def _groups(chip: Chip, setup: Setup, places: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.int64]:
     """`Twice.groups`."""
     net, sizes, groups, neuron = setup.net, chip.spec.layers, [], 0
-    for layer, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
         fraction = net.signal_fraction if layer else net.input_fraction
         excess, start = fraction + net.weight_fraction - net.signal_fraction, int(net.starts[layer])
         for first in range(0, n_out, FIELDS):

@@ -16,7 +16,7 @@ from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import flawed_ahead, flaws, packs, segments, team, writing
 from mgdhw_sim.engines.crew import together
-from mgdhw_sim.engines.flawed_matrix import FlawedTile
+from mgdhw_sim.engines.flawed_matrix import AHEAD, FlawedTile
 from mgdhw_sim.engines.flawed_segments import Bench
 from mgdhw_sim.engines.flawed_vector import Rows
 
@@ -51,11 +51,12 @@ class Crew:
         fine: Any = flaws.fine(spec)
         setup = packs.setup(chip, fine, codes, order, baseline)._replace(ahead=codes.family == "random")
         self.parts = packs.parts_for(chip, setup)
-        weights, moved = flaws.weights(spec, np.int16), np.zeros(size, dtype=np.int16)
         space, aheads = packs.space(chip, order), packs.aheads(chip, setup, self.parts)
         rows = None if space is None else _rows(chip, order.batch)
         tile = _tile(chip, order.batch) if space is None else None
         twice = None if space is None else flawed_ahead.twice(chip, setup, period)
+        weights = flaws.weights(spec, np.int16, codes.amplitude, both=space is not None)
+        moved = np.zeros(size, dtype=np.int16)
         self._teams = team.teams(self.parts, order.batch, chip.topology)
         self.places = [
             (
@@ -72,7 +73,7 @@ class Crew:
                 ),
                 rows,
                 space,
-                tile if tile is None else tile._replace(x=tile.x.copy(), wanted=tile.wanted.copy()),
+                None if tile is None else _own(tile),
                 twice,
             )
             for part in range(self.parts)
@@ -139,6 +140,7 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
         x=rows(inputs // 2),
         noisy=noisy,
         shorts=noisy.view(np.int16),
+        words=np.zeros(4 * max(width, AHEAD), dtype=np.uint32),
         draws=rows(widest, np.int16),
         sums=rows(widest, np.int64),
         signals=rows(widest // 2),
@@ -148,3 +150,8 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
         going=rows(sizes[-1]),
         bytes=False,
     )
+
+
+def _own(tile: FlawedTile) -> FlawedTile:
+    """One part's: what it alone writes is its own."""
+    return tile._replace(**{name: getattr(tile, name).copy() for name in ("x", "wanted", "words")})

@@ -83,6 +83,7 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
         Cost codes summed over the samples.
     """
     setup, weights, ahead, plan = bench.setup, bench.weights, bench.ahead, bench.setup.plan
+    top = bench.flaws.weight_top
     turn = step % plan.groups.shape[0]
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
     sign = 1 if part == PLUS else -1
@@ -93,7 +94,7 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
             first, end = max(team.first, start), max(team.first, min(team.end, start + size))
             if setup.ahead:
                 first = max(first, start)
-                choose_weights(weights, ahead.words[row], first, max(first, end), sign, bench.moved)
+                choose_weights(weights, top, ahead.words[row], first, max(first, end), sign, bench.moved)
             else:
                 perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)  # such a team is of one
             w = bench.moved
@@ -110,7 +111,7 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
             if sign < 0:
                 plus, minus = minus, plus
             if plan.groups.shape[0] > 1:
-                choose_weights(weights, ahead.words[row], start, start + size, sign, bench.moved)
+                choose_weights(weights, top, ahead.words[row], start, start + size, sign, bench.moved)
                 plus = minus = bench.moved
                 signs = Signs(ahead.words[row], 0, start, start + size)
         elif part != BASELINE:
@@ -332,12 +333,12 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
                     pending, weight, fresh = 0, np.int64(0), True
                 updates += 1
                 held[1] = NO_BATCH
-                mine = write(
+                asked = write(
                     flaws, bench.memory, bench.weights, moving.stored, team.first, team.end, step + 1, bench.pen
                 )
                 if n_groups > 1:
                     put_back(bench, team.first, team.end)
-                if sum_up(team, 4 * (step & 1) + WRITTEN, np.int64(mine)) > 0:
+                if sum_up(team, 4 * (step & 1) + WRITTEN, np.int64(asked)) > 0:
                     written = step + 1
                 follows = step >= written
         if pending > 0:
