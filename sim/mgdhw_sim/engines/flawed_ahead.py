@@ -33,8 +33,8 @@ SIZE, N_IN, FIRST, BIAS, NEURON, PLACE, STEP, FRACTION, HALF, DOWN, UP, LANES_US
 """Fields of a group of neurons: how many they are, their inputs, the first one's number in its layer; where their
 biases are in θ, and they in the network; where their draws begin, the first measurement's before the second's, and how
 far it is to the next unit's; by how many bits biases go up, what is then added to sums, and by how many bits these go
-down, or up; bits of the lanes that are in use; whether they are the last layer's, whether there are more in their layer,
-whether they end it; from ROWS on, where eight rows of weights begin (some again where neurons are fewer)."""
+down, or up; bits of the lanes that are in use; whether they are the last layer's, whether there are more in their
+layer, whether they end it; from ROWS on, where eight rows of weights begin (some again where neurons are fewer)."""
 
 
 class Twice(NamedTuple):
