@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
-from mgdhw_sim.engines.flawed_ahead import draw_twice
+from mgdhw_sim.engines.flawed_ahead import begin_chunk, draw_until
 from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
 from mgdhw_sim.engines.flawed_matrix import choose_weights, measure_wide
 from mgdhw_sim.engines.flawed_twice import measure_twice
@@ -162,9 +162,9 @@ def begin(bench, rows, space, tile, first, written):
 
 @njit(**INLINE)
 def draw_ahead(bench, twice, step, row, size, first_batch):
-    """Noise for the next probes, of as many rows as there are, where they measure twice and theirs is not there yet."""
+    """Noise for the next probes, of as many rows as there are, where they measure twice and it is not there yet."""
     if twice is not None and row % twice.probes == 0:
-        draw_twice(
+        begin_chunk(
             bench.setup, bench.flaws, twice, step, min(twice.probes, size - row), first_batch, bench.ahead.samples
         )
 
@@ -202,6 +202,7 @@ def probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follo
             setup, bench.flaws, bench.neurons, bench.weights, bench.ahead.words[row], chosen, row % twice.probes,
             baseline == ANTITHETIC, follows, rows, twice, space,
         )  # fmt: skip
+        draw_until(setup, bench.flaws, twice, row % twice.probes + 1)  # while the processor waits for the costs
         first_part = 3
         if baseline == ANTITHETIC:
             plus, minus = one, other
