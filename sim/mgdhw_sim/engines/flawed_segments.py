@@ -11,13 +11,13 @@ from numba import njit
 
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
-from mgdhw_sim.engines.flawed_matrix import choose_weights, measure_wide
+from mgdhw_sim.engines.flawed_matrix import choose_weights, costs_of, keep, outputs_of
 from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending, update_signs
 from mgdhw_sim.engines.segments import FULL, chunk_of, draw, take_in_pending, take_samples
-from mgdhw_sim.engines.team import meet, sum_up
+from mgdhw_sim.engines.team import SLOTS, meet, sum_up
 from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, temperature_of, tick_of
 from mgdhw_sim.engines.vector import Signs
 from mgdhw_sim.engines.writing import write
@@ -36,6 +36,7 @@ class Bench(NamedTuple):
         pen: work space of writes.
         ahead: what is drawn ahead.
         team: place in it.
+        pair: for probes whose two measurements are one part's each; None for samples one after the other.
 
     Beside it go `rows` and `space`, or `tile`: work space for samples one after the other, or side by side. The others
     are None; numba compiles each case by itself, and leaves the other out.
@@ -50,6 +51,7 @@ class Bench(NamedTuple):
     pen: Any
     ahead: Any
     team: Any
+    pair: Any
 
 
 @njit(**INLINE)
@@ -95,10 +97,13 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
             else:
                 perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)  # such a team is of one
             w = bench.moved
-        mine = measure_wide(
-            setup, bench.flaws, bench.neurons, w, step, part, follows, count, chosen.size, tile, bench.team
-        )
-        value = sum_up(bench.team, 4 * (step & 1) + part, mine)
+        outputs_of(setup.net, bench.flaws, bench.neurons, w, step, part, tile, team)
+        if count:
+            before = tile.going if follows else tile.raw
+            value = costs_of(setup, bench.flaws, step, part, tile.raw, before, chosen.size, tile, team)
+        if bench.flaws.settling != 0:
+            keep(tile.raw, setup.net.sizes[-1], tile, team)
+        value = sum_up(team, 4 * (step & 1) + part, value)
     if space is not None:
         plus = minus = weights.fine
         signs = Signs(ahead.words[row if setup.ahead else 0], 0, start, start + size)
@@ -119,6 +124,34 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
             space,
         )  # fmt: skip
     return value
+
+
+@njit(**INLINE)
+def measure_both(bench, tile, chosen, step, row, first, second, follows):
+    """Two measurements of a probe, each by one part of a team of two: they exchange weights and outputs, no more.
+
+    Args:
+        first, second: parts of the probe.
+
+    Returns:
+        Cost codes of both, summed over the samples.
+    """
+    setup, weights, flaws, pair, team = bench.setup, bench.weights, bench.flaws, bench.pair, bench.team
+    mine = first if team.part == 0 else second
+    w = weights.fine
+    if mine != BASELINE:
+        sign = 1 if mine == PLUS else -1
+        choose_weights(weights, flaws.weight_top, bench.ahead.words[row], 0, flaws.n, sign, pair.moved)
+        w = pair.moved
+    outputs_of(setup.net, flaws, bench.neurons, w, step, mine, pair.tile, pair.team)
+    meet(team)
+    before = tile.going if follows else pair.one
+    one = costs_of(setup, flaws, step, first, pair.one, before, chosen.size, tile, team)
+    other = costs_of(setup, flaws, step, second, pair.other, pair.one, chosen.size, tile, team)
+    keep(pair.other, setup.net.sizes[-1], tile, team)
+    team.sums[team.part * SLOTS + 4 * (step & 1) + first] = one
+    other = sum_up(team, 4 * (step & 1) + second, other)
+    return team.sums[4 * (step & 1) + first] + team.sums[SLOTS + 4 * (step & 1) + first], other
 
 
 @njit(**INLINE)
@@ -184,6 +217,15 @@ def probe(bench, rows, space, tile, chosen, batch, step, row, held, follows):
     if not setup.ahead:
         fill_codes(plan, step, bench.ahead.bits, bench.ahead.code)
     plus = minus = np.int64(0)
+    if tile is not None:
+        both = bench.pair.works and (stale or baseline == ANTITHETIC)
+        if both and stale:
+            held[0], plus = measure_both(bench, tile, chosen, step, row, BASELINE, PLUS, follows)
+            held[1] = batch
+            return plus, held[0], stale, start, size
+        if both:
+            plus, minus = measure_both(bench, tile, chosen, step, row, PLUS, MINUS, follows)
+            return plus, minus, stale, start, size
     for part in range(3):
         if (part == BASELINE and not stale) or (part == MINUS and baseline != ANTITHETIC):
             continue
