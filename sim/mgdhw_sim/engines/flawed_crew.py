@@ -14,7 +14,7 @@ from mgdhw.compiled.simd import LANES
 from mgdhw.order import SampleOrder
 from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import flaws, packs, segments, team, writing
+from mgdhw_sim.engines import flawed_ahead, flaws, packs, segments, team, writing
 from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.flawed_matrix import AHEAD, FlawedTile, Pair
 from mgdhw_sim.engines.flawed_segments import Bench
@@ -35,10 +35,17 @@ class Crew:
         chip: it fits.
         codes, order, baseline: of a block or a segment.
         memory: what the cells remember.
+        period: probes from one update to the next.
     """
 
     def __init__(
-        self, chip: Chip, codes: CodeSpec, order: SampleOrder, baseline: Baseline, memory: flaws.Memory
+        self,
+        chip: Chip,
+        codes: CodeSpec,
+        order: SampleOrder,
+        baseline: Baseline,
+        memory: flaws.Memory,
+        period: int = segments.FOREVER,
     ) -> None:
         spec, size = chip.spec, packs.padded(chip.topology.n_parameters)
         fine: Any = flaws.fine(spec)
@@ -47,6 +54,7 @@ class Crew:
         space, aheads = packs.space(chip, order), packs.aheads(chip, setup, self.parts)
         rows = None if space is None else _rows(chip, order.batch)
         tile = _tile(chip, order.batch) if space is None else None
+        twice = None if space is None else flawed_ahead.twice(chip, setup, period)
         weights = flaws.weights(spec, np.int16, codes.amplitude, both=space is not None)
         moved = np.zeros(size, dtype=np.int16)
         paired = self.parts > 1 and setup.ahead and setup.plan.groups.shape[0] == 1
@@ -67,7 +75,7 @@ class Crew:
                 team=self._teams[part],
                 pair=None if own is None else self._pair(part, own, moved, works=paired),
             )
-            self.places.append((bench, rows, space, own))
+            self.places.append((bench, rows, space, own, twice))
 
     def _pair(self, part: int, tile: FlawedTile, moved: NDArray[np.int16], *, works: bool) -> Pair:
         """For a part that does measurements by itself, if that `works`: with work space of its own."""
@@ -123,7 +131,7 @@ def _rows(chip: Chip, batch: int) -> Rows:
         noise=np.zeros(behind + max(spec.layers) + 64, dtype=np.int16),
         x=np.zeros(packs.padded(spec.layers[0]), dtype=np.int16),
         wide=np.zeros(LANES, dtype=np.int32),
-        going=np.zeros((batch, spec.layers[-1]), dtype=np.int32),
+        going=np.zeros((batch, -(-spec.layers[-1] // FIELDS) * FIELDS), dtype=np.int32),
     )
 
 

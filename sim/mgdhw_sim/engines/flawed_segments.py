@@ -10,8 +10,10 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
+from mgdhw_sim.engines.flawed_ahead import draw_twice
 from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
 from mgdhw_sim.engines.flawed_matrix import choose_weights, costs_of, keep, outputs_of
+from mgdhw_sim.engines.flawed_twice import measure_twice
 from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
@@ -38,8 +40,9 @@ class Bench(NamedTuple):
         team: place in it.
         pair: for probes whose two measurements are one part's each; None for samples one after the other.
 
-    Beside it go `rows` and `space`, or `tile`: work space for samples one after the other, or side by side. The others
-    are None; numba compiles each case by itself, and leaves the other out.
+    Beside it go `rows` and `space`, or `tile`: work space for samples one after the other, or side by side; and `twice`
+    where small chips measure twice a probe. What is not needed is None; numba compiles each case by itself, and leaves
+    the others out.
     """
 
     setup: Any
@@ -191,7 +194,16 @@ def begin(bench, rows, space, tile, first, written):
 
 
 @njit(**INLINE)
-def probe(bench, rows, space, tile, chosen, batch, step, row, held, follows):
+def draw_ahead(bench, twice, step, row, size, first_batch):
+    """Noise for the next probes, of as many rows as there are, where they measure twice and theirs is not there yet."""
+    if twice is not None and row % twice.probes == 0:
+        draw_twice(
+            bench.setup, bench.flaws, twice, step, min(twice.probes, size - row), first_batch, bench.ahead.samples
+        )
+
+
+@njit(**INLINE)
+def probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follows):
     """One probe of `imperfect.Bench.probe`. The batch's inputs are in place already.
 
     Args:
@@ -217,16 +229,24 @@ def probe(bench, rows, space, tile, chosen, batch, step, row, held, follows):
     if not setup.ahead:
         fill_codes(plan, step, bench.ahead.bits, bench.ahead.code)
     plus = minus = np.int64(0)
+    both, first_part = stale or baseline == ANTITHETIC, 0
+    one = other = np.int64(0)
+    if twice is not None and both:
+        one, other = measure_twice(
+            setup, bench.flaws, bench.neurons, bench.weights, bench.ahead.words[row], chosen, row % twice.probes,
+            baseline == ANTITHETIC, follows, rows, twice, space,
+        )  # fmt: skip
+        first_part = 3
     if tile is not None:
-        both = bench.pair.works and (stale or baseline == ANTITHETIC)
-        if both and stale:
-            held[0], plus = measure_both(bench, tile, chosen, step, row, BASELINE, PLUS, follows)
-            held[1] = batch
-            return plus, held[0], stale, start, size
-        if both:
-            plus, minus = measure_both(bench, tile, chosen, step, row, PLUS, MINUS, follows)
-            return plus, minus, stale, start, size
-    for part in range(3):
+        part, next_part = (BASELINE, PLUS) if stale else (PLUS, MINUS)
+        if bench.pair.works and both:
+            one, other = measure_both(bench, tile, chosen, step, row, part, next_part, follows)
+            first_part = 3
+    if first_part == 3 and stale:
+        held[0], held[1], plus = one, batch, other
+    elif first_part == 3:
+        plus, minus = one, other
+    for part in range(first_part, 3):
         if (part == BASELINE and not stale) or (part == MINUS and baseline != ANTITHETIC):
             continue
         value = measure(bench, rows, space, tile, chosen, step, row, part, follows, True)
@@ -245,7 +265,7 @@ def probe(bench, rows, space, tile, chosen, batch, step, row, held, follows):
 
 
 @njit(**ENTRY)
-def run_block(bench, rows, space, tile, first, count, written, held, plus, minus):
+def run_block(bench, rows, space, tile, twice, first, count, written, held, plus, minus):
     """`imperfect.Bench.probe`: costs into plus and minus (references).
 
     Args:
@@ -266,11 +286,12 @@ def run_block(bench, rows, space, tile, first, count, written, held, plus, minus
             step = first + done + row
             batch = step // order.tau_x
             at = (batch - first_batch) * order.batch
+            draw_ahead(bench, twice, step, row, size, first_batch)
             chosen = ahead.samples[at : at + order.batch]
             if batch != seen:
                 take_samples(setup, chosen, space, tile, team)
                 seen = batch
-            one, other, stale, _, _ = probe(bench, rows, space, tile, chosen, batch, step, row, held, follows)
+            one, other, stale, _, _ = probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follows)
             plus[done + row], minus[done + row] = one, other
             follows = True
             if stale:
@@ -280,7 +301,7 @@ def run_block(bench, rows, space, tile, first, count, written, held, plus, minus
 
 
 @njit(**ENTRY)
-def run_segment(bench, rows, space, tile, rule, moving, first, count, period, written, alone, fresh, held, etas):
+def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, period, written, alone, fresh, held, etas):
     """`mgdhw.loop` over `count` probes: blocks, windows, updates and writes.
 
     Args:
@@ -307,11 +328,14 @@ def run_segment(bench, rows, space, tile, rule, moving, first, count, period, wr
             step = first + done + row
             batch = step // order.tau_x
             at = (batch - first_batch) * order.batch
+            draw_ahead(bench, twice, step, row, size, first_batch)
             chosen = ahead.samples[at : at + order.batch]
             if batch != seen:
                 take_samples(setup, chosen, space, tile, team)
                 seen = batch
-            plus, minus, stale, start, n = probe(bench, rows, space, tile, chosen, batch, step, row, held, follows)
+            plus, minus, stale, start, n = probe(
+                bench, rows, space, tile, twice, chosen, batch, step, row, held, follows
+            )
             follows = True
             evaluations += 2 if stale or setup.baseline == ANTITHETIC else 1
             if stale:
