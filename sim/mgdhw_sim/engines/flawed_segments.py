@@ -12,14 +12,14 @@ from numba import njit
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw_sim.engines.flawed_ahead import begin_chunk, draw_until
 from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
-from mgdhw_sim.engines.flawed_matrix import choose_weights, measure_wide
+from mgdhw_sim.engines.flawed_matrix import choose_weights, costs_of, keep, outputs_of
 from mgdhw_sim.engines.flawed_twice import measure_twice
 from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending, update_signs
 from mgdhw_sim.engines.segments import FULL, chunk_of, draw, take_in_pending, take_samples
-from mgdhw_sim.engines.team import meet, sum_up
+from mgdhw_sim.engines.team import SLOTS, meet, sum_up
 from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, temperature_of, tick_of
 from mgdhw_sim.engines.vector import Signs
 from mgdhw_sim.engines.writing import write
@@ -38,6 +38,7 @@ class Bench(NamedTuple):
         pen: work space of writes.
         ahead: what is drawn ahead.
         team: place in it.
+        pair: for probes whose two measurements are one part's each; None for samples one after the other.
 
     Beside it go `rows` and `space`, or `tile`: work space for samples one after the other, or side by side; and `twice`
     where small chips measure twice a probe. What is not needed is None; numba compiles each case by itself, and leaves
@@ -53,6 +54,7 @@ class Bench(NamedTuple):
     pen: Any
     ahead: Any
     team: Any
+    pair: Any
 
 
 @njit(**INLINE)
@@ -98,10 +100,13 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
             else:
                 perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)  # such a team is of one
             w = bench.moved
-        mine = measure_wide(
-            setup, bench.flaws, bench.neurons, w, step, part, follows, count, chosen.size, tile, bench.team
-        )
-        value = sum_up(bench.team, 4 * (step & 1) + part, mine)
+        outputs_of(setup.net, bench.flaws, bench.neurons, w, step, part, tile, team)
+        if count:
+            before = tile.going if follows else tile.raw
+            value = costs_of(setup, bench.flaws, step, part, tile.raw, before, chosen.size, tile, team)
+        if bench.flaws.settling != 0:
+            keep(tile.raw, setup.net.sizes[-1], tile, team)
+        value = sum_up(team, 4 * (step & 1) + part, value)
     if space is not None:
         plus = minus = weights.fine
         signs = Signs(ahead.words[row if setup.ahead else 0], 0, start, start + size)
@@ -122,6 +127,34 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
             space,
         )  # fmt: skip
     return value
+
+
+@njit(**INLINE)
+def measure_both(bench, tile, chosen, step, row, first, second, follows):
+    """Two measurements of a probe, each by one part of a team of two: they exchange weights and outputs, no more.
+
+    Args:
+        first, second: parts of the probe.
+
+    Returns:
+        Cost codes of both, summed over the samples.
+    """
+    setup, weights, flaws, pair, team = bench.setup, bench.weights, bench.flaws, bench.pair, bench.team
+    mine = first if team.part == 0 else second
+    w = weights.fine
+    if mine != BASELINE:
+        sign = 1 if mine == PLUS else -1
+        choose_weights(weights, flaws.weight_top, bench.ahead.words[row], 0, flaws.n, sign, pair.moved)
+        w = pair.moved
+    outputs_of(setup.net, flaws, bench.neurons, w, step, mine, pair.tile, pair.team)
+    meet(team)
+    before = tile.going if follows else pair.one
+    one = costs_of(setup, flaws, step, first, pair.one, before, chosen.size, tile, team)
+    other = costs_of(setup, flaws, step, second, pair.other, pair.one, chosen.size, tile, team)
+    keep(pair.other, setup.net.sizes[-1], tile, team)
+    team.sums[team.part * SLOTS + 4 * (step & 1) + first] = one
+    other = sum_up(team, 4 * (step & 1) + second, other)
+    return team.sums[4 * (step & 1) + first] + team.sums[SLOTS + 4 * (step & 1) + first], other
 
 
 @njit(**INLINE)
@@ -196,18 +229,24 @@ def probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follo
     if not setup.ahead:
         fill_codes(plan, step, bench.ahead.bits, bench.ahead.code)
     plus = minus = np.int64(0)
-    first_part = 0
-    if twice is not None and (stale or baseline == ANTITHETIC):
+    both, first_part = stale or baseline == ANTITHETIC, 0
+    one = other = np.int64(0)
+    if twice is not None and both:
         one, other = measure_twice(
             setup, bench.flaws, bench.neurons, bench.weights, bench.ahead.words[row], chosen, row % twice.probes,
             baseline == ANTITHETIC, follows, rows, twice, space,
         )  # fmt: skip
         draw_until(setup, bench.flaws, twice, row % twice.probes + 1)  # while the processor waits for the costs
         first_part = 3
-        if baseline == ANTITHETIC:
-            plus, minus = one, other
-        else:
-            held[0], held[1], plus = one, batch, other
+    if tile is not None:
+        part, next_part = (BASELINE, PLUS) if stale else (PLUS, MINUS)
+        if bench.pair.works and both:
+            one, other = measure_both(bench, tile, chosen, step, row, part, next_part, follows)
+            first_part = 3
+    if first_part == 3 and stale:
+        held[0], held[1], plus = one, batch, other
+    elif first_part == 3:
+        plus, minus = one, other
     for part in range(first_part, 3):
         if (part == BASELINE and not stale) or (part == MINUS and baseline != ANTITHETIC):
             continue

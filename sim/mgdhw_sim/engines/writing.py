@@ -167,7 +167,7 @@ def make_young(flaws, memory, i, now):
 
 @njit(**JIT)
 def draw(key0, key1, records, begin, stop, step, noisy, changed, draws):
-    """Two draws for each of some cells, numbered 2 n and 2 n + 1, which share word n; and have their records fetched."""
+    """Two draws for each of some cells, numbered 2 n and 2 n + 1, which share word n; their records are fetched."""
     for place in range(np.uint64(begin), np.uint64(stop)):
         prefetch(records, np.uint64(changed[place]) * np.uint64(WORDS))
     for start in range(begin, stop if noisy else begin, 2 * LANES):
