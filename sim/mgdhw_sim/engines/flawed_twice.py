@@ -10,7 +10,7 @@ from numba import njit
 from mgdhw.compiled.halves import as_pairs, eight_sums, four_sums, half_totals, load_twice, store_upper, swapped
 from mgdhw.compiled.lookup import ENTRIES, looked_up
 from mgdhw.compiled.options import INLINE
-from mgdhw.compiled.pairs import choose_pairs
+from mgdhw.compiled.pairs import choose_pairs, narrow_products
 from mgdhw.compiled.simd import (
     bits_at,
     gather,
@@ -189,7 +189,7 @@ def measure_twice(setup, flaws, neurons, weights, words, chosen, number, both, f
                 h = settled(flaws, rows.going[row], j, follows, h)
                 if twice.wanted.size > 0:
                     missed = h - load_twice(twice.wanted, sample * twice.width + j)
-                    squares = squares + pair_products(missed, missed & i32(0xFFFF))
+                    squares = squares + narrow_products(missed, missed)
                 else:
                     store(twice.wide, 0, h)
                     for k in range(group[SIZE]):
