@@ -14,6 +14,8 @@ from mgdhw.errors import LinkCorrupt
 from mgdhw.order import SampleOrder
 from mgdhw_drivers.link.messages import BASELINES, FAMILIES, GROUPS, HELD_VALID, Probe
 
+_BASELINES = tuple(Baseline(name) for name in BASELINES)
+
 
 def number_to_bytes(value: int | float, *, floats: bool) -> bytes:
     """A cost as 8 bytes: f64 where costs are floats, else i64."""
@@ -66,7 +68,7 @@ def block_of(probe: Probe, *, floats: bool) -> Block:
         n_probes=probe.n_probes,
         codes=CodeSpec(FAMILIES[probe.family], probe.code_seed, probe.amplitude, GROUPS[probe.groups], probe.density),
         order=SampleOrder(probe.order_seed, probe.order_n, probe.batch, probe.tau_x),
-        baseline=Baseline(BASELINES[probe.baseline]),
+        baseline=_BASELINES[probe.baseline],
         held=held,
     )
 
@@ -106,8 +108,8 @@ def values_of(costs: Costs, block: Block) -> NDArray[Any]:
 
 
 def costs_of(values: NDArray[Any], block: Block) -> Costs:
-    """The answer to a block from its evaluations."""
-    count = block.evaluations()
+    """The answer to a block from its evaluations, all of them."""
+    count = values.size
     if block.baseline is Baseline.NONE:
         return Costs(values, np.zeros_like(values), count)
     if block.baseline is Baseline.ANTITHETIC:

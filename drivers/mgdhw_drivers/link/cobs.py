@@ -18,8 +18,8 @@ def encoded_size(size: int) -> int:
 def encode(raw: bytes) -> bytes:
     """Bytes as runs without zeros, each preceded by its length + 1."""
     runs = raw.split(b"\0")
-    if len(max(runs, key=len)) < LONGEST_RUN:
-        return b"".join([_CODES[len(run)] + run for run in runs])
+    if max(map(len, runs)) < LONGEST_RUN:
+        return b"".join([_CODES[len(run)] + run if run else b"\1" for run in runs])  # most are empty in a request
     parts: list[bytes] = []
     for run in runs:
         start = 0
@@ -33,20 +33,22 @@ def encode(raw: bytes) -> bytes:
 
 def decode(stuffed: bytes) -> bytes:
     """What was encoded. Raises LinkCorrupt if nothing can have been."""
-    runs: list[bytes] = []
-    position, end, cut = 0, len(stuffed), False
+    raw = bytearray(stuffed)
+    cuts: list[int] = []
+    position, end = 0, len(raw)
     while position < end:
-        code = stuffed[position]
-        following = position + code
-        if code == 0 or following > end:
-            raise LinkCorrupt("a frame is not COBS")
-        if cut:  # a run that was cut only for its length stands for no zero
-            runs[-1] += stuffed[position + 1 : following]
-        else:
-            runs.append(stuffed[position + 1 : following])
-        cut = code == 0xFF
-        position = following
-    return b"\0".join(runs)
+        code = raw[position]
+        if code == 0:
+            break
+        raw[position] = 0
+        position += code
+        if code == 0xFF:
+            cuts.append(position)
+    if position != end:
+        raise LinkCorrupt("a frame is not COBS")
+    for cut in reversed(cuts):  # a run that was cut only for its length stands for no zero
+        del raw[cut : cut + 1]
+    return bytes(raw[1:])
 
 
 _CODES = [bytes([length + 1]) for length in range(LONGEST_RUN)]

@@ -107,7 +107,7 @@ class HostConnection:
             raise LinkLost("the link is not connected")
         if self.state is HostState.UNSURE and kind not in (Type.IDENTIFY, Type.PING):
             raise LinkLost("the link is not in step with the board; identify it first")
-        if kind is not Type.PING and self._requests() >= self.window:
+        if len(self._awaited) >= self.window and kind is not Type.PING and self._requests() >= self.window:
             raise LinkCorrupt(f"{self.window} requests are under way, more than that the board cannot hold")
         self._sequence = self._sequence % 0xFFFFFFFF + 1
         self._awaited[self._sequence] = kind
