@@ -22,12 +22,11 @@ def encode(raw: bytes) -> bytes:
         return b"".join([_CODES[len(run)] + run if run else b"\1" for run in runs])  # most are empty in a request
     parts: list[bytes] = []
     for run in runs:
-        start = 0
-        while len(run) - start >= LONGEST_RUN:
-            parts += (b"\xff", run[start : start + LONGEST_RUN])
-            start += LONGEST_RUN
-        rest = run[start:]
-        parts += (_CODES[len(rest)], rest)
+        rest = run
+        while len(rest) >= LONGEST_RUN:
+            parts.append(b"\xff" + rest[:LONGEST_RUN])
+            rest = rest[LONGEST_RUN:]
+        parts.append(_CODES[len(rest)] + rest)
     return b"".join(parts)
 
 
