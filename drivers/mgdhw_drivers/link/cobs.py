@@ -18,16 +18,20 @@ def encoded_size(size: int) -> int:
 def encode(raw: bytes) -> bytes:
     """Bytes as runs without zeros, each preceded by its length + 1."""
     runs = raw.split(b"\0")
-    if max(map(len, runs)) < LONGEST_RUN:
-        return b"".join([_CODES[len(run)] + run if run else b"\1" for run in runs])  # most are empty in a request
-    parts: list[bytes] = []
-    for run in runs:
-        rest = run
-        while len(rest) >= LONGEST_RUN:
-            parts.append(b"\xff" + rest[:LONGEST_RUN])
-            rest = rest[LONGEST_RUN:]
-        parts.append(_CODES[len(rest)] + rest)
-    return b"".join(parts)
+    if len(raw) < LONGEST_RUN:
+        return b"".join([_CODES[len(run)] + run if run else b"\1" for run in runs])  # many are empty
+    stuffed = bytearray(b"\0" + raw)
+    position = 0
+    for size in map(len, runs):
+        left = size
+        while left >= LONGEST_RUN:
+            stuffed[position] = 0xFF
+            position += LONGEST_RUN + 1
+            stuffed.insert(position, 0)
+            left -= LONGEST_RUN
+        stuffed[position] = left + 1
+        position += left + 1
+    return bytes(stuffed)
 
 
 def decode(stuffed: bytes) -> bytes:

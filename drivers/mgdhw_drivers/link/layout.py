@@ -36,7 +36,7 @@ class Layout:
         """The message from its bytes. Raises LinkCorrupt if there are too many or too few."""
         if len(payload) != cls.form.size:
             raise LinkCorrupt(f"{cls.__name__} has {len(payload)} bytes instead of {cls.form.size}")
-        return cls.parse(payload)
+        return cls(*cls.form.unpack(payload)) if not cls.tuples else cls.parse(payload)
 
     @classmethod
     def parse(cls, payload: bytes) -> Self:

@@ -21,6 +21,9 @@ def kind_of(values: NDArray[Any]) -> int:
     """Number of the narrowest kind that holds the values exactly."""
     if values.dtype.kind not in "iu":
         return FLOAT_KIND
+    bits = int(np.bitwise_or.reduce(values))
+    if 0 <= bits <= 0xFFFF:
+        return 0  # what most costs are, seen in one pass
     low, high = int(values.min()), int(values.max())
     for kind, least, greatest in NARROWEST:
         if least <= low and high <= greatest:

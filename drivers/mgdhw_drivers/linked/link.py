@@ -217,10 +217,9 @@ class Link:
         return sequence
 
     def _write(self, data: bytes) -> None:
-        now = self._loop.time()
-        self._sent = max(now, self._sent) + self.transport.line_seconds(len(data))
-        self.host_bytes += len(data)
         self.transport.write(data)
+        self._sent = max(self._loop.time(), self._sent) + self.transport.line_seconds(len(data))
+        self.host_bytes += len(data)
 
     async def _next(self) -> Answer:
         """The next answer; asks the board for a sign of life meanwhile."""
@@ -243,8 +242,8 @@ class Link:
             self._waker = self._loop.create_future()
             self._alarm.set(began + max(0.001, left))
             await self._waker
-            # Time in which this program was too busy to listen is not the board's silence.
-            waited += min(self._loop.time(), began + left + QUIET_SECONDS) - max(began, asked)
+            if not self._inbox:  # time in which this program was too busy to listen is not the board's silence
+                waited += min(self._loop.time(), began + left + QUIET_SECONDS) - max(began, asked)
         answer = self._inbox.popleft()
         if answer.type == Type.FAULT:
             self.connection.poison()

@@ -249,11 +249,12 @@ class Work:
             piece = replace(rest, n_probes=size) if left else rest
             began = time.perf_counter()
             costs = await self._device.probe(piece)
-            self.pieces.took(size, time.perf_counter() - began)
-            self.evaluations += costs.evaluations
+            ended = time.perf_counter()
             answer = values_of(costs, piece)
             for payload in values.pack(first, answer, self._connection.host_payload, last=not left):
                 self._send(self._connection.answer(request, payload))
+            self.pieces.took(size, ended - began)
+            self.evaluations += costs.evaluations
             first += answer.size
             self.done = first
             if not left:
