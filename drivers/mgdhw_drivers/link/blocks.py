@@ -105,7 +105,9 @@ def values_of(costs: Costs, block: Block) -> NDArray[Any]:
     if block.baseline is Baseline.ANTITHETIC:
         return np.stack([costs.perturbed, costs.reference], axis=1).ravel()
     if _is_simple(block):
-        return costs.perturbed if block.valid_held() else np.concatenate([costs.reference[:1], costs.perturbed])
+        if block.valid_held() is not None:
+            return costs.perturbed
+        return np.concatenate([costs.reference[:1], costs.perturbed])
     due = _measured(block)
     at = np.arange(block.n_probes) + np.cumsum(due)
     values = np.empty(block.n_probes + int(due.sum()), dtype=costs.perturbed.dtype)
