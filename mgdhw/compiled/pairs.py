@@ -71,6 +71,29 @@ def choose_pairs(typingctx: Any, bits: Any, one: Any, other: Any) -> Any:
 
 
 @intrinsic
+def perturbed_pairs(typingctx: Any, bits: Any, pairs: Any, change: Any, top: Any) -> Any:
+    """Numbers plus their change where a number's bit is set, less it elsewhere, within -top - 1 ... top."""
+    if pairs != I32 or change != I32:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        mask = builder.bitcast(context.cast(builder, args[0], sig.args[0], types.uint32), _SIGNS)
+        number, more = (builder.bitcast(arg, _SHORTS) for arg in args[1:3])
+        high = context.cast(builder, args[3], sig.args[3], types.int16)
+        above, below = (_splat(builder, value, 2 * LANES) for value in (high, builder.not_(high)))
+        kind = ir.FunctionType(_SHORTS, [_SHORTS, _SHORTS])
+
+        def called(name: str, *both: Any) -> Any:
+            full = f"llvm.{name}.v{2 * LANES}i16"
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, full), both)
+
+        moved = called("sadd.sat", number, builder.select(mask, more, builder.neg(more)))
+        return builder.bitcast(called("smax", called("smin", moved, above), below), _llvm(I32))
+
+    return I32(bits, pairs, change, top), codegen
+
+
+@intrinsic
 def unequal(typingctx: Any, one: Any, other: Any, index: Any) -> Any:
     """Where 32 elements of two arrays of int16, from `index` on, differ: bit i is the i-th."""
 

@@ -337,7 +337,7 @@ def total(typingctx: Any, value: Any) -> Any:
 # --- products of groups: pairs of 16-bit numbers, fours of 8-bit numbers ----------------------------------------------
 
 HAS_BYTE_PRODUCTS = bool(llvm.get_host_cpu_features().get("avx512vnni"))
-"""Whether this processor multiplies and adds fours of bytes in one instruction."""
+"""Whether this processor multiplies and adds fours of bytes, or pairs of 16 bits, in one instruction."""
 if HAS_BYTE_PRODUCTS:
     llvm.initialize_native_asmparser()  # the instruction's LLVM name changes from version to version; its own doesn't
 
@@ -394,11 +394,12 @@ def add_products(typingctx: Any, sums: Any, weights: Any, index: Any, x: Any) ->
         pointer = _pointer(context, builder, sig.args[1], args[1], index)
         align = weights.dtype.bitwidth // 8
         group = _splat(builder, builder.load(builder.bitcast(pointer, ir.IntType(32).as_pointer()), align=align), LANES)
+        if HAS_BYTE_PRODUCTS:  # LLVM takes a multiplication and an addition for most pairs
+            name = "vpdpwssd" if weights.dtype == types.int16 else "vpdpbusd"
+            kind = ir.FunctionType(args[0].type, [args[0].type] * 3)
+            return builder.asm(kind, f"{name} $3, $2, $0", "=v,0,v,v", [args[0], args[3], group], side_effect=False)
         if weights.dtype == types.int16:
             return builder.add(args[0], _pair_products(builder, group, args[3]))
-        if HAS_BYTE_PRODUCTS:
-            kind = ir.FunctionType(args[0].type, [args[0].type] * 3)
-            return builder.asm(kind, "vpdpbusd $3, $2, $0", "=v,0,v,v", [args[0], args[3], group], side_effect=False)
         narrow, wide = (ir.VectorType(ir.IntType(bits), 4 * LANES) for bits in (8, 32))
         product = builder.mul(
             builder.zext(builder.bitcast(args[3], narrow), wide), builder.sext(builder.bitcast(group, narrow), wide)

@@ -25,7 +25,7 @@ def probe(chip: Chip, block: Block) -> Costs:
     chip.now = max(chip.now, block.first_step + block.n_probes)
     held, first, count = ends.held_of_block(block), block.first_step, block.n_probes
     plus, minus = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    memory, written = flaws.memory(chip.spec, chip.cells, block.codes.amplitude), chip.cells.written
+    memory, written = flaws.memory(chip.spec, chip.cells), chip.cells.written
     if fits(chip, block.order):
         crew = Crew(chip, block.codes, block.order, block.baseline, memory)
 
@@ -36,7 +36,7 @@ def probe(chip: Chip, block: Block) -> Costs:
         measured = crew.run(work)
     else:
         measured = flawed_loops.probe_block(
-            flaws.flaws(chip.spec), memory, flaws.weights(chip.spec, np.int32),
+            flaws.flaws(chip.spec), memory, flaws.weights(chip.spec, np.int32, block.codes.amplitude),
             flaws.neurons(chip.spec), first, count, written, held,
             _plain(chip, block.codes, block.order, block.baseline, first, count), plus, minus,
         )  # fmt: skip
@@ -48,7 +48,9 @@ def learn(chip: Chip, segment: Segment) -> SegmentResult:
     state, recipe = segment.state, segment.recipe
     chip.take(state.cells, to_write(state, recipe), state.step)
     count = segment.n_probes
-    most = count if fits(chip, recipe.order) else max(1, ends.PLAIN_SAMPLES // recipe.order.batch)
+    most = flaws.MOST_LEFT // flaws.MOST_PULSES
+    if not fits(chip, recipe.order):
+        most = min(most, max(1, ends.PLAIN_SAMPLES // recipe.order.batch))
     result = ends.in_pieces(state, count, most, lambda state, size: _learn(chip, state, recipe, size))
     chip.now = max(chip.now, result.state.step)
     return replace(result, state=replace(result.state, cells=chip.remembered()))
@@ -60,10 +62,10 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
     assert cells is not None
     order, spec = recipe.order, chip.spec
     held, rates = ends.held_of_state(state, recipe), ends.etas(state, recipe, count)
-    moving, memory = packs.moving(spec, state), flaws.memory(spec, cells, recipe.codes.amplitude)
+    moving, memory = packs.moving(spec, state), flaws.memory(spec, cells)
     rule, first, period = packs.rule(spec, recipe), state.step, recipe.update_period
     if fits(chip, order):
-        crew = Crew(chip, recipe.codes, order, recipe.baseline, memory)
+        crew = Crew(chip, recipe.codes, order, recipe.baseline, memory, period)
         fresh = not state.window.energy.any()
         alone = period == 1 and recipe.codes.family == "random" and recipe.codes.groups == "all" and fresh
 
@@ -79,7 +81,7 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
         evaluations, total, measured, updates, written = crew.run(work)
     else:
         evaluations, total, measured, updates, written = flawed_loops.learn_segment(
-            flaws.flaws(spec), memory, flaws.weights(spec, np.int32), flaws.neurons(spec),
+            flaws.flaws(spec), memory, flaws.weights(spec, np.int32, recipe.codes.amplitude), flaws.neurons(spec),
             rule, moving, first, count, period, cells.written, held, rates,
             _plain(chip, recipe.codes, order, recipe.baseline, first, count),
         )  # fmt: skip

@@ -247,7 +247,7 @@ def learn_segment(flaws, memory, weights, neurons, rule, moving, first, count, p
             update(rule, moving, 0, flaws.n, etas[updates], (step + 1 + period) > first + count)
             updates += 1
             held[1] = NO_BATCH
-            if write(flaws, memory, weights, moving.stored, 0, flaws.n, step + 1, run.pen) > 0:
+            if write(flaws, memory, weights, moving.stored, 0, flaws.n, step + 1, run.pen):
                 written = step + 1
             follows = step >= written
     return evaluations, total, measured, updates, written

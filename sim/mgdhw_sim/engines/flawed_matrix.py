@@ -12,7 +12,7 @@ from numba import njit
 
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import choose_pairs, clip_pairs, shift_pairs
+from mgdhw.compiled.pairs import clip_pairs, perturbed_pairs, shift_pairs
 from mgdhw.compiled.simd import (
     LANES,
     add_products,
@@ -40,6 +40,10 @@ from mgdhw_sim.engines.team import meet, rows_of
 INPUT, READ, COST = (int(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
 
 
+AHEAD = 128
+"""Columns, of one block or of several, whose words are drawn before they become draws."""
+
+
 class FlawedTile(NamedTuple):
     """Signals and sums of B samples, [..][width], where width is B padded to a multiple of sixteen."""
 
@@ -49,6 +53,8 @@ class FlawedTile(NamedTuple):
     noisy: Any
     shorts: Any
     """The same with their noise; and this array as one of 16 bits."""
+    words: Any
+    """Words that become draws."""
     draws: Any
     """[pair of columns][width] read noise of a layer, and [4][width] of costs, in 16 bits."""
     sums: Any
@@ -56,13 +62,30 @@ class FlawedTile(NamedTuple):
     signals: Any
     spare: Any
     """[widest / 2][width], twice."""
+    raw: Any
     outputs: Any
     wanted: Any
-    """[n_out][width] the last layer's signals, and target codes."""
+    """[n_out][width] where the last layer's signals go, what they are with what is left of the measurement before, and
+    target codes."""
     going: Any
-    """[n_out][width] towards which the outputs were going in the last measurement."""
+    """[n_out][width] where they went in the last measurement."""
     bytes: bool
     """False: inputs are pairs of 16 bits."""
+
+
+class Pair(NamedTuple):
+    """For a team of two that shares a probe of two measurements: each does one of them by itself."""
+
+    works: bool
+    """There is such a team, and codes are signs of all parameters."""
+    team: Any
+    """Of this part alone."""
+    tile: Any
+    moved: Any
+    """Its own work space."""
+    one: Any
+    other: Any
+    """[n_out][width] where the outputs go in the first part's measurement, and in the second part's."""
 
 
 @njit(**INLINE)
@@ -74,7 +97,7 @@ def put(out, at, drawn, size, x, fine, top):
     store_pairs(out, 2 * at, noise)
 
 
-@njit(**INLINE)
+@njit(**JIT)
 def put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, step, size, top):
     """The draws among four rows of fields that lie beyond the last slab."""
     while far != 0:
@@ -88,31 +111,45 @@ def put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, s
 
 
 @njit(**JIT)
-def draw_lanes(flaws, stream, step, layer, part, row_blocks, first, end, low, high, size, width, x, top, out):
+def draw_lanes(flaws, stream, step, layer, part, row_blocks, first, end, low, high, size, width, x, top, words, out):
     """Noise of blocks first ... end - 1 of the samples in columns low ... high - 1: `imperfect.row_noise`.
+
+    Words are drawn for some of them before they become draws: a processor then works on several at once.
 
     Args:
         row_blocks: to a sample.
         x: inputs that it is added to, within -top ... top; or None.
+        words: work space.
         out: [pair][width], from the first block's on, pairs of 16 bits.
     """
     last = stream + (layer << 8) + (part << 16)
     s0, s1, purpose = u32(step), u32(step >> 32), u32(last)
-    fine = flaws.input_fine
-    for block in range(first, end):
-        for column in range(low, high, LANES):
-            rows = (u32(column) + to_u32(lane_numbers())) * u32(row_blocks)
-            w0, w1, w2, w3 = philox_of_key(s0, s1, rows + u32(block), purpose, flaws.key0, flaws.key1)
-            base, at = column * row_blocks + block, 4 * block * width + column
-            g0, g1, far = gaussian_pairs(w0, w1)
-            put(out, at, g0, size, x, fine, top)
-            put(out, at + width, g1, size, x, fine, top)
-            put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, 0, last, step, size, top)
-            g2, g3, far = gaussian_pairs(w2, w3)
-            at += 2 * width
-            put(out, at, g2, size, x, fine, top)
-            put(out, at + width, g3, size, x, fine, top)
-            put_far(flaws, w2, w3, far, out, at, width, base, row_blocks, 4, last, step, size, top)
+    fine, every = flaws.input_fine, to_u32(lane_numbers())
+    many = max(1, AHEAD // (high - low))
+    for begin in range(first, end, many):
+        stop = min(end, begin + many)
+        drawn = 0
+        for block in range(begin, stop):
+            for column in range(low, high, LANES):
+                rows = (u32(column) + every) * u32(row_blocks)
+                w0, w1, w2, w3 = philox_of_key(s0, s1, rows + u32(block), purpose, flaws.key0, flaws.key1)
+                store(words, drawn, w0)
+                store(words, drawn + LANES, w1)
+                store(words, drawn + 2 * LANES, w2)
+                store(words, drawn + 3 * LANES, w3)
+                drawn += 4 * LANES
+        drawn = 0
+        for block in range(begin, stop):
+            for column in range(low, high, LANES):
+                base, at = column * row_blocks + block, 4 * block * width + column
+                for field in range(0, FIELDS, 4):
+                    w0, w1 = load(words, drawn), load(words, drawn + LANES)
+                    g0, g1, far = gaussian_pairs(w0, w1)
+                    put(out, at, g0, size, x, fine, top)
+                    put(out, at + width, g1, size, x, fine, top)
+                    if far != 0:
+                        put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, step, size, top)
+                    drawn, at = drawn + 2 * LANES, at + 2 * width
 
 
 @njit(**JIT)
@@ -127,7 +164,7 @@ def take_noisy(net, flaws, step, part, tile, team):
         return
     draw_lanes(
         flaws, INPUT, step, 0, part, blocks, first, end, 0, width, flaws.input_size, width, tile.x, flaws.input_top,
-        tile.shorts,
+        tile.words, tile.shorts,
     )  # fmt: skip
     if n_in & 1 and first <= n_in >> 3 < end:  # the place beside the last input meets a weight that isn't its own
         for column in range(0, width, LANES):
@@ -156,32 +193,37 @@ def add_rows_out(out, at, width, sums, begun):
 
 
 @njit(**JIT)
-def eight_rows(w, row, n_in, x, width, column, both, span, out, at):
-    """Eight rows of weights times 16 samples, or 32."""
-    zero = i32(0)
-    for low in range(0, n_in, span):
-        high = min(n_in, low + span)
-        one = other = (zero, zero, zero, zero, zero, zero, zero, zero)
-        if both:
-            for i in range(low, high, 2):
-                place = (i >> 1) * width + column
-                one = add_rows(one, w, row + i, n_in, load(x, place))
-                other = add_rows(other, w, row + i, n_in, load(x, place + LANES))
-            add_rows_out(out, at + LANES, width, other, low > 0)
-        else:
-            for i in range(low, high, 2):
-                one = add_rows(one, w, row + i, n_in, load(x, (i >> 1) * width + column))
-        add_rows_out(out, at, width, one, low > 0)
+def eight_rows(w, row, n_in, low, high, x, width, column, both, out, at):
+    """Inputs low ... high - 1 of eight rows of weights times 16 samples, or 32, onto the sums of those before."""
+    zero, begun = i32(0), low > 0
+    one = other = (zero, zero, zero, zero, zero, zero, zero, zero)
+    place = (low >> 1) * width + column
+    if both:
+        for i in range(low, high, 2):
+            one = add_rows(one, w, row + i, n_in, load(x, place))
+            other = add_rows(other, w, row + i, n_in, load(x, place + LANES))
+            place += width
+        add_rows_out(out, at + LANES, width, other, begun)
+    else:
+        for i in range(low, high, 2):
+            one = add_rows(one, w, row + i, n_in, load(x, place))
+            place += width
+    add_rows_out(out, at, width, one, begun)
 
 
 @njit(**JIT)
 def sums_of(w, start, n_in, first, end, x, width, low, high, span, out):
-    """Σᵢ w[j][i] x[i] for rows first ... end - 1 and the samples in columns low ... high - 1."""
+    """Σᵢ w[j][i] x[i] for rows first ... end - 1 and the samples in columns low ... high - 1.
+
+    As many inputs at a time as 32 bits hold, and then all rows: what they meet stays in the nearest cache.
+    """
     whole = first + (end - first) // 8 * 8
     for column in range(low, high, 2 * LANES):
         both = column + 2 * LANES <= high
-        for j in range(first, whole, 8):
-            eight_rows(w, start + j * n_in, n_in, x, width, column, both, span, out, j * width + column)
+        for i in range(0, n_in, span):
+            for j in range(first, whole, 8):
+                at = start + j * n_in
+                eight_rows(w, at, n_in, i, min(n_in, i + span), x, width, column, both, out, j * width + column)
     for j in range(whole, end):
         for column in range(low, high, LANES):
             for i in range(0, n_in, span):
@@ -223,7 +265,7 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, 
                         i32(flaws.neuron_offset[k]), z, noise,
                     )  # fmt: skip
                     if last:
-                        store(tile.outputs, at, h)
+                        store(tile.raw, at, h)
                     elif half == 0:
                         pair = h & i32(0xFFFF)
                     else:
@@ -233,20 +275,15 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, 
 
 
 @njit(**JIT)
-def measure_wide(setup, flaws, neurons, w, step, part, follows, count, batch, tile, team):
-    """One evaluation of the tile's samples, `tile.going` being where the one before went: `imperfect.signals`, `costs`.
+def outputs_of(net, flaws, neurons, w, step, part, tile, team):
+    """Where one measurement's outputs go, into the tile's `raw`: `imperfect.signals`.
 
     Layers are shared by a team as in `matrix.tile_cost`.
 
     Args:
         w: (P,) fine weights, perturbation included, padded.
-        follows: whether anything of the one before is left.
-        count: whether costs are wanted.
-
-    Returns:
-        Cost codes of this part's samples, summed, with their noise.
     """
-    net, width = setup.net, tile.width
+    width = tile.width
     take_noisy(net, flaws, step, part, tile, team)
     meet(team)
     spare, signals = tile.spare, tile.signals
@@ -265,21 +302,33 @@ def measure_wide(setup, flaws, neurons, w, step, part, follows, count, batch, ti
         if flaws.read_size != 0:
             draw_lanes(
                 flaws, READ, step, layer, part, (n_out + 7) // 8, first // 8, (end + 7) // 8, low, high,
-                flaws.read_size, width, None, (1 << 15) - 1, tile.draws,
+                flaws.read_size, width, None, (1 << 15) - 1, tile.words, tile.draws,
             )  # fmt: skip
         layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, high, spare)
         if layer < last:
             meet(team)
         neuron += n_out
         signals, spare = spare, signals
-    if flaws.settling != 0:
-        settle(net, flaws, follows, tile, team)
-    if not count:
-        return np.int64(0)
+
+
+@njit(**JIT)
+def costs_of(setup, flaws, step, part, towards, before, batch, tile, team):
+    """Cost codes of this part's samples, summed, with their noise: `imperfect.costs`.
+
+    Args:
+        towards: [n_out][width] where the outputs go.
+        before: where they went in the measurement before, of which something is left.
+    """
+    net, residue, half = setup.net, i32(flaws.settling), i32(1 << 14)
+    for j in range(net.sizes[-1]):
+        for column in range(team.low, team.high, LANES):
+            at = j * tile.width + column
+            h = load(towards, at)
+            store(tile.outputs, at, h + ((residue * (load(before, at) - h) + half) >> i32(15)))
     if flaws.cost_size != 0:
         draw_lanes(
-            flaws, COST, step, 0, part, 1, 0, 1, team.low, team.high, flaws.cost_size, width, None, (1 << 15) - 1,
-            tile.draws,
+            flaws, COST, step, 0, part, 1, 0, 1, team.low, team.high, flaws.cost_size, tile.width, None,
+            (1 << 15) - 1, tile.words, tile.draws,
         )  # fmt: skip
     summed = np.int64(0)
     for column in range(team.low, team.high, LANES):
@@ -293,28 +342,22 @@ def measure_wide(setup, flaws, neurons, w, step, part, follows, count, batch, ti
 
 
 @njit(**JIT)
-def settle(net, flaws, follows, tile, team):
-    """Leave something of the measurement before in this part's outputs, and remember where they went."""
-    residue, half = i32(flaws.settling), i32(1 << 14)
-    for j in range(net.sizes[-1]):
+def keep(towards, n_out, tile, team):
+    """Remember where the outputs of this part's samples go: something of it is left in the next measurement."""
+    for j in range(n_out):
         for column in range(team.low, team.high, LANES):
-            at = j * tile.width + column
-            h = load(tile.outputs, at)
-            if follows:
-                store(tile.outputs, at, h + ((residue * (load(tile.going, at) - h) + half) >> i32(15)))
-            store(tile.going, at, h)
+            store(tile.going, j * tile.width + column, load(towards, j * tile.width + column))
 
 
 @njit(**JIT)
-def choose_weights(weights, words, start, end, sign, moved):
-    """Fine weights of cells start ... end - 1 with a sign each of the perturbation, times a sign."""
-    plus, minus = weights.plus, weights.minus
-    if sign < 0:
-        plus, minus = minus, plus
+def choose_weights(weights, top, words, start, end, sign, moved):
+    """Fine weights, of `top` at most, of cells start ... end - 1 with a sign each of the perturbation, times a sign."""
+    flip = np.uint32(0xFFFFFFFF) if sign < 0 else np.uint32(0)
     whole = start + (end - start) // 32 * 32
     for at in range(start, whole, 32):
-        chosen = choose_pairs(bits_at(words, at), load_pairs(plus, at), load_pairs(minus, at))
-        store_pairs(moved, at, chosen)
+        bits = bits_at(words, at) ^ flip
+        store_pairs(moved, at, perturbed_pairs(bits, load_pairs(weights.fine, at), load_pairs(weights.change, at), top))
     for at in range(whole, end):
-        bit = (words[at >> 5] >> np.uint32(at & 31)) & 1
-        moved[at] = plus[at] if bit else minus[at]
+        change = np.int64(weights.change[at])
+        bit = ((words[at >> 5] ^ flip) >> np.uint32(at & 31)) & 1
+        moved[at] = min(max(np.int64(weights.fine[at]) + (change if bit else -change), -top - 1), top)

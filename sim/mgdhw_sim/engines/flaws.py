@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.compiled.records import WORDS
 from mgdhw.noise import STRENGTH_BITS, strength
 from mgdhw_sim import tables
 from mgdhw_sim.cells import AGE_FRACTION_BITS, LARGEST_AGE, Cells, dac_curve
@@ -40,7 +41,7 @@ class Flaws(NamedTuple):
     write_size: int
     pulsed: bool
     pulse_step: int
-    """Nominal step of a pulse in cell units; 0 if a pulse is for one code."""
+    """Nominal step of a pulse in cell units; 0 if it is one code."""
     pulse_size: int
     ages: bool
     drift_every: int
@@ -89,13 +90,14 @@ class Fine(NamedTuple):
     """(L,) inputs whose products 32 bits hold; a multiple of 32."""
 
 
-VALUE, KIND, GAIN, OFFSET, CHANGE, HIGH, LOW, UP, DOWN, SLOPE_UP, SLOPE_DOWN, NU, BORN, LEFT = *range(13), 14
-"""Words of a cell's record. HIGH ... SLOPE_DOWN: `mismatch.PulseMismatch`; CHANGE: what one amplitude of a perturbation
-adds to its fine weight; BORN and LEFT, writes until it sticks, have 64 bits."""
-WORDS = 16
-"""A record is a cache line: few cells are written at a time, and lie far apart."""
-DEAD, LIVE, STUCK = range(3)
-"""Kinds of cells. Stuck ones hold their value for ever."""
+VALUE, GAIN, OFFSET, HIGH, LOW, STEPS, SLOPE_UP, SLOPE_DOWN = range(8)
+"""Words of a cell's record (`mgdhw.compiled.records`), which has what a write needs: few cells are written at a time,
+and lie far apart. HIGH ... SLOPE_DOWN: `mismatch.PulseMismatch`, STEPS being the step up in the low half and that down
+in the high one."""
+MOST_LEFT = (1 << 31) - 1
+"""Writes that are counted at a time."""
+MOST_PULSES = 1 << 13
+"""No write is of more: a cell has `spec.PULSED_BITS`, and an eighth of a code is the least step."""
 
 
 class Memory(NamedTuple):
@@ -104,9 +106,19 @@ class Memory(NamedTuple):
     requested: Any
     """(P,) in 16 bits, as all cells were asked for some code; padded."""
     records: Any
-    """(P * WORDS,) words, padded."""
-    longs: Any
-    """The same in words of 64 bits."""
+    """(P * WORDS,), padded."""
+    stuck: Any
+    """(P,) whether it holds its value for ever."""
+    nu: Any
+    """(P,) how fast it drifts; (1,) where none does."""
+    born: Any
+    """(P,) when it was written."""
+    left: Any
+    """(P,) writes until it sticks, or MOST_LEFT if those are more; padded."""
+    able: Any
+    """(P / 32,) words of bits, padded: bit i % 32 of word i / 32 says that cell i lives, and may be written again."""
+    young: Any
+    """The same for: it was written at the tick of the last write already."""
 
 
 class Weights(NamedTuple):
@@ -115,6 +127,9 @@ class Weights(NamedTuple):
     fine: Any
     plus: Any
     minus: Any
+    """Those two are left out (of size 0) where work is on many samples: then they are made for each probe."""
+    change: Any
+    """(P,) what one amplitude of a perturbation adds; padded."""
     tick: Any
     """(1,) when they were made."""
 
@@ -134,6 +149,7 @@ def flaws(spec: ChipSpec) -> Flaws:
     kind, neurons = cells_of(spec), neurons_of(spec)
     size = padded(n)
     to_cell = 2.0 ** (spec.weight_fraction_bits + CELL_FRACTION_BITS)
+    step, one_code = fixed(effects.dw_min, to_cell), 1 << CELL_FRACTION_BITS
     signal = 2.0**spec.signal_fraction_bits
     dac = dac_curve(spec)
     rate = fixed(effects.drift_every / effects.retention, 1 << AGE_FRACTION_BITS) if effects.retention > 0 else 0
@@ -147,7 +163,7 @@ def flaws(spec: ChipSpec) -> Flaws:
         cell_limit=spec.cell_limit,
         write_size=strength(effects.write_noise * to_cell),
         pulsed=effects.pulsed,
-        pulse_step=fixed(effects.dw_min, to_cell),
+        pulse_step=0 if step == one_code else step,
         pulse_size=fixed(effects.dw_min_std, 1 << 15),
         ages=effects.ages,
         drift_every=effects.drift_every,
@@ -185,19 +201,14 @@ def fine(spec: ChipSpec) -> Fine | None:
     loudest = all_.input_top + (MOST * all_.input_size >> STRENGTH_BITS)
     if spec.fine_weight_bits > 16 or spec.signal_bits > 16 or max(sizes) >> STRENGTH_BITS or loudest >= 1 << 15:
         return None
+    most = int(cells_of(spec).perturbation.max()) << (spec.weight_bits - 1 + spec.fine_bits)
+    if (most + (1 << 14)) >> 15 >= 1 << 15:  # what any amplitude adds to a weight
+        return None
     warmest = MOST * all_.temperature_size >> STRENGTH_BITS
     furthest = int(np.abs(all_.midpoint).max()) + (abs(warmest * all_.warm_midpoint) >> 16) + 1
     if (furthest + (1 << 16)) * 2 * NEURON_UNIT >= 1 << 31:
         return None
-    curves = [
-        tables.activation_table(a, spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits)
-        for a in (spec.activation, spec.output_activation)
-    ]
-    # A signal is a curve's value times an amplitude, moved by an offset, and no wider than all signals are.
-    largest = (
-        (int(np.abs(curves[0]).max()) * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
-    )
-    signal = min(largest, 1 << (spec.signal_bits - 1))
+    signal = largest_signal(spec, spec.activation)
     spans = [
         ((1 << 31) - 1) // ((all_.weight_top + 1) * (all_.input_top if number == 0 else signal)) // 32 * 32
         for number in range(len(spec.layers) - 1)
@@ -213,61 +224,80 @@ def fine(spec: ChipSpec) -> Fine | None:
         weight_fraction=spec.fine_fraction_bits,
         signal_bits=spec.signal_bits,
         lut_bits=spec.lut_bits,
-        hidden=pairs(curves[0]),
-        output=pairs(curves[1]),
+        hidden=pairs(_curve(spec, spec.activation)),
+        output=pairs(_curve(spec, spec.output_activation)),
         spans=np.array(spans),
     )
+
+
+def largest_signal(spec: ChipSpec, activation: str) -> int:
+    """What the signals of neurons with an activation don't exceed: its curve times an amplitude, moved by an offset."""
+    all_, curve = flaws(spec), int(np.abs(_curve(spec, activation)).max())
+    largest = (curve * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
+    return min(largest, 1 << (spec.signal_bits - 1))
+
+
+def _curve(spec: ChipSpec, activation: str) -> NDArray[np.int64]:
+    return tables.activation_table(activation, spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits)
 
 
 @lru_cache(maxsize=2)
 def _records(spec: ChipSpec) -> NDArray[np.int32]:
     """(P, WORDS) what never changes of cells' records."""
-    effects, kind = spec.effects, cells_of(spec)
+    kind = cells_of(spec)
     records = np.zeros((spec.topology.n_parameters, WORDS), dtype=np.int32)
-    records[:, KIND] = np.where(kind.live, LIVE, np.where(kind.is_stuck, STUCK, DEAD))
     records[:, GAIN], records[:, OFFSET] = kind.gain, kind.offset
-    if effects.pulsed:
+    if spec.effects.pulsed:
         moves = pulses_of(spec)
-        columns = (moves.w_max, -moves.w_min, moves.up, moves.down, moves.slope_up, moves.slope_down)
+        columns = (moves.w_max, -moves.w_min, moves.up | (moves.down << 16), moves.slope_up, moves.slope_down)
         for number, column in enumerate(columns, HIGH):
-            records[:, number] = column
-    if effects.drift_nu > 0:
-        records[:, NU] = drift_of(spec)
+            records[:, number] = column.astype(np.int32)
     return records
 
 
-def memory(spec: ChipSpec, cells: Cells, amplitude: int) -> Memory:
-    """Arrays of their own, padded; for perturbations of an amplitude."""
+def memory(spec: ChipSpec, cells: Cells) -> Memory:
+    """Arrays of their own, padded."""
     n, kind = cells.value.size, cells_of(spec)
-    records = np.zeros((padded(n), WORDS), dtype=np.int32)
+    size = padded(n)
+    records = np.zeros((size, WORDS), dtype=np.int32)
     records[:n] = _records(spec)
     stuck = dac_curve(spec)[kind.stuck + (1 << (spec.weight_bits - 1))]
     records[:n, VALUE] = np.where(kind.is_stuck, stuck, cells.value)
-    records[:n, CHANGE] = ((amplitude << spec.fine_bits) * kind.perturbation + (1 << 14)) >> 15
-    longs = records.view(np.int64)
-    longs[:n, BORN // 2] = cells.born
-    longs[:n, LEFT // 2] = endurance_of(spec) - cells.wear
-    return Memory(room(cells.requested.astype(np.int16), padded(n)), records.ravel(), longs.ravel())
+    left = np.minimum(endurance_of(spec) - cells.wear, MOST_LEFT)
+    able = np.zeros(size, dtype=bool)
+    able[:n] = kind.live & (left > 0)
+    words = np.packbits(able, bitorder="little").view(np.dtype("<u4")).astype(np.uint32)
+    return Memory(
+        requested=room(cells.requested.astype(np.int16), size),
+        records=records.ravel(),
+        stuck=kind.is_stuck,
+        nu=drift_of(spec) if spec.effects.drift_nu > 0 else np.zeros(1, dtype=np.int64),
+        born=cells.born.copy(),
+        left=room(left.astype(np.int32), size),
+        able=words,
+        young=np.zeros_like(words),
+    )
 
 
 def cells(spec: ChipSpec, before: Cells, memory: Memory, written: int) -> Cells:
     """The cells after they were changed, as they are remembered."""
     n = before.value.size
-    records, longs = memory.records.reshape(-1, WORDS)[:n], memory.longs.reshape(-1, WORDS // 2)[:n]
+    left = np.minimum(endurance_of(spec) - before.wear, MOST_LEFT)
     return Cells(
         requested=memory.requested[:n].astype(np.int32),
-        value=np.where(cells_of(spec).is_stuck, before.value, records[:, VALUE]),
-        born=longs[:, BORN // 2].copy(),
-        wear=endurance_of(spec) - longs[:, LEFT // 2],
+        value=np.where(cells_of(spec).is_stuck, before.value, memory.records.reshape(-1, WORDS)[:n, VALUE]),
+        born=memory.born,
+        wear=before.wear + (left - memory.left[:n]),
         written=written,
     )
 
 
-def weights(spec: ChipSpec, kind: type[np.integer[Any]]) -> Weights:
-    """Room for them, in integers of a kind."""
+def weights(spec: ChipSpec, kind: type[np.integer[Any]], amplitude: int, *, both: bool = True) -> Weights:
+    """Room for them, in integers of a kind, and what perturbations of an amplitude add; with both sums, or without."""
     size = padded(spec.topology.n_parameters)
-    fine, plus, minus = (np.zeros(size, dtype=kind) for _ in range(3))
-    return Weights(fine, plus, minus, np.full(1, NO_TIME, dtype=np.int64))
+    fine, plus, minus = (np.zeros(n, dtype=kind) for n in (size, size if both else 0, size if both else 0))
+    change = ((amplitude << spec.fine_bits) * cells_of(spec).perturbation + (1 << 14)) >> 15
+    return Weights(fine, plus, minus, room(change.astype(kind), size), np.full(1, NO_TIME, dtype=np.int64))
 
 
 def neurons(spec: ChipSpec) -> Neurons:

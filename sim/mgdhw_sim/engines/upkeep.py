@@ -7,9 +7,10 @@ from numba import njit
 
 from mgdhw.compiled.noise import noise, scaled
 from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.records import WORDS
 from mgdhw.philox import Stream
 from mgdhw_sim.cells import LARGEST_AGE, OLDEST
-from mgdhw_sim.engines.flaws import BORN, CHANGE, GAIN, KIND, NU, OFFSET, STUCK, VALUE, WORDS
+from mgdhw_sim.engines.flaws import GAIN, OFFSET, VALUE
 from mgdhw_sim.engines.kernels import interpolate, shift_round
 from mgdhw_sim.mismatch import NEURON_UNIT
 from mgdhw_sim.spec import CELL_FRACTION_BITS
@@ -52,16 +53,15 @@ def logarithm(table, count):
 @njit(**JIT)
 def aged(flaws, memory, i, now):
     """What a cell holds at a tick: `cells.aged`."""
-    at = i * WORDS
-    value = np.int64(memory.records[at + VALUE])
-    if not flaws.ages or memory.records[at + KIND] == STUCK:
+    value = np.int64(memory.records[i * WORDS + VALUE])
+    if not flaws.ages or memory.stuck[i]:
         return value
-    ticks = min(now - memory.longs[(at + BORN) >> 1], OLDEST)
+    ticks = min(now - memory.born[i], OLDEST)
     if ticks <= 0:  # nothing is lost, and e⁰ is exactly 1
         return value
     lost = min(ticks, LARGEST_AGE) * flaws.rate
     if flaws.drifts:
-        lost += shift_round(np.int64(memory.records[at + NU]) * logarithm(flaws.log, 1 + ticks), 16)
+        lost += shift_round(np.int64(memory.nu[i]) * logarithm(flaws.log, 1 + ticks), 16)
     left = interpolate(flaws.exp, min(lost, LARGEST_AGE), 14)
     return flaws.rest + shift_round((value - flaws.rest) * left, 16)
 
@@ -73,10 +73,11 @@ def weigh(flaws, memory, weights, i, now):
     fine = shift_round(aged(flaws, memory, i, now), CELL_FRACTION_BITS - flaws.fine_bits)
     w = shift_round(fine * np.int64(memory.records[at + GAIN]), 15) + np.int64(memory.records[at + OFFSET])
     w = min(max(w, -top - 1), top)
-    more = np.int64(memory.records[at + CHANGE])
+    more = np.int64(weights.change[i])
     weights.fine[i] = w
-    weights.plus[i] = min(w + more, top)
-    weights.minus[i] = max(w - more, -top - 1)
+    if weights.plus.size > 0:
+        weights.plus[i] = min(w + more, top)
+        weights.minus[i] = max(w - more, -top - 1)
 
 
 @njit(**JIT)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.options import INLINE
+from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import unequal
+from mgdhw.compiled.records import WORDS, count_bits, differences, fields_of, prefetch, shifted_product, store_chosen
 from mgdhw.compiled.simd import (
     LANES,
     any_of,
@@ -17,6 +18,7 @@ from mgdhw.compiled.simd import (
     gather,
     i32,
     i64,
+    lane_numbers,
     load,
     load_pairs,
     select,
@@ -32,137 +34,195 @@ from mgdhw.compiled.simd import (
 from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flaws import (
-    BORN,
-    CHANGE,
-    DOWN,
     GAIN,
     HIGH,
-    KIND,
-    LEFT,
-    LIVE,
     LOW,
+    NO_TIME,
     OFFSET,
     SLOPE_DOWN,
     SLOPE_UP,
-    UP,
+    STEPS,
     VALUE,
-    WORDS,
 )
 from mgdhw_sim.engines.upkeep import aged
 from mgdhw_sim.spec import CELL_FRACTION_BITS
 
 WRITE = int(Stream.WRITE)
+AT_ONCE = 128
+"""Cells that are fetched and drawn for before they are written."""
+LOUD = 1 << 30
+"""No cell holds as much: noise beyond it is as good as this, and the sum of both has 32 bits."""
 
 
 class Pen(NamedTuple):
     """Work space."""
 
     changed: Any
-    """(P + 16,) numbers of the cells that are asked for another code."""
+    """(P + 48,) numbers of the cells that are written."""
     changes: Any
-    """By how much."""
+    """By how many codes they are to change."""
+    old: Any
+    """(P + 48,) numbers of those among them that have aged."""
+    draws: Any
+    """(2 P + 96,) int16: two draws for each."""
+    tick: Any
+    """(1,) that of the last write."""
     values: Any
     counts: Any
     fine: Any
-    plus: Any
-    minus: Any
     """(16,) values of cells, how many writes they took, and their new weights."""
-    draws: Any
-    """(32,) int16: two draws for each of sixteen cells."""
 
 
 def pen(n: int) -> Pen:
     """Work space for n cells."""
-    changed, changes = np.zeros(n + LANES, dtype=np.int32), np.zeros(n + LANES, dtype=np.int32)
-    values, counts, fine, plus, minus = (np.zeros(LANES, dtype=np.int32) for _ in range(5))
-    return Pen(changed, changes, values, counts, fine, plus, minus, np.zeros(2 * LANES, dtype=np.int16))
-
-
-@njit(**INLINE)
-def find_changed(codes, requested, first, end, changed):
-    """Numbers of the cells first ... end - 1 whose codes differ.
-
-    Returns:
-        How many do.
-    """
-    count = 0
-    for at in range(first, end, 32):
-        bits = np.uint64(unequal(codes, requested, at))
-        if at + 32 > end:
-            bits &= (np.uint64(1) << np.uint64(end - at)) - np.uint64(1)
-        while bits != 0:
-            changed[count] = at + lowest_bit(bits)
-            count += 1
-            bits &= bits - np.uint64(1)
-    return count
+    room = n + 3 * LANES
+    changed, changes, old = (np.zeros(room, dtype=np.int32) for _ in range(3))
+    values, counts, fine = (np.zeros(LANES, dtype=np.int32) for _ in range(3))
+    draws, tick = np.zeros(2 * room, dtype=np.int16), np.full(1, NO_TIME, dtype=np.int64)
+    return Pen(changed, changes, old, draws, tick, values, counts, fine)
 
 
 @njit(**INLINE)
 def write(flaws, memory, weights, codes, first, end, step, pen):
-    """Write codes of cells first ... end - 1 at a step, and make their weights anew.
+    """Write codes of cells first ... end - 1 (first is a multiple of 32) at a step, and make their weights anew.
 
     Args:
         codes: (P,) of all cells, padded.
 
     Returns:
-        How many are asked for another code than before.
+        Whether any is asked for another code than before.
     """
-    count = find_changed(codes, memory.requested, first, end, pen.changed)
     now = step // flaws.drift_every if flaws.ages else np.int64(0)
-    able = 0
-    for k in range(count):  # those that can be written move to the front
-        i = pen.changed[k]
-        change = np.int32(codes[i]) - np.int32(memory.requested[i])
-        if memory.records[i * WORDS + KIND] == LIVE and memory.longs[(i * WORDS + LEFT) >> 1] > 0:
-            pen.changed[able] = i
-            pen.changes[able] = change
-            able += 1
-        memory.requested[i] = codes[i]
-    for k in range(able, (able + LANES - 1) // LANES * LANES):  # fill the last vector with one of them again
-        pen.changed[k] = pen.changed[able - 1]
-        pen.changes[k] = pen.changes[able - 1]
-    for start in range(0, able, LANES):
-        write_cells(flaws, memory, weights, codes, start, min(LANES, able - start), now, step, pen)
-    return count
+    if now != pen.tick[0]:
+        memory.young[first >> 5 : (end + 31) >> 5] = 0
+        pen.tick[0] = now
+    asked, count, old = find_changed(
+        codes, memory.requested, memory.able, memory.young, first, end, pen.changed, pen.changes, pen.old
+    )
+    for k in range(old):
+        make_young(flaws, memory, np.int64(pen.old[k]), now)
+    if count > 0:
+        for start in (0, LANES):  # fill the last vectors with one of them again
+            store(pen.changed, count + start, i32(pen.changed[count - 1]))
+        store(pen.changes, count, i32(pen.changes[count - 1]))
+        noisy = flaws.write_size != 0 or flaws.pulse_size != 0
+        for begin in range(0, count, AT_ONCE):  # of so many, what is fetched and drawn stays in the nearest cache
+            stop = min(count, begin + AT_ONCE)
+            draw(flaws.key0, flaws.key1, memory.records, begin, stop, step, noisy, pen.changed, pen.draws)
+            for start in range(begin, stop, LANES):
+                write_cells(flaws, memory, weights, codes, start, min(LANES, stop - start), pen)
+    return asked
+
+
+@njit(**JIT)
+def find_changed(codes, requested, able, young, first, end, changed, changes, olds):
+    """Cells that are asked for another code than before, and can be written: their numbers, and by how many codes.
+
+    All take note of the code.
+
+    Args:
+        olds: numbers of those that were not written at this tick before.
+
+    Returns:
+        Whether any is asked for another code; how many are written; and how many of these are old.
+    """
+    asked, count, old, lanes = np.uint32(0), np.int64(0), np.int64(0), lane_numbers()
+    for at in range(first, end, 32):
+        bits, word = unequal(codes, requested, at), np.uint64(at) >> np.uint64(5)
+        if at + 32 > end:
+            bits &= (np.uint32(1) << np.uint32(end - at)) - np.uint32(1)
+        if bits == 0:
+            continue
+        asked |= bits
+        bits &= able[word]
+        aging = bits & ~young[word]
+        if aging != 0:
+            young[word] |= aging
+            while aging != 0:
+                olds[old] = at + lowest_bit(np.uint64(aging))
+                old += 1
+                aging &= aging - np.uint32(1)
+        one, other = differences(codes, requested, at)
+        low, high = bits & np.uint32(0xFFFF), bits >> np.uint32(16)
+        between = count + count_bits(low)
+        store_chosen(changed, count, low, i32(at) + lanes)
+        store_chosen(changes, count, low, one)
+        store_chosen(changed, between, high, i32(at + LANES) + lanes)
+        store_chosen(changes, between, high, other)
+        count = between + count_bits(high)
+        if at + 32 <= end:
+            store_pairs(requested, at, load_pairs(codes, at))
+        else:
+            for i in range(at, end):
+                requested[i] = codes[i]
+    return asked != 0, count, old
+
+
+@njit(**JIT)
+def make_young(flaws, memory, i, now):
+    """Make a cell what it has become by now, as it will be written now."""
+    memory.records[i * WORDS + VALUE] = aged(flaws, memory, i, now)
+    memory.born[i] = now
+
+
+@njit(**JIT)
+def draw(key0, key1, records, begin, stop, step, noisy, changed, draws):
+    """Two draws for each of some cells, numbered 2 n and 2 n + 1, which share word n; their records are fetched."""
+    for place in range(np.uint64(begin), np.uint64(stop)):
+        prefetch(records, np.uint64(changed[place]) * np.uint64(WORDS))
+    for start in range(begin, stop if noisy else begin, 2 * LANES):
+        one, other = words_of(key0, key1, start, step, changed), words_of(key0, key1, start + LANES, step, changed)
+        g0, g1, far = gaussian_pairs(one, other)
+        store_pairs(draws, 2 * start, g0)
+        store_pairs(draws, 2 * start + 2 * LANES, g1)
+        while far != 0:
+            bit = lowest_bit(far)
+            far &= far - np.uint64(1)
+            place = 2 * start + (bit >> 1) + 2 * LANES * (bit & 1)
+            index = 2 * np.int64(changed[place >> 1]) + (place & 1)
+            draws[place] = far_draw(field_of(one, other, bit), key0, key1, WRITE, step, index)
 
 
 @njit(**INLINE)
-def write_cells(flaws, memory, weights, codes, start, most, now, step, pen):
+def words_of(key0, key1, start, step, changed):
+    """The words with the draws of sixteen cells."""
+    cells = to_u32(load(changed, start))
+    w0, w1, w2, w3 = philox_of_key(u32(step), u32(step >> 32), cells >> u32(2), u32(WRITE), key0, key1)
+    odd, upper = (cells & u32(1)) != u32(0), (cells & u32(2)) != u32(0)
+    return select(upper, select(odd, w3, w2), select(odd, w1, w0))
+
+
+@njit(**INLINE)
+def write_cells(flaws, memory, weights, codes, start, most, pen):
     """Write up to sixteen cells, of numbers `pen.changed[start ...]`."""
-    cells, records = load(pen.changed, start), memory.records
-    if flaws.write_size != 0 or flaws.pulse_size != 0:
-        draw(flaws, start, step, pen)
-    drawn = load_pairs(pen.draws, 0)
-    noise = rounded(to_i64((drawn << i32(16)) >> i32(16)) * i64(flaws.write_size), 15)
-    place = cells * i32(WORDS)
+    fields, records = fields_of(memory.records, pen.changed, start), memory.records
+    drawn = load_pairs(pen.draws, 2 * start)
+    noise = scaled(flaws.write_size, (drawn << i32(16)) >> i32(16))
     if flaws.pulsed:
-        for lane in range(most):
-            i = np.int64(pen.changed[start + lane])
-            pen.values[lane] = records[i * WORDS + VALUE]
-            if now > memory.longs[(i * WORDS + BORN) >> 1]:
-                pen.values[lane] = aged(flaws, memory, i, now)
-        value = move(flaws, records, place, load(pen.changes, start), drawn >> i32(16), noise, pen)
+        value, count = move(flaws, fields, load(pen.changes, start), drawn >> i32(16), noise)
     else:
         for lane in range(LANES):
             pen.values[lane] = codes[pen.changed[start + lane]] + (flaws.dac.size >> 1)
-        limit = i64(flaws.cell_limit)
-        value = within(to_i64(gather(flaws.dac, load(pen.values, 0))) + noise, i64(-flaws.cell_limit), limit)
-        store(pen.counts, 0, i32(1))
-    top, bottom = i64(flaws.weight_top), i64(-flaws.weight_top - 1)
+        limit = i32(flaws.cell_limit)
+        value, count = within(gather(flaws.dac, load(pen.values, 0)) + noise, i32(0) - limit, limit), i32(1)
     fine = rounded(value, CELL_FRACTION_BITS - flaws.fine_bits)
-    w = rounded(fine * to_i64(gather(records, place + i32(GAIN))), 15) + to_i64(gather(records, place + i32(OFFSET)))
-    w = within(w, bottom, top)
-    more = to_i64(gather(records, place + i32(CHANGE)))
-    store(pen.values, 0, to_i32(value))
-    store(pen.fine, 0, to_i32(w))
-    store(pen.plus, 0, to_i32(within(w + more, bottom, top)))
-    store(pen.minus, 0, to_i32(within(w - more, bottom, top)))
+    w = shifted_product(fine, fields[GAIN], 1 << 14, 15) + fields[OFFSET]
+    store(pen.values, 0, value)
+    store(pen.counts, 0, count)
+    store(pen.fine, 0, within(w, i32(-flaws.weight_top - 1), i32(flaws.weight_top)))
     for lane in range(most):
-        i = pen.changed[start + lane]
-        records[i * WORDS + VALUE] = pen.values[lane]
-        memory.longs[(i * WORDS + BORN) >> 1] = now
-        memory.longs[(i * WORDS + LEFT) >> 1] -= pen.counts[lane]
-        weights.fine[i], weights.plus[i], weights.minus[i] = pen.fine[lane], pen.plus[lane], pen.minus[lane]
+        i = np.uint64(pen.changed[start + lane])
+        records[i * np.uint64(WORDS) + np.uint64(VALUE)] = pen.values[lane]
+        weights.fine[i] = pen.fine[lane]
+        left = memory.left[i] - pen.counts[lane]
+        memory.left[i] = left
+        if left <= 0:
+            memory.able[i >> np.uint64(5)] &= ~(np.uint32(1) << np.uint32(i & np.uint64(31)))
+    if weights.plus.size > 0:
+        for lane in range(most):
+            i = np.uint64(pen.changed[start + lane])
+            w, more = np.int64(pen.fine[lane]), np.int64(weights.change[i])
+            weights.plus[i], weights.minus[i] = min(w + more, flaws.weight_top), max(w - more, -flaws.weight_top - 1)
 
 
 @njit(**INLINE)
@@ -175,56 +235,49 @@ def within(value, low, high):
 @njit(**INLINE)
 def rounded(value, bits):
     """`datapath.shift_round` of sixteen numbers, for bits above 0."""
-    return (value + i64(np.int64(1) << (bits - 1))) >> i64(bits)
+    return (value + i32(np.int64(1) << (bits - 1))) >> i32(bits)
 
 
 @njit(**INLINE)
-def move(flaws, records, place, change, drawn, noise, pen):
-    """Sixteen cells by pulses, from `pen.values` on: `cells._pulsed`. How many goes into `pen.counts`.
+def scaled(size, drawn):
+    """`mgdhw.noise.scaled` of sixteen draws, within LOUD."""
+    if size < LOUD:
+        return shifted_product(drawn, i32(size), 1 << 14, 15)
+    noise = (to_i64(drawn) * i64(size) + i64(1 << 14)) >> i64(15)
+    return to_i32(within(noise, i64(-LOUD), i64(LOUD)))
+
+
+@njit(**INLINE)
+def move(flaws, fields, change, drawn, noise):
+    """Sixteen cells by pulses: `cells._pulsed`. All numbers are below 2³⁰ (`spec.PULSED_BITS`).
 
     Args:
-        place: of their records.
+        fields: of their records.
         change: in codes.
         drawn: raw draws for the pulses' noise.
         noise: of writing, scaled.
+
+    Returns:
+        Their values; how many pulses they got.
     """
     up = change > i32(0)
     count = select(up, change, i32(0) - change)
     if flaws.pulse_step > 0:  # less than 2⁵² over a whole number: the quotient's floor is exact
         units = (to_i64(count) << i64(CELL_FRACTION_BITS)) + i64(flaws.pulse_step >> 1)
         count = to_i32(to_i64(floor(to_f64(units) / f64(flaws.pulse_step))))
-    store(pen.counts, 0, count)
-    high, low = to_i64(gather(records, place + i32(HIGH))), to_i64(gather(records, place + i32(LOW)))
-    size = select(up, gather(records, place + i32(UP)), gather(records, place + i32(DOWN)))
-    slope = to_i64(select(up, gather(records, place + i32(SLOPE_UP)), gather(records, place + i32(SLOPE_DOWN))))
-    step = to_i64(select(up, size, i32(0) - size))
-    value, done = to_i64(load(pen.values, 0)), i32(0)
+    value, high, low = fields[VALUE], fields[HIGH], fields[LOW]
+    size = select(up, fields[STEPS], fields[STEPS] >> i32(16)) & i32(0xFFFF)
+    slope = select(up, fields[SLOPE_UP], fields[SLOPE_DOWN])
+    step, done = select(up, size, i32(0) - size), i32(0)
     while any_of(done < count):
-        moved = within(value + step - rounded(value * slope, 20), low, high)
+        moved = within(value + step - shifted_product(value, slope, 1 << 19, 20), low, high)
         value = select(done < count, moved, value)
         done = done + i32(1)
     if flaws.pulse_size > 0:
-        root = to_i64(floor(sqrt(to_f64(to_i64(count) << i64(16)))))  # of less than 2⁵²: its floor is exact
-        strength = (to_i64(size) * i64(flaws.pulse_size) * root) >> i64(20)
-        value = value + rounded(to_i64(drawn) * strength, 15)
-    return within(value + noise, low, high)
-
-
-@njit(**INLINE)
-def draw(flaws, start, step, pen):
-    """Two draws for each of sixteen cells into `pen.draws`: those numbered 2 n and 2 n + 1, which share word n."""
-    cells = to_u32(load(pen.changed, start))
-    w0, w1, w2, w3 = philox_of_key(
-        u32(step), u32(step >> 32), cells >> u32(2), u32(WRITE), flaws.key0, flaws.key1
-    )  # fmt: skip
-    odd, upper = (cells & u32(1)) != u32(0), (cells & u32(2)) != u32(0)
-    word = select(upper, select(odd, w3, w2), select(odd, w1, w0))
-    drawn, _, far = gaussian_pairs(word, word)
-    store_pairs(pen.draws, 0, drawn)
-    while far != 0:
-        bit = lowest_bit(far)
-        far &= far - np.uint64(1)
-        field = bit >> 1
-        if bit & 1 == 0:  # the other one is the same again
-            index = 2 * np.int64(pen.changed[start + (field >> 1)]) + (field & 1)
-            pen.draws[field] = far_draw(field_of(word, word, bit), flaws.key0, flaws.key1, WRITE, step, index)
+        if any_of(count != i32(1)):  # √(2¹⁶ m) of less than 2⁵²: its floor is exact
+            root = to_i64(floor(sqrt(to_f64(to_i64(count) << i64(16)))))
+            strength = to_i32((to_i64(size) * i64(flaws.pulse_size) * root) >> i64(20))
+        else:  # (size · pulse_size · 2⁸) >> 20, of less than 2³⁴
+            strength = shifted_product(size, i32(flaws.pulse_size), 0, 12)
+        value = value + shifted_product(drawn, strength, 1 << 14, 15)
+    return within(value + noise, low, high), count

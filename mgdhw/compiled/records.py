@@ -1,0 +1,186 @@
+"""Records of eight words of 32 bits in compiled code: sixteen of them taken apart, and the numbers of those that are
+wanted lined up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from mgdhw.compiled.simd import I32, LANES, MASK, Vector, _llvm, _pointer, _splat, intrinsic
+
+HAS_COMPRESS = bool(llvm.get_host_cpu_features().get("avx512f"))
+"""Whether this processor moves chosen lanes to the front in one instruction."""
+if HAS_COMPRESS:
+    llvm.initialize_native_asmparser()
+
+WORDS = 8
+"""Of a record."""
+
+
+EVERY_SECOND = Vector(types.int64, LANES // 2)
+"""Every second number in 64 bits: what a processor multiplies at once."""
+
+
+def _all(kind: Any, value: int) -> Any:
+    return ir.Constant(kind, [value] * kind.count)
+
+
+def _shuffled(builder: Any, one: Any, other: Any, lanes: list[int]) -> Any:
+    return builder.shuffle_vector(one, other, ir.Constant(_llvm(I32), lanes))
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Columns of a matrix of sixteen rows of eight words, of which vector k holds rows k and k + 8."""
+    within = [4 * group for group in range(LANES // 4)]
+    low = [g + k for g in within for k in (0, LANES, 1, LANES + 1)]
+    high = [g + k for g in within for k in (2, LANES + 2, 3, LANES + 3)]
+    front = [g + k for g in within for k in (0, 1, LANES, LANES + 1)]
+    back = [g + k for g in within for k in (2, 3, LANES + 2, LANES + 3)]
+    fours: list[list[Any]] = []  # rows 0-3 and 8-11, 4-7 and 12-15: column 0 beside 4, 1 beside 5 ...
+    for first in (0, 4):
+        a, b, c, d = rows[first : first + 4]
+        ab, cd = _shuffled(builder, a, b, low), _shuffled(builder, c, d, low)
+        ab_high, cd_high = _shuffled(builder, a, b, high), _shuffled(builder, c, d, high)
+        fours.append(
+            [
+                _shuffled(builder, ab, cd, front),
+                _shuffled(builder, ab, cd, back),
+                _shuffled(builder, ab_high, cd_high, front),
+                _shuffled(builder, ab_high, cd_high, back),
+            ]
+        )
+    columns: list[Any] = [None] * WORDS
+    for column, (upper, lower) in enumerate(zip(*fours, strict=True)):
+        for half in range(2):
+            groups = [half, half + LANES // 4, half + 2, half + 2 + LANES // 4]
+            columns[column + 4 * half] = _shuffled(builder, upper, lower, [4 * g + k for g in groups for k in range(4)])
+    return columns
+
+
+@intrinsic
+def fields_of(typingctx: Any, records: Any, numbers: Any, start: Any) -> Any:
+    """Sixteen records taken apart: a vector of each of their words.
+
+    Args:
+        records: array of words, one record after the other.
+        numbers, start: which ones: an array of int32, from its element `start` on.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        start = context.cast(builder, args[2], sig.args[2], types.intp)
+        record = ir.VectorType(ir.IntType(32), WORDS)
+
+        def words(lane: int) -> Any:
+            place = builder.add(start, ir.Constant(start.type, lane))
+            number = builder.zext(builder.load(_pointer(context, builder, sig.args[1], args[1], place)), start.type)
+            first = builder.shl(number, ir.Constant(start.type, WORDS.bit_length() - 1))
+            pointer = _pointer(context, builder, sig.args[0], args[0], first)
+            return builder.load(builder.bitcast(pointer, record.as_pointer()), align=4)
+
+        both = ir.Constant(_llvm(I32), list(range(LANES)))
+        rows = [builder.shuffle_vector(words(lane), words(lane + WORDS), both) for lane in range(WORDS)]
+        return context.make_tuple(builder, sig.return_type, _transposed(builder, rows))
+
+    return types.UniTuple(I32, WORDS)(records, numbers, start), codegen
+
+
+@intrinsic
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Have an element of an array ready soon, for writing; any index will do."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        index = context.cast(builder, args[1], sig.args[1], types.intp)
+        pointer = builder.bitcast(_pointer(context, builder, sig.args[0], args[0], index), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, *(ir.Constant(number, value) for value in (1, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, index), codegen
+
+
+@intrinsic
+def store_chosen(typingctx: Any, array: Any, index: Any, bits: Any, value: Any) -> Any:
+    """Write the lanes whose bit is set, one after the other; up to sixteen elements from `index` on are overwritten."""
+    if value != I32 or array.dtype != types.int32:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        index = context.cast(builder, args[1], sig.args[1], types.intp)
+        pointer = _pointer(context, builder, sig.args[0], args[0], index)
+        vector, word = args[3], context.cast(builder, args[2], sig.args[2], types.uint16)
+        mask = builder.bitcast(word, _llvm(MASK))
+        if HAS_COMPRESS:
+            kind = ir.FunctionType(vector.type, [vector.type, mask.type])
+            text = "vpcompressd $1, $0 {$2} {z}"
+            packed = builder.asm(kind, text, "=v,v,^Yk", [vector, mask], side_effect=False)
+            builder.store(packed, builder.bitcast(pointer, vector.type.as_pointer()), align=4)
+        else:
+            kind = ir.FunctionType(ir.VoidType(), [vector.type, pointer.type, mask.type])
+            name = f"llvm.masked.compressstore.v{LANES}i32"
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [vector, pointer, mask])
+        return context.get_dummy_value()
+
+    return types.void(array, index, bits, value), codegen
+
+
+@intrinsic
+def shifted_product(typingctx: Any, one: Any, other: Any, more: Any, bits: Any) -> Any:
+    """(one · other + more) >> b of sixteen numbers of 32 bits, the product having 64; the lower 32 bits of it."""
+    if one != I32 or other != I32:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = _llvm(EVERY_SECOND)
+        word = _all(kind, 32)
+        half, shift = (
+            _splat(builder, context.cast(builder, args[number], sig.args[number], types.int64), EVERY_SECOND.lanes)
+            for number in (2, 3)
+        )
+        wide = [builder.bitcast(arg, kind) for arg in args[:2]]
+
+        def shifted(factors: list[Any]) -> Any:
+            return builder.ashr(builder.add(builder.mul(*factors), half), shift)
+
+        even = shifted([builder.ashr(builder.shl(factor, word), word) for factor in wide])
+        odd = shifted([builder.ashr(factor, word) for factor in wide])
+        low = builder.and_(even, _all(kind, 0xFFFFFFFF))
+        return builder.bitcast(builder.or_(low, builder.shl(odd, word)), _llvm(I32))
+
+    return I32(one, other, more, bits), codegen
+
+
+@intrinsic
+def count_bits(typingctx: Any, word: Any) -> Any:
+    """How many bits of a word of 32 are set."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value = context.cast(builder, args[0], sig.args[0], types.uint32)
+        return builder.zext(builder.ctpop(value), ir.IntType(64))
+
+    return types.int64(word), codegen
+
+
+@intrinsic
+def differences(typingctx: Any, one: Any, other: Any, index: Any) -> Any:
+    """32 elements of an array of int16 less those of another, from `index` on: two vectors of 32 bits."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        index = context.cast(builder, args[2], sig.args[2], types.intp)
+        wide = []
+        narrow = ir.VectorType(ir.IntType(16), LANES)
+        for number in range(2):
+            for half in (0, LANES):
+                place = builder.add(index, ir.Constant(index.type, half))
+                pointer = _pointer(context, builder, sig.args[number], args[number], place)
+                loaded = builder.load(builder.bitcast(pointer, narrow.as_pointer()), align=2)
+                wide.append(builder.sext(loaded, _llvm(I32)))
+        pairs = [builder.sub(wide[half], wide[2 + half]) for half in range(2)]
+        return context.make_tuple(builder, sig.return_type, pairs)
+
+    return types.UniTuple(I32, 2)(one, other, index), codegen
