@@ -47,7 +47,7 @@ class Twice(NamedTuple):
     """
 
     probes: int
-    """Of a chunk, which are drawn for together; a multiple of 4."""
+    """Of a chunk, which are drawn for together; a power of two from 4 on."""
     state: Any
     """(4,) fields: the first step of the next chunk, and how much of what is drawn for it is there already: blocks, and
     where the next one's strengths begin; which half of the room for noise and inputs it goes to. The other half is the
@@ -186,7 +186,8 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
     batch = setup.order.batch
     table, places = _blocks(chip, batch, (PLUS, MINUS) if antithetic else (BASELINE, PLUS))
     blocks, stride = len(table) // batch, int(setup.net.strides[0])
-    probes = max(1, min(MOST_PROBES, ROOM // (batch * (FIELDS * blocks + 2 * stride))) // 4) * 4
+    fitting = min(MOST_PROBES, ROOM // (batch * (FIELDS * blocks + 2 * stride)))
+    probes = 1 << max(2, fitting.bit_length() - 1)
     lanes = probes * batch * blocks
 
     def column(number: int) -> NDArray[np.uint32]:

@@ -196,7 +196,7 @@ def begin(bench, rows, space, tile, first, written):
 @njit(**INLINE)
 def draw_ahead(bench, twice, step, row, size, first_batch):
     """Noise for the next probes, of as many rows as there are, where they measure twice and it is not there yet."""
-    if twice is not None and row % twice.probes == 0:
+    if twice is not None and row & (twice.probes - 1) == 0:
         begin_chunk(
             bench.setup, bench.flaws, twice, step, min(twice.probes, size - row), first_batch, bench.ahead.samples
         )
@@ -233,10 +233,10 @@ def probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follo
     one = other = np.int64(0)
     if twice is not None and both:
         one, other = measure_twice(
-            setup, bench.flaws, bench.neurons, bench.weights, bench.ahead.words[row], chosen, row % twice.probes,
+            setup, bench.flaws, bench.neurons, bench.weights, bench.ahead.words[row], chosen, row & (twice.probes - 1),
             baseline == ANTITHETIC, follows, rows, twice, space,
         )  # fmt: skip
-        draw_until(setup, bench.flaws, twice, row % twice.probes + 1)  # while the processor waits for the costs
+        draw_until(setup, bench.flaws, twice, (row & (twice.probes - 1)) + 1)  # while the processor waits for the costs
         first_part = 3
     if tile is not None:
         part, next_part = (BASELINE, PLUS) if stale else (PLUS, MINUS)
