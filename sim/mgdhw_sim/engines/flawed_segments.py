@@ -18,7 +18,7 @@ from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending, update_signs
-from mgdhw_sim.engines.segments import FULL, chunk_of, draw, take_in_pending, take_samples
+from mgdhw_sim.engines.segments import FOREVER, FULL, chunk_of, draw, take_in_pending, take_samples
 from mgdhw_sim.engines.team import SLOTS, meet, sum_up
 from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, temperature_of, tick_of
 from mgdhw_sim.engines.vector import Signs
@@ -34,6 +34,7 @@ class Bench(NamedTuple):
     Args:
         setup: of the network, codes and samples (`segments.Setup`).
         flaws, memory, weights, neurons: as in `flaws.py`.
+        until: (1,) the step at which weights or neurons are next to be made anew.
         moved: (P,) room for fine weights with a perturbation.
         pen: work space of writes.
         ahead: what is drawn ahead.
@@ -50,6 +51,7 @@ class Bench(NamedTuple):
     memory: Any
     weights: Any
     neurons: Any
+    until: Any
     moved: Any
     pen: Any
     ahead: Any
@@ -64,9 +66,14 @@ def keep_all(bench, step):
     Returns:
         Whether they have changed.
     """
-    team, flaws = bench.team, bench.flaws
-    if bench.weights.tick[0] == tick_of(flaws, step) and bench.neurons.number[0] == temperature_of(flaws, step):
-        return False  # without the call, which would copy every field of every tuple
+    team, flaws, until = bench.team, bench.flaws, bench.until
+    if step < until[0]:
+        return False  # without a division, and the call, which would copy every field of every tuple
+    until[0] = FOREVER
+    if flaws.ages:
+        until[0] = (tick_of(flaws, step) + 1) * flaws.drift_every
+    if flaws.temperature_every > 0:
+        until[0] = min(until[0], (temperature_of(flaws, step) + 1) * flaws.temperature_every)
     changed = keep_up(flaws, bench.memory, bench.weights, bench.neurons, team.first, team.end, step)
     meet(team)
     return changed
@@ -224,7 +231,7 @@ def probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follo
             put_back(bench, team.first, team.end)
             meet(team)
     stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
-    turn = step % plan.groups.shape[0]
+    turn = step % plan.groups.shape[0] if take_turns else 0
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
     if not setup.ahead:
         fill_codes(plan, step, bench.ahead.bits, bench.ahead.code)
