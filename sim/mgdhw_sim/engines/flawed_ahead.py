@@ -27,11 +27,11 @@ from mgdhw_sim.engines.segments import Setup
 ROOM = 1 << 14
 """Numbers that are drawn ahead, about: the nearest cache holds them."""
 MOST_PROBES = 16
+"""Of a chunk."""
 FOR, DRAWN, STRENGTH, HALF_OF = range(4)
 """Fields of `Twice.state`."""
 NOTHING = -1
 """No step."""
-
 
 SIZE, N_IN, FIRST, BIAS, NEURON, PLACE, STEP, FRACTION, HALF, DOWN, UP, LANES_USED, LAST, WIDE, ENDS, ROWS = range(16)
 """Fields of a group of neurons: how many they are, their inputs, the first one's number in its layer; where their
