@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mgdhw.timing import Bill
 
 BARS = "▁▂▃▄▅▆▇█"
+WIDE = 1000
+"""Columns of what is no terminal: more than any table needs."""
 
 
 class OutputLost(Exception):
@@ -51,14 +53,19 @@ def is_live(out: Console) -> bool:
 
 
 def print_table(out: Console, table: Table) -> None:
-    """Print a table; where no terminal is, without the blanks that pad its lines."""
-    if out.is_terminal:
+    """Print a table; where no terminal is, as wide as it is, without the blanks that pad its lines."""
+    if out.file.isatty():
         out.print(table)
         return
-    with out.capture() as captured:
-        out.print(table)
-    for line in captured.get().splitlines():
-        out.out(line.rstrip(), highlight=False)
+    width = out.width
+    out.width = WIDE
+    try:
+        with out.capture() as captured:
+            out.print(table)
+        for line in captured.get().splitlines():
+            out.out(line.rstrip(), highlight=False)
+    finally:
+        out.width = width
 
 
 def duration(seconds: float) -> str:
