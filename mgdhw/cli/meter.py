@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from mgdhw.cli.console import duration, percent, rate
+from mgdhw.cli.numbers import duration, percent, rate
 from mgdhw.events import (
     BlockDone,
     Evaluated,

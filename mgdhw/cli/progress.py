@@ -14,7 +14,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mgdhw.cli.console import is_live, printing
 from mgdhw.events import (
     BlockDone,
     Evaluated,
@@ -25,6 +24,7 @@ from mgdhw.events import (
     ReplicasStarted,
     Started,
 )
+from mgdhw.output import is_live, printing
 from mgdhw.session import Session
 
 REDRAW_SECONDS = 0.1

@@ -16,8 +16,9 @@ def close(out: Console, result: ReplicasResult) -> None:
     """The distribution, its histogram, and what can be done next."""
     from rich.table import Table
 
-    from mgdhw.cli.console import duration, percent, print_table, rate, taken
+    from mgdhw.cli.numbers import duration, percent, rate, taken
     from mgdhw.outcome import MEASURES
+    from mgdhw.output import print_table
 
     out.print()
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -69,8 +70,8 @@ def _cells(found: Quartiles, show: Callable[[float], str]) -> list[str]:
 def _histogram(out: Console, values: Sequence[float], unit: float, show: Callable[[float], str], unsolved: int) -> None:
     from rich.table import Table
 
-    from mgdhw.cli.console import print_table
     from mgdhw.cli.histogram import bar, bins
+    from mgdhw.output import print_table
 
     found = bins(values, unit)
     rows = [(f"{show(one.low)} to {show(one.high)}", one.count) for one in found]

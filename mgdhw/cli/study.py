@@ -40,7 +40,7 @@ def robustness(
 
     from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
-    from mgdhw.cli.console import console, echo
+    from mgdhw.output import console, echo
     from mgdhw.study import figures
     from mgdhw.study.axes import AXES
     from mgdhw.study.robustness import TASKS, Row, from_csv, jobs, points, study, to_csv
@@ -103,8 +103,9 @@ def drift(
 
     from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
-    from mgdhw.cli.console import console, echo, percent
+    from mgdhw.cli.numbers import percent
     from mgdhw.events import Evaluated
+    from mgdhw.output import console, echo
     from mgdhw.study import figures
     from mgdhw.study.drift import Curve, study
 
@@ -172,7 +173,8 @@ def _show(out: Console, found: Found) -> None:
 
     from rich.table import Table
 
-    from mgdhw.cli.console import percent, print_table
+    from mgdhw.cli.numbers import percent
+    from mgdhw.output import print_table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("task", "imperfection"):

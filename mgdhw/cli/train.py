@@ -58,7 +58,6 @@ def train(
     import json
 
     from mgdhw import api
-    from mgdhw.cli.console import console, echo, printing
     from mgdhw.cli.memory import give_back_large_arrays
     from mgdhw.cli.meter import Meter, ReplicasMeter
     from mgdhw.cli.notices import telling
@@ -67,6 +66,7 @@ def train(
     from mgdhw.cli.signals import stopping
     from mgdhw.errors import ConfigError, RunError
     from mgdhw.outcome import ReplicasResult
+    from mgdhw.output import console, echo, printing
     from mgdhw.runs import find_run
     from mgdhw.session import Session
 
@@ -125,7 +125,8 @@ def _close(out: Console, result: Result, meter: Meter) -> None:
     """The closing table, and what can be done next."""
     from rich.table import Table
 
-    from mgdhw.cli.console import bars, duration, percent, print_table, rate, taken
+    from mgdhw.cli.numbers import bars, duration, percent, rate, taken
+    from mgdhw.output import print_table
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)

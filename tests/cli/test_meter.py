@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mgdhw.cli import meter as meters
-from mgdhw.cli.console import bars, duration, rate
 from mgdhw.cli.meter import Meter
+from mgdhw.cli.numbers import bars, duration, rate
 from mgdhw.events import BlockDone, Evaluated
 
 
