@@ -100,6 +100,7 @@ def train(
         except (KeyboardInterrupt, asyncio.CancelledError):
             if received.number is None:
                 raise
+            received.over = True
             how = "stopped; nothing was begun"
             if session.run is not None:
                 how = f"stopped at once; resume with: {session.run.resume_command()}"
@@ -109,16 +110,17 @@ def train(
             if session.run is not None and not isinstance(error, RunError):
                 error.add_note(f"resume with: {session.run.resume_command()}")
             raise
-    if as_json:
-        echo(json.dumps(result.summary()))
-    if not (as_json and quiet):
-        with printing():
-            if isinstance(result, ReplicasResult):
-                close(out, result)
-            elif isinstance(meter, Meter):
-                _close(out, result, meter)
-    if result.reason == "stopped":
-        raise typer.Exit(received.exit_code)
+        received.over = True
+        if as_json:
+            echo(json.dumps(result.summary()))
+        if not (as_json and quiet):
+            with printing():
+                if isinstance(result, ReplicasResult):
+                    close(out, result)
+                elif isinstance(meter, Meter):
+                    _close(out, result, meter)
+        if result.reason == "stopped":
+            raise typer.Exit(received.exit_code)
 
 
 def _close(out: Console, result: Result, meter: Meter) -> None:
