@@ -116,7 +116,7 @@ def train(
         if not (as_json and quiet):
             with printing():
                 if isinstance(result, ReplicasResult):
-                    close(out, result)
+                    close(out, result, meter.speed)
                 elif isinstance(meter, Meter):
                     _close(out, result, meter)
         if result.reason == "stopped":
@@ -127,7 +127,7 @@ def _close(out: Console, result: Result, meter: Meter) -> None:
     """The closing table, and what can be done next."""
     from rich.table import Table
 
-    from mgdhw.cli.numbers import bars, duration, percent, rate, taken
+    from mgdhw.cli.numbers import bars, percent, taken
     from mgdhw.output import print_table
 
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -144,7 +144,7 @@ def _close(out: Console, result: Result, meter: Meter) -> None:
     )
     if result.hardware is not None:
         table.add_row("on hardware", taken(result.hardware))
-    table.add_row("time", f"{duration(result.seconds)}, {rate(result.probes / max(result.seconds, 1e-9))}")
+    table.add_row("time", meter.speed.told(result.seconds))
     table.add_row("digest", result.digest[:16])
     if result.run is not None:
         table.add_row("run", str(result.run))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,29 @@ def test_what_goes_on_is_a_line_of_progress(mgdhw: Any, experiment: Path, monkey
         done = mgdhw("train", str(experiment), *arguments)
         shown = {name: "compiling\n" in getattr(done, name) for name in ("out", "err")}
         assert shown == {name: name == where for name in ("out", "err")}
+
+
+@pytest.mark.parametrize("arguments", [(), ("--quiet",), ("--replicas", "2")], ids=["train", "quiet", "replicas"])
+def test_compiling_is_not_counted_as_probing(
+    mgdhw: Any, experiment: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    compiled = 0.0
+    learn, monotonic = Reference.learn, time.monotonic
+
+    def compiling(self: Reference, *work: Any) -> Any:
+        nonlocal compiled
+        monkeypatch.setattr(Reference, "learn", learn)
+        LOG.info("compiling")
+        compiled = 1000.0
+        return learn(self, *work)
+
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + compiled)
+    monkeypatch.setattr(Reference, "learn", compiling)
+    done = mgdhw("train", str(experiment), "--set", "run.block=20", *arguments)
+    (line,) = [line for line in done.out.splitlines() if line.startswith("time ")]
+    found = re.fullmatch(r"time +16:4\d, 16:4\d of it until the device was ready, ([\d.,]+)k? probes/s", line)
+    assert found is not None, line
+    assert "k probes/s" in line or float(found[1].replace(",", "")) > 1  # 200 in 1000 s would be less
 
 
 def test_what_goes_on_is_shown_in_the_bar() -> None:
