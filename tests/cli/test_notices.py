@@ -86,6 +86,26 @@ def test_what_goes_on_is_shown_in_the_bar() -> None:
     assert captured.get().splitlines()[-1] == "compiling the chip"
 
 
+ARGUMENTS = [(), ("--level", "host-codes"), ("--replicas", "2"), ("--replicas", "2", "--level", "host-codes")]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=" ".join)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_learning_rate_that_throws_parameters_to_their_limits(
+    mgdhw: Any, experiment: Path, optimizer: str, arguments: tuple[str, ...]
+) -> None:
+    common = ("train", str(experiment), "--set", "training.mode=discrete", "--set", f"optimizer.name={optimizer}")
+    done = mgdhw(*common, *arguments, "--set", "optimizer.eta=1e300")
+    assert done.code == 0
+    (line,) = [line for line in (done.out + done.err).splitlines() if "of the parameters" in line]
+    assert re.fullmatch(
+        r"\d+ % of the parameters are at the ends of their range after [\d,]+ updates?; a smaller optimizer.eta"
+        r" \(it is 1e\+300\) moves them less",
+        line,
+    )
+    assert "of the parameters" not in mgdhw(*common, *arguments).err
+
+
 def test_afterwards_logging_is_as_it_was() -> None:
     logger = logging.getLogger("mgdhw")
     before = (logger.level, logger.propagate, list(logger.handlers))
