@@ -7,7 +7,9 @@ import time
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 from cases import Case
+from numpy.typing import NDArray
 
 from mgdhw import open_device
 from mgdhw.config import check_experiment
@@ -52,6 +54,14 @@ class Ours:
     def rate(self) -> float:
         """Probes (times replicas) per second, of one stretch."""
         return self._probes * len(self._replicas) / self._seconds(self._probes)
+
+    def train(self, probes: int) -> None:
+        """Go on for so many probes."""
+        self._seconds(probes)
+
+    def codes(self) -> NDArray[np.int32]:
+        """(P,) what the first replica's cells are asked for."""
+        return self._replicas[0].state.cells["requested"]
 
     def _begin(self, case: Case, dataset: Dataset, seed: int) -> Segment:
         experiment = check_experiment(case.experiment(seed), source="benchmark")

@@ -63,9 +63,10 @@ def zipped(typingctx: Any, even: Any, odd: Any) -> Any:
     """Sixteen words again, from the lower halves."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        low = ir.Constant(_llvm(HALF), [0xFFFFFFFF] * HALF.lanes)
-        high = builder.shl(args[1], ir.Constant(_llvm(HALF), [32] * HALF.lanes))
-        return builder.bitcast(builder.or_(builder.and_(args[0], low), high), _llvm(U32))
+        # A shuffle: the shift that would do makes LLVM multiply a product by more, in 64 bits, which is slow.
+        one, other = (builder.bitcast(arg, _llvm(U32)) for arg in args)
+        lanes = [lane + which for lane in range(0, LANES, 2) for which in (0, LANES)]
+        return builder.shuffle_vector(one, other, ir.Constant(_llvm(I32), lanes))
 
     return U32(even, odd), codegen
 
@@ -119,6 +120,32 @@ def philox_of_key(c0, c1, c2, c3, key0, key1):
     e0, e1, e2, e3 = _philox_half(even(c0), even(c1), even(c2), even(c3), k0, k1)
     o0, o1, o2, o3 = _philox_half(odd(c0), odd(c1), odd(c2), odd(c3), k0, k1)
     return zipped(e0, o0), zipped(e1, o1), zipped(e2, o2), zipped(e3, o3)
+
+
+@njit(**INLINE)
+def philox_twice(c, d, key0, key1):
+    """`philox_of_key` of two times four vectors. They take turns, round by round, so that none waits for another."""
+    low, shift, m0, m1 = half(0xFFFFFFFF), half(32), half(0xD2511F53), half(0xCD9E8D57)
+    k0, k1 = half(key0), half(key1)
+    a0, a1, a2, a3 = even(c[0]), even(c[1]), even(c[2]), even(c[3])
+    b0, b1, b2, b3 = odd(c[0]), odd(c[1]), odd(c[2]), odd(c[3])
+    e0, e1, e2, e3 = even(d[0]), even(d[1]), even(d[2]), even(d[3])
+    f0, f1, f2, f3 = odd(d[0]), odd(d[1]), odd(d[2]), odd(d[3])
+    for _ in range(10):
+        p0, p1 = (a0 & low) * m0, (a2 & low) * m1
+        q0, q1 = (b0 & low) * m0, (b2 & low) * m1
+        r0, r1 = (e0 & low) * m0, (e2 & low) * m1
+        s0, s1 = (f0 & low) * m0, (f2 & low) * m1
+        a0, a1, a2, a3 = (p1 >> shift) ^ a1 ^ k0, p1, (p0 >> shift) ^ a3 ^ k1, p0
+        b0, b1, b2, b3 = (q1 >> shift) ^ b1 ^ k0, q1, (q0 >> shift) ^ b3 ^ k1, q0
+        e0, e1, e2, e3 = (r1 >> shift) ^ e1 ^ k0, r1, (r0 >> shift) ^ e3 ^ k1, r0
+        f0, f1, f2, f3 = (s1 >> shift) ^ f1 ^ k0, s1, (s0 >> shift) ^ f3 ^ k1, s0
+        k0 = k0 + half(0x9E3779B9)
+        k1 = k1 + half(0xBB67AE85)
+    return (
+        (zipped(a0, b0), zipped(a1, b1), zipped(a2, b2), zipped(a3, b3)),
+        (zipped(e0, f0), zipped(e1, f1), zipped(e2, f2), zipped(e3, f3)),
+    )
 
 
 @intrinsic

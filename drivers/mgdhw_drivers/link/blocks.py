@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
 from mgdhw.errors import LinkCorrupt
 from mgdhw.order import SampleOrder
 from mgdhw_drivers.link.messages import BASELINES, FAMILIES, GROUPS, HELD_VALID, Probe
+
+_BASELINES = tuple(Baseline(name) for name in BASELINES)
 
 
 def number_to_bytes(value: int | float, *, floats: bool) -> bytes:
@@ -45,7 +48,7 @@ def probe_of(block: Block, theta_crc: int, dataset_crc: int, *, floats: bool) ->
         amplitude=block.codes.amplitude,
         family=FAMILIES.index(block.codes.family),
         groups=GROUPS.index(block.codes.groups),
-        baseline=BASELINES.index(block.baseline.value),
+        baseline=_BASELINES.index(block.baseline),
         flags=0 if held is None else HELD_VALID,
     )
 
@@ -64,11 +67,22 @@ def block_of(probe: Probe, *, floats: bool) -> Block:
     return Block(
         first_step=probe.first_step,
         n_probes=probe.n_probes,
-        codes=CodeSpec(FAMILIES[probe.family], probe.code_seed, probe.amplitude, GROUPS[probe.groups], probe.density),
-        order=SampleOrder(probe.order_seed, probe.order_n, probe.batch, probe.tau_x),
-        baseline=Baseline(BASELINES[probe.baseline]),
+        codes=_codes(probe.family, probe.code_seed, probe.amplitude, probe.groups, probe.density),
+        order=_order(probe.order_seed, probe.order_n, probe.batch, probe.tau_x),
+        baseline=_BASELINES[probe.baseline],
         held=held,
     )
+
+
+@lru_cache(maxsize=16)
+def _codes(family: int, seed: int, amplitude: int, groups: int, density: float) -> CodeSpec:
+    """One object for all blocks of a run, as a host has it: devices look up by it what they have made ready."""
+    return CodeSpec(FAMILIES[family], seed, amplitude, GROUPS[groups], density)
+
+
+@lru_cache(maxsize=16)
+def _order(seed: int, n: int, batch: int, tau_x: int) -> SampleOrder:
+    return SampleOrder(seed, n, batch, tau_x)
 
 
 def _measured(block: Block) -> NDArray[np.bool_]:
@@ -84,11 +98,6 @@ def _is_simple(block: Block) -> bool:
     return block.baseline is Baseline.HELD and block.n_batches() == 1
 
 
-def _baselines_first(block: Block) -> int:
-    """Baselines that are measured before the first probe of such a block."""
-    return 0 if block.valid_held() is not None else 1
-
-
 def values_of(costs: Costs, block: Block) -> NDArray[Any]:
     """The evaluations of a block in the order in which they are made: baseline, C(θ + θ̃), C(θ - θ̃) of each probe."""
     if block.baseline is Baseline.NONE:
@@ -96,7 +105,9 @@ def values_of(costs: Costs, block: Block) -> NDArray[Any]:
     if block.baseline is Baseline.ANTITHETIC:
         return np.stack([costs.perturbed, costs.reference], axis=1).ravel()
     if _is_simple(block):
-        return np.concatenate([costs.reference[: _baselines_first(block)], costs.perturbed])
+        if block.valid_held() is not None:
+            return costs.perturbed
+        return np.concatenate([costs.reference[:1], costs.perturbed])
     due = _measured(block)
     at = np.arange(block.n_probes) + np.cumsum(due)
     values = np.empty(block.n_probes + int(due.sum()), dtype=costs.perturbed.dtype)
@@ -106,17 +117,20 @@ def values_of(costs: Costs, block: Block) -> NDArray[Any]:
 
 
 def costs_of(values: NDArray[Any], block: Block) -> Costs:
-    """The answer to a block from its evaluations."""
-    count = block.evaluations()
+    """The answer to a block from its evaluations, all of them."""
+    count = values.size
     if block.baseline is Baseline.NONE:
         return Costs(values, np.zeros_like(values), count)
     if block.baseline is Baseline.ANTITHETIC:
         return Costs(values[0::2], values[1::2], count)
     carried = block.valid_held()
     if _is_simple(block):
-        held = carried or HeldBaseline(values[0].item(), block.first_step)
-        reference = np.full(block.n_probes, held.value, dtype=values.dtype)
-        return Costs(values[_baselines_first(block) :], reference, count, held)
+        held, probed = carried, values
+        if held is None:
+            held, probed = HeldBaseline(values[0].item(), block.first_step), values[1:]
+        reference = np.empty(block.n_probes, dtype=values.dtype)
+        reference.fill(held.value)
+        return Costs(probed, reference, count, held)
     due = _measured(block)
     at = np.arange(block.n_probes) + np.cumsum(due)
     known = values[at[due] - 1]

@@ -18,35 +18,40 @@ def encoded_size(size: int) -> int:
 def encode(raw: bytes) -> bytes:
     """Bytes as runs without zeros, each preceded by its length + 1."""
     runs = raw.split(b"\0")
-    if len(max(runs, key=len)) < LONGEST_RUN:
-        return b"".join([_CODES[len(run)] + run for run in runs])
-    parts: list[bytes] = []
-    for run in runs:
-        start = 0
-        while len(run) - start >= LONGEST_RUN:
-            parts += (b"\xff", run[start : start + LONGEST_RUN])
-            start += LONGEST_RUN
-        rest = run[start:]
-        parts += (_CODES[len(rest)], rest)
-    return b"".join(parts)
+    if len(raw) < LONGEST_RUN:
+        return b"".join([_CODES[len(run)] + run if run else b"\1" for run in runs])  # many are empty
+    stuffed = bytearray(b"\0" + raw)
+    position = 0
+    for size in map(len, runs):
+        left = size
+        while left >= LONGEST_RUN:
+            stuffed[position] = 0xFF
+            position += LONGEST_RUN + 1
+            stuffed.insert(position, 0)
+            left -= LONGEST_RUN
+        stuffed[position] = left + 1
+        position += left + 1
+    return bytes(stuffed)
 
 
 def decode(stuffed: bytes) -> bytes:
     """What was encoded. Raises LinkCorrupt if nothing can have been."""
-    runs: list[bytes] = []
-    position, end, cut = 0, len(stuffed), False
+    raw = bytearray(stuffed)
+    cuts: list[int] = []
+    position, end = 0, len(raw)
     while position < end:
-        code = stuffed[position]
-        following = position + code
-        if code == 0 or following > end:
-            raise LinkCorrupt("a frame is not COBS")
-        if cut:  # a run that was cut only for its length stands for no zero
-            runs[-1] += stuffed[position + 1 : following]
-        else:
-            runs.append(stuffed[position + 1 : following])
-        cut = code == 0xFF
-        position = following
-    return b"\0".join(runs)
+        code = raw[position]
+        if code == 0:
+            break
+        raw[position] = 0
+        position += code
+        if code == 0xFF:
+            cuts.append(position)
+    if position != end:
+        raise LinkCorrupt("a frame is not COBS")
+    for cut in reversed(cuts):  # a run that was cut only for its length stands for no zero
+        del raw[cut : cut + 1]
+    return bytes(raw[1:])
 
 
 _CODES = [bytes([length + 1]) for length in range(LONGEST_RUN)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from mgdhw.errors import LinkCorrupt, LinkLost
 from mgdhw_drivers.link import frames
@@ -27,8 +27,7 @@ class HostState(Enum):
     """Answers are awaited."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A board's answer to a request that was awaited; for `Type.ERROR`, `trouble` and `text` say what is wrong."""
 
     type: int
@@ -94,7 +93,8 @@ class HostConnection:
     def give_up(self, sequence: int) -> None:
         """Await this answer no longer; it is dropped when it comes."""
         self._awaited.pop(sequence, None)
-        self._settle()
+        if self.state is HostState.WAITING and not self._awaited:
+            self.state = HostState.READY
 
     def send(self, kind: Type, payload: bytes = b"") -> tuple[int, bytes]:
         """Sequence number of a request, and the bytes to send.
@@ -107,7 +107,7 @@ class HostConnection:
             raise LinkLost("the link is not connected")
         if self.state is HostState.UNSURE and kind not in (Type.IDENTIFY, Type.PING):
             raise LinkLost("the link is not in step with the board; identify it first")
-        if kind is not Type.PING and self._requests() >= self.window:
+        if len(self._awaited) >= self.window and kind is not Type.PING and self._requests() >= self.window:
             raise LinkCorrupt(f"{self.window} requests are under way, more than that the board cannot hold")
         self._sequence = self._sequence % 0xFFFFFFFF + 1
         self._awaited[self._sequence] = kind
@@ -165,10 +165,6 @@ class HostConnection:
             return None
         self.give_up(frame.sequence)
         return answer
-
-    def _settle(self) -> None:
-        if self.state is HostState.WAITING and not self._awaited:
-            self.state = HostState.READY
 
 
 def _troubled(frame: Frame) -> Answer | None:

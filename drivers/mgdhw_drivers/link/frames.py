@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mgdhw.errors import LinkCorrupt
 from mgdhw_drivers.link import cobs
@@ -12,16 +12,19 @@ from mgdhw_drivers.link import cobs
 VERSION = 1
 HEADER = struct.Struct("<BBHI")
 CHECKSUM = struct.Struct("<I")
+RESIDUE = 0x2144DF1C
+"""CRC-32 of anything that ends with its own CRC-32."""
 OVERHEAD = HEADER.size + CHECKSUM.size
 END = b"\0"
+
+_PAYLOAD = slice(HEADER.size, -CHECKSUM.size)
 
 SMALLEST_PAYLOAD = 256
 """What every receiver takes, whatever it is."""
 LARGEST_PAYLOAD = 0xFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One message on the wire.
 
     Args:
@@ -48,11 +51,10 @@ def decode(stuffed: bytes) -> Frame:
     raw = cobs.decode(stuffed)
     if len(raw) < OVERHEAD:
         raise LinkCorrupt(f"a frame of {len(raw)} bytes is too short")
-    (checksum,) = CHECKSUM.unpack_from(raw, len(raw) - CHECKSUM.size)
-    if zlib.crc32(memoryview(raw)[: -CHECKSUM.size]) != checksum:
+    if zlib.crc32(raw) != RESIDUE:
         raise BadChecksum("a frame's checksum is wrong")
     version, kind, _, sequence = HEADER.unpack_from(raw)
-    return Frame(kind, sequence, raw[HEADER.size : -CHECKSUM.size], version)
+    return Frame(kind, sequence, raw[_PAYLOAD], version)
 
 
 class BadChecksum(LinkCorrupt):
@@ -71,6 +73,7 @@ class FrameReader:
         self.frames = 0
         self.bad_crc = 0
         self.bad_frames = 0
+        self._limit = cobs.encoded_size(OVERHEAD + max_payload)
         self._partial = bytearray()
         self._skipping = False
 
@@ -81,19 +84,18 @@ class FrameReader:
 
     def feed(self, data: bytes) -> list[Frame]:
         """The good frames that end in `data`; bad ones are counted."""
-        limit = cobs.encoded_size(OVERHEAD + self.max_payload)
         found: list[Frame] = []
         start = 0
         while (end := data.find(END, start)) >= 0:
-            if self._skipping or len(self._partial) + end - start > limit:
+            if self._skipping or len(self._partial) + end - start > self._limit:
                 self.bad_frames += 1
             elif self._partial or end > start:
-                self._decode(bytes(self._partial) + data[start:end], found)
+                self._decode(bytes(self._partial + data[start:end]), found)
             self._partial.clear()
             self._skipping = False
             start = end + 1
-        if not self._skipping:
-            if len(self._partial) + len(data) - start > limit:
+        if start < len(data) and not self._skipping:
+            if len(self._partial) + len(data) - start > self._limit:
                 self._skipping = True
                 self._partial.clear()
             else:

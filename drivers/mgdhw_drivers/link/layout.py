@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import fields
+from itertools import islice
 from typing import Any, ClassVar, Self
 
 from mgdhw.errors import ConfigError, LinkCorrupt
 
 
 class Layout:
-    """Base of messages of fixed size. A field that is a tuple of n numbers takes n struct items."""
+    """Base of messages of fixed size, which are dataclasses. A field that is a tuple of n numbers takes n items."""
 
     form: ClassVar[struct.Struct]
     tuples: ClassVar[dict[str, int]] = {}
+    __match_args__: ClassVar[tuple[str, ...]]
+    """Names of the fields, in their order: `dataclass` sets it."""
 
     def pack(self) -> bytes:
         """Bytes, little-endian. Raises ConfigError where a number is larger than its field."""
-        items: list[Any] = []
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if field.name in self.tuples:
-                items.extend(value)
-            else:
-                items.append(value)
+        items: list[Any] = [getattr(self, name) for name in self.__match_args__]
+        if self.tuples:
+            items = [
+                item
+                for name, value in zip(self.__match_args__, items, strict=True)
+                for item in (value if name in self.tuples else (value,))
+            ]
         try:
             return self.form.pack(*items)
         except struct.error as error:
@@ -34,20 +36,19 @@ class Layout:
         """The message from its bytes. Raises LinkCorrupt if there are too many or too few."""
         if len(payload) != cls.form.size:
             raise LinkCorrupt(f"{cls.__name__} has {len(payload)} bytes instead of {cls.form.size}")
-        return cls.parse(payload)
+        return cls(*cls.form.unpack(payload)) if not cls.tuples else cls.parse(payload)
 
     @classmethod
     def parse(cls, payload: bytes) -> Self:
         """The message at the beginning of some bytes. Raises LinkCorrupt if there are too few."""
         if len(payload) < cls.form.size:
             raise LinkCorrupt(f"{cls.__name__} has {len(payload)} bytes instead of {cls.form.size}")
-        items = list(cls.form.unpack_from(payload))
+        items = cls.form.unpack_from(payload)
+        if not cls.tuples:
+            return cls(*items)
         values: list[Any] = []
-        for field in fields(cls):  # type: ignore[arg-type]
-            count = cls.tuples.get(field.name)
-            if count is None:
-                values.append(items.pop(0))
-            else:
-                values.append(tuple(items[:count]))
-                del items[:count]
+        rest = iter(items)
+        for name in cls.__match_args__:
+            count = cls.tuples.get(name)
+            values.append(next(rest) if count is None else tuple(islice(rest, count)))
         return cls(*values)

@@ -283,9 +283,12 @@ class Infer(Layout):
     dataset_crc: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Probe(Layout):
-    """A block by reference. It is also how LEARN begins."""
+    """A block by reference. It is also how LEARN begins.
+
+    Not frozen: each of its fields would take three times as long to set, at both ends of every block.
+    """
 
     form: ClassVar[struct.Struct] = struct.Struct("<QQQd8sQIIIIIIHBBBBxx")
     first_step: int

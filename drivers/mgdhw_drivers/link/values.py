@@ -13,17 +13,20 @@ from mgdhw.errors import LinkCorrupt
 HEADER = struct.Struct("<IHBB")
 KINDS = tuple(np.dtype(kind) for kind in ("<u2", "<u4", "<i8", "<f8", "<i2", "<i4"))
 FLOAT_KIND = 3
-NARROWEST = (0, 4, 1, 5, 2)
+NARROWEST = tuple((kind, np.iinfo(KINDS[kind]).min, np.iinfo(KINDS[kind]).max) for kind in (0, 4, 1, 5, 2))
+"""Kinds of integers, the narrowest first, with the least and the greatest that each holds."""
 
 
 def kind_of(values: NDArray[Any]) -> int:
     """Number of the narrowest kind that holds the values exactly."""
-    if not np.issubdtype(values.dtype, np.integer):
+    if values.dtype.kind not in "iu":
         return FLOAT_KIND
+    bits = int(np.bitwise_or.reduce(values))
+    if 0 <= bits <= 0xFFFF:
+        return 0  # what most costs are, seen in one pass
     low, high = int(values.min()), int(values.max())
-    for kind in NARROWEST:
-        limits = np.iinfo(KINDS[kind])
-        if limits.min <= low and high <= limits.max:
+    for kind, least, greatest in NARROWEST:
+        if least <= low and high <= greatest:
             return kind
     raise LinkCorrupt(f"{high} is more than 64 bits hold")
 

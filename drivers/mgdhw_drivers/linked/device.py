@@ -20,6 +20,7 @@ from mgdhw.errors import ConfigError, LinkError
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_drivers.link import values
 from mgdhw_drivers.link.blocks import costs_of, probe_of, rest_of
+from mgdhw_drivers.link.description import Head
 from mgdhw_drivers.link.messages import FAMILIES, Area, Feature, Infer, Measure, Pong, State, Statistics, Type
 from mgdhw_drivers.link.parameters import ParameterForm
 from mgdhw_drivers.link.samples import samples_of
@@ -168,8 +169,10 @@ class LinkedDevice(HostCodes):
     async def probe(self, block: Block) -> Costs:
         if Capability.PROBE not in self.info.capabilities:
             return await self.probe_with_host_codes(block)
-        session, floats = self.session, bool(self.session.known.head.float_costs)
-        self._check_block(block)
+        session = self.session
+        head = session.known.head
+        self._check_block(block, session, head)
+        floats = bool(head.float_costs)
 
         async def work() -> Costs:
             known: list[NDArray[Any]] = []
@@ -236,15 +239,14 @@ class LinkedDevice(HostCodes):
 
     # --- what the board can do -----------------------------------------------------------------------------------
 
-    def _check_block(self, block: Block) -> None:
-        head = self.session.known.head
+    def _check_block(self, block: Block, session: Session, head: Head) -> None:
         if not head.features >> FAMILIES.index(block.codes.family) & 1:
             raise ConfigError(
                 f"{self.uri}: the board has no code family {block.codes.family}; use run.level=host-codes"
             )
         if block.codes.groups == "layer" and not head.features & Feature.GROUPS:
             raise ConfigError(f"{self.uri}: the board cannot perturb by layers; use run.level=host-codes")
-        parameters, amplitude = self.session.parameters, block.codes.amplitude
+        parameters, amplitude = session.parameters, block.codes.amplitude
         if parameters is not None and self._checked != (parameters, amplitude):
             self.check_perturbed(self._form.decode(parameters), amplitude)
             self._checked = (parameters, amplitude)

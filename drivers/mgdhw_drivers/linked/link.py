@@ -16,6 +16,7 @@ from mgdhw.errors import DeviceError, DeviceFault, LimitExceeded, LinkCorrupt, L
 from mgdhw_drivers.link import values
 from mgdhw_drivers.link.connection import Answer, HostConnection, HostState
 from mgdhw_drivers.link.messages import ANSWER, Code, Pong, Trouble, Type
+from mgdhw_drivers.linked.alarm import Alarm
 from mgdhw_drivers.linked.transport import Transport
 
 QUIET_SECONDS = 0.03
@@ -65,6 +66,7 @@ class Link:
         self._at_since = 0.0
         self._told = False
         self._loop = asyncio.get_running_loop()
+        self._alarm = Alarm(self._wake)
         self.on_loss: Callable[[str], None] | None = None
         """Told at once when the peer is gone, whether or not anybody awaits an answer."""
 
@@ -93,6 +95,7 @@ class Link:
     async def disconnect(self) -> None:
         """Close the stream. From any state."""
         self.connection.disconnect()
+        self._alarm.stop()
         await self.transport.close()
 
     async def ask(self, requests: Sequence[Request]) -> list[bytes]:
@@ -222,21 +225,14 @@ class Link:
         return sequence
 
     def _write(self, data: bytes) -> None:
-        now = self._loop.time()
-        self._sent = max(now, self._sent) + self.transport.line_seconds(len(data))
-        self.host_bytes += len(data)
         self.transport.write(data)
+        self._sent = max(self._loop.time(), self._sent) + self.transport.line_seconds(len(data))
+        self.host_bytes += len(data)
 
     async def _next(self) -> Answer:
         """The next answer; asks the board for a sign of life meanwhile."""
         asked, waited, heard = self._sent, 0.0, self._heard
-        while True:
-            while self._inbox:
-                answer = self._inbox.popleft()
-                if answer.type == Type.FAULT:
-                    self.connection.poison()
-                    raise DeviceFault(f"the board reports a fault: {answer.text}", uri=self.uri)
-                return answer
+        while not self._inbox:
             if self._broken is not None:
                 self.connection.poison()
                 raise self._broken
@@ -251,17 +247,16 @@ class Link:
             if left <= 0:
                 self._ask_for_life()
                 continue
-            await self._sleep(left)
-            # Time in which this program was too busy to listen is not the board's silence.
-            waited += min(self._loop.time(), began + left + QUIET_SECONDS) - max(began, asked)
-
-    async def _sleep(self, seconds: float) -> None:
-        self._waker = waker = self._loop.create_future()
-        timer = self._loop.call_later(max(0.001, seconds), self._wake)
-        try:
-            await waker
-        finally:
-            timer.cancel()
+            self._waker = self._loop.create_future()
+            self._alarm.set(began + max(0.001, left))
+            await self._waker
+            if not self._inbox:  # time in which this program was too busy to listen is not the board's silence
+                waited += min(self._loop.time(), began + left + QUIET_SECONDS) - max(began, asked)
+        answer = self._inbox.popleft()
+        if answer.type == Type.FAULT:
+            self.connection.poison()
+            raise DeviceFault(f"the board reports a fault: {answer.text}", uri=self.uri)
+        return answer
 
     def _ask_for_life(self) -> None:
         if self._ping is not None:

@@ -65,14 +65,15 @@ class Session:
         self.state_crc = 0
         """Checksum of the state areas that the board holds, as far as is known; 0: not known."""
         self.samples: Samples | None = None
-        self.parameters: bytes | None = None
-        """REQUESTED as it was last set, or as the board's own last update left it."""
+        self.theta_crc = 0
+        """Checksum of REQUESTED, 0 if nothing was requested."""
         self.held_crc = 0
         self.safe = True
         """Whether the parameters are where the safe state has them: the next write is no update."""
         self.step = 0
         self._options = options
         self._number = secrets.randbits(32) or 1
+        self._parameters: bytes | None = None
         self._dataset_crc = 0
         self._theta_crc = 0
         self.link.on_loss = self._lost
@@ -90,9 +91,13 @@ class Session:
         return self.description
 
     @property
-    def theta_crc(self) -> int:
-        """Checksum of REQUESTED, 0 if nothing was requested."""
-        return 0 if self.parameters is None else zlib.crc32(self.parameters)
+    def parameters(self) -> bytes | None:
+        """REQUESTED as it was last set, or as the board's own last update left it."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, content: bytes) -> None:
+        self._parameters, self.theta_crc = content, zlib.crc32(content)
 
     @property
     def dataset_crc(self) -> int:
@@ -137,13 +142,14 @@ class Session:
             dataset, parameters: whether it depends on them.
         """
         assert self.known
-        if parameters and self.parameters is None:
+        if parameters and self._parameters is None:
             raise ConfigError(f"{self.uri}: no parameters were written yet; write them first")
         async with self.lock:
             for _ in range(TURNS):
-                await self._in_step()
+                if not self.link.in_step:
+                    await self._bring_in_step()
                 try:
-                    if dataset:
+                    if dataset and self._dataset_crc != self.dataset_crc:
                         await self._bring_dataset()
                     if parameters and self._theta_crc != self.theta_crc:
                         await self.set_parameters(self.step)
@@ -222,7 +228,7 @@ class Session:
         assert self.identity is not None, "in step"
         return self.identity.max_payload
 
-    async def _in_step(self) -> None:
+    async def _bring_in_step(self) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._options.reconnect
         while True:
@@ -300,7 +306,7 @@ class Session:
             log.warning("%s: the board had gone to its safe state (%s); it goes on", self.uri, reason)
 
     async def _bring_dataset(self) -> None:
-        if self.samples is None or self._dataset_crc == self.samples.load.crc:
+        if self.samples is None:
             return
         load: Request = (Type.LOAD, self.samples.load.pack())
         try:

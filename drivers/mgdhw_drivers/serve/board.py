@@ -194,6 +194,8 @@ class Board:
 
     def _answer_questions(self) -> None:
         """What was asked after a request that begins now is not to wait for its end."""
+        if not self._queue:
+            return
         questions = [request for request in self._queue if _only_asks(request)]
         for request in questions:
             self._queue.remove(request)
@@ -230,6 +232,9 @@ class Board:
         return request.sequence if self._running is None else self._running.sequence
 
     async def _handle(self, request: Frame) -> None:
+        if request.type in OPERATIONS and self._state is State.READY:
+            await self.work.run(request)
+            return
         connection = self.connection
         match request.type:
             case _ if _only_asks(request):
@@ -264,8 +269,6 @@ class Board:
             elif area in (Area.INPUTS, Area.TARGETS):
                 self.work.holds.dataset = 0
             self._send(connection.answer(request))
-            return
-        await self.work.run(request)
 
     async def _identify(self, request: Frame) -> None:
         hello = Identify.unpack(request.payload)

@@ -241,27 +241,26 @@ class Work:
     async def _probe(self, request: Frame) -> None:
         asked = Probe.unpack(request.payload)
         self._check(asked.theta_crc, asked.dataset_crc)
-        rest: Block | None = self._in_dataset(block_of(asked, floats=self.floats))
+        rest = self._in_dataset(block_of(asked, floats=self.floats))
         first = 0
-        while rest is not None:
-            piece = replace(rest, n_probes=self.pieces.size(rest.n_probes))
+        while True:
+            size = self.pieces.size(rest.n_probes)
+            left = rest.n_probes - size
+            piece = replace(rest, n_probes=size) if left else rest
             began = time.perf_counter()
             costs = await self._device.probe(piece)
-            self.pieces.took(piece.n_probes, time.perf_counter() - began)
-            self.evaluations += costs.evaluations
+            ended = time.perf_counter()
             answer = values_of(costs, piece)
-            left = rest.n_probes - piece.n_probes
             for payload in values.pack(first, answer, self._connection.host_payload, last=not left):
                 self._send(self._connection.answer(request, payload))
+            self.pieces.took(size, ended - began)
+            self.evaluations += costs.evaluations
             first += answer.size
             self.done = first
-            rest = (
-                replace(rest, first_step=rest.first_step + piece.n_probes, n_probes=left, held=costs.held)
-                if left
-                else None
-            )
-            if left:
-                await asyncio.sleep(0)  # listen
+            if not left:
+                return
+            rest = replace(rest, first_step=rest.first_step + size, n_probes=left, held=costs.held)
+            await asyncio.sleep(0)  # listen
 
     async def _learn(self, request: Frame) -> None:
         ask = Ask.unpack(request.payload)

@@ -65,7 +65,7 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
     moving, memory = packs.moving(spec, state), flaws.memory(spec, cells)
     rule, first, period = packs.rule(spec, recipe), state.step, recipe.update_period
     if fits(chip, order):
-        crew = Crew(chip, recipe.codes, order, recipe.baseline, memory)
+        crew = Crew(chip, recipe.codes, order, recipe.baseline, memory, period)
         fresh = not state.window.energy.any()
         alone = period == 1 and recipe.codes.family == "random" and recipe.codes.groups == "all" and fresh
 

@@ -14,9 +14,9 @@ from mgdhw.compiled.simd import LANES
 from mgdhw.order import SampleOrder
 from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import flaws, packs, segments, team, writing
+from mgdhw_sim.engines import flawed_ahead, flaws, packs, segments, team, writing
 from mgdhw_sim.engines.crew import together
-from mgdhw_sim.engines.flawed_matrix import AHEAD, FlawedTile
+from mgdhw_sim.engines.flawed_matrix import AHEAD, FlawedTile, Pair
 from mgdhw_sim.engines.flawed_segments import Bench
 from mgdhw_sim.engines.flawed_vector import Rows
 
@@ -35,10 +35,17 @@ class Crew:
         chip: it fits.
         codes, order, baseline: of a block or a segment.
         memory: what the cells remember.
+        period: probes from one update to the next.
     """
 
     def __init__(
-        self, chip: Chip, codes: CodeSpec, order: SampleOrder, baseline: Baseline, memory: flaws.Memory
+        self,
+        chip: Chip,
+        codes: CodeSpec,
+        order: SampleOrder,
+        baseline: Baseline,
+        memory: flaws.Memory,
+        period: int = segments.FOREVER,
     ) -> None:
         spec, size = chip.spec, packs.padded(chip.topology.n_parameters)
         fine: Any = flaws.fine(spec)
@@ -47,28 +54,39 @@ class Crew:
         space, aheads = packs.space(chip, order), packs.aheads(chip, setup, self.parts)
         rows = None if space is None else _rows(chip, order.batch)
         tile = _tile(chip, order.batch) if space is None else None
+        twice = None if space is None else flawed_ahead.twice(chip, setup, period)
         weights = flaws.weights(spec, np.int16, codes.amplitude, both=space is not None)
         moved = np.zeros(size, dtype=np.int16)
+        paired = self.parts > 1 and setup.ahead and setup.plan.groups.shape[0] == 1
+        self._raws = [np.zeros(0, dtype=np.int32) if tile is None else np.zeros_like(tile.raw) for _ in range(2)]
         self._teams = team.teams(self.parts, order.batch, chip.topology)
-        self.places = [
-            (
-                Bench(
-                    setup=setup,
-                    flaws=flaws.flaws(spec),
-                    memory=memory,
-                    weights=weights._replace(tick=weights.tick.copy()),
-                    neurons=flaws.neurons(spec),
-                    moved=moved,
-                    pen=writing.pen(chip.topology.n_parameters),
-                    ahead=aheads[part],
-                    team=self._teams[part],
-                ),
-                rows,
-                space,
-                None if tile is None else _own(tile),
+        self.places = []
+        for part in range(self.parts):
+            own = None if tile is None else _own(tile)
+            bench = Bench(
+                setup=setup,
+                flaws=flaws.flaws(spec),
+                memory=memory,
+                weights=weights._replace(tick=weights.tick.copy()),
+                neurons=flaws.neurons(spec),
+                moved=moved,
+                pen=writing.pen(chip.topology.n_parameters),
+                ahead=aheads[part],
+                team=self._teams[part],
+                pair=None if own is None else self._pair(part, own, moved, works=paired),
             )
-            for part in range(self.parts)
-        ]
+            self.places.append((bench, rows, space, own, twice))
+
+    def _pair(self, part: int, tile: FlawedTile, moved: NDArray[np.int16], *, works: bool) -> Pair:
+        """For a part that does measurements by itself, if that `works`: with work space of its own."""
+        nobody, sums = np.zeros(1, dtype=np.int64), np.zeros(team.SLOTS, dtype=np.int64)
+        alone = team.Team(0, 1, nobody, sums, 0, tile.width, 0, moved.size)
+        if works:
+            noisy = tile.noisy.copy()
+            own = {name: getattr(tile, name).copy() for name in ("draws", "sums", "signals", "spare", "words")}
+            tile = tile._replace(**own, noisy=noisy, shorts=noisy.view(np.int16), raw=self._raws[part])
+            moved = moved.copy()
+        return Pair(works, alone, tile, moved, *self._raws)
 
     def run(self, work: Callable[[int], Answer]) -> Answer:
         """Every part at once; the first one's answer."""
@@ -113,7 +131,7 @@ def _rows(chip: Chip, batch: int) -> Rows:
         noise=np.zeros(behind + max(spec.layers) + 64, dtype=np.int16),
         x=np.zeros(packs.padded(spec.layers[0]), dtype=np.int16),
         wide=np.zeros(LANES, dtype=np.int32),
-        going=np.zeros((batch, spec.layers[-1]), dtype=np.int32),
+        going=np.zeros((batch, -(-spec.layers[-1] // FIELDS) * FIELDS), dtype=np.int32),
     )
 
 
@@ -136,6 +154,7 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
         sums=rows(widest, np.int64),
         signals=rows(widest // 2),
         spare=rows(widest // 2),
+        raw=rows(sizes[-1]),
         outputs=rows(sizes[-1]),
         wanted=rows(sizes[-1]),
         going=rows(sizes[-1]),

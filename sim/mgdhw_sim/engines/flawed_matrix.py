@@ -62,13 +62,30 @@ class FlawedTile(NamedTuple):
     signals: Any
     spare: Any
     """[widest / 2][width], twice."""
+    raw: Any
     outputs: Any
     wanted: Any
-    """[n_out][width] the last layer's signals, and target codes."""
+    """[n_out][width] where the last layer's signals go, what they are with what is left of the measurement before, and
+    target codes."""
     going: Any
-    """[n_out][width] towards which the outputs were going in the last measurement."""
+    """[n_out][width] where they went in the last measurement."""
     bytes: bool
     """False: inputs are pairs of 16 bits."""
+
+
+class Pair(NamedTuple):
+    """For a team of two that shares a probe of two measurements: each does one of them by itself."""
+
+    works: bool
+    """There is such a team, and codes are signs of all parameters."""
+    team: Any
+    """Of this part alone."""
+    tile: Any
+    moved: Any
+    """Its own work space."""
+    one: Any
+    other: Any
+    """[n_out][width] where the outputs go in the first part's measurement, and in the second part's."""
 
 
 @njit(**INLINE)
@@ -248,7 +265,7 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, 
                         i32(flaws.neuron_offset[k]), z, noise,
                     )  # fmt: skip
                     if last:
-                        store(tile.outputs, at, h)
+                        store(tile.raw, at, h)
                     elif half == 0:
                         pair = h & i32(0xFFFF)
                     else:
@@ -258,20 +275,15 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, 
 
 
 @njit(**JIT)
-def measure_wide(setup, flaws, neurons, w, step, part, follows, count, batch, tile, team):
-    """One evaluation of the tile's samples, `tile.going` being where the one before went: `imperfect.signals`, `costs`.
+def outputs_of(net, flaws, neurons, w, step, part, tile, team):
+    """Where one measurement's outputs go, into the tile's `raw`: `imperfect.signals`.
 
     Layers are shared by a team as in `matrix.tile_cost`.
 
     Args:
         w: (P,) fine weights, perturbation included, padded.
-        follows: whether anything of the one before is left.
-        count: whether costs are wanted.
-
-    Returns:
-        Cost codes of this part's samples, summed, with their noise.
     """
-    net, width = setup.net, tile.width
+    width = tile.width
     take_noisy(net, flaws, step, part, tile, team)
     meet(team)
     spare, signals = tile.spare, tile.signals
@@ -297,14 +309,26 @@ def measure_wide(setup, flaws, neurons, w, step, part, follows, count, batch, ti
             meet(team)
         neuron += n_out
         signals, spare = spare, signals
-    if flaws.settling != 0:
-        settle(net, flaws, follows, tile, team)
-    if not count:
-        return np.int64(0)
+
+
+@njit(**JIT)
+def costs_of(setup, flaws, step, part, towards, before, batch, tile, team):
+    """Cost codes of this part's samples, summed, with their noise: `imperfect.costs`.
+
+    Args:
+        towards: [n_out][width] where the outputs go.
+        before: where they went in the measurement before, of which something is left.
+    """
+    net, residue, half = setup.net, i32(flaws.settling), i32(1 << 14)
+    for j in range(net.sizes[-1]):
+        for column in range(team.low, team.high, LANES):
+            at = j * tile.width + column
+            h = load(towards, at)
+            store(tile.outputs, at, h + ((residue * (load(before, at) - h) + half) >> i32(15)))
     if flaws.cost_size != 0:
         draw_lanes(
-            flaws, COST, step, 0, part, 1, 0, 1, team.low, team.high, flaws.cost_size, width, None, (1 << 15) - 1,
-            tile.words, tile.draws,
+            flaws, COST, step, 0, part, 1, 0, 1, team.low, team.high, flaws.cost_size, tile.width, None,
+            (1 << 15) - 1, tile.words, tile.draws,
         )  # fmt: skip
     summed = np.int64(0)
     for column in range(team.low, team.high, LANES):
@@ -318,16 +342,11 @@ def measure_wide(setup, flaws, neurons, w, step, part, follows, count, batch, ti
 
 
 @njit(**JIT)
-def settle(net, flaws, follows, tile, team):
-    """Leave something of the measurement before in this part's outputs, and remember where they went."""
-    residue, half = i32(flaws.settling), i32(1 << 14)
-    for j in range(net.sizes[-1]):
+def keep(towards, n_out, tile, team):
+    """Remember where the outputs of this part's samples go: something of it is left in the next measurement."""
+    for j in range(n_out):
         for column in range(team.low, team.high, LANES):
-            at = j * tile.width + column
-            h = load(tile.outputs, at)
-            if follows:
-                store(tile.outputs, at, h + ((residue * (load(tile.going, at) - h) + half) >> i32(15)))
-            store(tile.going, at, h)
+            store(tile.going, j * tile.width + column, load(towards, j * tile.width + column))
 
 
 @njit(**JIT)

@@ -10,14 +10,16 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
+from mgdhw_sim.engines.flawed_ahead import draw_twice
 from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
-from mgdhw_sim.engines.flawed_matrix import choose_weights, measure_wide
+from mgdhw_sim.engines.flawed_matrix import choose_weights, costs_of, keep, outputs_of
+from mgdhw_sim.engines.flawed_twice import measure_twice
 from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending, update_signs
 from mgdhw_sim.engines.segments import FULL, chunk_of, draw, take_in_pending, take_samples
-from mgdhw_sim.engines.team import meet, sum_up
+from mgdhw_sim.engines.team import SLOTS, meet, sum_up
 from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, temperature_of, tick_of
 from mgdhw_sim.engines.vector import Signs
 from mgdhw_sim.engines.writing import write
@@ -36,9 +38,11 @@ class Bench(NamedTuple):
         pen: work space of writes.
         ahead: what is drawn ahead.
         team: place in it.
+        pair: for probes whose two measurements are one part's each; None for samples one after the other.
 
-    Beside it go `rows` and `space`, or `tile`: work space for samples one after the other, or side by side. The others
-    are None; numba compiles each case by itself, and leaves the other out.
+    Beside it go `rows` and `space`, or `tile`: work space for samples one after the other, or side by side; and `twice`
+    where small chips measure twice a probe. What is not needed is None; numba compiles each case by itself, and leaves
+    the others out.
     """
 
     setup: Any
@@ -50,6 +54,7 @@ class Bench(NamedTuple):
     pen: Any
     ahead: Any
     team: Any
+    pair: Any
 
 
 @njit(**INLINE)
@@ -95,10 +100,13 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
             else:
                 perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)  # such a team is of one
             w = bench.moved
-        mine = measure_wide(
-            setup, bench.flaws, bench.neurons, w, step, part, follows, count, chosen.size, tile, bench.team
-        )
-        value = sum_up(bench.team, 4 * (step & 1) + part, mine)
+        outputs_of(setup.net, bench.flaws, bench.neurons, w, step, part, tile, team)
+        if count:
+            before = tile.going if follows else tile.raw
+            value = costs_of(setup, bench.flaws, step, part, tile.raw, before, chosen.size, tile, team)
+        if bench.flaws.settling != 0:
+            keep(tile.raw, setup.net.sizes[-1], tile, team)
+        value = sum_up(team, 4 * (step & 1) + part, value)
     if space is not None:
         plus = minus = weights.fine
         signs = Signs(ahead.words[row if setup.ahead else 0], 0, start, start + size)
@@ -119,6 +127,34 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
             space,
         )  # fmt: skip
     return value
+
+
+@njit(**INLINE)
+def measure_both(bench, tile, chosen, step, row, first, second, follows):
+    """Two measurements of a probe, each by one part of a team of two: they exchange weights and outputs, no more.
+
+    Args:
+        first, second: parts of the probe.
+
+    Returns:
+        Cost codes of both, summed over the samples.
+    """
+    setup, weights, flaws, pair, team = bench.setup, bench.weights, bench.flaws, bench.pair, bench.team
+    mine = first if team.part == 0 else second
+    w = weights.fine
+    if mine != BASELINE:
+        sign = 1 if mine == PLUS else -1
+        choose_weights(weights, flaws.weight_top, bench.ahead.words[row], 0, flaws.n, sign, pair.moved)
+        w = pair.moved
+    outputs_of(setup.net, flaws, bench.neurons, w, step, mine, pair.tile, pair.team)
+    meet(team)
+    before = tile.going if follows else pair.one
+    one = costs_of(setup, flaws, step, first, pair.one, before, chosen.size, tile, team)
+    other = costs_of(setup, flaws, step, second, pair.other, pair.one, chosen.size, tile, team)
+    keep(pair.other, setup.net.sizes[-1], tile, team)
+    team.sums[team.part * SLOTS + 4 * (step & 1) + first] = one
+    other = sum_up(team, 4 * (step & 1) + second, other)
+    return team.sums[4 * (step & 1) + first] + team.sums[SLOTS + 4 * (step & 1) + first], other
 
 
 @njit(**INLINE)
@@ -158,7 +194,16 @@ def begin(bench, rows, space, tile, first, written):
 
 
 @njit(**INLINE)
-def probe(bench, rows, space, tile, chosen, batch, step, row, held, follows):
+def draw_ahead(bench, twice, step, row, size, first_batch):
+    """Noise for the next probes, of as many rows as there are, where they measure twice and theirs is not there yet."""
+    if twice is not None and row % twice.probes == 0:
+        draw_twice(
+            bench.setup, bench.flaws, twice, step, min(twice.probes, size - row), first_batch, bench.ahead.samples
+        )
+
+
+@njit(**INLINE)
+def probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follows):
     """One probe of `imperfect.Bench.probe`. The batch's inputs are in place already.
 
     Args:
@@ -184,7 +229,24 @@ def probe(bench, rows, space, tile, chosen, batch, step, row, held, follows):
     if not setup.ahead:
         fill_codes(plan, step, bench.ahead.bits, bench.ahead.code)
     plus = minus = np.int64(0)
-    for part in range(3):
+    both, first_part = stale or baseline == ANTITHETIC, 0
+    one = other = np.int64(0)
+    if twice is not None and both:
+        one, other = measure_twice(
+            setup, bench.flaws, bench.neurons, bench.weights, bench.ahead.words[row], chosen, row % twice.probes,
+            baseline == ANTITHETIC, follows, rows, twice, space,
+        )  # fmt: skip
+        first_part = 3
+    if tile is not None:
+        part, next_part = (BASELINE, PLUS) if stale else (PLUS, MINUS)
+        if bench.pair.works and both:
+            one, other = measure_both(bench, tile, chosen, step, row, part, next_part, follows)
+            first_part = 3
+    if first_part == 3 and stale:
+        held[0], held[1], plus = one, batch, other
+    elif first_part == 3:
+        plus, minus = one, other
+    for part in range(first_part, 3):
         if (part == BASELINE and not stale) or (part == MINUS and baseline != ANTITHETIC):
             continue
         value = measure(bench, rows, space, tile, chosen, step, row, part, follows, True)
@@ -203,7 +265,7 @@ def probe(bench, rows, space, tile, chosen, batch, step, row, held, follows):
 
 
 @njit(**ENTRY)
-def run_block(bench, rows, space, tile, first, count, written, held, plus, minus):
+def run_block(bench, rows, space, tile, twice, first, count, written, held, plus, minus):
     """`imperfect.Bench.probe`: costs into plus and minus (references).
 
     Args:
@@ -224,11 +286,12 @@ def run_block(bench, rows, space, tile, first, count, written, held, plus, minus
             step = first + done + row
             batch = step // order.tau_x
             at = (batch - first_batch) * order.batch
+            draw_ahead(bench, twice, step, row, size, first_batch)
             chosen = ahead.samples[at : at + order.batch]
             if batch != seen:
                 take_samples(setup, chosen, space, tile, team)
                 seen = batch
-            one, other, stale, _, _ = probe(bench, rows, space, tile, chosen, batch, step, row, held, follows)
+            one, other, stale, _, _ = probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follows)
             plus[done + row], minus[done + row] = one, other
             follows = True
             if stale:
@@ -238,7 +301,7 @@ def run_block(bench, rows, space, tile, first, count, written, held, plus, minus
 
 
 @njit(**ENTRY)
-def run_segment(bench, rows, space, tile, rule, moving, first, count, period, written, alone, fresh, held, etas):
+def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, period, written, alone, fresh, held, etas):
     """`mgdhw.loop` over `count` probes: blocks, windows, updates and writes.
 
     Args:
@@ -265,11 +328,14 @@ def run_segment(bench, rows, space, tile, rule, moving, first, count, period, wr
             step = first + done + row
             batch = step // order.tau_x
             at = (batch - first_batch) * order.batch
+            draw_ahead(bench, twice, step, row, size, first_batch)
             chosen = ahead.samples[at : at + order.batch]
             if batch != seen:
                 take_samples(setup, chosen, space, tile, team)
                 seen = batch
-            plus, minus, stale, start, n = probe(bench, rows, space, tile, chosen, batch, step, row, held, follows)
+            plus, minus, stale, start, n = probe(
+                bench, rows, space, tile, twice, chosen, batch, step, row, held, follows
+            )
             follows = True
             evaluations += 2 if stale or setup.baseline == ANTITHETIC else 1
             if stale:

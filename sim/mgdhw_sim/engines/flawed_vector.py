@@ -57,7 +57,7 @@ class Rows(NamedTuple):
     wide: Any
     """(16,) some of it in 32 bits."""
     going: Any
-    """(B, n_out) towards which the outputs were going in the last measurement."""
+    """(B, padded n_out) towards which the outputs were going in the last measurement."""
 
 
 @njit(**INLINE)
@@ -125,16 +125,27 @@ def clipped(value, low, high):
 @njit(**INLINE)
 def flawed_neurons(net, curve, midpoint, steepness, amplitude, offset, sums, noise):
     """Sixteen neurons, or one of sixteen samples."""
-    bits = net.signal_bits - net.lut_bits
+    position = positions(net, midpoint, steepness, sums, noise)
+    return signals_at(net, gather(curve, position >> i32(net.signal_bits - net.lut_bits)), position, amplitude, offset)
+
+
+@njit(**INLINE)
+def positions(net, midpoint, steepness, sums, noise):
+    """Where on their curve they are, from its beginning."""
     top, bottom = i32((1 << (net.signal_bits - 1)) - 1), i32(-(1 << (net.signal_bits - 1)))
     z = clipped(sums + noise, bottom, top)
     z = ((z - midpoint) * steepness + i32(2048)) >> i32(12)
-    position = clipped(z, bottom, top) - bottom
-    pair = gather(curve, position >> i32(bits))
-    within = position & i32((1 << bits) - 1)
-    left, way = (pair << i32(16)) >> i32(16), pair >> i32(16)
-    h = left + ((way * within + i32((1 << bits) >> 1)) >> i32(bits))
-    return clipped(((h * amplitude + i32(2048)) >> i32(12)) + offset, bottom, top)
+    return clipped(z, bottom, top) - bottom
+
+
+@njit(**INLINE)
+def signals_at(net, pair, position, amplitude, offset):
+    """Their signals, from the pieces of their curves. What is multiplied has 16 bits."""
+    bits = net.signal_bits - net.lut_bits
+    top, bottom = i32((1 << (net.signal_bits - 1)) - 1), i32(-(1 << (net.signal_bits - 1)))
+    within = (position & i32((1 << bits) - 1)) << i32(16)  # meets the way to the next border
+    h = ((pair << i32(16)) >> i32(16)) + ((pair_products(pair, within) + i32((1 << bits) >> 1)) >> i32(bits))
+    return clipped(((pair_products(h, amplitude) + i32(2048)) >> i32(12)) + offset, bottom, top)
 
 
 @njit(**INLINE)

@@ -208,15 +208,7 @@ def fine(spec: ChipSpec) -> Fine | None:
     furthest = int(np.abs(all_.midpoint).max()) + (abs(warmest * all_.warm_midpoint) >> 16) + 1
     if (furthest + (1 << 16)) * 2 * NEURON_UNIT >= 1 << 31:
         return None
-    curves = [
-        tables.activation_table(a, spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits)
-        for a in (spec.activation, spec.output_activation)
-    ]
-    # A signal is a curve's value times an amplitude, moved by an offset, and no wider than all signals are.
-    largest = (
-        (int(np.abs(curves[0]).max()) * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
-    )
-    signal = min(largest, 1 << (spec.signal_bits - 1))
+    signal = largest_signal(spec, spec.activation)
     spans = [
         ((1 << 31) - 1) // ((all_.weight_top + 1) * (all_.input_top if number == 0 else signal)) // 32 * 32
         for number in range(len(spec.layers) - 1)
@@ -232,10 +224,21 @@ def fine(spec: ChipSpec) -> Fine | None:
         weight_fraction=spec.fine_fraction_bits,
         signal_bits=spec.signal_bits,
         lut_bits=spec.lut_bits,
-        hidden=pairs(curves[0]),
-        output=pairs(curves[1]),
+        hidden=pairs(_curve(spec, spec.activation)),
+        output=pairs(_curve(spec, spec.output_activation)),
         spans=np.array(spans),
     )
+
+
+def largest_signal(spec: ChipSpec, activation: str) -> int:
+    """What the signals of neurons with an activation don't exceed: its curve times an amplitude, moved by an offset."""
+    all_, curve = flaws(spec), int(np.abs(_curve(spec, activation)).max())
+    largest = (curve * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
+    return min(largest, 1 << (spec.signal_bits - 1))
+
+
+def _curve(spec: ChipSpec, activation: str) -> NDArray[np.int64]:
+    return tables.activation_table(activation, spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits)
 
 
 @lru_cache(maxsize=2)

@@ -48,6 +48,8 @@ from mgdhw_sim.engines.upkeep import aged
 from mgdhw_sim.spec import CELL_FRACTION_BITS
 
 WRITE = int(Stream.WRITE)
+AT_ONCE = 128
+"""Cells that are fetched and drawn for before they are written."""
 LOUD = 1 << 30
 """No cell holds as much: noise beyond it is as good as this, and the sum of both has 32 bits."""
 
@@ -103,10 +105,12 @@ def write(flaws, memory, weights, codes, first, end, step, pen):
         for start in (0, LANES):  # fill the last vectors with one of them again
             store(pen.changed, count + start, i32(pen.changed[count - 1]))
         store(pen.changes, count, i32(pen.changes[count - 1]))
-        if flaws.write_size != 0 or flaws.pulse_size != 0:
-            draw(flaws.key0, flaws.key1, memory.records, count, step, pen.changed, pen.draws)
-        for start in range(0, count, LANES):
-            write_cells(flaws, memory, weights, codes, start, min(LANES, count - start), pen)
+        noisy = flaws.write_size != 0 or flaws.pulse_size != 0
+        for begin in range(0, count, AT_ONCE):  # of so many, what is fetched and drawn stays in the nearest cache
+            stop = min(count, begin + AT_ONCE)
+            draw(flaws.key0, flaws.key1, memory.records, begin, stop, step, noisy, pen.changed, pen.draws)
+            for start in range(begin, stop, LANES):
+                write_cells(flaws, memory, weights, codes, start, min(LANES, stop - start), pen)
     return asked
 
 
@@ -162,11 +166,11 @@ def make_young(flaws, memory, i, now):
 
 
 @njit(**JIT)
-def draw(key0, key1, records, count, step, changed, draws):
-    """Two draws for each cell, numbered 2 n and 2 n + 1, which share word n; and have its record fetched meanwhile."""
-    for start in range(0, count, 2 * LANES):
-        for lane in range(2 * LANES):
-            prefetch(records, np.uint64(changed[np.uint64(start + lane)]) * np.uint64(WORDS))
+def draw(key0, key1, records, begin, stop, step, noisy, changed, draws):
+    """Two draws for each of some cells, numbered 2 n and 2 n + 1, which share word n; their records are fetched."""
+    for place in range(np.uint64(begin), np.uint64(stop)):
+        prefetch(records, np.uint64(changed[place]) * np.uint64(WORDS))
+    for start in range(begin, stop if noisy else begin, 2 * LANES):
         one, other = words_of(key0, key1, start, step, changed), words_of(key0, key1, start + LANES, step, changed)
         g0, g1, far = gaussian_pairs(one, other)
         store_pairs(draws, 2 * start, g0)

@@ -1,0 +1,54 @@
+"""The alarm that all waiting of a link shares."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mgdhw_drivers.linked.alarm import Alarm
+
+RESOLUTION = 1e-3
+"""How much too early an event loop may be."""
+
+
+class Bell:
+    """Remembers when it was rung."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Now."""
+        self.times.append(asyncio.get_running_loop().time())
+        self.rung.set()
+
+
+async def test_it_rings_once_at_the_time_that_was_set_last() -> None:
+    bell, now = Bell(), asyncio.get_running_loop().time()
+    alarm = Alarm(bell.ring)
+    alarm.set(now + 0.001)
+    alarm.set(now + 0.05)
+    await bell.rung.wait()
+    assert len(bell.times) == 1
+    assert bell.times[0] >= now + 0.05 - RESOLUTION
+
+
+async def test_it_can_be_set_to_an_earlier_time_and_again() -> None:
+    bell, now = Bell(), asyncio.get_running_loop().time()
+    alarm = Alarm(bell.ring)
+    for times in (1, 2):
+        bell.rung.clear()
+        alarm.set(now + 3600)
+        alarm.set(now)
+        await bell.rung.wait()
+        assert len(bell.times) == times
+
+
+async def test_stopped_it_does_not_ring() -> None:
+    stopped, bell, now = Bell(), Bell(), asyncio.get_running_loop().time()
+    alarm = Alarm(stopped.ring)
+    alarm.set(now + 0.001)
+    alarm.stop()
+    Alarm(bell.ring).set(now + 0.002)
+    await bell.rung.wait()
+    assert stopped.times == []
