@@ -73,11 +73,11 @@ def robustness(
 
         try:
             study(todo, tell, workers)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit) as ending:
             progress.stop()
             kept = f"stopped; what is done is in {table}, and the same command goes on from there"
             typer.echo(kept if table.exists() else "stopped; no training was finished", err=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+            raise typer.Exit(int(ending.code or 0) if isinstance(ending, SystemExit) else EXIT_INTERRUPTED) from None
     figures.robustness(rows, picture)
     found = {
         task: {name: points(rows, task, AXES[name]) for name in chosen_axes if points(rows, task, AXES[name])}

@@ -60,8 +60,8 @@ def test_a_study_of_which_nothing_is_finished(tmp_path: Path, unmeasured: dict[s
     line = program(tmp_path, none_ends, *STUDY, "--workers", "1")
     with terminal(line, tmp_path, unmeasured) as seen:
         seen.wait_for(lambda _: (tmp_path / "begun").exists())
-        seen.press_ctrl_c()
-        assert seen.end() == 130, seen.shown
+        seen.process.terminate()
+        assert seen.end() == 143, seen.shown
     assert "stopped; no training was finished" in seen.shown
     assert "Traceback" not in seen.shown
 
