@@ -4,13 +4,15 @@ Case c of `speed.py` with every non-ideality on must do, beside all that its ide
 products:
 
 - products: those of the first layer in 16 bits instead of 8, for both measurements of a probe;
-- noise: a draw for every input of every sample, for both: Philox, and the table that makes normal draws of its words;
-- writes: two draws for every cell that changes its code; a block of Philox each.
+- noise: a draw for every input and every column of every sample, for both: Philox, and the table that makes normal
+  draws of its words;
+- writes: find the cells whose codes have changed, draw twice for each, move it and make its weight;
+- weights with a perturbation, which no longer is the same for all.
 
 Each of these is timed as our kernels do it, but from the nearest cache and with nothing around it, one thread on one
-core, in turns with the ideal chip and the imperfect one; medians of several rounds. What is not counted (reading and
-writing the cells, read noise, mismatch of neurons, moving weights, samples that don't fill a vector, cache misses)
-comes on top. The last rows set the sum beside the time that half the ideal chip's speed allows, and beside ours.
+core, in turns with the ideal chip and the imperfect one; medians of several rounds. What is not counted (mismatch of
+neurons, settling, samples that don't fill a vector, sums that 32 bits don't hold, cache misses) comes on top. The last
+rows set the sum beside the time that half the ideal chip's speed allows, and beside ours.
 
 Run it:     python bench_scripts/floor.py [--json FILE] [--quick]
 """
@@ -31,12 +33,19 @@ from numba import njit
 from ours import Ours
 
 from mgdhw.compiled.options import ENTRY
+from mgdhw_sim.address import parse
+from mgdhw_sim.cells import Cells, program
+from mgdhw_sim.engines import flaws, packs
+from mgdhw_sim.engines.flawed_matrix import choose_weights
 from mgdhw_sim.engines.matrix import eight_rows
+from mgdhw_sim.engines.writing import pen, write
 
 ROUNDS = 9
 SHARE = 0.5
 INPUTS, COLUMNS = 128, 32
 """Of a product that the nearest cache holds: eight rows of so many weights times so many samples."""
+SMALL = (16, 48, 4)
+"""Layers of a chip whose cells it holds."""
 MEASUREMENTS = 2
 
 
@@ -66,6 +75,47 @@ def _rate(work: float, times: int, call: Callable[[], object]) -> float:
     return times * work / (time.perf_counter() - began)
 
 
+@njit(**ENTRY)
+def writes(times: int, flaws: Any, memory: Any, weights: Any, codes: Any, pen: Any) -> None:
+    """All cells' codes, in turns two sets of them."""
+    for step in range(times):
+        write(flaws, memory, weights, codes[step & 1], 0, flaws.n, step, pen)
+
+
+@njit(**ENTRY)
+def choices(times: int, flaws: Any, weights: Any, words: Any, moved: Any) -> None:
+    """All weights with a perturbation."""
+    for _ in range(times):
+        choose_weights(weights, flaws.weight_top, words, 0, flaws.n, 1, moved)
+
+
+class SmallCells:
+    """As many imperfect cells as the nearest cache holds.
+
+    Args:
+        share: of them, whose codes change with each write.
+    """
+
+    def __init__(self, share: float) -> None:
+        spec = parse(replace(CASES["c"], layers=SMALL, effects=IMPERFECT | {"drift_every": 1 << 40}).uri)
+        n = spec.topology.n_parameters
+        changed = np.random.default_rng(0).random(n) < share
+        codes = np.stack([packs.room(code.astype(np.int16), packs.padded(n)) for code in (0 * changed, 1 * changed)])
+        memory = flaws.memory(spec, program(spec, Cells.fresh(n), codes[0, :n], 0))
+        weights = flaws.weights(spec, np.int16, 1, both=False)
+        self.n, self._flaws, self._weights = n, flaws.flaws(spec), weights
+        self._writing = (self._flaws, memory, weights, codes, pen(n))
+        self._words, self._moved = np.arange(n // 32 + 4, dtype=np.uint32), np.zeros(packs.padded(n), np.int16)
+
+    def write_rate(self, times: int) -> float:
+        """Cells looked at per second, among which some are written."""
+        return _rate(self.n, times, lambda: writes(times, *self._writing))
+
+    def choice_rate(self, times: int) -> float:
+        """Weights per second."""
+        return _rate(self.n, times, lambda: choices(times, self._flaws, self._weights, self._words, self._moved))
+
+
 def changed_share(ours: Ours) -> float:
     """Share of all cells whose code changes from one step to the next, on average."""
     before, shares = ours.codes(), []
@@ -92,22 +142,28 @@ def main(options: Options) -> None:
     }
     with Ours(replace(case, effects=IMPERFECT), data, 1, seconds) as real, Ours(case, data, 1, seconds) as ideal:
         share = changed_share(real)
-        calls |= {"imperfect": real.rate, "ideal": ideal.rate}
+        cells = SmallCells(share)
+        calls |= {
+            "writes": lambda: cells.write_rate(few),
+            "choices": lambda: cells.choice_rate(few),
+            "imperfect": real.rate,
+            "ideal": ideal.rate,
+        }
         rates: dict[str, list[float]] = {name: [] for name in calls}
         for number in range(rounds + 1):  # the first compiles
             for name, call in calls.items():
                 rates[name].append(call())
             progress(f"round {number} of {rounds}")
     found = {name: float(np.median(values[1:])) for name, values in rates.items()}
-    layer, draws = case.layers[0] * case.layers[1] * case.batch, case.layers[0] * case.batch
-    blocks = share * case.n_parameters
+    n, layer = case.n_parameters, case.layers[0] * case.layers[1] * case.batch
+    draws, bytes_ = MEASUREMENTS * sum(case.layers) * case.batch, MEASUREMENTS * layer / found["products of 8 bits"]
     parts = {
-        "ideal chip, without the first layer's products": 1 / found["ideal"]
-        - MEASUREMENTS * layer / found["products of 8 bits"],
+        "ideal chip, without the first layer's products": 1 / found["ideal"] - bytes_,
         "first layer's products, 16 bits": MEASUREMENTS * layer / found["products of 16 bits"],
-        "input noise, Philox": MEASUREMENTS * draws / found["Philox"],
-        "input noise, table": MEASUREMENTS * draws / found["table"],
-        f"writes ({100 * share:.0f} % of the cells), Philox": 8 * blocks / found["Philox"],
+        "noise, Philox": draws / found["Philox"],
+        "noise, table": draws / found["table"],
+        f"writes of {100 * share:.0f} % of the cells": n / found["writes"],
+        "weights with a perturbation": n / found["choices"],
     }
     rows = [Row("c, one core", f"{name}, µs", 1e6 * value) for name, value in parts.items()]
     floor, allowed, ours = sum(parts.values()), 1 / (SHARE * found["ideal"]), 1 / found["imperfect"]
