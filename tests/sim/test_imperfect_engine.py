@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import choose, flawed_crew
+from mgdhw_sim.engines import choose, flawed_ahead, flawed_crew
+from mgdhw_sim.engines.flawed_ahead import WIDE, Twice, twice
 from mgdhw_sim.spec import ChipSpec
 
 from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.long
 __all__ = ["team"]
 
 REFERENCE, COMPILED = choose("reference"), choose("numba")
-BLOCKS, SEGMENTS, SMALL = 120, 60, 40
+BLOCKS, SEGMENTS, SMALL, TWICE = 120, 60, 40, 16
 """Draws of each kind; more than 200 in all."""
 SMALL_SIGNALS = ((12, 1.0), (16, 8.0))
 
@@ -60,7 +62,15 @@ def test_blocks_in_any_cuts(start: int) -> None:
             held = expected.held
 
 
-def compare_segments(rng: Random, spec: ChipSpec, optimizer: str, family: str, batches: tuple[int, ...] = ()) -> bool:
+def compare_segments(
+    rng: Random,
+    spec: ChipSpec,
+    optimizer: str,
+    family: str,
+    batches: tuple[int, ...] = (),
+    baseline: Baseline | None = None,
+    period: int = 0,
+) -> bool:
     """Run a segment in two cuts; whether the chip is one of small numbers."""
     dataset, chip = draw_dataset(rng, spec), Chip(spec)
     chip.load(dataset)
@@ -72,6 +82,8 @@ def compare_segments(rng: Random, spec: ChipSpec, optimizer: str, family: str, b
     recipe = draw_recipe(rng, chip, dataset.n_samples, optimizer, family)
     if batches:
         recipe = replace(recipe, order=replace(recipe.order, batch=rng.choice(batches)))
+    if baseline is not None:
+        recipe = replace(recipe, baseline=baseline, update_period=period, codes=replace(recipe.codes, groups="all"))
     state = first_state(chip, recipe)
     expected = learn(REFERENCE, chip, state, recipe, [60])
     codes, held, now = chip.codes, chip.held(), chip.now
@@ -106,3 +118,30 @@ def test_chips_of_small_numbers(batches: tuple[int, ...]) -> None:
         optimizer, family = rng.choice(list(OPTIMIZERS)), rng.choice(("random", "random", *FAMILIES))
         small += compare_segments(rng, draw_effects(rng, spec), optimizer, family, batches)
     assert small > SMALL // 2
+
+
+@pytest.mark.parametrize("baseline", [Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC])
+def test_probes_that_measure_twice(baseline: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small chips whose two measurements share vectors: one group of neurons a layer, or several; any of the costs."""
+    made: list[Twice | None] = []
+
+    def noted(*args: Any) -> Twice | None:
+        made.append(twice(*args))
+        return made[-1]
+
+    monkeypatch.setattr(flawed_ahead, "twice", noted)
+    for number in range(TWICE):
+        rng = Random(f"twice {baseline} {number}")
+        layers = rng.choice(((49, 4, 4), (rng.randint(20, 100), rng.randint(1, 40), rng.randint(1, 20), 3)))
+        spec = replace(
+            draw_chip(rng, SMALL_SIGNALS), layers=layers, weight_bits=rng.choice((6, 8)), weight_range=4.0,
+            input_bits=rng.randint(1, 8), lut_bits=rng.choice((5, 8)),
+        )  # fmt: skip
+        period = 1 if baseline is Baseline.HELD else rng.randint(1, 12)
+        compare_segments(
+            rng, draw_effects(rng, spec), rng.choice(list(OPTIMIZERS)), "random", (1, 2, 5), baseline, period
+        )
+    few = [each for each in made if each is not None]
+    assert len(few) > len(made) // 2
+    assert {bool(each.groups[:, WIDE].any()) for each in few} == {False, True}
+    assert {bool(each.wanted.size) for each in few} == {False, True}

@@ -16,7 +16,7 @@ from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import choose_pairs, clip_pairs, scale_pairs, shift_pairs
 from mgdhw.compiled.simd import LANES, i32, load, load_pairs, store_pairs, to_u32, to_u64, u64
-from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox_twice
+from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox_of_key
 from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import flaws, loops, packs
@@ -26,7 +26,11 @@ from mgdhw_sim.engines.segments import Setup
 
 ROOM = 1 << 14
 """Numbers that are drawn ahead, about: the nearest cache holds them."""
-MOST_PROBES = 32
+MOST_PROBES = 16
+FOR, DRAWN, STRENGTH, HALF_OF = range(4)
+"""Fields of `Twice.state`."""
+NOTHING = -1
+"""No step."""
 
 
 SIZE, N_IN, FIRST, BIAS, NEURON, PLACE, STEP, FRACTION, HALF, DOWN, UP, LANES_USED, LAST, WIDE, ENDS, ROWS = range(16)
@@ -43,7 +47,11 @@ class Twice(NamedTuple):
     """
 
     probes: int
-    """That are drawn for together."""
+    """Of a chunk, which are drawn for together; a power of two from 4 on."""
+    state: Any
+    """(4,) fields: the first step of the next chunk, and how much of what is drawn for it is there already: blocks, and
+    where the next one's strengths begin; which half of the room for noise and inputs it goes to. The other half is the
+    present chunk's."""
     blocks: int
     """Blocks of noise of a unit; a multiple of 4."""
     offsets: Any
@@ -62,7 +70,7 @@ class Twice(NamedTuple):
     noise: Any
     """The draws, scaled."""
     x: Any
-    """(units, 2, padded n_in) inputs with their noise."""
+    """(2 chunks of units, 2, padded n_in) inputs with their noise."""
     wanted: Any
     """(samples, padded n_out) targets as signals; empty if what is missed is too large."""
     width: int
@@ -76,42 +84,45 @@ class Twice(NamedTuple):
 
 
 @njit(**JIT)
-def draw_twice(setup, flaws, twice, first, count, first_batch, samples):
-    """Draw the noise of probes first ... first + count - 1, and make their inputs.
+def begin_chunk(setup, flaws, twice, first, count, first_batch, samples):
+    """Have all that is drawn for probes first ... first + count - 1, and go on to what comes after them.
 
     Args:
         samples: (batches, B) from this first batch on, one after the other.
     """
-    strength = 0
-    for lane in range(0, count * setup.order.batch * twice.blocks, 2 * LANES):
-        one, other = philox_twice(
-            counters(twice, first, lane), counters(twice, first, lane + LANES), flaws.key0, flaws.key1
-        )
-        strength = put(flaws, twice, first, FIELDS * lane, in_order(*one), strength)
-        strength = put(flaws, twice, first, FIELDS * (lane + LANES), in_order(*other), strength)
+    state = twice.state
+    if state[FOR] != first:  # nothing has been drawn for these
+        state[FOR], state[DRAWN], state[STRENGTH] = first, 0, 0
+    draw_until(setup, flaws, twice, count)
     take_noisy(setup, flaws, twice, first, count, first_batch, samples)
+    state[FOR], state[DRAWN], state[STRENGTH], state[HALF_OF] = first + count, 0, 0, 1 - state[HALF_OF]
 
 
 @njit(**INLINE)
-def counters(twice, first, lane):
-    """Of sixteen blocks."""
-    steps = u64(first) + to_u64(load(twice.offsets, lane))
-    return to_u32(steps), to_u32(steps >> u64(32)), load(twice.numbers, lane), load(twice.purposes, lane)
-
-
-@njit(**INLINE)
-def put(flaws, twice, first, at, words, strength):
-    """Draws of sixteen blocks, whose strengths begin there, into their places; where the next ones' strengths begin."""
-    g0, g1, far = gaussian_pairs(words[0], words[1])
-    g2, g3, further = gaussian_pairs(words[2], words[3])
-    strength = put_scaled(twice, at, g0, strength)
-    strength = put_scaled(twice, at + 32, g1, strength)
-    strength = put_scaled(twice, at + 64, g2, strength)
-    strength = put_scaled(twice, at + 96, g3, strength)
-    if far | further != 0:
-        put_far(flaws, twice, first, at, words[0], words[1], far)
-        put_far(flaws, twice, first, at + 64, words[2], words[3], further)
-    return strength
+def draw_until(setup, flaws, twice, count):
+    """Draw for the next chunk until there is enough for so many probes."""
+    state = twice.state
+    while state[DRAWN] < count * setup.order.batch * twice.blocks:
+        lane, first = state[DRAWN], state[FOR]
+        steps = u64(first) + to_u64(load(twice.offsets, lane))
+        w0, w1, w2, w3 = in_order(
+            *philox_of_key(
+                to_u32(steps), to_u32(steps >> u64(32)), load(twice.numbers, lane), load(twice.purposes, lane),
+                flaws.key0, flaws.key1,
+            )
+        )  # fmt: skip
+        half = state[HALF_OF] * twice.probes * setup.order.batch * twice.blocks
+        at, strength = FIELDS * (half + lane), state[STRENGTH]
+        g0, g1, far = gaussian_pairs(w0, w1)
+        strength = put_scaled(twice, at, g0, strength)
+        strength = put_scaled(twice, at + 32, g1, strength)
+        g2, g3, further = gaussian_pairs(w2, w3)
+        strength = put_scaled(twice, at + 64, g2, strength)
+        strength = put_scaled(twice, at + 96, g3, strength)
+        if far | further != 0:
+            put_far(flaws, twice, first, half, lane, 0, w0, w1, far)
+            put_far(flaws, twice, first, half, lane, 64, w2, w3, further)
+        state[DRAWN], state[STRENGTH] = lane + LANES, strength
 
 
 @njit(**INLINE)
@@ -122,12 +133,12 @@ def put_scaled(twice, at, draws, strength):
 
 
 @njit(**JIT)
-def put_far(flaws, twice, first, at, one, other, far):
-    """Draws from beyond the last slab."""
+def put_far(flaws, twice, first, half, lane, behind, one, other, far):
+    """Draws from beyond the last slab, of the blocks from a lane on, so many numbers behind their beginning."""
     while far != 0:
         bit = lowest_bit(far)
         far &= far - np.uint64(1)
-        place = at + (bit >> 1) + 32 * (bit & 1)
+        place = FIELDS * lane + behind + (bit >> 1) + 32 * (bit & 1)
         size = np.int64(twice.strengths[place % (FIELDS * twice.blocks)])
         if size == 0:
             continue
@@ -135,14 +146,14 @@ def put_far(flaws, twice, first, at, one, other, far):
         index = FIELDS * np.int64(twice.numbers[block]) + place % FIELDS
         purpose, step = np.int64(twice.purposes[block]), first + np.int64(twice.offsets[block])
         draw = far_draw(field_of(one, other, bit), flaws.key0, flaws.key1, purpose, step, index)
-        twice.noise[place] = scaled(draw, size)
+        twice.noise[FIELDS * half + place] = scaled(draw, size)
 
 
-@njit(**JIT)
+@njit(**INLINE)
 def take_noisy(setup, flaws, twice, first, count, first_batch, samples):
-    """Inputs of these probes with their noise."""
+    """Inputs of the chunk's probes with their noise."""
     n_in, stride, batch = setup.net.sizes[0], setup.net.strides[0], setup.order.batch
-    own, unit = FIELDS * ((n_in + FIELDS - 1) // FIELDS), 0
+    own, unit = FIELDS * ((n_in + FIELDS - 1) // FIELDS), twice.state[HALF_OF] * twice.probes * batch
     for step in range(first, first + count):
         sample = (step // setup.order.tau_x - first_batch) * batch
         for row in range(batch):
@@ -175,18 +186,20 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
     batch = setup.order.batch
     table, places = _blocks(chip, batch, (PLUS, MINUS) if antithetic else (BASELINE, PLUS))
     blocks, stride = len(table) // batch, int(setup.net.strides[0])
-    probes = max(1, min(MOST_PROBES, ROOM // (batch * (FIELDS * blocks + 2 * stride))))
-    lanes = -(-probes * batch * blocks // (2 * LANES)) * 2 * LANES
+    fitting = min(MOST_PROBES, ROOM // (batch * (FIELDS * blocks + 2 * stride)))
+    probes = 1 << max(2, fitting.bit_length() - 1)
+    lanes = probes * batch * blocks
 
     def column(number: int) -> NDArray[np.uint32]:
-        return packs.room(np.tile(table[:, number], probes).astype(np.uint32), lanes)
+        return np.tile(table[:, number], probes).astype(np.uint32)
 
-    zeros, width = FIELDS * lanes, (max(chip.spec.layers) + 31) // 32 * 32 + 32
+    zeros, width = 2 * FIELDS * lanes, (max(chip.spec.layers) + 31) // 32 * 32 + 32
     steps, places = np.where(places < 0, 0, FIELDS * blocks), np.where(places < 0, zeros, places)
     return Twice(
         probes=probes,
         blocks=blocks,
-        offsets=packs.room(np.repeat(np.arange(probes, dtype=np.uint32), batch * blocks), lanes),
+        state=np.array([NOTHING, 0, 0, 0]),
+        offsets=np.repeat(np.arange(probes, dtype=np.uint32), batch * blocks),
         numbers=column(0),
         purposes=column(1),
         strengths=np.repeat(table[:blocks, 2], FIELDS).astype(np.int16),
@@ -194,7 +207,7 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
         steps=steps[[0, -1]],
         groups=_groups(chip, setup, places[1:], steps[1:]),
         noise=np.zeros(zeros + 2 * width, dtype=np.int16),
-        x=np.zeros(probes * batch * 2 * stride, dtype=np.int16),
+        x=np.zeros(2 * probes * batch * 2 * stride, dtype=np.int16),
         wanted=_wanted(chip),
         width=(chip.spec.layers[-1] + 7) // FIELDS * FIELDS,
         signals=np.zeros(2 * width, dtype=np.int16),

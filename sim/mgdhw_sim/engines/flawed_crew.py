@@ -69,6 +69,7 @@ class Crew:
                 memory=memory,
                 weights=weights._replace(tick=weights.tick.copy()),
                 neurons=flaws.neurons(spec),
+                until=np.zeros(1, dtype=np.int64),
                 moved=moved,
                 pen=writing.pen(chip.topology.n_parameters),
                 ahead=aheads[part],

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
-from mgdhw_sim.engines.flawed_ahead import draw_twice
+from mgdhw_sim.engines.flawed_ahead import begin_chunk, draw_until
 from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
 from mgdhw_sim.engines.flawed_matrix import choose_weights, costs_of, keep, outputs_of
 from mgdhw_sim.engines.flawed_twice import measure_twice
@@ -18,7 +18,7 @@ from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending, update_signs
-from mgdhw_sim.engines.segments import FULL, chunk_of, draw, take_in_pending, take_samples
+from mgdhw_sim.engines.segments import FOREVER, FULL, chunk_of, draw, take_in_pending, take_samples
 from mgdhw_sim.engines.team import SLOTS, meet, sum_up
 from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, temperature_of, tick_of
 from mgdhw_sim.engines.vector import Signs
@@ -34,6 +34,7 @@ class Bench(NamedTuple):
     Args:
         setup: of the network, codes and samples (`segments.Setup`).
         flaws, memory, weights, neurons: as in `flaws.py`.
+        until: (1,) the step at which weights or neurons are next to be made anew.
         moved: (P,) room for fine weights with a perturbation.
         pen: work space of writes.
         ahead: what is drawn ahead.
@@ -50,6 +51,7 @@ class Bench(NamedTuple):
     memory: Any
     weights: Any
     neurons: Any
+    until: Any
     moved: Any
     pen: Any
     ahead: Any
@@ -64,9 +66,14 @@ def keep_all(bench, step):
     Returns:
         Whether they have changed.
     """
-    team, flaws = bench.team, bench.flaws
-    if bench.weights.tick[0] == tick_of(flaws, step) and bench.neurons.number[0] == temperature_of(flaws, step):
-        return False  # without the call, which would copy every field of every tuple
+    team, flaws, until = bench.team, bench.flaws, bench.until
+    if step < until[0]:
+        return False  # without a division, and the call, which would copy every field of every tuple
+    until[0] = FOREVER
+    if flaws.ages:
+        until[0] = (tick_of(flaws, step) + 1) * flaws.drift_every
+    if flaws.temperature_every > 0:
+        until[0] = min(until[0], (temperature_of(flaws, step) + 1) * flaws.temperature_every)
     changed = keep_up(flaws, bench.memory, bench.weights, bench.neurons, team.first, team.end, step)
     meet(team)
     return changed
@@ -195,9 +202,9 @@ def begin(bench, rows, space, tile, first, written):
 
 @njit(**INLINE)
 def draw_ahead(bench, twice, step, row, size, first_batch):
-    """Noise for the next probes, of as many rows as there are, where they measure twice and theirs is not there yet."""
-    if twice is not None and row % twice.probes == 0:
-        draw_twice(
+    """Noise for the next probes, of as many rows as there are, where they measure twice and it is not there yet."""
+    if twice is not None and row & (twice.probes - 1) == 0:
+        begin_chunk(
             bench.setup, bench.flaws, twice, step, min(twice.probes, size - row), first_batch, bench.ahead.samples
         )
 
@@ -224,7 +231,7 @@ def probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follo
             put_back(bench, team.first, team.end)
             meet(team)
     stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
-    turn = step % plan.groups.shape[0]
+    turn = step % plan.groups.shape[0] if take_turns else 0
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
     if not setup.ahead:
         fill_codes(plan, step, bench.ahead.bits, bench.ahead.code)
@@ -233,9 +240,10 @@ def probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follo
     one = other = np.int64(0)
     if twice is not None and both:
         one, other = measure_twice(
-            setup, bench.flaws, bench.neurons, bench.weights, bench.ahead.words[row], chosen, row % twice.probes,
+            setup, bench.flaws, bench.neurons, bench.weights, bench.ahead.words[row], chosen, row & (twice.probes - 1),
             baseline == ANTITHETIC, follows, rows, twice, space,
         )  # fmt: skip
+        draw_until(setup, bench.flaws, twice, (row & (twice.probes - 1)) + 1)  # while the processor waits for the costs
         first_part = 3
     if tile is not None:
         part, next_part = (BASELINE, PLUS) if stale else (PLUS, MINUS)

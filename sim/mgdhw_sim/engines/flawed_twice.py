@@ -10,7 +10,7 @@ from numba import njit
 from mgdhw.compiled.halves import as_pairs, eight_sums, four_sums, half_totals, load_twice, store_upper, swapped
 from mgdhw.compiled.lookup import ENTRIES, looked_up
 from mgdhw.compiled.options import INLINE
-from mgdhw.compiled.pairs import choose_pairs
+from mgdhw.compiled.pairs import choose_pairs, narrow_products
 from mgdhw.compiled.simd import (
     bits_at,
     gather,
@@ -31,6 +31,7 @@ from mgdhw_sim.engines.flawed_ahead import (
     FIRST,
     FRACTION,
     HALF,
+    HALF_OF,
     LANES_USED,
     LAST,
     N_IN,
@@ -160,7 +161,7 @@ def measure_twice(setup, flaws, neurons, weights, words, chosen, number, both, f
 
     Args:
         words: signs of the probe.
-        number: of the probe, among those that were drawn for.
+        number: of the probe, in its chunk.
         both: plus and minus; else baseline and plus.
         follows: whether anything of the one before is left.
 
@@ -170,8 +171,9 @@ def measure_twice(setup, flaws, neurons, weights, words, chosen, number, both, f
     net, costs, noise = setup.net, setup.costs, twice.noise
     stride = net.strides[0]
     first = second = np.int64(0)
+    first_unit = ((1 - twice.state[HALF_OF]) * twice.probes + number) * chosen.size
     for row in range(chosen.size):
-        sample, unit = chosen[row], number * chosen.size + row
+        sample, unit = chosen[row], first_unit + row
         source, at, room = twice.x, 2 * unit * stride, stride
         signals, spare = twice.signals, twice.spare
         x, y = load_pairs(source, at), load_pairs(source, at + room)
@@ -187,7 +189,7 @@ def measure_twice(setup, flaws, neurons, weights, words, chosen, number, both, f
                 h = settled(flaws, rows.going[row], j, follows, h)
                 if twice.wanted.size > 0:
                     missed = h - load_twice(twice.wanted, sample * twice.width + j)
-                    squares = squares + pair_products(missed, missed & i32(0xFFFF))
+                    squares = squares + narrow_products(missed, missed)
                 else:
                     store(twice.wide, 0, h)
                     for k in range(group[SIZE]):

@@ -12,7 +12,7 @@ from numba import njit
 
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import choose_pairs, clip_pairs, scale_pairs, shift_pairs
+from mgdhw.compiled.pairs import choose_pairs, clip_pairs, narrow_products, scale_pairs, shift_pairs, upper_products
 from mgdhw.compiled.simd import (
     LANES,
     bits_at,
@@ -140,12 +140,12 @@ def positions(net, midpoint, steepness, sums, noise):
 
 @njit(**INLINE)
 def signals_at(net, pair, position, amplitude, offset):
-    """Their signals, from the pieces of their curves. What is multiplied has 16 bits."""
+    """Their signals, from the pieces of their curves."""
     bits = net.signal_bits - net.lut_bits
     top, bottom = i32((1 << (net.signal_bits - 1)) - 1), i32(-(1 << (net.signal_bits - 1)))
-    within = (position & i32((1 << bits) - 1)) << i32(16)  # meets the way to the next border
-    h = ((pair << i32(16)) >> i32(16)) + ((pair_products(pair, within) + i32((1 << bits) >> 1)) >> i32(bits))
-    return clipped(((pair_products(h, amplitude) + i32(2048)) >> i32(12)) + offset, bottom, top)
+    within = position & i32((1 << bits) - 1)
+    h = ((pair << i32(16)) >> i32(16)) + ((upper_products(pair, within) + i32((1 << bits) >> 1)) >> i32(bits))
+    return clipped(((narrow_products(h, amplitude) + i32(2048)) >> i32(12)) + offset, bottom, top)
 
 
 @njit(**INLINE)

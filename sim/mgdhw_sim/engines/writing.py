@@ -31,7 +31,7 @@ from mgdhw.compiled.simd import (
     to_u32,
     u32,
 )
-from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key
+from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_twice
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flaws import (
     GAIN,
@@ -171,7 +171,9 @@ def draw(key0, key1, records, begin, stop, step, noisy, changed, draws):
     for place in range(np.uint64(begin), np.uint64(stop)):
         prefetch(records, np.uint64(changed[place]) * np.uint64(WORDS))
     for start in range(begin, stop if noisy else begin, 2 * LANES):
-        one, other = words_of(key0, key1, start, step, changed), words_of(key0, key1, start + LANES, step, changed)
+        cells, more = to_u32(load(changed, start)), to_u32(load(changed, start + LANES))
+        drawn, later = philox_twice(counters(step, cells), counters(step, more), key0, key1)
+        one, other = word_of(cells, drawn), word_of(more, later)
         g0, g1, far = gaussian_pairs(one, other)
         store_pairs(draws, 2 * start, g0)
         store_pairs(draws, 2 * start + 2 * LANES, g1)
@@ -184,12 +186,16 @@ def draw(key0, key1, records, begin, stop, step, noisy, changed, draws):
 
 
 @njit(**INLINE)
-def words_of(key0, key1, start, step, changed):
-    """The words with the draws of sixteen cells."""
-    cells = to_u32(load(changed, start))
-    w0, w1, w2, w3 = philox_of_key(u32(step), u32(step >> 32), cells >> u32(2), u32(WRITE), key0, key1)
+def counters(step, cells):
+    """Of the blocks with the draws of sixteen cells."""
+    return u32(step), u32(step >> 32), cells >> u32(2), u32(WRITE)
+
+
+@njit(**INLINE)
+def word_of(cells, words):
+    """Of each cell's block the word with its draws."""
     odd, upper = (cells & u32(1)) != u32(0), (cells & u32(2)) != u32(0)
-    return select(upper, select(odd, w3, w2), select(odd, w1, w0))
+    return select(upper, select(odd, words[3], words[2]), select(odd, words[1], words[0]))
 
 
 @njit(**INLINE)
