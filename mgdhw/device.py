@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
-from mgdhw.errors import ConfigError, DeviceFault, LimitExceeded
+from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, LimitExceeded
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
@@ -104,6 +104,16 @@ class Device(ABC):
 
     entered = False
     """Whether it is inside `async with`, and so whether somebody sees to its closing."""
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:
+        """Made only if it is whole: Python's own error would not say where the contract is. Raises ConformanceError."""
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        if missing:
+            raise ConformanceError(
+                f"driver {cls.__module__}.{cls.__qualname__} lacks what every device has: {missing}; what they are to"
+                f" do is in docs/drivers.md and in: python -m pydoc mgdhw.device.{_contract(cls).__name__}"
+            )
+        return super().__new__(cls)
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -310,6 +320,11 @@ class HostCodes(Device):
         return await self.measure(samples, step, part)
 
 
+def _contract(driver: type[Device]) -> type[Device]:
+    """The base that says what a driver has to do."""
+    return HostCodes if issubclass(driver, HostCodes) else Device
+
+
 Opener = Callable[[str], Device]
 
 
@@ -326,6 +341,7 @@ def open_device(uri: str) -> Device:
 
     Raises:
         ConfigError: there is no driver for the scheme, or the driver cannot read the address.
+        ConformanceError: the driver lacks a method of the contract.
     """
     scheme, separator, _ = uri.partition(":")
     schemes = device_schemes()
@@ -341,7 +357,10 @@ def open_device(uri: str) -> Device:
         opener: Opener = schemes[scheme].load()
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"device {uri!r}: its driver cannot be loaded: {error}") from error
-    device = opener(uri)
+    try:
+        device = opener(uri)
+    except ConformanceError as error:
+        raise ConformanceError(f"device {uri!r}: {error}") from None
     if not isinstance(device, Device):
         raise DeviceFault(f"its driver answered with a {type(device).__name__}, not a Device", uri=uri)
     return device

@@ -19,7 +19,7 @@ from mgdhw.recipe import first_state, recipe_of
 from mgdhw.retries import Retries
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
-from mgdhw.steering import Breath, at_mark, check_answer, look, marked, next_size, on_target
+from mgdhw.steering import Breath, RailWatch, at_mark, check_answer, look, marked, next_size, on_target
 
 FloatArray = NDArray[np.float64]
 
@@ -76,6 +76,7 @@ class LockStep:
         self._retries = retries
         self._held = held
         self._cells = cells
+        self._rails = RailWatch()
         self._probes = experiment.training.probes
         # Where nothing is aimed at, looking before the end would decide nothing.
         self._every = experiment.evaluate_every() if experiment.evaluation.has_target else self._probes
@@ -98,6 +99,7 @@ class LockStep:
     async def look(self, lane: Lane) -> Ending | None:
         """How a replica ended, if it did."""
         state = lane.state
+        self._rails.look(state, lane.recipe)
         stored = await self._write(lane)
         last = await self._retries.repeat(lambda: look(self._device, self._dataset, state), state.step)
         solved = on_target(self._experiment.evaluation, last)

@@ -34,13 +34,13 @@ def figure(size: tuple[float, float]) -> Figure:
 
 
 def save(drawn: Figure, file: Path, dpi: int) -> None:
-    """Write a figure; its kind follows the name's ending (.png, .svg, .pdf).
+    """Write a figure to that very file; its kind follows the name's ending (.png, .svg, .pdf), PNG without one.
 
     Raises:
         ConfigError: it cannot be written, or the ending names no kind of picture.
     """
     try:
-        drawn.savefig(file, dpi=dpi)
+        drawn.savefig(file, dpi=dpi, format=file.suffix[1:] or "png")
     except OSError as error:
         raise ConfigError(f"{file}: the picture cannot be written: {error.strerror or error}") from None
     except ValueError as error:

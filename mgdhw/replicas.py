@@ -34,7 +34,7 @@ from mgdhw.outcome import ReplicaResult
 from mgdhw.plan import plan
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
-from mgdhw.steering import Breath, Pace
+from mgdhw.steering import Breath, Pace, RailWatch
 from mgdhw.timing import Bill, Count
 from mgdhw.trainer import Trainer
 
@@ -150,9 +150,11 @@ class Replicas:
 
     async def _one_by_one(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
         fresh = await self._retries.repeat(self.device.snapshot, 0)
+        rails = RailWatch()
         for number in self._numbers:
             # In this order: who asks for a stop after the check reaches the trainer.
-            trainer = self._trainer = Trainer(self.experiment.replica(number), self.device, self.dataset)
+            trainer = Trainer(self.experiment.replica(number), self.device, self.dataset, rails=rails)
+            self._trainer = trainer
             if self._stop:
                 return
             if fresh:

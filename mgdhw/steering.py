@@ -6,6 +6,7 @@ None of it decides a bit of a trajectory but where it ends.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import replace
 
@@ -30,8 +31,12 @@ FREE = 4 / 3
 """A request of twice the size that takes less than so many times as long is made of delays, not of work."""
 PATIENCE = 20
 """How many times too long a request may take, where smaller ones would not be much shorter."""
+MOST = 0.5
+"""So many of the parameters at their rails, and somebody should know."""
 BREATH_SECONDS = 0.02
 """How long the event loop may be kept from other tasks by a device that never waits."""
+
+log = logging.getLogger("mgdhw.training")
 
 
 class Pace:
@@ -82,6 +87,29 @@ class Breath:
         if time.monotonic() - self._last >= BREATH_SECONDS:
             await asyncio.sleep(0)
             self._last = time.monotonic()
+
+
+class RailWatch:
+    """Says, once, that most parameters are at their rails: nothing is learnt by steps that are too large.
+
+    It is no error, and no limit of η would be right: how far η moves a parameter depends on the optimizer and on costs.
+    """
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def look(self, state: TrainState, recipe: Recipe) -> None:
+        """Take in where the parameters are."""
+        if self._said or state.update == 0:
+            return
+        share = float(np.mean((state.theta <= recipe.low) | (state.theta >= recipe.high)))
+        if share >= MOST:
+            self._said = True
+            log.warning(
+                "%.0f %% of the parameters are at the ends of their range after %s updates; a smaller optimizer.eta"
+                " (it is %g) moves them less",
+                100 * share, f"{state.update:,}", recipe.eta,
+            )  # fmt: skip
 
 
 def next_size(state: TrainState, recipe: Recipe, *, at_most: int, every: int, probes: int, segments: bool) -> int:

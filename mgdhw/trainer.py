@@ -22,7 +22,7 @@ from mgdhw.recipe import first_state
 from mgdhw.retries import Retries
 from mgdhw.segment import Segment
 from mgdhw.state import TrainState
-from mgdhw.steering import Breath, Pace, at_mark, check_answer, look, marked, next_size, on_target
+from mgdhw.steering import Breath, Pace, RailWatch, at_mark, check_answer, look, marked, next_size, on_target
 
 FloatArray = NDArray[np.float64]
 
@@ -43,6 +43,7 @@ class Trainer:
         device: an open device.
         dataset: what to train on.
         resume: a state to go on from.
+        rails: what watches the parameters' limits, if several trainers are to say once what it has to say.
 
     Raises (while iterating):
         ConfigError: experiment, device and dataset do not fit each other.
@@ -50,7 +51,13 @@ class Trainer:
     """
 
     def __init__(
-        self, experiment: Experiment, device: Device, dataset: Dataset, *, resume: TrainState | None = None
+        self,
+        experiment: Experiment,
+        device: Device,
+        dataset: Dataset,
+        *,
+        resume: TrainState | None = None,
+        rails: RailWatch | None = None,
     ) -> None:
         self.experiment = experiment
         self.device = device
@@ -61,6 +68,7 @@ class Trainer:
         self._recipe, self._level = self._plan.recipe, self._plan.level
         self._codes = Codes(self._recipe.codes, device.info.topology)
         self._retries = Retries(device.uri, experiment.run.retries)
+        self._rails = rails or RailWatch()
         period = self._recipe.update_period  # a first block that ends with an update has nothing to carry on
         first = period if FIRST_BLOCK < period <= LARGEST_FIRST_BLOCK else FIRST_BLOCK
         self._pace = Pace(first, BLOCK_SECONDS, experiment.run.block)
@@ -222,4 +230,5 @@ class Trainer:
         return replace(state, cells=await self._retries.repeat(self.device.snapshot, state.step))
 
     async def _evaluate(self, state: TrainState) -> Evaluated:
+        self._rails.look(state, self._recipe)
         return await self._retries.repeat(lambda: look(self.device, self.dataset, state), state.step)

@@ -50,9 +50,9 @@ def check(
     from dataclasses import asdict
 
     from mgdhw import pictures
-    from mgdhw.cli.console import console, echo, printing
     from mgdhw.cli.notices import telling
     from mgdhw.errors import ConformanceError, DeviceFault
+    from mgdhw.output import console, echo, printing
 
     for file in (output, plot):
         _check_file(file)
@@ -107,7 +107,7 @@ def _carefully(say: Callable[[str], None]) -> Callable[[str], None]:
     """For notices, which come from any task: output that is lost is noticed when there is more of it."""
     from contextlib import suppress
 
-    from mgdhw.cli.console import OutputLost
+    from mgdhw.output import OutputLost
 
     def tell(text: str) -> None:
         with suppress(OutputLost, SystemExit):  # rich leaves by SystemExit where a pipe is broken
@@ -181,7 +181,7 @@ def _progress(out: Console) -> Iterator[tuple[Callable[[str, int], None], Callab
     from rich.progress import BarColumn, Progress, TextColumn
 
     from mgdhw.check import MAX_EVALUATIONS
-    from mgdhw.cli.console import is_live, printing
+    from mgdhw.output import is_live, printing
 
     live = is_live(out)
     columns = (
@@ -215,7 +215,7 @@ def _show(out: Console, findings: Findings, output: Path | None, plot: Path | No
 
     from rich.table import Table
 
-    from mgdhw.cli.console import print_table
+    from mgdhw.output import print_table
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)

@@ -17,7 +17,7 @@ def devices(
 
     Example: mgdhw devices
     """
-    from mgdhw.cli.console import echo, printing
+    from mgdhw.output import echo, printing
 
     found = installed()
     if as_json:
@@ -63,7 +63,7 @@ def _show(drivers: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from mgdhw.cli.console import console, print_table
+    from mgdhw.output import console, print_table
 
     out = console()
     table = Table(box=None, padding=(0, 2, 0, 0))

@@ -38,8 +38,8 @@ def estimate(
     import asyncio
     import json
 
-    from mgdhw.cli.console import console, echo, printing
     from mgdhw.estimate import estimate_async
+    from mgdhw.output import console, echo, printing
     from mgdhw.sources import resolve
 
     overrides = [*(changes or ()), *([] if probes is None else [f"training.probes={probes}"])]
@@ -64,7 +64,8 @@ def estimate(
 def _show(out: Console, found: Estimate) -> None:
     from rich.table import Table
 
-    from mgdhw.cli.console import percent, print_table
+    from mgdhw.cli.numbers import percent
+    from mgdhw.output import print_table
     from mgdhw.quantity import quantity, span
 
     counted, bill = found.count, found.bill

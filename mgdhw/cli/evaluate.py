@@ -30,7 +30,7 @@ def evaluate(
     import json
 
     from mgdhw import api
-    from mgdhw.cli.console import console, echo, printing
+    from mgdhw.output import console, echo, printing
 
     evaluation = api.evaluate(run, device=device, runs=runs)
     if as_json:
@@ -41,7 +41,7 @@ def evaluate(
 
 
 def _show(out: Console, evaluation: Evaluation) -> None:
-    from mgdhw.cli.console import print_table
+    from mgdhw.output import print_table
 
     for note in evaluation.notes:
         out.print(f"note: {note}", style="yellow")
@@ -57,7 +57,7 @@ def _show(out: Console, evaluation: Evaluation) -> None:
 def _scores(evaluation: Evaluation) -> Table:
     from rich.table import Table
 
-    from mgdhw.cli.console import percent
+    from mgdhw.cli.numbers import percent
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("split", style="dim")

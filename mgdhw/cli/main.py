@@ -24,8 +24,8 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # no "θ" in a code page is no reason to fail
-    from mgdhw.cli.console import OutputLost
     from mgdhw.errors import MgdhwError
+    from mgdhw.output import OutputLost
 
     try:
         from mgdhw.cli.signals import leave_by_exception

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from mgdhw.cli.console import duration, percent, rate
+from mgdhw.cli.numbers import duration, percent, rate
 from mgdhw.events import (
     BlockDone,
     Evaluated,
@@ -23,24 +23,38 @@ SAMPLE_SECONDS = 0.1
 
 
 class Speed:
-    """Probes per second of late."""
+    """Probes per second, of late and on the whole. What is waited for meanwhile (a chip to be compiled) is no probe."""
 
     def __init__(self) -> None:
+        self.waited = 0.0
+        """Seconds in which a device got ready."""
         self._passed: deque[tuple[float, int]] = deque()
+        self._latest: tuple[float, int] | None = None
+        self._waits_since: float | None = None
+        self._probes = 0
+        self._seconds = 0.0
 
     def __call__(self, probes: int) -> None:
         """Take in how many probes are done."""
         now = time.monotonic()
+        if self._waits_since is not None:
+            self.waited += now - self._waits_since
+            self._waits_since = None
+            self._passed.clear()
+        elif self._latest is not None:
+            self._seconds += now - self._latest[0]
+            self._probes += probes - self._latest[1]
+        self._latest = now, probes
         if self._passed and now - self._passed[-1][0] < SAMPLE_SECONDS:
             return
         self._passed.append((now, probes))
         while now - self._passed[0][0] > WINDOW_SECONDS and len(self._passed) > 2:
             self._passed.popleft()
 
-    def restart(self, probes: int) -> None:
-        """Take the rate from here on."""
-        self._passed.clear()
-        self(probes)
+    def wait(self) -> None:
+        """Until the next probes are done, what takes time is something else."""
+        if self._waits_since is None:
+            self._waits_since = time.monotonic()
 
     @property
     def per_second(self) -> float | None:
@@ -49,6 +63,15 @@ class Speed:
             return None
         (began, first), (ended, last) = self._passed[0], self._passed[-1]
         return (last - first) / (ended - began) if ended > began and last > first else None
+
+    def told(self, seconds: float) -> str:
+        """A training's time in words, and its probes per second on the whole."""
+        said = [duration(seconds)]
+        if self.waited >= SAMPLE_SECONDS:
+            said.append(f"{duration(self.waited)} of it until the device was ready")
+        if self._probes > 0 and self._seconds > 0:
+            said.append(rate(self._probes / self._seconds))
+        return ", ".join(said)
 
 
 class Meter:
@@ -61,7 +84,7 @@ class Meter:
         self.cost: float | None = None
         self.evaluated: Evaluated | None = None
         self.accuracies: list[float] = []
-        self._speed = Speed()
+        self.speed = Speed()
 
     def __call__(self, event: Event | ReplicasEvent) -> None:
         """Take in an event."""
@@ -69,18 +92,14 @@ class Meter:
             case BlockDone():
                 self.step, self.evaluations = event.step, event.evaluations
                 self.cost = _smoothed(self.cost, event.cost, event.probes / self.probes)
-                self._speed(self.step)
+                self.speed(self.step)
             case Evaluated():
                 self.evaluated = event
                 self.evaluations = event.evaluations
                 self.accuracies.append(event.accuracy)
             case Started():
                 self.step, self.probes = event.step, event.probes
-                self._speed(self.step)
-
-    def restart(self) -> None:
-        """Take the rate from here on."""
-        self._speed.restart(self.step)
+                self.speed(self.step)
 
     @property
     def share(self) -> float:
@@ -90,7 +109,7 @@ class Meter:
     @property
     def per_second(self) -> float | None:
         """Probes per second of late; None while nobody can tell."""
-        return self._speed.per_second
+        return self.speed.per_second
 
     @property
     def left(self) -> str:
@@ -125,7 +144,7 @@ class ReplicasMeter:
         self._each = 0
         self._done = 0
         self._left = 1
-        self._speed = Speed()
+        self.speed = Speed()
 
     def __call__(self, event: Event | ReplicasEvent) -> None:
         """Take in an event."""
@@ -134,7 +153,7 @@ class ReplicasMeter:
                 new = event.probes - self._done
                 self._done, self._left = event.probes, event.left
                 self.cost = _smoothed(self.cost, event.cost, new / max(1, self._done + self._left))
-                self._speed(self._done)
+                self.speed(self._done)
             case ReplicaFinished():
                 self.finished += 1
                 self.solved += event.result.solved
@@ -143,11 +162,7 @@ class ReplicasMeter:
                 self._has_target, self._replicas, self._each = event.has_target, event.replicas, event.probes
                 self.finished, self.solved = len(event.finished), sum(one.solved for one in event.finished)
                 self._left = (event.replicas - self.finished) * event.probes
-                self._speed(0)
-
-    def restart(self) -> None:
-        """Take the rate from here on."""
-        self._speed.restart(self._done)
+                self.speed(0)
 
     @property
     def share(self) -> float:
@@ -157,7 +172,7 @@ class ReplicasMeter:
     @property
     def left(self) -> str:
         """Time left, in words; empty while nobody can tell."""
-        speed = self._speed.per_second
+        speed = self.speed.per_second
         if speed is None or self._left <= 0:
             return ""
         return f"{'at most ' if self._has_target else ''}{duration(self._left / speed)} left"
@@ -168,8 +183,8 @@ class ReplicasMeter:
         said = [f"{number:,} of {self._replicas:,} {what}"]
         if self.cost is not None:
             said.append(f"mean cost {self.cost:#.4g}")
-        if self._speed.per_second is not None:
-            said.append(rate(self._speed.per_second))
+        if self.speed.per_second is not None:
+            said.append(rate(self.speed.per_second))
         return said
 
 

@@ -20,8 +20,8 @@ def new(
     """
     import shlex
 
-    from mgdhw.cli.console import echo
     from mgdhw.errors import ConfigError
+    from mgdhw.output import echo
     from mgdhw.sources import default_experiment
 
     try:

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mgdhw.cli.console import is_live, printing
+from mgdhw.cli.meter import Speed
 from mgdhw.events import (
     BlockDone,
     Evaluated,
@@ -25,6 +25,7 @@ from mgdhw.events import (
     ReplicasStarted,
     Started,
 )
+from mgdhw.output import is_live, printing
 from mgdhw.session import Session
 
 REDRAW_SECONDS = 0.1
@@ -35,11 +36,10 @@ LINE_SECONDS = 5.0
 class Shown(Protocol):
     """What a meter knows of the work under way."""
 
+    speed: Speed
+
     def __call__(self, event: Event | ReplicasEvent) -> None:
         """Take in an event."""
-
-    def restart(self) -> None:
-        """Take the rate from here on."""
 
     @property
     def share(self) -> float:
@@ -89,7 +89,6 @@ class Progress:
         self.meter(event)
         if self._doing and isinstance(event, BlockDone | ReplicasAdvanced):
             self._doing = ""
-            self.meter.restart()  # what took so long was no probe
             self._shown = 0.0
         with printing():
             self._show(event)
@@ -110,6 +109,7 @@ class Progress:
 
     def doing(self, text: str) -> None:
         """Show what goes on, from any thread: in the bar until the next block is done, or as a plain line."""
+        self.meter.speed.wait()
         if self._quiet:
             return
         self._doing = text

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mgdhw.cli.meter import Speed
     from mgdhw.outcome import Quartiles, ReplicasResult
 
 
-def close(out: Console, result: ReplicasResult) -> None:
-    """The distribution, its histogram, and what can be done next."""
+def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
+    """The distribution, its histogram, how long it took at what speed, and what can be done next."""
     from rich.table import Table
 
-    from mgdhw.cli.console import duration, percent, print_table, rate, taken
+    from mgdhw.cli.numbers import percent, taken
     from mgdhw.outcome import MEASURES
+    from mgdhw.output import print_table
 
     out.print()
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -51,7 +53,7 @@ def close(out: Console, result: ReplicasResult) -> None:
     facts.add_row("probes", f"{result.probes:,} of all finished replicas")
     if result.hardware is not None:
         facts.add_row("on hardware", f"{taken(result.hardware)}, one after the other")
-    facts.add_row("time", f"{duration(result.seconds)}, {rate(result.probes / max(result.seconds, 1e-9))}")
+    facts.add_row("time", speed.told(result.seconds))
     facts.add_row("digest", result.digest[:16])
     if result.run is not None:
         facts.add_row("run", str(result.run))
@@ -69,8 +71,8 @@ def _cells(found: Quartiles, show: Callable[[float], str]) -> list[str]:
 def _histogram(out: Console, values: Sequence[float], unit: float, show: Callable[[float], str], unsolved: int) -> None:
     from rich.table import Table
 
-    from mgdhw.cli.console import print_table
     from mgdhw.cli.histogram import bar, bins
+    from mgdhw.output import print_table
 
     found = bins(values, unit)
     rows = [(f"{show(one.low)} to {show(one.high)}", one.count) for one in found]

@@ -16,12 +16,18 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
 """Signals that ask for an end. One that is ignored when the process begins (nohup, a background job) stays ignored."""
 
 
+IMPATIENT = 3
+"""So many signals, and one more while nothing but the outcome is left to print: it is not printed."""
+
+
 class Received:
     """The last signal that asked for an end, if any did, and how many did."""
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.times = 0
+        self.over = False
+        """Whether training is over and its device closed: how to go on is being printed, and is not to be cut off."""
 
     @property
     def exit_code(self) -> int:
@@ -40,13 +46,18 @@ def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]
         say: tells the user what a signal does; called inside of signal handlers.
 
     Raises:
-        KeyboardInterrupt: a signal came when there was no training that could be stopped.
+        KeyboardInterrupt: a signal came when there was no training that could be stopped, or the fourth when it was
+            over.
     """
     received = Received()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        received.number = number
         received.times += 1
+        if received.over:
+            if received.times > IMPATIENT:  # whoever reads the output may have stopped reading
+                raise KeyboardInterrupt
+            return
+        received.number = number
         if session.stop():
             if received.times == 1:
                 say("stopping after this block; Ctrl-C again to stop at once")

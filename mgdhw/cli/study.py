@@ -40,7 +40,8 @@ def robustness(
 
     from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
-    from mgdhw.cli.console import console, echo
+    from mgdhw.cli.main import EXIT_INTERRUPTED
+    from mgdhw.output import console, echo
     from mgdhw.study import figures
     from mgdhw.study.axes import AXES
     from mgdhw.study.robustness import TASKS, Row, from_csv, jobs, points, study, to_csv
@@ -72,9 +73,11 @@ def robustness(
 
         try:
             study(todo, tell, workers)
-        except KeyboardInterrupt:
-            out.print(f"stopped; what is done is in {table}, and the same command goes on from there")
-            raise
+        except (KeyboardInterrupt, SystemExit) as ending:
+            progress.stop()
+            kept = f"stopped; what is done is in {table}, and the same command goes on from there"
+            typer.echo(kept if table.exists() else "stopped; no training was finished", err=True)
+            raise typer.Exit(int(ending.code or 0) if isinstance(ending, SystemExit) else EXIT_INTERRUPTED) from None
     figures.robustness(rows, picture)
     found = {
         task: {name: points(rows, task, AXES[name]) for name in chosen_axes if points(rows, task, AXES[name])}
@@ -96,17 +99,22 @@ def drift(
 ) -> None:
     """Whether training keeps up with a chip whose cells decay.
 
+    An interrupted study begins again.
+
     Example: mgdhw study drift --constants 10
     """
     import asyncio
     import json
+    import os
 
     from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
-    from mgdhw.cli.console import console, echo, percent
+    from mgdhw.cli.main import EXIT_INTERRUPTED
+    from mgdhw.cli.numbers import percent
     from mgdhw.events import Evaluated
+    from mgdhw.output import console, echo
     from mgdhw.study import figures
-    from mgdhw.study.drift import Curve, study
+    from mgdhw.study.drift import Curve, Drifting, study
 
     out = console(stderr=as_json)
     pictures.require()
@@ -117,7 +125,16 @@ def drift(
         def tell(name: str, event: Evaluated) -> None:
             status.update(f"{name}: {percent(event.accuracy)} after {event.step:,} probes")
 
-        found = asyncio.run(study(constants, seed, tell))
+        async def follow() -> Drifting:
+            try:
+                return await study(constants, seed, tell)
+            except asyncio.CancelledError:
+                status.stop()
+                typer.echo("stopped; nothing is kept, and the same command begins again", err=True)
+                # At once: the loop would wait for a chip that is being compiled. All chips are simulated, and closed.
+                os._exit(EXIT_INTERRUPTED)
+
+        found = asyncio.run(follow())
     lines = ["part,step,accuracy"]
     curves: dict[str, Curve] = {"learning": found.learning, "trained": found.trained, "frozen": found.frozen}
     for name, curve in curves.items():
@@ -172,7 +189,8 @@ def _show(out: Console, found: Found) -> None:
 
     from rich.table import Table
 
-    from mgdhw.cli.console import percent, print_table
+    from mgdhw.cli.numbers import percent
+    from mgdhw.output import print_table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("task", "imperfection"):

@@ -58,7 +58,6 @@ def train(
     import json
 
     from mgdhw import api
-    from mgdhw.cli.console import console, echo, printing
     from mgdhw.cli.memory import give_back_large_arrays
     from mgdhw.cli.meter import Meter, ReplicasMeter
     from mgdhw.cli.notices import telling
@@ -67,6 +66,7 @@ def train(
     from mgdhw.cli.signals import stopping
     from mgdhw.errors import ConfigError, RunError
     from mgdhw.outcome import ReplicasResult
+    from mgdhw.output import console, echo, printing
     from mgdhw.runs import find_run
     from mgdhw.session import Session
 
@@ -100,6 +100,7 @@ def train(
         except (KeyboardInterrupt, asyncio.CancelledError):
             if received.number is None:
                 raise
+            received.over = True
             how = "stopped; nothing was begun"
             if session.run is not None:
                 how = f"stopped at once; resume with: {session.run.resume_command()}"
@@ -109,23 +110,25 @@ def train(
             if session.run is not None and not isinstance(error, RunError):
                 error.add_note(f"resume with: {session.run.resume_command()}")
             raise
-    if as_json:
-        echo(json.dumps(result.summary()))
-    if not (as_json and quiet):
-        with printing():
-            if isinstance(result, ReplicasResult):
-                close(out, result)
-            elif isinstance(meter, Meter):
-                _close(out, result, meter)
-    if result.reason == "stopped":
-        raise typer.Exit(received.exit_code)
+        received.over = True
+        if as_json:
+            echo(json.dumps(result.summary()))
+        if not (as_json and quiet):
+            with printing():
+                if isinstance(result, ReplicasResult):
+                    close(out, result, meter.speed)
+                elif isinstance(meter, Meter):
+                    _close(out, result, meter)
+        if result.reason == "stopped":
+            raise typer.Exit(received.exit_code)
 
 
 def _close(out: Console, result: Result, meter: Meter) -> None:
     """The closing table, and what can be done next."""
     from rich.table import Table
 
-    from mgdhw.cli.console import bars, duration, percent, print_table, rate, taken
+    from mgdhw.cli.numbers import bars, percent, taken
+    from mgdhw.output import print_table
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -141,7 +144,7 @@ def _close(out: Console, result: Result, meter: Meter) -> None:
     )
     if result.hardware is not None:
         table.add_row("on hardware", taken(result.hardware))
-    table.add_row("time", f"{duration(result.seconds)}, {rate(result.probes / max(result.seconds, 1e-9))}")
+    table.add_row("time", meter.speed.told(result.seconds))
     table.add_row("digest", result.digest[:16])
     if result.run is not None:
         table.add_row("run", str(result.run))

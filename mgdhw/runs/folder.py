@@ -198,6 +198,12 @@ def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) ->
     """
     try:
         run = Run(_new_folder(runs, f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"))
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next((path for path in (runs, *runs.parents) if path.exists() and not path.is_dir()), runs)
+        raise RunError(
+            f"runs folder {runs}: a run cannot be made there: {file} is no folder; choose one with --runs FOLDER,"
+            " or a name for a new one"
+        ) from error
     except OSError as error:
         raise RunError(
             f"runs folder {runs}: a run cannot be made there: {reason(error)}; choose another with --runs FOLDER"

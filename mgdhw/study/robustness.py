@@ -5,12 +5,14 @@ A replica has its own seed and its own chip: mismatch and noise differ between r
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -135,18 +137,35 @@ def run(job: Job) -> Row:
 def study(todo: Sequence[Job], tell: Callable[[Row], None], workers: int | None = None) -> None:
     """Run trainings on all processors; `tell` hears of each as it ends.
 
-    An interruption ends the others and is raised; what was told of is done.
+    An interruption ends the others in the middle and is raised; what was told of is done.
     """
     _one_thread_each()
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers or os.cpu_count() or 1, context) as pool:
-        futures = [pool.submit(run, job) for job in todo]
         try:
+            with _held_back(signal.SIGINT):  # and so in the workers, for good: who is interrupted is this process
+                futures = [pool.submit(run, job) for job in todo]
             for future in as_completed(futures):
                 tell(future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()  # they would finish what they have begun, and what they have fetched to do next
             raise
+
+
+@contextlib.contextmanager
+def _held_back(number: int) -> Iterator[None]:
+    """While this lasts, a signal waits; processes that are begun meanwhile never get it (not on Windows)."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _one_thread_each() -> None:

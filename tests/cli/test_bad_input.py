@@ -51,7 +51,12 @@ BAD_CALLS = {
     "unknown flag": (["train", "good.toml", "--jsn"], 2, "--jsn"),
     "unknown command": (["trian"], 2, "trian"),
     "a number that is none": (["train", "--seed", "x"], 2, "x"),
-    "a file where runs go": (["train", "good.toml", "--runs", "good.toml"], 1, "--runs FOLDER"),
+    "a file where runs go": (
+        ["train", "good.toml", "--runs", "good.toml"],
+        1,
+        "runs folder good.toml: a run cannot be made there: good.toml is no folder; choose one with --runs FOLDER",
+    ),
+    "a file above where runs go": (["train", "good.toml", "--runs", "good.toml/x/y"], 1, "good.toml is no folder"),
     "no replicas": (["train", "good.toml", "--replicas", "0"], 1, "replicas: expected 1 or more (got 0)"),
     "replicas that are no number": (["train", "--replicas", "many"], 2, "--replicas"),
     "replicas and resume": (["train", "--resume", "x", "--replicas", "3"], 1, "knows how many it has; leave it out"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mgdhw.cli import meter as meters
-from mgdhw.cli.console import bars, duration, rate
 from mgdhw.cli.meter import Meter
+from mgdhw.cli.numbers import bars, duration, rate
 from mgdhw.events import BlockDone, Evaluated
 
 
@@ -45,3 +45,22 @@ def test_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     assert meter.per_second == pytest.approx(500)
     assert meter.left == "16 s left"
     assert meter.fields() == ["cost 0.2500", "test accuracy 87.5 %", "4,000 evaluations", "500 probes/s"]
+
+
+def test_what_is_waited_for_is_no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(meters.time, "monotonic", lambda: now)
+    meter = Meter()
+    meter.speed(0)
+    assert meter.speed.told(0.0) == "0.0 s"
+    meter.speed.wait()
+    now += 12
+    meter.speed.wait()  # another function is compiled, and it is still the same wait
+    now += 8
+    meter(BlockDone(100, 100, 200, 0.25))
+    assert meter.speed.told(20.0) == "20 s, 20 s of it until the device was ready"
+    for step in range(200, 1101, 100):
+        now += 0.2
+        meter(BlockDone(step, 100, 2 * step, 0.25))
+    assert meter.per_second == pytest.approx(500)
+    assert meter.speed.told(22.0) == "22 s, 20 s of it until the device was ready, 500 probes/s"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +56,54 @@ def test_what_goes_on_is_a_line_of_progress(mgdhw: Any, experiment: Path, monkey
         assert shown == {name: name == where for name in ("out", "err")}
 
 
+@pytest.mark.parametrize("arguments", [(), ("--quiet",), ("--replicas", "2")], ids=["train", "quiet", "replicas"])
+def test_compiling_is_not_counted_as_probing(
+    mgdhw: Any, experiment: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    compiled = 0.0
+    learn, monotonic = Reference.learn, time.monotonic
+
+    def compiling(self: Reference, *work: Any) -> Any:
+        nonlocal compiled
+        monkeypatch.setattr(Reference, "learn", learn)
+        LOG.info("compiling")
+        compiled = 1000.0
+        return learn(self, *work)
+
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + compiled)
+    monkeypatch.setattr(Reference, "learn", compiling)
+    done = mgdhw("train", str(experiment), "--set", "run.block=20", *arguments)
+    (line,) = [line for line in done.out.splitlines() if line.startswith("time ")]
+    found = re.fullmatch(r"time +16:4\d, 16:4\d of it until the device was ready, ([\d.,]+)k? probes/s", line)
+    assert found is not None, line
+    assert "k probes/s" in line or float(found[1].replace(",", "")) > 1  # 200 in 1000 s would be less
+
+
 def test_what_goes_on_is_shown_in_the_bar() -> None:
     console = Console(width=60)
     with console.capture() as captured:
         console.print(_Bar(Meter(), "compiling the chip"))
     assert captured.get().splitlines()[-1] == "compiling the chip"
+
+
+ARGUMENTS = [(), ("--level", "host-codes"), ("--replicas", "2"), ("--replicas", "2", "--level", "host-codes")]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=" ".join)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_learning_rate_that_throws_parameters_to_their_limits(
+    mgdhw: Any, experiment: Path, optimizer: str, arguments: tuple[str, ...]
+) -> None:
+    common = ("train", str(experiment), "--set", "training.mode=discrete", "--set", f"optimizer.name={optimizer}")
+    done = mgdhw(*common, *arguments, "--set", "optimizer.eta=1e300")
+    assert done.code == 0
+    (line,) = [line for line in (done.out + done.err).splitlines() if "of the parameters" in line]
+    assert re.fullmatch(
+        r"\d+ % of the parameters are at the ends of their range after [\d,]+ updates?; a smaller optimizer.eta"
+        r" \(it is 1e\+300\) moves them less",
+        line,
+    )
+    assert "of the parameters" not in mgdhw(*common, *arguments).err
 
 
 def test_afterwards_logging_is_as_it_was() -> None:

@@ -1,6 +1,7 @@
 """`mgdhw study`, as people type it."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,18 @@ def test_a_study_goes_on_from_what_is_done(mgdhw: Any) -> None:
     assert again.code == 0
     assert "replica 0" not in again.out, "nothing is trained twice"
     assert Path("here/robustness.csv").read_text() == table
+
+
+@pytest.mark.usefixtures("fonts", "small")
+def test_a_pipe_gets_the_whole_table(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    done = mgdhw(*ARGUMENTS)
+    assert done.code == 0, done.err
+    heading, *rows = done.out[done.out.index("task ") :].splitlines()[:3]
+    columns = ["task", "imperfection", "strength", "probes to solution", "quartiles", "of the first", "solved"]
+    assert re.split(r"  +", heading) == columns
+    assert [re.split(r"  +", row)[:3] for row in rows] == [["nist7x7", "stuck", "0"], ["nist7x7", "stuck", "0.5"]]
+    assert all(row.endswith(" %") for row in rows)
 
 
 def test_what_cannot_be_done_is_said(mgdhw: Any) -> None:

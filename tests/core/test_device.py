@@ -16,7 +16,7 @@ from mgdhw.codes import Codes
 from mgdhw.config import Experiment, parse_experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes, device_schemes, open_device
-from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkTimeout
+from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkTimeout
 from mgdhw.events import Finished
 from mgdhw.order import SampleOrder
 from mgdhw.topology import Topology
@@ -171,6 +171,34 @@ def test_a_driver_that_cannot_be_loaded_is_a_config_error(
     install(source, entry)
     with pytest.raises(ConfigError, match=r"^device 'bowl:1': its driver cannot be loaded: .*thirdparty_"):
         open_device("bowl:1")
+
+
+INCOMPLETE = """
+from mgdhw.device import {base}
+
+class Bowl({base}):
+    async def open(self): ...
+    async def close(self): ...
+    async def load(self, dataset): ...
+    async def write(self, theta, step=0): ...
+    async def infer(self, samples): ...
+
+def make(uri):
+    return Bowl(uri)
+"""
+
+
+@pytest.mark.parametrize(("base", "missing"), [("Device", "probe, read"), ("HostCodes", "measure, read")])
+def test_a_driver_that_forgets_a_method_is_told_which(
+    install: Callable[[str, str], None], base: str, missing: str
+) -> None:
+    install(INCOMPLETE.format(base=base), "bowl = thirdparty_bowl:make")
+    with pytest.raises(ConformanceError) as raised:
+        open_device("bowl:1")
+    assert str(raised.value) == (
+        f"device 'bowl:1': driver thirdparty_bowl.Bowl lacks what every device has: {missing}; what they are to do is"
+        f" in docs/drivers.md and in: python -m pydoc mgdhw.device.{base}"
+    )
 
 
 def test_a_driver_that_gives_no_device_is_at_fault(install: Callable[[str, str], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -33,6 +34,24 @@ def test_a_chip_is_served_until_it_is_asked_to_end(arguments: list[str], tmp_pat
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert not link.is_symlink()
+
+
+def test_the_short_form_shows_the_options_of_the_long_one() -> None:
+    options = []
+    for arguments in (["serve"], ["sim", "serve"]):
+        done = subprocess.run(
+            command(*arguments, "--help"),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "COLUMNS": "120"},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        options.append(set(re.findall(r"--[a-z]+", done.stdout.partition("Options")[2])))
+    assert options[0] == options[1] >= {"--tcp", "--pty", "--link", "--serial", "--baud", "--faults", "--help"}
+    assert re.search(r"Usage: .* sim serve .*CHIP", done.stdout)
+    assert "Example: mgdhw sim serve analog-8bit --tcp 5510" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import mgdhw
 from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.check.bench import Bench
+from mgdhw.cli.notices import telling
 from mgdhw.datasets import Dataset, load
 from mgdhw.device import Capability, DeviceInfo, HostCodes, open_device
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkLost
@@ -23,6 +25,7 @@ from mgdhw_drivers.linked.limits import Limits
 from mgdhw_drivers.serve.listeners import PtyListener, TcpListener
 from mgdhw_drivers.serve.serving import serving
 from mgdhw_drivers.serve.station import Line, Station
+from mgdhw_sim.engines.reference import Reference
 
 LEVELS = ("host-codes", "device-codes", "learn")
 HARSH = "drop=0.02,corrupt=0.02,dup=0.02,split=0.02,delay=1ms,late=0.02"
@@ -373,3 +376,37 @@ async def test_samples_held_for_ever_are_held_at_a_board_too(bench: Any) -> None
                 pairs = await Bench(device, xor, 0, 100, lambda doing, used: None).pairs(8, Baseline.EVERY)
                 costs.append([*pairs.perturbed, *pairs.reference])
     assert costs[0] == costs[1]
+
+
+# --- a device that takes its time ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", ["device-codes", "learn"])
+async def test_a_device_that_gets_ready_first_is_waited_for_with_a_word(
+    bench: Any, xor: Any, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chip is compiled when it is first asked for something; here until the host has said that it waits.
+
+    It is not given up meanwhile, though the host waits for longer than it waits for a silent board.
+    """
+    wanted = await digest(xor())
+    said: list[str] = []
+    heard = threading.Event()
+
+    def hear(text: str) -> None:
+        said.append(text)
+        heard.set()
+
+    method = "learn" if level == "learn" else "probe"
+    work = getattr(Reference, method)
+
+    def compiling(self: Reference, *asked: Any) -> Any:
+        assert heard.wait(60), "nobody has said anything"
+        return work(self, *asked)
+
+    monkeypatch.setattr(Reference, method, compiling)
+    with telling(hear, hear):
+        async with bench.serve() as address:
+            experiment = {**xor(level), "run": {"level": level, "retries": 0}}
+            assert await digest(experiment, f"{address}?timeout=0.5") == wanted
+    assert said == ["waiting for the device (a chip that is served may have to be compiled first)"]

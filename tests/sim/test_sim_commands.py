@@ -87,6 +87,21 @@ def test_a_picture_that_cannot_be_written_says_why(tmp_path: Path) -> None:
         sim("show", "analog-8bit", "--plot", str(tmp_path / "chip.bin"))
 
 
+@pytest.mark.usefixtures("fonts")
+def test_a_picture_is_written_to_the_very_file(tmp_path: Path) -> None:
+    picture = tmp_path / "chip"
+    assert sim("show", "analog-8bit", "--plot", str(picture)).endswith(f"wrote {picture}\n")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert list(tmp_path.iterdir()) == [picture]
+
+
+@pytest.mark.usefixtures("fonts")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_picture_that_finds_no_room_says_so() -> None:
+    with pytest.raises(ConfigError, match="/dev/full: the picture cannot be written: No space left on device"):
+        sim("show", "analog-8bit", "--plot", "/dev/full")
+
+
 def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)

@@ -71,12 +71,23 @@ def test_nobody_listens(folder: Path, start: Any, mgdhw: Any, summary: Any, dige
     assert summary(mgdhw("train", "--resume", str(run), "--json"))["digest"] == digest_of(folder / "short.toml")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+always_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+
+
+@always_full
 def test_output_that_cannot_be_written(mgdhw: Any) -> None:
     with Path("/dev/full").open("w") as full:
         done = mgdhw("train", "short.toml", "--json", stdout=full)
     assert done.returncode == 1
     assert done.stderr.endswith("error: the output cannot be written: No space left on device\n")
+
+
+@always_full
+@pytest.mark.parametrize("line", ["sim list", "sim show pcm --json", "sim serve pcm --tcp 0"])
+def test_output_of_other_packages_that_cannot_be_written(mgdhw: Any, line: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = mgdhw(*line.split(), stdout=full)
+    assert (done.returncode, done.stderr) == (1, "error: the output cannot be written: No space left on device\n")
 
 
 @posix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,8 +23,12 @@ QUIET_SECONDS = 0.03
 """Silence after which the board is asked whether it is there, and at what."""
 ATTEMPTS = 25
 """How often in a row a request may get lost."""
+PATIENCE_SECONDS = 1.0
+"""A board that is at one request for so long, and gets nothing of it done, is worth a word."""
 
 Request = tuple[Type, bytes]
+
+log = logging.getLogger("mgdhw.link")
 
 
 class Refused(LinkCorrupt):
@@ -57,6 +62,9 @@ class Link:
         self._heard = 0.0
         self._sent = 0.0
         self._ping: tuple[int, list[int]] | None = None
+        self._at = (0, 0)
+        self._at_since = 0.0
+        self._told = False
         self._loop = asyncio.get_running_loop()
         self._alarm = Alarm(self._wake)
         self.on_loss: Callable[[str], None] | None = None
@@ -263,10 +271,25 @@ class Link:
         _, before = self._ping
         self._ping = None
         pong = Pong.unpack(answer.payload)
+        self._notice(pong.running, pong.done)
         lost = [sequence for sequence in before if sequence != pong.running]
         for sequence in lost:
             self.connection.give_up(sequence)
         return lost
+
+    def _notice(self, running: int, done: int) -> None:
+        """Say, once, that the board is long at something: what it serves may have to be compiled first.
+
+        Args:
+            running: the request that it is at; 0: none.
+            done: how much of it.
+        """
+        now = self._loop.time()
+        if (running, done) != self._at:
+            self._at, self._at_since = (running, done), now
+        elif running and not self._told and now - self._at_since >= PATIENCE_SECONDS:
+            self._told = True
+            log.info("waiting for the device (a chip that is served may have to be compiled first)")
 
     def _silent(self, what: str) -> LinkTimeout:
         self.connection.poison()

@@ -37,6 +37,7 @@ def serve(
 
     from mgdhw.device import open_device
     from mgdhw.errors import ConfigError
+    from mgdhw.output import echo
     from mgdhw_drivers.linked.limits import Limits
     from mgdhw_drivers.serve.faults import Faults
     from mgdhw_drivers.serve.listeners import Listener, PtyListener, SerialListener, TcpListener
@@ -65,7 +66,7 @@ def serve(
         listener = PtyListener(station, link)
 
     def begun() -> None:
-        typer.echo(f"serving {device} at {listener.address}")
-        typer.echo(f"train it with: mgdhw train --device {listener.address}")
+        echo(f"serving {device} at {listener.address}")
+        echo(f"train it with: mgdhw train --device {listener.address}")
 
     asyncio.run(until_asked_to_end(station, listener, begun))

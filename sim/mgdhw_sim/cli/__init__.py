@@ -8,7 +8,7 @@ from __future__ import annotations
 import typer
 
 from mgdhw_sim.cli.list import list_presets
-from mgdhw_sim.cli.serve import serve
+from mgdhw_sim.cli.serve import Short, serve
 from mgdhw_sim.cli.show import show
 
 app = typer.Typer(
@@ -21,4 +21,4 @@ app = typer.Typer(
 )
 app.command("list")(list_presets)
 app.command("show")(show)
-app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
+app.command("serve", cls=Short, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)

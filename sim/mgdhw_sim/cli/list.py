@@ -19,6 +19,7 @@ def list_presets(
     """
     import json
 
+    from mgdhw.output import console, echo, print_table
     from mgdhw_sim.presets import CATALOGUE
 
     if as_json:
@@ -31,13 +32,12 @@ def list_presets(
             }
             for name, preset in CATALOGUE.items()
         ]
-        typer.echo(json.dumps({"presets": found}))
+        echo(json.dumps({"presets": found}))
         return
 
     from rich.table import Table
 
     from mgdhw.quantity import quantity
-    from mgdhw_sim.cli.output import print_table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("preset", style="cyan", no_wrap=True)
@@ -51,8 +51,8 @@ def list_presets(
             writing = timing.update_seconds + preset.spec.topology.n_parameters * timing.write_seconds
             times = [quantity(seconds, "s") for seconds in (_step_seconds(timing), writing, timing.input_seconds)]
         table.add_row(name, *times, preset.about)
-    print_table(table)
-    typer.echo("\nmgdhw sim show PRESET tells more; mgdhw train --device sim:PRESET trains one.")
+    print_table(console(), table)
+    echo("\nmgdhw sim show PRESET tells more; mgdhw train --device sim:PRESET trains one.")
 
 
 def _step_seconds(timing: Timing) -> float:

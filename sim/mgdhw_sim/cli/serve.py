@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from copy import copy
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 COMMANDS = "mgdhw.commands"
+
+
+class Short(TyperCommand):
+    """A command whose options are those of `mgdhw serve`: its help shows them."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Own argument, and the options of the command that gets them."""
+        shown = copy(self)
+        shown.params = [*self.params, *(p for p in _serving().params if p.param_type_name == "option")]
+        super(Short, shown).format_help(ctx, formatter)
 
 
 def serve(
@@ -17,14 +29,17 @@ def serve(
 
     Example: mgdhw sim serve analog-8bit --tcp 5510
     """
+    address = chip if chip.startswith("sim:") else f"sim:{chip}"
+    _serving().main([address, *context.args], prog_name="mgdhw serve", standalone_mode=False)
+
+
+def _serving() -> Any:
+    """`mgdhw serve`. Whatever serves devices is another package's business, and found as every command is."""
     from importlib.metadata import entry_points
 
     from mgdhw.errors import ConfigError
 
-    # Whatever serves devices is another package's business, and found as every command is.
     found = [point for point in entry_points(group=COMMANDS) if point.name == "serve"]
     if not found:
         raise ConfigError("no installed package serves devices; install mgdhw with its drivers")
-    command = typer.main.get_command(found[0].load())
-    address = chip if chip.startswith("sim:") else f"sim:{chip}"
-    command.main([address, *context.args], prog_name="mgdhw serve", standalone_mode=False)
+    return typer.main.get_command(found[0].load())

@@ -35,6 +35,7 @@ def show(
     import json
 
     from mgdhw.errors import ConfigError
+    from mgdhw.output import echo
     from mgdhw_sim.address import parse
     from mgdhw_sim.describe import numbers
     from mgdhw_sim.toml import to_toml
@@ -47,26 +48,26 @@ def show(
 
         draw(spec, plot)
     if as_toml:
-        typer.echo(to_toml(spec), nl=False)
+        echo(to_toml(spec).removesuffix("\n"))
     elif as_json:
         found = [{"name": n.name, "value": n.value, "unit": n.unit, "source": n.source} for n in numbers(spec)]
-        typer.echo(json.dumps({"name": spec.name, "identity": spec.identity(), "numbers": found}))
+        echo(json.dumps({"name": spec.name, "identity": spec.identity(), "numbers": found}))
     else:
         _print(spec)
         if plot is not None:
-            typer.echo(f"\nwrote {plot}")
+            echo(f"\nwrote {plot}")
 
 
 def _print(spec: ChipSpec) -> None:
     from rich.table import Table
 
-    from mgdhw_sim.cli.output import print_table
+    from mgdhw.output import console, echo, print_table
     from mgdhw_sim.describe import numbers
     from mgdhw_sim.presets import CATALOGUE
 
     preset = CATALOGUE.get(spec.name)
-    typer.echo(f"{spec.name}: {preset.about}" if preset is not None else spec.name)
-    typer.echo()
+    echo(f"{spec.name}: {preset.about}" if preset is not None else spec.name)
+    echo()
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
@@ -79,11 +80,11 @@ def _print(spec: ChipSpec) -> None:
             if len(source) > LONG:
                 source = f"[{notes.setdefault(source, len(notes) + 1)}]"
             table.add_row(number.name, _value(number.value), number.unit, source)
-    print_table(table)
+    print_table(console(), table)
     if notes:
-        typer.echo()
+        echo()
     for note, at in notes.items():
-        typer.echo(f"[{at}] {note}")
+        echo(f"[{at}] {note}")
 
 
 def _value(value: Any) -> str:

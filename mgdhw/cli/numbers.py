@@ -1,64 +1,14 @@
-"""Where commands print to, and how numbers look."""
+"""How numbers look."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from mgdhw.timing import Bill
 
 BARS = "▁▂▃▄▅▆▇█"
-
-
-class OutputLost(Exception):
-    """stdout or stderr cannot be written; the cause is the OSError."""
-
-
-@contextlib.contextmanager
-def printing() -> Iterator[None]:
-    """Tells an OSError of what is printed inside from those of files and devices. Raises OutputLost."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputLost(error.strerror or str(error)) from error
-
-
-def echo(text: str) -> None:
-    """Print a line on stdout as it is."""
-    import typer
-
-    with printing():
-        typer.echo(text)
-
-
-def console(*, stderr: bool = False) -> Console:
-    """A console on stdout, or on stderr where stdout is a script's."""
-    from rich.console import Console
-
-    # Markup and emoji off: a device's text or a folder's name may hold brackets and colons.
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-
-def is_live(out: Console) -> bool:
-    """Whether somebody looks at a terminal that can redraw a line (FORCE_COLOR makes no terminal of a pipe)."""
-    return out.file.isatty() and not out.is_dumb_terminal
-
-
-def print_table(out: Console, table: Table) -> None:
-    """Print a table; where no terminal is, without the blanks that pad its lines."""
-    if out.is_terminal:
-        out.print(table)
-        return
-    with out.capture() as captured:
-        out.print(table)
-    for line in captured.get().splitlines():
-        out.out(line.rstrip(), highlight=False)
 
 
 def duration(seconds: float) -> str:
