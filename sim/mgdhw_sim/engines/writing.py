@@ -70,14 +70,14 @@ class Pen(NamedTuple):
     values: Any
     counts: Any
     fine: Any
-    """(16,) values of cells, how many writes they took, and their new weights."""
+    """(AT_ONCE,) values of cells, how many writes they took, and their new weights."""
 
 
 def pen(n: int) -> Pen:
     """Work space for n cells."""
     room = n + 3 * LANES
     changed, changes, old = (np.zeros(room, dtype=np.int32) for _ in range(3))
-    values, counts, fine = (np.zeros(LANES, dtype=np.int32) for _ in range(3))
+    values, counts, fine = (np.zeros(AT_ONCE, dtype=np.int32) for _ in range(3))
     draws, tick = np.zeros(2 * room, dtype=np.int16), np.full(1, NO_TIME, dtype=np.int64)
     return Pen(changed, changes, old, draws, tick, values, counts, fine)
 
@@ -110,7 +110,15 @@ def write(flaws, memory, weights, codes, first, end, step, pen):
             stop = min(count, begin + AT_ONCE)
             draw(flaws.key0, flaws.key1, memory.records, begin, stop, step, noisy, pen.changed, pen.draws)
             for start in range(begin, stop, LANES):
-                write_cells(flaws, memory, weights, codes, start, min(LANES, stop - start), pen)
+                move_cells(flaws, memory, codes, start, start - begin, pen)
+            put_cells(
+                memory.records, memory.left, memory.able, weights.fine, pen.changed, begin, stop, pen.values,
+                pen.counts, pen.fine,
+            )  # fmt: skip
+            if weights.plus.size > 0:
+                put_both(
+                    weights.plus, weights.minus, weights.change, pen.changed, begin, stop, pen.fine, flaws.weight_top
+                )
     return asked
 
 
@@ -199,36 +207,44 @@ def word_of(cells, words):
 
 
 @njit(**INLINE)
-def write_cells(flaws, memory, weights, codes, start, most, pen):
-    """Write up to sixteen cells, of numbers `pen.changed[start ...]`."""
-    fields, records = fields_of(memory.records, pen.changed, start), memory.records
-    drawn = load_pairs(pen.draws, 2 * start)
+def move_cells(flaws, memory, codes, start, out, pen):
+    """What becomes of sixteen cells, of numbers `pen.changed[start ...]`: into the pen, from there on."""
+    fields, drawn = fields_of(memory.records, pen.changed, start), load_pairs(pen.draws, 2 * start)
     noise = scaled(flaws.write_size, (drawn << i32(16)) >> i32(16))
     if flaws.pulsed:
         value, count = move(flaws, fields, load(pen.changes, start), drawn >> i32(16), noise)
     else:
         for lane in range(LANES):
-            pen.values[lane] = codes[pen.changed[start + lane]] + (flaws.dac.size >> 1)
+            pen.values[out + lane] = codes[pen.changed[start + lane]] + (flaws.dac.size >> 1)
         limit = i32(flaws.cell_limit)
-        value, count = within(gather(flaws.dac, load(pen.values, 0)) + noise, i32(0) - limit, limit), i32(1)
+        value, count = within(gather(flaws.dac, load(pen.values, out)) + noise, i32(0) - limit, limit), i32(1)
     fine = rounded(value, CELL_FRACTION_BITS - flaws.fine_bits)
     w = shifted_product(fine, fields[GAIN], 1 << 14, 15) + fields[OFFSET]
-    store(pen.values, 0, value)
-    store(pen.counts, 0, count)
-    store(pen.fine, 0, within(w, i32(-flaws.weight_top - 1), i32(flaws.weight_top)))
-    for lane in range(most):
-        i = np.uint64(pen.changed[start + lane])
-        records[i * np.uint64(WORDS) + np.uint64(VALUE)] = pen.values[lane]
-        weights.fine[i] = pen.fine[lane]
-        left = memory.left[i] - pen.counts[lane]
-        memory.left[i] = left
+    store(pen.values, out, value)
+    store(pen.counts, out, count)
+    store(pen.fine, out, within(w, i32(-flaws.weight_top - 1), i32(flaws.weight_top)))
+
+
+@njit(**JIT)
+def put_cells(records, lefts, able, weights, changed, begin, stop, values, counts, fine):
+    """What has become of some cells to where it belongs."""
+    for k in range(np.uint64(stop - begin)):
+        i = np.uint64(changed[k + np.uint64(begin)])
+        records[i * np.uint64(WORDS) + np.uint64(VALUE)] = values[k]
+        weights[i] = fine[k]
+        left = lefts[i] - counts[k]
+        lefts[i] = left
         if left <= 0:
-            memory.able[i >> np.uint64(5)] &= ~(np.uint32(1) << np.uint32(i & np.uint64(31)))
-    if weights.plus.size > 0:
-        for lane in range(most):
-            i = np.uint64(pen.changed[start + lane])
-            w, more = np.int64(pen.fine[lane]), np.int64(weights.change[i])
-            weights.plus[i], weights.minus[i] = min(w + more, flaws.weight_top), max(w - more, -flaws.weight_top - 1)
+            able[i >> np.uint64(5)] &= ~(np.uint32(1) << np.uint32(i & np.uint64(31)))
+
+
+@njit(**JIT)
+def put_both(plus, minus, change, changed, begin, stop, fine, top):
+    """Their weights with a perturbation added, and taken away."""
+    for k in range(np.uint64(stop - begin)):
+        i = np.uint64(changed[k + np.uint64(begin)])
+        w, more = np.int64(fine[k]), np.int64(change[i])
+        plus[i], minus[i] = min(w + more, top), max(w - more, -top - 1)
 
 
 @njit(**INLINE)
