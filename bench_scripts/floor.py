@@ -9,7 +9,7 @@ products:
 - writes: find the cells whose codes have changed, draw twice for each, move it and make its weight;
 - weights with a perturbation, which no longer is the same for all.
 
-Each of these is timed as our kernels do it, but from the nearest cache and with nothing around it, one thread on one
+Each of these is timed as our kernels do it, but from the nearest caches and with nothing around it, one thread on one
 core, in turns with the ideal chip and the imperfect one; medians of several rounds. What is not counted (mismatch of
 neurons, settling, samples that don't fill a vector, sums that 32 bits don't hold, cache misses) comes on top. The last
 rows set the sum beside the time that half the ideal chip's speed allows, and beside ours.
@@ -44,8 +44,8 @@ ROUNDS = 9
 SHARE = 0.5
 INPUTS, COLUMNS = 128, 32
 """Of a product that the nearest cache holds: eight rows of so many weights times so many samples."""
-SMALL = (16, 48, 4)
-"""Layers of a chip whose cells it holds."""
+SMALL = (96, 96, 10)
+"""Layers of a chip whose cells the second cache holds: with fewer of them, calls would count."""
 MEASUREMENTS = 2
 
 
@@ -90,7 +90,7 @@ def choices(times: int, flaws: Any, weights: Any, words: Any, moved: Any) -> Non
 
 
 class SmallCells:
-    """As many imperfect cells as the nearest cache holds.
+    """As many imperfect cells as the second cache holds.
 
     Args:
         share: of them, whose codes change with each write.
