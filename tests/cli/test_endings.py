@@ -114,7 +114,9 @@ def test_ctrl_c_while_the_device_closes(mgdhw: Any, at: Any, monkeypatch: pytest
     assert "resume with:" in done.out + done.err  # one block was all that was left: it may stop cleanly
 
 
-@pytest.mark.parametrize("replicas", [[], ["--replicas", "2"]], ids=["one", "replicas"])
+@pytest.mark.parametrize(
+    "replicas", [[], pytest.param(["--replicas", "2"], marks=pytest.mark.long)], ids=["one", "replicas"]
+)
 def test_ctrl_c_while_it_is_told_how_to_go_on(
     mgdhw: Any, at: Any, monkeypatch: pytest.MonkeyPatch, replicas: list[str]
 ) -> None:

@@ -146,6 +146,7 @@ async def test_noise_is_told_from_drift() -> None:
     assert drifting.slope == pytest.approx(2e-3, rel=0.05)  # each of these probes takes two measurements
 
 
+@pytest.mark.long
 async def test_a_deterministic_device_has_no_noise_but_that_of_rounding() -> None:
     async with mgdhw.open_device("sim:analog-8bit?layers=2-3-1") as device:
         await device.load(load("xor"))
@@ -253,6 +254,7 @@ def test_the_model_chooses_baselines_and_windows() -> None:
 # --- what is recommended --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_recommendation_trains() -> None:
     uri = "sim:analog-8bit?layers=49-4-4"
 

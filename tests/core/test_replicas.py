@@ -130,7 +130,9 @@ async def test_every_replica_is_the_single_training_with_its_seed(level: str, ch
     assert (last.probes, last.left) == (3 * 301, 0)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    "level", [pytest.param(level, marks=pytest.mark.long) if level == "host-codes" else level for level in LEVELS]
+)
 async def test_replicas_stop_at_their_targets_as_single_trainings_do(level: str) -> None:
     events = await run(*AIMED, f"run.level={level}", n=6)
     finished = of(events, ReplicaFinished)

@@ -62,6 +62,7 @@ def test_a_replica_is_the_same_whenever_it_is_trained(monkeypatch: pytest.Monkey
     assert (first.probes, first.solved) == (1_500, False)
 
 
+@pytest.mark.long
 async def test_a_chip_that_decays_is_followed_twice_from_where_learning_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

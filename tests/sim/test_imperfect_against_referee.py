@@ -136,6 +136,7 @@ def draw_extreme(rng: Random, signals: Sequence[tuple[int, float]]) -> ChipSpec:
     return replace(spec, effects=Effects(**strengths))  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_chips_at_the_ends_of_every_range_agree_with_the_referee() -> None:
     for number in range(40):
         compare(number, SIGNALS[number % len(SIGNALS)], draw_extreme)

@@ -97,6 +97,7 @@ def test_a_study_of_one_training(tmp_path: Path, unmeasured: dict[str, str]) -> 
     assert "Traceback" not in seen.shown
 
 
+@pytest.mark.long
 def test_twice_in_a_training(
     folder: Path, unmeasured: dict[str, str], reach: Any, mgdhw: Any, summary: Any, digest_of: Any
 ) -> None:

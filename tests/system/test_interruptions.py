@@ -44,7 +44,11 @@ def test_killed_at_three_random_points(
 
 
 @posix
-@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143), (1, 129)], ids=["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(2, 130), (15, 143), pytest.param(1, 129, marks=pytest.mark.long)],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
+)
 def test_a_clean_stop(
     folder: Path, start: Any, mgdhw: Any, reach: Any, summary: Any, digest_of: Any, number: int, code: int
 ) -> None:

@@ -38,7 +38,7 @@ def wait_for_rows(process: Any, folder: Path) -> None:
 
 
 @posix
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_ctrl_c_leaves_what_is_finished(folder: Path, start: Any, times: int) -> None:
     process = start(*SLOW)
     wait_for_rows(process, folder)
