@@ -8,15 +8,10 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from mgdhw.compiled.simd import I32, LANES, _llvm, _pointer, intrinsic
+from mgdhw.compiled.simd import I32, LANES, _llvm, _pointer, _shuffled, intrinsic
 
 HALF = LANES // 2
 _NARROW = ir.VectorType(ir.IntType(16), LANES)
-
-
-def _shuffled(builder: Any, one: Any, other: Any, lanes: list[int]) -> Any:
-    kind = ir.VectorType(ir.IntType(32), len(lanes))
-    return builder.shuffle_vector(one, other, ir.Constant(kind, lanes))
 
 
 def _folded(builder: Any, one: Any, other: Any, lanes: list[int], away: int) -> Any:

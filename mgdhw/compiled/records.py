@@ -10,7 +10,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from mgdhw.compiled.simd import I32, LANES, MASK, Vector, _llvm, _pointer, _splat, intrinsic
+from mgdhw.compiled.simd import I32, LANES, MASK, _all, _llvm, _pointer, _shuffled, _splat, intrinsic
+from mgdhw.compiled.words import HALF
 
 HAS_COMPRESS = bool(llvm.get_host_cpu_features().get("avx512f"))
 """Whether this processor moves chosen lanes to the front in one instruction."""
@@ -19,18 +20,6 @@ if HAS_COMPRESS:
 
 WORDS = 8
 """Of a record."""
-
-
-EVERY_SECOND = Vector(types.int64, LANES // 2)
-"""Every second number in 64 bits: what a processor multiplies at once."""
-
-
-def _all(kind: Any, value: int) -> Any:
-    return ir.Constant(kind, [value] * kind.count)
-
-
-def _shuffled(builder: Any, one: Any, other: Any, lanes: list[int]) -> Any:
-    return builder.shuffle_vector(one, other, ir.Constant(_llvm(I32), lanes))
 
 
 def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
@@ -81,8 +70,7 @@ def fields_of(typingctx: Any, records: Any, numbers: Any, start: Any) -> Any:
             pointer = _pointer(context, builder, sig.args[0], args[0], first)
             return builder.load(builder.bitcast(pointer, record.as_pointer()), align=4)
 
-        both = ir.Constant(_llvm(I32), list(range(LANES)))
-        rows = [builder.shuffle_vector(words(lane), words(lane + WORDS), both) for lane in range(WORDS)]
+        rows = [_shuffled(builder, words(lane), words(lane + WORDS), list(range(LANES))) for lane in range(WORDS)]
         return context.make_tuple(builder, sig.return_type, _transposed(builder, rows))
 
     return types.UniTuple(I32, WORDS)(records, numbers, start), codegen
@@ -136,10 +124,10 @@ def shifted_product(typingctx: Any, one: Any, other: Any, more: Any, bits: Any) 
         return None
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = _llvm(EVERY_SECOND)
+        kind = _llvm(HALF)
         word = _all(kind, 32)
         half, shift = (
-            _splat(builder, context.cast(builder, args[number], sig.args[number], types.int64), EVERY_SECOND.lanes)
+            _splat(builder, context.cast(builder, args[number], sig.args[number], types.int64), HALF.lanes)
             for number in (2, 3)
         )
         wide = [builder.bitcast(arg, kind) for arg in args[:2]]

@@ -62,6 +62,15 @@ def _splat(builder: Any, value: Any, lanes: int) -> Any:
     return builder.shuffle_vector(one, ir.Constant(one.type, ir.Undefined), zeros)
 
 
+def _all(kind: Any, value: int) -> Any:
+    return ir.Constant(kind, [value] * kind.count)
+
+
+def _shuffled(builder: Any, one: Any, other: Any, lanes: list[int]) -> Any:
+    """Those lanes of two vectors, the other's after the one's."""
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
+
+
 # --- operators -------------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from numba import njit, types
 from numba.core import cgutils
 
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.simd import I32, LANES, Vector, _gather, _llvm, _splat, intrinsic
+from mgdhw.compiled.simd import I32, LANES, Vector, _all, _gather, _llvm, _shuffled, _splat, intrinsic
 from mgdhw.noise import FAR_CELLS, SLABS, STRENGTH_BITS
 from mgdhw.noise_tables import BORDERS, FAR, RARE
 from mgdhw.philox import Stream
@@ -66,19 +66,18 @@ def zipped(typingctx: Any, even: Any, odd: Any) -> Any:
         # A shuffle: the shift that would do makes LLVM multiply a product by more, in 64 bits, which is slow.
         one, other = (builder.bitcast(arg, _llvm(U32)) for arg in args)
         lanes = [lane + which for lane in range(0, LANES, 2) for which in (0, LANES)]
-        return builder.shuffle_vector(one, other, ir.Constant(_llvm(I32), lanes))
+        return _shuffled(builder, one, other, lanes)
 
     return U32(even, odd), codegen
 
 
 @intrinsic
 def upper(typingctx: Any, words: Any) -> Any:
-    """The upper halves of 64 bits in both halves: a shuffle, which another part of a processor does than a product."""
+    """The upper halves of 64 bits in both halves: a shuffle, which has another port than products and shifts."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value = builder.bitcast(args[0], _llvm(U32))
-        nothing, places = ir.Constant(value.type, ir.Undefined), ir.Constant(_llvm(I32), [i | 1 for i in range(LANES)])
-        return builder.bitcast(builder.shuffle_vector(value, nothing, places), _llvm(HALF))
+        return builder.bitcast(_shuffled(builder, value, value, [lane | 1 for lane in range(LANES)]), _llvm(HALF))
 
     return HALF(words), codegen
 
@@ -153,15 +152,12 @@ def in_order(typingctx: Any, w0: Any, w1: Any, w2: Any, w3: Any) -> Any:
     """The words of sixteen blocks, from [word of the block][block], one block after the other: four vectors."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        def shuffled(one: Any, other: Any, lanes: Any) -> Any:
-            return builder.shuffle_vector(one, other, ir.Constant(_llvm(I32), list(lanes)))
-
         vectors = []
         for first in range(0, LANES, 4):
             lanes = [lane + which * LANES for lane in range(first, first + 4) for which in (0, 1)] * 2
-            front, back = shuffled(args[0], args[1], lanes), shuffled(args[2], args[3], lanes)
+            front, back = (_shuffled(builder, args[k], args[k + 1], lanes) for k in (0, 2))
             order = [pair + which * LANES + k for pair in range(0, 8, 2) for which in (0, 1) for k in (0, 1)]
-            vectors.append(shuffled(front, back, order))
+            vectors.append(_shuffled(builder, front, back, order))
         return context.make_tuple(builder, sig.return_type, vectors)
 
     return types.UniTuple(U32, 4)(w0, w1, w2, w3), codegen
@@ -175,10 +171,6 @@ _STEP = np.append(np.diff(BORDERS.astype(np.int64)), 0)
 _RARE = np.append(RARE, [0] * FAR_CELLS).astype(np.int64)
 """What is beyond, and 0 for what takes a second word."""
 _FIRST_FAR = 256 - FAR_CELLS
-
-
-def _all(kind: Any, value: int) -> Any:
-    return ir.Constant(kind, [value] * kind.count)
 
 
 def _rounded_product(builder: Any, one: Any, other: Any) -> Any:

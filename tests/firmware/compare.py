@@ -32,7 +32,17 @@ from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.spec import ChipSpec
 
-from ..sim.draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta, run_pieces
+from ..sim.draws import (
+    SIGNALS,
+    cut,
+    draw_block,
+    draw_chip,
+    draw_dataset,
+    draw_effects,
+    draw_moved,
+    draw_theta,
+    run_pieces,
+)
 from .core import FIRMWARE, Core, CoreChip
 
 REFERENCE = Reference()
@@ -57,10 +67,7 @@ def draw_writes(rng: Random, spec: ChipSpec, block: Block) -> list[tuple[int, li
     first = block.first_step
     writes = [(rng.randint(max(0, first - 200), first), theta)]
     for step in () if spec.ideal else (first, rng.randint(first, first + block.n_probes)):
-        other = draw_theta(rng, spec, block.codes.amplitude)
-        if spec.effects.pulsed:  # near by, so that there are not so many pulses
-            other = [0.9 * a + 0.1 * b for a, b in zip(theta, other, strict=True)]
-        theta = [b if rng.random() < 0.5 else a for a, b in zip(theta, other, strict=True)]
+        theta = draw_moved(rng, spec, theta, block.codes.amplitude)
         writes.append((step, theta))
     return writes
 

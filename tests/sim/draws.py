@@ -118,6 +118,14 @@ def draw_theta(rng: Random, spec: ChipSpec, amplitude: int) -> list[float]:
     return [one() for _ in range(spec.topology.n_parameters)]
 
 
+def draw_moved(rng: Random, spec: ChipSpec, theta: list[float], amplitude: int) -> list[float]:
+    """Some of the parameters moved."""
+    other = draw_theta(rng, spec, amplitude)
+    if spec.effects.pulsed:  # near by, so that there are not so many pulses
+        other = [0.9 * a + 0.1 * b for a, b in zip(theta, other, strict=True)]
+    return [b if rng.random() < 0.5 else a for a, b in zip(theta, other, strict=True)]
+
+
 def cut(rng: Random, block: Block) -> list[Block]:
     """The block in arbitrary pieces; their held baselines are still to be filled in."""
     step, left, pieces = block.first_step, block.n_probes, []

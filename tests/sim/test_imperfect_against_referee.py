@@ -20,7 +20,7 @@ from mgdhw_sim.effects import OF_PULSES, RANGES, Effects
 from mgdhw_sim.spec import PULSED_BITS, ChipSpec
 
 from . import referee_imperfect
-from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta, run_pieces
+from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_moved, draw_theta, run_pieces
 from .test_chip_against_referee import Work, assert_same
 
 DRAWS = 42  # for each choice of signal widths
@@ -63,10 +63,7 @@ def draw_writes(rng: Random, spec: ChipSpec, block: Block) -> list[tuple[int, li
     steps = [*sorted(rng.randint(max(0, first - 200), first) for _ in range(3)), rng.randint(first, end)]
     writes = []
     for step in steps:
-        other = draw_theta(rng, spec, block.codes.amplitude)
-        if spec.effects.pulsed:  # near by, so that there are not so many pulses
-            other = [0.9 * a + 0.1 * b for a, b in zip(theta, other, strict=True)]
-        theta = [b if rng.random() < 0.5 else a for a, b in zip(theta, other, strict=True)]
+        theta = draw_moved(rng, spec, theta, block.codes.amplitude)
         writes.append((step, theta))
     return writes
 

@@ -33,9 +33,10 @@ from mgdhw.compiled.simd import (
 )
 from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
 from mgdhw.philox import Stream
-from mgdhw_sim.engines.flawed_vector import BOUND, clipped, flawed_neurons
+from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons
 from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
 from mgdhw_sim.engines.team import meet, rows_of
+from mgdhw_sim.engines.vector import clipped
 
 INPUT, READ, COST = (int(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
 

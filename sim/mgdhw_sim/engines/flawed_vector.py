@@ -21,7 +21,6 @@ from mgdhw.compiled.simd import (
     load,
     load_pairs,
     pair_products,
-    select,
     store,
     store_pairs,
     to_i64,
@@ -30,6 +29,7 @@ from mgdhw.compiled.simd import (
 )
 from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox_of_key
 from mgdhw_sim.engines.kernels import sample_cost
+from mgdhw_sim.engines.vector import clipped
 
 BOUND = 1 << 30
 """Sums are clipped here before noise of 16 bits is added: far beyond what a signal holds."""
@@ -113,13 +113,6 @@ def flawed_neuron(net, flaws, neurons, curve, neuron, sum_, noise):
     h = np.int64(np.int16(pair & 0xFFFF)) + (((pair >> 16) * within + ((np.int64(1) << bits) >> 1)) >> bits)
     h = ((h * np.int64(flaws.amplitude[neuron]) + 2048) >> 12) + np.int64(flaws.neuron_offset[neuron])
     return min(max(h, -top - 1), top)
-
-
-@njit(**INLINE)
-def clipped(value, low, high):
-    """Sixteen numbers within limits."""
-    value = select(value > high, high, value)
-    return select(value < low, low, value)
 
 
 @njit(**INLINE)

@@ -88,14 +88,19 @@ def neuron(curve, sum_, excess, signal_bits, segment_bits):
 
 
 @njit(**INLINE)
+def clipped(value, low, high):
+    """Sixteen numbers within limits."""
+    value = select(value > high, high, value)
+    return select(value < low, low, value)
+
+
+@njit(**INLINE)
 def neurons(curve, sums, excess, signal_bits, segment_bits):
     """Sixteen neurons."""
     z = (sums + i32(1 << (excess - 1))) >> i32(excess) if excess > 0 else sums << i32(-excess)
     top = i32((1 << (signal_bits - 1)) - 1)
     bottom = i32(-(1 << (signal_bits - 1)))
-    z = select(z > top, top, z)
-    z = select(z < bottom, bottom, z)
-    position = z - bottom
+    position = clipped(z, bottom, top) - bottom
     pair = gather(curve, position >> i32(segment_bits))
     within = position & i32((1 << segment_bits) - 1)
     left, way = (pair << i32(16)) >> i32(16), pair >> i32(16)

@@ -45,6 +45,7 @@ from mgdhw_sim.engines.flaws import (
     VALUE,
 )
 from mgdhw_sim.engines.upkeep import aged
+from mgdhw_sim.engines.vector import clipped
 from mgdhw_sim.spec import CELL_FRACTION_BITS
 
 WRITE = int(Stream.WRITE)
@@ -63,14 +64,14 @@ class Pen(NamedTuple):
     """By how many codes they are to change."""
     old: Any
     """(P + 48,) numbers of those among them that have aged."""
-    draws: Any
-    """(2 P + 96,) int16: two draws for each."""
     tick: Any
     """(1,) that of the last write."""
+    draws: Any
+    """(2 AT_ONCE,) int16: two draws for each of some of them."""
     values: Any
     counts: Any
     fine: Any
-    """(AT_ONCE,) values of cells, how many writes they took, and their new weights."""
+    """(AT_ONCE,) their values, how many writes they took, and their new weights."""
 
 
 def pen(n: int) -> Pen:
@@ -78,8 +79,8 @@ def pen(n: int) -> Pen:
     room = n + 3 * LANES
     changed, changes, old = (np.zeros(room, dtype=np.int32) for _ in range(3))
     values, counts, fine = (np.zeros(AT_ONCE, dtype=np.int32) for _ in range(3))
-    draws, tick = np.zeros(2 * room, dtype=np.int16), np.full(1, NO_TIME, dtype=np.int64)
-    return Pen(changed, changes, old, draws, tick, values, counts, fine)
+    draws, tick = np.zeros(2 * AT_ONCE, dtype=np.int16), np.full(1, NO_TIME, dtype=np.int64)
+    return Pen(changed, changes, old, tick, draws, values, counts, fine)
 
 
 @njit(**INLINE)
@@ -183,14 +184,15 @@ def draw(key0, key1, records, begin, stop, step, noisy, changed, draws):
         drawn, later = philox_twice(counters(step, cells), counters(step, more), key0, key1)
         one, other = word_of(cells, drawn), word_of(more, later)
         g0, g1, far = gaussian_pairs(one, other)
-        store_pairs(draws, 2 * start, g0)
-        store_pairs(draws, 2 * start + 2 * LANES, g1)
+        at = 2 * (start - begin)
+        store_pairs(draws, at, g0)
+        store_pairs(draws, at + 2 * LANES, g1)
         while far != 0:
             bit = lowest_bit(far)
             far &= far - np.uint64(1)
-            place = 2 * start + (bit >> 1) + 2 * LANES * (bit & 1)
-            index = 2 * np.int64(changed[place >> 1]) + (place & 1)
-            draws[place] = far_draw(field_of(one, other, bit), key0, key1, WRITE, step, index)
+            place = (bit >> 1) + 2 * LANES * (bit & 1)
+            index = 2 * np.int64(changed[start + (place >> 1)]) + (place & 1)
+            draws[at + place] = far_draw(field_of(one, other, bit), key0, key1, WRITE, step, index)
 
 
 @njit(**INLINE)
@@ -209,7 +211,7 @@ def word_of(cells, words):
 @njit(**INLINE)
 def move_cells(flaws, memory, codes, start, out, pen):
     """What becomes of sixteen cells, of numbers `pen.changed[start ...]`: into the pen, from there on."""
-    fields, drawn = fields_of(memory.records, pen.changed, start), load_pairs(pen.draws, 2 * start)
+    fields, drawn = fields_of(memory.records, pen.changed, start), load_pairs(pen.draws, 2 * out)
     noise = scaled(flaws.write_size, (drawn << i32(16)) >> i32(16))
     if flaws.pulsed:
         value, count = move(flaws, fields, load(pen.changes, start), drawn >> i32(16), noise)
@@ -217,12 +219,12 @@ def move_cells(flaws, memory, codes, start, out, pen):
         for lane in range(LANES):
             pen.values[out + lane] = codes[pen.changed[start + lane]] + (flaws.dac.size >> 1)
         limit = i32(flaws.cell_limit)
-        value, count = within(gather(flaws.dac, load(pen.values, out)) + noise, i32(0) - limit, limit), i32(1)
+        value, count = clipped(gather(flaws.dac, load(pen.values, out)) + noise, i32(0) - limit, limit), i32(1)
     fine = rounded(value, CELL_FRACTION_BITS - flaws.fine_bits)
     w = shifted_product(fine, fields[GAIN], 1 << 14, 15) + fields[OFFSET]
     store(pen.values, out, value)
     store(pen.counts, out, count)
-    store(pen.fine, out, within(w, i32(-flaws.weight_top - 1), i32(flaws.weight_top)))
+    store(pen.fine, out, clipped(w, i32(-flaws.weight_top - 1), i32(flaws.weight_top)))
 
 
 @njit(**JIT)
@@ -248,13 +250,6 @@ def put_both(plus, minus, change, changed, begin, stop, fine, top):
 
 
 @njit(**INLINE)
-def within(value, low, high):
-    """Sixteen numbers within limits."""
-    value = select(value > high, high, value)
-    return select(value < low, low, value)
-
-
-@njit(**INLINE)
 def rounded(value, bits):
     """`datapath.shift_round` of sixteen numbers, for bits above 0."""
     return (value + i32(np.int64(1) << (bits - 1))) >> i32(bits)
@@ -266,7 +261,7 @@ def scaled(size, drawn):
     if size < LOUD:
         return shifted_product(drawn, i32(size), 1 << 14, 15)
     noise = (to_i64(drawn) * i64(size) + i64(1 << 14)) >> i64(15)
-    return to_i32(within(noise, i64(-LOUD), i64(LOUD)))
+    return to_i32(clipped(noise, i64(-LOUD), i64(LOUD)))
 
 
 @njit(**INLINE)
@@ -292,7 +287,7 @@ def move(flaws, fields, change, drawn, noise):
     slope = select(up, fields[SLOPE_UP], fields[SLOPE_DOWN])
     step, done = select(up, size, i32(0) - size), i32(0)
     while any_of(done < count):
-        moved = within(value + step - shifted_product(value, slope, 1 << 19, 20), low, high)
+        moved = clipped(value + step - shifted_product(value, slope, 1 << 19, 20), low, high)
         value = select(done < count, moved, value)
         done = done + i32(1)
     if flaws.pulse_size > 0:
@@ -302,4 +297,4 @@ def move(flaws, fields, change, drawn, noise):
         else:  # (size · pulse_size · 2⁸) >> 20, of less than 2³⁴
             strength = shifted_product(size, i32(flaws.pulse_size), 0, 12)
         value = value + shifted_product(drawn, strength, 1 << 14, 15)
-    return within(value + noise, low, high), count
+    return clipped(value + noise, low, high), count
