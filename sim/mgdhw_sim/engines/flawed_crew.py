@@ -17,6 +17,7 @@ from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import flawed_ahead, flaws, packs, segments, team, writing
 from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.flawed_matrix import AHEAD, MOST_INPUTS, STRIP, FlawedTile, Pair
+from mgdhw_sim.engines.flawed_rest import FEW
 from mgdhw_sim.engines.flawed_segments import Bench
 from mgdhw_sim.engines.flawed_vector import Rows
 
@@ -145,6 +146,7 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
     noisy = rows(min(inputs, MOST_INPUTS) // 2, width=STRIP)
     return FlawedTile(
         width=width,
+        few=batch // LANES * LANES if 0 < batch % LANES <= FEW else width,
         x=rows(inputs // 2),
         noisy=noisy,
         shorts=noisy.view(np.int16),

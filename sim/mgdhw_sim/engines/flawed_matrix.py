@@ -34,6 +34,7 @@ from mgdhw.compiled.simd import (
 )
 from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
 from mgdhw.philox import Stream
+from mgdhw_sim.engines.flawed_rest import few_sums
 from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons
 from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
 from mgdhw_sim.engines.vector import clipped
@@ -53,6 +54,8 @@ class FlawedTile(NamedTuple):
     """Signals and sums of B samples, [..][width], where width is B padded to a multiple of sixteen; or of a strip."""
 
     width: int
+    few: int
+    """Column from which on there are but a few samples (`flawed_rest.py`); the width if there is none."""
     x: Any
     """[pair of inputs][width]; up to a multiple of eight inputs."""
     noisy: Any
@@ -163,7 +166,7 @@ def draw_lanes(
 
 @njit(**JIT)
 def take_noisy(flaws, n_in, step, part, first, end, low, high, tile):
-    """Inputs first ... end - 1 (first is a multiple of eight) of the samples in columns low ... high - 1, with noise."""
+    """Inputs first ... end - 1 (first is a multiple of eight) of samples in columns low ... high - 1, with noise."""
     if flaws.input_size == 0:
         for i in range(first, end, 2):
             for column in range(low, high, LANES):
@@ -267,7 +270,9 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
             for half in range(2):
                 if j + half < n_out:
                     k = neuron + j + half
-                    sum_ = load(tile.sums, (j + half) * STRIP + column) + i64(np.int64(w[biases + j + half]) << fraction)
+                    sum_ = load(tile.sums, (j + half) * STRIP + column) + i64(
+                        np.int64(w[biases + j + half]) << fraction
+                    )
                     z = to_i32(clipped(rounded(sum_, excess), low_bound, high_bound))
                     noise = drawn >> i32(16) if half == 1 else (drawn << i32(16)) >> i32(16)
                     h = flawed_neurons(
@@ -291,13 +296,19 @@ def outputs_of(net, flaws, neurons, w, step, part, tile, team):
     Args:
         w: (P,) fine weights, perturbation included, padded.
     """
-    for low in range(team.low, team.high, STRIP):
+    high = team.low
+    while high < team.high:
+        low, few = high, high == tile.few
         high = min(low + STRIP, team.high)
+        if low < tile.few < high:
+            high = tile.few
         spare, signals = tile.spare, tile.signals
         neuron = 0
         for layer in range(net.sizes.size - 1):
             n_in, n_out, start, span = net.sizes[layer], net.sizes[layer + 1], net.starts[layer], net.spans[layer]
-            if layer == 0:
+            if layer == 0 and few:
+                few_sums(net, flaws, w, step, part, low, STRIP, tile)
+            elif layer == 0:
                 span = min(span, MOST_INPUTS)
                 for i in range(0, n_in, span):
                     end = min(n_in, i + span)
