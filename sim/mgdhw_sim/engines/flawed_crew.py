@@ -73,7 +73,7 @@ class Crew:
                 neurons=flaws.neurons(spec),
                 until=np.zeros(1, dtype=np.int64),
                 moved=moved,
-                pen=writing.pen(chip.topology.n_parameters),
+                pen=writing.pen(),
                 ahead=aheads[part],
                 team=self._teams[part],
                 pair=None if own is None else self._pair(part, own, size, works=paired),

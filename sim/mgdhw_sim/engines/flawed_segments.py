@@ -18,12 +18,12 @@ from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.matrix import take_batch
-from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending, update_signs
+from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending
 from mgdhw_sim.engines.segments import FOREVER, FULL, chunk_of, draw, take_in_pending
 from mgdhw_sim.engines.team import SLOTS, meet, sum_up
 from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, temperature_of, tick_of
 from mgdhw_sim.engines.vector import Signs, take_inputs
-from mgdhw_sim.engines.writing import write
+from mgdhw_sim.engines.writing import update_and_write, write
 
 WRITTEN = 3
 """Slot of a team's sums, beside those of a probe's parts."""
@@ -331,7 +331,8 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
 
     Args:
         written: step of the last write.
-        alone: every probe is followed by an update, its codes are signs of all parameters, and the window is empty.
+        alone: every probe is followed by an update, its codes are signs of all parameters, the window is empty, and the
+            cells have taken note of `moving.stored`.
         fresh: the window is empty.
 
     Returns:
@@ -370,9 +371,6 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
             last = updates == n_updates - 1
             if alone:
                 next_powers(rule, moving)
-                update_signs(
-                    rule, moving, team.first, team.end, etas[updates], ahead.words[row], change, plan.amplitude, last
-                )
             elif not setup.ahead:
                 take_in_codes(moving, start, n, ahead.code, change)
             else:
@@ -397,9 +395,15 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
                     pending, weight, fresh = 0, np.int64(0), True
                 updates += 1
                 held[1] = NO_BATCH
-                asked = write(
-                    flaws, bench.memory, bench.weights, moving.stored, team.first, team.end, step + 1, bench.pen
-                )
+                if alone:
+                    asked = update_and_write(
+                        flaws, bench.memory, bench.weights, rule, moving, team.first, team.end, etas[updates - 1],
+                        ahead.words[row], change, plan.amplitude, last, step + 1, bench.pen,
+                    )  # fmt: skip
+                else:
+                    asked = write(
+                        flaws, bench.memory, bench.weights, moving.stored, team.first, team.end, step + 1, bench.pen
+                    )
                 if n_groups > 1:
                     put_back(bench, team.first, team.end)
                 if sum_up(team, 4 * (step & 1) + WRITTEN, np.int64(asked)) > 0:
@@ -410,4 +414,7 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
             pending, weight, fresh = 0, np.int64(0), False
         done += size
         meet(team)
+    if alone:
+        for i in range(team.first, team.end):
+            bench.memory.requested[i] = moving.stored[i]
     return evaluations, total, measured, updates, written
