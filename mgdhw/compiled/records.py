@@ -10,8 +10,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
+from mgdhw.compiled.pairs import _multiplied
 from mgdhw.compiled.simd import I32, LANES, MASK, _all, _llvm, _pointer, _shuffled, _splat, intrinsic
-from mgdhw.compiled.words import HALF
+from mgdhw.compiled.words import HALF, HAS_WIDE_PRODUCTS
 
 HAS_COMPRESS = bool(llvm.get_host_cpu_features().get("avx512f"))
 """Whether this processor moves chosen lanes to the front in one instruction."""
@@ -136,9 +137,9 @@ def shifted_product(typingctx: Any, one: Any, other: Any, more: Any, bits: Any) 
             return builder.ashr(builder.add(builder.mul(*factors), half), shift)
 
         even = shifted([builder.ashr(builder.shl(factor, word), word) for factor in wide])
-        odd = shifted([builder.ashr(factor, word) for factor in wide])
-        low = builder.and_(even, _all(kind, 0xFFFFFFFF))
-        return builder.bitcast(builder.or_(low, builder.shl(odd, word)), _llvm(I32))
+        odd = builder.shl(shifted([builder.ashr(factor, word) for factor in wide]), word)
+        lanes = [LANES * (lane & 1) + lane for lane in range(LANES)]
+        return _shuffled(builder, builder.bitcast(even, _llvm(I32)), builder.bitcast(odd, _llvm(I32)), lanes)
 
     return I32(one, other, more, bits), codegen
 
@@ -172,3 +173,48 @@ def differences(typingctx: Any, one: Any, other: Any, index: Any) -> Any:
         return context.make_tuple(builder, sig.return_type, pairs)
 
     return types.UniTuple(I32, 2)(one, other, index), codegen
+
+
+@intrinsic
+def sum_pairs(typingctx: Any, pairs: Any) -> Any:
+    """Sums of the two numbers of each pair."""
+    if pairs != I32:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if HAS_WIDE_PRODUCTS:
+            return _multiplied(builder, args[0], _all(_llvm(I32), 0x00010001))
+        half = _all(_llvm(I32), 16)
+        return builder.add(builder.ashr(builder.shl(args[0], half), half), builder.ashr(args[0], half))
+
+    return I32(pairs), codegen
+
+
+@intrinsic
+def store_twos(typingctx: Any, array: Any, index: Any, one: Any, other: Any) -> Any:
+    """Write 32 consecutive elements: lanes of two vectors in turn."""
+    if one != I32 or other != I32 or array.dtype != types.int32:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        index = context.cast(builder, args[1], sig.args[1], types.intp)
+        for first in (0, LANES):
+            lanes = [(first + k) // 2 + LANES * (k & 1) for k in range(LANES)]
+            pointer = _pointer(context, builder, sig.args[0], args[0], builder.add(index, index.type(first)))
+            value = _shuffled(builder, args[2], args[3], lanes)
+            builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, index, one, other), codegen
+
+
+@intrinsic
+def bits_of(typingctx: Any, mask: Any) -> Any:
+    """The mask as a number, whose bit i is lane i."""
+    if mask != MASK:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.zext(builder.bitcast(args[0], ir.IntType(LANES)), ir.IntType(32))
+
+    return types.uint32(mask), codegen

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.long
 __all__ = ["team"]
 
 REFERENCE, COMPILED = choose("reference"), choose("numba")
-BLOCKS, SEGMENTS, SMALL, TWICE = 120, 60, 40, 16
+BLOCKS, SEGMENTS, SMALL, TWICE, PIECES = 120, 60, 40, 16, 6
 """Draws of each kind; more than 200 in all."""
 SMALL_SIGNALS = ((12, 1.0), (16, 8.0))
 
@@ -118,6 +118,20 @@ def test_chips_of_small_numbers(batches: tuple[int, ...]) -> None:
         optimizer, family = rng.choice(list(OPTIMIZERS)), rng.choice(("random", "random", *FAMILIES))
         small += compare_segments(rng, draw_effects(rng, spec), optimizer, family, batches)
     assert small > SMALL // 2
+
+
+@pytest.mark.usefixtures("team")
+def test_more_inputs_than_32_bits_hold_products_of() -> None:
+    """Sums of a strip of samples, and of the few that would leave most of a vector empty, that are made in pieces."""
+    small = 0
+    for number in range(PIECES):
+        rng = Random(f"pieces {number}")
+        spec = replace(
+            draw_chip(rng, SMALL_SIGNALS), layers=(rng.randint(250, 1100), rng.randint(1, 20), 3), weight_bits=8,
+            input_bits=8, input_bipolar=bool(number & 1),
+        )  # fmt: skip
+        small += compare_segments(rng, draw_effects(rng, spec), "sgd", "random", (16, 20, 33, 50, 51))
+    assert small > PIECES // 2
 
 
 @pytest.mark.parametrize("baseline", [Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC])

@@ -68,6 +68,7 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
         crew = Crew(chip, recipe.codes, order, recipe.baseline, memory, period)
         fresh = not state.window.energy.any()
         alone = period == 1 and recipe.codes.family == "random" and recipe.codes.groups == "all" and fresh
+        alone = alone and np.array_equal(memory.requested, moving.stored)
 
         def work(part: int) -> tuple[int, int, int, int, int]:
             own = held if part == 0 else held.copy()
@@ -115,7 +116,7 @@ def _plain(
         code=np.zeros(p, dtype=np.int16),
         bits=work.bits,
         moved=np.zeros(packs.padded(p), dtype=np.int32),
-        pen=writing.pen(p),
+        pen=writing.pen(),
         draws=np.zeros((widest + 7) // 8 * 8, dtype=np.int16),
         spare=np.zeros(128, dtype=np.int16),
         x=np.zeros(widest, dtype=np.int32),

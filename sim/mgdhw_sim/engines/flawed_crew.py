@@ -16,7 +16,8 @@ from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import flawed_ahead, flaws, packs, segments, team, writing
 from mgdhw_sim.engines.crew import together
-from mgdhw_sim.engines.flawed_matrix import AHEAD, FlawedTile, Pair
+from mgdhw_sim.engines.flawed_matrix import AHEAD, MOST_INPUTS, STRIP, FlawedTile, Pair
+from mgdhw_sim.engines.flawed_rest import FEW
 from mgdhw_sim.engines.flawed_segments import Bench
 from mgdhw_sim.engines.flawed_vector import Rows
 
@@ -58,6 +59,7 @@ class Crew:
         weights = flaws.weights(spec, np.int16, codes.amplitude, both=space is not None)
         moved = np.zeros(size, dtype=np.int16)
         paired = self.parts > 1 and setup.ahead and setup.plan.groups.shape[0] == 1
+        self._minus = np.zeros(size if paired else 0, dtype=np.int16)
         self._raws = [np.zeros(0, dtype=np.int32) if tile is None else np.zeros_like(tile.raw) for _ in range(2)]
         self._teams = team.teams(self.parts, order.batch, chip.topology)
         self.places = []
@@ -71,23 +73,20 @@ class Crew:
                 neurons=flaws.neurons(spec),
                 until=np.zeros(1, dtype=np.int64),
                 moved=moved,
-                pen=writing.pen(chip.topology.n_parameters),
+                pen=writing.pen(),
                 ahead=aheads[part],
                 team=self._teams[part],
-                pair=None if own is None else self._pair(part, own, moved, works=paired),
+                pair=None if own is None else self._pair(part, own, size, works=paired),
             )
             self.places.append((bench, rows, space, own, twice))
 
-    def _pair(self, part: int, tile: FlawedTile, moved: NDArray[np.int16], *, works: bool) -> Pair:
+    def _pair(self, part: int, tile: FlawedTile, size: int, *, works: bool) -> Pair:
         """For a part that does measurements by itself, if that `works`: with work space of its own."""
         nobody, sums = np.zeros(1, dtype=np.int64), np.zeros(team.SLOTS, dtype=np.int64)
-        alone = team.Team(0, 1, nobody, sums, 0, tile.width, 0, moved.size)
+        alone = team.Team(0, 1, nobody, sums, 0, tile.width, 0, size)
         if works:
-            noisy = tile.noisy.copy()
-            own = {name: getattr(tile, name).copy() for name in ("draws", "sums", "signals", "spare", "words")}
-            tile = tile._replace(**own, noisy=noisy, shorts=noisy.view(np.int16), raw=self._raws[part])
-            moved = moved.copy()
-        return Pair(works, alone, tile, moved, *self._raws)
+            tile = tile._replace(raw=self._raws[part])
+        return Pair(works, alone, tile, self._minus, *self._raws)
 
     def run(self, work: Callable[[int], Answer]) -> Answer:
         """Every part at once; the first one's answer."""
@@ -141,20 +140,21 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
     sizes, width = chip.spec.layers, -(-batch // LANES) * LANES
     inputs, widest = -(-sizes[0] // FIELDS) * FIELDS, -(-max(sizes[1:]) // FIELDS) * FIELDS
 
-    def rows(count: int, kind: type[np.integer[Any]] = np.int32) -> NDArray[Any]:
+    def rows(count: int, kind: type[np.integer[Any]] = np.int32, width: int = width) -> NDArray[Any]:
         return np.zeros(count * width, dtype=kind)
 
-    noisy = rows(inputs // 2)
+    noisy = rows(min(inputs, MOST_INPUTS) // 2, width=STRIP)
     return FlawedTile(
         width=width,
+        few=batch // LANES * LANES if 0 < batch % LANES <= FEW else width,
         x=rows(inputs // 2),
         noisy=noisy,
         shorts=noisy.view(np.int16),
         words=np.zeros(4 * max(width, AHEAD), dtype=np.uint32),
-        draws=rows(widest, np.int16),
-        sums=rows(widest, np.int64),
-        signals=rows(widest // 2),
-        spare=rows(widest // 2),
+        draws=np.zeros(max(widest * STRIP, FIELDS * width), dtype=np.int16),
+        sums=rows(widest, np.int64, width=STRIP),
+        signals=rows(widest // 2, width=STRIP),
+        spare=rows(widest // 2, width=STRIP),
         raw=rows(sizes[-1]),
         outputs=rows(sizes[-1]),
         wanted=rows(sizes[-1]),
@@ -165,4 +165,6 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
 
 def _own(tile: FlawedTile) -> FlawedTile:
     """One part's: what it alone writes is its own."""
-    return tile._replace(**{name: getattr(tile, name).copy() for name in ("x", "wanted", "words")})
+    noisy = tile.noisy.copy()
+    own = {name: getattr(tile, name).copy() for name in ("draws", "sums", "signals", "spare", "words")}
+    return tile._replace(**own, noisy=noisy, shorts=noisy.view(np.int16))

@@ -1,6 +1,7 @@
 """A measurement of many samples on an imperfect chip of small numbers: `matrix.py` with noise and mismatch.
 
-Sums are taken in 32 bits over as many inputs as those hold (`flaws.Fine.spans`), and in 64 bits over all.
+A strip of samples goes through all layers before the next one: what it needs stays in the nearest caches. So do its
+inputs' noise and the products with it, for as many inputs at a time as the sums of 32 bits hold (`flaws.Fine.spans`).
 """
 
 from __future__ import annotations
@@ -33,36 +34,42 @@ from mgdhw.compiled.simd import (
 )
 from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
 from mgdhw.philox import Stream
+from mgdhw_sim.engines.flawed_rest import few_sums
 from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons
 from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
-from mgdhw_sim.engines.team import meet, rows_of
 from mgdhw_sim.engines.vector import clipped
 
 INPUT, READ, COST = (int(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
 
 
+STRIP = 2 * LANES
+"""Samples that go through the network together."""
 AHEAD = 128
 """Columns, of one block or of several, whose words are drawn before they become draws."""
+MOST_INPUTS = 256
+"""Inputs of a strip that have their noise at a time: the nearest cache holds them beside the weights they meet."""
 
 
 class FlawedTile(NamedTuple):
-    """Signals and sums of B samples, [..][width], where width is B padded to a multiple of sixteen."""
+    """Signals and sums of B samples, [..][width], where width is B padded to a multiple of sixteen; or of a strip."""
 
     width: int
+    few: int
+    """Column from which on there are but a few samples (`flawed_rest.py`); the width if there is none."""
     x: Any
     """[pair of inputs][width]; up to a multiple of eight inputs."""
     noisy: Any
     shorts: Any
-    """The same with their noise; and this array as one of 16 bits."""
+    """[pair of inputs][STRIP] some of them with their noise; and this array as one of 16 bits."""
     words: Any
     """Words that become draws."""
     draws: Any
-    """[pair of columns][width] read noise of a layer, and [4][width] of costs, in 16 bits."""
+    """[pair of columns][STRIP] read noise of a layer, and [4][width] of costs, in 16 bits."""
     sums: Any
-    """[widest][width] in 64 bits."""
+    """[widest][STRIP] in 64 bits."""
     signals: Any
     spare: Any
-    """[widest / 2][width], twice."""
+    """[widest / 2][STRIP], twice."""
     raw: Any
     outputs: Any
     wanted: Any
@@ -82,19 +89,20 @@ class Pair(NamedTuple):
     team: Any
     """Of this part alone."""
     tile: Any
-    moved: Any
     """Its own work space."""
+    minus: Any
+    """(P,) room for fine weights with a perturbation taken away; those with it added are in `moved`."""
     one: Any
     other: Any
     """[n_out][width] where the outputs go in the first part's measurement, and in the second part's."""
 
 
 @njit(**INLINE)
-def put(out, at, drawn, size, x, fine, top):
-    """Sixteen pairs of draws, or inputs and draws."""
+def put(out, at, drawn, size, x, place, fine, top):
+    """Sixteen pairs of draws, or of inputs from x[place] on and draws."""
     noise = scaled_pairs(drawn, size)
     if x is not None:
-        noise = clip_pairs(add_pairs(shift_pairs(load(x, at), fine), noise), top)
+        noise = clip_pairs(add_pairs(shift_pairs(load(x, place), fine), noise), top)
     store_pairs(out, 2 * at, noise)
 
 
@@ -112,16 +120,18 @@ def put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, s
 
 
 @njit(**JIT)
-def draw_lanes(flaws, stream, step, layer, part, row_blocks, first, end, low, high, size, width, x, top, words, out):
+def draw_lanes(
+    flaws, stream, step, layer, part, row_blocks, first, end, low, high, size, x, x_width, top, words, out, width
+):
     """Noise of blocks first ... end - 1 of the samples in columns low ... high - 1: `imperfect.row_noise`.
 
     Words are drawn for some of them before they become draws: a processor then works on several at once.
 
     Args:
         row_blocks: to a sample.
-        x: inputs that it is added to, within -top ... top; or None.
+        x, x_width: [pair][x_width] inputs that it is added to, within -top ... top; or None.
         words: work space.
-        out: [pair][width], from the first block's on, pairs of 16 bits.
+        out: [pair][width], from the first block's and from column low on, pairs of 16 bits.
     """
     last = stream + (layer << 8) + (part << 16)
     s0, s1, purpose = u32(step), u32(step >> 32), u32(last)
@@ -142,34 +152,36 @@ def draw_lanes(flaws, stream, step, layer, part, row_blocks, first, end, low, hi
         drawn = 0
         for block in range(begin, stop):
             for column in range(low, high, LANES):
-                base, at = column * row_blocks + block, 4 * block * width + column
+                base, place = column * row_blocks + block, 4 * block * x_width + column
+                at = 4 * (block - first) * width + column - low
                 for field in range(0, FIELDS, 4):
                     w0, w1 = load(words, drawn), load(words, drawn + LANES)
                     g0, g1, far = gaussian_pairs(w0, w1)
-                    put(out, at, g0, size, x, fine, top)
-                    put(out, at + width, g1, size, x, fine, top)
+                    put(out, at, g0, size, x, place, fine, top)
+                    put(out, at + width, g1, size, x, place + x_width, fine, top)
                     if far != 0:
                         put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, step, size, top)
-                    drawn, at = drawn + 2 * LANES, at + 2 * width
+                    drawn, at, place = drawn + 2 * LANES, at + 2 * width, place + 2 * x_width
 
 
 @njit(**JIT)
-def take_noisy(net, flaws, step, part, tile, team):
-    """This part's share of the inputs, for all samples, with their noise."""
-    n_in, width = net.sizes[0], tile.width
-    blocks = (n_in + 7) // 8
-    first, end = blocks * team.part // team.parts, blocks * (team.part + 1) // team.parts
+def take_noisy(flaws, n_in, step, part, first, end, low, high, tile):
+    """Inputs first ... end - 1 (first is a multiple of eight) of samples in columns low ... high - 1, with noise."""
     if flaws.input_size == 0:
-        for at in range(4 * first * width, 4 * end * width, LANES):
-            store_pairs(tile.shorts, 2 * at, shift_pairs(load(tile.x, at), flaws.input_fine))
-        return
-    draw_lanes(
-        flaws, INPUT, step, 0, part, blocks, first, end, 0, width, flaws.input_size, width, tile.x, flaws.input_top,
-        tile.words, tile.shorts,
-    )  # fmt: skip
-    if n_in & 1 and first <= n_in >> 3 < end:  # the place beside the last input meets a weight that isn't its own
-        for column in range(0, width, LANES):
-            at = 2 * ((n_in >> 1) * width + column)
+        for i in range(first, end, 2):
+            for column in range(low, high, LANES):
+                at = (i - first) * STRIP + 2 * (column - low)
+                store_pairs(
+                    tile.shorts, at, shift_pairs(load(tile.x, (i >> 1) * tile.width + column), flaws.input_fine)
+                )
+    else:
+        draw_lanes(
+            flaws, INPUT, step, 0, part, (n_in + 7) // 8, first // 8, (end + 7) // 8, low, high, flaws.input_size,
+            tile.x, tile.width, flaws.input_top, tile.words, tile.shorts, STRIP,
+        )  # fmt: skip
+    if n_in & 1 and end == n_in:  # the place beside the last input meets a weight that isn't its own
+        for column in range(0, high - low, LANES):
+            at = (end - 1 - first) * STRIP + 2 * column
             store_pairs(tile.shorts, at, load_pairs(tile.shorts, at) & i32(0xFFFF))
 
 
@@ -181,67 +193,67 @@ def add_out(out, at, sums, begun):
 
 
 @njit(**INLINE)
-def add_rows_out(out, at, width, sums, begun):
+def add_rows_out(out, at, sums, begun):
     """Those of eight rows."""
     add_out(out, at, sums[0], begun)
-    add_out(out, at + width, sums[1], begun)
-    add_out(out, at + 2 * width, sums[2], begun)
-    add_out(out, at + 3 * width, sums[3], begun)
-    add_out(out, at + 4 * width, sums[4], begun)
-    add_out(out, at + 5 * width, sums[5], begun)
-    add_out(out, at + 6 * width, sums[6], begun)
-    add_out(out, at + 7 * width, sums[7], begun)
+    add_out(out, at + STRIP, sums[1], begun)
+    add_out(out, at + 2 * STRIP, sums[2], begun)
+    add_out(out, at + 3 * STRIP, sums[3], begun)
+    add_out(out, at + 4 * STRIP, sums[4], begun)
+    add_out(out, at + 5 * STRIP, sums[5], begun)
+    add_out(out, at + 6 * STRIP, sums[6], begun)
+    add_out(out, at + 7 * STRIP, sums[7], begun)
 
 
 @njit(**JIT)
-def eight_rows(w, row, n_in, low, high, x, width, column, both, out, at):
-    """Inputs low ... high - 1 of eight rows of weights times 16 samples, or 32, onto the sums of those before."""
-    zero, begun = i32(0), low > 0
-    one = other = (zero, zero, zero, zero, zero, zero, zero, zero)
-    place = (low >> 1) * width + column
-    if both:
-        for i in range(low, high, 2):
-            one = add_rows(one, w, row + i, n_in, load(x, place))
-            other = add_rows(other, w, row + i, n_in, load(x, place + LANES))
-            place += width
-        add_rows_out(out, at + LANES, width, other, begun)
-    else:
-        for i in range(low, high, 2):
-            one = add_rows(one, w, row + i, n_in, load(x, place))
-            place += width
-    add_rows_out(out, at, width, one, begun)
+def eight_rows(w, row, n_in, count, x, both, begun, out, at):
+    """Inputs of eight rows of weights, `count` from w[row] on in the first of them, times 16 samples, or 32.
 
-
-@njit(**JIT)
-def sums_of(w, start, n_in, first, end, x, width, low, high, span, out):
-    """Σᵢ w[j][i] x[i] for rows first ... end - 1 and the samples in columns low ... high - 1.
-
-    As many inputs at a time as 32 bits hold, and then all rows: what they meet stays in the nearest cache.
+    Args:
+        begun: onto the sums that are in out.
     """
-    whole = first + (end - first) // 8 * 8
-    for column in range(low, high, 2 * LANES):
-        both = column + 2 * LANES <= high
-        for i in range(0, n_in, span):
-            for j in range(first, whole, 8):
-                at = start + j * n_in
-                eight_rows(w, at, n_in, i, min(n_in, i + span), x, width, column, both, out, j * width + column)
-    for j in range(whole, end):
-        for column in range(low, high, LANES):
-            for i in range(0, n_in, span):
-                sums = i32(0)
-                for k in range(i, min(n_in, i + span), 2):
-                    sums = add_products(sums, w, start + j * n_in + k, load(x, (k >> 1) * width + column))
-                add_out(out, j * width + column, sums, i > 0)
+    zero, place = i32(0), 0
+    one = other = (zero, zero, zero, zero, zero, zero, zero, zero)
+    if both:
+        for i in range(row, row + count, 2):
+            one = add_rows(one, w, i, n_in, load(x, place))
+            other = add_rows(other, w, i, n_in, load(x, place + LANES))
+            place += STRIP
+        add_rows_out(out, at + LANES, other, begun)
+    else:
+        for i in range(row, row + count, 2):
+            one = add_rows(one, w, i, n_in, load(x, place))
+            place += STRIP
+    add_rows_out(out, at, one, begun)
 
 
 @njit(**JIT)
-def layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, high, out):
+def add_sums(w, start, n_in, n_out, low, high, x, columns, out):
+    """Σᵢ w[j][i] x[i] over inputs low ... high - 1 for all rows, onto those over inputs before.
+
+    Args:
+        start: of the layer's weights.
+        x: [pair][STRIP] inputs, from input low on.
+        columns: of the strip, 16 or 32.
+    """
+    whole = n_out // 8 * 8
+    for j in range(0, whole, 8):
+        eight_rows(w, start + j * n_in + low, n_in, high - low, x, columns > LANES, low > 0, out, j * STRIP)
+    for j in range(whole, n_out):
+        for column in range(0, columns, LANES):
+            sums = i32(0)
+            for k in range(low, high, 2):
+                sums = add_products(sums, w, start + j * n_in + k, load(x, ((k - low) >> 1) * STRIP + column))
+            add_out(out, j * STRIP + column, sums, low > 0)
+
+
+@njit(**JIT)
+def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
     """From exact sums to signals: biases, noise, rounding, the neurons. Into pairs, or the tile's outputs.
 
     Args:
         neuron: number of the layer's first.
-        first, end: rows, first an even one.
-        low, high: columns.
+        low, high: columns of the strip.
     """
     n_in, n_out, width = net.sizes[layer], net.sizes[layer + 1], tile.width
     last = layer == net.sizes.size - 2
@@ -250,15 +262,17 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, 
     curve = net.output if last else net.hidden
     biases = net.starts[layer] + n_in * n_out
     high_bound, low_bound = i64(BOUND), i64(-BOUND)
-    for j in range(first, end, 2):
-        for column in range(low, high, LANES):
+    for j in range(0, n_out, 2):
+        for column in range(0, high - low, LANES):
             pair, drawn = i32(0), i32(0)
             if flaws.read_size != 0:
-                drawn = load_pairs(tile.draws, 2 * ((j >> 1) * width + column))
+                drawn = load_pairs(tile.draws, 2 * ((j >> 1) * STRIP + column))
             for half in range(2):
                 if j + half < n_out:
-                    at, k = (j + half) * width + column, neuron + j + half
-                    sum_ = load(tile.sums, at) + i64(np.int64(w[biases + j + half]) << fraction)
+                    k = neuron + j + half
+                    sum_ = load(tile.sums, (j + half) * STRIP + column) + i64(
+                        np.int64(w[biases + j + half]) << fraction
+                    )
                     z = to_i32(clipped(rounded(sum_, excess), low_bound, high_bound))
                     noise = drawn >> i32(16) if half == 1 else (drawn << i32(16)) >> i32(16)
                     h = flawed_neurons(
@@ -266,50 +280,52 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, 
                         i32(flaws.neuron_offset[k]), z, noise,
                     )  # fmt: skip
                     if last:
-                        store(tile.raw, at, h)
+                        store(tile.raw, (j + half) * width + low + column, h)
                     elif half == 0:
                         pair = h & i32(0xFFFF)
                     else:
                         pair = pair | (h << i32(16))
             if not last:
-                store(out, (j >> 1) * width + column, pair)
+                store(out, (j >> 1) * STRIP + column, pair)
 
 
 @njit(**JIT)
 def outputs_of(net, flaws, neurons, w, step, part, tile, team):
-    """Where one measurement's outputs go, into the tile's `raw`: `imperfect.signals`.
-
-    Layers are shared by a team as in `matrix.tile_cost`.
+    """Where one measurement's outputs go, into the tile's `raw`: `imperfect.signals`, of this part's samples.
 
     Args:
         w: (P,) fine weights, perturbation included, padded.
     """
-    width = tile.width
-    take_noisy(net, flaws, step, part, tile, team)
-    meet(team)
-    spare, signals = tile.spare, tile.signals
-    last, neuron = net.sizes.size - 2, 0
-    for layer in range(last + 1):
-        n_in, n_out = net.sizes[layer], net.sizes[layer + 1]
-        first, end, low, high = 0, n_out, team.low, team.high
-        if layer < last:
-            first, end = rows_of(team, n_out)
-            low, high = 0, width
-        start, span = net.starts[layer], net.spans[layer]
-        if layer == 0:
-            sums_of(w, start, n_in, first, end, tile.noisy, width, low, high, span, tile.sums)
-        else:
-            sums_of(w, start, n_in, first, end, signals, width, low, high, span, tile.sums)
-        if flaws.read_size != 0:
-            draw_lanes(
-                flaws, READ, step, layer, part, (n_out + 7) // 8, first // 8, (end + 7) // 8, low, high,
-                flaws.read_size, width, None, (1 << 15) - 1, tile.words, tile.draws,
-            )  # fmt: skip
-        layer_signals(net, flaws, neurons, layer, neuron, w, tile, first, end, low, high, spare)
-        if layer < last:
-            meet(team)
-        neuron += n_out
-        signals, spare = spare, signals
+    high = team.low
+    while high < team.high:
+        low, few = high, high == tile.few
+        high = min(low + STRIP, team.high)
+        if low < tile.few < high:
+            high = tile.few
+        spare, signals = tile.spare, tile.signals
+        neuron = 0
+        for layer in range(net.sizes.size - 1):
+            n_in, n_out, start, span = net.sizes[layer], net.sizes[layer + 1], net.starts[layer], net.spans[layer]
+            if layer == 0 and few:
+                few_sums(net, flaws, w, step, part, low, STRIP, tile)
+            elif layer == 0:
+                span = min(span, MOST_INPUTS)
+                for i in range(0, n_in, span):
+                    end = min(n_in, i + span)
+                    take_noisy(flaws, n_in, step, part, i, end, low, high, tile)
+                    add_sums(w, start, n_in, n_out, i, end, tile.noisy, high - low, tile.sums)
+            else:
+                for i in range(0, n_in, span):
+                    end = min(n_in, i + span)
+                    add_sums(w, start, n_in, n_out, i, end, signals[(i >> 1) * STRIP :], high - low, tile.sums)
+            if flaws.read_size != 0:
+                draw_lanes(
+                    flaws, READ, step, layer, part, (n_out + 7) // 8, 0, (n_out + 7) // 8, low, high, flaws.read_size,
+                    None, 0, (1 << 15) - 1, tile.words, tile.draws, STRIP,
+                )  # fmt: skip
+            layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, spare)
+            neuron += n_out
+            signals, spare = spare, signals
 
 
 @njit(**JIT)
@@ -328,14 +344,14 @@ def costs_of(setup, flaws, step, part, towards, before, batch, tile, team):
             store(tile.outputs, at, h + ((residue * (load(before, at) - h) + half) >> i32(15)))
     if flaws.cost_size != 0:
         draw_lanes(
-            flaws, COST, step, 0, part, 1, 0, 1, team.low, team.high, flaws.cost_size, tile.width, None,
-            (1 << 15) - 1, tile.words, tile.draws,
+            flaws, COST, step, 0, part, 1, 0, 1, team.low, team.high, flaws.cost_size, None, 0, (1 << 15) - 1,
+            tile.words, tile.draws, tile.width,
         )  # fmt: skip
     summed = np.int64(0)
     for column in range(team.low, team.high, LANES):
         codes = sample_costs(net, setup.costs, tile, column)
         if flaws.cost_size != 0:
-            codes = codes + ((load_pairs(tile.draws, 2 * column) << i32(16)) >> i32(16))
+            codes = codes + ((load_pairs(tile.draws, 2 * (column - team.low)) << i32(16)) >> i32(16))
             codes = clipped(codes, i32(0), i32(setup.costs.cost_max))
         inside = i32(column) + lane_numbers() < i32(batch)
         summed += np.int64(total(select(inside, codes, i32(0))))

@@ -17,12 +17,13 @@ from mgdhw_sim.engines.flawed_twice import measure_twice
 from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending, update_signs
-from mgdhw_sim.engines.segments import FOREVER, FULL, chunk_of, draw, take_in_pending, take_samples
+from mgdhw_sim.engines.matrix import take_batch
+from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending
+from mgdhw_sim.engines.segments import FOREVER, FULL, chunk_of, draw, take_in_pending
 from mgdhw_sim.engines.team import SLOTS, meet, sum_up
 from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, temperature_of, tick_of
-from mgdhw_sim.engines.vector import Signs
-from mgdhw_sim.engines.writing import write
+from mgdhw_sim.engines.vector import Signs, take_inputs
+from mgdhw_sim.engines.writing import update_and_write, write
 
 WRITTEN = 3
 """Slot of a team's sums, beside those of a probe's parts."""
@@ -57,6 +58,16 @@ class Bench(NamedTuple):
     ahead: Any
     team: Any
     pair: Any
+
+
+@njit(**INLINE)
+def take(bench, chosen, space, tile):
+    """Inputs and targets of a batch to where they are needed; of a tile, those of this part's samples."""
+    setup, team = bench.setup, bench.team
+    if tile is not None:
+        take_batch(setup.inputs, setup.targets, chosen, tile, team.low, team.high)
+    if space is not None:
+        take_inputs(setup, chosen, space)
 
 
 @njit(**INLINE)
@@ -107,6 +118,7 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
             else:
                 perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)  # such a team is of one
             w = bench.moved
+            meet(team)
         outputs_of(setup.net, bench.flaws, bench.neurons, w, step, part, tile, team)
         if count:
             before = tile.going if follows else tile.raw
@@ -138,7 +150,7 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
 
 @njit(**INLINE)
 def measure_both(bench, tile, chosen, step, row, first, second, follows):
-    """Two measurements of a probe, each by one part of a team of two: they exchange weights and outputs, no more.
+    """Two measurements of a probe, each by one part of a team of two: they exchange the batch, weights and outputs.
 
     Args:
         first, second: parts of the probe.
@@ -147,12 +159,17 @@ def measure_both(bench, tile, chosen, step, row, first, second, follows):
         Cost codes of both, summed over the samples.
     """
     setup, weights, flaws, pair, team = bench.setup, bench.weights, bench.flaws, bench.pair, bench.team
+    words, top = bench.ahead.words[row], flaws.weight_top
+    choose_weights(weights, top, words, team.first, team.end, 1, bench.moved)
+    if second == MINUS:
+        choose_weights(weights, top, words, team.first, team.end, -1, pair.minus)
+    meet(team)  # the batch, too, is in place now
     mine = first if team.part == 0 else second
     w = weights.fine
-    if mine != BASELINE:
-        sign = 1 if mine == PLUS else -1
-        choose_weights(weights, flaws.weight_top, bench.ahead.words[row], 0, flaws.n, sign, pair.moved)
-        w = pair.moved
+    if mine == PLUS:
+        w = bench.moved
+    elif mine == MINUS:
+        w = pair.minus
     outputs_of(setup.net, flaws, bench.neurons, w, step, mine, pair.tile, pair.team)
     meet(team)
     before = tile.going if follows else pair.one
@@ -189,7 +206,7 @@ def begin(bench, rows, space, tile, first, written):
         return False
     draw(setup, before, 1, ahead, team)
     chosen = ahead.samples[: setup.order.batch]
-    take_samples(setup, chosen, space, tile, team)
+    take(bench, chosen, space, tile)
     part = MINUS if setup.baseline == ANTITHETIC else PLUS
     if not setup.ahead:
         fill_codes(setup.plan, before, ahead.bits, ahead.code)
@@ -297,7 +314,7 @@ def run_block(bench, rows, space, tile, twice, first, count, written, held, plus
             draw_ahead(bench, twice, step, row, size, first_batch)
             chosen = ahead.samples[at : at + order.batch]
             if batch != seen:
-                take_samples(setup, chosen, space, tile, team)
+                take(bench, chosen, space, tile)
                 seen = batch
             one, other, stale, _, _ = probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follows)
             plus[done + row], minus[done + row] = one, other
@@ -314,7 +331,8 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
 
     Args:
         written: step of the last write.
-        alone: every probe is followed by an update, its codes are signs of all parameters, and the window is empty.
+        alone: every probe is followed by an update, its codes are signs of all parameters, the window is empty, and the
+            cells have taken note of `moving.stored`.
         fresh: the window is empty.
 
     Returns:
@@ -339,7 +357,7 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
             draw_ahead(bench, twice, step, row, size, first_batch)
             chosen = ahead.samples[at : at + order.batch]
             if batch != seen:
-                take_samples(setup, chosen, space, tile, team)
+                take(bench, chosen, space, tile)
                 seen = batch
             plus, minus, stale, start, n = probe(
                 bench, rows, space, tile, twice, chosen, batch, step, row, held, follows
@@ -353,9 +371,6 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
             last = updates == n_updates - 1
             if alone:
                 next_powers(rule, moving)
-                update_signs(
-                    rule, moving, team.first, team.end, etas[updates], ahead.words[row], change, plan.amplitude, last
-                )
             elif not setup.ahead:
                 take_in_codes(moving, start, n, ahead.code, change)
             else:
@@ -380,9 +395,15 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
                     pending, weight, fresh = 0, np.int64(0), True
                 updates += 1
                 held[1] = NO_BATCH
-                asked = write(
-                    flaws, bench.memory, bench.weights, moving.stored, team.first, team.end, step + 1, bench.pen
-                )
+                if alone:
+                    asked = update_and_write(
+                        flaws, bench.memory, bench.weights, rule, moving, team.first, team.end, etas[updates - 1],
+                        ahead.words[row], change, plan.amplitude, last, step + 1, bench.pen,
+                    )  # fmt: skip
+                else:
+                    asked = write(
+                        flaws, bench.memory, bench.weights, moving.stored, team.first, team.end, step + 1, bench.pen
+                    )
                 if n_groups > 1:
                     put_back(bench, team.first, team.end)
                 if sum_up(team, 4 * (step & 1) + WRITTEN, np.int64(asked)) > 0:
@@ -393,4 +414,7 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
             pending, weight, fresh = 0, np.int64(0), False
         done += size
         meet(team)
+    if alone:
+        for i in range(team.first, team.end):
+            bench.memory.requested[i] = moving.stored[i]
     return evaluations, total, measured, updates, written

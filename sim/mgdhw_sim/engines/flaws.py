@@ -43,6 +43,8 @@ class Flaws(NamedTuple):
     pulse_step: int
     """Nominal step of a pulse in cell units; 0 if it is one code."""
     pulse_size: int
+    brief: bool
+    """Whether noise of a pulse, and of a write, have strengths of 15 bits, and a code is a pulse."""
     ages: bool
     drift_every: int
     rate: int
@@ -90,10 +92,17 @@ class Fine(NamedTuple):
     """(L,) inputs whose products 32 bits hold; a multiple of 32."""
 
 
-VALUE, GAIN, OFFSET, HIGH, LOW, STEPS, SLOPE_UP, SLOPE_DOWN = range(8)
+VALUE, LEFT, SCALE, HIGH, LOW, STEPS, SLOPE_UP, SLOPE_DOWN = range(8)
+OFFSET = HIGH
 """Words of a cell's record (`mgdhw.compiled.records`), which has what a write needs: few cells are written at a time,
-and lie far apart. HIGH ... SLOPE_DOWN: `mismatch.PulseMismatch`, STEPS being the step up in the low half and that down
-in the high one."""
+and lie far apart.
+
+VALUE and LEFT change: LEFT counts writes until the cell sticks, or is MOST_LEFT if those are more. HIGH ...
+SLOPE_DOWN: `mismatch.PulseMismatch`, STEPS being the step up in the low half and that down in the high one. SCALE of
+cells that move by pulses has the gain less 1 in the high half, and the offset in the low one, as large as makes a
+difference; that of others is the gain, and OFFSET stands beside it.
+"""
+UNIT_GAIN = 1 << 15
 MOST_LEFT = (1 << 31) - 1
 """Writes that are counted at a time."""
 MOST_PULSES = 1 << 13
@@ -107,14 +116,14 @@ class Memory(NamedTuple):
     """(P,) in 16 bits, as all cells were asked for some code; padded."""
     records: Any
     """(P * WORDS,), padded."""
+    twos: Any
+    """The same in words of 64 bits, the first of a record being its VALUE and LEFT."""
     stuck: Any
     """(P,) whether it holds its value for ever."""
     nu: Any
     """(P,) how fast it drifts; (1,) where none does."""
     born: Any
     """(P,) when it was written."""
-    left: Any
-    """(P,) writes until it sticks, or MOST_LEFT if those are more; padded."""
     able: Any
     """(P / 32,) words of bits, padded: bit i % 32 of word i / 32 says that cell i lives, and may be written again."""
     young: Any
@@ -154,6 +163,11 @@ def flaws(spec: ChipSpec) -> Flaws:
     dac = dac_curve(spec)
     rate = fixed(effects.drift_every / effects.retention, 1 << AGE_FRACTION_BITS) if effects.retention > 0 else 0
     none = np.zeros(1, dtype=np.int64)
+    write_size, pulse_size = strength(effects.write_noise * to_cell), fixed(effects.dw_min_std, 1 << 15)
+    brief = effects.pulsed and step in (0, one_code) and max(write_size, pulse_size) < 1 << 15
+    if brief:
+        moves = pulses_of(spec)
+        brief = int(max(moves.up.max(), moves.down.max())) * pulse_size >> 12 < 1 << 15
     return Flaws(
         key0=spec.seed & 0xFFFFFFFF,
         key1=spec.seed >> 32,
@@ -161,10 +175,11 @@ def flaws(spec: ChipSpec) -> Flaws:
         perturbation=room(kind.perturbation.astype(np.int32), size),
         dac=dac.astype(np.int32),
         cell_limit=spec.cell_limit,
-        write_size=strength(effects.write_noise * to_cell),
+        write_size=write_size,
         pulsed=effects.pulsed,
         pulse_step=0 if step == one_code else step,
-        pulse_size=fixed(effects.dw_min_std, 1 << 15),
+        pulse_size=pulse_size,
+        brief=brief,
         ages=effects.ages,
         drift_every=effects.drift_every,
         rate=min(rate, LARGEST_AGE),
@@ -246,9 +261,10 @@ def _records(spec: ChipSpec) -> NDArray[np.int32]:
     """(P, WORDS) what never changes of cells' records."""
     kind = cells_of(spec)
     records = np.zeros((spec.topology.n_parameters, WORDS), dtype=np.int32)
-    records[:, GAIN], records[:, OFFSET] = kind.gain, kind.offset
+    records[:, SCALE], records[:, OFFSET] = kind.gain, kind.offset
     if spec.effects.pulsed:
-        moves = pulses_of(spec)
+        moves, most = pulses_of(spec), 2 << spec.fine_weight_bits  # beyond it, all is clipped
+        records[:, SCALE] = (kind.gain - UNIT_GAIN << 16) | (np.clip(kind.offset, -most, most) & 0xFFFF)
         columns = (moves.w_max, -moves.w_min, moves.up | (moves.down << 16), moves.slope_up, moves.slope_down)
         for number, column in enumerate(columns, HIGH):
             records[:, number] = column.astype(np.int32)
@@ -262,18 +278,18 @@ def memory(spec: ChipSpec, cells: Cells) -> Memory:
     records = np.zeros((size, WORDS), dtype=np.int32)
     records[:n] = _records(spec)
     stuck = dac_curve(spec)[kind.stuck + (1 << (spec.weight_bits - 1))]
-    records[:n, VALUE] = np.where(kind.is_stuck, stuck, cells.value)
     left = np.minimum(endurance_of(spec) - cells.wear, MOST_LEFT)
+    records[:n, VALUE], records[:n, LEFT] = np.where(kind.is_stuck, stuck, cells.value), left
     able = np.zeros(size, dtype=bool)
     able[:n] = kind.live & (left > 0)
     words = np.packbits(able, bitorder="little").view(np.dtype("<u4")).astype(np.uint32)
     return Memory(
         requested=room(cells.requested.astype(np.int16), size),
         records=records.ravel(),
+        twos=records.ravel().view(np.int64),
         stuck=kind.is_stuck,
         nu=drift_of(spec) if spec.effects.drift_nu > 0 else np.zeros(1, dtype=np.int64),
         born=cells.born.copy(),
-        left=room(left.astype(np.int32), size),
         able=words,
         young=np.zeros_like(words),
     )
@@ -282,12 +298,12 @@ def memory(spec: ChipSpec, cells: Cells) -> Memory:
 def cells(spec: ChipSpec, before: Cells, memory: Memory, written: int) -> Cells:
     """The cells after they were changed, as they are remembered."""
     n = before.value.size
-    left = np.minimum(endurance_of(spec) - before.wear, MOST_LEFT)
+    left, records = np.minimum(endurance_of(spec) - before.wear, MOST_LEFT), memory.records.reshape(-1, WORDS)[:n]
     return Cells(
         requested=memory.requested[:n].astype(np.int32),
-        value=np.where(cells_of(spec).is_stuck, before.value, memory.records.reshape(-1, WORDS)[:n, VALUE]),
+        value=np.where(cells_of(spec).is_stuck, before.value, records[:, VALUE]),
         born=memory.born,
-        wear=before.wear + (left - memory.left[:n]),
+        wear=before.wear + (left - records[:, LEFT]),
         written=written,
     )
 

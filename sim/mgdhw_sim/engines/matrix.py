@@ -82,12 +82,12 @@ class Lines(NamedTuple):
 
 
 @njit(**JIT)
-def take_batch(inputs, targets, chosen, tile):
-    """Inputs and targets of a batch into the tile."""
+def take_batch(inputs, targets, chosen, tile, low, high):
+    """Inputs and targets of a batch into the tile: those in columns low ... high - 1."""
     n_in, n_out, width = inputs.shape[1], targets.shape[1], tile.width
     batch = chosen.size
     fours = n_in // 4 if inputs.itemsize == 1 else 0
-    for column in range(0, width, LANES):
+    for column in range(low, high, LANES):
         if fours > 0:
             # Lanes beyond the batch repeat its first sample; their costs are not counted.
             inside = i32(column) + lane_numbers() < i32(batch)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.options import JIT
+from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.simd import (
     bits_at,
     f64,
@@ -71,7 +71,11 @@ class Moving(NamedTuple):
 
 @njit(**JIT)
 def moved(rule, moving, at, g, eta):
-    """Sixteen parameters from `at` on, by their gradient."""
+    """Sixteen parameters from `at` on, by their gradient.
+
+    Returns:
+        Their codes.
+    """
     t = load(moving.theta, at)
     rate, a, one = f64(eta), f64(rule.a), f64(1.0)
     if rule.optimizer == SGD:
@@ -100,12 +104,16 @@ def moved(rule, moving, at, g, eta):
             m = m / (one - f64(moving.powers[0]))
             v = v / (one - f64(moving.powers[1]))
         t = t - rate * m / (sqrt(v) + f64(rule.epsilon))
-    place(rule, moving, at, t)
+    return place(rule, moving, at, t)
 
 
 @njit(**JIT)
 def place(rule, moving, at, t):
-    """Keep sixteen parameters, within their limits, and what the chip makes of them."""
+    """Keep sixteen parameters, within their limits, and what the chip makes of them.
+
+    Returns:
+        That: their codes.
+    """
     low, high = f64(rule.low), f64(rule.high)
     t = select(t < low, low, t)
     t = select(t > high, high, t)
@@ -114,6 +122,7 @@ def place(rule, moving, at, t):
     code = select(code < i32(rule.code_low), i32(rule.code_low), code)
     code = select(code > i32(rule.code_high), i32(rule.code_high), code)
     store(moving.stored, at, to_i16(code))
+    return code
 
 
 @njit(**JIT)
@@ -157,19 +166,28 @@ def update_signs(rule, moving, first, last, eta, words, change, amplitude, keep)
     C̃ θ̃ and its estimate then have one size and two signs: x / y and (-x) / y differ in nothing else. The gradient's
     size is taken where somebody will look at it.
     """
+    plus, minus = gradients_of(rule, change, amplitude)
+    for at in range(first, last, 16):
+        moved_by_sign(rule, moving, at, words[at >> 5] >> np.uint32(at & 31), plus, minus, eta, last, keep)
+
+
+@njit(**INLINE)
+def gradients_of(rule, change, amplitude):
+    """The estimate where the sign was plus, and where it was minus."""
     energy = np.float64(np.int64(amplitude) * np.int64(amplitude))
     size = (np.float64(np.int64(change) * np.int64(amplitude)) * rule.scale) / (energy * rule.lsb)
-    plus = f64(size)
-    minus = f64(0.0 if change == 0 else -size)
-    down, up = f64(eta) * plus, f64(eta) * minus  # plain descent has two steps, too
-    for at in range(first, last, 16):
-        mask = mask_of(words[at >> 5] >> np.uint32(at & 31))
-        if keep:
-            add_squares(moving, select(mask, plus, minus), at, last)
-        if rule.optimizer == SGD:
-            place(rule, moving, at, load(moving.theta, at) - select(mask, down, up))
-        else:
-            moved(rule, moving, at, select(mask, plus, minus), eta)
+    return size, 0.0 if change == 0 else -size
+
+
+@njit(**INLINE)
+def moved_by_sign(rule, moving, at, bits, plus, minus, eta, last, keep):
+    """`moved` by one gradient where a parameter's bit is set, and by another elsewhere."""
+    mask = mask_of(bits)
+    if keep:
+        add_squares(moving, select(mask, f64(plus), f64(minus)), at, last)
+    if rule.optimizer == SGD:  # it has two steps, too
+        return place(rule, moving, at, load(moving.theta, at) - select(mask, f64(eta * plus), f64(eta * minus)))
+    return moved(rule, moving, at, select(mask, f64(plus), f64(minus)), eta)
 
 
 @njit(**JIT)

@@ -302,7 +302,7 @@ def take_in_pending(setup, moving, ahead, count, team):
 def take_samples(setup, chosen, space, tile, team):
     """Inputs of a batch to where they are needed."""
     if tile is not None:
-        take_batch(setup.inputs, setup.targets, chosen, tile)
+        take_batch(setup.inputs, setup.targets, chosen, tile, 0, tile.width)
     if space is not None:
         take_inputs(setup, chosen, space)
 

@@ -10,7 +10,7 @@ from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.records import WORDS
 from mgdhw.philox import Stream
 from mgdhw_sim.cells import LARGEST_AGE, OLDEST
-from mgdhw_sim.engines.flaws import GAIN, OFFSET, VALUE
+from mgdhw_sim.engines.flaws import OFFSET, SCALE, UNIT_GAIN, VALUE
 from mgdhw_sim.engines.kernels import interpolate, shift_round
 from mgdhw_sim.mismatch import NEURON_UNIT
 from mgdhw_sim.spec import CELL_FRACTION_BITS
@@ -71,7 +71,10 @@ def weigh(flaws, memory, weights, i, now):
     """The weight that a cell makes at a tick, and with a perturbation: `cells.weights`, `cells.perturbed`."""
     top, at = flaws.weight_top, i * WORDS
     fine = shift_round(aged(flaws, memory, i, now), CELL_FRACTION_BITS - flaws.fine_bits)
-    w = shift_round(fine * np.int64(memory.records[at + GAIN]), 15) + np.int64(memory.records[at + OFFSET])
+    gain, offset = np.int64(memory.records[at + SCALE]), np.int64(memory.records[at + OFFSET])
+    if flaws.pulsed:
+        gain, offset = (gain >> 16) + UNIT_GAIN, np.int64(np.int16(gain))
+    w = shift_round(fine * gain, 15) + offset
     w = min(max(w, -top - 1), top)
     more = np.int64(weights.change[i])
     weights.fine[i] = w

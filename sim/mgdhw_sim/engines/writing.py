@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import unequal
-from mgdhw.compiled.records import WORDS, count_bits, differences, fields_of, prefetch, shifted_product, store_chosen
+from mgdhw.compiled.pairs import narrow_products, scale_pairs
+from mgdhw.compiled.records import WORDS, bits_of, fields_of, prefetch, shifted_product, store_twos, sum_pairs
 from mgdhw.compiled.simd import (
     LANES,
     any_of,
@@ -18,7 +18,6 @@ from mgdhw.compiled.simd import (
     gather,
     i32,
     i64,
-    lane_numbers,
     load,
     load_pairs,
     select,
@@ -33,54 +32,57 @@ from mgdhw.compiled.simd import (
 )
 from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_twice
 from mgdhw.philox import Stream
+from mgdhw_sim.engines.finding import AT_ONCE, carry_over, changes_of, find_changed, numbers_of, update_changed
 from mgdhw_sim.engines.flaws import (
-    GAIN,
     HIGH,
+    LEFT,
     LOW,
     NO_TIME,
     OFFSET,
+    SCALE,
     SLOPE_DOWN,
     SLOPE_UP,
     STEPS,
+    UNIT_GAIN,
     VALUE,
 )
+from mgdhw_sim.engines.moves import gradients_of
 from mgdhw_sim.engines.upkeep import aged
 from mgdhw_sim.engines.vector import clipped
 from mgdhw_sim.spec import CELL_FRACTION_BITS
 
 WRITE = int(Stream.WRITE)
-AT_ONCE = 128
-"""Cells that are fetched and drawn for before they are written."""
 LOUD = 1 << 30
 """No cell holds as much: noise beyond it is as good as this, and the sum of both has 32 bits."""
 
 
 class Pen(NamedTuple):
-    """Work space."""
+    """Work space for cells that are written together; and what was last."""
 
-    changed: Any
-    """(P + 48,) numbers of the cells that are written."""
-    changes: Any
-    """By how many codes they are to change."""
+    found: Any
+    """(AT_ONCE + 32,) which cells, and by how many codes (`finding.line_up`)."""
     old: Any
-    """(P + 48,) numbers of those among them that have aged."""
+    """(AT_ONCE + 32,) numbers of those among them that have aged."""
+    numbers: Any
+    """(AT_ONCE + 32,) of all of them."""
+    draws: Any
+    """(2 AT_ONCE,) int16: two for each."""
+    halves: Any
+    """(2 AT_ONCE,) of each cell the value and how many writes are left, one after the other."""
+    twos: Any
+    """The same in words of 64 bits."""
+    fine: Any
+    """(AT_ONCE,) their new weights."""
     tick: Any
     """(1,) that of the last write."""
-    draws: Any
-    """(2 AT_ONCE,) int16: two draws for each of some of them."""
-    values: Any
-    counts: Any
-    fine: Any
-    """(AT_ONCE,) their values, how many writes they took, and their new weights."""
 
 
-def pen(n: int) -> Pen:
-    """Work space for n cells."""
-    room = n + 3 * LANES
-    changed, changes, old = (np.zeros(room, dtype=np.int32) for _ in range(3))
-    values, counts, fine = (np.zeros(AT_ONCE, dtype=np.int32) for _ in range(3))
+def pen() -> Pen:
+    """Work space."""
+    found, old, numbers = (np.zeros(AT_ONCE + 2 * LANES, dtype=np.int32) for _ in range(3))
+    twos, fine = np.zeros(AT_ONCE, dtype=np.int64), np.zeros(AT_ONCE, dtype=np.int32)
     draws, tick = np.zeros(2 * AT_ONCE, dtype=np.int16), np.full(1, NO_TIME, dtype=np.int64)
-    return Pen(changed, changes, old, tick, draws, values, counts, fine)
+    return Pen(found, old, numbers, draws, twos.view(np.int32), twos, fine, tick)
 
 
 @njit(**INLINE)
@@ -93,78 +95,75 @@ def write(flaws, memory, weights, codes, first, end, step, pen):
     Returns:
         Whether any is asked for another code than before.
     """
+    begin_write(flaws, memory, first, end, step, pen)
+    at, base, count, asked = np.int64(first), np.int64(first), np.int64(0), False
+    while at < end or count > 0:
+        at, count, old, differ = find_changed(
+            codes, memory.requested, memory.able, memory.young, at, end, base, pen.found, count, pen.old
+        )
+        asked |= differ
+        put(flaws, memory, weights, codes, base, min(count, AT_ONCE), old, step, pen)
+        base, count = carry_over(pen.found, at, base, count)
+    return asked
+
+
+@njit(**INLINE)
+def update_and_write(flaws, memory, weights, rule, moving, first, end, eta, words, change, amplitude, keep, step, pen):
+    """`moves.update_signs` of parameters first ... end - 1, and `write` of what comes of it, at once.
+
+    `moving.stored` holds what the cells were asked for before; they take note of the new codes there alone.
+    """
+    begin_write(flaws, memory, first, end, step, pen)
+    plus, minus = gradients_of(rule, change, amplitude)
+    at, base, count, asked = np.int64(first), np.int64(first), np.int64(0), False
+    while at < end or count > 0:
+        at, count, old, differ = update_changed(
+            rule, moving, memory.able, memory.young, at, end, base, pen.found, count, pen.old, eta, words, plus, minus,
+            keep,
+        )  # fmt: skip
+        asked |= differ
+        put(flaws, memory, weights, moving.stored, base, min(count, AT_ONCE), old, step, pen)
+        base, count = carry_over(pen.found, at, base, count)
+    return asked
+
+
+@njit(**INLINE)
+def begin_write(flaws, memory, first, end, step, pen):
+    """If a tick has passed since the last write, none of the cells is young any more."""
     now = step // flaws.drift_every if flaws.ages else np.int64(0)
     if now != pen.tick[0]:
         memory.young[first >> 5 : (end + 31) >> 5] = 0
         pen.tick[0] = now
-    asked, count, old = find_changed(
-        codes, memory.requested, memory.able, memory.young, first, end, pen.changed, pen.changes, pen.old
-    )
-    for k in range(old):
-        make_young(flaws, memory, np.int64(pen.old[k]), now)
-    if count > 0:
-        for start in (0, LANES):  # fill the last vectors with one of them again
-            store(pen.changed, count + start, i32(pen.changed[count - 1]))
-        store(pen.changes, count, i32(pen.changes[count - 1]))
-        noisy = flaws.write_size != 0 or flaws.pulse_size != 0
-        for begin in range(0, count, AT_ONCE):  # of so many, what is fetched and drawn stays in the nearest cache
-            stop = min(count, begin + AT_ONCE)
-            draw(flaws.key0, flaws.key1, memory.records, begin, stop, step, noisy, pen.changed, pen.draws)
-            for start in range(begin, stop, LANES):
-                move_cells(flaws, memory, codes, start, start - begin, pen)
-            put_cells(
-                memory.records, memory.left, memory.able, weights.fine, pen.changed, begin, stop, pen.values,
-                pen.counts, pen.fine,
-            )  # fmt: skip
-            if weights.plus.size > 0:
-                put_both(
-                    weights.plus, weights.minus, weights.change, pen.changed, begin, stop, pen.fine, flaws.weight_top
-                )
-    return asked
 
 
 @njit(**JIT)
-def find_changed(codes, requested, able, young, first, end, changed, changes, olds):
-    """Cells that are asked for another code than before, and can be written: their numbers, and by how many codes.
-
-    All take note of the code.
-
-    Args:
-        olds: numbers of those that were not written at this tick before.
-
-    Returns:
-        Whether any is asked for another code; how many are written; and how many of these are old.
-    """
-    asked, count, old, lanes = np.uint32(0), np.int64(0), np.int64(0), lane_numbers()
-    for at in range(first, end, 32):
-        bits, word = unequal(codes, requested, at), np.uint64(at) >> np.uint64(5)
-        if at + 32 > end:
-            bits &= (np.uint32(1) << np.uint32(end - at)) - np.uint32(1)
-        if bits == 0:
-            continue
-        asked |= bits
-        bits &= able[word]
-        aging = bits & ~young[word]
-        if aging != 0:
-            young[word] |= aging
-            while aging != 0:
-                olds[old] = at + lowest_bit(np.uint64(aging))
-                old += 1
-                aging &= aging - np.uint32(1)
-        one, other = differences(codes, requested, at)
-        low, high = bits & np.uint32(0xFFFF), bits >> np.uint32(16)
-        between = count + count_bits(low)
-        store_chosen(changed, count, low, i32(at) + lanes)
-        store_chosen(changes, count, low, one)
-        store_chosen(changed, between, high, i32(at + LANES) + lanes)
-        store_chosen(changes, between, high, other)
-        count = between + count_bits(high)
-        if at + 32 <= end:
-            store_pairs(requested, at, load_pairs(codes, at))
-        else:
-            for i in range(at, end):
-                requested[i] = codes[i]
-    return asked != 0, count, old
+def put(flaws, memory, weights, codes, base, count, old, step, pen):
+    """Write what was found: `count` cells, of which `old` have aged, numbered from `base` on."""
+    if count == 0:
+        return
+    if count < AT_ONCE:  # fill the last vectors with one of them again
+        for start in (0, LANES):
+            store(pen.found, count + start, i32(pen.found[count - 1]))
+    for start in range(0, count, LANES):
+        store(pen.numbers, start, numbers_of(load(pen.found, start), base))
+    for k in range(old):
+        make_young(flaws, memory, np.int64(pen.old[k]), pen.tick[0])
+    noisy = flaws.write_size != 0 or flaws.pulse_size != 0
+    draw(flaws.key0, flaws.key1, memory.records, count, step, noisy, pen.numbers, pen.draws)
+    start = 0
+    while start < count:
+        if flaws.brief:
+            start = move_briefly(
+                memory.records, memory.able, start, count, flaws.write_size, flaws.pulse_size,
+                CELL_FRACTION_BITS - flaws.fine_bits, flaws.weight_top, pen.found, pen.numbers, pen.draws, pen.halves,
+                pen.fine,
+            )  # fmt: skip
+        if start < count:
+            move_cells(flaws, memory, codes, start, pen)
+            start += LANES
+    put_cells(memory.twos, weights.fine, pen.numbers, count, pen.twos, pen.fine)
+    if weights.plus.size > 0:
+        put_both(weights.plus, weights.minus, weights.change, pen.numbers, count, pen.fine, flaws.weight_top)
 
 
 @njit(**JIT)
@@ -175,24 +174,23 @@ def make_young(flaws, memory, i, now):
 
 
 @njit(**JIT)
-def draw(key0, key1, records, begin, stop, step, noisy, changed, draws):
+def draw(key0, key1, records, count, step, noisy, numbers, draws):
     """Two draws for each of some cells, numbered 2 n and 2 n + 1, which share word n; their records are fetched."""
-    for place in range(np.uint64(begin), np.uint64(stop)):
-        prefetch(records, np.uint64(changed[place]) * np.uint64(WORDS))
-    for start in range(begin, stop if noisy else begin, 2 * LANES):
-        cells, more = to_u32(load(changed, start)), to_u32(load(changed, start + LANES))
+    for k in range(np.uint64(count)):
+        prefetch(records, np.uint64(numbers[k]) * np.uint64(WORDS))
+    for start in range(0, count if noisy else 0, 2 * LANES):
+        cells, more = to_u32(load(numbers, start)), to_u32(load(numbers, start + LANES))
         drawn, later = philox_twice(counters(step, cells), counters(step, more), key0, key1)
         one, other = word_of(cells, drawn), word_of(more, later)
         g0, g1, far = gaussian_pairs(one, other)
-        at = 2 * (start - begin)
-        store_pairs(draws, at, g0)
-        store_pairs(draws, at + 2 * LANES, g1)
+        store_pairs(draws, 2 * start, g0)
+        store_pairs(draws, 2 * start + 2 * LANES, g1)
         while far != 0:
             bit = lowest_bit(far)
             far &= far - np.uint64(1)
             place = (bit >> 1) + 2 * LANES * (bit & 1)
-            index = 2 * np.int64(changed[start + (place >> 1)]) + (place & 1)
-            draws[at + place] = far_draw(field_of(one, other, bit), key0, key1, WRITE, step, index)
+            index = 2 * np.int64(numbers[start + (place >> 1)]) + (place & 1)
+            draws[2 * start + place] = far_draw(field_of(one, other, bit), key0, key1, WRITE, step, index)
 
 
 @njit(**INLINE)
@@ -208,43 +206,95 @@ def word_of(cells, words):
     return select(upper, select(odd, words[3], words[2]), select(odd, words[1], words[0]))
 
 
-@njit(**INLINE)
-def move_cells(flaws, memory, codes, start, out, pen):
-    """What becomes of sixteen cells, of numbers `pen.changed[start ...]`: into the pen, from there on."""
-    fields, drawn = fields_of(memory.records, pen.changed, start), load_pairs(pen.draws, 2 * out)
+@njit(**JIT)
+def move_briefly(
+    records, able, start, count, write_size, pulse_size, bits, top, found, numbers, draws, halves, fine
+):  # fmt: skip
+    """What becomes of cells by a pulse each, on a chip whose noise is small enough (`Flaws.brief`).
+
+    Args:
+        start, count: from cell `start` of the list on, as far as the cells of a vector change by a code each.
+        bits: that a cell's value has more than a fine weight.
+
+    Returns:
+        Where it ended.
+    """
+    low_half = i32(0xFFFF)
+    while start < count:
+        change = changes_of(load(found, start))
+        if any_of(((change + i32(1)) & i32(~2)) != i32(0)):
+            break
+        fields, up = fields_of(records, numbers, start), change > i32(0)
+        size = select(up, fields[STEPS], fields[STEPS] >> i32(16)) & low_half
+        slope = select(up, fields[SLOPE_UP], fields[SLOPE_DOWN])
+        value, high, low = fields[VALUE], fields[HIGH], fields[LOW]
+        step = select(up, size, i32(0) - size)
+        value = clipped(value + step - shifted_product(value, slope, 1 << 19, 20), low, high)
+        strengths = ((narrow_products(size, i32(pulse_size)) >> i32(12)) << i32(16)) | i32(write_size)
+        value = clipped(value + sum_pairs(scale_pairs(load_pairs(draws, 2 * start), strengths)), low, high)
+        left = fields[LEFT] - i32(1)
+        worn = left <= i32(0)
+        if any_of(worn):
+            wear_out(able, numbers, start, bits_of(worn))
+        store_twos(halves, 2 * start, value, left)
+        rest, scale = rounded(value, bits), fields[SCALE]  # times the gain: itself, and times the gain less 1
+        more = scale_pairs(rest << i32(16), scale) | (scale & low_half)
+        store(fine, start, clipped(rest + sum_pairs(more), i32(-top - 1), i32(top)))
+        start += LANES
+    return start
+
+
+@njit(**JIT)
+def move_cells(flaws, memory, codes, start, pen):
+    """What becomes of sixteen cells of the list, from `start` on: into the pen."""
+    fields, drawn = fields_of(memory.records, pen.numbers, start), load_pairs(pen.draws, 2 * start)
     noise = scaled(flaws.write_size, (drawn << i32(16)) >> i32(16))
     if flaws.pulsed:
-        value, count = move(flaws, fields, load(pen.changes, start), drawn >> i32(16), noise)
+        value, count = move(flaws, fields, changes_of(load(pen.found, start)), drawn >> i32(16), noise)
+        gain, offset = (fields[SCALE] >> i32(16)) + i32(UNIT_GAIN), (fields[SCALE] << i32(16)) >> i32(16)
     else:
-        for lane in range(LANES):
-            pen.values[out + lane] = codes[pen.changed[start + lane]] + (flaws.dac.size >> 1)
+        for lane in range(start, start + LANES):
+            pen.fine[lane] = codes[pen.numbers[lane]] + (flaws.dac.size >> 1)
         limit = i32(flaws.cell_limit)
-        value, count = clipped(gather(flaws.dac, load(pen.values, out)) + noise, i32(0) - limit, limit), i32(1)
+        value, count = clipped(gather(flaws.dac, load(pen.fine, start)) + noise, i32(0) - limit, limit), i32(1)
+        gain, offset = fields[SCALE], fields[OFFSET]
+    left = fields[LEFT] - count
+    worn = left <= i32(0)
+    if any_of(worn):
+        wear_out(memory.able, pen.numbers, start, bits_of(worn))
+    store_twos(pen.halves, 2 * start, value, left)
     fine = rounded(value, CELL_FRACTION_BITS - flaws.fine_bits)
-    w = shifted_product(fine, fields[GAIN], 1 << 14, 15) + fields[OFFSET]
-    store(pen.values, out, value)
-    store(pen.counts, out, count)
-    store(pen.fine, out, clipped(w, i32(-flaws.weight_top - 1), i32(flaws.weight_top)))
+    w = shifted_product(fine, gain, 1 << 14, 15) + offset
+    store(pen.fine, start, clipped(w, i32(-flaws.weight_top - 1), i32(flaws.weight_top)))
 
 
 @njit(**JIT)
-def put_cells(records, lefts, able, weights, changed, begin, stop, values, counts, fine):
-    """What has become of some cells to where it belongs."""
-    for k in range(np.uint64(stop - begin)):
-        i = np.uint64(changed[k + np.uint64(begin)])
-        records[i * np.uint64(WORDS) + np.uint64(VALUE)] = values[k]
+def wear_out(able, numbers, start, worn):
+    """Cells of the list that cannot be written any more: those from `start` on whose bit is set."""
+    while worn != 0:
+        i = np.uint64(numbers[start + lowest_bit(np.uint64(worn))])
+        able[i >> np.uint64(5)] &= ~(np.uint32(1) << np.uint32(i & np.uint64(31)))
+        worn &= worn - np.uint32(1)
+
+
+@njit(**JIT)
+def put_cells(records, weights, numbers, count, twos, fine):
+    """What has become of some cells to where it belongs.
+
+    Args:
+        records: in words of 64 bits.
+    """
+    for k in range(np.uint64(count)):
+        i = np.uint64(numbers[k])
+        records[i * np.uint64(WORDS // 2)] = twos[k]
         weights[i] = fine[k]
-        left = lefts[i] - counts[k]
-        lefts[i] = left
-        if left <= 0:
-            able[i >> np.uint64(5)] &= ~(np.uint32(1) << np.uint32(i & np.uint64(31)))
 
 
 @njit(**JIT)
-def put_both(plus, minus, change, changed, begin, stop, fine, top):
+def put_both(plus, minus, change, numbers, count, fine, top):
     """Their weights with a perturbation added, and taken away."""
-    for k in range(np.uint64(stop - begin)):
-        i = np.uint64(changed[k + np.uint64(begin)])
+    for k in range(np.uint64(count)):
+        i = np.uint64(numbers[k])
         w, more = np.int64(fine[k]), np.int64(change[i])
         plus[i], minus[i] = min(w + more, top), max(w - more, -top - 1)
 
