@@ -189,9 +189,8 @@ def _looked_up(builder: Any, values: Any, places: Any, where: list[Any], elsewhe
     kind = ir.FunctionType(_BYTES, [_BYTES] * 2)
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.permvar.qi.512")
     for mask, some in zip(where, values.reshape(-1, 64).tolist(), strict=True):
-        if any(some) or mask is None:
-            found = builder.call(function, [ir.Constant(_BYTES, some), places])
-            elsewhere = found if mask is None else builder.select(mask, found, elsewhere)
+        found = builder.call(function, [ir.Constant(_BYTES, some), places]) if any(some) else _all(_BYTES, 0)
+        elsewhere = found if mask is None else builder.select(mask, found, elsewhere)
     return elsewhere
 
 
