@@ -167,5 +167,6 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
 def _own(tile: FlawedTile) -> FlawedTile:
     """One part's: what it alone writes is its own."""
     noisy = packs.zeros(tile.noisy.size, tile.noisy.dtype)
-    own = {name: packs.room(getattr(tile, name), getattr(tile, name).size) for name in ("x", "wanted", "draws", "sums", "signals", "spare", "words")}
+    names = ("x", "wanted", "draws", "sums", "signals", "spare", "words")
+    own: dict[str, Any] = {name: packs.room(getattr(tile, name), getattr(tile, name).size) for name in names}
     return tile._replace(**own, noisy=noisy, shorts=noisy.view(np.int16))

@@ -33,7 +33,16 @@ from mgdhw.compiled.simd import (
     total,
     u32,
 )
-from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
+from mgdhw.compiled.words import (
+    add_pairs,
+    far_draw,
+    field_of,
+    gaussian_pairs,
+    lowest_bit,
+    philox_of_key,
+    philox_twice,
+    scaled_pairs,
+)
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flawed_rest import few_sums
 from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons
@@ -120,6 +129,15 @@ def put(out, at, drawn, size, x, place, fine, top):
     store_pairs(out, 2 * at, noise)
 
 
+@njit(**INLINE)
+def store_words(words, at, four):
+    """Sixteen blocks of words, a vector of each."""
+    store(words, at, four[0])
+    store(words, at + LANES, four[1])
+    store(words, at + 2 * LANES, four[2])
+    store(words, at + 3 * LANES, four[3])
+
+
 @njit(**JIT)
 def put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, step, size, top):
     """The draws among four rows of fields that lie beyond the last slab."""
@@ -155,13 +173,19 @@ def draw_lanes(
         stop = min(end, begin + many)
         drawn = 0
         for block in range(begin, stop):
-            for column in range(low, high, LANES):
-                rows = (u32(column) + every) * u32(row_blocks)
-                w0, w1, w2, w3 = philox_of_key(s0, s1, rows + u32(block), purpose, flaws.key0, flaws.key1)
-                store(words, drawn, w0)
-                store(words, drawn + LANES, w1)
-                store(words, drawn + 2 * LANES, w2)
-                store(words, drawn + 3 * LANES, w3)
+            column = low
+            while column + STRIP <= high:
+                one = (u32(column) + every) * u32(row_blocks) + u32(block)
+                other = one + u32(LANES * row_blocks)
+                both = philox_twice(
+                    (s0, s1, one, purpose), (s0, s1, other, purpose), flaws.key0, flaws.key1
+                )  # fmt: skip
+                store_words(words, drawn, both[0])
+                store_words(words, drawn + 4 * LANES, both[1])
+                drawn, column = drawn + 8 * LANES, column + STRIP
+            if column < high:
+                rows = (u32(column) + every) * u32(row_blocks) + u32(block)
+                store_words(words, drawn, philox_of_key(s0, s1, rows, purpose, flaws.key0, flaws.key1))
                 drawn += 4 * LANES
         drawn = 0
         for block in range(begin, stop):
