@@ -48,8 +48,8 @@ def find_changed(codes, requested, able, young, records, at, end, base, found, c
         if bits != 0:
             asked |= bits
             one, other = differences(codes, requested, at)
-            count, old = line_up(bits, one, other, able, young, at, base, found, count, olds, old)
             fetched = fetch(records, base, found, count, fetched)
+            count, old = line_up(bits, one, other, able, young, at, base, found, count, olds, old)
             if at + 32 <= end:
                 store_pairs(requested, at, load_pairs(codes, at))
             else:
@@ -82,8 +82,8 @@ def update_changed(
         if at + 32 > end:
             bits &= (np.uint32(1) << np.uint32(end - at)) - np.uint32(1)
         asked |= bits
-        count, old = line_up(bits, one, other, able, young, at, base, found, count, olds, old)
         fetched = fetch(records, base, found, count, fetched)
+        count, old = line_up(bits, one, other, able, young, at, base, found, count, olds, old)
         at += 32
     return at, count, fetched, old, asked != 0
 
@@ -117,17 +117,16 @@ def line_up(bits, one, other, able, young, at, base, found, count, olds, old):
 
 @njit(**INLINE)
 def fetch(records, base, found, count, fetched):
-    """Have the records of some more cells of the list ready soon. Most are fetched so, some at a time, that none waits.
+    """Have the records of some more cells of the list ready soon: a few at a time, so that none waits for others.
 
-    Behind the list's end are zeros.
+    Behind the list's end are zeros. What was listed just now is better fetched a little later.
 
     Returns:
         How many are fetched.
     """
     for k in range(AT_A_TIME):
-        prefetch(
-            records, (np.uint64(np.uint32(found[fetched + k]) >> np.uint32(16)) + np.uint64(base)) * np.uint64(WORDS)
-        )
+        number = np.uint64(np.uint32(found[np.uint64(fetched) + np.uint64(k)]) >> np.uint32(16))
+        prefetch(records, (number + np.uint64(base)) * np.uint64(WORDS))
     return min(fetched + AT_A_TIME, count)
 
 
@@ -152,4 +151,6 @@ def carry_over(found, at, base, count, fetched):
     """
     for start in (0, LANES):
         store(found, start, load(found, AT_ONCE + start) - i32((at - 32 - base) << 16))
-    return at - 32, max(count - AT_ONCE, 0), max(fetched - AT_ONCE, 0)
+    count = max(count - AT_ONCE, 0)
+    store(found, count, i32(0))
+    return at - 32, count, max(fetched - AT_ONCE, 0)

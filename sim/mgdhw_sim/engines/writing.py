@@ -140,11 +140,12 @@ def update_and_write(flaws, memory, weights, rule, moving, first, end, eta, word
 
 @njit(**INLINE)
 def begin_write(flaws, memory, first, end, step, pen):
-    """If a tick has passed since the last write, none of the cells is young any more."""
+    """If a tick has passed since the last write, none of the cells is young any more; and none is listed."""
     now = step // flaws.drift_every if flaws.ages else np.int64(0)
     if now != pen.tick[0]:
         memory.young[first >> 5 : (end + 31) >> 5] = 0
         pen.tick[0] = now
+    store(pen.found, 0, i32(0))
 
 
 @njit(**JIT)
