@@ -77,20 +77,35 @@ def fields_of(typingctx: Any, records: Any, numbers: Any, start: Any) -> Any:
     return types.UniTuple(I32, WORDS)(records, numbers, start), codegen
 
 
-@intrinsic
-def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
-    """Have an element of an array ready soon, for writing; any index will do."""
+def _prefetcher(writing: bool, near: int) -> Any:
+    """An intrinsic that asks for an element of an array.
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        index = context.cast(builder, args[1], sig.args[1], types.intp)
-        pointer = builder.bitcast(_pointer(context, builder, sig.args[0], args[0], index), ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [pointer, *(ir.Constant(number, value) for value in (1, 3, 1))])
-        return context.get_dummy_value()
+    Args:
+        writing: it will be written, so that no other core may keep it.
+        near: 3 for the nearest cache, 2 for the second.
+    """
 
-    return types.void(array, index), codegen
+    @intrinsic
+    def prefetcher(typingctx: Any, array: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            index = context.cast(builder, args[1], sig.args[1], types.intp)
+            place = _pointer(context, builder, sig.args[0], args[0], index)
+            pointer = builder.bitcast(place, ir.IntType(8).as_pointer())
+            number = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [pointer, *(ir.Constant(number, value) for value in (int(writing), near, 1))])
+            return context.get_dummy_value()
+
+        return types.void(array, index), codegen
+
+    return prefetcher
+
+
+prefetch = _prefetcher(writing=True, near=3)
+"""Have an element of an array ready soon, for writing; any index will do."""
+prefetch_later = _prefetcher(writing=False, near=2)
+"""Have it in the second cache, for reading."""
 
 
 @intrinsic

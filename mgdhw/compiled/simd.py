@@ -375,6 +375,19 @@ if HAS_BYTE_PRODUCTS:
     llvm.initialize_native_asmparser()  # the instruction's LLVM name changes from version to version; its own doesn't
 
 
+def _added(builder: Any, name: str, sums: Any, one: Any, other: Any) -> Any:
+    """What the instruction of that name makes of three vectors."""
+    kind = ir.FunctionType(sums.type, [sums.type] * 3)
+    return builder.asm(kind, f"{name} $3, $2, $0", "=v,0,v,v", [sums, one, other], side_effect=False)
+
+
+def sum_of_products(builder: Any, sums: Any, one: Any, other: Any) -> Any:
+    """Sums plus products of pairs; of itself, LLVM takes a multiplication and an addition for most of them."""
+    if HAS_BYTE_PRODUCTS:
+        return _added(builder, "vpdpwssd", sums, other, one)
+    return builder.add(sums, _pair_products(builder, one, other))
+
+
 def _pair_products(builder: Any, one: Any, other: Any) -> Any:
     narrow, wide = (ir.VectorType(ir.IntType(bits), 2 * LANES) for bits in (16, 32))
     a, b = (builder.sext(builder.bitcast(arg, narrow), wide) for arg in (one, other))
@@ -427,12 +440,10 @@ def add_products(typingctx: Any, sums: Any, weights: Any, index: Any, x: Any) ->
         pointer = _pointer(context, builder, sig.args[1], args[1], index)
         align = weights.dtype.bitwidth // 8
         group = _splat(builder, builder.load(builder.bitcast(pointer, ir.IntType(32).as_pointer()), align=align), LANES)
-        if HAS_BYTE_PRODUCTS:  # LLVM takes a multiplication and an addition for most pairs
-            name = "vpdpwssd" if weights.dtype == types.int16 else "vpdpbusd"
-            kind = ir.FunctionType(args[0].type, [args[0].type] * 3)
-            return builder.asm(kind, f"{name} $3, $2, $0", "=v,0,v,v", [args[0], args[3], group], side_effect=False)
         if weights.dtype == types.int16:
-            return builder.add(args[0], _pair_products(builder, group, args[3]))
+            return sum_of_products(builder, args[0], group, args[3])
+        if HAS_BYTE_PRODUCTS:
+            return _added(builder, "vpdpbusd", args[0], args[3], group)
         narrow, wide = (ir.VectorType(ir.IntType(bits), 4 * LANES) for bits in (8, 32))
         product = builder.mul(
             builder.zext(builder.bitcast(args[3], narrow), wide), builder.sext(builder.bitcast(group, narrow), wide)

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 
-from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.options import JIT
 from mgdhw.compiled.simd import I32, LANES, Vector, _all, _gather, _llvm, _shuffled, _splat, intrinsic
 from mgdhw.noise import FAR_CELLS, SLABS, STRENGTH_BITS
 from mgdhw.noise_tables import BORDERS, FAR, RARE
@@ -38,113 +38,106 @@ _WIDE = ir.VectorType(ir.IntType(32), 2 * LANES)
 # --- Philox ----------------------------------------------------------------------------------------------------------
 
 
+_HALF = _llvm(HALF)
+_WORDS = _llvm(U32)
+_FACTORS, _WEYL = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85)
+_ROUNDS = 10
+
+
+def _of_halves(builder: Any, one: Any, other: Any, upper: int = 0) -> Any:
+    """Sixteen words: the lower (or upper) halves of 64 bits, in turn of the one and the other."""
+    one, other = (builder.bitcast(arg, _WORDS) for arg in (one, other))
+    lanes = [lane + which + upper for lane in range(0, LANES, 2) for which in (0, LANES)]
+    return _shuffled(builder, one, other, lanes)
+
+
+def _down(builder: Any, products: Any, number: int) -> Any:
+    """Upper halves in the lower ones' places: by a shift or, for every second product, by a shuffle, which has another
+    port of the processor than shifts have."""
+    if number == 0:
+        return builder.lshr(products, _all(_HALF, 32))
+    words = builder.bitcast(products, _WORDS)
+    return builder.bitcast(_shuffled(builder, words, words, [lane | 1 for lane in range(LANES)]), _HALF)
+
+
+def _product(builder: Any, words: Any, number: int) -> Any:
+    return builder.mul(builder.and_(words, _all(_HALF, 0xFFFFFFFF)), _all(_HALF, _FACTORS[number]))
+
+
+def _philox(builder: Any, counters: list[Any], keys: Any) -> list[tuple[Any, ...]]:
+    """Philox of some times sixteen counters, of four vectors each.
+
+    Every second lane goes by itself, in the lower half of 64 bits, so that products need not be taken apart; what is in
+    the upper half means nothing. All take turns, round by round, so that none waits for another.
+
+    Args:
+        keys: of a round and a number: a function that gives vectors of sixteen words.
+    """
+    state = []
+    for counter in counters:
+        state.append([builder.bitcast(words, _HALF) for words in counter])
+        state.append([builder.lshr(builder.bitcast(words, _HALF), _all(_HALF, 32)) for words in counter])
+    for number in range(_ROUNDS - 1):
+        keyed = [keys(number, which) for which in (0, 1)]
+        products = [(_product(builder, c0, 0), _product(builder, c2, 1)) for c0, _, c2, _ in state]
+        for each, (p0, p1) in zip(state, products, strict=True):
+            _, c1, _, c3 = each
+            front = builder.xor(builder.xor(_down(builder, p1, 1), c1), keyed[0])
+            back = builder.xor(builder.xor(_down(builder, p0, 0), c3), keyed[1])
+            each[:] = front, p1, back, p0
+    # In the last round, the halves meet before anything is added to them.
+    front, back = (keys(_ROUNDS - 1, which) for which in (0, 1))
+    out = []
+    for even, odd in zip(state[::2], state[1::2], strict=True):
+        (p0, q0), (p1, q1) = ([_product(builder, each[2 * which], which) for each in (even, odd)] for which in (0, 1))
+        c1, c3 = (_of_halves(builder, even[which], odd[which]) for which in (1, 3))
+        w0 = builder.xor(builder.xor(_of_halves(builder, p1, q1, upper=1), c1), front)
+        w2 = builder.xor(builder.xor(_of_halves(builder, p0, q0, upper=1), c3), back)
+        out.append((w0, _of_halves(builder, p1, q1), w2, _of_halves(builder, p0, q0)))
+    return out
+
+
+def _keys(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
+    """For `_philox`, of one key for all. In a loop, they are computed once."""
+    pair = [context.cast(builder, value, kind, types.uint32) for value, kind in zip(values, kinds, strict=True)]
+
+    def key(number: int, which: int) -> Any:
+        added = ir.Constant(pair[which].type, number * _WEYL[which] & 0xFFFFFFFF)
+        word = builder.add(pair[which], added)
+        if number == _ROUNDS - 1:
+            return _splat(builder, word, LANES)
+        return _splat(builder, builder.zext(word, _HALF.element), HALF.lanes)
+
+    return key
+
+
 @intrinsic
-def even(typingctx: Any, words: Any) -> Any:
-    """Lanes 0, 2, ... in the lower halves of 64 bits; the upper halves mean nothing."""
+def philox_of_key(typingctx: Any, c0: Any, c1: Any, c2: Any, c3: Any, key0: Any, key1: Any) -> Any:
+    """Four words for each of sixteen counters, with one key for all: `draws.philox_lanes`."""
+    if (c0, c1, c2, c3) != (U32,) * 4:
+        return None
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], _llvm(HALF))
+        keys = _keys(context, builder, sig.args[4:], args[4:])
+        return context.make_tuple(builder, sig.return_type, _philox(builder, [args[:4]], keys)[0])
 
-    return HALF(words), codegen
-
-
-@intrinsic
-def odd(typingctx: Any, words: Any) -> Any:
-    """Lanes 1, 3, ... in 64 bits each."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.lshr(builder.bitcast(args[0], _llvm(HALF)), ir.Constant(_llvm(HALF), [32] * HALF.lanes))
-
-    return HALF(words), codegen
+    return types.UniTuple(U32, 4)(c0, c1, c2, c3, key0, key1), codegen
 
 
 @intrinsic
-def zipped(typingctx: Any, even: Any, odd: Any) -> Any:
-    """Sixteen words again, from the lower halves."""
+def philox_twice(typingctx: Any, c: Any, d: Any, key0: Any, key1: Any) -> Any:
+    """`philox_of_key` of two times four vectors, in three quarters of the time."""
+    four = types.UniTuple(U32, 4)
+    if (c, d) != (four, four):
+        return None
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        # A shuffle: the shift that would do makes LLVM multiply a product by more, in 64 bits, which is slow.
-        one, other = (builder.bitcast(arg, _llvm(U32)) for arg in args)
-        lanes = [lane + which for lane in range(0, LANES, 2) for which in (0, LANES)]
-        return _shuffled(builder, one, other, lanes)
+        keys = _keys(context, builder, sig.args[2:], args[2:])
+        counters = [cgutils.unpack_tuple(builder, arg) for arg in args[:2]]
+        found = [context.make_tuple(builder, four, words) for words in _philox(builder, counters, keys)]
+        return context.make_tuple(builder, sig.return_type, found)
 
-    return U32(even, odd), codegen
-
-
-@intrinsic
-def upper(typingctx: Any, words: Any) -> Any:
-    """The upper halves of 64 bits in both halves: a shuffle, which has another port than products and shifts."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        value = builder.bitcast(args[0], _llvm(U32))
-        return builder.bitcast(_shuffled(builder, value, value, [lane | 1 for lane in range(LANES)]), _llvm(HALF))
-
-    return HALF(words), codegen
-
-
-@intrinsic
-def half(typingctx: Any, value: Any) -> Any:
-    """One number in all lanes of a half."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _splat(builder, context.cast(builder, args[0], sig.args[0], types.uint64), HALF.lanes)
-
-    return HALF(value), codegen
-
-
-@njit(**INLINE)
-def _philox_half(c0, c1, c2, c3, k0, k1):
-    low = half(0xFFFFFFFF)
-    for _ in range(10):
-        p0 = (c0 & low) * half(0xD2511F53)
-        p1 = (c2 & low) * half(0xCD9E8D57)
-        c0, c1, c2, c3 = upper(p1) ^ c1 ^ k0, p1, upper(p0) ^ c3 ^ k1, p0
-        k0 = k0 + half(0x9E3779B9)
-        k1 = k1 + half(0xBB67AE85)
-    return c0, c1, c2, c3
-
-
-@njit(**JIT)
-def philox(c0, c1, c2, c3, k0, k1):
-    """`draws.philox_lanes`, every second lane by itself, so that products need not be taken apart."""
-    e0, e1, e2, e3 = _philox_half(even(c0), even(c1), even(c2), even(c3), even(k0), even(k1))
-    o0, o1, o2, o3 = _philox_half(odd(c0), odd(c1), odd(c2), odd(c3), odd(k0), odd(k1))
-    return zipped(e0, o0), zipped(e1, o1), zipped(e2, o2), zipped(e3, o3)
-
-
-@njit(**INLINE)
-def philox_of_key(c0, c1, c2, c3, key0, key1):
-    """The same with one key for all lanes: in a loop, the keys of all rounds are computed once."""
-    k0, k1 = half(key0), half(key1)
-    e0, e1, e2, e3 = _philox_half(even(c0), even(c1), even(c2), even(c3), k0, k1)
-    o0, o1, o2, o3 = _philox_half(odd(c0), odd(c1), odd(c2), odd(c3), k0, k1)
-    return zipped(e0, o0), zipped(e1, o1), zipped(e2, o2), zipped(e3, o3)
-
-
-@njit(**INLINE)
-def philox_twice(c, d, key0, key1):
-    """`philox_of_key` of two times four vectors. They take turns, round by round, so that none waits for another."""
-    low, shift, m0, m1 = half(0xFFFFFFFF), half(32), half(0xD2511F53), half(0xCD9E8D57)
-    k0, k1 = half(key0), half(key1)
-    a0, a1, a2, a3 = even(c[0]), even(c[1]), even(c[2]), even(c[3])
-    b0, b1, b2, b3 = odd(c[0]), odd(c[1]), odd(c[2]), odd(c[3])
-    e0, e1, e2, e3 = even(d[0]), even(d[1]), even(d[2]), even(d[3])
-    f0, f1, f2, f3 = odd(d[0]), odd(d[1]), odd(d[2]), odd(d[3])
-    for _ in range(10):
-        p0, p1 = (a0 & low) * m0, (a2 & low) * m1
-        q0, q1 = (b0 & low) * m0, (b2 & low) * m1
-        r0, r1 = (e0 & low) * m0, (e2 & low) * m1
-        s0, s1 = (f0 & low) * m0, (f2 & low) * m1
-        a0, a1, a2, a3 = (p1 >> shift) ^ a1 ^ k0, p1, (p0 >> shift) ^ a3 ^ k1, p0
-        b0, b1, b2, b3 = (q1 >> shift) ^ b1 ^ k0, q1, (q0 >> shift) ^ b3 ^ k1, q0
-        e0, e1, e2, e3 = (r1 >> shift) ^ e1 ^ k0, r1, (r0 >> shift) ^ e3 ^ k1, r0
-        f0, f1, f2, f3 = (s1 >> shift) ^ f1 ^ k0, s1, (s0 >> shift) ^ f3 ^ k1, s0
-        k0 = k0 + half(0x9E3779B9)
-        k1 = k1 + half(0xBB67AE85)
-    return (
-        (zipped(a0, b0), zipped(a1, b1), zipped(a2, b2), zipped(a3, b3)),
-        (zipped(e0, f0), zipped(e1, f1), zipped(e2, f2), zipped(e3, f3)),
-    )
+    return types.UniTuple(four, 2)(c, d, key0, key1), codegen
 
 
 @intrinsic
@@ -165,9 +158,10 @@ def in_order(typingctx: Any, w0: Any, w1: Any, w2: Any, w3: Any) -> Any:
 
 # --- draws -----------------------------------------------------------------------------------------------------------
 
-_LOW = np.append(BORDERS[:-1], 0).astype(np.int64)
+_LOW = np.append(BORDERS[(np.arange(SLABS - 1) + 1) & ~1], 0).astype(np.int64)
 _STEP = np.append(np.diff(BORDERS.astype(np.int64)), 0)
-"""A slab's lower border, and how far it is to the next; both 0 for what lies beyond the last."""
+"""A slab's border, the lower one of the even and the upper one of the odd, and how far it is from one to the other; no
+number but 0 for what lies beyond the last."""
 _RARE = np.append(RARE, [0] * FAR_CELLS).astype(np.int64)
 """What is beyond, and 0 for what takes a second word."""
 _FIRST_FAR = 256 - FAR_CELLS
@@ -184,33 +178,45 @@ def _rounded_product(builder: Any, one: Any, other: Any) -> Any:
     return builder.trunc(builder.ashr(product, _all(_WIDE, STRENGTH_BITS)), _SHORTS)
 
 
-def _looked_up(builder: Any, table: Any, places: Any) -> tuple[Any, Any]:
-    """Low and high bytes of entries of a table of 128, at 64 places in bytes, whose highest bits mean nothing."""
-    kind = ir.FunctionType(_BYTES, [_BYTES] * 3)
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpermi2var.qi.512")
+def _looked_up(builder: Any, values: Any, places: Any, where: list[Any], elsewhere: Any = None) -> Any:
+    """Entries, of a byte each, of a table at 64 places in bytes.
 
-    def each(values: Any) -> Any:
-        low, high = (ir.Constant(_BYTES, [int(value) for value in part]) for part in (values[:64], values[64:]))
-        return builder.call(function, [low, places, high])
-
-    return each(table & 255), each(table >> 8)
+    Args:
+        values: of the table; each 64 of them lie in a register.
+        where: for each 64, the places that they are for, if none that follow are; or None.
+        elsewhere: what is at other places.
+    """
+    kind = ir.FunctionType(_BYTES, [_BYTES] * 2)
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.permvar.qi.512")
+    for mask, some in zip(where, values.reshape(-1, 64).tolist(), strict=True):
+        found = builder.call(function, [ir.Constant(_BYTES, some), places]) if any(some) else _all(_BYTES, 0)
+        elsewhere = found if mask is None else builder.select(mask, found, elsewhere)
+    return elsewhere
 
 
 def _from_registers(builder: Any, slabs: Any, rests: Any, beyond: Any) -> tuple[Any, Any]:
     """Where magnitudes begin, and how far they go, of the even ones of 64 fields in bytes, and of the odd ones."""
-    in_rare = zip(*(_looked_up(builder, part, rests) for part in (_RARE[:128], _RARE[128:])), strict=True)
-    upper = builder.icmp_signed("<", rests, _all(_BYTES, 0))
-    low = [
-        builder.select(beyond, builder.select(upper, later, sooner), inner)
-        for inner, (sooner, later) in zip(_looked_up(builder, _LOW, slabs), in_rare, strict=True)
-    ]
+
+    def has(places: Any, bit: int) -> Any:
+        return builder.icmp_unsigned("!=", builder.and_(places, _all(_BYTES, bit)), _all(_BYTES, 0))
+
+    upper, second, third = has(slabs, 64), builder.and_(beyond, has(rests, 64)), builder.and_(beyond, has(rests, 128))
+    rare = [beyond, second, third, builder.and_(second, third)]
     eight = _all(_SHORTS, 8)
+    low, step = (
+        [_looked_up(builder, part, slabs, [None, upper]) for part in (table & 255, table >> 8)]
+        for table in (_LOW, _STEP)
+    )
+    low = [
+        _looked_up(builder, part, rests, rare, inner)
+        for part, inner in zip((_RARE & 255, _RARE >> 8), low, strict=True)
+    ]
 
     def whole(low: Any, high: Any) -> tuple[Any, Any]:
         low, high = builder.bitcast(low, _SHORTS), builder.bitcast(high, _SHORTS)
         return _merged(builder, low, builder.shl(high, eight)), _merged(builder, builder.lshr(low, eight), high)
 
-    return whole(*low), whole(*_looked_up(builder, _STEP, slabs))
+    return whole(*low), whole(*step)
 
 
 def _merged(builder: Any, low: Any, high: Any) -> Any:
@@ -220,6 +226,14 @@ def _merged(builder: Any, low: Any, high: Any) -> Any:
         mask = _all(_SHORTS, 0xFF)
         return builder.asm(kind, "vpternlogd $$0xE4, $3, $2, $0", "=v,0,v,v", [low, high, mask], side_effect=False)
     return builder.or_(builder.and_(low, _all(_SHORTS, 0xFF)), builder.and_(high, _all(_SHORTS, 0xFF00)))
+
+
+def _middle(builder: Any, fields: Any) -> Any:
+    """(2 r + 1) · 2⁶ in even slabs, and 2¹⁵ less in odd ones, which thus go down from their upper borders: the lowest
+    bit of a slab's number lies beside the rest and need not be taken away."""
+    kind = ir.FunctionType(_SHORTS, [_SHORTS] * 3)
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fshl.v{2 * LANES}i16")
+    return builder.call(function, [fields, _all(_SHORTS, 1 << 15), _all(_SHORTS, 7)])
 
 
 def _from_memory(builder: Any, pairs: Any) -> tuple[Any, Any]:
@@ -262,9 +276,7 @@ def gaussian_pairs(typingctx: Any, one: Any, other: Any) -> Any:
             lows, steps = zip(*(_from_memory(builder, arg) for arg in args), strict=True)
         draws = []
         for field, low, step in zip(fields, lows, steps, strict=True):
-            rest = builder.and_(builder.shl(field, _all(_SHORTS, 7)), _all(_SHORTS, 0x7F80))
-            middle = builder.or_(rest, _all(_SHORTS, 0x40))  # (2 r + 1) · 2⁶
-            magnitude = builder.add(low, _rounded_product(builder, step, middle))
+            magnitude = builder.add(low, _rounded_product(builder, step, _middle(builder, field)))
             negative = builder.icmp_signed("<", field, _all(_SHORTS, 0))
             draws.append(builder.bitcast(builder.select(negative, builder.neg(magnitude), magnitude), _llvm(I32)))
         return context.make_tuple(builder, sig.return_type, [*draws, builder.bitcast(far, ir.IntType(64))])

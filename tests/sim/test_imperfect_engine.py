@@ -26,7 +26,7 @@ pytestmark = pytest.mark.long
 __all__ = ["team"]
 
 REFERENCE, COMPILED = choose("reference"), choose("numba")
-BLOCKS, SEGMENTS, SMALL, TWICE, BRIEF = 120, 60, 40, 16, 12
+BLOCKS, SEGMENTS, SMALL, TWICE, BRIEF, PIECES = 120, 60, 40, 16, 12, 6
 """Draws of each kind; more than 200 in all."""
 SMALL_SIGNALS = ((12, 1.0), (16, 8.0))
 
@@ -138,6 +138,20 @@ def test_cells_written_by_a_pulse_each(batches: tuple[int, ...]) -> None:
         spec = replace(spec, effects=effects)
         assert flaws(spec).brief
         compare_segments(rng, spec, rng.choice(list(OPTIMIZERS)), "random", batches, Baseline.HELD, 1)
+
+
+@pytest.mark.usefixtures("team")
+def test_more_inputs_than_32_bits_hold_products_of() -> None:
+    """Sums of a strip of samples, and of the few that would leave most of a vector empty, that are made in pieces."""
+    small = 0
+    for number in range(PIECES):
+        rng = Random(f"pieces {number}")
+        spec = replace(
+            draw_chip(rng, SMALL_SIGNALS), layers=(rng.randint(250, 1100), rng.randint(1, 20), 3), weight_bits=8,
+            input_bits=8, input_bipolar=bool(number & 1),
+        )  # fmt: skip
+        small += compare_segments(rng, draw_effects(rng, spec), "sgd", "random", (16, 20, 33, 50, 51))
+    assert small > PIECES // 2
 
 
 @pytest.mark.parametrize("baseline", [Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC])

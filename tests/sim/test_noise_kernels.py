@@ -12,7 +12,7 @@ from mgdhw import noise
 from mgdhw.compiled import draws, words
 from mgdhw.compiled import noise as kernels
 from mgdhw.compiled.options import ENTRY
-from mgdhw.compiled.simd import LANES, load, load_pairs, store, store_pairs, to_u32
+from mgdhw.compiled.simd import LANES, load, load_pairs, store, store_pairs, to_u32, u32
 from mgdhw.philox import Stream
 
 pytestmark = pytest.mark.long
@@ -60,25 +60,31 @@ def pairs_kernel() -> Any:
 
 
 def test_words_are_those_of_the_kernels_of_old() -> None:
-    """`words.philox` is `draws.philox_lanes`, which is compared with `mgdhw.philox` wherever codes are."""
+    """`draws.philox_lanes` is compared with `mgdhw.philox` wherever codes are; here others with it."""
 
     @njit(**ENTRY)
-    def both(given, one, other):
+    def all_of_them(given, more, key0, key1, alone, twice, wanted):
         c = (load(given, 0), load(given, 16), load(given, 32), load(given, 48))
-        k0, k1 = load(given, 64), load(given, 80)
-        w0, w1, w2, w3 = words.philox(*c, k0, k1)
-        v0, v1, v2, v3 = draws.philox_lanes(*c, k0, k1)
-        for number, word in enumerate((w0, w1, w2, w3)):
-            store(one, number * LANES, word)
-        for number, word in enumerate((v0, v1, v2, v3)):
-            store(other, number * LANES, word)
+        d = (load(more, 0), load(more, 16), load(more, 32), load(more, 48))
+        both = words.philox_twice(c, d, key0, key1)
+        for number, counters in enumerate((c, d)):
+            w = words.philox_of_key(*counters, key0, key1)
+            v = draws.philox_lanes(*counters, u32(key0), u32(key1))
+            for word in range(4):
+                at = (4 * number + word) * LANES
+                store(alone, at, w[word])
+                store(twice, at, both[number][word])
+                store(wanted, at, v[word])
 
     rng = np.random.default_rng(1)
     for _ in range(20):
-        given = rng.integers(0, 2**32, 96, dtype=np.uint32)
-        one, other = np.zeros(64, dtype=np.uint32), np.ones(64, dtype=np.uint32)
-        both(given, one, other)
-        assert_array_equal(one, other)
+        given, more = rng.integers(0, 2**32, (2, 64), dtype=np.uint32)
+        key0, key1 = rng.integers(0, 2**32, 2).tolist()
+        alone, twice, wanted = np.zeros((3, 128), dtype=np.uint32)
+        all_of_them(given, more, key0, key1, alone, twice, wanted)
+        assert np.unique(wanted).size > 100
+        assert_array_equal(alone, wanted)
+        assert_array_equal(twice, wanted)
 
 
 # --- fields -----------------------------------------------------------------------------------------------------------
@@ -102,7 +108,7 @@ def test_every_field_on_every_processor(portable: bool, monkeypatch: pytest.Monk
     assert_array_equal(found, wanted)
     assert_array_equal(scaled, noise.scaled(wanted, 4321))
     code = "".join(run.inspect_llvm().values())
-    assert ("vpermi2var" in code) == words.HAS_BYTE_LOOKUPS
+    assert ("permvar.qi" in code) == words.HAS_BYTE_LOOKUPS
     assert ("pmul.hr.sw" in code) == words.HAS_WIDE_PRODUCTS
 
 

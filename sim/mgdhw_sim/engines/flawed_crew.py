@@ -16,7 +16,8 @@ from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import flawed_ahead, flaws, packs, segments, team, writing
 from mgdhw_sim.engines.crew import together
-from mgdhw_sim.engines.flawed_matrix import AHEAD, MOST_INPUTS, STRIP, FlawedTile, Pair
+from mgdhw_sim.engines.flawed_matrix import AHEAD, STRIP, FlawedTile, Pair
+from mgdhw_sim.engines.flawed_rest import FEW
 from mgdhw_sim.engines.flawed_segments import Bench
 from mgdhw_sim.engines.flawed_vector import Rows
 
@@ -56,9 +57,9 @@ class Crew:
         tile = _tile(chip, order.batch) if space is None else None
         twice = None if space is None else flawed_ahead.twice(chip, setup, period)
         weights = flaws.weights(spec, np.int16, codes.amplitude, both=space is not None)
-        moved = np.zeros(size, dtype=np.int16)
+        moved = packs.zeros(size, np.int16)
         paired = self.parts > 1 and setup.ahead and setup.plan.groups.shape[0] == 1
-        self._minus = np.zeros(size if paired else 0, dtype=np.int16)
+        self._minus = packs.zeros(size if paired else 0, np.int16)
         self._raws = [np.zeros(0, dtype=np.int32) if tile is None else np.zeros_like(tile.raw) for _ in range(2)]
         self._teams = team.teams(self.parts, order.batch, chip.topology)
         self.places = []
@@ -75,6 +76,7 @@ class Crew:
                 pen=writing.pen(),
                 ahead=aheads[part],
                 team=self._teams[part],
+                inputs=setup.inputs.reshape(-1),
                 pair=None if own is None else self._pair(part, own, size, works=paired),
             )
             self.places.append((bench, rows, space, own, twice))
@@ -140,16 +142,17 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
     inputs, widest = -(-sizes[0] // FIELDS) * FIELDS, -(-max(sizes[1:]) // FIELDS) * FIELDS
 
     def rows(count: int, kind: type[np.integer[Any]] = np.int32, width: int = width) -> NDArray[Any]:
-        return np.zeros(count * width, dtype=kind)
+        return packs.zeros(count * width, kind)
 
-    noisy = rows(min(inputs, MOST_INPUTS) // 2, width=STRIP)
+    noisy = rows(inputs // 2, width=STRIP)
     return FlawedTile(
         width=width,
+        few=batch // LANES * LANES if 0 < batch % LANES <= FEW else width,
         x=rows(inputs // 2),
         noisy=noisy,
         shorts=noisy.view(np.int16),
-        words=np.zeros(4 * max(width, AHEAD), dtype=np.uint32),
-        draws=np.zeros(max(widest * STRIP, FIELDS * width), dtype=np.int16),
+        words=packs.zeros(4 * max(width, AHEAD), np.uint32),
+        draws=packs.zeros(max(widest * STRIP, FIELDS * width), np.int16),
         sums=rows(widest, np.int64, width=STRIP),
         signals=rows(widest // 2, width=STRIP),
         spare=rows(widest // 2, width=STRIP),
@@ -163,6 +166,9 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
 
 def _own(tile: FlawedTile) -> FlawedTile:
     """One part's: what it alone writes is its own."""
-    noisy = tile.noisy.copy()
-    own = {name: getattr(tile, name).copy() for name in ("draws", "sums", "signals", "spare", "words")}
+    noisy = packs.zeros(tile.noisy.size, tile.noisy.dtype)
+    own = {
+        name: packs.room(getattr(tile, name), getattr(tile, name).size)
+        for name in ("x", "wanted", "draws", "sums", "signals", "spare", "words")
+    }
     return tile._replace(**own, noisy=noisy, shorts=noisy.view(np.int16))

@@ -1,7 +1,7 @@
 """A measurement of many samples on an imperfect chip of small numbers: `matrix.py` with noise and mismatch.
 
-A strip of samples goes through all layers before the next one: what it needs stays in the nearest caches. So do its
-inputs' noise and the products with it, for as many inputs at a time as the sums of 32 bits hold (`flaws.Fine.spans`).
+A strip of samples goes through all layers before the next one: what it needs stays in the nearest caches. Sums are
+taken in 32 bits over as many inputs as those hold (`flaws.Fine.spans`), and in 64 bits over all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numba import njit
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import clip_pairs, perturbed_pairs, shift_pairs
+from mgdhw.compiled.records import prefetch_later
 from mgdhw.compiled.simd import (
     LANES,
     add_products,
@@ -34,6 +35,7 @@ from mgdhw.compiled.simd import (
 )
 from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
 from mgdhw.philox import Stream
+from mgdhw_sim.engines.flawed_rest import few_sums
 from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons
 from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
 from mgdhw_sim.engines.vector import clipped
@@ -45,19 +47,23 @@ STRIP = 2 * LANES
 """Samples that go through the network together."""
 AHEAD = 128
 """Columns, of one block or of several, whose words are drawn before they become draws."""
-MOST_INPUTS = 256
-"""Inputs of a strip that have their noise at a time: the nearest cache holds them beside the weights they meet."""
+LINE = 64
+"""Bytes of a line of the cache."""
+INPUTS = 256
+"""That are drawn for between two fetches of what comes next."""
 
 
 class FlawedTile(NamedTuple):
     """Signals and sums of B samples, [..][width], where width is B padded to a multiple of sixteen; or of a strip."""
 
     width: int
+    few: int
+    """Column from which on there are but a few samples (`flawed_rest.py`); the width if there is none."""
     x: Any
     """[pair of inputs][width]; up to a multiple of eight inputs."""
     noisy: Any
     shorts: Any
-    """[pair of inputs][STRIP] some of them with their noise; and this array as one of 16 bits."""
+    """[pair of inputs][STRIP] the same with their noise; and this array as one of 16 bits."""
     words: Any
     """Words that become draws."""
     draws: Any
@@ -76,6 +82,17 @@ class FlawedTile(NamedTuple):
     """[n_out][width] where they went in the last measurement."""
     bytes: bool
     """False: inputs are pairs of 16 bits."""
+
+
+class Soon(NamedTuple):
+    """The batch after this one, which is fetched from memory while this one is worked on; empty if nobody knows it."""
+
+    inputs: Any
+    """All inputs, one sample after the other."""
+    chosen: Any
+    """(B,) samples."""
+    size: int
+    """Inputs of one."""
 
 
 class Pair(NamedTuple):
@@ -128,7 +145,7 @@ def draw_lanes(
         row_blocks: to a sample.
         x, x_width: [pair][x_width] inputs that it is added to, within -top ... top; or None.
         words: work space.
-        out: [pair][width], from the first block's and from column low on, pairs of 16 bits.
+        out: [pair][width], from column low on, pairs of 16 bits.
     """
     last = stream + (layer << 8) + (part << 16)
     s0, s1, purpose = u32(step), u32(step >> 32), u32(last)
@@ -150,7 +167,7 @@ def draw_lanes(
         for block in range(begin, stop):
             for column in range(low, high, LANES):
                 base, place = column * row_blocks + block, 4 * block * x_width + column
-                at = 4 * (block - first) * width + column - low
+                at = 4 * block * width + column - low
                 for field in range(0, FIELDS, 4):
                     w0, w1 = load(words, drawn), load(words, drawn + LANES)
                     g0, g1, far = gaussian_pairs(w0, w1)
@@ -163,11 +180,11 @@ def draw_lanes(
 
 @njit(**JIT)
 def take_noisy(flaws, n_in, step, part, first, end, low, high, tile):
-    """Inputs first ... end - 1 (first is a multiple of eight) of the samples in columns low ... high - 1, with noise."""
+    """Inputs first ... end - 1 (first is a multiple of eight) of samples in columns low ... high - 1, with noise."""
     if flaws.input_size == 0:
         for i in range(first, end, 2):
             for column in range(low, high, LANES):
-                at = (i - first) * STRIP + 2 * (column - low)
+                at = i * STRIP + 2 * (column - low)
                 store_pairs(
                     tile.shorts, at, shift_pairs(load(tile.x, (i >> 1) * tile.width + column), flaws.input_fine)
                 )
@@ -178,7 +195,7 @@ def take_noisy(flaws, n_in, step, part, first, end, low, high, tile):
         )  # fmt: skip
     if n_in & 1 and end == n_in:  # the place beside the last input meets a weight that isn't its own
         for column in range(0, high - low, LANES):
-            at = (end - 1 - first) * STRIP + 2 * column
+            at = (end - 1) * STRIP + 2 * column
             store_pairs(tile.shorts, at, load_pairs(tile.shorts, at) & i32(0xFFFF))
 
 
@@ -203,45 +220,40 @@ def add_rows_out(out, at, sums, begun):
 
 
 @njit(**JIT)
-def eight_rows(w, row, n_in, count, x, both, begun, out, at):
-    """Inputs of eight rows of weights, `count` from w[row] on in the first of them, times 16 samples, or 32.
-
-    Args:
-        begun: onto the sums that are in out.
-    """
-    zero, place = i32(0), 0
+def eight_rows(w, row, n_in, low, high, x, both, out, at):
+    """Inputs low ... high - 1 of eight rows of weights times 16 samples, or 32, onto the sums of those before."""
+    zero, begun, place = i32(0), low > 0, (low >> 1) * STRIP
     one = other = (zero, zero, zero, zero, zero, zero, zero, zero)
     if both:
-        for i in range(row, row + count, 2):
+        for i in range(row + low, row + high, 2):
             one = add_rows(one, w, i, n_in, load(x, place))
             other = add_rows(other, w, i, n_in, load(x, place + LANES))
             place += STRIP
         add_rows_out(out, at + LANES, other, begun)
     else:
-        for i in range(row, row + count, 2):
+        for i in range(row + low, row + high, 2):
             one = add_rows(one, w, i, n_in, load(x, place))
             place += STRIP
     add_rows_out(out, at, one, begun)
 
 
 @njit(**JIT)
-def add_sums(w, start, n_in, n_out, low, high, x, columns, out):
-    """Σᵢ w[j][i] x[i] over inputs low ... high - 1 for all rows, onto those over inputs before.
+def sums_of(w, start, n_in, n_out, x, columns, span, out):
+    """Σᵢ w[j][i] x[i] for all rows and a strip of 16 or 32 samples; as many inputs at a time as 32 bits hold.
 
-    Args:
-        start: of the layer's weights.
-        x: [pair][STRIP] inputs, from input low on.
-        columns: of the strip, 16 or 32.
+    Eight rows are finished before the next ones: their sums stay in the nearest cache.
     """
     whole = n_out // 8 * 8
     for j in range(0, whole, 8):
-        eight_rows(w, start + j * n_in + low, n_in, high - low, x, columns > LANES, low > 0, out, j * STRIP)
+        for i in range(0, n_in, span):
+            eight_rows(w, start + j * n_in, n_in, i, min(n_in, i + span), x, columns > LANES, out, j * STRIP)
     for j in range(whole, n_out):
         for column in range(0, columns, LANES):
-            sums = i32(0)
-            for k in range(low, high, 2):
-                sums = add_products(sums, w, start + j * n_in + k, load(x, ((k - low) >> 1) * STRIP + column))
-            add_out(out, j * STRIP + column, sums, low > 0)
+            for i in range(0, n_in, span):
+                sums = i32(0)
+                for k in range(i, min(n_in, i + span), 2):
+                    sums = add_products(sums, w, start + j * n_in + k, load(x, (k >> 1) * STRIP + column))
+                add_out(out, j * STRIP + column, sums, i > 0)
 
 
 @njit(**JIT)
@@ -287,28 +299,43 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
 
 
 @njit(**JIT)
-def outputs_of(net, flaws, neurons, w, step, part, tile, team):
+def fetch(soon, low, high, first, end):
+    """Have inputs first ... end - 1 of the next batch's samples low ... high - 1 ready soon."""
+    for k in range(low, min(high, soon.chosen.size)):
+        at = np.int64(soon.chosen[k]) * soon.size
+        for i in range(at + first, at + end, LINE // soon.inputs.itemsize):
+            prefetch_later(soon.inputs, i)
+
+
+@njit(**JIT)
+def outputs_of(net, flaws, neurons, w, step, part, tile, team, soon):
     """Where one measurement's outputs go, into the tile's `raw`: `imperfect.signals`, of this part's samples.
 
     Args:
         w: (P,) fine weights, perturbation included, padded.
+        soon: the batch that follows.
     """
-    for low in range(team.low, team.high, STRIP):
+    high = team.low
+    while high < team.high:
+        low, few = high, high == tile.few
         high = min(low + STRIP, team.high)
+        if low < tile.few < high:
+            high = tile.few
         spare, signals = tile.spare, tile.signals
         neuron = 0
         for layer in range(net.sizes.size - 1):
             n_in, n_out, start, span = net.sizes[layer], net.sizes[layer + 1], net.starts[layer], net.spans[layer]
-            if layer == 0:
-                span = min(span, MOST_INPUTS)
-                for i in range(0, n_in, span):
-                    end = min(n_in, i + span)
+            if layer == 0 and few:
+                fetch(soon, low, high, 0, n_in)
+                few_sums(net, flaws, w, step, part, low, STRIP, tile)
+            elif layer == 0:
+                for i in range(0, n_in, INPUTS):
+                    end = min(n_in, i + INPUTS)
+                    fetch(soon, low, high, i, end)
                     take_noisy(flaws, n_in, step, part, i, end, low, high, tile)
-                    add_sums(w, start, n_in, n_out, i, end, tile.noisy, high - low, tile.sums)
+                sums_of(w, start, n_in, n_out, tile.noisy, high - low, span, tile.sums)
             else:
-                for i in range(0, n_in, span):
-                    end = min(n_in, i + span)
-                    add_sums(w, start, n_in, n_out, i, end, signals[(i >> 1) * STRIP :], high - low, tile.sums)
+                sums_of(w, start, n_in, n_out, signals, high - low, span, tile.sums)
             if flaws.read_size != 0:
                 draw_lanes(
                     flaws, READ, step, layer, part, (n_out + 7) // 8, 0, (n_out + 7) // 8, low, high, flaws.read_size,

@@ -12,7 +12,7 @@ from numba import njit
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw_sim.engines.flawed_ahead import begin_chunk, draw_until
 from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
-from mgdhw_sim.engines.flawed_matrix import choose_weights, costs_of, keep, outputs_of
+from mgdhw_sim.engines.flawed_matrix import Soon, choose_weights, costs_of, keep, outputs_of
 from mgdhw_sim.engines.flawed_twice import measure_twice
 from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
@@ -58,16 +58,29 @@ class Bench(NamedTuple):
     ahead: Any
     team: Any
     pair: Any
+    inputs: Any
+    """Of all samples, one after the other."""
 
 
 @njit(**INLINE)
 def take(bench, chosen, space, tile):
-    """Inputs and targets of a batch to where they are needed; of a tile, those of this part's samples."""
-    setup, team = bench.setup, bench.team
+    """Inputs and targets of a batch to where they are needed: of a tile's samples, those that this part works on."""
+    setup = bench.setup
     if tile is not None:
+        team = bench.pair.team if bench.pair.works else bench.team
         take_batch(setup.inputs, setup.targets, chosen, tile, team.low, team.high)
     if space is not None:
         take_inputs(setup, chosen, space)
+
+
+@njit(**INLINE)
+def soon_of(bench, chosen, step, row):
+    """The batch that follows a probe's, if it is known and the next probe's."""
+    order, samples = bench.setup.order, bench.ahead.samples
+    begin = (step // order.tau_x - (step - row) // order.tau_x + 1) * order.batch
+    changes = (step + 1) % order.tau_x == 0
+    end = begin + order.batch if changes else begin
+    return Soon(bench.inputs, samples[min(begin, samples.size) : min(end, samples.size)], bench.setup.inputs.shape[1])
 
 
 @njit(**INLINE)
@@ -119,7 +132,8 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
                 perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)  # such a team is of one
             w = bench.moved
             meet(team)
-        outputs_of(setup.net, bench.flaws, bench.neurons, w, step, part, tile, team)
+        soon = soon_of(bench, chosen, step, row)
+        outputs_of(setup.net, bench.flaws, bench.neurons, w, step, part, tile, team, soon)
         if count:
             before = tile.going if follows else tile.raw
             value = costs_of(setup, bench.flaws, step, part, tile.raw, before, chosen.size, tile, team)
@@ -150,7 +164,7 @@ def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
 
 @njit(**INLINE)
 def measure_both(bench, tile, chosen, step, row, first, second, follows):
-    """Two measurements of a probe, each by one part of a team of two: they exchange the batch, weights and outputs.
+    """Two measurements of a probe, each by one part of a team of two: they exchange weights and outputs, no more.
 
     Args:
         first, second: parts of the probe.
@@ -163,14 +177,14 @@ def measure_both(bench, tile, chosen, step, row, first, second, follows):
     choose_weights(weights, top, words, team.first, team.end, 1, bench.moved)
     if second == MINUS:
         choose_weights(weights, top, words, team.first, team.end, -1, pair.minus)
-    meet(team)  # the batch, too, is in place now
+    meet(team)
     mine = first if team.part == 0 else second
     w = weights.fine
     if mine == PLUS:
         w = bench.moved
     elif mine == MINUS:
         w = pair.minus
-    outputs_of(setup.net, flaws, bench.neurons, w, step, mine, pair.tile, pair.team)
+    outputs_of(setup.net, flaws, bench.neurons, w, step, mine, pair.tile, pair.team, soon_of(bench, chosen, step, row))
     meet(team)
     before = tile.going if follows else pair.one
     one = costs_of(setup, flaws, step, first, pair.one, before, chosen.size, tile, team)

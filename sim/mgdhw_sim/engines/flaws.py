@@ -16,7 +16,7 @@ from mgdhw.compiled.records import WORDS
 from mgdhw.noise import STRENGTH_BITS, strength
 from mgdhw_sim import tables
 from mgdhw_sim.cells import AGE_FRACTION_BITS, LARGEST_AGE, Cells, dac_curve
-from mgdhw_sim.engines.packs import padded, pairs, room
+from mgdhw_sim.engines.packs import padded, pairs, room, zeros
 from mgdhw_sim.mismatch import NEURON_UNIT, cells_of, drift_of, endurance_of, fixed, neurons_of, pulses_of
 from mgdhw_sim.spec import CELL_FRACTION_BITS, ChipSpec
 
@@ -275,7 +275,7 @@ def memory(spec: ChipSpec, cells: Cells) -> Memory:
     """Arrays of their own, padded."""
     n, kind = cells.value.size, cells_of(spec)
     size = padded(n)
-    records = np.zeros((size, WORDS), dtype=np.int32)
+    records = zeros(size * WORDS, np.int32).reshape(size, WORDS)
     records[:n] = _records(spec)
     stuck = dac_curve(spec)[kind.stuck + (1 << (spec.weight_bits - 1))]
     left = np.minimum(endurance_of(spec) - cells.wear, MOST_LEFT)
@@ -311,7 +311,7 @@ def cells(spec: ChipSpec, before: Cells, memory: Memory, written: int) -> Cells:
 def weights(spec: ChipSpec, kind: type[np.integer[Any]], amplitude: int, *, both: bool = True) -> Weights:
     """Room for them, in integers of a kind, and what perturbations of an amplitude add; with both sums, or without."""
     size = padded(spec.topology.n_parameters)
-    fine, plus, minus = (np.zeros(n, dtype=kind) for n in (size, size if both else 0, size if both else 0))
+    fine, plus, minus = (zeros(n, kind) for n in (size, size if both else 0, size if both else 0))
     change = ((amplitude << spec.fine_bits) * cells_of(spec).perturbation + (1 << 14)) >> 15
     return Weights(fine, plus, minus, room(change.astype(kind), size), np.full(1, NO_TIME, dtype=np.int64))
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from mgdhw.block import Baseline, CodeSpec
 from mgdhw.codes import Codes
@@ -66,14 +66,26 @@ CHUNK_WORDS = 1 << 23
 """Probes that are drawn ahead together, and the words that bound them."""
 
 
+CACHE_LINE = 64
+"""Bytes."""
+
+
 def padded(n: int) -> int:
     """Room for n parameters, in whole vectors, and some to read beyond."""
     return (n + 31) // 32 * 32 + PADDING
 
 
+def zeros(size: int, kind: DTypeLike) -> NDArray[Any]:
+    """Room that begins with a line of the cache: a vector that lies in two lines takes two accesses."""
+    type_ = np.dtype(kind)
+    raw = np.zeros(size * type_.itemsize + CACHE_LINE, dtype=np.uint8)
+    first = -raw.ctypes.data % CACHE_LINE
+    return raw[first : first + size * type_.itemsize].view(type_)
+
+
 def room(array: NDArray[Any], size: int) -> NDArray[Any]:
     """A copy with zeros up to a size."""
-    wide = np.zeros(size, dtype=array.dtype)
+    wide = zeros(size, array.dtype)
     wide[: array.size] = array
     return wide
 
@@ -93,11 +105,11 @@ def moving(spec: ChipSpec, state: TrainState) -> moves.Moving:
     started = state.window.energy.any()  # pages of an empty window that nobody touches cost nothing
     return moves.Moving(
         theta=room(state.theta, size),
-        m=room(state.optimizer["m"], size) if "m" in state.optimizer else np.zeros(size),
-        v=room(state.optimizer["v"], size) if "v" in state.optimizer else np.zeros(size),
+        m=room(state.optimizer["m"], size) if "m" in state.optimizer else zeros(size, np.float64),
+        v=room(state.optimizer["v"], size) if "v" in state.optimizer else zeros(size, np.float64),
         powers=np.array(powers),
-        cross=room(state.window.cross, size) if started else np.zeros(size, dtype=np.int64),
-        energy=room(state.window.energy, size) if started else np.zeros(size, dtype=np.int64),
+        cross=room(state.window.cross, size) if started else zeros(size, np.int64),
+        energy=room(state.window.energy, size) if started else zeros(size, np.int64),
         squares=np.zeros(16 * MOST_PARTS),
         stored=room(datapath.stored_codes(spec, state.theta), size),
     )

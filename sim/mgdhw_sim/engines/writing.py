@@ -47,6 +47,7 @@ from mgdhw_sim.engines.flaws import (
     VALUE,
 )
 from mgdhw_sim.engines.moves import gradients_of
+from mgdhw_sim.engines.packs import zeros
 from mgdhw_sim.engines.upkeep import aged
 from mgdhw_sim.engines.vector import clipped
 from mgdhw_sim.spec import CELL_FRACTION_BITS
@@ -79,9 +80,9 @@ class Pen(NamedTuple):
 
 def pen() -> Pen:
     """Work space."""
-    found, old, numbers = (np.zeros(AT_ONCE + 2 * LANES, dtype=np.int32) for _ in range(3))
-    twos, fine = np.zeros(AT_ONCE, dtype=np.int64), np.zeros(AT_ONCE, dtype=np.int32)
-    draws, tick = np.zeros(2 * AT_ONCE, dtype=np.int16), np.full(1, NO_TIME, dtype=np.int64)
+    found, old, numbers = (zeros(AT_ONCE + 2 * LANES, np.int32) for _ in range(3))
+    twos, fine = zeros(AT_ONCE, np.int64), zeros(AT_ONCE, np.int32)
+    draws, tick = zeros(2 * AT_ONCE, np.int16), np.full(1, NO_TIME, dtype=np.int64)
     return Pen(found, old, numbers, draws, twos.view(np.int32), twos, fine, tick)
 
 

@@ -1,0 +1,154 @@
+"""The first layer's sums of the last few samples of a batch on an imperfect chip, which would leave most of a vector
+empty: four pairs of inputs of four samples side by side (`flawed_matrix.py` has a pair of inputs of sixteen).
+
+Inputs lie as [eight inputs][sample][pair of inputs].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from mgdhw.compiled.noise import FIELDS, scaled
+from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.pairs import add_fours, clip_pairs, shift_pairs, turned
+from mgdhw.compiled.simd import LANES, gather, i32, lane_numbers, load, store, store_pairs, to_u32, u32
+from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
+from mgdhw.philox import Stream
+
+INPUT = int(Stream.INPUT)
+FEW = 4
+"""Samples at most."""
+
+
+@njit(**JIT)
+def few_sums(net, flaws, w, step, part, column, stride, tile):
+    """Σᵢ w[j][i] x[i] of the first layer for the samples from a column on.
+
+    A lane takes in every fourth pair of inputs, so that 32 bits hold the sums of four times as many.
+
+    Args:
+        stride: from one row of sums to the next.
+    """
+    n_in, n_out = net.sizes[0], net.sizes[1]
+    span = min(FEW * net.spans[0], tile.noisy.size // LANES * FIELDS // 32 * 32)
+    for low in range(0, n_in, span):
+        high = min(n_in, low + span)
+        take_few(flaws, n_in, step, part, low // FIELDS, (high + FIELDS - 1) // FIELDS, column, tile)
+        add_few(w, net.starts[0], n_in, n_out, low, high, stride, tile)
+
+
+@njit(**INLINE)
+def put_few(out, at, drawn, size, x, place, fine, top):
+    """Four pairs of inputs of four samples, with their noise."""
+    value = shift_pairs(gather(x, place), fine)
+    if size != 0:
+        value = clip_pairs(add_pairs(value, scaled_pairs(drawn, size)), top)
+    store_pairs(out, at, value)
+
+
+@njit(**JIT)
+def take_few(flaws, n_in, step, part, first, end, column, tile):
+    """Eights first ... end - 1 of inputs of the samples from a column on, with their noise: `imperfect.row_noise`."""
+    size, fine, top, x, out = flaws.input_size, flaws.input_fine, flaws.input_top, tile.x, tile.shorts
+    last, row_blocks, width = INPUT + (part << 16), (n_in + 7) // 8, tile.width
+    s0, s1, purpose, lanes = u32(step), u32(step >> 32), u32(last), lane_numbers()
+    sample, quarter = i32(column) + (lanes >> i32(2)), lanes & i32(3)
+    rows, every = to_u32(sample * i32(row_blocks) + quarter), quarter * i32(width) + sample
+    for block in range(first, end, 4):
+        w0, w1, w2, w3 = philox_of_key(s0, s1, rows + u32(block), purpose, flaws.key0, flaws.key1)
+        g0, g1, far = gaussian_pairs(w0, w1)
+        g2, g3, further = gaussian_pairs(w2, w3)
+        t0, t1, t2, t3 = turned(g0, g1, g2, g3)  # lanes: from a block of a sample to one of its pairs
+        at, place, step_x = 2 * LANES * (block - first), every + i32(4 * block * width), i32(4 * width)
+        put_few(out, at, t0, size, x, place, fine, top)
+        if block + 1 < end:
+            put_few(out, at + 2 * LANES, t1, size, x, place + step_x, fine, top)
+        if block + 2 < end:
+            put_few(out, at + 4 * LANES, t2, size, x, place + step_x + step_x, fine, top)
+        if block + 3 < end:
+            put_few(out, at + 6 * LANES, t3, size, x, place + step_x + step_x + step_x, fine, top)
+        if size != 0 and far | further != 0:
+            put_far(flaws, w0, w1, far, 0, block, end, column, row_blocks, last, step, size, at, out)
+            put_far(flaws, w2, w3, further, 2, block, end, column, row_blocks, last, step, size, at, out)
+    if end * FIELDS > n_in:  # the places behind the last input meet weights that aren't their own
+        for sample_ in range(FEW):
+            for k in range(n_in % FIELDS, FIELDS):
+                out[2 * (LANES * (end - 1 - first) + 4 * sample_) + k] = 0
+
+
+@njit(**JIT)
+def put_far(flaws, w0, w1, far, pair, block, end, column, row_blocks, last, step, size, at, out):
+    """The draws among two pairs of sixteen blocks' fields that lie beyond the last slab."""
+    while far != 0:
+        bit = lowest_bit(far)
+        far &= far - np.uint64(1)
+        which, half, quarter, sample = pair + (bit & 1), (bit >> 1) & 1, (bit >> 2) & 3, bit >> 4
+        if block + quarter >= end:
+            continue
+        index = FIELDS * ((column + sample) * row_blocks + block + quarter) + 2 * which + half
+        place = at + 2 * (LANES * quarter + 4 * sample + which) + half
+        drawn = far_draw(field_of(w0, w1, bit), flaws.key0, flaws.key1, last, step, index)
+        out[place] = min(max(np.int64(out[place]) + scaled(drawn, size), -flaws.input_top), flaws.input_top)
+
+
+@njit(**INLINE)
+def add_rows(sums, w, at, n_in, x):
+    """Eight rows' sums, each plus four pairs of its weights times those of the inputs."""
+    return (
+        add_fours(sums[0], w, at, x),
+        add_fours(sums[1], w, at + n_in, x),
+        add_fours(sums[2], w, at + 2 * n_in, x),
+        add_fours(sums[3], w, at + 3 * n_in, x),
+        add_fours(sums[4], w, at + 4 * n_in, x),
+        add_fours(sums[5], w, at + 5 * n_in, x),
+        add_fours(sums[6], w, at + 6 * n_in, x),
+        add_fours(sums[7], w, at + 7 * n_in, x),
+    )
+
+
+@njit(**JIT)
+def eight_rows(w, at, n_in, count, x, parts):
+    """Inputs of eight rows, `count` from w[at] on in the first of them, times those of few samples."""
+    zero, place = i32(0), 0
+    sums = (zero, zero, zero, zero, zero, zero, zero, zero)
+    for i in range(at, at + count, FIELDS):
+        sums = add_rows(sums, w, i, n_in, load(x, place))
+        place += LANES
+    store(parts, 0, sums[0])
+    store(parts, LANES, sums[1])
+    store(parts, 2 * LANES, sums[2])
+    store(parts, 3 * LANES, sums[3])
+    store(parts, 4 * LANES, sums[4])
+    store(parts, 5 * LANES, sums[5])
+    store(parts, 6 * LANES, sums[6])
+    store(parts, 7 * LANES, sums[7])
+
+
+@njit(**JIT)
+def add_out(parts, count, out, at, stride, begun):
+    """Sums of `count` rows' four lanes of each sample, alone or onto what is there."""
+    for row in range(count):
+        for sample in range(FEW):
+            summed = np.int64(0)
+            for lane in range(LANES * row + 4 * sample, LANES * row + 4 * sample + 4):
+                summed += np.int64(parts[lane])
+            place = at + row * stride + sample
+            out[place] = summed + (out[place] if begun else np.int64(0))
+
+
+@njit(**JIT)
+def add_few(w, start, n_in, n_out, low, high, stride, tile):
+    """Inputs low ... high - 1 of all rows times those of few samples, onto the sums over inputs before."""
+    x, parts = tile.noisy, tile.spare
+    whole = n_out // 8 * 8
+    for j in range(0, whole, 8):
+        eight_rows(w, start + j * n_in + low, n_in, high - low, x, parts)
+        add_out(parts, 8, tile.sums, j * stride, stride, low > 0)
+    for j in range(whole, n_out):
+        sums, place = i32(0), 0
+        for i in range(start + j * n_in + low, start + j * n_in + high, FIELDS):
+            sums = add_fours(sums, w, i, load(x, place))
+            place += LANES
+        store(parts, 0, sums)
+        add_out(parts, 1, tile.sums, j * stride, stride, low > 0)
