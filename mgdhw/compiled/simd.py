@@ -318,6 +318,30 @@ def floor(typingctx: Any, value: Any) -> Any:
     return value(value), codegen
 
 
+HAS_ROUNDING = bool(llvm.get_host_cpu_features().get("avx512f"))
+"""Whether this processor converts numbers with a rounding of their own."""
+
+
+@intrinsic
+def floor_to_i32(typingctx: Any, value: Any) -> Any:
+    """`to_i32(floor(value))` of numbers that 32 bits hold."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if not HAS_ROUNDING:
+            kind = ir.FunctionType(args[0].type, [args[0].type])
+            function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.floor.v{LANES}f64")
+            return builder.fptosi(builder.call(function, args), _llvm(I32))
+        eight, byte, word = ir.VectorType(ir.IntType(32), 8), ir.IntType(8), ir.IntType(32)
+        kind = ir.FunctionType(eight, [ir.VectorType(ir.DoubleType(), 8), eight, byte, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.mask.cvtpd2dq.512")
+        down = [ir.Constant(eight, ir.Undefined), ir.Constant(byte, -1), ir.Constant(word, 9)]
+        halves = (_shuffled(builder, args[0], args[0], list(range(first, first + 8))) for first in (0, 8))
+        whole = [builder.call(function, [half, *down]) for half in halves]
+        return _shuffled(builder, whole[0], whole[1], list(range(LANES)))
+
+    return I32(value), codegen
+
+
 @intrinsic
 def sqrt(typingctx: Any, value: Any) -> Any:
     """Square roots, correctly rounded."""

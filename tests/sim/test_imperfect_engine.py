@@ -14,6 +14,7 @@ from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import choose, flawed_ahead, flawed_crew
 from mgdhw_sim.engines.flawed_ahead import WIDE, Twice, twice
+from mgdhw_sim.engines.flaws import flaws
 from mgdhw_sim.spec import ChipSpec
 
 from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.long
 __all__ = ["team"]
 
 REFERENCE, COMPILED = choose("reference"), choose("numba")
-BLOCKS, SEGMENTS, SMALL, TWICE, PIECES = 120, 60, 40, 16, 6
+BLOCKS, SEGMENTS, SMALL, TWICE, BRIEF, PIECES = 120, 60, 40, 16, 12, 6
 """Draws of each kind; more than 200 in all."""
 SMALL_SIGNALS = ((12, 1.0), (16, 8.0))
 
@@ -118,6 +119,25 @@ def test_chips_of_small_numbers(batches: tuple[int, ...]) -> None:
         optimizer, family = rng.choice(list(OPTIMIZERS)), rng.choice(("random", "random", *FAMILIES))
         small += compare_segments(rng, draw_effects(rng, spec), optimizer, family, batches)
     assert small > SMALL // 2
+
+
+@pytest.mark.parametrize("batches", [(1, 2, 5), (8, 16, 33)], ids=["few", "many"])
+def test_cells_written_by_a_pulse_each(batches: tuple[int, ...]) -> None:
+    """Noise of so few bits, and updates after each probe, that most cells change by one code, as a chip learns."""
+    for number in range(BRIEF):
+        rng = Random(f"brief {number}")
+        spec = replace(
+            draw_chip(rng, SMALL_SIGNALS), layers=(rng.randint(20, 60), rng.randint(5, 40), rng.randint(1, 9)),
+            weight_bits=rng.choice((6, 8, 10)), input_bits=rng.randint(1, 8),
+        )  # fmt: skip
+        lsb, effects = spec.weight_lsb, draw_effects(rng, spec).effects
+        effects = replace(
+            effects, w_max=0.7 * spec.weight_range, w_min=-0.6 * spec.weight_range, dw_min=rng.choice((0.0, lsb)),
+            up_down=rng.uniform(-0.1, 0.1), dw_min_std=rng.uniform(0, 0.2), write_noise=rng.uniform(0, 0.2) * lsb,
+        )  # fmt: skip
+        spec = replace(spec, effects=effects)
+        assert flaws(spec).brief
+        compare_segments(rng, spec, rng.choice(list(OPTIMIZERS)), "random", batches, Baseline.HELD, 1)
 
 
 @pytest.mark.usefixtures("team")

@@ -12,7 +12,7 @@ from numba import njit
 
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import unequal
-from mgdhw.compiled.records import bits_of, count_bits, differences, store_chosen
+from mgdhw.compiled.records import WORDS, bits_of, count_bits, differences, prefetch, store_chosen
 from mgdhw.compiled.simd import LANES, i32, lane_numbers, load, load_pairs, store, store_pairs, to_i32, to_u32, u32
 from mgdhw.compiled.words import lowest_bit
 from mgdhw_sim.engines.moves import moved_by_sign
@@ -20,23 +20,25 @@ from mgdhw_sim.engines.moves import moved_by_sign
 AT_ONCE = 128
 """Cells that are listed before they are written; 31 more may be. So many, with what is fetched and drawn for them, stay
 in the nearest cache."""
+AT_A_TIME = 4
+"""Of 32 cells, so many are fetched."""
 SPAN = 1 << 15
 """So many cells after the base the search ends."""
 
 
 @njit(**JIT)
-def find_changed(codes, requested, able, young, at, end, base, found, count, olds):
+def find_changed(codes, requested, able, young, records, at, end, base, found, count, fetched, olds):
     """List cells from `at` on, a multiple of 32, that are asked for another code than before, and can be written.
 
     All take note of the code.
 
     Args:
-        found, count: the list, and how many are there already.
+        found, count, fetched: the list, how many are there already, and the records of how many were fetched.
         olds: for numbers of those that were not written at this tick before.
 
     Returns:
-        Where the search ended; how many are listed; how many of them are old; whether any cell was asked for another
-        code.
+        Where the search ended; how many are listed; how many of them were fetched; how many are old; whether any cell
+        was asked for another code.
     """
     asked, old = np.uint32(0), np.int64(0)
     while at < end and count < AT_ONCE and at - base < SPAN:
@@ -46,6 +48,7 @@ def find_changed(codes, requested, able, young, at, end, base, found, count, old
         if bits != 0:
             asked |= bits
             one, other = differences(codes, requested, at)
+            fetched = fetch(records, base, found, count, fetched)
             count, old = line_up(bits, one, other, able, young, at, base, found, count, olds, old)
             if at + 32 <= end:
                 store_pairs(requested, at, load_pairs(codes, at))
@@ -53,11 +56,13 @@ def find_changed(codes, requested, able, young, at, end, base, found, count, old
                 for i in range(at, end):
                     requested[i] = codes[i]
         at += 32
-    return at, count, old, asked != 0
+    return at, count, fetched, old, asked != 0
 
 
 @njit(**JIT)
-def update_changed(rule, moving, able, young, at, end, base, found, count, olds, eta, words, plus, minus, keep):
+def update_changed(
+    rule, moving, able, young, records, at, end, base, found, count, fetched, olds, eta, words, plus, minus, keep
+):  # fmt: skip
     """`moves.update_signs` and `find_changed` at once, as far as the latter goes; a code is compared with the one
     before, of which the cells have taken note.
 
@@ -77,9 +82,10 @@ def update_changed(rule, moving, able, young, at, end, base, found, count, olds,
         if at + 32 > end:
             bits &= (np.uint32(1) << np.uint32(end - at)) - np.uint32(1)
         asked |= bits
+        fetched = fetch(records, base, found, count, fetched)
         count, old = line_up(bits, one, other, able, young, at, base, found, count, olds, old)
         at += 32
-    return at, count, old, asked != 0
+    return at, count, fetched, old, asked != 0
 
 
 @njit(**INLINE)
@@ -110,6 +116,21 @@ def line_up(bits, one, other, able, young, at, base, found, count, olds, old):
 
 
 @njit(**INLINE)
+def fetch(records, base, found, count, fetched):
+    """Have the records of some more cells of the list ready soon: a few at a time, so that none waits for others.
+
+    Behind the list's end are zeros. What was listed just now is better fetched a little later.
+
+    Returns:
+        How many are fetched.
+    """
+    for k in range(AT_A_TIME):
+        number = np.uint64(np.uint32(found[np.uint64(fetched) + np.uint64(k)]) >> np.uint32(16))
+        prefetch(records, (number + np.uint64(base)) * np.uint64(WORDS))
+    return min(fetched + AT_A_TIME, count)
+
+
+@njit(**INLINE)
 def numbers_of(words, base):
     """Cells of sixteen words of a list."""
     return to_i32(to_u32(words) >> u32(16)) + i32(base)
@@ -122,12 +143,14 @@ def changes_of(words):
 
 
 @njit(**INLINE)
-def carry_over(found, at, base, count):
+def carry_over(found, at, base, count, fetched):
     """Begin the next list with what was found beyond AT_ONCE, in the last 32 cells before `at`.
 
     Returns:
-        Its base; how many are there already.
+        Its base; how many are there already; how many of them are fetched.
     """
     for start in (0, LANES):
         store(found, start, load(found, AT_ONCE + start) - i32((at - 32 - base) << 16))
-    return at - 32, max(count - AT_ONCE, 0)
+    count = max(count - AT_ONCE, 0)
+    store(found, count, i32(0))
+    return at - 32, count, max(fetched - AT_ONCE, 0)

@@ -15,7 +15,7 @@ from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.simd import (
     bits_at,
     f64,
-    floor,
+    floor_to_i32,
     i32,
     i64,
     lane_numbers,
@@ -26,7 +26,6 @@ from mgdhw.compiled.simd import (
     store,
     to_f64,
     to_i16,
-    to_i32,
     to_i64,
 )
 from mgdhw.compiled.window import add_signed, sums_of_signs
@@ -118,7 +117,7 @@ def place(rule, moving, at, t):
     t = select(t < low, low, t)
     t = select(t > high, high, t)
     store(moving.theta, at, t)
-    code = to_i32(floor(t * f64(rule.to_code) + f64(0.5)))
+    code = floor_to_i32(t * f64(rule.to_code) + f64(0.5))
     code = select(code < i32(rule.code_low), i32(rule.code_low), code)
     code = select(code > i32(rule.code_high), i32(rule.code_high), code)
     store(moving.stored, at, to_i16(code))

@@ -97,14 +97,25 @@ def write(flaws, memory, weights, codes, first, end, step, pen):
         Whether any is asked for another code than before.
     """
     begin_write(flaws, memory, first, end, step, pen)
-    at, base, count, asked = np.int64(first), np.int64(first), np.int64(0), False
+    at, base, count, fetched, asked = np.int64(first), np.int64(first), np.int64(0), np.int64(0), False
     while at < end or count > 0:
-        at, count, old, differ = find_changed(
-            codes, memory.requested, memory.able, memory.young, at, end, base, pen.found, count, pen.old
+        at, count, fetched, old, differ = find_changed(
+            codes,
+            memory.requested,
+            memory.able,
+            memory.young,
+            memory.records,
+            at,
+            end,
+            base,
+            pen.found,
+            count,
+            fetched,
+            pen.old,
         )
         asked |= differ
-        put(flaws, memory, weights, codes, base, min(count, AT_ONCE), old, step, pen)
-        base, count = carry_over(pen.found, at, base, count)
+        put(flaws, memory, weights, codes, base, min(count, AT_ONCE), fetched, old, step, pen)
+        base, count, fetched = carry_over(pen.found, at, base, count, fetched)
     return asked
 
 
@@ -116,29 +127,30 @@ def update_and_write(flaws, memory, weights, rule, moving, first, end, eta, word
     """
     begin_write(flaws, memory, first, end, step, pen)
     plus, minus = gradients_of(rule, change, amplitude)
-    at, base, count, asked = np.int64(first), np.int64(first), np.int64(0), False
+    at, base, count, fetched, asked = np.int64(first), np.int64(first), np.int64(0), np.int64(0), False
     while at < end or count > 0:
-        at, count, old, differ = update_changed(
-            rule, moving, memory.able, memory.young, at, end, base, pen.found, count, pen.old, eta, words, plus, minus,
-            keep,
+        at, count, fetched, old, differ = update_changed(
+            rule, moving, memory.able, memory.young, memory.records, at, end, base, pen.found, count, fetched, pen.old,
+            eta, words, plus, minus, keep,
         )  # fmt: skip
         asked |= differ
-        put(flaws, memory, weights, moving.stored, base, min(count, AT_ONCE), old, step, pen)
-        base, count = carry_over(pen.found, at, base, count)
+        put(flaws, memory, weights, moving.stored, base, min(count, AT_ONCE), fetched, old, step, pen)
+        base, count, fetched = carry_over(pen.found, at, base, count, fetched)
     return asked
 
 
 @njit(**INLINE)
 def begin_write(flaws, memory, first, end, step, pen):
-    """If a tick has passed since the last write, none of the cells is young any more."""
+    """If a tick has passed since the last write, none of the cells is young any more; and none is listed."""
     now = step // flaws.drift_every if flaws.ages else np.int64(0)
     if now != pen.tick[0]:
         memory.young[first >> 5 : (end + 31) >> 5] = 0
         pen.tick[0] = now
+    store(pen.found, 0, i32(0))
 
 
 @njit(**JIT)
-def put(flaws, memory, weights, codes, base, count, old, step, pen):
+def put(flaws, memory, weights, codes, base, count, fetched, old, step, pen):
     """Write what was found: `count` cells, of which `old` have aged, numbered from `base` on."""
     if count == 0:
         return
@@ -147,10 +159,12 @@ def put(flaws, memory, weights, codes, base, count, old, step, pen):
             store(pen.found, count + start, i32(pen.found[count - 1]))
     for start in range(0, count, LANES):
         store(pen.numbers, start, numbers_of(load(pen.found, start), base))
+    for k in range(fetched, count):
+        prefetch(memory.records, np.uint64(pen.numbers[k]) * np.uint64(WORDS))
     for k in range(old):
         make_young(flaws, memory, np.int64(pen.old[k]), pen.tick[0])
     noisy = flaws.write_size != 0 or flaws.pulse_size != 0
-    draw(flaws.key0, flaws.key1, memory.records, count, step, noisy, pen.numbers, pen.draws)
+    draw(flaws.key0, flaws.key1, count, step, noisy, pen.numbers, pen.draws)
     start = 0
     while start < count:
         if flaws.brief:
@@ -175,10 +189,8 @@ def make_young(flaws, memory, i, now):
 
 
 @njit(**JIT)
-def draw(key0, key1, records, count, step, noisy, numbers, draws):
-    """Two draws for each of some cells, numbered 2 n and 2 n + 1, which share word n; their records are fetched."""
-    for k in range(np.uint64(count)):
-        prefetch(records, np.uint64(numbers[k]) * np.uint64(WORDS))
+def draw(key0, key1, count, step, noisy, numbers, draws):
+    """Two draws for each of some cells, numbered 2 n and 2 n + 1, which share word n."""
     for start in range(0, count if noisy else 0, 2 * LANES):
         cells, more = to_u32(load(numbers, start)), to_u32(load(numbers, start + LANES))
         drawn, later = philox_twice(counters(step, cells), counters(step, more), key0, key1)
