@@ -104,7 +104,7 @@ class SmallCells:
         memory = flaws.memory(spec, program(spec, Cells.fresh(n), codes[0, :n], 0))
         weights = flaws.weights(spec, np.int16, 1, both=False)
         self.n, self._flaws, self._weights = n, flaws.flaws(spec), weights
-        self._writing = (self._flaws, memory, weights, codes, pen(n))
+        self._writing = (self._flaws, memory, weights, codes, pen())
         self._words, self._moved = np.arange(n // 32 + 4, dtype=np.uint32), np.zeros(packs.padded(n), np.int16)
 
     def write_rate(self, times: int) -> float:

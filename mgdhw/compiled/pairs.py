@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from mgdhw.compiled.simd import I32, LANES, _llvm, _pointer, _shuffled, _splat, intrinsic, sum_of_products
+from mgdhw.compiled.simd import I32, LANES, _llvm, _pointer, _splat, intrinsic
 from mgdhw.compiled.words import _SHORTS, HAS_WIDE_PRODUCTS, _rounded_product
 
 _SIGNS = ir.VectorType(ir.IntType(1), 2 * LANES)
@@ -142,40 +142,3 @@ def unequal(typingctx: Any, one: Any, other: Any, index: Any) -> Any:
         return builder.bitcast(builder.icmp_unsigned("!=", *loaded), ir.IntType(32))
 
     return types.uint32(one, other, index), codegen
-
-
-@intrinsic
-def turned(typingctx: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Each four neighbouring lanes of four vectors, as a matrix of four rows, the other way round."""
-    if not a == b == c == d == I32:
-        return None
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        a, b, c, d = args
-        within = [4 * group for group in range(LANES // 4)]
-        turned = []
-        for first in (0, 2):
-            both = [g + k for g in within for k in (first, LANES + first, first + 1, LANES + first + 1)]
-            ab, cd = _shuffled(builder, a, b, both), _shuffled(builder, c, d, both)
-            for k in (0, 2):
-                lanes = [g + lane for g in within for lane in (k, k + 1, LANES + k, LANES + k + 1)]
-                turned.append(_shuffled(builder, ab, cd, lanes))
-        return context.make_tuple(builder, sig.return_type, turned)
-
-    return types.UniTuple(I32, 4)(a, b, c, d), codegen
-
-
-@intrinsic
-def add_fours(typingctx: Any, sums: Any, weights: Any, index: Any, x: Any) -> Any:
-    """Sums plus the products of four pairs of weights of 16 bits, the same in each four lanes, with each lane's pair of
-    inputs (`simd.add_products` has one pair in all lanes)."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        index = context.cast(builder, args[2], sig.args[2], types.intp)
-        pointer = _pointer(context, builder, sig.args[1], args[1], index)
-        four = ir.VectorType(ir.IntType(32), 4)
-        loaded = builder.load(builder.bitcast(pointer, four.as_pointer()), align=2)
-        group = _shuffled(builder, loaded, loaded, [lane % 4 for lane in range(LANES)])
-        return sum_of_products(builder, args[0], group, args[3])
-
-    return I32(sums, weights, index, x), codegen

@@ -23,26 +23,35 @@ WORDS = 8
 """Of a record."""
 
 
+def _turned(builder: Any, rows: list[Any]) -> list[Any]:
+    """Each four neighbouring lanes of four vectors, as a matrix of four rows, the other way round."""
+    within = [4 * group for group in range(LANES // 4)]
+    turned = []
+    for first in (0, 2):
+        both = [g + k for g in within for k in (first, LANES + first, first + 1, LANES + first + 1)]
+        upper, lower = (_shuffled(builder, rows[k], rows[k + 1], both) for k in (0, 2))
+        for k in (0, 2):
+            lanes = [g + lane for g in within for lane in (k, k + 1, LANES + k, LANES + k + 1)]
+            turned.append(_shuffled(builder, upper, lower, lanes))
+    return turned
+
+
+@intrinsic
+def turned(typingctx: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Each four neighbouring lanes of four vectors, as a matrix of four rows, the other way round."""
+    if not a == b == c == d == I32:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.make_tuple(builder, sig.return_type, _turned(builder, list(args)))
+
+    return types.UniTuple(I32, 4)(a, b, c, d), codegen
+
+
 def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
     """Columns of a matrix of sixteen rows of eight words, of which vector k holds rows k and k + 8."""
-    within = [4 * group for group in range(LANES // 4)]
-    low = [g + k for g in within for k in (0, LANES, 1, LANES + 1)]
-    high = [g + k for g in within for k in (2, LANES + 2, 3, LANES + 3)]
-    front = [g + k for g in within for k in (0, 1, LANES, LANES + 1)]
-    back = [g + k for g in within for k in (2, 3, LANES + 2, LANES + 3)]
-    fours: list[list[Any]] = []  # rows 0-3 and 8-11, 4-7 and 12-15: column 0 beside 4, 1 beside 5 ...
-    for first in (0, 4):
-        a, b, c, d = rows[first : first + 4]
-        ab, cd = _shuffled(builder, a, b, low), _shuffled(builder, c, d, low)
-        ab_high, cd_high = _shuffled(builder, a, b, high), _shuffled(builder, c, d, high)
-        fours.append(
-            [
-                _shuffled(builder, ab, cd, front),
-                _shuffled(builder, ab, cd, back),
-                _shuffled(builder, ab_high, cd_high, front),
-                _shuffled(builder, ab_high, cd_high, back),
-            ]
-        )
+    # Rows 0-3 and 8-11, 4-7 and 12-15: column 0 beside 4, 1 beside 5 ...
+    fours = [_turned(builder, rows[first : first + 4]) for first in (0, 4)]
     columns: list[Any] = [None] * WORDS
     for column, (upper, lower) in enumerate(zip(*fours, strict=True)):
         for half in range(2):

@@ -14,10 +14,10 @@ from numba import njit
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import clip_pairs, perturbed_pairs, shift_pairs
+from mgdhw.compiled.products import add_products
 from mgdhw.compiled.records import prefetch_later
 from mgdhw.compiled.simd import (
     LANES,
-    add_products,
     bits_at,
     i32,
     i64,

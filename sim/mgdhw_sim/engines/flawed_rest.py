@@ -11,7 +11,9 @@ from numba import njit
 
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import add_fours, clip_pairs, shift_pairs, turned
+from mgdhw.compiled.pairs import clip_pairs, shift_pairs
+from mgdhw.compiled.products import add_fours
+from mgdhw.compiled.records import turned
 from mgdhw.compiled.simd import LANES, gather, i32, lane_numbers, load, store, store_pairs, to_u32, u32
 from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
 from mgdhw.philox import Stream

@@ -11,19 +11,8 @@ from mgdhw.compiled.halves import as_pairs, eight_sums, four_sums, half_totals, 
 from mgdhw.compiled.lookup import ENTRIES, looked_up
 from mgdhw.compiled.options import INLINE
 from mgdhw.compiled.pairs import choose_pairs, narrow_products
-from mgdhw.compiled.simd import (
-    bits_at,
-    gather,
-    i32,
-    load,
-    load_pairs,
-    mask_of,
-    pair_products,
-    select,
-    store,
-    store_pairs,
-    to_i32,
-)
+from mgdhw.compiled.products import pair_products
+from mgdhw.compiled.simd import bits_at, gather, i32, load, load_pairs, mask_of, select, store, store_pairs, to_i32
 from mgdhw_sim.engines.flawed_ahead import (
     BIAS,
     DOWN,

@@ -13,20 +13,8 @@ from numba import njit
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import choose_pairs, clip_pairs, narrow_products, scale_pairs, shift_pairs, upper_products
-from mgdhw.compiled.simd import (
-    LANES,
-    bits_at,
-    gather,
-    i32,
-    load,
-    load_pairs,
-    pair_products,
-    store,
-    store_pairs,
-    to_i64,
-    total,
-    u32,
-)
+from mgdhw.compiled.products import pair_products
+from mgdhw.compiled.simd import LANES, bits_at, gather, i32, load, load_pairs, store, store_pairs, to_i64, total, u32
 from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox_of_key
 from mgdhw_sim.engines.kernels import sample_cost
 from mgdhw_sim.engines.vector import clipped

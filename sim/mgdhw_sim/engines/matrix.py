@@ -12,24 +12,20 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.products import add_products, add_signs, group_size, move_bytes, narrow_bytes
 from mgdhw.compiled.simd import (
     LANES,
-    add_products,
-    add_signs,
     bits_at,
     f64,
     floor,
     gather,
     gather_words,
-    group_size,
     i32,
     i64,
     lane_numbers,
     leading_zeros,
     load,
     load_pairs,
-    move_bytes,
-    narrow_bytes,
     select,
     store,
     store_pairs,

@@ -14,7 +14,7 @@ from mgdhw.codes import Codes
 from mgdhw.codes.sinusoidal import sine_table
 from mgdhw.codes.sparse import threshold
 from mgdhw.compiled.draws import Order, words_in_row
-from mgdhw.compiled.simd import HAS_BYTE_PRODUCTS
+from mgdhw.compiled.products import HAS_BYTE_PRODUCTS
 from mgdhw.loop import Recipe
 from mgdhw.optimizers import Adam, AdamW, Momentum, Nesterov, Rmsprop, Sgd, State
 from mgdhw.order import SampleOrder

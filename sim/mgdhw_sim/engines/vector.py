@@ -11,20 +11,8 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.simd import (
-    add_signs,
-    bits_at,
-    gather,
-    i32,
-    load,
-    load_pairs,
-    pair_products,
-    select,
-    short_product,
-    store,
-    store_pairs,
-    total,
-)
+from mgdhw.compiled.products import add_signs, pair_products, short_product
+from mgdhw.compiled.simd import bits_at, gather, i32, load, load_pairs, select, store, store_pairs, total
 from mgdhw_sim.engines.kernels import sample_cost
 
 
