@@ -49,11 +49,13 @@ from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons
 from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
 from mgdhw_sim.engines.vector import clipped
 
-INPUT, READ, COST = (int(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
-
-
 STRIP = 2 * LANES
 """Samples that go through the network together."""
+INPUT, READ, COST = (np.int64(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
+NOTHING, ONE, WIDTH, ANY = (np.int64(number) for number in (0, 1, STRIP, (1 << 15) - 1))
+"""Arguments that are no constants to numba, which would make a variety of a kernel for each."""
+
+
 AHEAD = 128
 """Columns, of one block or of several, whose words are drawn before they become draws."""
 LINE = 64
@@ -362,8 +364,8 @@ def outputs_of(net, flaws, neurons, w, step, part, tile, team, soon):
                 sums_of(w, start, n_in, n_out, signals, high - low, span, tile.sums)
             if flaws.read_size != 0:
                 draw_lanes(
-                    flaws, READ, step, layer, part, (n_out + 7) // 8, 0, (n_out + 7) // 8, low, high, flaws.read_size,
-                    None, 0, (1 << 15) - 1, tile.words, tile.draws, STRIP,
+                    flaws, READ, step, layer, part, (n_out + 7) // 8, NOTHING, (n_out + 7) // 8, low, high,
+                    flaws.read_size, None, NOTHING, ANY, tile.words, tile.draws, WIDTH,
                 )  # fmt: skip
             layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, spare)
             neuron += n_out
@@ -386,8 +388,8 @@ def costs_of(setup, flaws, step, part, towards, before, batch, tile, team):
             store(tile.outputs, at, h + ((residue * (load(before, at) - h) + half) >> i32(15)))
     if flaws.cost_size != 0:
         draw_lanes(
-            flaws, COST, step, 0, part, 1, 0, 1, team.low, team.high, flaws.cost_size, None, 0, (1 << 15) - 1,
-            tile.words, tile.draws, tile.width,
+            flaws, COST, step, NOTHING, part, ONE, NOTHING, ONE, team.low, team.high, flaws.cost_size, None, NOTHING,
+            ANY, tile.words, tile.draws, tile.width,
         )  # fmt: skip
     summed = np.int64(0)
     for column in range(team.low, team.high, LANES):

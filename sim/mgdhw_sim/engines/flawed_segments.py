@@ -103,66 +103,67 @@ def keep_all(bench, step):
     return changed
 
 
-@njit(**INLINE)
-def measure(bench, rows, space, tile, chosen, step, row, part, follows, count):
-    """One measurement of a probe; the codes of another family than random are in `ahead.code` already.
+@njit(**JIT)
+def measure_wide(bench, tile, chosen, step, row, part, follows):
+    """One measurement of a probe, samples side by side, shared by the team.
+
+    The codes of another family than random are in `ahead.code` already.
 
     Args:
         chosen: (B,) samples, in place.
         row: of the probe's sign bits.
-        follows, count: whether anything is left of the measurement before; whether costs are wanted.
+        follows: whether anything is left of the measurement before.
 
     Returns:
         Cost codes summed over the samples.
     """
-    setup, weights, ahead, plan = bench.setup, bench.weights, bench.ahead, bench.setup.plan
-    top = bench.flaws.weight_top
-    turn = step % plan.groups.shape[0]
-    start, size = plan.groups[turn, 0], plan.groups[turn, 1]
-    sign = 1 if part == PLUS else -1
-    value = np.int64(0)
-    if tile is not None:
-        w, team = weights.fine, bench.team
-        if part != BASELINE:
+    setup, flaws, weights, ahead, team = bench.setup, bench.flaws, bench.weights, bench.ahead, bench.team
+    group = setup.plan.groups[step % setup.plan.groups.shape[0]]
+    start, size, sign = group[0], group[1], 1 if part == PLUS else -1
+    w = weights.fine
+    if part != BASELINE:
+        if setup.ahead:
             first, end = max(team.first, start), max(team.first, min(team.end, start + size))
-            if setup.ahead:
-                first = max(first, start)
-                choose_weights(weights, top, ahead.words[row], first, max(first, end), sign, bench.moved)
-            else:
-                perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)  # such a team is of one
-            w = bench.moved
-            meet(team)
-        soon = soon_of(bench, chosen, step, row)
-        outputs_of(setup.net, bench.flaws, bench.neurons, w, step, part, tile, team, soon)
-        if count:
-            before = tile.going if follows else tile.raw
-            value = costs_of(setup, bench.flaws, step, part, tile.raw, before, chosen.size, tile, team)
-        if bench.flaws.settling != 0:
-            keep(tile.raw, setup.net.sizes[-1], tile, team)
-        value = sum_up(team, 4 * (step & 1) + part, value)
-    if space is not None:
-        plus = minus = weights.fine
-        signs = Signs(ahead.words[row if setup.ahead else 0], 0, start, start + size)
-        if part != BASELINE and setup.ahead:
-            signs = Signs(ahead.words[row], 1, start, start + size)
-            plus, minus = weights.plus, weights.minus
-            if sign < 0:
-                plus, minus = minus, plus
-            if plan.groups.shape[0] > 1:
-                choose_weights(weights, top, ahead.words[row], start, start + size, sign, bench.moved)
-                plus = minus = bench.moved
-                signs = Signs(ahead.words[row], 0, start, start + size)
-        elif part != BASELINE:
-            perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)
-            plus = minus = bench.moved
-        value = measure_few(
-            setup, bench.flaws, bench.neurons, plus, minus, signs, chosen, step, part, follows, count, rows,
-            space,
-        )  # fmt: skip
-    return value
+            first = max(first, start)
+            choose_weights(weights, flaws.weight_top, ahead.words[row], first, max(first, end), sign, bench.moved)
+        else:
+            perturb(flaws, weights, ahead.code, start, size, sign, bench.moved)  # such a team is of one
+        w = bench.moved
+        meet(team)
+    outputs_of(setup.net, flaws, bench.neurons, w, step, part, tile, team, soon_of(bench, chosen, step, row))
+    before = tile.going if follows else tile.raw
+    value = costs_of(setup, flaws, step, part, tile.raw, before, chosen.size, tile, team)
+    if flaws.settling != 0:
+        keep(tile.raw, setup.net.sizes[-1], tile, team)
+    return sum_up(team, 4 * (step & 1) + part, value)
 
 
 @njit(**INLINE)
+def measure_one(bench, rows, space, chosen, step, row, part, follows):
+    """The same for samples one after the other."""
+    setup, weights, ahead, plan = bench.setup, bench.weights, bench.ahead, bench.setup.plan
+    turn = step % plan.groups.shape[0]
+    start, size = plan.groups[turn, 0], plan.groups[turn, 1]
+    sign = 1 if part == PLUS else -1
+    plus = minus = weights.fine
+    signs = Signs(ahead.words[row if setup.ahead else 0], 0, start, start + size)
+    if part != BASELINE and setup.ahead:
+        signs = Signs(ahead.words[row], 1, start, start + size)
+        plus, minus = weights.plus, weights.minus
+        if sign < 0:
+            plus, minus = minus, plus
+        if plan.groups.shape[0] > 1:
+            top = bench.flaws.weight_top
+            choose_weights(weights, top, ahead.words[row], start, start + size, sign, bench.moved)
+            plus = minus = bench.moved
+            signs = Signs(ahead.words[row], 0, start, start + size)
+    elif part != BASELINE:
+        perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)
+        plus = minus = bench.moved
+    return measure_few(setup, bench.flaws, bench.neurons, plus, minus, signs, chosen, step, part, follows, rows, space)
+
+
+@njit(**JIT)
 def measure_both(bench, tile, chosen, step, row, first, second, follows):
     """Two measurements of a probe, each by one part of a team of two: they exchange weights and outputs, no more.
 
@@ -218,13 +219,18 @@ def begin(bench, rows, space, tile, first, written):
     before = first - 1
     if flaws.settling == 0 or before < max(0, written) or not same_era(flaws, before, first):
         return False
-    draw(setup, before, 1, ahead, team)
+    # None of these is a constant, of which numba would make another variety of all that follows.
+    one, row, follows = np.int64(1), np.int64(0), np.bool_(False)
+    draw(setup, before, one, ahead, team)
     chosen = ahead.samples[: setup.order.batch]
     take(bench, chosen, space, tile)
     part = MINUS if setup.baseline == ANTITHETIC else PLUS
     if not setup.ahead:
         fill_codes(setup.plan, before, ahead.bits, ahead.code)
-    measure(bench, rows, space, tile, chosen, before, 0, part, False, False)
+    if tile is not None:
+        measure_wide(bench, tile, chosen, before, row, part, follows)
+    if space is not None:
+        measure_one(bench, rows, space, chosen, before, row, part, follows)
     if take_turns:
         put_back(bench, team.first, team.end)
     meet(team)
@@ -288,7 +294,11 @@ def probe(bench, rows, space, tile, twice, chosen, batch, step, row, held, follo
     for part in range(first_part, 3):
         if (part == BASELINE and not stale) or (part == MINUS and baseline != ANTITHETIC):
             continue
-        value = measure(bench, rows, space, tile, chosen, step, row, part, follows, True)
+        value = np.int64(0)
+        if tile is not None:
+            value = measure_wide(bench, tile, chosen, step, row, part, follows)
+        if space is not None:
+            value = measure_one(bench, rows, space, chosen, step, row, part, follows)
         follows = True
         if part == BASELINE:
             held[0], held[1] = value, batch

@@ -209,12 +209,11 @@ def signals_of(net, flaws, neurons, plus, minus, signs, x, at, rows, space):
 
 
 @njit(**INLINE)
-def measure_few(setup, flaws, neurons, plus, minus, signs, chosen, step, part, follows, count, rows, space):
+def measure_few(setup, flaws, neurons, plus, minus, signs, chosen, step, part, follows, rows, space):
     """One evaluation of (B,) samples, `rows.going` being where the one before went.
 
     Args:
         follows: whether anything of that one is left.
-        count: whether costs are wanted.
 
     Returns:
         Cost codes summed over the samples, with their noise.
@@ -233,8 +232,7 @@ def measure_few(setup, flaws, neurons, plus, minus, signs, chosen, step, part, f
                 if follows:
                     space.outputs[0, j] = h + ((residue * (np.int64(rows.going[row, j]) - h) + 16384) >> 15)
                 rows.going[row, j] = h
-        if count:
-            code = sample_cost(setup.costs, space.outputs, 0, setup.targets, chosen[row])
-            code += np.int64(rows.noise[rows.places[-1]])
-            summed += min(max(code, 0), setup.costs.cost_max)
+        code = sample_cost(setup.costs, space.outputs, 0, setup.targets, chosen[row])
+        code += np.int64(rows.noise[rows.places[-1]])
+        summed += min(max(code, 0), setup.costs.cost_max)
     return summed
