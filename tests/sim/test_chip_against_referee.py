@@ -158,7 +158,7 @@ IDEAL = [name for name in PRESETS if parse(f"sim:{name}").ideal]
 
 
 @pytest.mark.parametrize("uri", [f"sim:{preset}{cost}" for preset in IDEAL for cost in ("", "?cost=xent")])
-@pytest.mark.parametrize("codes", ["chip", "host"])
+@pytest.mark.parametrize("codes", ["chip", pytest.param("host", marks=pytest.mark.long)])
 async def test_presets_agree_with_the_referee_as_devices(uri: str, codes: str) -> None:
     device = open_uri(f"{uri}{'&' if '?' in uri else '?'}codes={codes}")
     assert isinstance(device, SimDevice)

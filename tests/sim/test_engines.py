@@ -141,7 +141,10 @@ def test_blocks(name: str, family: str) -> None:
 
 @pytest.mark.usefixtures("team")
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "optimizer",
+    [name if name in ("sgd", "adam") else pytest.param(name, marks=pytest.mark.long) for name in OPTIMIZERS],
+)
 def test_segments_in_any_cuts(name: str, optimizer: str) -> None:
     engine = choose(name)
     for number in range(30):

@@ -24,6 +24,7 @@ def only_run(folder: Path) -> Path:
 
 
 @posix
+@pytest.mark.long
 def test_killed_at_three_random_points(
     folder: Path, start: Any, mgdhw: Any, reach: Any, summary: Any, digest_of: Any
 ) -> None:
