@@ -13,7 +13,7 @@ from numba import njit
 
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import clip_pairs, perturbed_pairs, shift_pairs
+from mgdhw.compiled.pairs import perturbed_pairs, shift_pairs
 from mgdhw.compiled.products import add_products
 from mgdhw.compiled.records import prefetch_later
 from mgdhw.compiled.simd import (
@@ -34,7 +34,6 @@ from mgdhw.compiled.simd import (
     u32,
 )
 from mgdhw.compiled.words import (
-    add_pairs,
     far_draw,
     field_of,
     gaussian_pairs,
@@ -45,7 +44,7 @@ from mgdhw.compiled.words import (
 )
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flawed_rest import few_sums
-from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons
+from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons, noisy
 from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
 from mgdhw_sim.engines.vector import clipped
 
@@ -127,7 +126,7 @@ def put(out, at, drawn, size, x, place, fine, top):
     """Sixteen pairs of draws, or of inputs from x[place] on and draws."""
     noise = scaled_pairs(drawn, size)
     if x is not None:
-        noise = clip_pairs(add_pairs(shift_pairs(load(x, place), fine), noise), top)
+        noise = noisy(load(x, place), noise, fine, top)
     store_pairs(out, 2 * at, noise)
 
 

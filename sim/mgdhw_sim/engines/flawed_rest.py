@@ -11,12 +11,14 @@ from numba import njit
 
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import clip_pairs, shift_pairs
+from mgdhw.compiled.pairs import shift_pairs
 from mgdhw.compiled.products import add_fours
 from mgdhw.compiled.records import turned
 from mgdhw.compiled.simd import LANES, gather, i32, lane_numbers, load, store, store_pairs, to_u32, u32
-from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
+from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
 from mgdhw.philox import Stream
+from mgdhw_sim.engines.flawed_vector import noisy
+from mgdhw_sim.engines.matrix import store_rows
 
 INPUT = int(Stream.INPUT)
 FEW = 4
@@ -43,10 +45,8 @@ def few_sums(net, flaws, w, step, part, column, stride, tile):
 @njit(**INLINE)
 def put_few(out, at, drawn, size, x, place, fine, top):
     """Four pairs of inputs of four samples, with their noise."""
-    value = shift_pairs(gather(x, place), fine)
-    if size != 0:
-        value = clip_pairs(add_pairs(value, scaled_pairs(drawn, size)), top)
-    store_pairs(out, at, value)
+    value = gather(x, place)
+    store_pairs(out, at, noisy(value, scaled_pairs(drawn, size), fine, top) if size != 0 else shift_pairs(value, fine))
 
 
 @njit(**JIT)
@@ -117,14 +117,7 @@ def eight_rows(w, at, n_in, count, x, parts):
     for i in range(at, at + count, FIELDS):
         sums = add_rows(sums, w, i, n_in, load(x, place))
         place += LANES
-    store(parts, 0, sums[0])
-    store(parts, LANES, sums[1])
-    store(parts, 2 * LANES, sums[2])
-    store(parts, 3 * LANES, sums[3])
-    store(parts, 4 * LANES, sums[4])
-    store(parts, 5 * LANES, sums[5])
-    store(parts, 6 * LANES, sums[6])
-    store(parts, 7 * LANES, sums[7])
+    store_rows(parts, 0, LANES, sums)
 
 
 @njit(**JIT)

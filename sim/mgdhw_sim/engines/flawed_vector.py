@@ -49,6 +49,12 @@ class Rows(NamedTuple):
 
 
 @njit(**INLINE)
+def noisy(x, noise, fine, top):
+    """Lanes of pairs of inputs in fine units, with their noise."""
+    return clip_pairs(add_pairs(shift_pairs(x, fine), noise), top)
+
+
+@njit(**INLINE)
 def draw_row(flaws, rows, step, part, row):
     """Draw the noise of a measurement of one sample: `imperfect.row_noise`."""
     s0, s1 = u32(step), u32(step >> 32)
@@ -149,8 +155,8 @@ def signals_of(net, flaws, neurons, plus, minus, signs, x, at, rows, space):
     signals, spare, sums, noise = space.signals, space.spare, space.sums, rows.noise
     n_layers, neuron = net.sizes.size - 1, 0
     for i in range(0, net.strides[0], 32):
-        fine = shift_pairs(load_pairs(x, at + i), flaws.input_fine)
-        store_pairs(rows.x, i, clip_pairs(add_pairs(fine, load_pairs(noise, rows.places[0] + i)), flaws.input_top))
+        drawn = load_pairs(noise, rows.places[0] + i)
+        store_pairs(rows.x, i, noisy(load_pairs(x, at + i), drawn, flaws.input_fine, flaws.input_top))
     x = rows.x
     for layer in range(n_layers):
         n_in, n_out, start = net.sizes[layer], net.sizes[layer + 1], net.starts[layer]

@@ -100,19 +100,9 @@ def write(flaws, memory, weights, codes, first, end, step, pen):
     at, base, count, fetched, asked = np.int64(first), np.int64(first), np.int64(0), np.int64(0), False
     while at < end or count > 0:
         at, count, fetched, old, differ = find_changed(
-            codes,
-            memory.requested,
-            memory.able,
-            memory.young,
-            memory.records,
-            at,
-            end,
-            base,
-            pen.found,
-            count,
-            fetched,
-            pen.old,
-        )
+            codes, memory.requested, memory.able, memory.young, memory.records, at, end, base, pen.found, count,
+            fetched, pen.old,
+        )  # fmt: skip
         asked |= differ
         put(flaws, memory, weights, codes, base, min(count, AT_ONCE), fetched, old, step, pen)
         base, count, fetched = carry_over(pen.found, at, base, count, fetched)
@@ -238,18 +228,11 @@ def move_briefly(
         if any_of(((change + i32(1)) & i32(~2)) != i32(0)):
             break
         fields, up = fields_of(records, numbers, start), change > i32(0)
-        size = select(up, fields[STEPS], fields[STEPS] >> i32(16)) & low_half
-        slope = select(up, fields[SLOPE_UP], fields[SLOPE_DOWN])
-        value, high, low = fields[VALUE], fields[HIGH], fields[LOW]
-        step = select(up, size, i32(0) - size)
+        value, high, low, (size, step, slope) = fields[VALUE], fields[HIGH], fields[LOW], pulse_of(fields, up)
         value = clipped(value + step - shifted_product(value, slope, 1 << 19, 20), low, high)
         strengths = ((narrow_products(size, i32(pulse_size)) >> i32(12)) << i32(16)) | i32(write_size)
         value = clipped(value + sum_pairs(scale_pairs(load_pairs(draws, 2 * start), strengths)), low, high)
-        left = fields[LEFT] - i32(1)
-        worn = left <= i32(0)
-        if any_of(worn):
-            wear_out(able, numbers, start, bits_of(worn))
-        store_twos(halves, 2 * start, value, left)
+        put_down(able, numbers, halves, start, value, fields[LEFT] - i32(1))
         rest, scale = rounded(value, bits), fields[SCALE]  # times the gain: itself, and times the gain less 1
         more = scale_pairs(rest << i32(16), scale) | (scale & low_half)
         store(fine, start, clipped(rest + sum_pairs(more), i32(-top - 1), i32(top)))
@@ -271,14 +254,19 @@ def move_cells(flaws, memory, codes, start, pen):
         limit = i32(flaws.cell_limit)
         value, count = clipped(gather(flaws.dac, load(pen.fine, start)) + noise, i32(0) - limit, limit), i32(1)
         gain, offset = fields[SCALE], fields[OFFSET]
-    left = fields[LEFT] - count
-    worn = left <= i32(0)
-    if any_of(worn):
-        wear_out(memory.able, pen.numbers, start, bits_of(worn))
-    store_twos(pen.halves, 2 * start, value, left)
+    put_down(memory.able, pen.numbers, pen.halves, start, value, fields[LEFT] - count)
     fine = rounded(value, CELL_FRACTION_BITS - flaws.fine_bits)
     w = shifted_product(fine, gain, 1 << 14, 15) + offset
     store(pen.fine, start, clipped(w, i32(-flaws.weight_top - 1), i32(flaws.weight_top)))
+
+
+@njit(**INLINE)
+def put_down(able, numbers, halves, start, value, left):
+    """Values of sixteen cells of the list, from `start` on, and how many writes are left to them."""
+    worn = left <= i32(0)
+    if any_of(worn):
+        wear_out(able, numbers, start, bits_of(worn))
+    store_twos(halves, 2 * start, value, left)
 
 
 @njit(**JIT)
@@ -328,6 +316,13 @@ def scaled(size, drawn):
 
 
 @njit(**INLINE)
+def pulse_of(fields, up):
+    """Size of a pulse of sixteen cells, with its sign, and how it falls off, where they go up and elsewhere."""
+    size = select(up, fields[STEPS], fields[STEPS] >> i32(16)) & i32(0xFFFF)
+    return size, select(up, size, i32(0) - size), select(up, fields[SLOPE_UP], fields[SLOPE_DOWN])
+
+
+@njit(**INLINE)
 def move(flaws, fields, change, drawn, noise):
     """Sixteen cells by pulses: `cells._pulsed`. All numbers are below 2³⁰ (`spec.PULSED_BITS`).
 
@@ -346,9 +341,7 @@ def move(flaws, fields, change, drawn, noise):
         units = (to_i64(count) << i64(CELL_FRACTION_BITS)) + i64(flaws.pulse_step >> 1)
         count = to_i32(to_i64(floor(to_f64(units) / f64(flaws.pulse_step))))
     value, high, low = fields[VALUE], fields[HIGH], fields[LOW]
-    size = select(up, fields[STEPS], fields[STEPS] >> i32(16)) & i32(0xFFFF)
-    slope = select(up, fields[SLOPE_UP], fields[SLOPE_DOWN])
-    step, done = select(up, size, i32(0) - size), i32(0)
+    (size, step, slope), done = pulse_of(fields, up), i32(0)
     while any_of(done < count):
         moved = clipped(value + step - shifted_product(value, slope, 1 << 19, 20), low, high)
         value = select(done < count, moved, value)
