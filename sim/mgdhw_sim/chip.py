@@ -25,6 +25,8 @@ WORK_VALUES = 1 << 21
 """Parameter and input codes that are worked on at a time: bounds the memory of long blocks."""
 SAMPLE_VALUES = 1 << 18
 """Values of a layer that are worked on at a time where there are many samples: there are ten arrays of them."""
+SPARE_INPUTS = 16
+"""Beyond the last sample: kernels read several inputs at a time."""
 
 
 def input_dtype(spec: ChipSpec) -> type[np.integer[Any]]:
@@ -63,7 +65,8 @@ class Chip:
                 f"the chip's layers {self.topology} do not fit dataset {dataset.name!r}, which has"
                 f" {dataset.n_inputs} inputs and {dataset.n_outputs} outputs; for example layers={fitting}"
             )
-        inputs = np.empty((dataset.n_samples, sizes[0]), dtype=input_dtype(self.spec))
+        size = dataset.n_samples * sizes[0]
+        inputs = np.zeros(size + SPARE_INPUTS, dtype=input_dtype(self.spec))[:size].reshape(-1, sizes[0])
         rows = max(1, SAMPLE_VALUES // sizes[0])
         for start in range(0, dataset.n_samples, rows):
             index = np.arange(start, min(start + rows, dataset.n_samples))

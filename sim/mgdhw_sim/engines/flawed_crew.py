@@ -16,7 +16,8 @@ from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import flawed_ahead, flaws, packs, segments, team, writing
 from mgdhw_sim.engines.crew import together
-from mgdhw_sim.engines.flawed_matrix import AHEAD, STRIP, FlawedTile, Pair
+from mgdhw_sim.engines.flawed_matrix import FlawedTile, Pair
+from mgdhw_sim.engines.flawed_noise import AHEAD, STRIP, beyond
 from mgdhw_sim.engines.flawed_rest import FEW
 from mgdhw_sim.engines.flawed_segments import Bench
 from mgdhw_sim.engines.flawed_vector import Rows
@@ -148,10 +149,11 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
     return FlawedTile(
         width=width,
         few=batch // LANES * LANES if 0 < batch % LANES <= FEW else width,
-        x=rows(inputs // 2),
+        places=rows(1, np.int64),
         noisy=noisy,
         shorts=noisy.view(np.int16),
         words=packs.zeros(4 * max(width, AHEAD), np.uint32),
+        beyond=beyond(width, STRIP * max(inputs, widest)),
         draws=packs.zeros(max(widest * STRIP, FIELDS * width), np.int16),
         sums=rows(widest, np.int64, width=STRIP),
         signals=rows(widest // 2, width=STRIP),
@@ -160,13 +162,13 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
         outputs=rows(sizes[-1]),
         wanted=rows(sizes[-1]),
         going=rows(sizes[-1]),
-        bytes=False,
     )
 
 
 def _own(tile: FlawedTile) -> FlawedTile:
     """One part's: what it alone writes is its own."""
     noisy = packs.zeros(tile.noisy.size, tile.noisy.dtype)
-    names = ("x", "wanted", "draws", "sums", "signals", "spare", "words")
+    names = ("places", "wanted", "draws", "sums", "signals", "spare", "words")
     own: dict[str, Any] = {name: packs.room(getattr(tile, name), getattr(tile, name).size) for name in names}
-    return tile._replace(**own, noisy=noisy, shorts=noisy.view(np.int16))
+    others = beyond(tile.width, tile.beyond.far_blocks.size)
+    return tile._replace(**own, noisy=noisy, shorts=noisy.view(np.int16), beyond=others)

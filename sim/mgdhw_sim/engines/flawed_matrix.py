@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.noise import FIELDS, scaled
+from mgdhw.compiled.columns import BYTES, column_pairs, store_columns
+from mgdhw.compiled.noise import FIELDS
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import perturbed_pairs, shift_pairs
 from mgdhw.compiled.products import add_products
@@ -29,37 +30,21 @@ from mgdhw.compiled.simd import (
     store_pairs,
     to_i32,
     to_i64,
-    to_u32,
     total,
-    u32,
-)
-from mgdhw.compiled.words import (
-    far_draw,
-    field_of,
-    gaussian_pairs,
-    lowest_bit,
-    philox_of_key,
-    philox_twice,
-    scaled_pairs,
 )
 from mgdhw.philox import Stream
+from mgdhw_sim.engines.flawed_noise import STRIP, draw_lanes, put_far
 from mgdhw_sim.engines.flawed_rest import few_sums
-from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons, noisy
+from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons
 from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
 from mgdhw_sim.engines.vector import clipped
 
-STRIP = 2 * LANES
-"""Samples that go through the network together."""
 INPUT, READ, COST = (np.int64(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
 NOTHING, ONE, WIDTH, ANY = (np.int64(number) for number in (0, 1, STRIP, (1 << 15) - 1))
 """Arguments that are no constants to numba, which would make a variety of a kernel for each."""
-
-
-AHEAD = 128
-"""Columns, of one block or of several, whose words are drawn before they become draws."""
 LINE = 64
 """Bytes of a line of the cache."""
-INPUTS = 256
+INPUTS = 128
 """That are drawn for between two fetches of what comes next."""
 
 
@@ -69,13 +54,15 @@ class FlawedTile(NamedTuple):
     width: int
     few: int
     """Column from which on there are but a few samples (`flawed_rest.py`); the width if there is none."""
-    x: Any
-    """[pair of inputs][width]; up to a multiple of eight inputs."""
+    places: Any
+    """(width,) where each sample begins among all inputs; those beyond the batch repeat its first one."""
     noisy: Any
     shorts: Any
-    """[pair of inputs][STRIP] the same with their noise; and this array as one of 16 bits."""
+    """[pair of inputs][STRIP] inputs with their noise, up to a multiple of eight; and this array as one of 16 bits."""
     words: Any
     """Words that become draws."""
+    beyond: Any
+    """`flawed_noise.Beyond`."""
     draws: Any
     """[pair of columns][STRIP] read noise of a layer, and [4][width] of costs, in 16 bits."""
     sums: Any
@@ -90,8 +77,6 @@ class FlawedTile(NamedTuple):
     target codes."""
     going: Any
     """[n_out][width] where they went in the last measurement."""
-    bytes: bool
-    """False: inputs are pairs of 16 bits."""
 
 
 class Soon(NamedTuple):
@@ -121,103 +106,46 @@ class Pair(NamedTuple):
     """[n_out][width] where the outputs go in the first part's measurement, and in the second part's."""
 
 
-@njit(**INLINE)
-def put(out, at, drawn, size, x, place, fine, top):
-    """Sixteen pairs of draws, or of inputs from x[place] on and draws."""
-    noise = scaled_pairs(drawn, size)
-    if x is not None:
-        noise = noisy(load(x, place), noise, fine, top)
-    store_pairs(out, 2 * at, noise)
-
-
-@njit(**INLINE)
-def store_words(words, at, four):
-    """Sixteen blocks of words, a vector of each."""
-    store(words, at, four[0])
-    store(words, at + LANES, four[1])
-    store(words, at + 2 * LANES, four[2])
-    store(words, at + 3 * LANES, four[3])
+@njit(**JIT)
+def take_batch(inputs, targets, chosen, tile, low, high):
+    """Of a batch, where the samples in columns low ... high - 1 begin, and their targets."""
+    for column in range(low, high):
+        index = np.int64(chosen[column if column < chosen.size else 0])
+        tile.places[column] = index * inputs.shape[1]
+        for j in range(targets.shape[1]):
+            tile.wanted[j * tile.width + column] = targets[index, j]
 
 
 @njit(**JIT)
-def put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, step, size, top):
-    """The draws among four rows of fields that lie beyond the last slab."""
-    while far != 0:
-        bit = lowest_bit(far)
-        which, lane, half = bit & 1, bit >> 2, (bit >> 1) & 1
-        index = FIELDS * (base + lane * row_blocks) + field + 2 * which + half
-        place = 2 * (at + which * width + lane) + half
-        drawn = far_draw(field_of(w0, w1, bit), flaws.key0, flaws.key1, last, step, index)
-        out[place] = min(max(np.int64(out[place]) + scaled(drawn, size), -top), top)
-        far &= far - np.uint64(1)
-
-
-@njit(**JIT)
-def draw_lanes(
-    flaws, stream, step, layer, part, row_blocks, first, end, low, high, size, x, x_width, top, words, out, width
-):
-    """Noise of blocks first ... end - 1 of the samples in columns low ... high - 1: `imperfect.row_noise`.
-
-    Words are drawn for some of them before they become draws: a processor then works on several at once.
+def take_inputs(inputs, first, end, low, high, tile):
+    """Inputs first ... end - 1 of samples in columns low ... high - 1, side by side.
 
     Args:
-        row_blocks: to a sample.
-        x, x_width: [pair][x_width] inputs that it is added to, within -top ... top; or None.
-        words: work space.
-        out: [pair][width], from column low on, pairs of 16 bits.
+        inputs: of all samples, one after the other.
+        first: a multiple of sixteen.
     """
-    last = stream + (layer << 8) + (part << 16)
-    s0, s1, purpose = u32(step), u32(step >> 32), u32(last)
-    fine, every = flaws.input_fine, to_u32(lane_numbers())
-    many = max(1, AHEAD // (high - low))
-    for begin in range(first, end, many):
-        stop = min(end, begin + many)
-        drawn = 0
-        for block in range(begin, stop):
-            column = low
-            while column + STRIP <= high:
-                one = (u32(column) + every) * u32(row_blocks) + u32(block)
-                other = one + u32(LANES * row_blocks)
-                both = philox_twice(
-                    (s0, s1, one, purpose), (s0, s1, other, purpose), flaws.key0, flaws.key1
-                )  # fmt: skip
-                store_words(words, drawn, both[0])
-                store_words(words, drawn + 4 * LANES, both[1])
-                drawn, column = drawn + 8 * LANES, column + STRIP
-            if column < high:
-                rows = (u32(column) + every) * u32(row_blocks) + u32(block)
-                store_words(words, drawn, philox_of_key(s0, s1, rows, purpose, flaws.key0, flaws.key1))
-                drawn += 4 * LANES
-        drawn = 0
-        for block in range(begin, stop):
-            for column in range(low, high, LANES):
-                base, place = column * row_blocks + block, 4 * block * x_width + column
-                at = 4 * block * width + column - low
-                for field in range(0, FIELDS, 4):
-                    w0, w1 = load(words, drawn), load(words, drawn + LANES)
-                    g0, g1, far = gaussian_pairs(w0, w1)
-                    put(out, at, g0, size, x, place, fine, top)
-                    put(out, at + width, g1, size, x, place + x_width, fine, top)
-                    if far != 0:
-                        put_far(flaws, w0, w1, far, out, at, width, base, row_blocks, field, last, step, size, top)
-                    drawn, at, place = drawn + 2 * LANES, at + 2 * width, place + 2 * x_width
+    size = BYTES // inputs.itemsize
+    for i in range(first, end, size):
+        for column in range(low, high, LANES):
+            pairs, at = column_pairs(inputs, tile.places, column, i), i * STRIP + 2 * (column - low)
+            store_columns(pairs, tile.shorts, at, 2 * STRIP, (end - i + 1) >> 1)
 
 
 @njit(**JIT)
-def take_noisy(flaws, n_in, step, part, first, end, low, high, tile):
-    """Inputs first ... end - 1 (first is a multiple of eight) of samples in columns low ... high - 1, with noise."""
+def add_noise(flaws, n_in, step, part, first, end, low, high, tile):
+    """Noise of inputs first ... end - 1 (first is a multiple of eight) onto what was taken."""
     if flaws.input_size == 0:
         for i in range(first, end, 2):
             for column in range(low, high, LANES):
                 at = i * STRIP + 2 * (column - low)
-                store_pairs(
-                    tile.shorts, at, shift_pairs(load(tile.x, (i >> 1) * tile.width + column), flaws.input_fine)
-                )
+                store_pairs(tile.shorts, at, shift_pairs(load_pairs(tile.shorts, at), flaws.input_fine))
     else:
         draw_lanes(
-            flaws, INPUT, step, 0, part, (n_in + 7) // 8, first // 8, (end + 7) // 8, low, high, flaws.input_size,
-            tile.x, tile.width, flaws.input_top, tile.words, tile.shorts, STRIP,
+            flaws, INPUT, step, NOTHING, part, (n_in + 7) // 8, first // 8, (end + 7) // 8, low, high, flaws.input_size,
+            tile.noisy, flaws.input_top, tile, tile.shorts, STRIP,
         )  # fmt: skip
+        if end == n_in:
+            put_far(flaws, INPUT, step, NOTHING, part, flaws.input_size, flaws.input_top, tile.beyond, tile.shorts)
     if n_in & 1 and end == n_in:  # the place beside the last input meets a weight that isn't its own
         for column in range(0, high - low, LANES):
             at = (end - 1) * STRIP + 2 * column
@@ -352,20 +280,22 @@ def outputs_of(net, flaws, neurons, w, step, part, tile, team, soon):
             n_in, n_out, start, span = net.sizes[layer], net.sizes[layer + 1], net.starts[layer], net.spans[layer]
             if layer == 0 and few:
                 fetch(soon, low, high, 0, n_in)
-                few_sums(net, flaws, w, step, part, low, STRIP, tile)
+                few_sums(net, flaws, w, soon.inputs, step, part, low, STRIP, tile)
             elif layer == 0:
                 for i in range(0, n_in, INPUTS):
                     end = min(n_in, i + INPUTS)
                     fetch(soon, low, high, i, end)
-                    take_noisy(flaws, n_in, step, part, i, end, low, high, tile)
+                    take_inputs(soon.inputs, i, end, low, high, tile)
+                    add_noise(flaws, n_in, step, part, i, end, low, high, tile)
                 sums_of(w, start, n_in, n_out, tile.noisy, high - low, span, tile.sums)
             else:
                 sums_of(w, start, n_in, n_out, signals, high - low, span, tile.sums)
             if flaws.read_size != 0:
                 draw_lanes(
                     flaws, READ, step, layer, part, (n_out + 7) // 8, NOTHING, (n_out + 7) // 8, low, high,
-                    flaws.read_size, None, NOTHING, ANY, tile.words, tile.draws, WIDTH,
+                    flaws.read_size, None, ANY, tile, tile.draws, WIDTH,
                 )  # fmt: skip
+                put_far(flaws, READ, step, layer, part, flaws.read_size, ANY, tile.beyond, tile.draws)
             layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, spare)
             neuron += n_out
             signals, spare = spare, signals
@@ -387,9 +317,10 @@ def costs_of(setup, flaws, step, part, towards, before, batch, tile, team):
             store(tile.outputs, at, h + ((residue * (load(before, at) - h) + half) >> i32(15)))
     if flaws.cost_size != 0:
         draw_lanes(
-            flaws, COST, step, NOTHING, part, ONE, NOTHING, ONE, team.low, team.high, flaws.cost_size, None, NOTHING,
-            ANY, tile.words, tile.draws, tile.width,
+            flaws, COST, step, NOTHING, part, ONE, NOTHING, ONE, team.low, team.high, flaws.cost_size, None, ANY,
+            tile, tile.draws, tile.width,
         )  # fmt: skip
+        put_far(flaws, COST, step, NOTHING, part, flaws.cost_size, ANY, tile.beyond, tile.draws)
     summed = np.int64(0)
     for column in range(team.low, team.high, LANES):
         codes = sample_costs(net, setup.costs, tile, column)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from mgdhw.compiled.columns import row_pairs
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import shift_pairs
 from mgdhw.compiled.products import add_fours
 from mgdhw.compiled.records import turned
-from mgdhw.compiled.simd import LANES, gather, i32, lane_numbers, load, store, store_pairs, to_u32, u32
+from mgdhw.compiled.simd import LANES, i32, lane_numbers, load, store, store_pairs, to_u32, u32
 from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flawed_vector import noisy
@@ -26,7 +27,7 @@ FEW = 4
 
 
 @njit(**JIT)
-def few_sums(net, flaws, w, step, part, column, stride, tile):
+def few_sums(net, flaws, w, inputs, step, part, column, stride, tile):
     """Σᵢ w[j][i] x[i] of the first layer for the samples from a column on.
 
     A lane takes in every fourth pair of inputs, so that 32 bits hold the sums of four times as many.
@@ -38,38 +39,36 @@ def few_sums(net, flaws, w, step, part, column, stride, tile):
     span = min(FEW * net.spans[0], tile.noisy.size // LANES * FIELDS // 32 * 32)
     for low in range(0, n_in, span):
         high = min(n_in, low + span)
-        take_few(flaws, n_in, step, part, low // FIELDS, (high + FIELDS - 1) // FIELDS, column, tile)
+        take_few(flaws, inputs, n_in, step, part, low // FIELDS, (high + FIELDS - 1) // FIELDS, column, tile)
         add_few(w, net.starts[0], n_in, n_out, low, high, stride, tile)
 
 
 @njit(**INLINE)
-def put_few(out, at, drawn, size, x, place, fine, top):
+def put_few(out, at, drawn, size, x, fine, top):
     """Four pairs of inputs of four samples, with their noise."""
-    value = gather(x, place)
-    store_pairs(out, at, noisy(value, scaled_pairs(drawn, size), fine, top) if size != 0 else shift_pairs(value, fine))
+    store_pairs(out, at, noisy(x, scaled_pairs(drawn, size), fine, top) if size != 0 else shift_pairs(x, fine))
 
 
 @njit(**JIT)
-def take_few(flaws, n_in, step, part, first, end, column, tile):
+def take_few(flaws, inputs, n_in, step, part, first, end, column, tile):
     """Eights first ... end - 1 of inputs of the samples from a column on, with their noise: `imperfect.row_noise`."""
-    size, fine, top, x, out = flaws.input_size, flaws.input_fine, flaws.input_top, tile.x, tile.shorts
-    last, row_blocks, width = INPUT + (part << 16), (n_in + 7) // 8, tile.width
+    size, fine, top, out = flaws.input_size, flaws.input_fine, flaws.input_top, tile.shorts
+    last, row_blocks, places = INPUT + (part << 16), (n_in + 7) // 8, tile.places
     s0, s1, purpose, lanes = u32(step), u32(step >> 32), u32(last), lane_numbers()
-    sample, quarter = i32(column) + (lanes >> i32(2)), lanes & i32(3)
-    rows, every = to_u32(sample * i32(row_blocks) + quarter), quarter * i32(width) + sample
+    rows = to_u32((i32(column) + (lanes >> i32(2))) * i32(row_blocks) + (lanes & i32(3)))
     for block in range(first, end, 4):
         w0, w1, w2, w3 = philox_of_key(s0, s1, rows + u32(block), purpose, flaws.key0, flaws.key1)
         g0, g1, far = gaussian_pairs(w0, w1)
         g2, g3, further = gaussian_pairs(w2, w3)
         t0, t1, t2, t3 = turned(g0, g1, g2, g3)  # lanes: from a block of a sample to one of its pairs
-        at, place, step_x = 2 * LANES * (block - first), every + i32(4 * block * width), i32(4 * width)
-        put_few(out, at, t0, size, x, place, fine, top)
+        at, i = 2 * LANES * (block - first), FIELDS * block
+        put_few(out, at, t0, size, row_pairs(inputs, places, column, i), fine, top)
         if block + 1 < end:
-            put_few(out, at + 2 * LANES, t1, size, x, place + step_x, fine, top)
+            put_few(out, at + 2 * LANES, t1, size, row_pairs(inputs, places, column, i + FIELDS), fine, top)
         if block + 2 < end:
-            put_few(out, at + 4 * LANES, t2, size, x, place + step_x + step_x, fine, top)
+            put_few(out, at + 4 * LANES, t2, size, row_pairs(inputs, places, column, i + 2 * FIELDS), fine, top)
         if block + 3 < end:
-            put_few(out, at + 6 * LANES, t3, size, x, place + step_x + step_x + step_x, fine, top)
+            put_few(out, at + 6 * LANES, t3, size, row_pairs(inputs, places, column, i + 3 * FIELDS), fine, top)
         if size != 0 and far | further != 0:
             put_far(flaws, w0, w1, far, 0, block, end, column, row_blocks, last, step, size, at, out)
             put_far(flaws, w2, w3, further, 2, block, end, column, row_blocks, last, step, size, at, out)

@@ -12,12 +12,11 @@ from numba import njit
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw_sim.engines.flawed_ahead import begin_chunk, draw_until
 from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
-from mgdhw_sim.engines.flawed_matrix import Soon, choose_weights, costs_of, keep, outputs_of
+from mgdhw_sim.engines.flawed_matrix import Soon, choose_weights, costs_of, keep, outputs_of, take_batch
 from mgdhw_sim.engines.flawed_twice import measure_twice
 from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.matrix import take_batch
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending
 from mgdhw_sim.engines.segments import FOREVER, FULL, chunk_of, draw, take_in_pending
 from mgdhw_sim.engines.team import SLOTS, meet, sum_up

@@ -1,0 +1,223 @@
+"""Noise of many samples side by side: draws for each, a block of eight to a lane."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mgdhw.compiled.noise import FIELDS
+from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.records import bits_of, count_bits, store_chosen
+from mgdhw.compiled.simd import (
+    LANES,
+    gather,
+    i32,
+    lane_numbers,
+    load,
+    select,
+    store,
+    store_pairs,
+    to_i32,
+    to_u32,
+    u32,
+)
+from mgdhw.compiled.words import (
+    FIRST_FAR,
+    RARE_DRAWS,
+    far_magnitudes,
+    lowest_bit,
+    near_pairs,
+    philox_of_key,
+    philox_twice,
+    scaled_pairs,
+)
+from mgdhw.philox import Stream
+from mgdhw_sim.engines.flawed_vector import noisy
+from mgdhw_sim.engines.packs import zeros
+
+STRIP = 2 * LANES
+"""Samples that go through the network together."""
+AHEAD = 256
+"""Columns, of one block or of several, whose words are drawn before they become draws."""
+TAIL = np.int64(Stream.TAIL)
+
+
+class Beyond(NamedTuple):
+    """Draws that lie beyond the last slab, one of 128: they are made by themselves."""
+
+    found: Any
+    """Which ones: 64 n + bit i of the n-th 64 draws."""
+    first: Any
+    rows: Any
+    """Of each 64 draws, where the first two go, and their block's number."""
+    values: Any
+    places: Any
+    """(16,) draws, and where they go."""
+    far: Any
+    """(1,) how many of them take a second word, and wait."""
+    far_blocks: Any
+    far_places: Any
+    """That word's block; eight times where the draw goes, plus 4 if it is negative, and which word it is."""
+
+
+def beyond(columns: int, draws: int) -> Beyond:
+    """Room for those among the draws of so many columns at a time, a block of each; and of so many draws in all."""
+    columns = max(columns, AHEAD)
+    found, first, rows, values, places, far_blocks, far_places = (
+        zeros(size, np.int32)
+        for size in (
+            FIELDS * columns + LANES, 2 * columns // LANES, 2 * columns // LANES, LANES, LANES, draws + LANES,
+            draws + LANES,
+        )  # fmt: skip
+    )
+    return Beyond(found, first, rows, values, places, np.zeros(1, dtype=np.int64), far_blocks, far_places)
+
+
+@njit(**INLINE)
+def put(out, at, drawn, size, x, fine, top):
+    """Sixteen pairs of draws, or of inputs from x[at] on and draws."""
+    noise = scaled_pairs(drawn, size)
+    if x is not None:
+        noise = noisy(load(x, at), noise, fine, top)
+    store_pairs(out, 2 * at, noise)
+
+
+@njit(**INLINE)
+def store_words(words, at, four):
+    """Sixteen blocks of words, a vector of each."""
+    store(words, at, four[0])
+    store(words, at + LANES, four[1])
+    store(words, at + 2 * LANES, four[2])
+    store(words, at + 3 * LANES, four[3])
+
+
+@njit(**INLINE)
+def note(beyond, number, found, count):
+    """List draws that lie beyond the last slab, whose bits are set, of the 64 of a number. Mostly two at most are.
+
+    Returns:
+        How many are listed.
+    """
+    for _ in range(2):
+        found[count] = (number << 6) + lowest_bit(beyond)
+        count += beyond != 0
+        beyond &= beyond - np.uint64(1)
+    while beyond != 0:
+        found[count] = (number << 6) + lowest_bit(beyond)
+        count += 1
+        beyond &= beyond - np.uint64(1)
+    return count
+
+
+@njit(**INLINE)
+def put_values(beyond, start, count, size, top, values, places, out):
+    """Sixteen draws, or as many as there are, from `start` on, onto what is in their places."""
+    store(beyond.values, 0, ((values * i32(size)) + i32(1 << 14)) >> i32(15))
+    store(beyond.places, 0, places)
+    for k in range(min(LANES, count - start)):
+        place = np.uint64(beyond.places[k])
+        out[place] = min(max(np.int64(out[place]) + np.int64(beyond.values[k]), -top), top)
+
+
+@njit(**JIT)
+def put_beyond(beyond, words, count, far, row_blocks, size, top, out, width):
+    """Draws that were listed to where they belong; those that take a second word to another list.
+
+    Args:
+        count, far: how many are listed here and there.
+
+    Returns:
+        How many are there then.
+    """
+    for start in range(0, count, LANES):
+        found = load(beyond.found, start)
+        number, bit = found >> i32(6), found & i32(63)
+        which, half, lane = bit & i32(1), (bit >> i32(1)) & i32(1), bit >> i32(2)
+        at = number * i32(2 * LANES) + which * i32(LANES) + lane
+        field = to_i32(to_u32(gather(words, at)) >> to_u32(half << i32(4))) & i32(0xFFFF)
+        place = (gather(beyond.first, number) + which * i32(width) + lane) * i32(2) + half
+        drawn = gather(RARE_DRAWS, field & i32(255))
+        negative = field > i32(0x7FFF)
+        drawn = select(negative, i32(0) - drawn, drawn)
+        put_values(beyond, start, count, size, top, drawn, place, out)
+        more = bits_of((field & i32(255)) >= i32(FIRST_FAR))
+        if start + LANES > count:
+            more &= (np.uint32(1) << np.uint32(count - start)) - np.uint32(1)
+        if more != 0:
+            rows = gather(beyond.rows, number) + lane * i32(row_blocks)
+            store_chosen(beyond.far_blocks, far, more, (rows << i32(1)) + (number & i32(1)))
+            kind = (which << i32(1)) | half | select(negative, i32(4), i32(0))
+            store_chosen(beyond.far_places, far, more, (place << i32(3)) | kind)
+            far += count_bits(more)
+    return far
+
+
+@njit(**JIT)
+def put_far(flaws, stream, step, layer, part, size, top, beyond, out):
+    """Draws that take a second word to where they belong."""
+    last = TAIL + (layer << 8) + (part << 16) + (stream << 24)
+    count = beyond.far[0]
+    beyond.far[0] = 0
+    for start in range(0, count, LANES):
+        blocks, kind = to_u32(load(beyond.far_blocks, start)), load(beyond.far_places, start)
+        words = philox_of_key(u32(step), u32(step >> 32), blocks, u32(last), flaws.key0, flaws.key1)
+        odd, upper = (kind & i32(1)) != i32(0), (kind & i32(2)) != i32(0)
+        word = select(upper, select(odd, words[3], words[2]), select(odd, words[1], words[0]))
+        drawn = far_magnitudes(word)
+        drawn = select((kind & i32(4)) != i32(0), i32(0) - drawn, drawn)
+        put_values(beyond, start, count, size, top, drawn, kind >> i32(3), out)
+
+
+@njit(**JIT)
+def draw_lanes(
+    flaws, stream, step, layer, part, row_blocks, first, end, low, high, size, x, top, tile, out, width
+):
+    """Noise of blocks first ... end - 1 of the samples in columns low ... high - 1: `imperfect.row_noise`.
+
+    Words are drawn for some of them before they become draws: a processor then works on several at once. Draws beyond
+    the last slab wait for the others, and the furthest ones for `put_far`.
+
+    Args:
+        row_blocks: to a sample.
+        x: None; or `out` as lanes of pairs: inputs that it is added to, within -top ... top.
+        tile: work space.
+        out: [pair][width], from column low on, pairs of 16 bits.
+    """
+    s0, s1, purpose = u32(step), u32(step >> 32), u32(stream + (layer << 8) + (part << 16))
+    fine, every, words, beyond, far = flaws.input_fine, to_u32(lane_numbers()), tile.words, tile.beyond, tile.beyond.far[0]
+    many, columns = max(1, AHEAD // (high - low)), (high - low + LANES - 1) // LANES
+    for begin in range(first, end, many):
+        stop = min(end, begin + many)
+        drawn = 0
+        for block in range(begin, stop):
+            column = low
+            while column + STRIP <= high:
+                one = (u32(column) + every) * u32(row_blocks) + u32(block)
+                other = one + u32(LANES * row_blocks)
+                both = philox_twice(
+                    (s0, s1, one, purpose), (s0, s1, other, purpose), flaws.key0, flaws.key1
+                )  # fmt: skip
+                store_words(words, drawn, both[0])
+                store_words(words, drawn + 4 * LANES, both[1])
+                drawn, column = drawn + 8 * LANES, column + STRIP
+            if column < high:
+                rows = (u32(column) + every) * u32(row_blocks) + u32(block)
+                store_words(words, drawn, philox_of_key(s0, s1, rows, purpose, flaws.key0, flaws.key1))
+                drawn += 4 * LANES
+        number, count = 0, 0
+        for block in range(begin, stop):
+            for column in range(low, high, LANES):
+                at = 4 * block * width + column - low
+                for _ in range(0, FIELDS, 4):
+                    g0, g1, others = near_pairs(
+                        load(words, 2 * LANES * number), load(words, 2 * LANES * number + LANES)
+                    )
+                    put(out, at, g0, size, x, fine, top)
+                    put(out, at + width, g1, size, x, fine, top)
+                    beyond.first[number], beyond.rows[number] = at, column * row_blocks + block
+                    count = note(others, number, beyond.found, count)
+                    number, at = number + 1, at + 2 * width
+        far = put_beyond(beyond, words, count, far, row_blocks, size, top, out, width)
+    beyond.far[0] = far
