@@ -145,7 +145,7 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
     def rows(count: int, kind: type[np.integer[Any]] = np.int32, width: int = width) -> NDArray[Any]:
         return packs.zeros(count * width, kind)
 
-    noisy = rows(inputs // 2, width=STRIP)
+    noisy = packs.zeros(inputs // 2 * STRIP + 1, np.int32)
     return FlawedTile(
         width=width,
         few=batch // LANES * LANES if 0 < batch % LANES <= FEW else width,
@@ -154,7 +154,7 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
         shorts=noisy.view(np.int16),
         words=packs.zeros(4 * max(width, AHEAD), np.uint32),
         beyond=beyond(width, STRIP * max(inputs, widest)),
-        draws=packs.zeros(max(widest * STRIP, FIELDS * width), np.int16),
+        draws=packs.zeros(max(widest * STRIP, FIELDS * width) + 1, np.int16),
         sums=rows(widest, np.int64, width=STRIP),
         signals=rows(widest // 2, width=STRIP),
         spare=rows(widest // 2, width=STRIP),

@@ -39,7 +39,7 @@ from mgdhw_sim.engines.packs import zeros
 
 STRIP = 2 * LANES
 """Samples that go through the network together."""
-AHEAD = 256
+AHEAD = 512
 """Columns, of one block or of several, whose words are drawn before they become draws."""
 TAIL = np.int64(Stream.TAIL)
 
@@ -48,10 +48,7 @@ class Beyond(NamedTuple):
     """Draws that lie beyond the last slab, one of 128: they are made by themselves."""
 
     found: Any
-    """Which ones: 64 n + bit i of the n-th 64 draws."""
-    first: Any
-    rows: Any
-    """Of each 64 draws, where the first two go, and their block's number."""
+    """Which ones: bit i of `near_pairs` of the n-th 32 words, as 64 n + i."""
     values: Any
     places: Any
     """(16,) draws, and where they go."""
@@ -65,14 +62,9 @@ class Beyond(NamedTuple):
 def beyond(columns: int, draws: int) -> Beyond:
     """Room for those among the draws of so many columns at a time, a block of each; and of so many draws in all."""
     columns = max(columns, AHEAD)
-    found, first, rows, values, places, far_blocks, far_places = (
-        zeros(size, np.int32)
-        for size in (
-            FIELDS * columns + LANES, 2 * columns // LANES, 2 * columns // LANES, LANES, LANES, draws + LANES,
-            draws + LANES,
-        )  # fmt: skip
-    )
-    return Beyond(found, first, rows, values, places, np.zeros(1, dtype=np.int64), far_blocks, far_places)
+    sizes = (FIELDS * columns + LANES, LANES, LANES, draws + LANES, draws + LANES)
+    found, values, places, far_blocks, far_places = (zeros(size, np.int32) for size in sizes)
+    return Beyond(found, values, places, np.zeros(1, dtype=np.int64), far_blocks, far_places)
 
 
 @njit(**INLINE)
@@ -94,50 +86,65 @@ def store_words(words, at, four):
 
 
 @njit(**INLINE)
-def note(beyond, number, found, count):
-    """List draws that lie beyond the last slab, whose bits are set, of the 64 of a number. Mostly two at most are.
+def note(beyond, first, found, count):
+    """List draws that lie beyond the last slab, whose bits are set, of 64 numbered from `first` on. Mostly two at most
+    are.
 
     Returns:
         How many are listed.
     """
+    one = np.uint64(1)
     for _ in range(2):
-        found[count] = (number << 6) + lowest_bit(beyond)
-        count += beyond != 0
-        beyond &= beyond - np.uint64(1)
+        found[count] = first + np.uint64(lowest_bit(beyond))
+        count += np.uint64(beyond != 0)
+        beyond &= beyond - one
     while beyond != 0:
-        found[count] = (number << 6) + lowest_bit(beyond)
-        count += 1
-        beyond &= beyond - np.uint64(1)
+        found[count] = first + np.uint64(lowest_bit(beyond))
+        count += one
+        beyond &= beyond - one
     return count
 
 
 @njit(**INLINE)
 def put_values(beyond, start, count, size, top, values, places, out):
-    """Sixteen draws, or as many as there are, from `start` on, onto what is in their places."""
+    """Sixteen draws, or as many as there are, from `start` on, onto what is in their places.
+
+    Always sixteen: a loop of a length that nobody can foresee costs more. Those that aren't there go to out's last
+    element, which means nothing.
+    """
+    inside = i32(start) + lane_numbers() < i32(count)
     store(beyond.values, 0, ((values * i32(size)) + i32(1 << 14)) >> i32(15))
-    store(beyond.places, 0, places)
-    for k in range(min(LANES, count - start)):
+    store(beyond.places, 0, select(inside, places, i32(out.size - 1)))
+    for k in range(LANES):
         place = np.uint64(beyond.places[k])
         out[place] = min(max(np.int64(out[place]) + np.int64(beyond.values[k]), -top), top)
 
 
 @njit(**JIT)
-def put_beyond(beyond, words, count, far, row_blocks, size, top, out, width):
+def put_beyond(beyond, words, count, far, first, vectors, width, column, row_blocks, size, top, out):
     """Draws that were listed to where they belong; those that take a second word to another list.
 
     Args:
         count, far: how many are listed here and there.
+        first: block that the words begin with.
+        vectors: of samples to a block: one, two, or as many as there are of the only block.
+        column: of the first sample.
 
     Returns:
         How many are there then.
     """
+    shift = i32(vectors - 1 if vectors <= 2 else 31)
     for start in range(0, count, LANES):
         found = load(beyond.found, start)
         number, bit = found >> i32(6), found & i32(63)
         which, half, lane = bit & i32(1), (bit >> i32(1)) & i32(1), bit >> i32(2)
-        at = number * i32(2 * LANES) + which * i32(LANES) + lane
+        at = (number << i32(5)) + (which << i32(4)) + lane
         field = to_i32(to_u32(gather(words, at)) >> to_u32(half << i32(4))) & i32(0xFFFF)
-        place = (gather(beyond.first, number) + which * i32(width) + lane) * i32(2) + half
+        block, quarter = number >> i32(1) >> shift, number & i32(1)
+        sample = (((number >> i32(1)) - (block << shift)) << i32(4)) + lane
+        block = block + i32(first)
+        pair = (block << i32(2)) + (quarter << i32(1)) + which
+        place = ((pair * i32(width) + sample) << i32(1)) + half
         drawn = gather(RARE_DRAWS, field & i32(255))
         negative = field > i32(0x7FFF)
         drawn = select(negative, i32(0) - drawn, drawn)
@@ -146,8 +153,8 @@ def put_beyond(beyond, words, count, far, row_blocks, size, top, out, width):
         if start + LANES > count:
             more &= (np.uint32(1) << np.uint32(count - start)) - np.uint32(1)
         if more != 0:
-            rows = gather(beyond.rows, number) + lane * i32(row_blocks)
-            store_chosen(beyond.far_blocks, far, more, (rows << i32(1)) + (number & i32(1)))
+            counter = (sample + i32(column)) * i32(row_blocks) + block
+            store_chosen(beyond.far_blocks, far, more, (counter << i32(1)) + quarter)
             kind = (which << i32(1)) | half | select(negative, i32(4), i32(0))
             store_chosen(beyond.far_places, far, more, (place << i32(3)) | kind)
             far += count_bits(more)
@@ -183,11 +190,11 @@ def draw_lanes(
         row_blocks: to a sample.
         x: None; or `out` as lanes of pairs: inputs that it is added to, within -top ... top.
         tile: work space.
-        out: [pair][width], from column low on, pairs of 16 bits.
+        out: [pair][width], from column low on, pairs of 16 bits; and something behind them.
     """
     s0, s1, purpose = u32(step), u32(step >> 32), u32(stream + (layer << 8) + (part << 16))
     fine, every, words, beyond, far = flaws.input_fine, to_u32(lane_numbers()), tile.words, tile.beyond, tile.beyond.far[0]
-    many, columns = max(1, AHEAD // (high - low)), (high - low + LANES - 1) // LANES
+    many = max(1, AHEAD // (high - low))
     for begin in range(first, end, many):
         stop = min(end, begin + many)
         drawn = 0
@@ -206,18 +213,18 @@ def draw_lanes(
                 rows = (u32(column) + every) * u32(row_blocks) + u32(block)
                 store_words(words, drawn, philox_of_key(s0, s1, rows, purpose, flaws.key0, flaws.key1))
                 drawn += 4 * LANES
-        number, count = 0, 0
+        drawn, count = 0, np.uint64(0)
         for block in range(begin, stop):
-            for column in range(low, high, LANES):
-                at = 4 * block * width + column - low
+            for column in range(0, high - low, LANES):
+                at = 4 * block * width + column
                 for _ in range(0, FIELDS, 4):
-                    g0, g1, others = near_pairs(
-                        load(words, 2 * LANES * number), load(words, 2 * LANES * number + LANES)
-                    )
+                    g0, g1, others = near_pairs(load(words, drawn), load(words, drawn + LANES))
                     put(out, at, g0, size, x, fine, top)
                     put(out, at + width, g1, size, x, fine, top)
-                    beyond.first[number], beyond.rows[number] = at, column * row_blocks + block
-                    count = note(others, number, beyond.found, count)
-                    number, at = number + 1, at + 2 * width
-        far = put_beyond(beyond, words, count, far, row_blocks, size, top, out, width)
+                    count = note(others, np.uint64(2 * drawn), beyond.found, count)
+                    drawn, at = drawn + 2 * LANES, at + 2 * width
+        vectors = (high - low + LANES - 1) // LANES
+        far = put_beyond(
+            beyond, words, np.int64(count), far, begin, vectors, width, low, row_blocks, size, top, out
+        )  # fmt: skip
     beyond.far[0] = far
