@@ -44,7 +44,7 @@ NOTHING, ONE, WIDTH, ANY = (np.int64(number) for number in (0, 1, STRIP, (1 << 1
 """Arguments that are no constants to numba, which would make a variety of a kernel for each."""
 LINE = 64
 """Bytes of a line of the cache."""
-INPUTS = 128
+INPUTS = 256
 """That are drawn for between two fetches of what comes next."""
 
 
@@ -141,11 +141,12 @@ def add_noise(flaws, n_in, step, part, first, end, low, high, tile):
                 store_pairs(tile.shorts, at, shift_pairs(load_pairs(tile.shorts, at), flaws.input_fine))
     else:
         draw_lanes(
-            flaws, INPUT, step, NOTHING, part, (n_in + 7) // 8, first // 8, (end + 7) // 8, low, high, flaws.input_size,
-            tile.noisy, flaws.input_top, tile, tile.shorts, STRIP,
+            flaws.key0, flaws.key1, INPUT, step, NOTHING, part, (n_in + 7) // 8, first // 8, (end + 7) // 8, low, high,
+            flaws.input_size, tile.noisy, flaws.input_fine, flaws.input_top, tile.words, tile.beyond, tile.shorts,
+            STRIP,
         )  # fmt: skip
         if end == n_in:
-            put_far(flaws, INPUT, step, NOTHING, part, flaws.input_size, flaws.input_top, tile.beyond, tile.shorts)
+            put_far(flaws.key0, flaws.key1, INPUT, step, NOTHING, part, flaws.input_size, flaws.input_top, tile.beyond, tile.shorts)
     if n_in & 1 and end == n_in:  # the place beside the last input meets a weight that isn't its own
         for column in range(0, high - low, LANES):
             at = (end - 1) * STRIP + 2 * column
@@ -292,10 +293,10 @@ def outputs_of(net, flaws, neurons, w, step, part, tile, team, soon):
                 sums_of(w, start, n_in, n_out, signals, high - low, span, tile.sums)
             if flaws.read_size != 0:
                 draw_lanes(
-                    flaws, READ, step, layer, part, (n_out + 7) // 8, NOTHING, (n_out + 7) // 8, low, high,
-                    flaws.read_size, None, ANY, tile, tile.draws, WIDTH,
+                    flaws.key0, flaws.key1, READ, step, layer, part, (n_out + 7) // 8, NOTHING, (n_out + 7) // 8, low,
+                    high, flaws.read_size, None, NOTHING, ANY, tile.words, tile.beyond, tile.draws, WIDTH,
                 )  # fmt: skip
-                put_far(flaws, READ, step, layer, part, flaws.read_size, ANY, tile.beyond, tile.draws)
+                put_far(flaws.key0, flaws.key1, READ, step, layer, part, flaws.read_size, ANY, tile.beyond, tile.draws)
             layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, spare)
             neuron += n_out
             signals, spare = spare, signals
@@ -317,10 +318,10 @@ def costs_of(setup, flaws, step, part, towards, before, batch, tile, team):
             store(tile.outputs, at, h + ((residue * (load(before, at) - h) + half) >> i32(15)))
     if flaws.cost_size != 0:
         draw_lanes(
-            flaws, COST, step, NOTHING, part, ONE, NOTHING, ONE, team.low, team.high, flaws.cost_size, None, ANY,
-            tile, tile.draws, tile.width,
+            flaws.key0, flaws.key1, COST, step, NOTHING, part, ONE, NOTHING, ONE, team.low, team.high, flaws.cost_size,
+            None, NOTHING, ANY, tile.words, tile.beyond, tile.draws, tile.width,
         )  # fmt: skip
-        put_far(flaws, COST, step, NOTHING, part, flaws.cost_size, ANY, tile.beyond, tile.draws)
+        put_far(flaws.key0, flaws.key1, COST, step, NOTHING, part, flaws.cost_size, ANY, tile.beyond, tile.draws)
     summed = np.int64(0)
     for column in range(team.low, team.high, LANES):
         codes = sample_costs(net, setup.costs, tile, column)

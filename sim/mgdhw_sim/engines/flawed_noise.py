@@ -162,14 +162,14 @@ def put_beyond(beyond, words, count, far, first, vectors, width, column, row_blo
 
 
 @njit(**JIT)
-def put_far(flaws, stream, step, layer, part, size, top, beyond, out):
+def put_far(key0, key1, stream, step, layer, part, size, top, beyond, out):
     """Draws that take a second word to where they belong."""
     last = TAIL + (layer << 8) + (part << 16) + (stream << 24)
     count = beyond.far[0]
     beyond.far[0] = 0
     for start in range(0, count, LANES):
         blocks, kind = to_u32(load(beyond.far_blocks, start)), load(beyond.far_places, start)
-        words = philox_of_key(u32(step), u32(step >> 32), blocks, u32(last), flaws.key0, flaws.key1)
+        words = philox_of_key(u32(step), u32(step >> 32), blocks, u32(last), key0, key1)
         odd, upper = (kind & i32(1)) != i32(0), (kind & i32(2)) != i32(0)
         word = select(upper, select(odd, words[3], words[2]), select(odd, words[1], words[0]))
         drawn = far_magnitudes(word)
@@ -179,7 +179,7 @@ def put_far(flaws, stream, step, layer, part, size, top, beyond, out):
 
 @njit(**JIT)
 def draw_lanes(
-    flaws, stream, step, layer, part, row_blocks, first, end, low, high, size, x, top, tile, out, width
+    key0, key1, stream, step, layer, part, row_blocks, first, end, low, high, size, x, fine, top, words, beyond, out, width
 ):
     """Noise of blocks first ... end - 1 of the samples in columns low ... high - 1: `imperfect.row_noise`.
 
@@ -188,12 +188,12 @@ def draw_lanes(
 
     Args:
         row_blocks: to a sample.
-        x: None; or `out` as lanes of pairs: inputs that it is added to, within -top ... top.
-        tile: work space.
+        x: None; or `out` as lanes of pairs: inputs, times 2^fine, that it is added to, within -top ... top.
+        words, beyond: work space.
         out: [pair][width], from column low on, pairs of 16 bits; and something behind them.
     """
     s0, s1, purpose = u32(step), u32(step >> 32), u32(stream + (layer << 8) + (part << 16))
-    fine, every, words, beyond, far = flaws.input_fine, to_u32(lane_numbers()), tile.words, tile.beyond, tile.beyond.far[0]
+    every, far = to_u32(lane_numbers()), beyond.far[0]
     many = max(1, AHEAD // (high - low))
     for begin in range(first, end, many):
         stop = min(end, begin + many)
@@ -204,14 +204,14 @@ def draw_lanes(
                 one = (u32(column) + every) * u32(row_blocks) + u32(block)
                 other = one + u32(LANES * row_blocks)
                 both = philox_twice(
-                    (s0, s1, one, purpose), (s0, s1, other, purpose), flaws.key0, flaws.key1
+                    (s0, s1, one, purpose), (s0, s1, other, purpose), key0, key1
                 )  # fmt: skip
                 store_words(words, drawn, both[0])
                 store_words(words, drawn + 4 * LANES, both[1])
                 drawn, column = drawn + 8 * LANES, column + STRIP
             if column < high:
                 rows = (u32(column) + every) * u32(row_blocks) + u32(block)
-                store_words(words, drawn, philox_of_key(s0, s1, rows, purpose, flaws.key0, flaws.key1))
+                store_words(words, drawn, philox_of_key(s0, s1, rows, purpose, key0, key1))
                 drawn += 4 * LANES
         drawn, count = 0, np.uint64(0)
         for block in range(begin, stop):
