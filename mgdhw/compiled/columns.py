@@ -117,3 +117,28 @@ def row_pairs(typingctx: Any, array: Any, places: Any, start: Any, offset: Any) 
         return builder.bitcast(joined, _llvm(I32))
 
     return I32(array, places, start, offset), codegen
+
+
+@intrinsic
+def store_fours(typingctx: Any, value: Any, array: Any, index: Any, stride: Any, count: Any) -> Any:
+    """Write every fourth lane from the first one on, four of them, to an array of int32; then from the second one on.
+
+    Args:
+        index: of the first.
+        stride: from the first of one four to that of the next.
+        count: how many fours are written.
+    """
+    if value != I32 or array.dtype != types.int32:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        index, stride, count = (context.cast(builder, args[k], sig.args[k], types.intp) for k in (2, 3, 4))
+        for first in range(PARTS):
+            with builder.if_then(builder.icmp_signed(">", count, count.type(first)), likely=True):
+                four = _shuffled(builder, args[0], args[0], list(range(first, LANES, PARTS)))
+                pointer = _pointer(context, builder, sig.args[1], args[1], index)
+                builder.store(four, builder.bitcast(pointer, four.type.as_pointer()), align=4)
+            index = builder.add(index, stride)
+        return context.get_dummy_value()
+
+    return types.void(value, array, index, stride, count), codegen

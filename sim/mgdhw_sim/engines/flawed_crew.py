@@ -27,7 +27,10 @@ Answer = TypeVar("Answer")
 
 def fits(chip: Chip, order: SampleOrder) -> bool:
     """Whether a chip's numbers, and the sums of its costs, are small enough for these kernels."""
-    return order.batch << chip.spec.cost_bits < segments.FULL and flaws.fine(chip.spec) is not None
+    fine = flaws.fine(chip.spec)
+    if fine is None or order.batch << chip.spec.cost_bits >= segments.FULL:
+        return False
+    return order.batch < packs.WIDE_BATCH or bool(fine.bits.min() >= 0)
 
 
 class Crew:
@@ -155,8 +158,8 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
         words=packs.zeros(4 * max(width, AHEAD), np.uint32),
         beyond=beyond(width, STRIP * max(inputs, widest)),
         draws=packs.zeros(max(widest * STRIP, FIELDS * width) + 1, np.int16),
-        sums=rows(widest, np.int64, width=STRIP),
-        signals=rows(widest // 2, width=STRIP),
+        sums=rows(widest, width=STRIP),
+        signals=rows(widest // 2 + FIELDS, width=STRIP),
         spare=rows(widest // 2, width=STRIP),
         raw=rows(sizes[-1]),
         outputs=rows(sizes[-1]),

@@ -1,7 +1,7 @@
 """A measurement of many samples on an imperfect chip of small numbers: `matrix.py` with noise and mismatch.
 
 A strip of samples goes through all layers before the next one: what it needs stays in the nearest caches. Sums are
-taken in 32 bits over as many inputs as those hold (`flaws.Fine.spans`), and in 64 bits over all.
+taken in 32 bits (`flaws.Fine.bits`).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from mgdhw.compiled.simd import (
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flawed_noise import STRIP, draw_lanes, put_far
 from mgdhw_sim.engines.flawed_rest import few_sums
-from mgdhw_sim.engines.flawed_vector import BOUND, flawed_neurons
-from mgdhw_sim.engines.matrix import add_rows, rounded, sample_costs
+from mgdhw_sim.engines.flawed_vector import flawed_neurons
+from mgdhw_sim.engines.matrix import add_rows, sample_costs, store_rows
 from mgdhw_sim.engines.vector import clipped
 
 INPUT, READ, COST = (np.int64(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
@@ -66,7 +66,7 @@ class FlawedTile(NamedTuple):
     draws: Any
     """[pair of columns][STRIP] read noise of a layer, and [4][width] of costs, in 16 bits."""
     sums: Any
-    """[widest][STRIP] in 64 bits."""
+    """[widest][STRIP], without their lowest bits."""
     signals: Any
     spare: Any
     """[widest / 2][STRIP], twice."""
@@ -154,60 +154,71 @@ def add_noise(flaws, n_in, step, part, first, end, low, high, tile):
 
 
 @njit(**INLINE)
-def add_out(out, at, sums, begun):
-    """Sixteen sums of 32 bits, alone or onto what is there."""
-    wide = to_i64(sums)
-    store(out, at, load(out, at) + wide if begun else wide)
+def eight(value):
+    """The same for eight rows."""
+    return value, value, value, value, value, value, value, value
 
 
 @njit(**INLINE)
-def add_rows_out(out, at, sums, begun):
-    """Those of eight rows."""
-    add_out(out, at, sums[0], begun)
-    add_out(out, at + STRIP, sums[1], begun)
-    add_out(out, at + 2 * STRIP, sums[2], begun)
-    add_out(out, at + 3 * STRIP, sums[3], begun)
-    add_out(out, at + 4 * STRIP, sums[4], begun)
-    add_out(out, at + 5 * STRIP, sums[5], begun)
-    add_out(out, at + 6 * STRIP, sums[6], begun)
-    add_out(out, at + 7 * STRIP, sums[7], begun)
+def rests_of(sums, bits):
+    """What the lowest bits of eight rows' sums hold."""
+    mask = i32((1 << bits) - 1)
+    return (
+        sums[0] & mask, sums[1] & mask, sums[2] & mask, sums[3] & mask,
+        sums[4] & mask, sums[5] & mask, sums[6] & mask, sums[7] & mask,
+    )  # fmt: skip
+
+
+@njit(**INLINE)
+def add_shifted(whole, sums, bits):
+    """Eight rows' sums without those bits, onto others."""
+    by = i32(bits)
+    return (
+        whole[0] + (sums[0] >> by), whole[1] + (sums[1] >> by), whole[2] + (sums[2] >> by), whole[3] + (sums[3] >> by),
+        whole[4] + (sums[4] >> by), whole[5] + (sums[5] >> by), whole[6] + (sums[6] >> by), whole[7] + (sums[7] >> by),
+    )  # fmt: skip
 
 
 @njit(**JIT)
-def eight_rows(w, row, n_in, low, high, x, both, out, at):
-    """Inputs low ... high - 1 of eight rows of weights times 16 samples, or 32, onto the sums of those before."""
-    zero, begun, place = i32(0), low > 0, (low >> 1) * STRIP
-    one = other = (zero, zero, zero, zero, zero, zero, zero, zero)
+def eight_rows(w, row, n_in, span, bits, x, both, out, at):
+    """Eight rows of weights times 16 samples, or 32: `sums_of`."""
+    one = other = whole = more = eight(i32(0))
+    for low in range(0, n_in, span):
+        high, place = min(n_in, low + span), (low >> 1) * STRIP
+        if both:
+            for i in range(row + low, row + high, 2):
+                one = add_rows(one, w, i, n_in, load(x, place))
+                other = add_rows(other, w, i, n_in, load(x, place + LANES))
+                place += STRIP
+            more, other = add_shifted(more, other, bits), rests_of(other, bits)
+        else:
+            for i in range(row + low, row + high, 2):
+                one = add_rows(one, w, i, n_in, load(x, place))
+                place += STRIP
+        whole, one = add_shifted(whole, one, bits), rests_of(one, bits)
+    store_rows(out, at, STRIP, whole)
     if both:
-        for i in range(row + low, row + high, 2):
-            one = add_rows(one, w, i, n_in, load(x, place))
-            other = add_rows(other, w, i, n_in, load(x, place + LANES))
-            place += STRIP
-        add_rows_out(out, at + LANES, other, begun)
-    else:
-        for i in range(row + low, row + high, 2):
-            one = add_rows(one, w, i, n_in, load(x, place))
-            place += STRIP
-    add_rows_out(out, at, one, begun)
+        store_rows(out, at + LANES, STRIP, more)
 
 
 @njit(**JIT)
-def sums_of(w, start, n_in, n_out, x, columns, span, out):
-    """Σᵢ w[j][i] x[i] for all rows and a strip of 16 or 32 samples; as many inputs at a time as 32 bits hold.
+def sums_of(w, start, n_in, n_out, x, columns, span, bits, out):
+    """⌊Σᵢ w[j][i] x[i] / 2ᵇ⌋ for all rows and a strip of 16 or 32 samples.
 
-    Eight rows are finished before the next ones: their sums stay in the nearest cache.
+    Of as many inputs at a time as 32 bits hold, the upper bits are added up by themselves, and the lower ones carried
+    over. Eight rows are finished before the next ones: their sums stay in the nearest cache.
     """
     whole = n_out // 8 * 8
     for j in range(0, whole, 8):
-        for i in range(0, n_in, span):
-            eight_rows(w, start + j * n_in, n_in, i, min(n_in, i + span), x, columns > LANES, out, j * STRIP)
+        eight_rows(w, start + j * n_in, n_in, span, bits, x, columns > LANES, out, j * STRIP)
     for j in range(whole, n_out):
         for column in range(0, columns, LANES):
-            for i in range(0, n_in, span):
-                sums = i32(0)
-                for k in range(i, min(n_in, i + span), 2):
-                    sums = add_products(sums, w, start + j * n_in + k, load(x, (k >> 1) * STRIP + column))
-                add_out(out, j * STRIP + column, sums, i > 0)
+            total_ = rest = i32(0)
+            for low in range(0, n_in, span):
+                for k in range(low, min(n_in, low + span), 2):
+                    rest = add_products(rest, w, start + j * n_in + k, load(x, (k >> 1) * STRIP + column))
+                total_, rest = total_ + (rest >> i32(bits)), rest & i32((1 << bits) - 1)
+            store(out, j * STRIP + column, total_)
 
 
 @njit(**JIT)
@@ -224,27 +235,27 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
     excess = fraction + net.weight_fraction - net.signal_fraction
     curve = net.output if last else net.hidden
     biases = net.starts[layer] + n_in * n_out
-    high_bound, low_bound = i64(BOUND), i64(-BOUND)
+    bits = net.bits[layer]
+    half = (np.int64(1) << (excess - 1)) >> bits if excess > 0 else np.int64(0)
+    down, up = i32(max(excess - bits, 0)), i32(max(-excess, 0))
     for j in range(0, n_out, 2):
         for column in range(0, high - low, LANES):
             pair, drawn = i32(0), i32(0)
             if flaws.read_size != 0:
                 drawn = load_pairs(tile.draws, 2 * ((j >> 1) * STRIP + column))
-            for half in range(2):
-                if j + half < n_out:
-                    k = neuron + j + half
-                    sum_ = load(tile.sums, (j + half) * STRIP + column) + i64(
-                        np.int64(w[biases + j + half]) << fraction
-                    )
-                    z = to_i32(clipped(rounded(sum_, excess), low_bound, high_bound))
-                    noise = drawn >> i32(16) if half == 1 else (drawn << i32(16)) >> i32(16)
+            for which in range(2):
+                if j + which < n_out:
+                    k = neuron + j + which
+                    more = (np.int64(w[biases + j + which]) << (fraction - bits)) + half
+                    z = ((load(tile.sums, (j + which) * STRIP + column) + i32(more)) >> down) << up
+                    noise = drawn >> i32(16) if which == 1 else (drawn << i32(16)) >> i32(16)
                     h = flawed_neurons(
                         net, curve, i32(neurons.midpoint[k]), i32(neurons.steepness[k]), i32(flaws.amplitude[k]),
                         i32(flaws.neuron_offset[k]), z, noise,
                     )  # fmt: skip
                     if last:
-                        store(tile.raw, (j + half) * width + low + column, h)
-                    elif half == 0:
+                        store(tile.raw, (j + which) * width + low + column, h)
+                    elif which == 0:
                         pair = h & i32(0xFFFF)
                     else:
                         pair = pair | (h << i32(16))
@@ -279,6 +290,7 @@ def outputs_of(net, flaws, neurons, w, step, part, tile, team, soon):
         neuron = 0
         for layer in range(net.sizes.size - 1):
             n_in, n_out, start, span = net.sizes[layer], net.sizes[layer + 1], net.starts[layer], net.spans[layer]
+            bits = net.bits[layer]
             if layer == 0 and few:
                 fetch(soon, low, high, 0, n_in)
                 few_sums(net, flaws, w, soon.inputs, step, part, low, STRIP, tile)
@@ -288,9 +300,9 @@ def outputs_of(net, flaws, neurons, w, step, part, tile, team, soon):
                     fetch(soon, low, high, i, end)
                     take_inputs(soon.inputs, i, end, low, high, tile)
                     add_noise(flaws, n_in, step, part, i, end, low, high, tile)
-                sums_of(w, start, n_in, n_out, tile.noisy, high - low, span, tile.sums)
+                sums_of(w, start, n_in, n_out, tile.noisy, high - low, span, bits, tile.sums)
             else:
-                sums_of(w, start, n_in, n_out, signals, high - low, span, tile.sums)
+                sums_of(w, start, n_in, n_out, signals, high - low, span, bits, tile.sums)
             if flaws.read_size != 0:
                 draw_lanes(
                     flaws.key0, flaws.key1, READ, step, layer, part, (n_out + 7) // 8, NOTHING, (n_out + 7) // 8, low,

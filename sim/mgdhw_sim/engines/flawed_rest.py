@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.columns import row_pairs
+from mgdhw.compiled.columns import row_pairs, store_fours
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import shift_pairs
@@ -19,7 +19,6 @@ from mgdhw.compiled.simd import LANES, i32, lane_numbers, load, store, store_pai
 from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flawed_vector import noisy
-from mgdhw_sim.engines.matrix import store_rows
 
 INPUT = int(Stream.INPUT)
 FEW = 4
@@ -40,7 +39,7 @@ def few_sums(net, flaws, w, inputs, step, part, column, stride, tile):
     for low in range(0, n_in, span):
         high = min(n_in, low + span)
         take_few(flaws, inputs, n_in, step, part, low // FIELDS, (high + FIELDS - 1) // FIELDS, column, tile)
-        add_few(w, net.starts[0], n_in, n_out, low, high, stride, tile)
+        add_few(w, net.starts[0], n_in, n_out, low, high, net.bits[0], stride, tile)
 
 
 @njit(**INLINE)
@@ -108,41 +107,46 @@ def add_rows(sums, w, at, n_in, x):
     )
 
 
-@njit(**JIT)
-def eight_rows(w, at, n_in, count, x, parts):
-    """Inputs of eight rows, `count` from w[at] on in the first of them, times those of few samples."""
-    zero, place = i32(0), 0
-    sums = (zero, zero, zero, zero, zero, zero, zero, zero)
-    for i in range(at, at + count, FIELDS):
-        sums = add_rows(sums, w, i, n_in, load(x, place))
-        place += LANES
-    store_rows(parts, 0, LANES, sums)
+@njit(**INLINE)
+def put_sums(a, b, c, d, bits, count, begun, room, at, out, row, stride):
+    """Sums of four rows, each vector with four quarters of each of few samples, onto those of the inputs before.
+
+    Args:
+        bits: `flaws.Fine.bits`.
+        count: of rows; the others mean nothing.
+        room, at: where all but the lowest bits, and those, are kept.
+        out, row, stride: [row][stride] where the former go.
+    """
+    t0, t1, t2, t3 = turned(a, b, c, d)
+    by, mask = i32(bits), i32((1 << bits) - 1)
+    whole = (t0 >> by) + (t1 >> by) + (t2 >> by) + (t3 >> by)
+    rest = (t0 & mask) + (t1 & mask) + (t2 & mask) + (t3 & mask)
+    if begun:
+        whole, rest = whole + load(room, at), rest + load(room, at + LANES)
+    whole = whole + (rest >> by)
+    store(room, at, whole)
+    store(room, at + LANES, rest & mask)
+    store_fours(whole, out, row * stride, stride, count)
 
 
 @njit(**JIT)
-def add_out(parts, count, out, at, stride, begun):
-    """Sums of `count` rows' four lanes of each sample, alone or onto what is there."""
-    for row in range(count):
-        for sample in range(FEW):
-            summed = np.int64(0)
-            for lane in range(LANES * row + 4 * sample, LANES * row + 4 * sample + 4):
-                summed += np.int64(parts[lane])
-            place = at + row * stride + sample
-            out[place] = summed + (out[place] if begun else np.int64(0))
-
-
-@njit(**JIT)
-def add_few(w, start, n_in, n_out, low, high, stride, tile):
+def add_few(w, start, n_in, n_out, low, high, bits, stride, tile):
     """Inputs low ... high - 1 of all rows times those of few samples, onto the sums over inputs before."""
-    x, parts = tile.noisy, tile.spare
+    x, room, out, begun, zero = tile.noisy, tile.signals, tile.sums, low > 0, i32(0)
     whole = n_out // 8 * 8
     for j in range(0, whole, 8):
-        eight_rows(w, start + j * n_in + low, n_in, high - low, x, parts)
-        add_out(parts, 8, tile.sums, j * stride, stride, low > 0)
-    for j in range(whole, n_out):
-        sums, place = i32(0), 0
+        place = 0
+        sums = (zero, zero, zero, zero, zero, zero, zero, zero)
         for i in range(start + j * n_in + low, start + j * n_in + high, FIELDS):
-            sums = add_fours(sums, w, i, load(x, place))
+            sums = add_rows(sums, w, i, n_in, load(x, place))
             place += LANES
-        store(parts, 0, sums)
-        add_out(parts, 1, tile.sums, j * stride, stride, low > 0)
+        at = LANES // 2 * j
+        put_sums(sums[0], sums[1], sums[2], sums[3], bits, 4, begun, room, at, out, j, stride)
+        put_sums(sums[4], sums[5], sums[6], sums[7], bits, 4, begun, room, at + 2 * LANES, out, j + 4, stride)
+    for j in range(whole, n_out):
+        one, place = zero, 0
+        for i in range(start + j * n_in + low, start + j * n_in + high, FIELDS):
+            one = add_fours(one, w, i, load(x, place))
+            place += LANES
+        at = LANES // 2 * whole + 2 * LANES * (j - whole)
+        put_sums(one, zero, zero, zero, bits, 1, begun, room, at, out, j, stride)

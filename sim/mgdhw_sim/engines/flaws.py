@@ -90,6 +90,8 @@ class Fine(NamedTuple):
     output: Any
     spans: Any
     """(L,) inputs whose products 32 bits hold; a multiple of 32."""
+    bits: Any
+    """(L,) how many of the lowest bits sums must be without for 32 bits to hold them; -1 where those are needed."""
 
 
 VALUE, LEFT, SCALE, HIGH, LOW, STEPS, SLOPE_UP, SLOPE_DOWN = range(8)
@@ -103,6 +105,8 @@ cells that move by pulses has the gain less 1 in the high half, and the offset i
 difference; that of others is the gain, and OFFSET stands beside it.
 """
 UNIT_GAIN = 1 << 15
+MOST_BITS = 8
+"""That sums are without."""
 MOST_LEFT = (1 << 31) - 1
 """Writes that are counted at a time."""
 MOST_PULSES = 1 << 13
@@ -224,10 +228,8 @@ def fine(spec: ChipSpec) -> Fine | None:
     if (furthest + (1 << 16)) * 2 * NEURON_UNIT >= 1 << 31:
         return None
     signal = largest_signal(spec, spec.activation)
-    spans = [
-        ((1 << 31) - 1) // ((all_.weight_top + 1) * (all_.input_top if number == 0 else signal)) // 32 * 32
-        for number in range(len(spec.layers) - 1)
-    ]
+    largest = [(all_.weight_top + 1) * (signal if number else all_.input_top) for number in range(len(spec.layers) - 1)]
+    spans = [((1 << 31) - (1 << MOST_BITS)) // each // 32 * 32 for each in largest]
     if min(spans) < 32:
         return None
     return Fine(
@@ -242,7 +244,21 @@ def fine(spec: ChipSpec) -> Fine | None:
         hidden=pairs(_curve(spec, spec.activation)),
         output=pairs(_curve(spec, spec.output_activation)),
         spans=np.array(spans),
+        bits=np.array([_bits(spec, number, *pair) for number, pair in enumerate(zip(largest, spans, strict=True))]),
     )
+
+
+def _bits(spec: ChipSpec, number: int, largest: int, span: int) -> int:
+    """`Fine.bits` of a layer, whose products are at most so large, and as many of which 32 bits hold."""
+    fraction = spec.signal_fraction_bits if number else spec.input_fraction_bits + spec.input_fine_bits
+    excess = fraction + spec.fine_fraction_bits - spec.signal_fraction_bits
+    inputs = spec.layers[number]
+    furthest = inputs * largest + (1 << (fraction + spec.fine_weight_bits - 1)) + (1 << max(excess, 0))
+    for bits in range(min(fraction, max(excess - 1, 0), MOST_BITS) + 1):
+        pieces = -(-inputs // span)
+        if (furthest >> bits) + pieces < 1 << 31 and furthest << max(-excess, 0) >> max(excess, 0) < 1 << 30:
+            return bits
+    return -1
 
 
 def largest_signal(spec: ChipSpec, activation: str) -> int:
