@@ -25,6 +25,11 @@ from mgdhw_sim.engines.flawed_vector import Rows
 Answer = TypeVar("Answer")
 
 
+EVEN, LEANING = 0.5, 0.515
+"""Share of the cells that the first of two parts updates; its measurement needs no perturbed weights if it is that of a
+baseline, and is sooner done."""
+
+
 def fits(chip: Chip, order: SampleOrder) -> bool:
     """Whether a chip's numbers, and the sums of its costs, are small enough for these kernels."""
     fine = flaws.fine(chip.spec)
@@ -62,10 +67,13 @@ class Crew:
         twice = None if space is None else flawed_ahead.twice(chip, setup, period)
         weights = flaws.weights(spec, np.int16, codes.amplitude, both=space is not None)
         moved = packs.zeros(size, np.int16)
-        paired = self.parts > 1 and setup.ahead and setup.plan.groups.shape[0] == 1
-        self._minus = packs.zeros(size if paired else 0, np.int16)
+        paired = self.parts == 2 and space is None and setup.ahead and setup.plan.groups.shape[0] == 1
         self._raws = [np.zeros(0, dtype=np.int32) if tile is None else np.zeros_like(tile.raw) for _ in range(2)]
         self._teams = team.teams(self.parts, order.batch, chip.topology)
+        if paired:
+            self._teams = _leaning(self._teams, EVEN if baseline is Baseline.ANTITHETIC else LEANING)
+        pens = [writing.pen(place.end - place.first if paired else 0) for place in self._teams]
+        fines = [weights.fine, *(packs.room(weights.fine, size) if paired else weights.fine for _ in pens[1:])]
         self.places = []
         for part in range(self.parts):
             own = None if tile is None else _own(tile)
@@ -73,29 +81,43 @@ class Crew:
                 setup=setup,
                 flaws=flaws.flaws(spec),
                 memory=memory,
-                weights=weights._replace(tick=weights.tick.copy()),
+                weights=weights._replace(fine=fines[part], tick=weights.tick.copy()),
                 neurons=flaws.neurons(spec),
                 until=np.zeros(1, dtype=np.int64),
                 moved=moved,
-                pen=writing.pen(),
+                pen=pens[part],
                 ahead=aheads[part],
                 team=self._teams[part],
                 inputs=setup.inputs.reshape(-1),
-                pair=None if own is None else self._pair(part, own, size, works=paired),
+                pair=self._pair(part, own, size, fines[-1 - part], pens[-1 - part], works=paired),
             )
             self.places.append((bench, rows, space, own, twice))
 
-    def _pair(self, part: int, tile: FlawedTile, size: int, *, works: bool) -> Pair:
-        """For a part that does measurements by itself, if that `works`: with work space of its own."""
+    def _pair(
+        self, part: int, tile: Any, size: int, theirs: NDArray[np.int16], pen: writing.Pen, *, works: bool
+    ) -> Pair:
+        """For a part that does measurements by itself, if that `works`: with work space of its own.
+
+        Args:
+            theirs, pen: fine weights and work space of the other part.
+        """
         nobody, sums = np.zeros(1, dtype=np.int64), np.zeros(team.SLOTS, dtype=np.int64)
-        alone = team.Team(0, 1, nobody, sums, 0, tile.width, 0, size)
+        alone = team.Team(0, 1, nobody, sums, 0, 0 if tile is None else tile.width, 0, size)
         if works:
             tile = tile._replace(raw=self._raws[part])
-        return Pair(works, alone, tile, self._minus, *self._raws)
+        moved = packs.zeros(size if works else 0, np.int16)
+        return Pair(works, alone, tile, moved, theirs, pen.news, *self._raws)
 
     def run(self, work: Callable[[int], Answer]) -> Answer:
         """Every part at once; the first one's answer."""
         return together(work, self.parts, lambda: team.release(self._teams[0]))
+
+
+def _leaning(teams: list[team.Team], share: float) -> list[team.Team]:
+    """A team of two of which the first has a share of all parameters; any, since each holds all weights for itself."""
+    one, other = teams
+    border = int(share * other.end) // 32 * 32
+    return [one._replace(end=border), other._replace(first=border)]
 
 
 def _rows(chip: Chip, batch: int) -> Rows:

@@ -99,8 +99,11 @@ class Pair(NamedTuple):
     """Of this part alone."""
     tile: Any
     """Its own work space."""
-    minus: Any
-    """(P,) room for fine weights with a perturbation taken away; those with it added are in `moved`."""
+    moved: Any
+    """(P,) its own room for fine weights with a perturbation."""
+    theirs: Any
+    news: Any
+    """(P,) the fine weights that the other part holds, and what that one tells of those it has written."""
     one: Any
     other: Any
     """[n_out][width] where the outputs go in the first part's measurement, and in the second part's."""

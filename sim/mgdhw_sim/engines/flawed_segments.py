@@ -17,6 +17,7 @@ from mgdhw_sim.engines.flawed_twice import measure_twice
 from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
+from mgdhw_sim.engines.news import hear
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending
 from mgdhw_sim.engines.segments import FOREVER, FULL, chunk_of, draw, take_in_pending
 from mgdhw_sim.engines.team import SLOTS, meet, sum_up
@@ -39,7 +40,7 @@ class Bench(NamedTuple):
         pen: work space of writes.
         ahead: what is drawn ahead.
         team: place in it.
-        pair: for probes whose two measurements are one part's each; None for samples one after the other.
+        pair: for probes whose two measurements are one part's each.
 
     Beside it go `rows` and `space`, or `tile`: work space for samples one after the other, or side by side; and `twice`
     where small chips measure twice a probe. What is not needed is None; numba compiles each case by itself, and leaves
@@ -99,6 +100,10 @@ def keep_all(bench, step):
         until[0] = min(until[0], (temperature_of(flaws, step) + 1) * flaws.temperature_every)
     changed = keep_up(flaws, bench.memory, bench.weights, bench.neurons, team.first, team.end, step)
     meet(team)
+    if bench.pair.works:
+        for i in range(0, flaws.n):
+            if i < team.first or i >= team.end:
+                bench.weights.fine[i] = bench.pair.theirs[i]
     return changed
 
 
@@ -173,17 +178,11 @@ def measure_both(bench, tile, chosen, step, row, first, second, follows):
         Cost codes of both, summed over the samples.
     """
     setup, weights, flaws, pair, team = bench.setup, bench.weights, bench.flaws, bench.pair, bench.team
-    words, top = bench.ahead.words[row], flaws.weight_top
-    choose_weights(weights, top, words, team.first, team.end, 1, bench.moved)
-    if second == MINUS:
-        choose_weights(weights, top, words, team.first, team.end, -1, pair.minus)
-    meet(team)
     mine = first if team.part == 0 else second
     w = weights.fine
-    if mine == PLUS:
-        w = bench.moved
-    elif mine == MINUS:
-        w = pair.minus
+    if mine != BASELINE:
+        w, sign = pair.moved, 1 if mine == PLUS else -1
+        choose_weights(weights, flaws.weight_top, bench.ahead.words[row], 0, flaws.n, sign, w)
     outputs_of(setup.net, flaws, bench.neurons, w, step, mine, pair.tile, pair.team, soon_of(bench, chosen, step, row))
     meet(team)
     before = tile.going if follows else pair.one
@@ -431,6 +430,8 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
                     put_back(bench, team.first, team.end)
                 if sum_up(team, 4 * (step & 1) + WRITTEN, np.int64(asked)) > 0:
                     written = step + 1
+                if bench.pair.works:
+                    hear(bench.pair.news, bench.weights.fine)
                 follows = step >= written
         if pending > 0:
             take_in_pending(setup, moving, ahead, pending, team)

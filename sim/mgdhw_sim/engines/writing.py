@@ -47,6 +47,7 @@ from mgdhw_sim.engines.flaws import (
     VALUE,
 )
 from mgdhw_sim.engines.moves import gradients_of
+from mgdhw_sim.engines.news import begin_news, news, tell
 from mgdhw_sim.engines.packs import zeros
 from mgdhw_sim.engines.upkeep import aged
 from mgdhw_sim.engines.vector import clipped
@@ -66,8 +67,9 @@ class Pen(NamedTuple):
     """(AT_ONCE + 32,) numbers of those among them that have aged."""
     numbers: Any
     """(AT_ONCE + 32,) of all of them."""
+    words: Any
     draws: Any
-    """(2 AT_ONCE,) int16: two for each."""
+    """(AT_ONCE,) a word for each, and (2 AT_ONCE,) in 16 bits the two draws that come of it."""
     halves: Any
     """(2 AT_ONCE,) of each cell the value and how many writes are left, one after the other."""
     twos: Any
@@ -76,14 +78,16 @@ class Pen(NamedTuple):
     """(AT_ONCE,) their new weights."""
     tick: Any
     """(1,) that of the last write."""
+    news: Any
+    """For the other part of a team (`news.News`), if it wants to know."""
 
 
-def pen() -> Pen:
-    """Work space."""
+def pen(told: int = 0) -> Pen:
+    """Work space. `told`: how many cells the other part of a team wants to be told of at most."""
     found, old, numbers = (zeros(AT_ONCE + 2 * LANES, np.int32) for _ in range(3))
     twos, fine = zeros(AT_ONCE, np.int64), zeros(AT_ONCE, np.int32)
-    draws, tick = zeros(2 * AT_ONCE, np.int16), np.full(1, NO_TIME, dtype=np.int64)
-    return Pen(found, old, numbers, draws, twos.view(np.int32), twos, fine, tick)
+    words, draws, tick = zeros(AT_ONCE, np.uint32), zeros(2 * AT_ONCE, np.int16), np.full(1, NO_TIME, dtype=np.int64)
+    return Pen(found, old, numbers, words, draws, twos.view(np.int32), twos, fine, tick, news(told))
 
 
 @njit(**INLINE)
@@ -137,6 +141,7 @@ def begin_write(flaws, memory, first, end, step, pen):
         memory.young[first >> 5 : (end + 31) >> 5] = 0
         pen.tick[0] = now
     store(pen.found, 0, i32(0))
+    begin_news(pen.news)
 
 
 @njit(**JIT)
@@ -154,7 +159,7 @@ def put(flaws, memory, weights, codes, base, count, fetched, old, step, pen):
     for k in range(old):
         make_young(flaws, memory, np.int64(pen.old[k]), pen.tick[0])
     noisy = flaws.write_size != 0 or flaws.pulse_size != 0
-    draw(flaws.key0, flaws.key1, count, step, noisy, pen.numbers, pen.draws)
+    draw(flaws.key0, flaws.key1, count if noisy else 0, step, pen.numbers, pen.words, pen.draws)
     start = 0
     while start < count:
         if flaws.brief:
@@ -166,6 +171,8 @@ def put(flaws, memory, weights, codes, base, count, fetched, old, step, pen):
         if start < count:
             move_cells(flaws, memory, codes, start, pen)
             start += LANES
+    if pen.news.words.size > 0:
+        tell(pen.news, base, count, pen.found, pen.fine)
     put_cells(memory.twos, weights.fine, pen.numbers, count, pen.twos, pen.fine)
     if weights.plus.size > 0:
         put_both(weights.plus, weights.minus, weights.change, pen.numbers, count, pen.fine, flaws.weight_top)
@@ -179,12 +186,15 @@ def make_young(flaws, memory, i, now):
 
 
 @njit(**JIT)
-def draw(key0, key1, count, step, noisy, numbers, draws):
+def draw(key0, key1, count, step, numbers, words, draws):
     """Two draws for each of some cells, numbered 2 n and 2 n + 1, which share word n."""
-    for start in range(0, count if noisy else 0, 2 * LANES):
+    for start in range(0, count, 2 * LANES):
         cells, more = to_u32(load(numbers, start)), to_u32(load(numbers, start + LANES))
         drawn, later = philox_twice(counters(step, cells), counters(step, more), key0, key1)
-        one, other = word_of(cells, drawn), word_of(more, later)
+        store(words, start, word_of(cells, drawn))
+        store(words, start + LANES, word_of(more, later))
+    for start in range(0, count, 2 * LANES):
+        one, other = load(words, start), load(words, start + LANES)
         g0, g1, far = gaussian_pairs(one, other)
         store_pairs(draws, 2 * start, g0)
         store_pairs(draws, 2 * start + 2 * LANES, g1)
