@@ -40,8 +40,8 @@ def find_changed(codes, requested, able, young, records, at, end, base, found, c
         Where the search ended; how many are listed; how many of them were fetched; how many are old; whether any cell
         was asked for another code.
     """
-    asked, old = np.uint32(0), np.int64(0)
-    while at < end and count < AT_ONCE and at - base < SPAN:
+    asked, old, last = np.uint32(0), np.int64(0), min(end, base + SPAN)
+    while at < last and count < AT_ONCE:
         bits = unequal(codes, requested, at)
         if at + 32 > end:
             bits &= (np.uint32(1) << np.uint32(end - at)) - np.uint32(1)
@@ -49,7 +49,8 @@ def find_changed(codes, requested, able, young, records, at, end, base, found, c
             asked |= bits
             one, other = differences(codes, requested, at)
             fetched = fetch(records, base, found, count, fetched)
-            count, old = line_up(bits, one, other, able, young, at, base, found, count, olds, old)
+            numbers = (i32(at - base) + lane_numbers()) << i32(16)
+            count, old = line_up(bits, one, other, able, young, at, numbers, found, count, olds, old)
             if at + 32 <= end:
                 store_pairs(requested, at, load_pairs(codes, at))
             else:
@@ -72,8 +73,9 @@ def update_changed(
     Returns:
         As `find_changed`.
     """
-    asked, old = np.uint32(0), np.int64(0)
-    while at < end and count < AT_ONCE and at - base < SPAN:
+    asked, old, last = np.uint32(0), np.int64(0), min(end, base + SPAN)
+    numbers = (i32(at - base) + lane_numbers()) << i32(16)
+    while at < last and count < AT_ONCE:
         signs = words[np.uint64(at) >> np.uint64(5)]
         before, later = to_i32(load(moving.stored, at)), to_i32(load(moving.stored, at + LANES))
         one = moved_by_sign(rule, moving, at, signs, plus, minus, eta, end, keep) - before
@@ -83,17 +85,18 @@ def update_changed(
             bits &= (np.uint32(1) << np.uint32(end - at)) - np.uint32(1)
         asked |= bits
         fetched = fetch(records, base, found, count, fetched)
-        count, old = line_up(bits, one, other, able, young, at, base, found, count, olds, old)
-        at += 32
+        count, old = line_up(bits, one, other, able, young, at, numbers, found, count, olds, old)
+        at, numbers = at + 32, numbers + i32(32 << 16)
     return at, count, fetched, old, asked != 0
 
 
 @njit(**INLINE)
-def line_up(bits, one, other, able, young, at, base, found, count, olds, old):
+def line_up(bits, one, other, able, young, at, numbers, found, count, olds, old):
     """List those of 32 cells whose bit is set, as far as they can be written.
 
     Args:
         one, other: by how many codes the first sixteen, and the others, are to change.
+        numbers: of the first sixteen, in the upper halves.
 
     Returns:
         How many are listed, and how many are old.
@@ -107,7 +110,6 @@ def line_up(bits, one, other, able, young, at, base, found, count, olds, old):
             olds[old] = at + lowest_bit(np.uint64(aging))
             old += 1
             aging &= aging - np.uint32(1)
-    numbers = (i32(at - base) + lane_numbers()) << i32(16)
     low, high = bits & np.uint32(0xFFFF), bits >> np.uint32(16)
     between = count + count_bits(low)
     store_chosen(found, count, low, numbers | (one & i32(0xFFFF)))
