@@ -6,13 +6,15 @@ products:
 - products: those of the first layer in 16 bits instead of 8, for both measurements of a probe;
 - noise: a draw for every input and every column of every sample, for both: Philox, and the table that makes normal
   draws of its words;
-- writes: find the cells whose codes have changed, draw twice for each, move it and make its weight;
+- writes: draw twice for each cell whose code has changed; and find it, move it and make its weight;
 - weights with a perturbation, which no longer is the same for all.
 
-Each of these is timed as our kernels do it, but from the nearest caches and with nothing around it, one thread on one
-core, in turns with the ideal chip and the imperfect one; medians of several rounds. What is not counted (mismatch of
-neurons, settling, samples that don't fill a vector, sums that 32 bits don't hold, cache misses) comes on top. The last
-rows set the sum beside the time that half the ideal chip's speed allows, and beside ours.
+Each of these is timed as our kernels do it, but from the nearest caches and with nothing around it, in turns with the
+ideal chip and the imperfect one: on one core, and on two at once. Medians of several rounds. What is not counted
+(mismatch of neurons, settling, samples that don't fill a vector, sums that 32 bits don't hold, cache misses, waits for
+the other core) comes on top. The last rows set the sum beside the time that half the ideal chip's speed allows, and
+beside ours; and they say what would be left for each cell to be written if nothing but products and draws took time,
+which the processor's ports bound.
 
 Run it:     python bench_scripts/floor.py [--json FILE] [--quick]
 """
@@ -21,7 +23,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -36,9 +39,10 @@ from mgdhw.compiled.options import ENTRY
 from mgdhw_sim.address import parse
 from mgdhw_sim.cells import Cells, program
 from mgdhw_sim.engines import flaws, packs
+from mgdhw_sim.engines.finding import AT_ONCE
 from mgdhw_sim.engines.flawed_matrix import choose_weights
 from mgdhw_sim.engines.matrix import eight_rows
-from mgdhw_sim.engines.writing import pen, write
+from mgdhw_sim.engines.writing import draw, pen, write
 
 ROUNDS = 9
 SHARE = 0.5
@@ -47,6 +51,8 @@ INPUTS, COLUMNS = 128, 32
 SMALL = (96, 96, 10)
 """Layers of a chip whose cells the second cache holds: with fewer of them, calls would count."""
 MEASUREMENTS = 2
+CORES = sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else [0]
+"""Those that a probe is shared by, at most."""
 
 
 @njit(**ENTRY)
@@ -83,6 +89,13 @@ def writes(times: int, flaws: Any, memory: Any, weights: Any, codes: Any, pen: A
 
 
 @njit(**ENTRY)
+def write_draws(times: int, flaws: Any, pen: Any) -> None:
+    """The draws of some cells that are written."""
+    for step in range(times):
+        draw(flaws.key0, flaws.key1, AT_ONCE, step, pen.numbers, pen.words, pen.draws)
+
+
+@njit(**ENTRY)
 def choices(times: int, flaws: Any, weights: Any, words: Any, moved: Any) -> None:
     """All weights with a perturbation."""
     for _ in range(times):
@@ -106,10 +119,16 @@ class SmallCells:
         self.n, self._flaws, self._weights = n, flaws.flaws(spec), weights
         self._writing = (self._flaws, memory, weights, codes, pen())
         self._words, self._moved = np.arange(n // 32 + 4, dtype=np.uint32), np.zeros(packs.padded(n), np.int16)
+        self._pen = pen()
+        self._pen.numbers[:AT_ONCE] = np.flatnonzero(changed)[:AT_ONCE]
 
     def write_rate(self, times: int) -> float:
         """Cells looked at per second, among which some are written."""
         return _rate(self.n, times, lambda: writes(times, *self._writing))
+
+    def draw_rate(self, times: int) -> float:
+        """Cells per second that are drawn for."""
+        return _rate(AT_ONCE, 100 * times, lambda: write_draws(100 * times, self._flaws, self._pen))
 
     def choice_rate(self, times: int) -> float:
         """Weights per second."""
@@ -127,25 +146,30 @@ def changed_share(ours: Ours) -> float:
     return float(np.mean(shares))
 
 
-def main(options: Options) -> None:
-    """Measure all of it."""
+def at_once(cores: int, call: Callable[[int], float]) -> float:
+    """Rates of as many threads as there are cores, added up."""
+    with ThreadPoolExecutor(cores) as pool:
+        return sum(pool.map(call, range(cores)))
+
+
+def measured(cores: int, quick: bool) -> Iterator[Row]:
+    """The rows of so many cores, all of which do the same part at a time."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    case, rounds, seconds = CASES["c"], (1 if options.quick else ROUNDS), 0.02 if options.quick else 0.3
-    data, times = dataset(case, find_images()), 10 if options.quick else 20_000
+        os.sched_setaffinity(0, CORES[:cores])
+    case, rounds, seconds = CASES["c"], (1 if quick else ROUNDS), 0.02 if quick else 0.3
+    data, times = dataset(case, find_images()), 10 if quick else 20_000
     few = max(1, times // 200)
-    calls: dict[str, Callable[[], float]] = {
-        "products of 8 bits": lambda: product_rate(np.int8, times),
-        "products of 16 bits": lambda: product_rate(np.int16, times),
-        "Philox": lambda: draw_rate(noise.words, few),
-        "table": lambda: draw_rate(noise.table, few),
-    }
     with Ours(replace(case, effects=IMPERFECT), data, 1, seconds) as real, Ours(case, data, 1, seconds) as ideal:
         share = changed_share(real)
-        cells = SmallCells(share)
-        calls |= {
-            "writes": lambda: cells.write_rate(few),
-            "choices": lambda: cells.choice_rate(few),
+        cells = [SmallCells(share) for _ in range(cores)]
+        calls: dict[str, Callable[[], float]] = {
+            "products of 8 bits": lambda: at_once(cores, lambda _: product_rate(np.int8, times)),
+            "products of 16 bits": lambda: at_once(cores, lambda _: product_rate(np.int16, times)),
+            "Philox": lambda: at_once(cores, lambda _: draw_rate(noise.twice, few)),
+            "table": lambda: at_once(cores, lambda _: draw_rate(noise.near, few)),
+            "writes": lambda: at_once(cores, lambda core: cells[core].write_rate(few)),
+            "draws": lambda: at_once(cores, lambda core: cells[core].draw_rate(few)),
+            "choices": lambda: at_once(cores, lambda core: cells[core].choice_rate(few)),
             "imperfect": real.rate,
             "ideal": ideal.rate,
         }
@@ -153,24 +177,35 @@ def main(options: Options) -> None:
         for number in range(rounds + 1):  # the first compiles
             for name, call in calls.items():
                 rates[name].append(call())
-            progress(f"round {number} of {rounds}")
+            progress(f"cores: {cores}; round {number} of {rounds}")
     found = {name: float(np.median(values[1:])) for name, values in rates.items()}
     n, layer = case.n_parameters, case.layers[0] * case.layers[1] * case.batch
     draws, bytes_ = MEASUREMENTS * sum(case.layers) * case.batch, MEASUREMENTS * layer / found["products of 8 bits"]
-    parts = {
+    written = share * n
+    ports = {
         "ideal chip, without the first layer's products": 1 / found["ideal"] - bytes_,
         "first layer's products, 16 bits": MEASUREMENTS * layer / found["products of 16 bits"],
         "noise, Philox": draws / found["Philox"],
         "noise, table": draws / found["table"],
-        f"writes of {100 * share:.0f} % of the cells": n / found["writes"],
+        f"writes of {100 * share:.0f} % of the cells: draws": written / found["draws"],
+    }
+    parts = ports | {
+        "writes: the rest": n / found["writes"] - written / found["draws"],
         "weights with a perturbation": n / found["choices"],
     }
-    rows = [Row("c, one core", f"{name}, µs", 1e6 * value) for name, value in parts.items()]
-    floor, allowed, ours = sum(parts.values()), 1 / (SHARE * found["ideal"]), 1 / found["imperfect"]
-    rows += [
-        Row("c, one core", "their sum, µs", 1e6 * floor, 1e6 * allowed, f"{SHARE:g} x the ideal chip's speed"),
-        Row("c, one core", "ours, µs", 1e6 * ours, 1e6 * allowed, f"{SHARE:g} x the ideal chip's speed"),
-    ]
+    name, target = f"c, cores: {cores}", f"{SHARE:g} x the ideal chip's speed"
+    allowed = 1 / (SHARE * found["ideal"])
+    yield from (Row(name, f"{part}, µs", 1e6 * value) for part, value in parts.items())
+    yield Row(name, "their sum, µs", 1e6 * sum(parts.values()), 1e6 * allowed, target)
+    yield Row(name, "ours, µs", 1e6 / found["imperfect"], 1e6 * allowed, target)
+    left = (allowed - sum(ports.values())) / written
+    yield Row(name, "left for a cell beside products and draws, ns", 1e9 * left)
+    yield Row(name, "taken by a cell: writes, the rest, ns", 1e9 * parts["writes: the rest"] / written)
+
+
+def main(options: Options) -> None:
+    """Measure all of it on one core, and on all."""
+    rows = [row for cores in dict.fromkeys((1, len(CORES))) for row in measured(cores, options.quick)]
     report("The least that an imperfect chip's probe takes", rows, options)
 
 

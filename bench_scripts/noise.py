@@ -21,7 +21,7 @@ from numba import njit
 from mgdhw.compiled.noise import fill_lanes, fill_row
 from mgdhw.compiled.options import ENTRY
 from mgdhw.compiled.simd import i32, lane_numbers, store, to_i32, to_u32, u32
-from mgdhw.compiled.words import gaussian_pairs, philox_of_key, scaled_pairs
+from mgdhw.compiled.words import gaussian_pairs, near_pairs, philox_of_key, philox_twice, scaled_pairs
 from mgdhw.philox import Stream
 
 DRAWS = 16_384
@@ -60,6 +60,20 @@ def words(times: int, out: Any) -> None:
 
 
 @njit(**ENTRY)
+def twice(times: int, out: Any) -> None:
+    """The same, 128 words at a time."""
+    every, blocks = u32(0), to_u32(lane_numbers())
+    for step in range(times):
+        s0, s1, last = u32(step), u32(0), u32(READ)
+        for block in range(0, DRAWS // 8, 32):
+            v, w = philox_twice(
+                (s0, s1, blocks + u32(block), last), (s0, s1, blocks + u32(block + 16), last), KEY[0], KEY[1]
+            )  # fmt: skip
+            every = every ^ v[0] ^ v[1] ^ v[2] ^ v[3] ^ w[0] ^ w[1] ^ w[2] ^ w[3]
+    store(out, 0, to_i32(every))
+
+
+@njit(**ENTRY)
 def table(times: int, out: Any) -> Any:
     """Words that are not random to scaled draws, those beyond the last slab excepted."""
     every, one, missing = i32(0), to_u32(lane_numbers()) * u32(0x9E3779B9), np.uint64(0)
@@ -67,6 +81,20 @@ def table(times: int, out: Any) -> Any:
         for block in range(DRAWS // 64):
             a = one + u32(step + 7919 * block)
             g, h, beyond = gaussian_pairs(a, a ^ u32(0x5BD1E995))
+            every = every ^ scaled_pairs(g, STRENGTH) ^ scaled_pairs(h, STRENGTH)
+            missing |= beyond
+    store(out, 0, every)
+    return missing
+
+
+@njit(**ENTRY)
+def near(times: int, out: Any) -> Any:
+    """The same without one draw in 128, as samples side by side have theirs drawn."""
+    every, one, missing = i32(0), to_u32(lane_numbers()) * u32(0x9E3779B9), np.uint64(0)
+    for step in range(times):
+        for block in range(DRAWS // 64):
+            a = one + u32(step + 7919 * block)
+            g, h, beyond = near_pairs(a, a ^ u32(0x5BD1E995))
             every = every ^ scaled_pairs(g, STRENGTH) ^ scaled_pairs(h, STRENGTH)
             missing |= beyond
     store(out, 0, every)
@@ -97,7 +125,9 @@ def ours() -> dict[str, Call]:
         "a row": lambda times: rows(times, spare, out),
         "sixteen rows, added": lambda times: lanes(times, out),
         "table alone": lambda times: table(times, some),
+        "table, but for one draw in 128": lambda times: near(times, some),
         "Philox alone": lambda times: words(times, some),
+        "Philox alone, two at a time": lambda times: twice(times, some),
     }
 
 

@@ -1,4 +1,4 @@
-"""Samples that lie one after the other in memory, taken side by side: pairs of inputs of several samples in a vector."""
+"""Samples that lie one after the other in memory, taken side by side: pairs of inputs of several in a vector."""
 
 from __future__ import annotations
 

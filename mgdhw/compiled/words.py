@@ -263,12 +263,13 @@ def _middle(builder: Any, fields: Any) -> Any:
 
 
 def _from_memory(builder: Any, pairs: Any, *, rare: bool = True) -> tuple[Any, Any]:
-    """Where magnitudes begin, and how far they go, of 32 fields; those beyond the last slab count as 0 if not `rare`."""
+    """Where magnitudes begin, and how far they go, of 32 fields; 0 and 0 beyond the last slab if not `rare`."""
     lanes = _llvm(I32)
     beyond = _RARE if rare else 0 * _RARE
     entries = [int(low | step << 16) for low, step in zip(_LOW[:-1], _STEP[:-1], strict=True)] + beyond.tolist()
     table = ir.Constant(ir.ArrayType(ir.IntType(32), len(entries)), entries)
-    first = builder.bitcast(cgutils.global_constant(builder.module, "slabs" if rare else "near", table), ir.IntType(32).as_pointer())
+    name = "slabs" if rare else "near"
+    first = builder.bitcast(cgutils.global_constant(builder.module, name, table), ir.IntType(32).as_pointer())
 
     def fetched(fields: Any) -> Any:
         slab = builder.and_(builder.lshr(fields, _all(lanes, 8)), _all(lanes, SLABS - 1))

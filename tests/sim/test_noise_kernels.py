@@ -14,11 +14,13 @@ from mgdhw.compiled import noise as kernels
 from mgdhw.compiled.options import ENTRY
 from mgdhw.compiled.simd import LANES, load, load_pairs, store, store_pairs, to_u32, u32
 from mgdhw.philox import Stream
+from mgdhw_sim.engines import flawed_noise
 
 pytestmark = pytest.mark.long
 
 SEED = 0xFEDCBA9876543210
 KEY = (SEED & 0xFFFFFFFF, SEED >> 32)
+READ = int(Stream.READ)
 STEPS = (0, 17, 2**32 + 5, 2**62 + 12345)
 
 
@@ -40,13 +42,13 @@ def expected(count: int, *, step: int = 3, first: int = 0) -> NDArray[np.int16]:
     return noise.gaussians(SEED, Stream.READ, [step], count, first_block=first, layer=4, part=2)[0]
 
 
-def pairs_kernel() -> Any:
+def pairs_kernel(pairs: Any) -> Any:
     """Compiled anew at every call: fields to draws, scaled draws, and where they are missing."""
 
     @njit(**ENTRY)
     def run(fields, strength, draws_, scaled_):
         a, b = to_u32(load_pairs(fields, 0)), to_u32(load_pairs(fields, 32))
-        one, other, far = words.gaussian_pairs(a, b)
+        one, other, far = pairs(a, b)
         store_pairs(draws_, 0, one)
         store_pairs(draws_, 32, other)
         store_pairs(scaled_, 0, words.scaled_pairs(one, strength))
@@ -91,20 +93,23 @@ def test_words_are_those_of_the_kernels_of_old() -> None:
 
 
 @pytest.mark.parametrize("portable", [False, True])
-def test_every_field_on_every_processor(portable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All 65,536 fields, by the fast instructions where this processor has them, and without."""
+@pytest.mark.parametrize("near", [False, True])
+def test_every_field_on_every_processor(portable: bool, near: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All 65,536 fields, by the fast instructions where this processor has them, and without; those beyond the last
+    slab, or not."""
     if portable:
         monkeypatch.setattr(words, "HAS_BYTE_LOOKUPS", False)
         monkeypatch.setattr(words, "HAS_WIDE_PRODUCTS", False)
-    run = pairs_kernel()
+    run = pairs_kernel(words.near_pairs if near else words.gaussian_pairs)
     fields = np.random.default_rng(2).permutation(1 << 16).astype(np.uint16)
-    magnitude = noise.magnitudes(fields)
+    missing = ((fields >> 8) & 127) == 127 if near else noise.is_far(fields)
+    magnitude = np.where(missing, 0, noise.magnitudes(fields))
     wanted = np.where(fields >> 15, -magnitude, magnitude).astype(np.int16)
     found, scaled = np.empty((2, fields.size), dtype=np.int16)
     for at in range(0, fields.size, 64):
         here = slice(at, at + 64)
         far = run(fields[here].view(np.int16), 4321, found[here], scaled[here])
-        assert far == sum(1 << (2 * (i % 32) + i // 32) for i in np.flatnonzero(noise.is_far(fields[here])).tolist())
+        assert far == sum(1 << (2 * (i % 32) + i // 32) for i in np.flatnonzero(missing[here]).tolist())
     assert_array_equal(found, wanted)
     assert_array_equal(scaled, noise.scaled(wanted, 4321))
     code = "".join(run.inspect_llvm().values())
@@ -114,16 +119,20 @@ def test_every_field_on_every_processor(portable: bool, monkeypatch: pytest.Monk
 
 def test_every_kind_of_second_word() -> None:
     @njit(**ENTRY)
-    def run(given, found):
+    def run(given, found, together):
         for i in range(given.size):
             found[i] = words.far_magnitude(np.int64(given[i]))
+        for i in range(0, given.size, LANES):
+            store(together, i, words.far_magnitudes(load(given, i)))
 
     powers = [(1 << k) + extra for k in range(2, 32) for extra in (-1, 0, 1)]
     given = np.array([0, 1, 2, 0xFFFFFFFF, *powers], dtype=np.uint32)
-    given = np.concatenate([given, np.random.default_rng(3).integers(0, 2**32, 5000, dtype=np.uint32)])
-    found = np.zeros(given.size, dtype=np.int64)
-    run(given, found)
+    more = np.random.default_rng(3).integers(0, 2**32, 5008 - given.size, dtype=np.uint32)
+    given = np.concatenate([given, more])
+    found, together = np.zeros(given.size, dtype=np.int64), np.zeros(given.size, dtype=np.int32)
+    run(given, found, together)
     assert_array_equal(found, noise.far_magnitudes(given))
+    assert_array_equal(together, found)
 
 
 # --- kernels ----------------------------------------------------------------------------------------------------------
@@ -164,6 +173,38 @@ def test_rows_side_by_side(step: int, onto: bool) -> None:
         wanted = before.copy()
         wanted[:, inside] = noise.scaled(draws_, 900).transpose(1, 0, 2) + (before[:, inside] if onto else 0)
         assert_array_equal(out, wanted)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("blocks", "low", "high"), [(98, 32, 64), (98, 96, 112), (3, 0, 32), (1, 0, 512), (1, 48, 96), (200, 16, 32)]
+)
+@pytest.mark.parametrize("onto", [False, True])
+def test_noise_of_many_samples(step: int, blocks: int, low: int, high: int, onto: bool) -> None:
+    """Side by side, with draws beyond the last slab made by themselves: hundreds of them, dozens by second words."""
+
+    @njit(**ENTRY)
+    def run(key0, key1, step, cut, x, top, words_, beyond, out, width):
+        for first, end in ((0, cut), (cut, blocks)):
+            flawed_noise.draw_lanes(
+                key0, key1, READ, step, 4, 2, blocks, first, end, low, high, 900, x, 3, top, words_, beyond,
+                out, width,
+            )  # fmt: skip
+        flawed_noise.put_far(key0, key1, READ, step, 4, 2, 900, top, beyond, out)
+
+    width, top = high - low, 2047 if onto else 32767
+    given = np.random.default_rng(5).integers(0, 256, (4 * blocks, width, 2)).astype(np.int16)
+    out = np.zeros(8 * blocks * width + 2, dtype=np.int16)
+    out[:-2] = given.reshape(-1)
+    words_ = np.zeros(4 * max(width, flawed_noise.AHEAD), dtype=np.uint32)
+    beyond = flawed_noise.beyond(width, 8 * blocks * width)
+    run(*KEY, step, blocks // 3, out.view(np.int32) if onto else None, top, words_, beyond, out, width)
+    rows = expected(8 * blocks * width, step=step, first=low * blocks).reshape(width, 4 * blocks, 2)
+    wanted = noise.scaled(rows, 900).transpose(1, 0, 2)
+    if onto:
+        wanted = np.clip(8 * given.astype(np.int64) + wanted, -top, top)
+    assert_array_equal(out[:-2].reshape(wanted.shape), wanted)
+    assert beyond.far[0] == 0
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -25,7 +25,7 @@ from mgdhw_sim.engines.flawed_vector import Rows
 Answer = TypeVar("Answer")
 
 
-EVEN, LEANING = 0.5, 0.515
+EVEN, LEANING = 0.5, 0.53
 """Share of the cells that the first of two parts updates; its measurement needs no perturbed weights if it is that of a
 baseline, and is sooner done."""
 
@@ -106,7 +106,7 @@ class Crew:
         if works:
             tile = tile._replace(raw=self._raws[part])
         moved = packs.zeros(size if works else 0, np.int16)
-        return Pair(works, alone, tile, moved, theirs, pen.news, *self._raws)
+        return Pair(works, alone, tile, moved, np.full(1, -1, dtype=np.int64), theirs, pen.news, *self._raws)
 
     def run(self, work: Callable[[int], Answer]) -> Answer:
         """Every part at once; the first one's answer."""

@@ -12,7 +12,6 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.columns import BYTES, column_pairs, store_columns
-from mgdhw.compiled.noise import FIELDS
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import perturbed_pairs, shift_pairs
 from mgdhw.compiled.products import add_products
@@ -21,15 +20,12 @@ from mgdhw.compiled.simd import (
     LANES,
     bits_at,
     i32,
-    i64,
     lane_numbers,
     load,
     load_pairs,
     select,
     store,
     store_pairs,
-    to_i32,
-    to_i64,
     total,
 )
 from mgdhw.philox import Stream
@@ -101,6 +97,8 @@ class Pair(NamedTuple):
     """Its own work space."""
     moved: Any
     """(P,) its own room for fine weights with a perturbation."""
+    ready: Any
+    """(1,) the step for whose probe those of its own cells are there already."""
     theirs: Any
     news: Any
     """(P,) the fine weights that the other part holds, and what that one tells of those it has written."""
@@ -149,7 +147,10 @@ def add_noise(flaws, n_in, step, part, first, end, low, high, tile):
             STRIP,
         )  # fmt: skip
         if end == n_in:
-            put_far(flaws.key0, flaws.key1, INPUT, step, NOTHING, part, flaws.input_size, flaws.input_top, tile.beyond, tile.shorts)
+            put_far(
+                flaws.key0, flaws.key1, INPUT, step, NOTHING, part, flaws.input_size, flaws.input_top, tile.beyond,
+                tile.shorts,
+            )  # fmt: skip
     if n_in & 1 and end == n_in:  # the place beside the last input meets a weight that isn't its own
         for column in range(0, high - low, LANES):
             at = (end - 1) * STRIP + 2 * column

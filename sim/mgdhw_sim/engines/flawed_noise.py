@@ -179,8 +179,9 @@ def put_far(key0, key1, stream, step, layer, part, size, top, beyond, out):
 
 @njit(**JIT)
 def draw_lanes(
-    key0, key1, stream, step, layer, part, row_blocks, first, end, low, high, size, x, fine, top, words, beyond, out, width
-):
+    key0, key1, stream, step, layer, part, row_blocks, first, end, low, high, size, x, fine, top, words, beyond, out,
+    width,
+):  # fmt: skip
     """Noise of blocks first ... end - 1 of the samples in columns low ... high - 1: `imperfect.row_noise`.
 
     Words are drawn for some of them before they become draws: a processor then works on several at once. Draws beyond

@@ -17,8 +17,8 @@ from mgdhw_sim.engines.flawed_twice import measure_twice
 from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.news import hear
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending
+from mgdhw_sim.engines.news import hear
 from mgdhw_sim.engines.segments import FOREVER, FULL, chunk_of, draw, take_in_pending
 from mgdhw_sim.engines.team import SLOTS, meet, sum_up
 from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, temperature_of, tick_of
@@ -83,6 +83,13 @@ def soon_of(bench, chosen, step, row):
     return Soon(bench.inputs, samples[min(begin, samples.size) : min(end, samples.size)], bench.setup.inputs.shape[1])
 
 
+@njit(**JIT)
+def copy_theirs(theirs, mine, first, end):
+    """Weights first ... end - 1, which the other part has made anew, into this one's own array."""
+    for i in range(first, end):
+        mine[i] = theirs[i]
+
+
 @njit(**INLINE)
 def keep_all(bench, step):
     """Make weights and neurons what they are at a step.
@@ -101,9 +108,9 @@ def keep_all(bench, step):
     changed = keep_up(flaws, bench.memory, bench.weights, bench.neurons, team.first, team.end, step)
     meet(team)
     if bench.pair.works:
-        for i in range(0, flaws.n):
-            if i < team.first or i >= team.end:
-                bench.weights.fine[i] = bench.pair.theirs[i]
+        bench.pair.ready[0] = -1
+        copy_theirs(bench.pair.theirs, bench.weights.fine, 0, team.first)
+        copy_theirs(bench.pair.theirs, bench.weights.fine, team.end, flaws.n)
     return changed
 
 
@@ -181,8 +188,12 @@ def measure_both(bench, tile, chosen, step, row, first, second, follows):
     mine = first if team.part == 0 else second
     w = weights.fine
     if mine != BASELINE:
-        w, sign = pair.moved, 1 if mine == PLUS else -1
-        choose_weights(weights, flaws.weight_top, bench.ahead.words[row], 0, flaws.n, sign, w)
+        w, sign, top, words = pair.moved, 1 if mine == PLUS else -1, flaws.weight_top, bench.ahead.words[row]
+        if pair.ready[0] == step:
+            choose_weights(weights, top, words, 0, team.first, sign, w)
+            choose_weights(weights, top, words, team.end, flaws.n, sign, w)
+        else:
+            choose_weights(weights, top, words, 0, flaws.n, sign, w)
     outputs_of(setup.net, flaws, bench.neurons, w, step, mine, pair.tile, pair.team, soon_of(bench, chosen, step, row))
     meet(team)
     before = tile.going if follows else pair.one
@@ -192,6 +203,15 @@ def measure_both(bench, tile, chosen, step, row, first, second, follows):
     team.sums[team.part * SLOTS + 4 * (step & 1) + first] = one
     other = sum_up(team, 4 * (step & 1) + second, other)
     return team.sums[4 * (step & 1) + first] + team.sums[SLOTS + 4 * (step & 1) + first], other
+
+
+@njit(**INLINE)
+def sign_after_write(bench):
+    """Sign of the perturbation in this part's measurement of a probe that follows a write, 0 if there is none."""
+    baseline, part = bench.setup.baseline, bench.team.part
+    if baseline == ANTITHETIC:
+        return 1 if part == 0 else -1
+    return 1 if part == 1 and baseline in (HELD, EVERY) else 0
 
 
 @njit(**INLINE)
@@ -428,6 +448,13 @@ def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, per
                     )
                 if n_groups > 1:
                     put_back(bench, team.first, team.end)
+                sign = sign_after_write(bench) if bench.pair.works and row + 1 < size else 0
+                if sign != 0:  # of its own cells, which the next probe's measurement finds perturbed already
+                    choose_weights(
+                        bench.weights, flaws.weight_top, ahead.words[row + 1], team.first, team.end, sign,
+                        bench.pair.moved,
+                    )  # fmt: skip
+                    bench.pair.ready[0] = step + 1
                 if sum_up(team, 4 * (step & 1) + WRITTEN, np.int64(asked)) > 0:
                     written = step + 1
                 if bench.pair.works:

@@ -1,7 +1,7 @@
 """What one part of a team tells the other of the cells that it has written: their new fine weights.
 
-Each part holds all weights for itself. A tenth of them changes at a time; to fetch all from the other core's cache would
-take longer than to be told which ones.
+Each part holds all weights for itself. A tenth of them changes at a time; to fetch all from the other core's cache
+would take longer than to be told which ones.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class News(NamedTuple):
     """Lists of cells, one after the other."""
 
     words: Any
-    """Of each cell its number, counted from the list's base, in the upper half, and its fine weight in the lower one."""
+    """Of each cell its number, counted from its list's base, in the upper half; its fine weight in the lower one."""
     bases: Any
     counts: Any
-    """(lists,)."""
+    """(lists,) number of the cell that a list counts from, and how many cells it has."""
     lists: Any
     """(2,) how many there are, and how many cells they have in all."""
 
@@ -33,7 +33,8 @@ def news(cells: int) -> News:
     """Room for what is told of so many cells at most; of none, nothing is told."""
     lists = 2 * (cells // AT_ONCE + cells // SPAN + 2) if cells else 0
     words = zeros(cells + 4 * LANES if cells else 0, np.int32)
-    return News(words, *(np.zeros(lists, dtype=np.int64) for _ in range(2)), np.zeros(2, dtype=np.int64))
+    bases, counts = (np.zeros(lists, dtype=np.int64) for _ in range(2))
+    return News(words, bases, counts, np.zeros(2, dtype=np.int64))
 
 
 @njit(**JIT)
@@ -56,10 +57,11 @@ def tell(news, base, count, found, fine):
 @njit(**JIT)
 def hear(news, weights):
     """Take note of the weights that the other part has told of."""
+    one, half = np.uint64(1), np.uint32(16)
     at = np.uint64(0)
     for number in range(news.lists[0]):
         base, end = np.uint64(news.bases[number]), at + np.uint64(news.counts[number])
         while at < end:
             word = np.uint32(news.words[at])
-            weights[base + np.uint64(word >> np.uint32(16))] = np.int16(word & np.uint32(0xFFFF))
-            at += np.uint64(1)
+            weights[base + np.uint64(word >> half)] = np.int16(word & np.uint32(0xFFFF))
+            at += one
