@@ -14,7 +14,7 @@ from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import choose, flawed_ahead, flawed_crew
 from mgdhw_sim.engines.flawed_ahead import WIDE, Twice, twice
-from mgdhw_sim.engines.flaws import flaws
+from mgdhw_sim.engines.flaws import fine, flaws
 from mgdhw_sim.spec import ChipSpec
 
 from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta
@@ -122,6 +122,7 @@ def test_chips_of_small_numbers(batches: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("batches", [(1, 2, 5), (8, 16, 33)], ids=["few", "many"])
+@pytest.mark.usefixtures("team")
 def test_cells_written_by_a_pulse_each(batches: tuple[int, ...]) -> None:
     """Noise of so few bits, and updates after each probe, that most cells change by one code, as a chip learns."""
     for number in range(BRIEF):
@@ -152,6 +153,20 @@ def test_more_inputs_than_32_bits_hold_products_of() -> None:
         )  # fmt: skip
         small += compare_segments(rng, draw_effects(rng, spec), "sgd", "random", (16, 20, 33, 50, 51))
     assert small > PIECES // 2
+
+
+def test_sums_whose_lowest_bits_count() -> None:
+    """Weights that reach so far that no bit of a sum is rounded away: many samples then run on other kernels."""
+    rng = Random("lowest bits")
+    spec = ChipSpec(
+        layers=(3000, 5, 3), weight_bits=4, weight_range=64.0, input_bits=4, signal_bits=14, signal_range=1.0
+    )  # fmt: skip
+    spec = replace(spec, effects=replace(draw_effects(rng, spec).effects, input_noise=0.01))
+    numbers = fine(spec)
+    assert numbers is not None
+    assert numbers.bits.min() == -1
+    assert not compare_segments(rng, spec, "sgd", "random", (9,))
+    assert compare_segments(rng, spec, "sgd", "random", (2,))
 
 
 @pytest.mark.parametrize("baseline", [Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC])
