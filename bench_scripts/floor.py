@@ -13,8 +13,8 @@ Each of these is timed as our kernels do it, but from the nearest caches and wit
 ideal chip and the imperfect one: on one core, and on two at once. Medians of several rounds. What is not counted
 (mismatch of neurons, settling, samples that don't fill a vector, sums that 32 bits don't hold, cache misses, waits for
 the other core) comes on top. The last rows set the sum beside the time that half the ideal chip's speed allows, and
-beside ours; and they say what would be left for each cell to be written if nothing but products and draws took time,
-which the processor's ports bound.
+beside ours; and they say what would be left for each cell to be written if nothing but the ideal chip's work, products
+and draws took time, which the processor's ports bound.
 
 Run it:     python bench_scripts/floor.py [--json FILE] [--quick]
 """

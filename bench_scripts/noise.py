@@ -1,7 +1,8 @@
 """How fast does Gaussian noise come, and what does the table behind it cost beside the random bits?
 
 One thread, arrays that stay in the cache, the best of several tries. Ours are integers of 16 bits, scaled: a row of
-draws; sixteen rows side by side, added to what is there; the table alone, without Philox; and Philox alone. Peers are
+draws; sixteen rows side by side, added to what is there; the table alone, without Philox, all of it or without one draw
+in 128; and Philox alone, one vector at a time or two. Peers are
 numpy's `standard_normal` from its Philox (four words of 64 bits) and from SFC64, and PyTorch's `randn`, where it is
 installed. Peers' draws are floating point and still have to be scaled and rounded.
 

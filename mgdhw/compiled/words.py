@@ -157,6 +157,13 @@ def philox_twice(typingctx: Any, c: Any, d: Any, key0: Any, key1: Any) -> Any:
     return types.UniTuple(four, 2)(c, d, key0, key1), codegen
 
 
+@njit(**INLINE)
+def word_of(numbers, words):
+    """Of each lane's four words the one with the number that its lowest two bits say."""
+    odd, upper = (numbers & u32(1)) != u32(0), (numbers & u32(2)) != u32(0)
+    return select(upper, select(odd, words[3], words[2]), select(odd, words[1], words[0]))
+
+
 @intrinsic
 def in_order(typingctx: Any, w0: Any, w1: Any, w2: Any, w3: Any) -> Any:
     """The words of sixteen blocks, from [word of the block][block], one block after the other: four vectors."""

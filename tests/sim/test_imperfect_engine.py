@@ -12,6 +12,7 @@ from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.chip import Chip
+from mgdhw_sim.effects import Effects
 from mgdhw_sim.engines import choose, flawed_ahead, flawed_crew
 from mgdhw_sim.engines.flawed_ahead import WIDE, Twice, twice
 from mgdhw_sim.engines.flaws import fine, flaws
@@ -71,15 +72,27 @@ def compare_segments(
     batches: tuple[int, ...] = (),
     baseline: Baseline | None = None,
     period: int = 0,
+    *,
+    rails: bool = False,
 ) -> bool:
-    """Run a segment in two cuts; whether the chip is one of small numbers."""
+    """Run a segment in two cuts; whether the chip is one of small numbers.
+
+    Args:
+        rails: inputs and codes are as large as they get, those of a neuron all of one sign.
+    """
     dataset, chip = draw_dataset(rng, spec), Chip(spec)
+    if rails:
+        dataset = replace(dataset, inputs=np.full_like(dataset.inputs, dataset.inputs.max()))
     chip.load(dataset)
     half = 1 << (spec.weight_bits - 1)
     edge = min(9, half // 2)
     chip.codes = np.array(
         [rng.randint(-half + edge, half - 1 - edge) for _ in range(chip.topology.n_parameters)], dtype=np.int16
     )
+    if rails:
+        signs = [rng.choice((-1, 1)) for _ in range(spec.layers[1])]
+        layer = chip.topology.layers[0]
+        chip.codes[: layer.n_in * layer.n_out] = np.repeat(signs, layer.n_in) * (half - 1 - edge)
     recipe = draw_recipe(rng, chip, dataset.n_samples, optimizer, family)
     if batches:
         recipe = replace(recipe, order=replace(recipe.order, batch=rng.choice(batches)))
@@ -155,8 +168,21 @@ def test_more_inputs_than_32_bits_hold_products_of() -> None:
     assert small > PIECES // 2
 
 
+@pytest.mark.usefixtures("team")
+def test_sums_beyond_32_bits() -> None:
+    """Of the largest weights and inputs, of one sign."""
+    for number in range(2):
+        rng = Random(f"rails {number}")
+        effects = Effects(cell_gain_std=0.05, input_noise=0.005, read_noise=0.01, write_noise=0.01)
+        spec = ChipSpec(layers=(3000, 9, 3), effects=effects)
+        numbers = fine(spec)
+        assert numbers is not None
+        assert numbers.bits[0] > 0
+        assert compare_segments(rng, spec, "sgd", "random", (16, 51), Baseline.HELD, 3, rails=True)
+
+
 def test_sums_whose_lowest_bits_count() -> None:
-    """Weights that reach so far that no bit of a sum is rounded away: many samples then run on other kernels."""
+    """Weights that reach so far that rounding drops too few bits of a sum: many samples then run on other kernels."""
     rng = Random("lowest bits")
     spec = ChipSpec(
         layers=(3000, 5, 3), weight_bits=4, weight_range=64.0, input_bits=4, signal_bits=14, signal_range=1.0

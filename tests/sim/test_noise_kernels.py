@@ -181,7 +181,7 @@ def test_rows_side_by_side(step: int, onto: bool) -> None:
 )
 @pytest.mark.parametrize("onto", [False, True])
 def test_noise_of_many_samples(step: int, blocks: int, low: int, high: int, onto: bool) -> None:
-    """Side by side, with draws beyond the last slab made by themselves: hundreds of them, dozens by second words."""
+    """Side by side, with draws beyond the last slab made by themselves: up to 200 of them, a dozen by second words."""
 
     @njit(**ENTRY)
     def run(key0, key1, step, cut, x, top, words_, beyond, out, width):

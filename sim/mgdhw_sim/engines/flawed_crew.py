@@ -26,8 +26,8 @@ Answer = TypeVar("Answer")
 
 
 EVEN, LEANING = 0.5, 0.53
-"""Share of the cells that the first of two parts updates; its measurement needs no perturbed weights if it is that of a
-baseline, and is sooner done."""
+"""Share of the cells that the first of two parts updates, and where its measurement mostly is that of a baseline: this
+needs no perturbed weights, and is sooner done."""
 
 
 def fits(chip: Chip, order: SampleOrder) -> bool:
@@ -68,10 +68,11 @@ class Crew:
         weights = flaws.weights(spec, np.int16, codes.amplitude, both=space is not None)
         moved = packs.zeros(size, np.int16)
         paired = self.parts == 2 and space is None and setup.ahead and setup.plan.groups.shape[0] == 1
-        self._raws = [np.zeros(0, dtype=np.int32) if tile is None else np.zeros_like(tile.raw) for _ in range(2)]
+        self._raws = [packs.zeros(0 if tile is None else tile.raw.size, np.int32) for _ in range(2)]
         self._teams = team.teams(self.parts, order.batch, chip.topology)
         if paired:
-            self._teams = _leaning(self._teams, EVEN if baseline is Baseline.ANTITHETIC else LEANING)
+            uneven = baseline is Baseline.EVERY or (baseline is Baseline.HELD and period == 1)
+            self._teams = _leaning(self._teams, LEANING if uneven else EVEN)
         pens = [writing.pen(place.end - place.first if paired else 0) for place in self._teams]
         fines = [weights.fine, *(packs.room(weights.fine, size) if paired else weights.fine for _ in pens[1:])]
         self.places = []
@@ -170,15 +171,15 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
     def rows(count: int, kind: type[np.integer[Any]] = np.int32, width: int = width) -> NDArray[Any]:
         return packs.zeros(count * width, kind)
 
-    noisy = packs.zeros(inputs // 2 * STRIP + 1, np.int32)
+    noisy = packs.zeros(inputs // 2 * STRIP + 1, np.int32)  # one more, for draws that aren't there; below, too
     return FlawedTile(
         width=width,
         few=batch // LANES * LANES if 0 < batch % LANES <= FEW else width,
         places=rows(1, np.int64),
         noisy=noisy,
         shorts=noisy.view(np.int16),
-        words=packs.zeros(4 * max(width, AHEAD), np.uint32),
-        beyond=beyond(width, STRIP * max(inputs, widest)),
+        words=packs.zeros(4 * max(width, AHEAD) + LANES, np.uint32),
+        beyond=beyond(width, max(STRIP * max(inputs, widest), FIELDS * width)),
         draws=packs.zeros(max(widest * STRIP, FIELDS * width) + 1, np.int16),
         sums=rows(widest, width=STRIP),
         signals=rows(widest // 2 + FIELDS, width=STRIP),

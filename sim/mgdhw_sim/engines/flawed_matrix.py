@@ -65,7 +65,7 @@ class FlawedTile(NamedTuple):
     """[widest][STRIP], without their lowest bits."""
     signals: Any
     spare: Any
-    """[widest / 2][STRIP], twice."""
+    """[widest / 2][STRIP], twice; some more rows of the one hold few samples' sums while they are made."""
     raw: Any
     outputs: Any
     wanted: Any
@@ -76,12 +76,12 @@ class FlawedTile(NamedTuple):
 
 
 class Soon(NamedTuple):
-    """The batch after this one, which is fetched from memory while this one is worked on; empty if nobody knows it."""
+    """Where inputs come from; and the batch after this one, which is fetched while this one is worked on."""
 
     inputs: Any
     """All inputs, one sample after the other."""
     chosen: Any
-    """(B,) samples."""
+    """(B,) samples of the batch that follows; none if nobody knows it."""
     size: int
     """Inputs of one."""
 
@@ -241,7 +241,8 @@ def two_rows(w, row, more, n_in, span, bits, x, out, at):
 
 @njit(**JIT)
 def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
-    """From exact sums to signals: biases, noise, rounding, the neurons. Into pairs, or the tile's outputs.
+    """From sums, without their lowest bits, to signals: biases, noise, rounding, the neurons. Into pairs, or the tile's
+    outputs.
 
     Args:
         neuron: number of the layer's first.
@@ -255,7 +256,6 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
     biases = net.starts[layer] + n_in * n_out
     bits = net.bits[layer]
     half = (np.int64(1) << (excess - 1)) >> bits if excess > 0 else np.int64(0)
-    down, up = i32(max(excess - bits, 0)), i32(max(-excess, 0))
     for j in range(0, n_out, 2):
         for column in range(0, high - low, LANES):
             pair, drawn = i32(0), i32(0)
@@ -265,7 +265,7 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
                 if j + which < n_out:
                     k = neuron + j + which
                     more = (np.int64(w[biases + j + which]) << (fraction - bits)) + half
-                    z = ((load(tile.sums, (j + which) * STRIP + column) + i32(more)) >> down) << up
+                    z = (load(tile.sums, (j + which) * STRIP + column) + i32(more)) >> i32(excess - bits)
                     noise = drawn >> i32(16) if which == 1 else (drawn << i32(16)) >> i32(16)
                     h = flawed_neurons(
                         net, curve, i32(neurons.midpoint[k]), i32(neurons.steepness[k]), i32(flaws.amplitude[k]),
@@ -296,7 +296,7 @@ def outputs_of(net, flaws, neurons, w, step, part, tile, team, soon):
 
     Args:
         w: (P,) fine weights, perturbation included, padded.
-        soon: the batch that follows.
+        soon: all inputs, and the batch that follows.
     """
     high = team.low
     while high < team.high:

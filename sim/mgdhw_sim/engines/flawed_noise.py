@@ -32,6 +32,7 @@ from mgdhw.compiled.words import (
     philox_of_key,
     philox_twice,
     scaled_pairs,
+    word_of,
 )
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.flawed_vector import noisy
@@ -170,9 +171,7 @@ def put_far(key0, key1, stream, step, layer, part, size, top, beyond, out):
     for start in range(0, count, LANES):
         blocks, kind = to_u32(load(beyond.far_blocks, start)), load(beyond.far_places, start)
         words = philox_of_key(u32(step), u32(step >> 32), blocks, u32(last), key0, key1)
-        odd, upper = (kind & i32(1)) != i32(0), (kind & i32(2)) != i32(0)
-        word = select(upper, select(odd, words[3], words[2]), select(odd, words[1], words[0]))
-        drawn = far_magnitudes(word)
+        drawn = far_magnitudes(word_of(to_u32(kind), words))
         drawn = select((kind & i32(4)) != i32(0), i32(0) - drawn, drawn)
         put_values(beyond, start, count, size, top, drawn, kind >> i32(3), out)
 
@@ -189,7 +188,7 @@ def draw_lanes(
 
     Args:
         row_blocks: to a sample.
-        x: None; or `out` as lanes of pairs: inputs, times 2^fine, that it is added to, within -top ... top.
+        x: None; or `out` as lanes of pairs: inputs, which times 2^fine it is added to, within -top ... top.
         words, beyond: work space.
         out: [pair][width], from column low on, pairs of 16 bits; and something behind them.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.columns import row_pairs, store_fours
+from mgdhw.compiled.columns import PARTS, row_pairs, store_fours
 from mgdhw.compiled.noise import FIELDS, scaled
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.compiled.pairs import shift_pairs
@@ -21,13 +21,13 @@ from mgdhw.philox import Stream
 from mgdhw_sim.engines.flawed_vector import noisy
 
 INPUT = int(Stream.INPUT)
-FEW = 4
+FEW = PARTS
 """Samples at most."""
 
 
 @njit(**JIT)
 def few_sums(net, flaws, w, inputs, step, part, column, stride, tile):
-    """Σᵢ w[j][i] x[i] of the first layer for the samples from a column on.
+    """⌊Σᵢ w[j][i] x[i] / 2ᵇ⌋ of the first layer for the samples from a column on (`flaws.Fine.bits`).
 
     A lane takes in every fourth pair of inputs, so that 32 bits hold the sums of four times as many.
 

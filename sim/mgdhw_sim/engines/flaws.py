@@ -253,10 +253,11 @@ def _bits(spec: ChipSpec, number: int, largest: int, span: int) -> int:
     fraction = spec.signal_fraction_bits if number else spec.input_fraction_bits + spec.input_fine_bits
     excess = fraction + spec.fine_fraction_bits - spec.signal_fraction_bits
     inputs = spec.layers[number]
-    furthest = inputs * largest + (1 << (fraction + spec.fine_weight_bits - 1)) + (1 << max(excess, 0))
+    if excess < 0:
+        return -1
+    furthest = inputs * largest + (1 << (fraction + spec.fine_weight_bits - 1)) + (1 << excess)
     for bits in range(min(fraction, max(excess - 1, 0), MOST_BITS) + 1):
-        pieces = -(-inputs // span)
-        if (furthest >> bits) + pieces < 1 << 31 and furthest << max(-excess, 0) >> max(excess, 0) < 1 << 30:
+        if (furthest >> bits) - (-inputs // span) < 1 << 31 and furthest >> excess < 1 << 30:
             return bits
     return -1
 

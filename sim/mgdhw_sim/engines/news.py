@@ -1,7 +1,7 @@
 """What one part of a team tells the other of the cells that it has written: their new fine weights.
 
-Each part holds all weights for itself. A tenth of them changes at a time; to fetch all from the other core's cache
-would take longer than to be told which ones.
+Each part holds all weights for itself. An eighth or so of them changes at a time; to fetch all from the other core's
+cache would take longer than to be told which ones.
 """
 
 from __future__ import annotations

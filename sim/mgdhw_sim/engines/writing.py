@@ -30,7 +30,7 @@ from mgdhw.compiled.simd import (
     to_u32,
     u32,
 )
-from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_twice
+from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_twice, word_of
 from mgdhw.philox import Stream
 from mgdhw_sim.engines.finding import AT_ONCE, carry_over, changes_of, find_changed, numbers_of, update_changed
 from mgdhw_sim.engines.flaws import (
@@ -210,13 +210,6 @@ def draw(key0, key1, count, step, numbers, words, draws):
 def counters(step, cells):
     """Of the blocks with the draws of sixteen cells."""
     return u32(step), u32(step >> 32), cells >> u32(2), u32(WRITE)
-
-
-@njit(**INLINE)
-def word_of(cells, words):
-    """Of each cell's block the word with its draws."""
-    odd, upper = (cells & u32(1)) != u32(0), (cells & u32(2)) != u32(0)
-    return select(upper, select(odd, words[3], words[2]), select(odd, words[1], words[0]))
 
 
 @njit(**JIT)
