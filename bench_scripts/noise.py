@@ -2,9 +2,9 @@
 
 One thread, arrays that stay in the cache, the best of several tries. Ours are integers of 16 bits, scaled: a row of
 draws; sixteen rows side by side, added to what is there; the table alone, without Philox, all of it or without one draw
-in 128; and Philox alone, one vector at a time or two. Peers are
-numpy's `standard_normal` from its Philox (four words of 64 bits) and from SFC64, and PyTorch's `randn`, where it is
-installed. Peers' draws are floating point and still have to be scaled and rounded.
+in 128; and Philox alone, one vector at a time or two. Peers are numpy's `standard_normal` from its Philox (four words
+of 64 bits) and from SFC64, and PyTorch's `randn`, where it is installed. Peers' draws are floating point and still have
+to be scaled and rounded.
 
 Run it:     python bench_scripts/noise.py [--json FILE] [--quick]
 """
@@ -20,7 +20,7 @@ from common import Options, Row, arguments, report
 from numba import njit
 
 from mgdhw.compiled.noise import fill_lanes, fill_row
-from mgdhw.compiled.options import ENTRY
+from mgdhw.compiled.options import ENTRY, INLINE
 from mgdhw.compiled.simd import i32, lane_numbers, store, to_i32, to_u32, u32
 from mgdhw.compiled.words import gaussian_pairs, near_pairs, philox_of_key, philox_twice, scaled_pairs
 from mgdhw.philox import Stream
@@ -74,32 +74,31 @@ def twice(times: int, out: Any) -> None:
     store(out, 0, to_i32(every))
 
 
-@njit(**ENTRY)
-def table(times: int, out: Any) -> Any:
-    """Words that are not random to scaled draws, those beyond the last slab excepted."""
+@njit(**INLINE)
+def drawn(times: int, rare: bool, out: Any) -> Any:
+    """Words that are not random to scaled draws, with those beyond the last slab or without."""
     every, one, missing = i32(0), to_u32(lane_numbers()) * u32(0x9E3779B9), np.uint64(0)
     for step in range(times):
         for block in range(DRAWS // 64):
             a = one + u32(step + 7919 * block)
-            g, h, beyond = gaussian_pairs(a, a ^ u32(0x5BD1E995))
+            b = a ^ u32(0x5BD1E995)
+            g, h, others = gaussian_pairs(a, b) if rare else near_pairs(a, b)
             every = every ^ scaled_pairs(g, STRENGTH) ^ scaled_pairs(h, STRENGTH)
-            missing |= beyond
+            missing |= others
     store(out, 0, every)
     return missing
+
+
+@njit(**ENTRY)
+def table(times: int, out: Any) -> Any:
+    """All draws but those that take a second word."""
+    return drawn(times, True, out)
 
 
 @njit(**ENTRY)
 def near(times: int, out: Any) -> Any:
-    """The same without one draw in 128, as samples side by side have theirs drawn."""
-    every, one, missing = i32(0), to_u32(lane_numbers()) * u32(0x9E3779B9), np.uint64(0)
-    for step in range(times):
-        for block in range(DRAWS // 64):
-            a = one + u32(step + 7919 * block)
-            g, h, beyond = near_pairs(a, a ^ u32(0x5BD1E995))
-            every = every ^ scaled_pairs(g, STRENGTH) ^ scaled_pairs(h, STRENGTH)
-            missing |= beyond
-    store(out, 0, every)
-    return missing
+    """All but one in 128, as samples side by side have theirs drawn."""
+    return drawn(times, False, out)
 
 
 def rate(call: Call, quick: bool) -> float:

@@ -12,17 +12,17 @@ from numba import njit
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw_sim.engines.flawed_ahead import begin_chunk, draw_until
 from mgdhw_sim.engines.flawed_loops import BASELINE, MINUS, PLUS
-from mgdhw_sim.engines.flawed_matrix import Soon, choose_weights, costs_of, keep, outputs_of, take_batch
+from mgdhw_sim.engines.flawed_matrix import choose_weights, take_batch
+from mgdhw_sim.engines.flawed_measure import measure_both, measure_one, measure_wide, sign_after_write
 from mgdhw_sim.engines.flawed_twice import measure_twice
-from mgdhw_sim.engines.flawed_vector import measure_few
 from mgdhw_sim.engines.kernels import fill_codes
 from mgdhw_sim.engines.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.moves import next_powers, take_in_codes, update, update_pending
 from mgdhw_sim.engines.news import hear
 from mgdhw_sim.engines.segments import FOREVER, FULL, chunk_of, draw, take_in_pending
-from mgdhw_sim.engines.team import SLOTS, meet, sum_up
-from mgdhw_sim.engines.upkeep import keep_up, perturb, same_era, temperature_of, tick_of
-from mgdhw_sim.engines.vector import Signs, take_inputs
+from mgdhw_sim.engines.team import meet, sum_up
+from mgdhw_sim.engines.upkeep import keep_up, same_era, temperature_of, tick_of
+from mgdhw_sim.engines.vector import take_inputs
 from mgdhw_sim.engines.writing import update_and_write, write
 
 WRITTEN = 3
@@ -73,16 +73,6 @@ def take(bench, chosen, space, tile):
         take_inputs(setup, chosen, space)
 
 
-@njit(**INLINE)
-def soon_of(bench, chosen, step, row):
-    """The batch that follows a probe's, if it is known and the next probe's."""
-    order, samples = bench.setup.order, bench.ahead.samples
-    begin = (step // order.tau_x - (step - row) // order.tau_x + 1) * order.batch
-    changes = (step + 1) % order.tau_x == 0
-    end = begin + order.batch if changes else begin
-    return Soon(bench.inputs, samples[min(begin, samples.size) : min(end, samples.size)], bench.setup.inputs.shape[1])
-
-
 @njit(**JIT)
 def copy_theirs(theirs, mine, first, end):
     """Weights first ... end - 1, which the other part has made anew, into this one's own array."""
@@ -112,106 +102,6 @@ def keep_all(bench, step):
         copy_theirs(bench.pair.theirs, bench.weights.fine, 0, team.first)
         copy_theirs(bench.pair.theirs, bench.weights.fine, team.end, flaws.n)
     return changed
-
-
-@njit(**JIT)
-def measure_wide(bench, tile, chosen, step, row, part, follows):
-    """One measurement of a probe, samples side by side, shared by the team.
-
-    The codes of another family than random are in `ahead.code` already.
-
-    Args:
-        chosen: (B,) samples, in place.
-        row: of the probe's sign bits.
-        follows: whether anything is left of the measurement before.
-
-    Returns:
-        Cost codes summed over the samples.
-    """
-    setup, flaws, weights, ahead, team = bench.setup, bench.flaws, bench.weights, bench.ahead, bench.team
-    group = setup.plan.groups[step % setup.plan.groups.shape[0]]
-    start, size, sign = group[0], group[1], 1 if part == PLUS else -1
-    w = weights.fine
-    if part != BASELINE:
-        if setup.ahead:
-            first, end = max(team.first, start), max(team.first, min(team.end, start + size))
-            first = max(first, start)
-            choose_weights(weights, flaws.weight_top, ahead.words[row], first, max(first, end), sign, bench.moved)
-        else:
-            perturb(flaws, weights, ahead.code, start, size, sign, bench.moved)  # such a team is of one
-        w = bench.moved
-        meet(team)
-    outputs_of(setup.net, flaws, bench.neurons, w, step, part, tile, team, soon_of(bench, chosen, step, row))
-    before = tile.going if follows else tile.raw
-    value = costs_of(setup, flaws, step, part, tile.raw, before, chosen.size, tile, team)
-    if flaws.settling != 0:
-        keep(tile.raw, setup.net.sizes[-1], tile, team)
-    return sum_up(team, 4 * (step & 1) + part, value)
-
-
-@njit(**INLINE)
-def measure_one(bench, rows, space, chosen, step, row, part, follows):
-    """The same for samples one after the other."""
-    setup, weights, ahead, plan = bench.setup, bench.weights, bench.ahead, bench.setup.plan
-    turn = step % plan.groups.shape[0]
-    start, size = plan.groups[turn, 0], plan.groups[turn, 1]
-    sign = 1 if part == PLUS else -1
-    plus = minus = weights.fine
-    signs = Signs(ahead.words[row if setup.ahead else 0], 0, start, start + size)
-    if part != BASELINE and setup.ahead:
-        signs = Signs(ahead.words[row], 1, start, start + size)
-        plus, minus = weights.plus, weights.minus
-        if sign < 0:
-            plus, minus = minus, plus
-        if plan.groups.shape[0] > 1:
-            top = bench.flaws.weight_top
-            choose_weights(weights, top, ahead.words[row], start, start + size, sign, bench.moved)
-            plus = minus = bench.moved
-            signs = Signs(ahead.words[row], 0, start, start + size)
-    elif part != BASELINE:
-        perturb(bench.flaws, weights, ahead.code, start, size, sign, bench.moved)
-        plus = minus = bench.moved
-    return measure_few(setup, bench.flaws, bench.neurons, plus, minus, signs, chosen, step, part, follows, rows, space)
-
-
-@njit(**JIT)
-def measure_both(bench, tile, chosen, step, row, first, second, follows):
-    """Two measurements of a probe, each by one part of a team of two: they exchange weights and outputs, no more.
-
-    Args:
-        first, second: parts of the probe.
-
-    Returns:
-        Cost codes of both, summed over the samples.
-    """
-    setup, weights, flaws, pair, team = bench.setup, bench.weights, bench.flaws, bench.pair, bench.team
-    mine = first if team.part == 0 else second
-    w = weights.fine
-    if mine != BASELINE:
-        w, sign, top, words = pair.moved, 1 if mine == PLUS else -1, flaws.weight_top, bench.ahead.words[row]
-        if pair.ready[0] == step:
-            choose_weights(weights, top, words, 0, team.first, sign, w)
-            choose_weights(weights, top, words, team.end, flaws.n, sign, w)
-        else:
-            choose_weights(weights, top, words, 0, flaws.n, sign, w)
-    outputs_of(setup.net, flaws, bench.neurons, w, step, mine, pair.tile, pair.team, soon_of(bench, chosen, step, row))
-    meet(team)
-    before = tile.going if follows else pair.one
-    one = costs_of(setup, flaws, step, first, pair.one, before, chosen.size, tile, team)
-    other = costs_of(setup, flaws, step, second, pair.other, pair.one, chosen.size, tile, team)
-    keep(pair.other, setup.net.sizes[-1], tile, team)
-    team.sums[team.part * SLOTS + 4 * (step & 1) + first] = one
-    other = sum_up(team, 4 * (step & 1) + second, other)
-    return team.sums[4 * (step & 1) + first] + team.sums[SLOTS + 4 * (step & 1) + first], other
-
-
-@njit(**INLINE)
-def sign_after_write(bench):
-    """Sign of the perturbation in this part's measurement of a probe that follows a write, 0 if there is none."""
-    baseline, part = bench.setup.baseline, bench.team.part
-    if baseline == ANTITHETIC:
-        return 1 if part == 0 else -1
-    return 1 if part == 1 and baseline in (HELD, EVERY) else 0
 
 
 @njit(**INLINE)
