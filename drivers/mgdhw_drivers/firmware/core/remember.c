@@ -15,19 +15,19 @@ void mg_refresh_held(mg_board *board) {
     for (uint32_t i = 0; i < chip->n_parameters; i++) held[i] = (double)mg_cell_at(chip, i, tick) * unit;
 }
 
-mg_status mg_write_requested(mg_board *board, uint64_t step) {
+const int16_t *mg_requested_codes(mg_board *board) {
     mg_chip *chip = &board->chip;
-    uint8_t *requested = board->area[MG_AREA_REQUESTED].bytes;
-    if (!chip->imperfect) return mg_chip_write(chip, (const int16_t *)(const void *)requested, step);
+    const uint8_t *requested = board->area[MG_AREA_REQUESTED].bytes;
+    if (!chip->imperfect) return (const int16_t *)(const void *)requested;
     const double *theta = (const double *)(const void *)requested;
     for (uint32_t i = 0; i < chip->n_parameters; i++) {
         if (!mg_is_parameter(chip, theta[i])) {
             chip->violation = (int32_t)i;
-            return MG_OUT_OF_RANGE;
+            return NULL;
         }
         board->code[i] = (int16_t)mg_chip_parameter_code(chip, theta[i]);
     }
-    return mg_chip_write(chip, board->code, step);
+    return board->code;
 }
 
 void mg_snapshot(mg_board *board, const mg_frame *frame) {
