@@ -85,7 +85,10 @@ def ask_block(talk: Talk, block: Block) -> Costs:
 @pytest.mark.parametrize("where", LINES)
 def test_it_says_what_it_is(sanitized: Path, where: str) -> None:
     info = SimDevice("sim:x", SPEC).info
-    with board(sanitized, *where.split(), *OPTIONS, "max_slew=7", "slew_interval=2.55") as (_, address), line(address) as talk:
+    with (
+        board(sanitized, *where.split(), *OPTIONS, "max_slew=7", "slew_interval=2.55") as (_, address),
+        line(address) as talk,
+    ):
         known = talk.identify(take=False)
         assert (known.state, known.reason) == (State.SAFE, Reason.STARTED)
         content = talk.read(Area.DESCRIPTION, known.description_size, chunk=200)
@@ -259,7 +262,7 @@ def test_a_lost_line(sanitized: Path) -> None:
 
 
 def test_a_ping_while_something_runs_and_what_ends_it(sanitized: Path) -> None:
-    block = Block(0, 2**31, CodeSpec(), SampleOrder(1, 7, batch=2))
+    block = Block(0, 2**31 - 1, CodeSpec(), SampleOrder(1, 7, batch=2))
     with ready(sanitized, "--tcp 0") as (talk, _):
         payload = probe_of(block, talk.theta_crc, talk.dataset_crc, floats=False).pack()
         sequence = talk.send(Type.PROBE, payload)

@@ -121,10 +121,6 @@ mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *re
                          uint64_t n_probes, const int16_t *sine, int16_t *code) {
     mg_status status = check_recipe(recipe, state);
     if (status != MG_OK) return status;
-    if (recipe->codes.amplitude > MG_MAX_AMPLITUDE) { /* no parameter has room for it */
-        chip->violation = 0;
-        return MG_OUT_OF_RANGE;
-    }
     for (uint32_t i = 0; i < chip->n_parameters; i++)
         if (!mg_is_parameter(chip, state->theta[i])) {
             chip->violation = (int32_t)i;

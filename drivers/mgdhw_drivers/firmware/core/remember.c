@@ -3,6 +3,7 @@
 #include "bits.h"
 #include "board.h"
 #include "crc.h"
+#include "requests.h"
 #include "snapshot.h"
 #include "wire.h"
 
@@ -42,8 +43,13 @@ void mg_snapshot(mg_board *board, const mg_frame *frame) {
 void mg_restore(mg_board *board, const mg_frame *frame) {
     const mg_area *cells = &board->area[MG_AREA_CELLS];
     uint32_t size = mg_get32(frame->payload);
-    if (size > cells->size || mg_crc(cells->bytes, size) != mg_get32(frame->payload + 4)) {
-        mg_refuse(board, frame->sequence, size > cells->size ? MG_BAD : MG_MISMATCH, size > cells->size ? 0 : MG_CELLS);
+    enum mg_code code = mg_check_restore(board, frame->payload);
+    if (code != MG_FINE) {
+        mg_refuse(board, frame->sequence, code, 0);
+        return;
+    }
+    if (mg_crc(cells->bytes, size) != mg_get32(frame->payload + 4)) {
+        mg_refuse(board, frame->sequence, MG_MISMATCH, MG_CELLS);
         return;
     }
     if (!mg_cells_unpack(&board->chip, cells->bytes, size)) {

@@ -7,16 +7,49 @@
 
 enum { LEARNT_HELD = 1, LEARNT_UPDATED = 2, LEARNT_WINDOW_EMPTY = 4, LEARNT_ANALOG_COST = 8 };
 
+#define MOST_STATE_AREAS 5
+
+/* The state areas that are in use, in their order; answers how many. */
+static int state_areas(int optimizer, int continuous, int window_empty, int number[MOST_STATE_AREAS]) {
+    int count = 0;
+    number[count++] = MG_AREA_THETA;
+    if (optimizer != MG_SGD) number[count++] = MG_AREA_SLOT1;
+    if (optimizer == MG_ADAM || optimizer == MG_ADAMW) number[count++] = MG_AREA_SLOT2;
+    if (continuous) {
+        number[count++] = MG_AREA_GRADIENT;
+    } else if (!window_empty) {
+        number[count++] = MG_AREA_CROSS;
+        number[count++] = MG_AREA_ENERGY;
+    }
+    return count;
+}
+
 uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty) {
-    const mg_area *area = board->area;
-    uint32_t crc = mg_crc(area[MG_AREA_THETA].bytes, area[MG_AREA_THETA].size);
-    if (optimizer != MG_SGD) crc = mg_crc_more(crc, area[MG_AREA_SLOT1].bytes, area[MG_AREA_SLOT1].size);
-    if (optimizer == MG_ADAM || optimizer == MG_ADAMW)
-        crc = mg_crc_more(crc, area[MG_AREA_SLOT2].bytes, area[MG_AREA_SLOT2].size);
-    if (continuous) return mg_crc_more(crc, area[MG_AREA_GRADIENT].bytes, area[MG_AREA_GRADIENT].size);
-    if (window_empty) return crc;
-    crc = mg_crc_more(crc, area[MG_AREA_CROSS].bytes, area[MG_AREA_CROSS].size);
-    return mg_crc_more(crc, area[MG_AREA_ENERGY].bytes, area[MG_AREA_ENERGY].size);
+    int number[MOST_STATE_AREAS], count = state_areas(optimizer, continuous, window_empty, number);
+    uint32_t crc = mg_crc(NULL, 0);
+    for (int i = 0; i < count; i++) crc = mg_crc_more(crc, board->area[number[i]].bytes, board->area[number[i]].size);
+    return crc;
+}
+
+static int has_negative(const uint8_t *at, uint32_t count, int is_double) {
+    for (uint32_t i = 0; i < count; i++)
+        if (is_double ? mg_get_double(at + 8 * i) < 0.0 : at[8 * i + 7] & 0x80) return 1;
+    return 0;
+}
+
+/* Whether the state areas and learning rates hold what training can come to: numbers, and no sum of squares below 0. */
+static int holds_numbers(const mg_board *board, const uint8_t *request) {
+    int number[MOST_STATE_AREAS], optimizer = request[232], flags = request[233];
+    int count = state_areas(optimizer, flags & MG_LEARN_CONTINUOUS, flags & MG_LEARN_WINDOW_EMPTY, number);
+    int squares = optimizer == MG_RMSPROP ? MG_AREA_SLOT1 : MG_AREA_SLOT2;
+    for (int i = 0; i < count; i++) {
+        const uint8_t *at = board->area[number[i]].bytes;
+        uint32_t size = board->chip.n_parameters;
+        int is_double = number[i] != MG_AREA_CROSS && number[i] != MG_AREA_ENERGY;
+        if (is_double && !mg_all_finite(at, size)) return 0;
+        if ((number[i] == squares || number[i] == MG_AREA_ENERGY) && has_negative(at, size, is_double)) return 0;
+    }
+    return mg_all_finite(board->area[MG_AREA_ETA].bytes, mg_get32(request + 224));
 }
 
 static void read_state(mg_board *board, const mg_block *block, const uint8_t *request) {
@@ -82,6 +115,10 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
         return;
     }
     if (!has_all(board, frame)) return;
+    if (block.order.n > board->chip.n_samples || !holds_numbers(board, request)) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
     read_state(board, &block, request);
     mg_status status = mg_learn_begin(&board->work.learner, &board->chip, &recipe, &board->state, block.n_probes,
                                       board->sine, board->code);
