@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import limits
-from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
-from mgdhw.codes import Codes
+from mgdhw.block import Block, Costs, Part
+from mgdhw.completion import completed
 from mgdhw.datasets import Dataset
 from mgdhw.device_info import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, LinkError
+from mgdhw.expansion import expand
 from mgdhw.motion import Motion, Mover
 from mgdhw.segment import Segment, SegmentResult
 
@@ -206,17 +207,7 @@ class Device(ABC):
         """
         if self._closing is None or self._closing.done():
             self._closing = asyncio.ensure_future(self._close())
-        closing, cancelled = self._closing, None
-        while not closing.done():
-            try:
-                await asyncio.wait({closing})
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            if not closing.cancelled():
-                closing.exception()  # seen; the cancellation goes first
-            raise cancelled
-        closing.result()
+        await completed(self._closing)
 
     async def _close(self) -> None:
         mover, self._mover = self._mover, None
@@ -312,7 +303,15 @@ class Device(ABC):
         limits.check_limits(self.info, theta, what, self.uri)
 
     def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
-        """Raise LimitExceeded if θ ± `amplitude` code units would leave the limits, whatever the codes are."""
+        """Raise LimitExceeded if the device itself may not perturb θ, (P,), by ± `amplitude` code units.
+
+        It may not where the limits would be left, nor where a swing from one side to the other, which nobody ramps,
+        is more than `info.motion` allows in one write. Whatever the codes are.
+        """
+        self._check_room(theta, amplitude)
+        limits.check_swing(self.info, amplitude, self.uri)
+
+    def _check_room(self, theta: FloatArray, amplitude: int) -> None:
         room = amplitude * np.asarray(self.info.theta_lsb)
         self.check_limits(theta + room, "perturbed parameter")
         self.check_limits(theta - room, "perturbed parameter")
@@ -342,34 +341,8 @@ class HostCodes(Device):
         """Expand a block into writes and measurements. Ends with θ as it was."""
         self.check_open()
         theta = await self.requested()
-        self.check_perturbed(theta, block.codes.amplitude)
-        codes = Codes(block.codes, self.info.topology).values(block.first_step, block.n_probes)
-        samples = block.order.samples(block.first_batch(), block.n_batches())
-        baseline_steps = set(block.baseline_steps())
-        held = block.valid_held()
-        perturbed: list[int | float] = []
-        reference: list[int | float] = []
-        try:
-            for j in range(block.n_probes):
-                step = block.first_step + j
-                batch = samples[block.order.batch_of(step) - block.first_batch()]
-                if step in baseline_steps:
-                    await self.write(theta, step)
-                    held = HeldBaseline(await self.measure(batch, step, Part.BASELINE), step)
-                change = codes[j] * self.info.theta_lsb
-                perturbed.append(await self._measure_at(theta + change, batch, step, Part.PLUS))
-                if block.baseline is Baseline.ANTITHETIC:
-                    reference.append(await self._measure_at(theta - change, batch, step, Part.MINUS))
-                else:
-                    reference.append(0 if held is None else held.value)
-        finally:
-            await self.write(theta, block.first_step + block.n_probes)
-        carried = held if block.baseline is Baseline.HELD else None
-        return Costs(np.array(perturbed), np.array(reference), block.evaluations(), carried)
-
-    async def _measure_at(self, theta: FloatArray, samples: IntArray, step: int, part: Part) -> int | float:
-        await self.write(np.clip(theta, self.info.theta_min, self.info.theta_max), step)
-        return await self.measure(samples, step, part)
+        self._check_room(theta, block.codes.amplitude)  # `write` sees to the swings
+        return await expand(self, block, theta)
 
 
 def _contract(driver: type[Device]) -> type[Device]:
