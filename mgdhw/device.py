@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -17,17 +18,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw import limits
+from mgdhw import limits, recovery
 from mgdhw.block import Block, Costs, Part
 from mgdhw.completion import completed
 from mgdhw.datasets import Dataset
 from mgdhw.device_info import Capability, DeviceInfo
-from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, LinkError
+from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable
 from mgdhw.expansion import expand
 from mgdhw.motion import Motion, Mover
 from mgdhw.segment import Segment, SegmentResult
 
 __all__ = ["Capability", "Device", "DeviceInfo", "HostCodes", "Motion", "device_schemes", "open_device"]
+
+log = logging.getLogger("mgdhw.device")
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -36,8 +39,6 @@ ENTRY_POINTS = "mgdhw.devices"
 
 HOOKS = {"open": "connect", "close": "disconnect", "write": "apply"}
 """What every device does alike, and the part of it that a driver does."""
-SAFE_ATTEMPTS = 3
-"""How often the way to the safe state is tried before the hardware is let go."""
 
 
 class Device(ABC):
@@ -56,6 +57,9 @@ class Device(ABC):
     info: DeviceInfo
     dataset: Dataset
     """What was loaded last."""
+
+    reconnect_seconds = 30.0
+    """How long hardware that went away is waited for."""
 
     entered = False
     """Whether it is inside `async with`, and so whether somebody sees to its closing."""
@@ -212,8 +216,8 @@ class Device(ABC):
     async def _close(self) -> None:
         mover, self._mover = self._mover, None
         try:
-            if mover is not None and mover.motion.safe is not None:
-                await self._to_safe_state(mover, mover.motion.safe)
+            if mover is not None:
+                await mover.leave()
         except BaseException as error:
             self.is_open = False
             try:
@@ -224,15 +228,28 @@ class Device(ABC):
         self.is_open = False
         await self.disconnect()
 
-    async def _to_safe_state(self, mover: Mover, safe: float | FloatArray) -> None:
-        target = np.array(np.broadcast_to(safe, self.info.n_parameters), dtype=np.float64)
-        for attempt in range(1, SAFE_ATTEMPTS + 1):
-            try:
-                await mover.leave(target)
-                return
-            except (LinkError, OSError):
-                if attempt == SAFE_ATTEMPTS:
-                    raise
+    async def recover(self, attempt: int = 1) -> bool:
+        """Begin again after a LinkError: let go of the hardware, wait, open it, and see that it is the same.
+
+        Args:
+            attempt: how often in a row; the more often, the longer it is waited at first.
+
+        Returns:
+            Whether it was opened anew, and so may have forgotten data, parameters, and what its cells remember.
+
+        Raises:
+            LinkLost: it did not come back within `reconnect_seconds`.
+            DeviceUnavailable: another one has come.
+        """
+        return await recovery.recover(self, attempt)
+
+    async def let_go(self) -> None:
+        """Disconnect from hardware that cannot be relied upon: its parameters are not moved any more."""
+        self.is_open, self._mover = False, None
+        try:
+            await completed(self.disconnect())
+        except Exception as problem:
+            log.info("%s: letting go of it failed, too: %s", self.uri, problem)
 
     async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         """Set every parameter, (P,), in the device's units. Absolute and idempotent.
