@@ -1,4 +1,4 @@
-"""The table of hostile requests against both kinds of board, as processes of their own: the same refusals everywhere."""
+"""The table of hostile requests against both kinds of board, as processes of their own: they refuse the same."""
 
 from __future__ import annotations
 
