@@ -93,6 +93,11 @@ async def test_on_the_host_port(host: Path, where: str) -> None:
         await assert_same(address, dict.fromkeys(LEVELS, 1600))
 
 
+async def test_limits_on_how_parameters_move_change_no_bit(host: Path) -> None:
+    with board(host, "--pty", *XOR, "max_slew=2", "slew_interval=0.1") as (_, address):
+        await assert_same(address, dict.fromkeys(LEVELS, 400))
+
+
 async def test_an_imperfect_chip_on_the_host_port(host: Path) -> None:
     options = (*XOR, *IMPERFECT)
     with board(host, "--tcp", "0", *options) as (_, address):
