@@ -34,7 +34,7 @@ from mgdhw.outcome import ReplicaResult
 from mgdhw.plan import plan
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
-from mgdhw.steering import Breath, Pace, RailWatch
+from mgdhw.steering import Breath, Pace, RailWatch, first_size
 from mgdhw.timing import Bill, Count
 from mgdhw.trainer import Trainer
 
@@ -187,8 +187,9 @@ class Replicas:
 
     async def _wave(self, lock_step: LockStep, numbers: Sequence[int]) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, breath = self.experiment, Breath()
-        pace = Pace(FIRST_ROUND, ROUND_SECONDS, experiment.run.block)
         lanes = [lock_step.begin(number) for number in numbers]
+        first = first_size(FIRST_ROUND, lanes[0].recipe, self.device.info.n_parameters, len(lanes))
+        pace = Pace(first, ROUND_SECONDS, experiment.run.block)
         while lanes:
             if lock_step.is_due(lanes[0].state):
                 looked_at, lanes = lanes, []

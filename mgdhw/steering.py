@@ -27,6 +27,8 @@ from mgdhw.state import TrainState
 FloatArray = NDArray[np.float64]
 
 MAX_BLOCK = 1 << 16
+FIRST_WORK = 10**9
+"""Multiplications of the first request at most, whose time nobody knows yet: a second of a simulated chip's, or two."""
 FREE = 4 / 3
 """A request of twice the size that takes less than so many times as long is made of delays, not of work."""
 PATIENCE = 20
@@ -37,6 +39,11 @@ BREATH_SECONDS = 0.02
 """How long the event loop may be kept from other tasks by a device that never waits."""
 
 log = logging.getLogger("mgdhw.training")
+
+
+def first_size(wanted: int, recipe: Recipe, n_parameters: int, replicas: int = 1) -> int:
+    """Probes of the first request: as many as wanted, if that is no great work for a simulated chip."""
+    return max(1, min(wanted, FIRST_WORK // (recipe.order.batch * n_parameters * replicas)))
 
 
 class Pace:
