@@ -35,6 +35,9 @@ INLINE_SECONDS = 0.25
 KINDS = 256
 """So many kinds of work a device knows the time of; one that is served sees the work of many hosts."""
 
+MOST_WORK_BYTES = 1 << 33
+"""What the signals of one probe's samples may take."""
+
 log = logging.getLogger("mgdhw.engine")
 
 
@@ -143,6 +146,7 @@ class SimDevice(HostCodes):
 
     def _engine(self, work: Block | Segment) -> Engine:
         """The chosen engine, or the reference where that declines."""
+        self._check_room((work.recipe if isinstance(work, Segment) else work).order.batch)
         engine = choose(self.spec.engine)
         why = engine.declines(self.chip, work)
         if why is None:
@@ -151,6 +155,14 @@ class SimDevice(HostCodes):
             self._told.add(why)
             log.warning("%s runs on the reference engine, which is slower", why)
         return choose("reference")
+
+    def _check_room(self, batch: int) -> None:
+        room = batch * (self.spec.layers[0] + 4 * max(self.spec.layers))
+        if room > MOST_WORK_BYTES:
+            raise ConfigError(
+                f"{self.uri}: a batch of {batch:,} samples would take {room / 2**30:.0f} GiB for its signals alone;"
+                f" expected at most {MOST_WORK_BYTES / 2**30:.0f}: a smaller training.batch"
+            )
 
     async def _run(self, kind: tuple[object, ...], size: int, work: Callable[[Chip], Answer]) -> Answer:
         """Do work on the chip: in a thread if it may take long, as the first of its kind, which may be compiled.

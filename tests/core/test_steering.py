@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mgdhw.steering import FREE, MAX_BLOCK, PATIENCE, Pace
+from mgdhw.config import LARGEST_BLOCK
+from mgdhw.steering import FREE, PATIENCE, Pace
 
 WANTED = 0.25
 
@@ -21,11 +22,11 @@ def settle(takes: Callable[[int], float], pace: Pace, requests: int = 60) -> lis
 
 
 @pytest.mark.parametrize("each", [1e-9, 1e-6, 1e-4, 1e-2])
-@pytest.mark.parametrize("first", [1, 64, MAX_BLOCK])
+@pytest.mark.parametrize("first", [1, 64, LARGEST_BLOCK])
 def test_a_request_takes_about_as_long_as_wanted(each: float, first: int) -> None:
     for size in settle(lambda size: each * size, Pace(first, WANTED)):
         assert each * size <= 2 * WANTED
-        assert each * size >= WANTED / 2 or size == MAX_BLOCK
+        assert each * size >= WANTED / 2 or size == LARGEST_BLOCK
 
 
 def test_a_device_that_is_slow_beyond_measure_gets_one_probe_at_a_time() -> None:
