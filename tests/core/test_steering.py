@@ -6,8 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from mgdhw.config import LARGEST_BLOCK
-from mgdhw.steering import FREE, PATIENCE, Pace
+from mgdhw.config import LARGEST_BLOCK, parse_experiment
+from mgdhw.recipe import recipe_of
+from mgdhw.steering import FREE, PATIENCE, Pace, first_size
+from mgdhw_sim.address import parse
+from mgdhw_sim.device import SimDevice
+
+CHIP = "sim:analog-8bit"
 
 WANTED = 0.25
 
@@ -54,3 +59,14 @@ def test_what_the_user_says_holds() -> None:
     pace.learn(7, 100.0)
     pace.learn(7, 0.0)
     assert pace.size == 7
+
+
+@pytest.mark.parametrize(
+    ("batch", "parameters", "replicas", "size"),
+    [(1, 1210, 1, 64), (64, 1210, 1, 64), (1 << 20, 1210, 1, 1), (1, 1 << 20, 1, 64), (32, 1210, 1024, 25)],
+)
+def test_the_first_request_is_no_great_work(batch: int, parameters: int, replicas: int, size: int) -> None:
+    changes = (f"training.batch={batch}",)
+    device = SimDevice(CHIP, parse(CHIP))
+    recipe, _ = recipe_of(parse_experiment("", source="test", overrides=changes), device.info, 1000)
+    assert first_size(64, recipe, parameters, replicas) == size
