@@ -18,6 +18,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
 from mgdhw.errors import ConfigError, LinkError
 from mgdhw.motion import Motion
+from mgdhw.recovery import back_off
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_drivers.link import values
 from mgdhw_drivers.link.blocks import costs_of, probe_of, rest_of
@@ -97,6 +98,10 @@ class LinkedDevice(HostCodes):
         session, self._session = self._session, None
         if session is not None:
             await session.end()
+
+    async def recover(self, attempt: int = 1) -> bool:
+        await asyncio.sleep(back_off(attempt))  # the session has waited, connected again, and put back what was lost
+        return False
 
     async def load(self, dataset: Dataset) -> None:
         head = self.session.known.head
