@@ -145,7 +145,7 @@ class SimDevice(HostCodes):
 
     def _engine(self, work: Block | Segment) -> Engine:
         """The chosen engine, or the reference where that declines."""
-        self._check_room((work.recipe if isinstance(work, Segment) else work).order.batch)
+        self._check_batch((work.recipe if isinstance(work, Segment) else work).order.batch)
         engine = choose(self.spec.engine)
         why = engine.declines(self.chip, work)
         if why is None:
@@ -155,7 +155,7 @@ class SimDevice(HostCodes):
             log.warning("%s runs on the reference engine, which is slower", why)
         return choose("reference")
 
-    def _check_room(self, batch: int) -> None:
+    def _check_batch(self, batch: int) -> None:
         room = batch * (self.spec.layers[0] + 4 * max(self.spec.layers))
         if room > MOST_WORK_BYTES:
             raise ConfigError(

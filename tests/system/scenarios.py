@@ -50,7 +50,8 @@ DEAD_MAN = 0.6
 SLEW = 4
 INTERVAL = 0.0005
 RECORDED = Path(__file__).with_name("recorded_board.py")
-CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference&codes=host"
+CHIP = "sim:analog-8bit?layers=2-3-1&output_bits=16&engine=reference&codes=host"
+IN_C = ("layers=2-3-1", "output_bits=16")
 EXPERIMENT = """
 name = "scenario"
 [device]
@@ -166,7 +167,7 @@ class Recorded:
             if self._record.exists():
                 self._earlier.append(self._moves())
                 self._record.unlink()
-            arguments = [str(self._program), "layers=2-3-1", f"max_slew={SLEW}", f"slew_interval={1000 * INTERVAL:g}"]
+            arguments = [str(self._program), *IN_C, f"max_slew={SLEW}", f"slew_interval={1000 * INTERVAL:g}"]
             arguments += [f"record={self._record}"]
         self._starts += 1
         with (self._folder / "board.log").open("a") as log:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from ..firmware.core import build
 from . import scenarios
 
 QUICK = 2
-KINDS = [pytest.param(seed, marks=() if seed == QUICK else pytest.mark.long) for seed in range(len(scenarios.HAPPENINGS))]
+KINDS = [
+    pytest.param(seed, marks=() if seed == QUICK else pytest.mark.long) for seed in range(len(scenarios.HAPPENINGS))
+]
 
 
 @pytest.fixture(scope="session")
 def digests() -> dict[str, str]:
     """Of the same trainings in this process."""
     return scenarios.digests()
+
+
+@pytest.fixture(scope="session")
+def host_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The C core as a process."""
+    if sys.platform == "win32" or shutil.which("make") is None or shutil.which("cc") is None:
+        pytest.skip("needs make, a C compiler and POSIX")
+    folder = tmp_path_factory.mktemp("firmware")
+    build(folder, "all")
+    return folder / "mgdhw-host"
 
 
 @pytest.mark.parametrize("seed", KINDS)

@@ -108,7 +108,7 @@ static void turn_away(mg_door *door, uint32_t index) {
 static void greet(mg_door *door, int connection, uint64_t now) {
     uint8_t hello[MG_HELLO];
     if (door->n_waiting == MG_WAITING) turn_away(door, 0);
-    mg_waiting *newest = &door->waiting[door->n_waiting++];
+    mg_guest *newest = &door->waiting[door->n_waiting++];
     newest->connection = connection;
     newest->until = now + GREETING_US;
     if (!mg_greeting_begin(&newest->greeting, hello) || write(connection, hello, sizeof hello) != (ssize_t)sizeof hello)
@@ -117,7 +117,7 @@ static void greet(mg_door *door, int connection, uint64_t now) {
 
 /* The connection if it may come in now; -1: it has to wait or was ended. */
 static int hear(mg_door *door, uint32_t index, int occupied) {
-    mg_waiting *from = &door->waiting[index];
+    mg_guest *from = &door->waiting[index];
     uint8_t bytes[256], ok[MG_LET_IN];
     int connection = from->connection;
     ssize_t got = read(connection, bytes, sizeof bytes);

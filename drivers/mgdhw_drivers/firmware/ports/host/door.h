@@ -9,18 +9,18 @@
 #define MG_WAITING 16             /* connections that are being greeted, at most */
 #define MG_WATCHED (1 + MG_WAITING) /* descriptors that a door waits for, at most */
 
-typedef struct mg_waiting {
+typedef struct mg_guest {
     int connection;
     uint64_t until; /* microseconds: when it is ended */
     mg_greeting greeting;
-} mg_waiting;
+} mg_guest;
 
 typedef struct mg_door {
     int listener; /* -1: there is no door */
     int greets;   /* whether a secret has to be known */
     uint8_t secret[MG_NONCE];
     char file[MG_PATH]; /* of the secret or of the socket; removed in the end */
-    mg_waiting waiting[MG_WAITING]; /* the oldest first */
+    mg_guest waiting[MG_WAITING]; /* the oldest first */
     uint32_t n_waiting;
 } mg_door;
 

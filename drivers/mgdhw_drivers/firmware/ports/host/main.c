@@ -11,6 +11,7 @@
 #include "door.h"
 #include "line.h"
 #include "options.h"
+#include "recorder.h"
 
 #define IDLE_MS 5
 
@@ -53,6 +54,7 @@ int main(int argc, char **argv) {
     static mg_board board;
     static mg_line line;
     static mg_door door = {.listener = -1};
+    static mg_recorder recorder;
     mg_read_options(&options, argc, argv);
     mg_arena arena = {malloc(options.memory), options.memory, 0};
     if (arena.start == NULL) {
@@ -62,7 +64,10 @@ int main(int argc, char **argv) {
     mg_hal hal = {&line, mg_line_read, mg_line_write, mg_microseconds, watchdog};
     mg_line_init(&line);
     options.config.boot = (uint32_t)mg_microseconds(NULL) ^ (uint32_t)getpid() << 16;
-    mg_status status = mg_board_init(&board, &options.config, &options.spec, NULL, &hal, &arena);
+    mg_status status = MG_OK;
+    if (options.record != NULL) status = mg_recorder_init(&recorder, options.record, &options.spec, &arena);
+    const mg_hardware *hardware = options.record != NULL ? &recorder.hardware : NULL;
+    if (status == MG_OK) status = mg_board_init(&board, &options.config, &options.spec, hardware, &hal, &arena);
     if (status != MG_OK) {
         fprintf(stderr, "mgdhw-host: %s\n", status == MG_NO_MEMORY ? "not enough memory; raise memory=" : "no such chip");
         return 2;

@@ -19,6 +19,7 @@ static const char help[] =
     "The board:\n"
     "  max_payload=16384 samples=70000 (room for the dataset) memory=256 (MiB) learn=1\n"
     "  max_slew=0 max_stress=0 (in codes) slew_interval=0 (ms); 0: no limit\n"
+    "  record=FILE: drive an ideal chip through converters, and write down what they are told (microseconds, parameter, code)\n"
     "\n"
     "example: mgdhw-host --tcp 5510 layers=2-2-1 activation=tanh\n";
 
@@ -133,6 +134,8 @@ static void set_option(mg_options *o, const char *name, const char *value, const
         o->memory = (size_t)integer(argument, value, 1, 1 << 20) << 20;
     else if (strcmp(name, "max_slew") == 0)
         o->config.limits.max_slew = slew(argument, value);
+    else if (strcmp(name, "record") == 0)
+        o->record = value;
     else if (strcmp(name, "slew_interval") == 0)
         o->config.limits.slew_interval_us = tenths_of_ms(argument, value) * 100;
     else if (strcmp(name, "max_stress") == 0)
