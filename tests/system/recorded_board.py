@@ -1,7 +1,7 @@
 """A served chip whose hardware is recorded: a process of its own, with limits on how fast parameters move.
 
-The record is a text file, a line for each parameter that a write changed: microseconds, its index, its code. It outlives the
-process, as positions of real hardware do: the chip stands where the record says that it was left.
+The record is a text file, a line for each parameter that a write changed: microseconds, its index, its code. It
+outlives the process, as positions of real hardware do: the chip stands where the record says that it was left.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from mgdhw.motion import Motion
 from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener, UnixListener
 from mgdhw_drivers.serve.serving import until_asked_to_end
 from mgdhw_drivers.serve.station import Line, Station
-from mgdhw_sim.device import SimDevice
 from mgdhw_sim.address import parse
+from mgdhw_sim.device import SimDevice
 
 FloatArray = NDArray[np.float64]
 

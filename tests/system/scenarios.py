@@ -3,12 +3,12 @@
 Play N of them with `python -m tests.system.scenarios [N]`, and against the C core with
 `python -m tests.system.scenarios N build/mgdhw-host` (`make` in drivers/mgdhw_drivers/firmware).
 
-In each, `mgdhw train` runs against a board in another process, and something happens in the middle of it: the host is killed or
-frozen, the board is told to end, killed or frozen, the cable is pulled or falls silent, or strangers come, with what they have
-recorded, too. Then:
+In each, `mgdhw train` runs against a board in another process, and something happens in the middle of it: the host is
+killed or frozen, the board is told to end, killed or frozen, the cable is pulled or falls silent, or strangers come,
+with what they have recorded, too. Then:
 
 - the hardware comes to its safe state in bounded time, and whoever asks the board is told so;
-- the recorder has seen no parameter move further at once, or sooner, than its limits allow, from the beginning to the end;
+- the recorder has seen no parameter move further at once, or sooner, than its limits allow, from beginning to end;
 - the training, resumed where it ended, comes to the digest of the undisturbed one.
 """
 
@@ -256,7 +256,7 @@ def state_of(address: str) -> State:
 
 
 def post(port: int) -> None:
-    """What a web page can make a browser send: a request whose body holds frames that would take the board and move it."""
+    """What a web page can make a browser send: a request whose body holds frames that would take the board."""
     hello = frames.encode(Frame(Type.IDENTIFY, 1, Identify(7, 0, 4096, 1).pack()))
     safe = frames.encode(Frame(Type.SAFE, 2))
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
