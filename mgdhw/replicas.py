@@ -34,7 +34,7 @@ from mgdhw.outcome import ReplicaResult
 from mgdhw.plan import plan
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
-from mgdhw.steering import Breath, Pace, RailWatch
+from mgdhw.steering import Breath, Pace, RailWatch, first_size
 from mgdhw.timing import Bill, Count
 from mgdhw.trainer import Trainer
 
@@ -42,8 +42,28 @@ FloatArray = NDArray[np.float64]
 
 ROUND_SECONDS = 0.25
 """How long a round should take when the user says nothing: Ctrl-C is heard after it."""
+MOST_REPLICAS = 1_000_000
+"""What came of each is held in memory until the end, and written whole."""
+RESULT_BYTES = 1000
+"""What that takes of one, in memory, roughly."""
 FIRST_ROUND = 4
 """Probes of each replica in the first round."""
+
+
+def check_count(experiment: Experiment, replicas: int) -> None:
+    """Raise ConfigError if there cannot be so many replicas of an experiment."""
+    if replicas < 1:
+        raise ConfigError(f"replicas: expected 1 or more (got {replicas})")
+    if replicas > MOST_REPLICAS:
+        raise ConfigError(
+            f"replicas: expected at most {MOST_REPLICAS:,} (got {replicas:,}): what comes of each is held in memory,"
+            f" which would take {replicas * RESULT_BYTES / 1e9:,.0f} GB; train several sets, each with another seed"
+        )
+    if experiment.seed + replicas - 1 > LARGEST_SEED:
+        raise ConfigError(
+            f"seed: {replicas} replicas from {experiment.seed} on would need seeds beyond {LARGEST_SEED};"
+            " take a smaller one"
+        )
 
 
 class Replicas:
@@ -72,13 +92,7 @@ class Replicas:
         *,
         finished: Iterable[ReplicaResult] = (),
     ) -> None:
-        if replicas < 1:
-            raise ConfigError(f"replicas: expected 1 or more (got {replicas})")
-        if experiment.seed + replicas - 1 > LARGEST_SEED:
-            raise ConfigError(
-                f"seed: {replicas} replicas from {experiment.seed} on would need seeds beyond {LARGEST_SEED};"
-                " take a smaller one"
-            )
+        check_count(experiment, replicas)
         self.experiment = experiment
         self.device = device
         self.dataset = dataset
@@ -88,7 +102,8 @@ class Replicas:
         self._stop = False
         self._trainer: Trainer | None = None
         self._before = tuple(finished)
-        self._numbers = sorted(set(range(replicas)) - {one.replica for one in self._before})
+        done = {one.replica for one in self._before}
+        self._numbers = [number for number in range(replicas) if number not in done]
         self._unfinished = len(self._numbers)
         self._probes = 0
         self._left = len(self._numbers) * experiment.training.probes
@@ -187,8 +202,9 @@ class Replicas:
 
     async def _wave(self, lock_step: LockStep, numbers: Sequence[int]) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, breath = self.experiment, Breath()
-        pace = Pace(FIRST_ROUND, ROUND_SECONDS, experiment.run.block)
         lanes = [lock_step.begin(number) for number in numbers]
+        first = first_size(FIRST_ROUND, lanes[0].recipe, self.device.info.n_parameters, len(lanes))
+        pace = Pace(first, ROUND_SECONDS, experiment.run.block)
         while lanes:
             if lock_step.is_due(lanes[0].state):
                 looked_at, lanes = lanes, []

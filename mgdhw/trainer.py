@@ -25,7 +25,18 @@ from mgdhw.recipe import first_state
 from mgdhw.retries import Retries
 from mgdhw.segment import Segment
 from mgdhw.state import TrainState
-from mgdhw.steering import Breath, Pace, RailWatch, at_mark, check_answer, look, marked, next_size, on_target
+from mgdhw.steering import (
+    Breath,
+    Pace,
+    RailWatch,
+    at_mark,
+    check_answer,
+    first_size,
+    look,
+    marked,
+    next_size,
+    on_target,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -79,6 +90,7 @@ class Trainer:
         self._rails = rails or RailWatch()
         period = self._recipe.update_period  # a first block that ends with an update has nothing to carry on
         first = period if FIRST_BLOCK < period <= LARGEST_FIRST_BLOCK else FIRST_BLOCK
+        first = first_size(first, self._recipe, device.info.n_parameters)
         if self._level == "host-codes":  # nobody knows how long a reading takes, and somebody watches
             first = 1
         self._pace = Pace(first, BLOCK_SECONDS, experiment.run.block)
