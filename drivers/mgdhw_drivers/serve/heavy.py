@@ -1,0 +1,37 @@
+"""Work that takes long enough for a board to be missed: it is done in a thread, one piece at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
+
+
+class Heavy:
+    """Does heavy work while the event loop goes on.
+
+    A thread cannot be ended. What was cancelled goes on to its end, and its result is dropped; the next piece waits for
+    that, so that no more than one piece's memory is ever taken.
+    """
+
+    def __init__(self) -> None:
+        self._thread: asyncio.Task[Any] | None = None
+
+    async def do(self, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        """The result of a function that touches nothing which others change meanwhile."""
+        while self._thread is not None and not self._thread.done():
+            await asyncio.wait([self._thread])
+        thread = asyncio.create_task(asyncio.to_thread(work, *args, **kwargs))
+        thread.add_done_callback(_seen)
+        self._thread = thread
+        await asyncio.wait([thread])  # which does not cancel it
+        return thread.result()
+
+
+def _seen(thread: asyncio.Task[Any]) -> None:
+    """What a dropped result was, even an error, is of no interest."""
+    if not thread.cancelled():
+        thread.exception()
