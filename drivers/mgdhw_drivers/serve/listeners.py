@@ -18,6 +18,10 @@ from mgdhw_drivers.serve.station import Station
 LOOPBACK = "127.0.0.1"
 """The link has no credentials, so it is served to this machine alone; from another one, through a tunnel of ssh's."""
 READ_SIZE = 1 << 16
+HIGH_WATER = 1 << 16
+"""Bytes that a host has not read yet above which nothing more of what it says is looked at."""
+DRAIN_SECONDS = 0.01
+"""How often a serial port looks whether what was sent has gone out."""
 LOOK_SECONDS = 0.02
 """How often a pseudo-terminal looks whether somebody has opened it."""
 
@@ -109,12 +113,14 @@ class _Visitor(asyncio.BufferedProtocol):
             self._listener.station.received(bytes(self._buffer[:nbytes]))
 
     def pause_writing(self) -> None:
-        """The host doesn't read what it is sent: nothing more of what it asks is looked at."""
+        """The host doesn't read what it is sent: nothing more of what it asks is looked at, or measured."""
         if self._transport is not None:
+            self._listener.station.pause()
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
+            self._listener.station.resume()
             self._transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -143,6 +149,8 @@ class PtyListener(Listener):
         self._master = -1
         self._name = ""
         self._reading = False
+        self._deaf = False
+        """Whether nothing is read because the host reads nothing."""
         self._unsent = bytearray()
         self._task: asyncio.Task[None] | None = None
 
@@ -196,6 +204,8 @@ class PtyListener(Listener):
             if self._master < 0:
                 if self.station.away <= loop.time():
                     self._appear()
+            elif self._reading and self._deaf and self._is_hung_up():
+                self._leave()
             elif not self._reading and not self._is_hung_up():
                 self._reading = True
                 loop.add_reader(self._master, self._readable)
@@ -226,7 +236,11 @@ class PtyListener(Listener):
             if not data:
                 return
             asyncio.get_running_loop().add_writer(self._master, self._writable)
+            self.station.pause()
         self._unsent += data
+        if len(self._unsent) > HIGH_WATER and not self._deaf:
+            self._deaf = True
+            asyncio.get_running_loop().remove_reader(self._master)
 
     def _send(self, data: bytes | bytearray) -> int:
         try:
@@ -238,12 +252,18 @@ class PtyListener(Listener):
 
     def _writable(self) -> None:
         del self._unsent[: self._send(self._unsent)]
-        if not self._unsent:
-            asyncio.get_running_loop().remove_writer(self._master)
+        if self._unsent:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_writer(self._master)
+        if self._deaf:
+            self._deaf = False
+            loop.add_reader(self._master, self._readable)
+        self.station.resume()
 
     def _leave(self) -> None:
         if self._reading:
-            self._reading = False
+            self._reading = self._deaf = False
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._master)
             loop.remove_writer(self._master)
@@ -264,6 +284,7 @@ class SerialListener(Listener):
         super().__init__(station)
         self._port = port
         self._transport = SerialTransport(f"serial:{port}", port, baud, slow=False)
+        self._draining: asyncio.TimerHandle | None = None
 
     @property
     def address(self) -> str:
@@ -271,10 +292,26 @@ class SerialListener(Listener):
 
     async def start(self) -> None:
         await self._transport.open(self)
-        self.station.connected(self._transport.write, lambda: None)
+        self.station.connected(self._write, lambda: None)
 
     async def stop(self) -> None:
+        if self._draining is not None:
+            self._draining.cancel()
         await self._transport.close()
+
+    def _write(self, data: bytes) -> None:
+        self._transport.write(data)
+        if self._draining is None and self._transport.unsent:
+            self.station.pause()
+            self._drained()
+
+    def _drained(self) -> None:
+        """Go on once what was sent has gone out."""
+        self._draining = None
+        if self._transport.unsent:
+            self._draining = asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._drained)
+        else:
+            self.station.resume()
 
     def received(self, data: bytes) -> None:
         """Bytes from the host."""
