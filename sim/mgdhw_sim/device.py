@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -16,9 +15,10 @@ from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
+from mgdhw.heavy import Heavy
 from mgdhw.loop import Recipe
 from mgdhw.segment import Segment, SegmentResult
-from mgdhw_sim import datapath
+from mgdhw_sim import cells, datapath
 from mgdhw_sim.address import anchored, parse
 from mgdhw_sim.cells import Cells
 from mgdhw_sim.chip import Chip
@@ -32,6 +32,13 @@ Answer = TypeVar("Answer")
 
 log = logging.getLogger("mgdhw.engine")
 
+LONG_WORK = 1 << 28
+"""Multiplications from which on work is done in a thread: a tenth of a second of it, or more."""
+LONG_LOAD = 1 << 21
+"""Numbers of a dataset from which on it is converted in a thread."""
+MOST_KINDS = 1000
+"""Kinds of work that are known to be compiled."""
+
 
 class SimDevice(HostCodes):
     """A simulated chip in this process. Deterministic: the same request gets the same answer, whenever it comes."""
@@ -41,6 +48,7 @@ class SimDevice(HostCodes):
         self.spec = spec
         self._chip: Chip | None = None
         self._told: set[str] = set()
+        self._heavy = Heavy()
         self._seen: set[tuple[object, ...]] = set()
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC
         if spec.codes == "chip":
@@ -78,10 +86,15 @@ class SimDevice(HostCodes):
         return self._chip
 
     async def load(self, dataset: Dataset) -> None:
+        chip = copy(self.chip)
         try:
-            self.chip.load(dataset)
+            if dataset.inputs.size + dataset.targets.size < LONG_LOAD and not self._heavy.busy:
+                chip.load(dataset)
+            else:
+                await self._heavy.do(chip.load, dataset)
         except ConfigError as error:
             raise ConfigError(f"{self.uri}: {error}") from None
+        self.chip.share(chip)
 
     async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         self.check_limits(theta)
@@ -99,14 +112,19 @@ class SimDevice(HostCodes):
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
         if memory and self.chip.cells is not None:
+            cells.check(self.spec, memory)
             self.chip.cells, self.chip.now = Cells.of(memory), 0  # the write that follows says what time it is
 
     async def infer(self, samples: IntArray) -> FloatArray:
         lsb = 2.0 ** -datapath.output_converter(self.spec).fraction_bits
-        return np.asarray(self.chip.infer(samples) * lsb, dtype=np.float64)
+        if self._is_short(samples.size):
+            return np.asarray(self.chip.infer(samples) * lsb, dtype=np.float64)
+        return np.asarray(await self._heavy.do(copy(self.chip).infer, samples) * lsb, dtype=np.float64)
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> int:
-        return self.chip.measure(samples, step, part)
+        if self._is_short(samples.size):
+            return self.chip.measure(samples, step, part)
+        return await self._heavy.do(copy(self.chip).measure, samples, step, part)
 
     async def probe(self, block: Block) -> Costs:
         if self.spec.codes == "host":
@@ -142,15 +160,21 @@ class SimDevice(HostCodes):
         return choose("reference")
 
     async def _run(self, method: Callable[[Chip, Work], Answer], work: Work) -> Answer:
-        """Run work; the first of its kind in a thread: it may have to be compiled, which takes seconds."""
+        """Run work; in a thread if it is long, or the first of its kind, which may have to be compiled for seconds."""
         kind = _kind(work)
-        if kind in self._seen:
+        if kind in self._seen and self._is_short(_evaluations(work)):
             return method(self.chip, work)
         chip = copy(self.chip)  # if this is cancelled, what the thread still does touches nothing that is used
-        answer = await asyncio.to_thread(method, chip, work)
+        answer = await self._heavy.do(method, chip, work)
         self.chip.codes, self.chip.cells, self.chip.now = chip.codes, chip.cells, chip.now
+        if len(self._seen) >= MOST_KINDS:
+            self._seen.clear()
         self._seen.add(kind)
         return answer
+
+    def _is_short(self, samples: int) -> bool:
+        """Whether so many evaluations of one sample keep nobody waiting, and no thread is at work with the chip."""
+        return samples * self.spec.topology.n_parameters < LONG_WORK and not self._heavy.busy
 
 
 def _kind(work: Block | Segment | tuple[Segment, ...]) -> tuple[object, ...]:
@@ -159,6 +183,13 @@ def _kind(work: Block | Segment | tuple[Segment, ...]) -> tuple[object, ...]:
     named: Block | Recipe = first.recipe if isinstance(first, Segment) else first
     updates = type(named.optimizer) if isinstance(named, Recipe) else None
     return type(work), named.codes.family, named.codes.groups, named.baseline, named.order.batch, named.order.n, updates
+
+
+def _evaluations(work: Block | Segment | tuple[Segment, ...]) -> int:
+    """Samples that are shown to the chip, about."""
+    if isinstance(work, tuple):
+        return sum(map(_evaluations, work))
+    return work.n_probes * (work.recipe.order if isinstance(work, Segment) else work.order).batch
 
 
 def open_uri(uri: str) -> Device:

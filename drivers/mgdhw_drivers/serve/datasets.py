@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
+from mgdhw.heavy import Heavy
 from mgdhw_drivers.link.description import Head
 from mgdhw_drivers.link.messages import Area, Load, Thing
 from mgdhw_drivers.link.samples import dataset_of, sealed, sizes
 from mgdhw_drivers.serve.hardware import by_the_device
-from mgdhw_drivers.serve.heavy import Heavy
 from mgdhw_drivers.serve.memory import DATASET, Memory, Mismatch
 
 HEAVY_BYTES = 1 << 18

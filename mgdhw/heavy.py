@@ -1,4 +1,4 @@
-"""Work that takes long enough for a board to be missed: it is done in a thread, one piece at a time."""
+"""Work that would keep an event loop waiting: it is done in a thread, one piece at a time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ class Heavy:
     def __init__(self) -> None:
         self._thread: asyncio.Task[Any] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is at work, perhaps one whose result nobody waits for any more."""
+        return self._thread is not None and not self._thread.done()
+
     async def do(self, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         """The result of a function that touches nothing which others change meanwhile."""
         while self._thread is not None and not self._thread.done():
-            await asyncio.wait([self._thread])
+            await asyncio.wait([self._thread])  # which does not cancel it
         thread = asyncio.create_task(asyncio.to_thread(work, *args, **kwargs))
         thread.add_done_callback(_seen)
         self._thread = thread
-        await asyncio.wait([thread])  # which does not cancel it
+        await asyncio.wait([thread])
         return thread.result()
 
 
