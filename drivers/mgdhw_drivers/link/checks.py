@@ -143,6 +143,8 @@ def check_learn(ask: Ask, head: Head) -> None:
     check_finite("eta", (learn.eta,))
     check_finite("scale", (learn.scale,))
     check_finite("low, high", (learn.low, learn.high))
+    if learn.low > learn.high:
+        raise LinkCorrupt(f"low is {learn.low}, above {learn.high}")
     check_finite("constants", learn.constants)
     check_finite("powers", learn.powers)
     check_finite("analog_cost, high_passed", (learn.analog_cost, learn.high_passed))
