@@ -177,7 +177,10 @@ class Board:
                 worker.end()
             elif running.type == Type.IDENTIFY and request.type == Type.SAFE:
                 worker.end()
-        worker.put(request)
+        if request.type == Type.SAFE:
+            worker.put_for_certain(request)
+        else:
+            worker.put(request)
 
     def _send(self, data: bytes) -> None:
         if self.worker.speaks:
@@ -202,6 +205,8 @@ class Board:
 
     async def _answer(self, request: Frame) -> None:
         self._answer_questions()
+        if request.type in OPERATIONS and self.worker.queue:
+            return  # what came after it has ended it before it began
         try:
             await self._handle(request)
         except Mismatch as mismatch:

@@ -36,10 +36,11 @@ class Recall:
         """Bytes of it in area CELLS; 0: nothing is remembered."""
 
     async def taken(self) -> bytes:
-        """What the cells remember now. Raises Unsupported, and what the device raises."""
+        """What the cells remember now. Raises Unsupported, DeviceTrouble."""
         if not self.size:
             raise Unsupported("the device's cells remember nothing beyond what was requested")
-        return cells.pack(await self._device.snapshot())
+        with by_the_device():
+            return cells.pack(await self._device.snapshot())
 
     async def put(self, content: bytes) -> None:
         """Let the cells remember something else. Raises LinkCorrupt if no cells of this device could."""

@@ -328,8 +328,7 @@ class Work:
         self._line.answer(adopted or request, self._stored)
 
     async def _snapshot(self, request: Frame) -> None:
-        with by_the_device():
-            content = await self._recall.taken()
+        content = await self._recall.taken()
         self.memory.fill(Area.CELLS, content)
         self._line.answer(request, Snapshot(len(content), zlib.crc32(content)).pack())
 

@@ -62,9 +62,10 @@ class Worker:
             self.queue.append(request)
             self._wake()
 
-    def put_instead(self, request: Frame) -> None:
-        """Handle a request next; those that wait are forgotten."""
-        self.queue.clear()
+    def put_for_certain(self, request: Frame) -> None:
+        """The same for one that must not be lost: a full queue loses its last one."""
+        if len(self.queue) >= QUEUE:
+            self.queue.pop()
         self.put(request)
 
     def end(self) -> None:
