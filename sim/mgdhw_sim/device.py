@@ -70,12 +70,12 @@ class SimDevice(HostCodes):
             timing=spec.timing,
         )
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         if self.spec.engine != "auto":
             choose(self.spec.engine)  # says at once if it cannot be had here
         self._chip = Chip(self.spec)
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         self._chip = None
 
     @property
@@ -96,8 +96,7 @@ class SimDevice(HostCodes):
             raise ConfigError(f"{self.uri}: {error}") from None
         self.chip.share(chip)
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        self.check_limits(theta)
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         self.chip.write(theta, step)
         return await self.read()
 
