@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
+
+from mgdhw.threads import in_thread
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -29,7 +33,8 @@ class Heavy:
         """The result of a function that touches nothing which others change meanwhile."""
         while self._thread is not None and not self._thread.done():
             await asyncio.wait([self._thread])  # which does not cancel it
-        thread = asyncio.create_task(asyncio.to_thread(work, *args, **kwargs))
+        context = contextvars.copy_context()  # how numpy treats overflows lies in there
+        thread = asyncio.create_task(in_thread(partial(context.run, partial(work, *args, **kwargs))))
         thread.add_done_callback(_seen)
         self._thread = thread
         await asyncio.wait([thread])

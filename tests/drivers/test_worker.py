@@ -11,65 +11,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mgdhw.block import Part
-from mgdhw.device import Capability, DeviceInfo, HostCodes
+from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault
-from mgdhw.topology import Topology
 from mgdhw_drivers.link import cells
 from mgdhw_drivers.link.messages import ANSWER, Area, Code, Identify, Reason, Snapshot, State, Type
 from mgdhw_drivers.serve import hardware, worker
 
 from .direct import Direct, code_of, costs_of, direct, doubles, text_of
+from .recorder import Recorder
 
 IMPERFECT = "sim:analog-8bit?layers=2-3-1&engine=reference&write_noise=0.01&retention=1e6"
-
-
-class Recorder(HostCodes):
-    """A driver like anybody's, which records what it was told, and goes wrong where it is asked to."""
-
-    def __init__(self) -> None:
-        super().__init__("recorder:")
-        self.told: list[str] = []
-        self.wrong: dict[str, Callable[[], Awaitable[None]]] = {}
-        self.energised = False
-        self.theta = np.zeros(2)
-        self.info = DeviceInfo(
-            model="two voltages", identity="1", topology=Topology(2), theta_min=-1.0, theta_max=1.0, theta_lsb=0.125,
-            n_inputs=2, n_outputs=1, cost_kind="mse", cost_lsb=1.0, capabilities=Capability.MEASURE,
-        )  # fmt: skip
-
-    async def _tell(self, what: str) -> None:
-        self.told.append(what)
-        if what in self.wrong:
-            await self.wrong[what]()
-
-    async def open(self) -> None:
-        await self._tell("open")
-        self.energised = True
-
-    async def close(self) -> None:
-        await self._tell("close")
-        self.energised = False
-
-    async def load(self, dataset: Any) -> None:
-        await self._tell("load")
-
-    async def write(self, theta: NDArray[np.float64], step: int = 0) -> NDArray[np.float64]:
-        await self._tell("write")
-        self.check_limits(theta)
-        self.theta = theta.copy()
-        return theta
-
-    async def read(self) -> NDArray[np.float64]:
-        return self.theta.copy()
-
-    async def infer(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
-        await self._tell("infer")
-        return np.zeros((samples.size, 1))
-
-    async def measure(self, samples: NDArray[np.int64], step: int, part: Part) -> float:
-        await self._tell("measure")
-        return 0.5 * samples.size
 
 
 def fails(error: BaseException) -> Callable[[], Awaitable[None]]:

@@ -54,7 +54,7 @@ class Board:
 
     def __init__(self, device: Device, max_payload: int, limits: Limits) -> None:
         self.device = device
-        self.hardware = Hardware(device)
+        self.hardware = Hardware(device, limits)
         self.connection = BoardConnection(max_payload)
         self.send: Callable[[bytes], None] = _nowhere
         self.dead_man = 0.0

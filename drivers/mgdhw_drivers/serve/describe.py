@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -129,7 +130,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         theta_lsb=float(np.min(info.theta_lsb)),
         cost_lsb=info.cost_lsb,
         output_lsb=1.0,
-        max_slew=limits.slew / float(np.min(info.theta_lsb)),
+        max_slew=(limits.slew or _declared_step(info)) / float(np.min(info.theta_lsb)),
         max_stress=limits.stress / float(np.min(info.theta_lsb)),
         input_low=0 if converters is None else converters.input_low,
         input_high=0 if converters is None else converters.input_high,
@@ -141,7 +142,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         per_parameter=int(per_parameter),
         model_size=len(model.encode()),
         identity_size=len(identity.encode()),
-        slew_interval=0,
+        slew_interval=_slew_interval(info),
         details_size=len(details.encode()),
         area_sizes=tuple(areas.get(area, 0) for area in Area),
     )
@@ -158,3 +159,14 @@ def _dataset_sizes(info: DeviceInfo, converters: Converters | None) -> dict[Area
         target_bytes, kept_bytes = 2, 1 if input_bytes == 1 else 8
     most = min(MOST_SAMPLES, DATASET_BYTES // (kept_bytes * info.n_inputs), DATASET_BYTES // (8 * info.n_outputs))
     return {Area.INPUTS: most * info.n_inputs * input_bytes, Area.TARGETS: most * info.n_outputs * target_bytes}
+
+
+def _declared_step(info: DeviceInfo) -> float:
+    """Largest step that the device declares, in its units; 0: any."""
+    return 0.0 if info.motion is None else float(np.min(info.motion.max_step))
+
+
+def _slew_interval(info: DeviceInfo) -> int:
+    """Least time between two steps of its ramps, in 0.1 ms."""
+    seconds = 0.0 if info.motion is None else float(np.max(info.motion.step_seconds))
+    return min(0xFFFF, math.ceil(seconds / 1e-4))

@@ -7,13 +7,16 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from mgdhw.device import Device
+import numpy as np
+
+from mgdhw.device import Device, Motion
 from mgdhw.errors import DeviceUnavailable, LimitExceeded, MgdhwError
+from mgdhw_drivers.linked.limits import Limits
 
 log = logging.getLogger("mgdhw.serve")
 
 CLOSING_SECONDS = 30.0
-"""How long the way to the safe state may take before the board says that it is not confirmed, and goes on."""
+"""How long the way to the safe state may take, beside the ramps, before it is called not confirmed."""
 TELLING_SECONDS = 5.0
 """How often it is told that it lasts."""
 
@@ -38,10 +41,13 @@ class Hardware:
 
     Args:
         device: what is served; nobody else opens or closes it.
+        limits: on how its parameters move.
     """
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, limits: Limits) -> None:
         self.device = device
+        self._limits = limits
+        self._patience = CLOSING_SECONDS
         self.safe = True
         """Whether `close` has returned since the device was opened last."""
         self._closing: asyncio.Task[None] | None = None
@@ -52,13 +58,27 @@ class Hardware:
         return self._closing is not None
 
     async def open(self) -> None:
-        """Open the device. Raises what its driver raises; DeviceUnavailable while it is still being closed."""
+        """Open the device, and let it move no faster than the limits.
+
+        Where its safe state is not known, its parameters go to zero, or as near to that as they can, before it is
+        closed.
+
+        Raises:
+            DeviceUnavailable: it is still being closed.
+            Exception: what its driver raises.
+        """
         if self._closing is not None:
             raise DeviceUnavailable(
                 "it is still on its way to the safe state; look at the hardware", uri=self.device.uri
             )
         self.safe = False
-        await self.device.open()
+        device, slew = self.device, self._limits.slew
+        await device.open()
+        if slew:
+            info = device.info
+            await device.restrain(Motion(slew, safe=np.clip(0.0, info.theta_min, info.theta_max)))
+        if device.motion is not None:
+            self._patience = CLOSING_SECONDS + device.motion.seconds(device.info.theta_max - device.info.theta_min)
 
     async def close(self) -> bool:
         """Bring the hardware to its safe state, in a task of its own that nothing cancels.
@@ -74,7 +94,7 @@ class Hardware:
             closing.add_done_callback(self._closed)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while not closing.done() and loop.time() - began < CLOSING_SECONDS:
+        while not closing.done() and loop.time() - began < self._patience:
             await asyncio.wait([closing], timeout=TELLING_SECONDS)
             if not closing.done():
                 log.warning("%s: on its way to the safe state for %.0f s", self.device.uri, loop.time() - began)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Block, Part
 from mgdhw.device import Device, HostCodes
-from mgdhw.errors import LinkCorrupt
+from mgdhw.errors import DeviceFault, LinkCorrupt
 from mgdhw_drivers.link import checks, values
 from mgdhw_drivers.link.blocks import block_of, values_of
 from mgdhw_drivers.link.connection import BoardConnection
@@ -30,6 +30,8 @@ from mgdhw_drivers.serve.memory import DATASET, STATE, Memory, Mismatch
 from mgdhw_drivers.serve.pieces import Pieces
 from mgdhw_drivers.serve.recall import Recall
 from mgdhw_drivers.serve.stress import Limited, Stress
+
+FloatArray = NDArray[np.float64]
 
 MASK = 0xFFFFFFFF
 
@@ -91,6 +93,7 @@ class Work:
         self.described = description.pack()
         grid = (info.theta_min, info.theta_max, info.theta_lsb)
         self.form = form_of(self.head.parameter_kind, info.n_parameters, grid)
+        self._most_swing = limits.slew / float(np.min(info.theta_lsb))
         self.stress = Stress(self.head.max_stress, info.theta_lsb)
         self.memory = Memory(self.head.area_sizes)
         self.memory.fill(Area.DESCRIPTION, self.described)
@@ -118,11 +121,19 @@ class Work:
         with by_the_device():
             await self._hardware.open()
             await self._recall.give_back()
-            held = await self._device.read()
-        self.stress.moved(held)  # the way to the safe state, and from there
-        self.memory.fill(Area.HELD, self.form.encode(held))
+            held = await self._held_at_first()
+        if held is not None:
+            self.stress.moved(held)  # the way to the safe state, and from there
+            self.memory.fill(Area.HELD, self.form.encode(held))
         self._awake, self._moving = True, False
         await self.datasets.give_again()
+
+    async def _held_at_first(self) -> FloatArray | None:
+        """(P,) what the device holds; None where that is not known before the first write."""
+        try:
+            return await self._device.read()
+        except DeviceFault:
+            return None
 
     async def rest(self) -> bool:
         """To the safe state: the parameters are no longer those that were set, but the cells remember what they do.
@@ -352,10 +363,10 @@ class Work:
     def _check_swing(self, block: Block) -> None:
         """From θ - θ̃ to θ + θ̃ is the furthest that a perturbation moves a parameter at once."""
         amplitude = block.codes.amplitude
-        if self.head.max_slew and 2 * amplitude > self.head.max_slew:
+        if self._most_swing and 2 * amplitude > self._most_swing:
             raise Limited(
                 Limited.AMPLITUDE,
-                f"perturbations of ±{amplitude} steps swing further than {self.head.max_slew:g} at once",
+                f"perturbations of ±{amplitude} steps swing further than {self._most_swing:g} at once",
             )
 
     def _samples(self, count: int, crc: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
