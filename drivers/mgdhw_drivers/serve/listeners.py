@@ -7,6 +7,7 @@ import contextlib
 import os
 import select
 import socket
+import termios
 import tty
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -268,7 +269,17 @@ class PtyListener(Listener):
             loop.remove_reader(self._master)
             loop.remove_writer(self._master)
             self._unsent.clear()
+            self._drop_unread()
             self.station.disconnected()
+
+    def _drop_unread(self) -> None:
+        """What the system still keeps for the host that has left would reach the next one, or block the way to it."""
+        with contextlib.suppress(OSError, termios.error):
+            slave = os.open(self._name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            try:
+                termios.tcflush(slave, termios.TCIFLUSH)
+            finally:
+                os.close(slave)
 
 
 class SerialListener(Listener):
