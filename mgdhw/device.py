@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -17,16 +18,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw import limits
-from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
-from mgdhw.codes import Codes
+from mgdhw import limits, recovery
+from mgdhw.block import Block, Costs, Part
+from mgdhw.completion import completed
 from mgdhw.datasets import Dataset
 from mgdhw.device_info import Capability, DeviceInfo
-from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, LinkError
+from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable
+from mgdhw.expansion import expand
 from mgdhw.motion import Motion, Mover
 from mgdhw.segment import Segment, SegmentResult
 
 __all__ = ["Capability", "Device", "DeviceInfo", "HostCodes", "Motion", "device_schemes", "open_device"]
+
+log = logging.getLogger("mgdhw.device")
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -35,8 +39,6 @@ ENTRY_POINTS = "mgdhw.devices"
 
 HOOKS = {"open": "connect", "close": "disconnect", "write": "apply"}
 """What every device does alike, and the part of it that a driver does."""
-SAFE_ATTEMPTS = 3
-"""How often the way to the safe state is tried before the hardware is let go."""
 
 
 class Device(ABC):
@@ -55,6 +57,9 @@ class Device(ABC):
     info: DeviceInfo
     dataset: Dataset
     """What was loaded last."""
+
+    reconnect_seconds = 30.0
+    """How long hardware that went away is waited for."""
 
     entered = False
     """Whether it is inside `async with`, and so whether somebody sees to its closing."""
@@ -220,23 +225,13 @@ class Device(ABC):
         """
         if self._closing is None or self._closing.done():
             self._closing = asyncio.ensure_future(self._close())
-        closing, cancelled = self._closing, None
-        while not closing.done():
-            try:
-                await asyncio.wait({closing})
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            if not closing.cancelled():
-                closing.exception()  # seen; the cancellation goes first
-            raise cancelled
-        closing.result()
+        await completed(self._closing)
 
     async def _close(self) -> None:
         mover, self._mover = self._mover, None
         try:
-            if mover is not None and mover.motion.safe is not None:
-                await self._to_safe_state(mover, mover.motion.safe)
+            if mover is not None:
+                await mover.leave()
         except BaseException as error:
             self.is_open = False
             try:
@@ -247,15 +242,28 @@ class Device(ABC):
         self.is_open = False
         await self.disconnect()
 
-    async def _to_safe_state(self, mover: Mover, safe: float | FloatArray) -> None:
-        target = np.array(np.broadcast_to(safe, self.info.n_parameters), dtype=np.float64)
-        for attempt in range(1, SAFE_ATTEMPTS + 1):
-            try:
-                await mover.leave(target)
-                return
-            except (LinkError, OSError):
-                if attempt == SAFE_ATTEMPTS:
-                    raise
+    async def recover(self, attempt: int = 1) -> bool:
+        """Begin again after a LinkError: let go of the hardware, wait, open it, and see that it is the same.
+
+        Args:
+            attempt: how often in a row; the more often, the longer it is waited at first.
+
+        Returns:
+            Whether it was opened anew, and so may have forgotten data, parameters, and what its cells remember.
+
+        Raises:
+            LinkLost: it did not come back within `reconnect_seconds`.
+            DeviceUnavailable: another one has come.
+        """
+        return await recovery.recover(self, attempt)
+
+    async def let_go(self) -> None:
+        """Disconnect from hardware that cannot be relied upon: its parameters are not moved any more."""
+        self.is_open, self._mover = False, None
+        try:
+            await completed(self.disconnect())
+        except Exception as problem:
+            log.info("%s: letting go of it failed, too: %s", self.uri, problem)
 
     async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         """Set every parameter, (P,), in the device's units. Absolute and idempotent.
@@ -326,7 +334,15 @@ class Device(ABC):
         limits.check_limits(self.info, theta, what, self.uri)
 
     def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
-        """Raise LimitExceeded if θ ± `amplitude` code units would leave the limits, whatever the codes are."""
+        """Raise LimitExceeded if the device itself may not perturb θ, (P,), by ± `amplitude` code units.
+
+        It may not where the limits would be left, nor where a swing from one side to the other, which nobody ramps,
+        is more than `info.motion` allows in one write. Whatever the codes are.
+        """
+        self._check_room(theta, amplitude)
+        limits.check_swing(self.info, amplitude, self.uri)
+
+    def _check_room(self, theta: FloatArray, amplitude: int) -> None:
         room = amplitude * np.asarray(self.info.theta_lsb)
         self.check_limits(theta + room, "perturbed parameter")
         self.check_limits(theta - room, "perturbed parameter")
@@ -356,34 +372,8 @@ class HostCodes(Device):
         """Expand a block into writes and measurements. Ends with θ as it was."""
         self.check_open()
         theta = await self.requested()
-        self.check_perturbed(theta, block.codes.amplitude)
-        codes = Codes(block.codes, self.info.topology).values(block.first_step, block.n_probes)
-        samples = block.order.samples(block.first_batch(), block.n_batches())
-        baseline_steps = set(block.baseline_steps())
-        held = block.valid_held()
-        perturbed: list[int | float] = []
-        reference: list[int | float] = []
-        try:
-            for j in range(block.n_probes):
-                step = block.first_step + j
-                batch = samples[block.order.batch_of(step) - block.first_batch()]
-                if step in baseline_steps:
-                    await self.write(theta, step)
-                    held = HeldBaseline(await self.measure(batch, step, Part.BASELINE), step)
-                change = codes[j] * self.info.theta_lsb
-                perturbed.append(await self._measure_at(theta + change, batch, step, Part.PLUS))
-                if block.baseline is Baseline.ANTITHETIC:
-                    reference.append(await self._measure_at(theta - change, batch, step, Part.MINUS))
-                else:
-                    reference.append(0 if held is None else held.value)
-        finally:
-            await self.write(theta, block.first_step + block.n_probes)
-        carried = held if block.baseline is Baseline.HELD else None
-        return Costs(np.array(perturbed), np.array(reference), block.evaluations(), carried)
-
-    async def _measure_at(self, theta: FloatArray, samples: IntArray, step: int, part: Part) -> int | float:
-        await self.write(np.clip(theta, self.info.theta_min, self.info.theta_max), step)
-        return await self.measure(samples, step, part)
+        self._check_room(theta, block.codes.amplitude)  # `write` sees to the swings
+        return await expand(self, block, theta)
 
 
 def _contract(driver: type[Device]) -> type[Device]:

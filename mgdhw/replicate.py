@@ -18,7 +18,7 @@ from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
 from mgdhw.outcome import ReplicaResult, ReplicasResult
-from mgdhw.replicas import Replicas
+from mgdhw.replicas import Replicas, check_count
 from mgdhw.runs import ReplicasRecorder, Run, RunLock, create_run, read_replicas
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
@@ -40,6 +40,7 @@ async def begin(
 ) -> ReplicasResult:
     """A new set of replicas, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
     given, source, base = resolve(experiment, overrides)
+    check_count(given, replicas)
     dataset = load_dataset(given, base)
     # What is kept is waited for when the device is safe.
     async with (

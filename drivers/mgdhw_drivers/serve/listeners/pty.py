@@ -1,4 +1,4 @@
-"""Where hosts come in: a TCP port of this machine, a pseudo-terminal, a serial port."""
+"""A pseudo-terminal of this machine, where a host comes in."""
 
 from __future__ import annotations
 
@@ -6,134 +6,19 @@ import asyncio
 import contextlib
 import os
 import select
-import socket
 import termios
 import tty
-from abc import ABC, abstractmethod
 from pathlib import Path
 
 from mgdhw.errors import ConfigError, DeviceUnavailable
-from mgdhw_drivers.linked.serial import SerialTransport
+from mgdhw_drivers.serve.listeners.listener import Listener
 from mgdhw_drivers.serve.station import Station
 
-LOOPBACK = "127.0.0.1"
-"""The link has no credentials, so it is served to this machine alone; from another one, through a tunnel of ssh's."""
 READ_SIZE = 1 << 16
 HIGH_WATER = 1 << 16
 """Bytes that a host has not read yet above which nothing more of what it says is looked at."""
-DRAIN_SECONDS = 0.01
-"""How often a serial port looks whether what was sent has gone out."""
 LOOK_SECONDS = 0.02
 """How often a pseudo-terminal looks whether somebody has opened it."""
-
-
-class Listener(ABC):
-    """Lets one host at a time in.
-
-    Args:
-        station: what it is let in to.
-    """
-
-    def __init__(self, station: Station) -> None:
-        self.station = station
-
-    @property
-    @abstractmethod
-    def address(self) -> str:
-        """The address to train."""
-
-    @abstractmethod
-    async def start(self) -> None:
-        """Begin to listen. Raises DeviceUnavailable."""
-
-    @abstractmethod
-    async def stop(self) -> None:
-        """No longer."""
-
-
-class TcpListener(Listener):
-    """A TCP port of this machine.
-
-    Args:
-        station: what hosts are let in to.
-        port: its number; 0: any that is free.
-    """
-
-    def __init__(self, station: Station, port: int) -> None:
-        super().__init__(station)
-        self.port = port
-        self._server: asyncio.Server | None = None
-        self.visitor: _Visitor | None = None
-
-    @property
-    def address(self) -> str:
-        return f"tcp:{LOOPBACK}:{self.port}"
-
-    async def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            self._server = await loop.create_server(lambda: _Visitor(self), LOOPBACK, self.port)
-        except OSError as error:
-            raise DeviceUnavailable(
-                f"cannot listen on port {self.port}: {error.strerror or error}; try --tcp 0", uri=self.address
-            ) from None
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        if self.visitor is not None:
-            self.visitor.pull()
-            await asyncio.sleep(0)
-
-
-class _Visitor(asyncio.BufferedProtocol):
-    """Reads into one buffer: asyncio would take a quarter of a megabyte from the system for each read."""
-
-    def __init__(self, listener: TcpListener) -> None:
-        self._listener = listener
-        self._buffer = bytearray(READ_SIZE)
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        station = self._listener.station
-        if station.occupied or station.away > asyncio.get_running_loop().time():
-            transport.abort()
-            return
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._transport = transport
-        self._listener.visitor = self
-        station.connected(transport.write, self.pull)
-
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        if self._transport is not None:
-            self._listener.station.received(bytes(self._buffer[:nbytes]))
-
-    def pause_writing(self) -> None:
-        """The host doesn't read what it is sent: nothing more of what it asks is looked at, or measured."""
-        if self._transport is not None:
-            self._listener.station.pause()
-            self._transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._listener.station.resume()
-            self._transport.resume_reading()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._transport is not None:
-            self._transport = None
-            self._listener.visitor = None
-            self._listener.station.disconnected()
-
-    def pull(self) -> None:
-        """End the connection."""
-        if self._transport is not None:
-            self._transport.abort()
 
 
 class PtyListener(Listener):
@@ -280,55 +165,3 @@ class PtyListener(Listener):
                 termios.tcflush(slave, termios.TCIFLUSH)
             finally:
                 os.close(slave)
-
-
-class SerialListener(Listener):
-    """A serial port, to which a host is wired.
-
-    Args:
-        station: what hosts are let in to.
-        port: its name.
-        baud: speed of the line.
-    """
-
-    def __init__(self, station: Station, port: str, baud: int) -> None:
-        super().__init__(station)
-        self._port = port
-        self._transport = SerialTransport(f"serial:{port}", port, baud, slow=False)
-        self._draining: asyncio.TimerHandle | None = None
-
-    @property
-    def address(self) -> str:
-        return f"serial:{self._port}"
-
-    async def start(self) -> None:
-        await self._transport.open(self)
-        self.station.connected(self._write, lambda: None)
-
-    async def stop(self) -> None:
-        if self._draining is not None:
-            self._draining.cancel()
-        await self._transport.close()
-
-    def _write(self, data: bytes) -> None:
-        self._transport.write(data)
-        if self._draining is None and self._transport.unsent:
-            self.station.pause()
-            self._drained()
-
-    def _drained(self) -> None:
-        """Go on once what was sent has gone out."""
-        self._draining = None
-        if self._transport.unsent:
-            self._draining = asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._drained)
-        else:
-            self.station.resume()
-
-    def received(self, data: bytes) -> None:
-        """Bytes from the host."""
-        self.station.received(data)
-
-    def gone(self, why: str) -> None:
-        """The port is gone."""
-        with contextlib.suppress(RuntimeError):
-            self.station.disconnected()
