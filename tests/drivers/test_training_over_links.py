@@ -155,7 +155,7 @@ async def test_a_silent_host_is_a_dead_one(bench: Any) -> None:
             await device.load(load("xor"))
             await device.write(np.full(13, 0.5))
             device._heart.cancel()
-            while bench.station._board.state is State.READY or device.session.link.connected:
+            while bench.station._board.state is State.READY or device.session.link.connected:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)  # the connection is ended, too
             # The board says so when the host returns, and gets back what it held.
             np.testing.assert_array_equal(await device.read(), np.full(13, 0.5))
