@@ -71,13 +71,14 @@ async def test_what_is_left_behind_touches_nothing(monkeypatch: pytest.MonkeyPat
         await device.load(load("xor"))
         await learn(device)
         monkeypatch.setattr(devices, "INLINE_SECONDS", 0.0)
-        task = asyncio.create_task(device.learn(segment(device, experiment, 300_000)))
-        await until(left_behind)
+        task = asyncio.create_task(device.learn(segment(device, experiment, 2_000_000)))
+        await until(lambda: any(thread.name == "mgdhw works" for thread in threading.enumerate()))
         began = time.monotonic()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert time.monotonic() - began < 1.0
+        assert left_behind()
         np.testing.assert_array_equal(await learn(device), expected)
         await until(lambda: not left_behind())
         np.testing.assert_array_equal(await learn(device), expected)
