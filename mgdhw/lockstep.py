@@ -137,8 +137,8 @@ class LockStep:
         state = lane.state
         theta = to_write(state, lane.recipe)
         if state.cells:
-            await self._retries.repeat(lambda: self._device.restore(state.cells), state.step)
-        return await self._retries.repeat(lambda: self._device.write(theta, state.step), state.step)
+            await self._retries.restore(state.cells, state.step)
+        return await self._retries.write(theta, state.step)
 
 
 def wave_size(lane: Lane) -> int:

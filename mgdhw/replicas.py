@@ -98,7 +98,7 @@ class Replicas:
         self.dataset = dataset
         self.replicas = replicas
         self._plan = plan(experiment, device, dataset)
-        self._retries = Retries(device.uri, experiment.run.retries)
+        self._retries = Retries(device, experiment.run.retries)
         self._stop = False
         self._trainer: Trainer | None = None
         self._before = tuple(finished)
@@ -129,7 +129,7 @@ class Replicas:
 
     async def _events(self) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, device = self.experiment, self.device
-        await self._retries.repeat(lambda: device.load(self.dataset), 0)
+        await self._retries.load(self.dataset)
         held = None
         if experiment.training.init == "read":  # what the hardware held before any replica was written to it
             held = await self._retries.repeat(device.read, 0)
@@ -164,7 +164,7 @@ class Replicas:
     # --- one after the other ---------------------------------------------------------------------------------------
 
     async def _one_by_one(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
-        fresh = await self._retries.repeat(self.device.snapshot, 0)
+        fresh = await self._retries.snapshot(0)
         rails = RailWatch()
         for number in self._numbers:
             # In this order: who asks for a stop after the check reaches the trainer.
@@ -173,9 +173,9 @@ class Replicas:
             if self._stop:
                 return
             if fresh:
-                await self._retries.repeat(lambda: self.device.restore(fresh), 0)
+                await self._retries.restore(fresh, 0)
             if held is not None:
-                await self._retries.repeat(lambda: self.device.write(held), 0)
+                await self._retries.write(held, 0)
             async with contextlib.aclosing(trainer.__aiter__()) as events:
                 async for event in events:
                     match event:
@@ -190,7 +190,7 @@ class Replicas:
 
     async def _in_waves(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
         """As many at a time as memory has room for."""
-        cells = await self._retries.repeat(self.device.snapshot, 0)
+        cells = await self._retries.snapshot(0)
         lock_step = LockStep(self.experiment, self.device, self.dataset, self._retries, held, cells)
         numbers = self._numbers
         while numbers and not self._stop:

@@ -78,7 +78,7 @@ class Trainer:
         self._plan = plan(experiment, device, dataset)
         self._recipe, self._level = self._plan.recipe, self._plan.level
         self._codes = Codes(self._recipe.codes, device.info.topology)
-        self._retries = Retries(device.uri, experiment.run.retries)
+        self._retries = Retries(device, experiment.run.retries)
         self._rails = rails or RailWatch()
         period = self._recipe.update_period  # a first block that ends with an update has nothing to carry on
         first = period if FIRST_BLOCK < period <= LARGEST_FIRST_BLOCK else FIRST_BLOCK
@@ -100,7 +100,7 @@ class Trainer:
 
     async def _events(self) -> AsyncGenerator[Event, None]:
         experiment, training, device = self.experiment, self.experiment.training, self.device
-        await self._retries.repeat(lambda: device.load(self.dataset), 0)
+        await self._retries.load(self.dataset)
         state = self._resume or await self._first_state()
         if state.theta.size != device.info.n_parameters:
             raise CheckpointError(
@@ -108,7 +108,7 @@ class Trainer:
                 " resume on the device that the run began with"
             )
         if state.cells:
-            await self._retries.repeat(lambda: device.restore(state.cells), state.step)
+            await self._retries.restore(state.cells, state.step)
         stored = await self._write(state)
         state = await self._remembered(state)
         yield Started(
@@ -192,6 +192,8 @@ class Trainer:
             segment = Segment(state, recipe, size)
             result = await self._retries.repeat(lambda: self.device.learn(segment), state.step)
             check_answer(result, segment, self.device)
+            after = result.state
+            self._retries.learnt(after.cells, lambda: (to_write(after, recipe), after.step))
             return result.state, result.cost, result.last
         costs = await self._probe(state, size)
         state = absorb(state, costs, recipe, self._codes)
@@ -208,18 +210,14 @@ class Trainer:
 
     async def _probe(self, state: TrainState, size: int) -> Costs:
         block = block_at(state, self._recipe, size)
-        device, attempts = self.device, 0
+        device = self.device
 
         async def request() -> Costs:
-            nonlocal attempts
-            attempts += 1
-            if attempts > 1:  # the fault may have left the parameters perturbed
-                await device.write(to_write(state, self._recipe), state.step)
             if self._level == "host-codes" and isinstance(device, HostCodes):
                 return await device.probe_with_host_codes(block)
             return await device.probe(block)
 
-        costs = await self._retries.repeat(request, state.step)
+        costs = await self._retries.repeat(request, state.step, perturbs=True)
         if costs.perturbed.shape != (size,) or costs.reference.shape != (size,):
             raise DeviceFault(f"answered {costs.perturbed.size} costs to a block of {size} probes", uri=device.uri)
         finite = np.isfinite(costs.perturbed) & np.isfinite(costs.reference)
@@ -231,15 +229,13 @@ class Trainer:
         return costs
 
     async def _write(self, state: TrainState) -> FloatArray:
-        return await self._retries.repeat(
-            lambda: self.device.write(to_write(state, self._recipe), state.step), state.step
-        )
+        return await self._retries.write(to_write(state, self._recipe), state.step)
 
     async def _remembered(self, state: TrainState) -> TrainState:
         """The state with what the device's cells remember; a device that learns has put it there itself."""
         if self._level == "learn" and state.cells:
             return state
-        return replace(state, cells=await self._retries.repeat(self.device.snapshot, state.step))
+        return replace(state, cells=await self._retries.snapshot(state.step))
 
     async def _evaluate(self, state: TrainState) -> Evaluated:
         self._rails.look(state, self._recipe)

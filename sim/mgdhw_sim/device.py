@@ -70,12 +70,12 @@ class SimDevice(HostCodes):
             timing=spec.timing,
         )
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         if self.spec.engine != "auto":
             choose(self.spec.engine)  # says at once if it cannot be had here
         self._chip = Chip(self.spec)
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         self._chip = None
 
     @property
@@ -91,8 +91,7 @@ class SimDevice(HostCodes):
         except ConfigError as error:
             raise ConfigError(f"{self.uri}: {error}") from None
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        self.check_limits(theta)
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         self.chip.write(theta, step)
         return await self.read()
 
@@ -146,7 +145,7 @@ class SimDevice(HostCodes):
 
     def _engine(self, work: Block | Segment) -> Engine:
         """The chosen engine, or the reference where that declines."""
-        self._check_room((work.recipe if isinstance(work, Segment) else work).order.batch)
+        self._check_batch((work.recipe if isinstance(work, Segment) else work).order.batch)
         engine = choose(self.spec.engine)
         why = engine.declines(self.chip, work)
         if why is None:
@@ -156,7 +155,7 @@ class SimDevice(HostCodes):
             log.warning("%s runs on the reference engine, which is slower", why)
         return choose("reference")
 
-    def _check_room(self, batch: int) -> None:
+    def _check_batch(self, batch: int) -> None:
         room = batch * (self.spec.layers[0] + 4 * max(self.spec.layers))
         if room > MOST_WORK_BYTES:
             raise ConfigError(

@@ -36,7 +36,7 @@ async def digest(experiment: dict[str, Any], device: str | None = None) -> str:
     return (await mgdhw.train_async(experiment, device=device, runs=None)).digest
 
 
-@pytest.mark.parametrize("how", ["tcp", "pty"])
+@pytest.mark.parametrize("how", ["tcp", "unix", "pty"])
 async def test_digits_train_to_the_digest_of_this_process(bench: Any, how: str) -> None:
     experiment = {
         "device": {"uri": "sim:analog-8bit"},
@@ -258,7 +258,7 @@ def bench_chip() -> str:
 class Voltages(HostCodes):
     """Four voltages, each with limits of its own, and a cost in floating point."""
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         self.info = DeviceInfo(
             "four voltages",
             "7",
@@ -274,14 +274,13 @@ class Voltages(HostCodes):
         )
         self.theta = np.zeros(4)
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         self.theta = np.zeros(4)
 
     async def load(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    async def write(self, theta: Any, step: int = 0) -> Any:
-        self.check_limits(theta)
+    async def apply(self, theta: Any, step: int) -> Any:
         self.theta = np.round(theta / self.info.theta_lsb) * self.info.theta_lsb
         return self.theta
 
@@ -309,7 +308,7 @@ async def test_a_device_without_converters_is_served_in_floats(how: str, xor: An
 
 async def test_one_host_at_a_time(bench: Any) -> None:
     async with bench.serve() as address, open_device(address):
-        with pytest.raises((DeviceUnavailable, LinkLost), match="does no other host use it"):
+        with pytest.raises((DeviceUnavailable, LinkLost), match="in use by another host"):
             await open_device(f"{address}?timeout=0.2").open()
 
 

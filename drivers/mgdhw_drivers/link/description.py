@@ -16,9 +16,14 @@ LONGEST = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Head(Layout):
-    """The part of fixed size."""
+    """The part of fixed size.
 
-    form: ClassVar[struct.Struct] = struct.Struct("<6I7diibBBBBBHHxxI16I")
+    Args:
+        max_slew, max_stress: limits on how parameters move, in `theta_lsb`; 0: none.
+        slew_interval: least time between two steps of a ramp, in 0.1 ms; 0: none.
+    """
+
+    form: ClassVar[struct.Struct] = struct.Struct("<6I7diibBBBBBHHHI16I")
     tuples: ClassVar[dict[str, int]] = {"area_sizes": 16}
     capabilities: int
     features: int
@@ -43,6 +48,7 @@ class Head(Layout):
     per_parameter: int
     model_size: int
     identity_size: int
+    slew_interval: int
     details_size: int
     area_sizes: tuple[int, ...]
 

@@ -1,4 +1,4 @@
-"""A board as a device: `serial:` and `tcp:`."""
+"""A board as a device: `serial:`, `tcp:` and `unix:`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
 from mgdhw.errors import ConfigError, LinkError
+from mgdhw.motion import Motion
+from mgdhw.recovery import back_off
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_drivers.link import values
 from mgdhw_drivers.link.blocks import costs_of, probe_of, rest_of
@@ -32,12 +34,15 @@ from mgdhw_drivers.linked.serial import SerialTransport
 from mgdhw_drivers.linked.session import Session, limits_of
 from mgdhw_drivers.linked.tcp import TcpTransport
 from mgdhw_drivers.linked.transport import Transport
+from mgdhw_drivers.linked.unix import UnixTransport
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 HEARTBEATS = 3
 """Signs of life in the time after which the board would miss them."""
+HEARTBEAT_SECONDS = 10.0
+"""The longest time between them: a server gives up a host that says nothing for a minute."""
 
 
 class LinkedDevice(HostCodes):
@@ -53,7 +58,7 @@ class LinkedDevice(HostCodes):
         super().__init__(uri)
         self._transport = transport
         self._options = options
-        self._open: Session | None = None
+        self._session: Session | None = None
         self._checked: tuple[bytes, int] | None = None
         """Parameters and amplitude that are known to be within the limits."""
         self._heart: asyncio.Task[None] | None = None
@@ -61,12 +66,12 @@ class LinkedDevice(HostCodes):
     @property
     def session(self) -> Session:
         """The session with the board. Raises DeviceUnavailable while the device is not open."""
-        if self._open is None:
-            self._open = Session(self._transport, self._options)  # closed: says so when it is used
-        return self._open
+        if self._session is None:
+            self._session = Session(self._transport, self._options)  # closed: says so when it is used
+        return self._session
 
-    async def open(self) -> None:
-        self._open = session = Session(self._transport, self._options)
+    async def connect(self) -> None:
+        self._session = session = Session(self._transport, self._options)
         await session.begin()
         description = session.known
         head = description.head
@@ -85,14 +90,18 @@ class LinkedDevice(HostCodes):
         self._learning = Learning(session, self.info, self._form)
         self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         heart, self._heart = self._heart, None
         if heart is not None:
             heart.cancel()
             await asyncio.wait([heart])
-        session, self._open = self._open, None
+        session, self._session = self._session, None
         if session is not None:
             await session.end()
+
+    async def recover(self, attempt: int = 1) -> bool:
+        await asyncio.sleep(back_off(attempt))  # the session has waited, connected again, and put back what was lost
+        return False
 
     async def load(self, dataset: Dataset) -> None:
         head = self.session.known.head
@@ -104,10 +113,12 @@ class LinkedDevice(HostCodes):
         self.session.samples = samples_of(dataset, head)
         await self.session.do(_nothing, dataset=True)
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+    @property
+    def motion(self) -> Motion | None:
+        return None  # the board makes ramps by itself
+
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         session = self.session
-        assert session.known
-        self.check_limits(theta)
         requested = self._form.encode(theta)
         rounded = self._form.decode(requested)
         if session.safe:
@@ -253,10 +264,9 @@ class LinkedDevice(HostCodes):
 
     async def _beat(self, session: Session) -> None:
         """Keep the dead-man from tripping while nobody asks for anything, and notice if it has."""
-        if not self._options.dead_man:
-            return
+        pause = min(self._options.dead_man / HEARTBEATS or HEARTBEAT_SECONDS, HEARTBEAT_SECONDS)
         while True:
-            await asyncio.sleep(self._options.dead_man / HEARTBEATS)
+            await asyncio.sleep(pause)
             if session.lock.locked() or not session.link.in_step:
                 continue
             async with session.lock:
@@ -273,10 +283,16 @@ async def _nothing() -> None:
 def open_tcp(uri: str) -> Device:
     """Entry point of scheme `tcp`."""
     host, port, options = parse_tcp(uri)
-    return LinkedDevice(uri, TcpTransport(uri, host, port), options)
+    return LinkedDevice(uri, TcpTransport(uri, host, port, options.secret), options)
+
+
+def open_unix(uri: str) -> Device:
+    """Entry point of scheme `unix`."""
+    path, options = parse(uri)
+    return LinkedDevice(uri, UnixTransport(uri, path), options)
 
 
 def open_serial(uri: str) -> Device:
     """Entry point of scheme `serial`."""
-    port, options = parse(uri, serial=True)
+    port, options = parse(uri)
     return LinkedDevice(uri, SerialTransport(uri, port, options.baud, slow=options.line == "uart"), options)

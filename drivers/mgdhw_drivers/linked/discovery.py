@@ -40,6 +40,13 @@ def servers() -> dict[str, str]:
     return {"tcp:HOST:PORT": "a board, or `mgdhw serve`, that speaks the link over TCP"}
 
 
+def sockets() -> dict[str, str]:
+    """What a `unix:` address is."""
+    return {
+        "unix:PATH": "`mgdhw serve --unix PATH` on this machine, which speaks the link to whoever may write to PATH"
+    }
+
+
 async def _ask_all(ports: list[str]) -> list[str]:
     return list(await asyncio.gather(*(ask(port) for port in ports)))
 

@@ -37,6 +37,10 @@ log = logging.getLogger("mgdhw.serve")
 QUEUE = 64
 """Requests that wait at most; more than a host may have under way."""
 WINDOW = 16
+IDLE_SECONDS = 60.0
+"""How long a host may say nothing, whatever dead-man it has chosen: hosts ask for a sign of life every 10 s."""
+TAKE_SECONDS = 5.0
+"""How long a host may be connected without IDENTIFY with `take`."""
 NO_INDEX = -2
 """Of a limit, where the text alone says which parameter it is about."""
 
@@ -60,6 +64,8 @@ class Board:
         self._boot = secrets.randbits(32)
         self._born = time.monotonic()
         self._quiet = 0.0
+        self._untaken: float | None = None
+        """Seconds since a host came that has not taken the board; None: there is none."""
         self._state, self._reason = State.SAFE, Reason.STARTED
         self._trips = 0
         self._session = 0
@@ -103,7 +109,7 @@ class Board:
         """A host is there."""
         self.send = send
         self.connection.connect()
-        self._quiet = 0.0
+        self._quiet = self._untaken = 0.0
 
     def received(self, data: bytes) -> None:
         """Bytes from the host."""
@@ -112,6 +118,8 @@ class Board:
             self.send(refusal)
         for request in requests:
             self._quiet = 0.0
+            if request.type == Type.IDENTIFY and not _only_asks(request):
+                self._untaken = None
             if _only_asks(request) and not self._queue:
                 self._inform(request)
             elif len(self._queue) < QUEUE:
@@ -120,6 +128,7 @@ class Board:
     def disconnected(self) -> None:
         """The host is gone."""
         self.send = _nowhere
+        self._untaken = None
         self._go_safe(Reason.LINK_LOST)
 
     def listened(self, seconds: float) -> bool:
@@ -129,11 +138,14 @@ class Board:
             seconds: in which a frame would have been heard; the time in which the board was deaf is not counted.
 
         Returns:
-            Whether that has just happened.
+            Whether the host that is connected is as good as gone: that has just happened, or it has been idle for too
+            long, or has never taken the board.
         """
         self._quiet += seconds
+        if self._untaken is not None:
+            self._untaken += seconds
         if not self.dead_man or self._state is not State.READY or self._quiet < self.dead_man:
-            return False
+            return self._quiet >= IDLE_SECONDS or (self._untaken or 0.0) >= TAKE_SECONDS
         self._trips += 1
         log.warning("no word from the host for %.1f s: safe state", self.dead_man)
         self._go_safe(Reason.DEAD_MAN)

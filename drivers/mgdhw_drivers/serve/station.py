@@ -76,6 +76,7 @@ class Station:
         self._incoming: Paced | None = None
         self._entry: Callable[[bytes], None] | None = None
         self._pull: Callable[[], None] = _nothing
+        self._hangs_up = False
         self._watch: asyncio.Task[None] | None = None
         self._rebooting: asyncio.Task[None] | None = None
         self._write: Callable[[bytes], None] | None = None
@@ -102,14 +103,15 @@ class Station:
         if self._board is not None:
             await self._board.stop()
 
-    def connected(self, write: Callable[[bytes], None], pull: Callable[[], None]) -> None:
+    def connected(self, write: Callable[[bytes], None], pull: Callable[[], None], *, hangs_up: bool = False) -> None:
         """A host has come.
 
         Args:
             write: sends bytes to it.
             pull: ends the connection roughly.
+            hangs_up: whether that is done, too, when the host says nothing for too long, so that others can come.
         """
-        self._pull, self._write = pull, write
+        self._pull, self._write, self._hangs_up = pull, write, hangs_up
         out: Callable[[bytes], None] = write
         into: Callable[[bytes], None] = self._to_board
         if self._line.baud:
@@ -182,7 +184,9 @@ class Station:
             began = loop.time()
             await asyncio.sleep(WATCH_SECONDS)
             if self._board is not None:
-                self._board.listened(min(loop.time() - began, 2 * WATCH_SECONDS))
+                over = self._board.listened(min(loop.time() - began, 2 * WATCH_SECONDS))
+                if over and self._hangs_up:
+                    self._pull()
 
     def _forget_line(self) -> None:
         for stage in self._stages:
