@@ -23,3 +23,20 @@ async def completed(work: Coroutine[Any, Any, Answer] | asyncio.Future[Answer]) 
     if not task.cancelled():
         task.exception()  # seen; the cancellation goes first
     raise cancelled
+
+
+async def unless(asked: asyncio.Event, work: Coroutine[Any, Any, Answer]) -> Answer | None:
+    """What work answers, or None where something is asked for before: then it is cancelled, and has ended."""
+    task, asking = asyncio.ensure_future(work), asyncio.ensure_future(asked.wait())
+    try:
+        await asyncio.wait({task, asking}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        asking.cancel()
+        if not task.done():
+            task.cancel()
+            await completed(_ended(task))
+    return None if task.cancelled() else task.result()
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    await asyncio.wait({task})

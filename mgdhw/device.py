@@ -7,11 +7,9 @@ takes `HostCodes` as its base, implements `measure`, and gets `probe` from it.
 from __future__ import annotations
 
 import asyncio
-import difflib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,8 +19,10 @@ from numpy.typing import NDArray
 from mgdhw import limits, recovery
 from mgdhw.block import Block, Costs, Part
 from mgdhw.completion import completed
+from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
 from mgdhw.device_info import Capability, DeviceInfo
+from mgdhw.drivers import check_class, device_schemes, driver_of
 from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable
 from mgdhw.expansion import expand
 from mgdhw.motion import Motion, Mover
@@ -34,11 +34,6 @@ log = logging.getLogger("mgdhw.device")
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-ENTRY_POINTS = "mgdhw.devices"
-
-HOOKS = {"open": "connect", "close": "disconnect", "write": "apply"}
-"""What every device does alike, and the part of it that a driver does."""
 
 
 class Device(ABC):
@@ -61,6 +56,11 @@ class Device(ABC):
     reconnect_seconds = 30.0
     """How long hardware that went away is waited for."""
 
+    readings = 0
+    """How often it was measured."""
+    watch: Callable[[], None] | None = None
+    """Called after each reading."""
+
     entered = False
     """Whether it is inside `async with`, and so whether somebody sees to its closing."""
     is_open = False
@@ -68,24 +68,14 @@ class Device(ABC):
     stored: FloatArray | None = None
     """(P,) what the last write left; `connect` may set it where hardware says what it begins with."""
 
+    _contract = "device.Device"
+    """Where it says what a driver has to do."""
     _mover: Mover | None = None
     _closing: asyncio.Task[None] | None = None
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
-        """Made only if it is whole: Python's own error would not say where the contract is. Raises ConformanceError."""
-        driver = f"driver {cls.__module__}.{cls.__qualname__}"
-        where = f"in docs/drivers.md and in: python -m pydoc mgdhw.device.{_contract(cls).__name__}"
-        missing = ", ".join(sorted(cls.__abstractmethods__))
-        renamed = [
-            f"{name} to {hook}" for name, hook in HOOKS.items() if getattr(cls, name) is not getattr(Device, name)
-        ]
-        if renamed:
-            raise ConformanceError(
-                f"{driver} defines what every device does alike; rename {', '.join(renamed)} (checking limits, moving"
-                f" slowly and refusing what is closed need no code of yours); what they are to do is {where}"
-            )
-        if missing:
-            raise ConformanceError(f"{driver} lacks what every device has: {missing}; what they are to do is {where}")
+        """Made only if it is whole. Raises ConformanceError."""
+        check_class(cls, Device, cls._contract)
         return super().__new__(cls)
 
     def __init__(self, uri: str) -> None:
@@ -134,12 +124,12 @@ class Device(ABC):
         self.dataset = dataset
 
     async def read(self) -> FloatArray:
-        """(P,) what the hardware really holds: here, what the last write left. Raises DeviceFault before the first."""
+        """(P,) what the hardware really holds: here, what the last write left. Raises DeviceFault where none has."""
         self.check_open()
         if self.stored is None:
             raise DeviceFault(
-                "nobody knows what it holds before the first write, for its driver cannot read it: it implements"
-                " read(), or its connect() sets self.stored",
+                "nobody knows what it holds: no write has come to its end, and its driver cannot read it (it would"
+                " implement read(), or set self.stored in connect())",
                 uri=self.uri,
             )
         return self.stored.copy()
@@ -322,6 +312,12 @@ class Device(ABC):
             else:
                 raise
 
+    def tick(self) -> None:
+        """Count a reading. A driver calls it where `infer` or `measure` make many, each of which takes its time."""
+        self.readings += 1
+        if self.watch is not None:
+            self.watch()
+
     # --- what is refused ---------------------------------------------------------------------------------------------
 
     def check_open(self) -> None:
@@ -351,15 +347,20 @@ class Device(ABC):
 class HostCodes(Device):
     """A device that sets parameters and measures; the host makes the codes and expands a block into both."""
 
-    @abstractmethod
+    _contract = "device.HostCodes"
+
     async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
         """One evaluation: apply (B,) samples, answer the cost summed over them.
+
+        Here it is computed from outputs and targets, in units of the cost: with a `cost_lsb` of 1.
 
         Args:
             samples: (B,) sample indices.
             step: the probe's step. Hardware ignores it; a simulated device keys its noise with it.
             part: which of the probe's measurements this is.
         """
+        outputs = await self.infer(samples)
+        return float(COSTS[self.info.cost_kind](outputs, self.dataset.targets[samples]).sum())
 
     async def requested(self) -> FloatArray:
         """(P,) what codes are added to: what it was asked to hold, where that differs from what it holds."""
@@ -376,19 +377,6 @@ class HostCodes(Device):
         return await expand(self, block, theta)
 
 
-def _contract(driver: type[Device]) -> type[Device]:
-    """The base that says what a driver has to do."""
-    return HostCodes if issubclass(driver, HostCodes) else Device
-
-
-Opener = Callable[[str], Device]
-
-
-def device_schemes() -> dict[str, EntryPoint]:
-    """Installed drivers by the URI scheme that they answer to."""
-    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-
-
 def open_device(uri: str) -> Device:
     """The device at an address, to be opened with `async with`.
 
@@ -399,22 +387,9 @@ def open_device(uri: str) -> Device:
         ConfigError: there is no driver for the scheme, or the driver cannot read the address.
         ConformanceError: the driver lacks a method of the contract.
     """
-    scheme, separator, _ = uri.partition(":")
-    schemes = device_schemes()
-    if not separator:
-        raise ConfigError(f"device {uri!r} has no scheme; expected SCHEME:ADDRESS, for example sim:analog-8bit")
-    if scheme not in schemes:
-        near = difflib.get_close_matches(scheme, schemes, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(
-            f"device {uri!r}: no driver answers to {scheme!r}{hint} (installed: {', '.join(sorted(schemes))})"
-        )
+    make = driver_of(uri)
     try:
-        opener: Opener = schemes[scheme].load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"device {uri!r}: its driver cannot be loaded: {error}") from error
-    try:
-        device = opener(uri)
+        device = make(uri)
     except ConformanceError as error:
         raise ConformanceError(f"device {uri!r}: {error}") from None
     if not isinstance(device, Device):

@@ -20,6 +20,10 @@ class Measuring(Protocol):
     """What sets parameters and measures."""
 
     info: DeviceInfo
+    readings: int
+
+    def tick(self) -> None:
+        """Count a reading."""
 
     async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         """Set every parameter, (P,)."""
@@ -38,21 +42,27 @@ async def expand(device: Measuring, block: Block, theta: FloatArray) -> Costs:
     perturbed: list[int | float] = []
     reference: list[int | float] = []
 
+    def clipped(at: FloatArray) -> FloatArray:
+        return np.clip(at, info.theta_min, info.theta_max)
+
     async def measured_at(at: FloatArray, batch: IntArray, step: int, part: Part) -> int | float:
-        await device.write(np.clip(at, info.theta_min, info.theta_max), step)
-        return await device.measure(batch, step, part)
+        await device.write(at, step)
+        before = device.readings
+        cost = await device.measure(batch, step, part)
+        if device.readings == before:  # else its driver counts them itself
+            device.tick()
+        return cost
 
     try:
         for j in range(block.n_probes):
             step = block.first_step + j
             batch = samples[block.order.batch_of(step) - block.first_batch()]
             if step in baseline_steps:
-                await device.write(theta, step)
-                held = HeldBaseline(await device.measure(batch, step, Part.BASELINE), step)
+                held = HeldBaseline(await measured_at(theta, batch, step, Part.BASELINE), step)
             change = codes[j] * info.theta_lsb
-            perturbed.append(await measured_at(theta + change, batch, step, Part.PLUS))
+            perturbed.append(await measured_at(clipped(theta + change), batch, step, Part.PLUS))
             if block.baseline is Baseline.ANTITHETIC:
-                reference.append(await measured_at(theta - change, batch, step, Part.MINUS))
+                reference.append(await measured_at(clipped(theta - change), batch, step, Part.MINUS))
             else:
                 reference.append(0 if held is None else held.value)
     finally:

@@ -25,6 +25,7 @@ from mgdhw.session import Session
 from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
 from mgdhw.threads import in_thread
 from mgdhw.timing import Bill, together
+from mgdhw.watching import watching
 
 ReplicasListener = Callable[[ReplicasEvent], None]
 
@@ -118,7 +119,12 @@ async def _follow(
     start = time.monotonic()
     recorder: ReplicasRecorder | None = None
     results: list[ReplicaResult] = []
-    with session.training(replicas):
+
+    def hear(event: ReplicasEvent) -> None:
+        for listener in listeners:
+            listener(event)
+
+    with session.training(replicas), watching(replicas.device, hear) as done:
         async with contextlib.aclosing(replicas.__aiter__()) as events:
             async for event in events:
                 if isinstance(event, ReplicasStarted):
@@ -129,8 +135,8 @@ async def _follow(
                         await stack.enter_async_context(session.keeping(recorder))
                 if recorder is not None:
                     recorder(event)
-                for listener in listeners:
-                    listener(event)
+                hear(event)
+                done()
                 if isinstance(event, ReplicaFinished):
                     results.append(event.result)
     run = None if recorder is None else recorder.run

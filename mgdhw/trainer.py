@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Costs
 from mgdhw.codes import Codes
+from mgdhw.completion import unless
 from mgdhw.config import Experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, HostCodes
@@ -41,6 +44,8 @@ BLOCK_SECONDS = 0.05
 """How long a block should take when the user says nothing: short enough to stop at once, long enough to be cheap."""
 FIRST_BLOCK = 64
 LARGEST_FIRST_BLOCK = 256
+LONG_LOOK_SECONDS = 0.5
+"""An evaluation that takes longer is not waited for by who asks for a stop."""
 
 
 class Trainer:
@@ -75,6 +80,9 @@ class Trainer:
         self.dataset = dataset
         self._resume = resume
         self._stop = False
+        self._asked = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._look_seconds = 0.0
         self._plan = plan(experiment, device, dataset)
         self._recipe, self._level = self._plan.recipe, self._plan.level
         self._codes = Codes(self._recipe.codes, device.info.topology)
@@ -83,13 +91,19 @@ class Trainer:
         period = self._recipe.update_period  # a first block that ends with an update has nothing to carry on
         first = period if FIRST_BLOCK < period <= LARGEST_FIRST_BLOCK else FIRST_BLOCK
         first = first_size(first, self._recipe, device.info.n_parameters)
+        if self._level == "host-codes":  # nobody knows how long a reading takes, and somebody watches
+            first = 1
         self._pace = Pace(first, BLOCK_SECONDS, experiment.run.block)
 
     def stop(self) -> None:
-        """Ask for a clean end after the current block. May be called from a signal handler."""
+        """Ask for a clean end after the current block. May be called from a signal handler, or another thread."""
         self._stop = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed: training is over
+                self._loop.call_soon_threadsafe(self._asked.set)
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
+        self._loop = asyncio.get_running_loop()
         try:
             async for event in self._events():
                 yield event
@@ -140,7 +154,7 @@ class Trainer:
                     state = marked(state, stored)
                 yield Updated(state.step, state.update, last_update.eta, last_update.gradient_norm)
             if state.step % every == 0 and state.step < training.probes:
-                last = await self._evaluate(state)
+                last = await self._evaluate_again(state, last)
                 yield last
                 if on_target(experiment.evaluation, last):
                     reason = "target"
@@ -156,7 +170,7 @@ class Trainer:
                 saved = now
             await breath.take()
         if last.step != state.step:
-            last = await self._evaluate(state)
+            last = await self._evaluate_again(state, last)
             yield last
             if reason == "done" and on_target(experiment.evaluation, last):
                 reason = "target"
@@ -239,4 +253,13 @@ class Trainer:
 
     async def _evaluate(self, state: TrainState) -> Evaluated:
         self._rails.look(state, self._recipe)
-        return await self._retries.repeat(lambda: look(self.device, self.dataset, state), state.step)
+        began = time.monotonic()
+        evaluated = await self._retries.repeat(lambda: look(self.device, self.dataset, state), state.step)
+        self._look_seconds = time.monotonic() - began
+        return evaluated
+
+    async def _evaluate_again(self, state: TrainState, last: Evaluated) -> Evaluated:
+        """A new evaluation, or the last one where a stop is asked for and a new one would take long."""
+        if self._look_seconds < LONG_LOOK_SECONDS:
+            return await self._evaluate(state)
+        return await unless(self._asked, self._evaluate(state)) or last

@@ -14,9 +14,11 @@ from mgdhw.config import LARGEST_PERIOD
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, DeviceInfo
 from mgdhw.errors import DeviceFault
+from mgdhw.events import Measured
 from mgdhw.order import SampleOrder
 from mgdhw.retries import Retries
 from mgdhw.steering import Breath
+from mgdhw.watching import watching
 
 FloatArray = NDArray[np.float64]
 
@@ -118,7 +120,13 @@ class Bench:
             self.used += block.evaluations()  # one whose answer is lost was paid for, too
             return await self.device.probe(block)
 
-        costs = await self._retries.repeat(request, block.first_step, perturbs=True)
+        before = self.used
+
+        def hear(measured: Measured) -> None:
+            self._watch(self.doing, min(before + measured.readings, self.used))
+
+        with watching(self.device, hear):
+            costs = await self._retries.repeat(request, block.first_step, perturbs=True)
         if costs.perturbed.shape != (block.n_probes,) or costs.reference.shape != (block.n_probes,):
             raise DeviceFault(
                 f"answered {costs.perturbed.size} costs to a block of {block.n_probes} probes", uri=self.device.uri

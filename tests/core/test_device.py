@@ -183,14 +183,13 @@ class Bowl({base}):
     async def connect(self): ...
     async def disconnect(self): ...
     async def apply(self, theta, step): ...
-    async def infer(self, samples): ...
 
 def make(uri):
     return Bowl(uri)
 """
 
 
-@pytest.mark.parametrize(("base", "missing"), [("Device", "probe"), ("HostCodes", "measure")])
+@pytest.mark.parametrize(("base", "missing"), [("Device", "infer, probe"), ("HostCodes", "infer")])
 def test_a_driver_that_forgets_a_method_is_told_which(
     install: Callable[[str, str], None], base: str, missing: str
 ) -> None:
