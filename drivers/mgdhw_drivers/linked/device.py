@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,20 +15,22 @@ from numpy.typing import NDArray
 from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
-from mgdhw.errors import ConfigError, LinkError
+from mgdhw.errors import ConfigError, DeviceError, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkTimeout
 from mgdhw.segment import Segment, SegmentResult
-from mgdhw_drivers.link import values
 from mgdhw_drivers.link.blocks import costs_of, probe_of, rest_of
+from mgdhw_drivers.link.claims import limits_of
 from mgdhw_drivers.link.description import Head
 from mgdhw_drivers.link.messages import FAMILIES, Area, Feature, Infer, Measure, Pong, State, Statistics, Type
 from mgdhw_drivers.link.parameters import ParameterForm
 from mgdhw_drivers.link.samples import samples_of
+from mgdhw_drivers.link.values import Gathered
 from mgdhw_drivers.linked.address import Options, parse, parse_tcp
-from mgdhw_drivers.linked.info import check_kinds, form_of, info_of
+from mgdhw_drivers.linked.costs import Expected
+from mgdhw_drivers.linked.info import form_of, info_of
 from mgdhw_drivers.linked.learning import Learning
 from mgdhw_drivers.linked.limits import Wear
 from mgdhw_drivers.linked.serial import SerialTransport
-from mgdhw_drivers.linked.session import Session, limits_of
+from mgdhw_drivers.linked.session import Session
 from mgdhw_drivers.linked.tcp import TcpTransport
 from mgdhw_drivers.linked.transport import Transport
 
@@ -38,6 +39,8 @@ IntArray = NDArray[np.int64]
 
 HEARTBEATS = 3
 """Signs of life in the time after which the board would miss them."""
+HEARTBEAT_SECONDS = 10.0
+"""Between two of them at most: a board that has no dead-man ends connections that stay silent."""
 
 
 class LinkedDevice(HostCodes):
@@ -70,10 +73,13 @@ class LinkedDevice(HostCodes):
         await session.begin()
         description = session.known
         head = description.head
-        check_kinds(description)
         raw = await session.read_area(Area.LIMITS, 24 * head.n_parameters) if head.per_parameter else None
-        limits = limits_of(description, raw)
-        self.info = info_of(description, limits, {"name": self._transport.name})
+        try:
+            limits = limits_of(description, raw)
+            self.info = info_of(description, limits, {"name": self._transport.name})
+        except LinkCorrupt as error:
+            raise DeviceUnavailable(f"what the board says of itself makes no sense: {error}", uri=self.uri) from error
+        self._expected = Expected(head, self.info.details, self.uri)
         self._form: ParameterForm = form_of(head.parameter_kind, head.n_parameters, limits)
         lsb = float(np.min(self.info.theta_lsb))
         self._wear = Wear(
@@ -82,7 +88,7 @@ class LinkedDevice(HostCodes):
             self.info.theta_lsb,
             self.uri,
         )
-        self._learning = Learning(session, self.info, self._form)
+        self._learning = Learning(session, self.info, self._form, self._expected)
         self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
 
     async def close(self) -> None:
@@ -160,8 +166,11 @@ class LinkedDevice(HostCodes):
 
         async def work() -> int | float:
             answers = await session.link.ask([*session.writes(Area.SAMPLES, content), (Type.MEASURE, request)])
-            _, cost, _ = values.unpack(answers[-1])
-            value: int | float = cost[0].item()
+            answer = Gathered(1)
+            answer.take(answers[-1])
+            if not answer.is_complete:
+                raise LinkCorrupt("the answer to MEASURE does not begin with its first value")
+            value: int | float = self._expected.checked(answer.values(), samples.size)[0].item()
             return value
 
         return await session.do(work, dataset=True, parameters=True)
@@ -178,14 +187,16 @@ class LinkedDevice(HostCodes):
             known: list[NDArray[Any]] = []
             rest: Block | None = block
 
-            def request(new: NDArray[Any]) -> bytes | None:
+            async def request(new: NDArray[Any]) -> tuple[bytes, int] | None:
                 nonlocal rest
                 if new.size and rest is not None:
-                    used, rest = rest_of(rest, new)
-                    known.append(new[:used])
+                    costs = self._expected.checked(new, block.order.batch)
+                    used, rest = rest_of(rest, costs)
+                    known.append(costs[:used])
                 if rest is None:
                     return None
-                return probe_of(rest, session.theta_crc, session.dataset_crc, floats=floats).pack()
+                payload = probe_of(rest, session.theta_crc, session.dataset_crc, floats=floats).pack()
+                return payload, rest.evaluations()
 
             await session.link.stream(Type.PROBE, request)
             return costs_of(known[0] if len(known) == 1 else np.concatenate(known), block)
@@ -219,23 +230,35 @@ class LinkedDevice(HostCodes):
         return await self._read_held()
 
     async def _read_held(self) -> FloatArray:
-        return self._form.decode(await self.session.read_area(Area.HELD, self._form.count * self._form.size))
+        held = self._form.decode(await self.session.read_area(Area.HELD, self._form.count * self._form.size))
+        if not np.isfinite(held).all():
+            raise DeviceFault(
+                f"the board says that parameter {int(np.argmin(np.isfinite(held)))} holds no number", uri=self.uri
+            )
+        return held
 
     async def _infer(self, samples: IntArray) -> FloatArray:
         session, head = self.session, self.session.known.head
-        content = samples.astype("<u4").tobytes()
-        await session.write_area(Area.SAMPLES, content)
-        wanted = samples.size * head.n_outputs
-        payload = Infer(samples.size, zlib.crc32(content), session.theta_crc, session.dataset_crc).pack()
-        outputs: NDArray[Any] = np.zeros(0)
+        parts: list[FloatArray] = []
+        rest = samples
 
-        def request(new: NDArray[Any]) -> bytes | None:
-            nonlocal outputs
-            outputs = new
-            return None if new.size == wanted else payload
+        async def request(new: NDArray[Any]) -> tuple[bytes, int] | None:
+            nonlocal rest
+            whole = new.size // head.n_outputs
+            if whole:
+                outputs = new[: whole * head.n_outputs]
+                scaled = outputs if outputs.dtype == np.float64 else outputs * head.output_lsb
+                parts.append(np.asarray(scaled, dtype=np.float64))
+                rest = rest[whole:]
+            if not rest.size:
+                return None
+            content = rest.astype("<u4").tobytes()
+            await session.write_area(Area.SAMPLES, content)
+            asked = Infer(rest.size, zlib.crc32(content), session.theta_crc, session.dataset_crc)
+            return asked.pack(), rest.size * head.n_outputs
 
         await session.link.stream(Type.INFER, request)
-        return np.asarray(outputs if outputs.dtype == np.float64 else outputs * head.output_lsb, dtype=np.float64)
+        return np.concatenate(parts)
 
     # --- what the board can do -----------------------------------------------------------------------------------
 
@@ -253,17 +276,23 @@ class LinkedDevice(HostCodes):
 
     async def _beat(self, session: Session) -> None:
         """Keep the dead-man from tripping while nobody asks for anything, and notice if it has."""
-        if not self._options.dead_man:
-            return
+        dead_man = self._options.dead_man
+        pause = min(HEARTBEAT_SECONDS, dead_man / HEARTBEATS) if dead_man else HEARTBEAT_SECONDS
         while True:
-            await asyncio.sleep(self._options.dead_man / HEARTBEATS)
+            await asyncio.sleep(pause)
             if session.lock.locked() or not session.link.in_step:
                 continue
             async with session.lock:
-                with contextlib.suppress(LinkError):  # whoever wants something next sees to it
+                try:
                     (answer,) = await session.link.ask([(Type.PING, b"")])
                     if Pong.unpack(answer).state != State.READY:
                         session.link.connection.poison()
+                except LinkTimeout:
+                    await session.link.disconnect()  # whatever it sends instead is not listened to any longer
+                except DeviceFault as fault:
+                    session.fault = fault  # for whoever wants something next
+                except DeviceError:
+                    session.link.connection.poison()  # whoever wants something next sees to it
 
 
 async def _nothing() -> None:

@@ -138,6 +138,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, remembers: bool)
         per_parameter=int(per_parameter),
         model_size=len(model.encode()),
         identity_size=len(identity.encode()),
+        slew_interval=0,
         details_size=len(details.encode()),
         area_sizes=tuple(areas.get(area, 0) for area in Area),
     )
