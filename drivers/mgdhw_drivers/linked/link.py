@@ -301,7 +301,7 @@ class Link:
         if patience.silent > self._timeout:
             raise self._given_up(self._heard_of.instead(patience.silent))
         if patience.stuck > self._progress:
-            raise self._given_up(f"says that it is at it, but has got nothing done for {patience.stuck:.0f} s")
+            raise self._given_up(f"answers, but has got nothing done for {patience.stuck:.3g} s")
 
     def _ask_for_life(self) -> None:
         if len(self._pings) >= QUESTIONS:
