@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ import mgdhw
 from mgdhw.device import open_device
 from mgdhw.errors import MgdhwError
 from mgdhw_drivers.link.messages import Type
-from tests.hostile.cases import CASES, CHIP, FORGETFUL, Case
+from tests.hostile.cases import CASES, Case
 
 OPTIONS = "timeout=0.3&reconnect=0.6&progress=1.5&dead_man=1"
 SECONDS = 60.0
@@ -109,24 +109,21 @@ def experiment(level: str, chip: str) -> dict[str, Any]:
     }
 
 
-async def wanted() -> dict[str, str]:
+async def wanted(cases: Iterable[Case]) -> dict[tuple[str, str], str]:
     """Digests by chip and level, trained in this process."""
-    found = {}
-    for chip in (CHIP, FORGETFUL):
-        for level in ("host-codes", "device-codes", "learn"):
-            if (chip, level) != (FORGETFUL, "host-codes"):  # that is another experiment
-                result = await mgdhw.train_async(experiment(level, chip), runs=None)
-                found[f"{chip} {level}"] = result.digest
-    return found
+    return {
+        (chip, level): (await mgdhw.train_async(experiment(level, chip), runs=None)).digest
+        for chip, level in {(case.chip, case.level) for case in cases}
+    }
 
 
-async def play(case: Case, board: Boards, digests: dict[str, str]) -> Ending:
+async def play(case: Case, board: Boards, digests: dict[tuple[str, str], str]) -> Ending:
     """One case."""
     address = await board.serve(case.name)
     began = time.monotonic()
     try:
         async with asyncio.timeout(SECONDS):
-            how, said = await _work(case, f"{address}?{OPTIONS}", digests[f"{case.chip} {case.level}"])
+            how, said = await _work(case, f"{address}?{OPTIONS}", digests[case.chip, case.level])
     except TimeoutError:
         how, said = "HANGS", ""
     except MgdhwError as error:
@@ -147,9 +144,9 @@ async def _work(case: Case, uri: str, digest: str) -> tuple[str, str]:
     return (DIGEST, "") if result.digest == digest else ("WRONG DIGEST", "")
 
 
-async def play_all(cases: Iterable[Case], side_by_side: int, tell: Any = None) -> list[Ending]:
+async def play_all(cases: Sequence[Case], side_by_side: int, tell: Any = None) -> list[Ending]:
     """All of some cases, several at a time."""
-    digests = await wanted()
+    digests = await wanted(cases)
     turns = asyncio.Semaphore(side_by_side)
     async with boards() as board:
 

@@ -1,7 +1,7 @@
 """What a hostile board does: each answer hurt in each way, each field of it at its boundaries, and lines gone mad.
 
-A case that leaves the host no way of telling (another cost that could have been measured, another description that could
-be a board's) is none: the board's word is all there is.
+What leaves the host no way of telling (another cost that could have been measured, another description that could be a
+board's) is no case: the board's word is all there is.
 """
 
 from __future__ import annotations
@@ -150,8 +150,6 @@ LAYOUTS: dict[Type, Any] = {
     Type.LEARN: Learnt,
     Type.SNAPSHOT: Snapshot,
 }
-UNKNOWABLE = {("LEARN", "gradient_norm"), ("LEARN", "analog_cost"), ("LEARN", "high_passed")}
-"""Of a discrete run nobody looks at them; their boundaries are tried all the same."""
 
 
 def codes_of(form: struct.Struct) -> list[str]:
