@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from mgdhw.output import printable
+from tests.hostile.process import hostile_board
 
 from .conftest import EXPERIMENT, command
 from .terminal import Terminal, terminal
@@ -29,26 +27,6 @@ def assert_harmless(shown: Terminal) -> None:
     assert b"\x1b[2J" not in shown.raw
     assert "\x9b" not in shown.shown
     assert "\u202e" not in shown.shown
-
-
-@contextmanager
-def hostile_board(name: str) -> Iterator[str]:
-    """The address of one, in a process of its own."""
-    arguments = [sys.executable, "-m", "tests.hostile.boards"]
-    with subprocess.Popen(
-        arguments,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(f"serve {name}\n")
-        process.stdin.flush()
-        yield process.stdout.readline().strip()
-        process.stdin.close()
 
 
 @pytest.mark.long
