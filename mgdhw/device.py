@@ -10,8 +10,6 @@ import asyncio
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Flag, auto
 from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Any, Self
@@ -19,75 +17,26 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw import limits
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
-from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, LimitExceeded
+from mgdhw.device_info import Capability, DeviceInfo
+from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, LinkError
+from mgdhw.motion import Motion, Mover
 from mgdhw.segment import Segment, SegmentResult
-from mgdhw.timing import Timing
-from mgdhw.topology import Topology
+
+__all__ = ["Capability", "Device", "DeviceInfo", "HostCodes", "Motion", "device_schemes", "open_device"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 ENTRY_POINTS = "mgdhw.devices"
 
-ROUNDING = 1e-6
-"""How far beyond a limit floating point may carry a parameter, in steps of the parameter."""
-
-
-class Capability(Flag):
-    """What a device can do beyond writing parameters and measuring."""
-
-    PROBE = auto()
-    """It has a code generator and takes a block whole."""
-    MEASURE = auto()
-    """It takes single measurements, so the host can make the codes."""
-    LEARN = auto()
-    """It runs the whole loop: a segment of probes and updates."""
-    DETERMINISTIC = auto()
-    """The same request gets the same answer: all levels of delegation agree to the bit."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceInfo:
-    """What is known of a device once it is open.
-
-    Args:
-        model: what it is, for people and for records.
-        identity: what distinguishes this one from its like: a serial number, or a hash of a chip's definition.
-        topology: number of parameters P, and layers where known.
-        theta_min, theta_max: limits of the parameters, in the device's units; scalars or (P,).
-        theta_lsb: smallest step of a parameter, which is also the unit of a perturbation code; scalar or (P,).
-        n_inputs, n_outputs: sizes of one sample.
-        cost_kind: what the cost is ("mse", "xent", ...).
-        cost_lsb: one cost code in units of the cost; 1.0 where costs are floats already.
-        capabilities: what it can do.
-        exact_writes: whether a perturbation that is written as a parameter is the same as one that is added to it. It
-            is not where writes are noisy, asymmetric or wear: there, host codes are physically another experiment.
-        details: more that is worth recording (a chip's whole definition, a firmware version).
-        timing: what its work takes in time and energy, where that is known.
-    """
-
-    model: str
-    identity: str
-    topology: Topology
-    theta_min: float | FloatArray
-    theta_max: float | FloatArray
-    theta_lsb: float | FloatArray
-    n_inputs: int
-    n_outputs: int
-    cost_kind: str
-    cost_lsb: float
-    capabilities: Capability
-    exact_writes: bool = True
-    details: dict[str, Any] = field(default_factory=dict)
-    timing: Timing | None = None
-
-    @property
-    def n_parameters(self) -> int:
-        """P, the length of θ."""
-        return self.topology.n_parameters
+HOOKS = {"open": "connect", "close": "disconnect", "write": "apply"}
+"""What every device does alike, and the part of it that a driver does."""
+SAFE_ATTEMPTS = 3
+"""How often the way to the safe state is tried before the hardware is let go."""
 
 
 class Device(ABC):
@@ -96,63 +45,99 @@ class Device(ABC):
     Open it with `async with`: leaving, in whatever way, leaves the hardware in its safe state. `write` is absolute
     and `probe` has no side effects, so both can be repeated after a fault.
 
+    `open`, `close` and `write` are the same for every device: they refuse what must not be, and move parameters no
+    faster than `info.motion` allows. A driver implements the hooks that they call: `connect`, `disconnect`, `apply`.
+
     Args:
         uri: the address under which it was opened; every error carries it.
     """
 
     info: DeviceInfo
+    dataset: Dataset
+    """What was loaded last."""
 
     entered = False
     """Whether it is inside `async with`, and so whether somebody sees to its closing."""
+    is_open = False
+    """Whether it was opened, and not closed since."""
+    stored: FloatArray | None = None
+    """(P,) what the last write left; `connect` may set it where hardware says what it begins with."""
+
+    _mover: Mover | None = None
+    _closing: asyncio.Task[None] | None = None
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
         """Made only if it is whole: Python's own error would not say where the contract is. Raises ConformanceError."""
+        driver = f"driver {cls.__module__}.{cls.__qualname__}"
+        where = f"in docs/drivers.md and in: python -m pydoc mgdhw.device.{_contract(cls).__name__}"
         missing = ", ".join(sorted(cls.__abstractmethods__))
-        if missing:
+        renamed = [
+            f"{name} to {hook}" for name, hook in HOOKS.items() if getattr(cls, name) is not getattr(Device, name)
+        ]
+        if renamed:
             raise ConformanceError(
-                f"driver {cls.__module__}.{cls.__qualname__} lacks what every device has: {missing}; what they are to"
-                f" do is in docs/drivers.md and in: python -m pydoc mgdhw.device.{_contract(cls).__name__}"
+                f"{driver} defines what every device does alike; rename {', '.join(renamed)} (checking limits, moving"
+                f" slowly and refusing what is closed need no code of yours); what they are to do is {where}"
             )
+        if missing:
+            raise ConformanceError(f"{driver} lacks what every device has: {missing}; what they are to do is {where}")
         return super().__new__(cls)
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
 
-    @abstractmethod
-    async def open(self) -> None:
-        """Connect, and fill in `info`. Raises DeviceUnavailable."""
+    # --- what a driver implements ----------------------------------------------------------------------------------
 
     @abstractmethod
-    async def close(self) -> None:
-        """Put the hardware in its safe state and disconnect. May be called from any state, more than once."""
+    async def connect(self) -> None:
+        """Reach the hardware, move nothing, and fill in `info`. Raises DeviceUnavailable."""
 
     @abstractmethod
-    async def load(self, dataset: Dataset) -> None:
-        """Take inputs and targets; samples are called by their index in `dataset` from then on.
+    async def disconnect(self) -> None:
+        """Leave the hardware in its safe state, and let go of it. May be called from any state, more than once.
 
-        Raises:
-            ConfigError: the dataset's sizes are not the device's.
+        Where `info.motion` says which state that is, the parameters are there already, if they can be moved at all.
         """
 
     @abstractmethod
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        """Set every parameter, (P,), in the device's units. Absolute and idempotent.
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
+        """Set every parameter, (P,), in one write. Absolute and idempotent. Limits and motion are seen to.
 
         Args:
-            theta: (P,).
+            theta: (P,), in the device's units; not to be kept, it is the caller's.
             step: of the training, before whose probe this is. Hardware ignores it; a simulated device keys its noise
                 with it, and knows the time by it.
 
         Returns:
             (P,) what the hardware really holds.
-
-        Raises:
-            LimitExceeded: before anything is sent.
         """
 
-    @abstractmethod
+    async def load(self, dataset: Dataset) -> None:
+        """Take inputs and targets; samples are called by their index in `dataset` from then on.
+
+        Here they are kept as `dataset`; a device with a memory sends them there.
+
+        Raises:
+            ConfigError: the dataset's sizes are not the device's.
+        """
+        info = self.info
+        if (dataset.n_inputs, dataset.n_outputs) != (info.n_inputs, info.n_outputs):
+            raise ConfigError(
+                f"{self.uri}: has {info.n_inputs} inputs and {info.n_outputs} outputs, dataset {dataset.name!r} has"
+                f" {dataset.n_inputs} and {dataset.n_outputs}"
+            )
+        self.dataset = dataset
+
     async def read(self) -> FloatArray:
-        """(P,) what the hardware really holds."""
+        """(P,) what the hardware really holds: here, what the last write left. Raises DeviceFault before the first."""
+        self.check_open()
+        if self.stored is None:
+            raise DeviceFault(
+                "nobody knows what it holds before the first write, for its driver cannot read it: it implements"
+                " read(), or its connect() sets self.stored",
+                uri=self.uri,
+            )
+        return self.stored.copy()
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:
         """What its cells remember beyond the θ that was asked for, for `restore`: nothing that hardware could tell.
@@ -181,6 +166,7 @@ class Device(ABC):
 
         The segment carries all state, so a repeated one has the same answer.
         """
+        self.check_open()
         raise DeviceFault("it cannot learn by itself; use level device-codes or host-codes", uri=self.uri)
 
     async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
@@ -190,6 +176,96 @@ class Device(ABC):
         not defined.
         """
         return [await self.learn(segment) for segment in segments]
+
+    @property
+    def motion(self) -> Motion | None:
+        """How fast `write` may move the parameters. A device that makes ramps by itself answers None."""
+        return self.info.motion
+
+    # --- what every device does alike --------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect. Raises DeviceUnavailable."""
+        self.stored, self._mover = None, None
+        await self.connect()
+        motion, info = self.motion, self.info
+        self.is_open = True
+        if motion is not None:
+            try:
+                mover = Mover(motion, info.n_parameters, info.theta_lsb, self.apply, self.uri)
+                mover.starts_at(await self.read())
+                self._mover = mover
+            except BaseException:
+                self.is_open = False
+                raise
+
+    async def close(self) -> None:
+        """Leave the hardware in its safe state and disconnect. May be called from any state, more than once.
+
+        Cancelled meanwhile it closes to the end all the same: the safe state comes first, the cancellation after it.
+        """
+        if self._closing is None or self._closing.done():
+            self._closing = asyncio.ensure_future(self._close())
+        closing, cancelled = self._closing, None
+        while not closing.done():
+            try:
+                await asyncio.wait({closing})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            if not closing.cancelled():
+                closing.exception()  # seen; the cancellation goes first
+            raise cancelled
+        closing.result()
+
+    async def _close(self) -> None:
+        mover, self._mover = self._mover, None
+        try:
+            if mover is not None and mover.motion.safe is not None:
+                await self._to_safe_state(mover, mover.motion.safe)
+        except BaseException as error:
+            self.is_open = False
+            try:
+                await self.disconnect()
+            except Exception as problem:
+                error.add_note(f"{self.uri}: disconnecting failed, too: {problem}")
+            raise
+        self.is_open = False
+        await self.disconnect()
+
+    async def _to_safe_state(self, mover: Mover, safe: float | FloatArray) -> None:
+        target = np.array(np.broadcast_to(safe, self.info.n_parameters), dtype=np.float64)
+        for attempt in range(1, SAFE_ATTEMPTS + 1):
+            try:
+                await mover.leave(target)
+                return
+            except (LinkError, OSError):
+                if attempt == SAFE_ATTEMPTS:
+                    raise
+
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        """Set every parameter, (P,), in the device's units. Absolute and idempotent.
+
+        A change that `info.motion` does not allow at once, the first one included, becomes a ramp, which begins where
+        the hardware is; cancelled, it stops where it is.
+
+        Args:
+            theta: (P,).
+            step: of the training, before whose probe this is.
+
+        Returns:
+            (P,) what the hardware really holds.
+
+        Raises:
+            DeviceUnavailable: the device is not open.
+            LimitExceeded: before anything is sent.
+        """
+        self.check_open()
+        self.check_limits(theta)
+        self.stored = None  # not known, should this fail
+        stored = await (self.apply(theta, step) if self._mover is None else self._mover.move(theta, step))
+        self.stored = np.array(stored)
+        return stored
 
     async def __aenter__(self) -> Self:
         try:
@@ -213,7 +289,7 @@ class Device(ABC):
             DeviceFault: the operating system's error, where no other is under way.
         """
         try:
-            await self._close_surely()
+            await self.close()
         except Exception as problem:
             if error is not None:
                 error.add_note(f"{self.uri}: closing failed, too; check that the hardware is safe: {problem}")
@@ -224,41 +300,16 @@ class Device(ABC):
             else:
                 raise
 
-    async def _close_surely(self) -> None:
-        """Close to the end, also if cancelled meanwhile: the safe state comes first, the cancellation after it."""
-        closing = asyncio.ensure_future(self.close())
-        cancelled: asyncio.CancelledError | None = None
-        while not closing.done():
-            try:
-                await asyncio.shield(closing)
-            except asyncio.CancelledError as error:
-                if closing.cancelled():
-                    raise
-                cancelled = error
-        if cancelled is not None:
-            closing.exception()  # seen; the cancellation goes first
-            raise cancelled
-        closing.result()
+    # --- what is refused ---------------------------------------------------------------------------------------------
+
+    def check_open(self) -> None:
+        """Raise DeviceUnavailable if the device is not open: `infer`, `measure` and `probe` of a driver begin so."""
+        if not self.is_open:
+            raise DeviceUnavailable("the device is not open; use it inside `async with`", uri=self.uri)
 
     def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:
-        """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first.
-
-        A millionth of a step beyond is no violation: 3.2 + 0.1 is more than 3.3 in floating point.
-        """
-        info = self.info
-        if theta.shape != (info.n_parameters,):
-            raise ConfigError(f"{self.uri}: got parameters of shape {theta.shape}, expected ({info.n_parameters},)")
-        rounding = ROUNDING * np.asarray(info.theta_lsb)
-        good = (theta >= info.theta_min - rounding) & (theta <= info.theta_max + rounding)
-        if good.all():
-            return
-        index = int(np.argmin(good))
-        low = float(np.broadcast_to(info.theta_min, theta.shape)[index])
-        high = float(np.broadcast_to(info.theta_max, theta.shape)[index])
-        raise LimitExceeded(
-            f"{what} {index} would be {theta[index]:g}, outside its limits {low:g} ... {high:g}; nothing was sent",
-            uri=self.uri,
-        )
+        """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first."""
+        limits.check_limits(self.info, theta, what, self.uri)
 
     def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
         """Raise LimitExceeded if θ ± `amplitude` code units would leave the limits, whatever the codes are."""
@@ -289,6 +340,7 @@ class HostCodes(Device):
 
     async def probe_with_host_codes(self, block: Block) -> Costs:
         """Expand a block into writes and measurements. Ends with θ as it was."""
+        self.check_open()
         theta = await self.requested()
         self.check_perturbed(theta, block.codes.amplitude)
         codes = Codes(block.codes, self.info.topology).values(block.first_step, block.n_probes)

@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
-from mgdhw.runs import Run
+from mgdhw.runs import Recorder, ReplicasRecorder, Run
 
 Answer = TypeVar("Answer")
+
+WRITING_SECONDS = 1.0
+"""For so long an end is written whoever is impatient: it takes a moment, unless the disk is slow or locked."""
 
 
 class Stoppable(Protocol):
@@ -33,18 +36,27 @@ class Session:
         """Whether there has been a training to stop; it may be over by now, and its device closing."""
         self._trainer: Stoppable | None = None
         self._cancel: Callable[[], object] | None = None
+        self._give_up: Callable[[], object] | None = None
         self._requests = 0
+
+    @property
+    def writing(self) -> bool:
+        """Whether training is over and its device closed, and nothing but the disk is waited for."""
+        return self._give_up is not None
 
     def stop(self) -> bool:
         """Ask for an end: at first a clean one after the current block, the second time at once.
 
         Either way the device is left in its safe state and the run can be resumed. If training hasn't begun yet,
-        it will end after its first block.
+        it will end after its first block. If it is over and only the disk is waited for, that is given up.
 
         Returns:
             False if nobody is there to be asked: training hasn't begun, is over, or was asked twice already.
         """
         self._requests += 1
+        if self._give_up is not None:
+            self._give_up()
+            return True
         trainer, cancel = self._trainer, self._cancel
         if trainer is None or cancel is None or self._requests > 2:
             return False
@@ -72,6 +84,32 @@ class Session:
             yield
         finally:
             self._trainer = self._cancel = None
+
+    @contextlib.asynccontextmanager
+    async def keeping(self, recorder: Recorder | ReplicasRecorder) -> AsyncIterator[None]:
+        """While this lasts a run is kept. At its end the disk is waited for, until `stop` gives that up."""
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._waiting_is_over)
+            await stack.enter_async_context(recorder)
+            stack.callback(self._wait_for_disk)
+            self.run = recorder.run
+            yield
+
+    def _wait_for_disk(self) -> None:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        earliest = loop.time() + WRITING_SECONDS
+
+        def cancel() -> None:
+            if task is not None and self._give_up is give_up:
+                task.cancel()
+
+        def give_up() -> None:
+            loop.call_soon_threadsafe(loop.call_at, earliest, cancel)
+
+        self._give_up = give_up
+
+    def _waiting_is_over(self) -> None:
+        self._give_up = None
 
 
 def blocking(work: Coroutine[Any, Any, Answer], session: Session) -> Answer:

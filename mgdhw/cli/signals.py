@@ -58,8 +58,11 @@ def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]
                 raise KeyboardInterrupt
             return
         received.number = number
+        writing = session.writing
         if session.stop():
-            if received.times == 1:
+            if writing:
+                say("giving up what is not on disk yet")
+            elif received.times == 1:
                 say("stopping after this block; Ctrl-C again to stop at once")
         elif session.begun or received.times > 2:
             say("closing the device…")

@@ -62,12 +62,12 @@ class SimDevice(HostCodes):
             timing=spec.timing,
         )
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         if self.spec.engine != "auto":
             choose(self.spec.engine)  # says at once if it cannot be had here
         self._chip = Chip(self.spec)
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         self._chip = None
 
     @property
@@ -83,8 +83,7 @@ class SimDevice(HostCodes):
         except ConfigError as error:
             raise ConfigError(f"{self.uri}: {error}") from None
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        self.check_limits(theta)
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         self.chip.write(theta, step)
         return await self.read()
 

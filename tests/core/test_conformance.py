@@ -230,8 +230,8 @@ async def test_the_driver_in_the_guide_keeps_the_contract(promise: Capability) -
     exec(snippets("drivers.md")[0], names)
 
     class Bench(names["MyBench"]):  # type: ignore[misc, name-defined]
-        async def open(self) -> None:
-            await super().open()
+        async def connect(self) -> None:
+            await super().connect()
             self.info = replace(self.info, capabilities=self.info.capabilities | promise)
 
     assert failures(await run_conformance(lambda: Bench("mybench:7"))) == set()
@@ -255,7 +255,8 @@ def package(tmp_path: Path) -> Path:
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """pytest without plugins for asynchronous tests, in a folder of its own."""
     command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "-p", "no:cacheprovider", "-W", "error", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTEST_ADDOPTS": ""}
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    environment = {**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": ""}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -301,9 +301,9 @@ class Flaky(SimDevice):
         self._lose()
         return results
 
-    async def write(self, theta: np.ndarray[Any, Any], step: int = 0) -> np.ndarray[Any, Any]:
+    async def apply(self, theta: np.ndarray[Any, Any], step: int) -> np.ndarray[Any, Any]:
         self._lose()
-        return await super().write(theta, step)
+        return await super().apply(theta, step)
 
     async def infer(self, samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         self._lose()

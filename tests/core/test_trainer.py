@@ -331,7 +331,7 @@ def test_what_cannot_be_is_refused_before_it_begins(changes: tuple[str, ...], me
 def test_host_codes_need_single_measurements() -> None:
     class BlocksOnly(Device):
         info = SimDevice(CHIP, parse(CHIP)).info
-        open = close = load = write = read = infer = probe = SimDevice.open  # type: ignore[assignment]
+        connect = disconnect = apply = read = infer = probe = SimDevice.connect  # type: ignore[assignment]
 
     with pytest.raises(ConfigError, match=r"^x:1 takes no single measurements; use level device-codes"):
         trainer("run.level=host-codes", device=BlocksOnly("x:1"))
@@ -378,9 +378,9 @@ class Flaky(SimDevice):
         await super().load(dataset)
         self._lose("load", done=True)
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         self._lose("write", done=False)
-        stored = await super().write(theta, step)
+        stored = await super().apply(theta, step)
         self._lose("write", done=True)
         return stored
 

@@ -258,7 +258,7 @@ def bench_chip() -> str:
 class Voltages(HostCodes):
     """Four voltages, each with limits of its own, and a cost in floating point."""
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         self.info = DeviceInfo(
             "four voltages",
             "7",
@@ -274,14 +274,13 @@ class Voltages(HostCodes):
         )
         self.theta = np.zeros(4)
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         self.theta = np.zeros(4)
 
     async def load(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    async def write(self, theta: Any, step: int = 0) -> Any:
-        self.check_limits(theta)
+    async def apply(self, theta: Any, step: int) -> Any:
         self.theta = np.round(theta / self.info.theta_lsb) * self.info.theta_lsb
         return self.theta
 

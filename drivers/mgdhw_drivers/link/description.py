@@ -18,7 +18,12 @@ SLEW_UNIT = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Head(Layout):
-    """The part of fixed size."""
+    """The part of fixed size.
+
+    Args:
+        max_slew, max_stress: limits on how parameters move, in `theta_lsb`; 0: none.
+        slew_interval: least time between two steps of a ramp, in 0.1 ms; 0: none.
+    """
 
     form: ClassVar[struct.Struct] = struct.Struct("<6I7diibBBBBBHHHI16I")
     tuples: ClassVar[dict[str, int]] = {"area_sizes": 16}

@@ -16,6 +16,7 @@ from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
 from mgdhw.errors import ConfigError, DeviceError, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkTimeout
+from mgdhw.motion import Motion
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_drivers.link.blocks import costs_of, probe_of, rest_of
 from mgdhw_drivers.link.claims import limits_of
@@ -56,7 +57,7 @@ class LinkedDevice(HostCodes):
         super().__init__(uri)
         self._transport = transport
         self._options = options
-        self._open: Session | None = None
+        self._session: Session | None = None
         self._checked: tuple[bytes, int] | None = None
         """Parameters and amplitude that are known to be within the limits."""
         self._heart: asyncio.Task[None] | None = None
@@ -64,12 +65,12 @@ class LinkedDevice(HostCodes):
     @property
     def session(self) -> Session:
         """The session with the board. Raises DeviceUnavailable while the device is not open."""
-        if self._open is None:
-            self._open = Session(self._transport, self._options)  # closed: says so when it is used
-        return self._open
+        if self._session is None:
+            self._session = Session(self._transport, self._options)  # closed: says so when it is used
+        return self._session
 
-    async def open(self) -> None:
-        self._open = session = Session(self._transport, self._options)
+    async def connect(self) -> None:
+        self._session = session = Session(self._transport, self._options)
         await session.begin()
         description = session.known
         head = description.head
@@ -91,12 +92,12 @@ class LinkedDevice(HostCodes):
         self._learning = Learning(session, self.info, self._form, self._expected)
         self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         heart, self._heart = self._heart, None
         if heart is not None:
             heart.cancel()
             await asyncio.wait([heart])
-        session, self._open = self._open, None
+        session, self._session = self._session, None
         if session is not None:
             await session.end()
 
@@ -110,10 +111,12 @@ class LinkedDevice(HostCodes):
         self.session.samples = samples_of(dataset, head)
         await self.session.do(_nothing, dataset=True)
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+    @property
+    def motion(self) -> Motion | None:
+        return None  # the board makes ramps by itself
+
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         session = self.session
-        assert session.known
-        self.check_limits(theta)
         requested = self._form.encode(theta)
         rounded = self._form.decode(requested)
         if session.safe:

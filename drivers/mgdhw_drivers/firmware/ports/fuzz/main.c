@@ -102,7 +102,7 @@ typedef struct fresh {
 } fresh;
 
 static void make_fresh(fresh *of, const mg_spec *spec) {
-    static const mg_config config = {256, 2, 8, 4, 8, 1, 1, 0, {0, 0}, "fuzz"};
+    static const mg_config config = {256, 2, 8, 4, 8, 1, 1, 0, {0, 0, 0}, "fuzz"};
     static const mg_hal hal = {NULL, read_nothing, write_nowhere, microseconds, watchdog};
     mg_arena arena = {(uint8_t *)of->memory, MEMORY, 0};
     if (mg_board_init(&of->board, &config, spec, NULL, &hal, &arena) != MG_OK) abort();

@@ -185,6 +185,7 @@ int main(int argc, char **argv) {
         wait_for_line(&host, busy ? 0 : IDLE_MS);
     }
     mg_board_make_safe(&board, MG_ASKED);
+    while (mg_board_rest(&board)) poll(NULL, 0, 1);
     free(arena.start);
     return 0;
 }
