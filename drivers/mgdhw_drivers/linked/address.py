@@ -23,8 +23,8 @@ class Options:
         progress: seconds for which a board may be at one request without getting anything of it done.
         reconnect: seconds for which a board that went away is waited for, in each attempt at a request.
         dead_man: seconds without a word from here after which the board goes to its safe state; 0: never.
-        slew: largest change of a parameter in one write, in the device's units; 0: what the board says.
-        stress: largest sum of the largest changes of all writes, in the device's units; 0: what the board says.
+        slew: largest change of a parameter in one write, in the device's units; 0: any. Larger ones become ramps.
+        stress: largest sum of the largest changes of all writes, in the device's units; 0: any.
     """
 
     baud: int = DEFAULT_BAUD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from mgdhw_drivers.linked.address import Options, parse, parse_tcp
 from mgdhw_drivers.linked.costs import Expected
 from mgdhw_drivers.linked.info import form_of, info_of
 from mgdhw_drivers.linked.learning import Learning
-from mgdhw_drivers.linked.limits import Wear
+from mgdhw_drivers.linked.moves import Moves
 from mgdhw_drivers.linked.serial import SerialTransport
 from mgdhw_drivers.linked.session import Session
 from mgdhw_drivers.linked.tcp import TcpTransport
@@ -82,13 +82,11 @@ class LinkedDevice(HostCodes):
             raise DeviceUnavailable(f"what the board says of itself makes no sense: {error}", uri=self.uri) from error
         self._expected = Expected(head, self.info.details, self.uri)
         self._form: ParameterForm = form_of(head.parameter_kind, head.n_parameters, limits)
-        lsb = float(np.min(self.info.theta_lsb))
-        self._wear = Wear(
-            self._options.slew / lsb or head.max_slew,
-            self._options.stress / lsb or head.max_stress,
-            self.info.theta_lsb,
-            self.uri,
-        )
+        session.form = self._form
+        moves = Moves(self._options.slew, self._options.stress, self._form, self.uri)
+        if moves.are_limited:  # what a board writes in the middle of a segment no host could limit
+            session.moves = moves
+            self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
         self._learning = Learning(session, self.info, self._form, self._expected)
         self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
 
@@ -113,29 +111,23 @@ class LinkedDevice(HostCodes):
 
     @property
     def motion(self) -> Motion | None:
-        return None  # the board makes ramps by itself
+        return None  # the board makes ramps by itself; those of the address, `slew`, are the session's
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         session = self.session
         requested = self._form.encode(theta)
-        rounded = self._form.decode(requested)
-        if session.safe:
-            self._wear.rest()
-        change = self._wear.check(rounded)
 
         async def work() -> FloatArray:
             session.parameters, session.step = requested, step
             await session.set_parameters(step)
             return await self._held()
 
-        held = await session.do(work)
-        self._wear.moved(rounded, change)
-        return held
+        return await session.do(work)
 
     async def read(self) -> FloatArray:
         session = self.session
         if session.parameters is None:
-            return await session.do(self._read_held)
+            return await session.do(session.read_held)
         return await session.do(self._held, parameters=True)
 
     async def requested(self) -> FloatArray:
@@ -230,15 +222,7 @@ class LinkedDevice(HostCodes):
         session = self.session
         if session.parameters is not None and session.held_crc == session.theta_crc:
             return self._form.decode(session.parameters)
-        return await self._read_held()
-
-    async def _read_held(self) -> FloatArray:
-        held = self._form.decode(await self.session.read_area(Area.HELD, self._form.count * self._form.size))
-        if not np.isfinite(held).all():
-            raise DeviceFault(
-                f"the board says that parameter {int(np.argmin(np.isfinite(held)))} holds no number", uri=self.uri
-            )
-        return held
+        return await session.read_held()
 
     async def _infer(self, samples: IntArray) -> FloatArray:
         session, head = self.session, self.session.known.head
@@ -276,6 +260,8 @@ class LinkedDevice(HostCodes):
         if parameters is not None and self._checked != (parameters, amplitude):
             self.check_perturbed(self._form.decode(parameters), amplitude)
             self._checked = (parameters, amplitude)
+        if session.moves is not None:
+            session.moves.check_perturbation(block.codes.amplitude)
 
     async def _beat(self, session: Session) -> None:
         """Keep the dead-man from tripping while nobody asks for anything, and notice if it has."""

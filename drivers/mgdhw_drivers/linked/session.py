@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.errors import (
@@ -32,16 +33,17 @@ from mgdhw_drivers.link.messages import (
     Identify,
     Identity,
     Read,
-    Reason,
     Set,
     Snapshot,
-    State,
     Stored,
     Type,
 )
+from mgdhw_drivers.link.parameters import ParameterForm
 from mgdhw_drivers.link.samples import Samples
 from mgdhw_drivers.linked.address import Options
+from mgdhw_drivers.linked.identities import look_back
 from mgdhw_drivers.linked.link import Link, Request
+from mgdhw_drivers.linked.moves import Moves
 from mgdhw_drivers.linked.transport import Transport
 from mgdhw_drivers.linked.troubles import Refused
 from mgdhw_drivers.linked.waiting import telling
@@ -88,6 +90,12 @@ class Session:
         self.step = 0
         self.fault: DeviceFault | None = None
         """What the board has reported while nobody asked for anything."""
+        self.form: ParameterForm | None = None
+        """How parameters are sent, as soon as that is known."""
+        self.moves: Moves | None = None
+        """How its parameters are moved, where its address says so."""
+        self._found = False
+        """Whether it is known where they are."""
         self._options = options
         self._number = secrets.randbits(32) or 1
         self._parameters: bytes | None = None
@@ -222,16 +230,34 @@ class Session:
         return b"".join(answer[Chunk.form.size :] for answer in answers)
 
     async def set_parameters(self, step: int) -> None:
-        """Write REQUESTED and set it."""
+        """Write REQUESTED and set it, by a ramp where the address says how far parameters may move at once."""
         assert self.parameters is not None, "set by whoever calls"
-        crc = self.theta_crc
-        answers = await self.link.ask(
-            [*self.writes(Area.REQUESTED, self.parameters), (Type.SET, Set(step, crc).pack())]
-        )
+        if self.moves is None:
+            await self._set(self.parameters, step)
+            return
+        if not self._found:
+            self.moves.found_at(await self.read_held())
+            self._found = True
+        for content in self.moves.points(self.parameters):
+            await self._set(content, step)
+
+    async def _set(self, content: bytes, step: int) -> None:
+        crc = zlib.crc32(content)
+        answers = await self.link.ask([*self.writes(Area.REQUESTED, content), (Type.SET, Set(step, crc).pack())])
         stored = Stored.unpack(answers[-1])
         if stored.theta_crc != crc:
             raise LinkCorrupt("the board has set other parameters than those that it was sent", uri=self.uri)
         self._theta_crc, self.held_crc, self.safe = crc, stored.held_crc, False
+
+    async def read_held(self) -> NDArray[np.float64]:
+        """θ that the hardware holds, (P,). Raises DeviceFault where that is no number."""
+        assert self.form is not None, "the description was read"
+        held = self.form.decode(await self.read_area(Area.HELD, self.form.count * self.form.size))
+        if not np.isfinite(held).all():
+            raise DeviceFault(
+                f"the board says that parameter {int(np.argmin(np.isfinite(held)))} holds no number", uri=self.uri
+            )
+        return held
 
     @property
     def remembers(self) -> bool:
@@ -314,10 +340,15 @@ class Session:
             await self.link.disconnect()  # a connection that cannot even do this is of no use
             raise error if error.uri else type(error)(str(error), uri=self.uri) from error
         if before is not None:
-            self._compare(before, identity)
+            try:
+                look_back(before, identity, self.uri, forgets=self.remembers and self.parameters is not None)
+            except DeviceUnavailable:
+                self.link.connection.poison()
+                raise
         self._dataset_crc, self._theta_crc = identity.dataset_crc, identity.theta_crc
         self.state_crc = identity.state_crc
         self.safe = identity.theta_crc == 0
+        self._found = False  # something may have been set whose answer was lost, or the board went to its safe state
 
     async def _describe(self, identity: Identity) -> None:
         if not SMALLEST_DESCRIPTION <= identity.description_size <= descriptions.LONGEST:
@@ -328,25 +359,6 @@ class Session:
         description = Description.unpack(content)
         check_description(description)
         self.description = description
-
-    def _compare(self, before: Identity, now: Identity) -> None:
-        if now.description_crc != before.description_crc:
-            self.link.connection.poison()
-            raise DeviceUnavailable(
-                "another board answers than the one that training began with; connect that one, and resume",
-                uri=self.uri,
-            )
-        if now.boot != before.boot and self.remembers and self.parameters is not None:
-            raise DeviceFault(
-                "the board was restarted, and its cells have forgotten what they went through; resume from the last"
-                " checkpoint",
-                uri=self.uri,
-            )
-        if now.boot != before.boot:
-            log.warning("%s: the board was restarted; it is sent again what it has forgotten", self.uri)
-        elif now.state != State.READY:
-            reason = Reason(now.reason).name.lower().replace("_", "-") if now.reason in tuple(Reason) else now.reason
-            log.warning("%s: the board had gone to its safe state (%s); it goes on", self.uri, reason)
 
     async def _bring_dataset(self) -> None:
         if self.samples is None:
