@@ -7,36 +7,33 @@ takes `HostCodes` as its base, implements `measure`, and gets `probe` from it.
 from __future__ import annotations
 
 import asyncio
-import difflib
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw import limits
-from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
-from mgdhw.codes import Codes
+from mgdhw import limits, recovery
+from mgdhw.block import Block, Costs, Part
+from mgdhw.completion import completed
+from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
 from mgdhw.device_info import Capability, DeviceInfo
-from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, LinkError
+from mgdhw.drivers import check_class, device_schemes, driver_of
+from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable
+from mgdhw.expansion import expand
 from mgdhw.motion import Motion, Mover
 from mgdhw.segment import Segment, SegmentResult
 
 __all__ = ["Capability", "Device", "DeviceInfo", "HostCodes", "Motion", "device_schemes", "open_device"]
 
+log = logging.getLogger("mgdhw.device")
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-ENTRY_POINTS = "mgdhw.devices"
-
-HOOKS = {"open": "connect", "close": "disconnect", "write": "apply"}
-"""What every device does alike, and the part of it that a driver does."""
-SAFE_ATTEMPTS = 3
-"""How often the way to the safe state is tried before the hardware is let go."""
 
 
 class Device(ABC):
@@ -56,6 +53,14 @@ class Device(ABC):
     dataset: Dataset
     """What was loaded last."""
 
+    reconnect_seconds = 30.0
+    """How long hardware that went away is waited for."""
+
+    readings = 0
+    """How often it was measured."""
+    watch: Callable[[], None] | None = None
+    """Called after each reading."""
+
     entered = False
     """Whether it is inside `async with`, and so whether somebody sees to its closing."""
     is_open = False
@@ -63,24 +68,14 @@ class Device(ABC):
     stored: FloatArray | None = None
     """(P,) what the last write left; `connect` may set it where hardware says what it begins with."""
 
+    _contract = "device.Device"
+    """Where it says what a driver has to do."""
     _mover: Mover | None = None
     _closing: asyncio.Task[None] | None = None
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
-        """Made only if it is whole: Python's own error would not say where the contract is. Raises ConformanceError."""
-        driver = f"driver {cls.__module__}.{cls.__qualname__}"
-        where = f"in docs/drivers.md and in: python -m pydoc mgdhw.device.{_contract(cls).__name__}"
-        missing = ", ".join(sorted(cls.__abstractmethods__))
-        renamed = [
-            f"{name} to {hook}" for name, hook in HOOKS.items() if getattr(cls, name) is not getattr(Device, name)
-        ]
-        if renamed:
-            raise ConformanceError(
-                f"{driver} defines what every device does alike; rename {', '.join(renamed)} (checking limits, moving"
-                f" slowly and refusing what is closed need no code of yours); what they are to do is {where}"
-            )
-        if missing:
-            raise ConformanceError(f"{driver} lacks what every device has: {missing}; what they are to do is {where}")
+        """Made only if it is whole. Raises ConformanceError."""
+        check_class(cls, Device, cls._contract)
         return super().__new__(cls)
 
     def __init__(self, uri: str) -> None:
@@ -129,12 +124,12 @@ class Device(ABC):
         self.dataset = dataset
 
     async def read(self) -> FloatArray:
-        """(P,) what the hardware really holds: here, what the last write left. Raises DeviceFault before the first."""
+        """(P,) what the hardware really holds: here, what the last write left. Raises DeviceFault where none has."""
         self.check_open()
         if self.stored is None:
             raise DeviceFault(
-                "nobody knows what it holds before the first write, for its driver cannot read it: it implements"
-                " read(), or its connect() sets self.stored",
+                "nobody knows what it holds: no write has come to its end, and its driver cannot read it (it would"
+                " implement read(), or set self.stored in connect())",
                 uri=self.uri,
             )
         return self.stored.copy()
@@ -188,16 +183,30 @@ class Device(ABC):
         """Connect. Raises DeviceUnavailable."""
         self.stored, self._mover = None, None
         await self.connect()
-        motion, info = self.motion, self.info
         self.is_open = True
-        if motion is not None:
+        if self.motion is not None:
             try:
-                mover = Mover(motion, info.n_parameters, info.theta_lsb, self.apply, self.uri)
-                mover.starts_at(await self.read())
-                self._mover = mover
+                await self._move_by(self.motion)
             except BaseException:
                 self.is_open = False
                 raise
+
+    async def restrain(self, motion: Motion) -> None:
+        """Move no faster than this either, until it is closed: whoever serves a device may be more careful than it is.
+
+        Where the device declares a safe state itself, that one holds.
+
+        Raises:
+            ConformanceError: no parameter could ever move like this.
+            DeviceFault: nobody knows where the parameters are.
+        """
+        self.check_open()
+        await self._move_by(motion if self.motion is None else motion.together_with(self.motion))
+
+    async def _move_by(self, motion: Motion) -> None:
+        mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self.apply, self.uri)
+        mover.starts_at(await self.read())
+        self._mover = mover
 
     async def close(self) -> None:
         """Leave the hardware in its safe state and disconnect. May be called from any state, more than once.
@@ -206,23 +215,13 @@ class Device(ABC):
         """
         if self._closing is None or self._closing.done():
             self._closing = asyncio.ensure_future(self._close())
-        closing, cancelled = self._closing, None
-        while not closing.done():
-            try:
-                await asyncio.wait({closing})
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            if not closing.cancelled():
-                closing.exception()  # seen; the cancellation goes first
-            raise cancelled
-        closing.result()
+        await completed(self._closing)
 
     async def _close(self) -> None:
         mover, self._mover = self._mover, None
         try:
-            if mover is not None and mover.motion.safe is not None:
-                await self._to_safe_state(mover, mover.motion.safe)
+            if mover is not None:
+                await mover.leave()
         except BaseException as error:
             self.is_open = False
             try:
@@ -233,15 +232,28 @@ class Device(ABC):
         self.is_open = False
         await self.disconnect()
 
-    async def _to_safe_state(self, mover: Mover, safe: float | FloatArray) -> None:
-        target = np.array(np.broadcast_to(safe, self.info.n_parameters), dtype=np.float64)
-        for attempt in range(1, SAFE_ATTEMPTS + 1):
-            try:
-                await mover.leave(target)
-                return
-            except (LinkError, OSError):
-                if attempt == SAFE_ATTEMPTS:
-                    raise
+    async def recover(self, attempt: int = 1) -> bool:
+        """Begin again after a LinkError: let go of the hardware, wait, open it, and see that it is the same.
+
+        Args:
+            attempt: how often in a row; the more often, the longer it is waited at first.
+
+        Returns:
+            Whether it was opened anew, and so may have forgotten data, parameters, and what its cells remember.
+
+        Raises:
+            LinkLost: it did not come back within `reconnect_seconds`.
+            DeviceUnavailable: another one has come.
+        """
+        return await recovery.recover(self, attempt)
+
+    async def let_go(self) -> None:
+        """Disconnect from hardware that cannot be relied upon: its parameters are not moved any more."""
+        self.is_open, self._mover = False, None
+        try:
+            await completed(self.disconnect())
+        except Exception as problem:
+            log.info("%s: letting go of it failed, too: %s", self.uri, problem)
 
     async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         """Set every parameter, (P,), in the device's units. Absolute and idempotent.
@@ -300,6 +312,12 @@ class Device(ABC):
             else:
                 raise
 
+    def tick(self) -> None:
+        """Count a reading. A driver calls it where `infer` or `measure` make many, each of which takes its time."""
+        self.readings += 1
+        if self.watch is not None:
+            self.watch()
+
     # --- what is refused ---------------------------------------------------------------------------------------------
 
     def check_open(self) -> None:
@@ -312,7 +330,15 @@ class Device(ABC):
         limits.check_limits(self.info, theta, what, self.uri)
 
     def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
-        """Raise LimitExceeded if θ ± `amplitude` code units would leave the limits, whatever the codes are."""
+        """Raise LimitExceeded if the device itself may not perturb θ, (P,), by ± `amplitude` code units.
+
+        It may not where the limits would be left, nor where a swing from one side to the other, which nobody ramps,
+        is more than `info.motion` allows in one write. Whatever the codes are.
+        """
+        self._check_room(theta, amplitude)
+        limits.check_swing(self.info, amplitude, self.uri)
+
+    def _check_room(self, theta: FloatArray, amplitude: int) -> None:
         room = amplitude * np.asarray(self.info.theta_lsb)
         self.check_limits(theta + room, "perturbed parameter")
         self.check_limits(theta - room, "perturbed parameter")
@@ -321,15 +347,20 @@ class Device(ABC):
 class HostCodes(Device):
     """A device that sets parameters and measures; the host makes the codes and expands a block into both."""
 
-    @abstractmethod
+    _contract = "device.HostCodes"
+
     async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
         """One evaluation: apply (B,) samples, answer the cost summed over them.
+
+        Here it is computed from outputs and targets, in units of the cost: with a `cost_lsb` of 1.
 
         Args:
             samples: (B,) sample indices.
             step: the probe's step. Hardware ignores it; a simulated device keys its noise with it.
             part: which of the probe's measurements this is.
         """
+        outputs = await self.infer(samples)
+        return float(COSTS[self.info.cost_kind](outputs, self.dataset.targets[samples]).sum())
 
     async def requested(self) -> FloatArray:
         """(P,) what codes are added to: what it was asked to hold, where that differs from what it holds."""
@@ -342,47 +373,8 @@ class HostCodes(Device):
         """Expand a block into writes and measurements. Ends with θ as it was."""
         self.check_open()
         theta = await self.requested()
-        self.check_perturbed(theta, block.codes.amplitude)
-        codes = Codes(block.codes, self.info.topology).values(block.first_step, block.n_probes)
-        samples = block.order.samples(block.first_batch(), block.n_batches())
-        baseline_steps = set(block.baseline_steps())
-        held = block.valid_held()
-        perturbed: list[int | float] = []
-        reference: list[int | float] = []
-        try:
-            for j in range(block.n_probes):
-                step = block.first_step + j
-                batch = samples[block.order.batch_of(step) - block.first_batch()]
-                if step in baseline_steps:
-                    await self.write(theta, step)
-                    held = HeldBaseline(await self.measure(batch, step, Part.BASELINE), step)
-                change = codes[j] * self.info.theta_lsb
-                perturbed.append(await self._measure_at(theta + change, batch, step, Part.PLUS))
-                if block.baseline is Baseline.ANTITHETIC:
-                    reference.append(await self._measure_at(theta - change, batch, step, Part.MINUS))
-                else:
-                    reference.append(0 if held is None else held.value)
-        finally:
-            await self.write(theta, block.first_step + block.n_probes)
-        carried = held if block.baseline is Baseline.HELD else None
-        return Costs(np.array(perturbed), np.array(reference), block.evaluations(), carried)
-
-    async def _measure_at(self, theta: FloatArray, samples: IntArray, step: int, part: Part) -> int | float:
-        await self.write(np.clip(theta, self.info.theta_min, self.info.theta_max), step)
-        return await self.measure(samples, step, part)
-
-
-def _contract(driver: type[Device]) -> type[Device]:
-    """The base that says what a driver has to do."""
-    return HostCodes if issubclass(driver, HostCodes) else Device
-
-
-Opener = Callable[[str], Device]
-
-
-def device_schemes() -> dict[str, EntryPoint]:
-    """Installed drivers by the URI scheme that they answer to."""
-    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+        self._check_room(theta, block.codes.amplitude)  # `write` sees to the swings
+        return await expand(self, block, theta)
 
 
 def open_device(uri: str) -> Device:
@@ -395,22 +387,9 @@ def open_device(uri: str) -> Device:
         ConfigError: there is no driver for the scheme, or the driver cannot read the address.
         ConformanceError: the driver lacks a method of the contract.
     """
-    scheme, separator, _ = uri.partition(":")
-    schemes = device_schemes()
-    if not separator:
-        raise ConfigError(f"device {uri!r} has no scheme; expected SCHEME:ADDRESS, for example sim:analog-8bit")
-    if scheme not in schemes:
-        near = difflib.get_close_matches(scheme, schemes, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(
-            f"device {uri!r}: no driver answers to {scheme!r}{hint} (installed: {', '.join(sorted(schemes))})"
-        )
+    make = driver_of(uri)
     try:
-        opener: Opener = schemes[scheme].load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"device {uri!r}: its driver cannot be loaded: {error}") from error
-    try:
-        device = opener(uri)
+        device = make(uri)
     except ConformanceError as error:
         raise ConformanceError(f"device {uri!r}: {error}") from None
     if not isinstance(device, Device):

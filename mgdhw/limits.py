@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mgdhw.device_info import DeviceInfo
 from mgdhw.errors import ConfigError, LimitExceeded
-from mgdhw.motion import ROUNDING
+from mgdhw.motion import ROUNDING, whole_steps
 
 FloatArray = NDArray[np.float64]
 
@@ -30,3 +30,21 @@ def check_limits(info: DeviceInfo, theta: FloatArray, what: str, uri: str) -> No
         f"{what} {index} would be {theta[index]:g}, outside its limits {low:g} ... {high:g}; nothing was sent",
         uri=uri,
     )
+
+
+def check_swing(info: DeviceInfo, amplitude: int, uri: str) -> None:
+    """Raise LimitExceeded if codes of ± `amplitude` units, added by the device, would move a parameter too far at once.
+
+    From one probe to the next a parameter may go from one side to the other.
+    """
+    if info.motion is None:
+        return
+    swing = 2 * amplitude * np.asarray(info.theta_lsb)
+    most = whole_steps(info.motion.max_step, info.theta_lsb)
+    if (swing > most * (1 + ROUNDING)).any():
+        raise LimitExceeded(
+            f"perturbations would move a parameter by {float(swing.max()):g} at once, and it may move by"
+            f" {float(most.min()):g} (a smaller codes.delta moves less; run.level=host-codes moves slowly); nothing was"
+            " applied",
+            uri=uri,
+        )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.errors import ConformanceError, DeviceUnavailable
+from mgdhw.errors import ConformanceError, DeviceUnavailable, LinkError
 
 FloatArray = NDArray[np.float64]
 Apply = Callable[[FloatArray, int], Awaitable[FloatArray]]
@@ -19,6 +19,8 @@ Apply = Callable[[FloatArray, int], Awaitable[FloatArray]]
 
 ROUNDING = 1e-6
 """How far beyond a limit floating point may carry a parameter, in steps of the parameter."""
+SAFE_ATTEMPTS = 3
+"""How often the way to the safe state is begun before the hardware is let go."""
 TOLD_AFTER_SECONDS, TOLD_EVERY_SECONDS = 1.0, 5.0
 
 log = logging.getLogger("mgdhw.device")
@@ -37,6 +39,18 @@ class Motion:
     max_step: float | FloatArray
     step_seconds: float | FloatArray = 0.0
     safe: float | FloatArray | None = None
+
+    def together_with(self, other: Motion) -> Motion:
+        """What both allow; of two safe states the other's."""
+        return Motion(
+            np.minimum(self.max_step, other.max_step),
+            np.maximum(self.step_seconds, other.step_seconds),
+            self.safe if other.safe is None else other.safe,
+        )
+
+    def seconds(self, span: float | FloatArray) -> float:
+        """How long it takes to move so far, scalar or (P,), apart from the writes themselves."""
+        return float(np.max(np.ceil(np.asarray(span) / self.max_step) * self.step_seconds))
 
 
 def whole_steps(max_step: float | FloatArray, theta_lsb: float | FloatArray) -> FloatArray:
@@ -99,7 +113,8 @@ class Mover:
         self._step = step
         self._seconds = np.broadcast_to(motion.step_seconds, n_parameters)
         self._waits = bool(self._seconds.any())
-        self.motion = motion
+        safe = motion.safe
+        self._safe = None if safe is None else np.array(np.broadcast_to(safe, n_parameters), dtype=np.float64)
         self._apply = apply
         self._uri = uri
         self._moved = np.full(n_parameters, time.monotonic())
@@ -132,11 +147,23 @@ class Mover:
             self._training_step = training_step
             return await self._go(target, leaving=False)
 
-    async def leave(self, safe: FloatArray) -> None:
-        """Go to the safe state, (P,). Whatever else moves stops where it is."""
+    async def leave(self) -> None:
+        """Go to the safe state, if that is known. Whatever else moves stops where it is.
+
+        Raises:
+            LinkError, OSError: the way there was lost, again and again.
+        """
         self._leaving = True
+        if self._safe is None:
+            return
         async with self._lock:
-            await self._go(safe, leaving=True)
+            for attempt in range(1, SAFE_ATTEMPTS + 1):
+                try:
+                    await self._go(self._safe, leaving=True)
+                    return
+                except (LinkError, OSError):
+                    if attempt == SAFE_ATTEMPTS:
+                        raise
 
     async def _go(self, target: FloatArray, *, leaving: bool) -> FloatArray:
         if self._asked is not None:

@@ -18,13 +18,14 @@ from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
 from mgdhw.outcome import ReplicaResult, ReplicasResult
-from mgdhw.replicas import Replicas
+from mgdhw.replicas import Replicas, check_count
 from mgdhw.runs import ReplicasRecorder, Run, RunLock, create_run, read_replicas
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
 from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
 from mgdhw.threads import in_thread
 from mgdhw.timing import Bill, together
+from mgdhw.watching import watching
 
 ReplicasListener = Callable[[ReplicasEvent], None]
 
@@ -40,6 +41,7 @@ async def begin(
 ) -> ReplicasResult:
     """A new set of replicas, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
     given, source, base = resolve(experiment, overrides)
+    check_count(given, replicas)
     dataset = load_dataset(given, base)
     # What is kept is waited for when the device is safe.
     async with (
@@ -117,7 +119,12 @@ async def _follow(
     start = time.monotonic()
     recorder: ReplicasRecorder | None = None
     results: list[ReplicaResult] = []
-    with session.training(replicas):
+
+    def hear(event: ReplicasEvent) -> None:
+        for listener in listeners:
+            listener(event)
+
+    with session.training(replicas), watching(replicas.device, hear) as done:
         async with contextlib.aclosing(replicas.__aiter__()) as events:
             async for event in events:
                 if isinstance(event, ReplicasStarted):
@@ -128,8 +135,8 @@ async def _follow(
                         await stack.enter_async_context(session.keeping(recorder))
                 if recorder is not None:
                     recorder(event)
-                for listener in listeners:
-                    listener(event)
+                hear(event)
+                done()
                 if isinstance(event, ReplicaFinished):
                     results.append(event.result)
     run = None if recorder is None else recorder.run

@@ -123,20 +123,31 @@ def blocking(work: Coroutine[Any, Any, Answer], session: Session) -> Answer:
     except RuntimeError:
         with _interrupt_stops(session):
             return asyncio.run(work)
-    with ThreadPoolExecutor(1, thread_name_prefix="mgdhw") as pool:
-        future = pool.submit(asyncio.run, work)
+    cancel: list[Callable[[], object]] = []
+
+    async def cancellable() -> Answer:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        cancel.append(lambda: loop.call_soon_threadsafe(task.cancel))
+        return await work
+
+    with ThreadPoolExecutor(1, thread_name_prefix="mgdhw") as pool, _interrupt_stops(session):
+        future = pool.submit(asyncio.run, cancellable())
         try:
             return future.result()
-        except KeyboardInterrupt:
-            session.stop()
-            raise  # leaving the `with` waits until the training has stopped
+        except KeyboardInterrupt:  # there was no training yet that could be stopped
+            for end in cancel:
+                end()
+            with contextlib.suppress(Exception, asyncio.CancelledError):
+                future.result()
+            raise
 
 
 @contextlib.contextmanager
 def _interrupt_stops(session: Session) -> Iterator[None]:
     """Ctrl-C stops the session first, and is raised when that is done. Leaves handlers of the caller's alone."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not _only_interrupts(before):
         yield
         return
     interrupted = False
@@ -154,7 +165,13 @@ def _interrupt_stops(session: Session) -> Iterator[None]:
         if not interrupted:
             raise
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, before)
         if interrupted:
             hint = "" if session.run is None else f"; resume with: {session.run.resume_command()}"
             raise KeyboardInterrupt(f"training was stopped{hint}")
+
+
+def _only_interrupts(handler: Any) -> bool:
+    """Whether a handler of SIGINT is Python's, or that of `asyncio.run`, which cancels a task that waits for us."""
+    ours = getattr(getattr(handler, "func", None), "__self__", None)
+    return handler is signal.default_int_handler or isinstance(ours, asyncio.Runner)

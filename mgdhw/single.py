@@ -26,6 +26,7 @@ from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resol
 from mgdhw.threads import in_thread
 from mgdhw.timing import Bill
 from mgdhw.trainer import Trainer
+from mgdhw.watching import watching
 
 Listener = Callable[[Event], None]
 
@@ -164,7 +165,12 @@ async def _follow(
     start = time.monotonic()
     recorder: Recorder | None = None
     finished: Finished | None = None
-    with session.training(trainer):
+
+    def hear(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    with session.training(trainer), watching(trainer.device, hear) as done:
         async with contextlib.aclosing(trainer.__aiter__()) as events:
             async for event in events:
                 if isinstance(event, Started):
@@ -178,8 +184,8 @@ async def _follow(
                     recorder(event)
                     if isinstance(event, Checkpoint) and event.state.step == 0:
                         await recorder.kept()  # what it begins with cannot be asked for once the hardware has moved
-                for listener in listeners:
-                    listener(event)
+                hear(event)
+                done()
                 if isinstance(event, Finished):
                     finished = event
     assert finished is not None, "a trainer that raises nothing ends with Finished"

@@ -17,6 +17,20 @@ EXIT_INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    try:
+        _run()
+    except SystemExit as ending:
+        from mgdhw.threads import left_behind
+
+        if left_behind():  # a long computation, or the compiler, that nobody waits for any more: don't wait here either
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(ending.code if isinstance(ending.code, int) else EXIT_ERROR)
+        raise
+
+
+def _run() -> NoReturn:
     # The matrices of small networks are small: two BLAS threads that wait for each other are far slower than one.
     # numpy reads this once, when it is imported; a user who has set it knows better.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):

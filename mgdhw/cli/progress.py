@@ -20,6 +20,7 @@ from mgdhw.events import (
     Evaluated,
     Event,
     Faulted,
+    Measured,
     ReplicasAdvanced,
     ReplicasEvent,
     ReplicasStarted,
@@ -129,10 +130,10 @@ class Progress:
         if isinstance(event, Started | ReplicasStarted):
             self._begin(event)
         elif self._live is not None:
-            if isinstance(event, BlockDone | Evaluated | ReplicasAdvanced) and self._due(REDRAW_SECONDS):
+            if isinstance(event, BlockDone | Evaluated | Measured | ReplicasAdvanced) and self._due(REDRAW_SECONDS):
                 self._live.update(_Bar(self.meter), refresh=True)
         elif isinstance(event, Evaluated) or (
-            isinstance(event, BlockDone | ReplicasAdvanced) and self._due(LINE_SECONDS)
+            isinstance(event, BlockDone | Measured | ReplicasAdvanced) and self._due(LINE_SECONDS)
         ):
             self._print_line()
 

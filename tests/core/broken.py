@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Block, Costs, HeldBaseline, Part
 from mgdhw.datasets import Dataset
-from mgdhw.device import Capability
+from mgdhw.device import Capability, Motion
 from mgdhw.errors import DeviceUnavailable, LimitExceeded
 from mgdhw.philox import Stream, words
 from mgdhw.segment import Segment, SegmentResult
@@ -117,6 +117,70 @@ class ForgetsWear(Sound):
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
         return
+
+
+# --- motion -----------------------------------------------------------------------------------------------------------
+
+
+class Moving(Sound):
+    """Breaks nothing, and moves slowly: its safe state is where it begins."""
+
+    safe: ClassVar[float] = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        lsb = float(self.info.theta_lsb)
+        self.info = replace(self.info, motion=Motion(8 * lsb, 0.0005, self.safe))
+
+
+class JumpsToBegin(Moving):
+    """Sets its parameters while it connects."""
+
+    async def connect(self) -> None:
+        await super().connect()
+        await self.apply(np.full(self.info.n_parameters, 1.0), 0)
+
+
+class JumpsToEnd(Moving):
+    """Has been brought to its safe state, and goes to another before it lets go."""
+
+    async def disconnect(self) -> None:
+        if self._chip is not None:
+            await self.apply(np.full(self.info.n_parameters, 1.0), 0)
+        await super().disconnect()
+
+
+class TooFar(Moving):
+    """Goes twice as far in one write as it says."""
+
+    @property
+    def motion(self) -> Motion | None:
+        declared = self.info.motion
+        assert declared is not None
+        return replace(declared, max_step=2 * declared.max_step)
+
+
+class TooSoon(Moving):
+    """Doesn't wait."""
+
+    @property
+    def motion(self) -> Motion | None:
+        declared = self.info.motion
+        assert declared is not None
+        return replace(declared, step_seconds=0.0)
+
+
+class WakesElsewhere(Moving):
+    """Is brought to its safe state, and is somewhere else when it is opened again."""
+
+    safe = 0.25
+
+
+class Swings(Moving):
+    """Looks at limits only, before its own codes move it."""
+
+    def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
+        self._check_room(theta, amplitude)
 
 
 # --- limits and refusals ----------------------------------------------------------------------------------------------
@@ -451,6 +515,27 @@ class TrueColours(Sound):
         return await super().read()
 
 
+class AnswersFromMemory(Sound):
+    """Goes on answering `read` once it is closed."""
+
+    async def read(self) -> FloatArray:
+        if self._chip is None and self.stored is not None:
+            return self.stored
+        return await super().read()
+
+
+class ComesBack(Sound):
+    """Connects again if it is asked for something once it is closed."""
+
+    def check_open(self) -> None:
+        return
+
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
+        if self._chip is None:
+            await self.connect()
+        return await super().apply(theta, step)
+
+
 class HidesErrors(Sound):
     """Swallows what is raised inside `async with`."""
 
@@ -525,7 +610,7 @@ class ClosesHalf(Sound):
         await super().connect()
 
     async def __aexit__(self, *raised: Any) -> None:
-        self.entered = False
+        self.entered = self.is_open = False
         await self.disconnect()
 
     async def disconnect(self) -> None:

@@ -44,6 +44,7 @@ FOUND: dict[type[broken.SimDevice], set[str]] = {
     broken.Sound: set(),
     broken.Learner: set(),
     broken.Slow: set(),
+    broken.Moving: set(),
     broken.Noisy: set(),
     broken.NoisyLearner: set(),
     # parameters
@@ -67,6 +68,13 @@ FOUND: dict[type[broken.SimDevice], set[str]] = {
     | LEVELS,
     broken.Restless: {"write-is-idempotent", "write-is-done-when-it-answers", "late-steps-agree"} | CUTS,
     broken.ForgetsWear: {"memory-can-be-restored"},
+    # motion
+    broken.JumpsToBegin: {"parameters-move-no-faster-than-declared", "the-safe-state-is-reached-and-read"},
+    broken.JumpsToEnd: {"parameters-move-no-faster-than-declared"},
+    broken.TooFar: {"parameters-move-no-faster-than-declared"},
+    broken.TooSoon: {"parameters-move-no-faster-than-declared"},
+    broken.WakesElsewhere: {"the-safe-state-is-reached-and-read"},
+    broken.Swings: {"perturbations-that-are-moves-too-far-are-refused"},
     # limits and refusals
     broken.NoLimits: {"parameters-beyond-their-limits-are-refused"},
     broken.LimitsChecked: {"parameters-beyond-their-limits-are-refused"},
@@ -114,11 +122,13 @@ FOUND: dict[type[broken.SimDevice], set[str]] = {
     broken.GoesBack: {"segments-end-with-their-theta-held"},
     broken.MixesReplicas: {"replicas-learn-as-one-does"},
     broken.LearnsBeyond: {"segments-beyond-the-limits-are-refused"},
-    broken.LearnsAnyway: {"learning-is-refused-where-it-cannot-be"},
+    broken.LearnsAnyway: {"learning-is-refused-where-it-cannot-be", "closed-devices-refuse"},
     # endings
     broken.ClosesOnce: {"closing-is-allowed-in-any-state"},
     broken.OpensOnce: {"devices-can-be-reopened"},
-    broken.TrueColours: {"closed-devices-say-so"},
+    broken.TrueColours: {"closed-devices-refuse"},
+    broken.AnswersFromMemory: {"closed-devices-refuse"},
+    broken.ComesBack: {"closed-devices-refuse"},
     broken.HidesErrors: {"errors-end-in-a-closed-device"},
     broken.LeavesPerturbed: {"cancelled-blocks-leave-theta"},
     broken.CannotBeCancelled: {"cancelled-blocks-leave-theta"},

@@ -183,14 +183,13 @@ class Bowl({base}):
     async def connect(self): ...
     async def disconnect(self): ...
     async def apply(self, theta, step): ...
-    async def infer(self, samples): ...
 
 def make(uri):
     return Bowl(uri)
 """
 
 
-@pytest.mark.parametrize(("base", "missing"), [("Device", "probe"), ("HostCodes", "measure")])
+@pytest.mark.parametrize(("base", "missing"), [("Device", "infer, probe"), ("HostCodes", "infer")])
 def test_a_driver_that_forgets_a_method_is_told_which(
     install: Callable[[str, str], None], base: str, missing: str
 ) -> None:
@@ -201,6 +200,40 @@ def test_a_driver_that_forgets_a_method_is_told_which(
         f"device 'bowl:1': driver thirdparty_bowl.Bowl lacks what every device has: {missing}; what they are to do is"
         f" in docs/drivers.md and in: python -m pydoc mgdhw.device.{base}"
     )
+
+
+RENAMED = """
+from mgdhw.device import HostCodes
+
+class Bowl(HostCodes):
+    async def open(self): ...
+    async def close(self): ...
+    async def write(self, theta, step=0): ...
+    async def infer(self, samples): ...
+
+def make(uri):
+    return Bowl(uri)
+"""
+
+
+def test_a_driver_that_defines_what_every_device_does_is_told_what_to_rename(
+    install: Callable[[str, str], None],
+) -> None:
+    install(RENAMED, "bowl = thirdparty_bowl:make")
+    with pytest.raises(
+        ConformanceError, match=r"Bowl defines what every .* open to connect, close to disconnect, write to apply \("
+    ):
+        open_device("bowl:1")
+
+
+async def test_a_closed_device_refuses_whatever_its_driver_does() -> None:
+    device = await opened(Bowl())
+    await device.load(ONE_SAMPLE)
+    await device.close()
+    for request in (device.write(np.zeros(5)), device.probe(block()), device.probe_with_host_codes(block())):
+        with pytest.raises(DeviceUnavailable, match=r"^bowl:1: the device is not open"):
+            await request
+    assert device.sent == []
 
 
 def test_a_driver_that_gives_no_device_is_at_fault(install: Callable[[str, str], None]) -> None:

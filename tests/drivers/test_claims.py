@@ -29,7 +29,7 @@ ELSEWHERE = {"parameter_kind": "area REQUESTED", "per_parameter": "(per_paramete
 @pytest.fixture
 async def description() -> Description:
     async with open_device("sim:analog-8bit?layers=2-3-1") as device:
-        return describe(device.info, NO_LIMITS, floats=False, remembers=False)
+        return describe(device.info, NO_LIMITS, floats=False, cells=0)
 
 
 @pytest.mark.parametrize(

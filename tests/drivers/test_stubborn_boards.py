@@ -128,7 +128,7 @@ class Words(logging.Handler):
 async def train_while_frozen(seconds: float) -> tuple[str, list[str]]:
     """Digest of a training whose server stands still meanwhile, until it was said so and for some seconds more."""
     command = [sys.executable, "-c", "from mgdhw.cli.main import main; main()", "serve", CHIP, "--tcp", "0"]
-    words, link = Words(), logging.getLogger("mgdhw.link")
+    words, link = Words(), logging.getLogger("mgdhw")
     level = link.level
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: ASYNC220
     with server:

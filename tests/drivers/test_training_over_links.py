@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from typing import Any
@@ -35,7 +36,7 @@ async def digest(experiment: dict[str, Any], device: str | None = None) -> str:
     return (await mgdhw.train_async(experiment, device=device, runs=None)).digest
 
 
-@pytest.mark.parametrize("how", ["tcp", "pty"])
+@pytest.mark.parametrize("how", ["tcp", "unix", "pty"])
 async def test_digits_train_to_the_digest_of_this_process(bench: Any, how: str) -> None:
     experiment = {
         "device": {"uri": "sim:analog-8bit"},
@@ -155,8 +156,8 @@ async def test_a_silent_host_is_a_dead_one(bench: Any) -> None:
             await device.load(load("xor"))
             await device.write(np.full(13, 0.5))
             device._heart.cancel()
-            while bench.station._board.state is State.READY:  # noqa: ASYNC110 (a board sets no events)
-                await asyncio.sleep(0.01)
+            while bench.station._board.state is State.READY or device.session.link.connected:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # the connection is ended, too
             # The board says so when the host returns, and gets back what it held.
             np.testing.assert_array_equal(await device.read(), np.full(13, 0.5))
             counts = await device.statistics()
@@ -198,6 +199,8 @@ async def test_larger_moves_than_the_address_allows_are_ramps_also_after_a_safe_
         device._heart.cancel()
         while bench.station._board.state is State.READY:  # noqa: ASYNC110 (a board sets no events)
             await asyncio.sleep(0.01)
+        with contextlib.suppress(LinkLost):  # the dead-man ends the connection, too
+            await device.infer(np.arange(4))
         await device.infer(np.arange(4))  # needs them where they were; on the way back they are no faster
         assert (await device.statistics())["sets"] == 6
         assert device.session.moves.stress == 3 * 1.25
@@ -305,7 +308,7 @@ async def test_a_device_without_converters_is_served_in_floats(how: str, xor: An
 
 async def test_one_host_at_a_time(bench: Any) -> None:
     async with bench.serve() as address, open_device(address):
-        with pytest.raises((DeviceUnavailable, LinkLost), match="does no other host use it"):
+        with pytest.raises((DeviceUnavailable, LinkLost), match="in use by another host"):
             await open_device(f"{address}?timeout=0.2").open()
 
 

@@ -75,7 +75,7 @@ def chip() -> Chip:
 @pytest.fixture
 async def expected() -> Expected:
     async with open_uri(CHIP) as device:
-        head = describe(device.info, NO_LIMITS, floats=False, remembers=False).head
+        head = describe(device.info, NO_LIMITS, floats=False, cells=0).head
         return Expected(head, device.info.details, "board")
 
 

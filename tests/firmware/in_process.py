@@ -68,11 +68,23 @@ class Recorder:
     codes: np.ndarray
     outputs: int
     moves: list[Move] = field(default_factory=list)
+    largest: int = 0
+    """Largest change of a parameter at once, since the start; where it stood before that is nobody's doing."""
+    soonest: int | None = None
+    """Least time between two changes of a parameter."""
     inputs: int = 0
+    _last: dict[int, Move] = field(default_factory=dict)
 
     def set_parameter(self, _: int | None, i: int, code: int) -> None:
+        move = Move(self.clock(), i, code)
+        before = self._last.get(i)
+        if before is not None:
+            waited = move.time - before.time
+            self.largest = max(self.largest, abs(code - before.code))
+            self.soonest = waited if self.soonest is None else min(self.soonest, waited)
+        self._last[i] = move
         self.codes[i] = code
-        self.moves.append(Move(self.clock(), i, code))
+        self.moves.append(move)
 
     def apply_input(self, _: int | None, i: int, code: int) -> None:
         self.inputs = (self.inputs * 31 + code + i) % 251
@@ -87,20 +99,6 @@ class Recorder:
         methods: list[Callable[..., object]] = [self.set_parameter, self.apply_input, self.trigger, self.read_output]
         kinds = [kind for name, kind in Hardware._fields_ if name != "self"]
         return Hardware(None, *(kind(method) for kind, method in zip(kinds, methods, strict=True)))
-
-    def worst(self) -> tuple[int, int | None]:
-        """The largest change of a parameter at once, and the least time between two of them; since the start."""
-        largest, soonest = 0, None
-        last: dict[int, Move] = {}
-        for move in self.moves:
-            before = last.get(move.parameter)
-            last[move.parameter] = move
-            if before is None:
-                continue  # where the hardware stood before the start is nobody's doing
-            largest = max(largest, abs(move.code - before.code))
-            waited = move.time - before.time
-            soonest = waited if soonest is None else min(soonest, waited)
-        return largest, soonest
 
 
 class InProcess:

@@ -34,7 +34,7 @@ from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.spec import ChipSpec
 
 from .compare import assert_same_state, draw_recipe
-from .talk import Talk, board, line
+from .talk import NoAnswer, Talk, board, line
 
 SPEC = ChipSpec(layers=(5, 4, 3), weight_bits=10, activation="tanh")
 OPTIONS = ("layers=5-4-3", "weight_bits=10", "activation=tanh")
@@ -240,7 +240,7 @@ def test_the_safe_state(sanitized: Path) -> None:
 
 
 def test_the_dead_man(sanitized: Path) -> None:
-    with ready(sanitized, "--tcp 0") as (talk, _):
+    with ready(sanitized, "--pty") as (talk, _):
         talk.identify(dead_man_ms=50)
         deadline = time.monotonic() + 20
         statistics = Statistics.unpack(talk.ask(Type.STATISTICS).payload)
@@ -250,6 +250,18 @@ def test_the_dead_man(sanitized: Path) -> None:
         assert statistics.dead_man_trips == 1
         known = talk.identify()
         assert (known.state, known.reason) == (State.SAFE, Reason.DEAD_MAN)
+
+
+@pytest.mark.parametrize("where", ["--tcp 0", "--unix {}/board"])
+def test_the_dead_man_ends_a_connection_too(sanitized: Path, where: str, tmp_path: Path) -> None:
+    with board(sanitized, *where.format(tmp_path).split(), *OPTIONS) as (_, address):
+        with line(address) as talk:
+            talk.identify(dead_man_ms=50)
+            with pytest.raises((NoAnswer, ConnectionError)):
+                talk.receive()
+        with line(address) as talk:
+            known = talk.identify()
+            assert (known.state, known.reason) == (State.SAFE, Reason.DEAD_MAN)
 
 
 def test_a_lost_line(sanitized: Path) -> None:

@@ -54,10 +54,10 @@ def begin_set(board: InProcess, codes: list[int]) -> int:
 
 def assert_kept(board: InProcess, slew: int = SLEW, interval_us: int = 0) -> None:
     """No parameter ever moved further at once, or sooner, than it may."""
-    largest, soonest = board.recorder.worst()
-    assert 0 < largest <= slew
-    assert soonest is not None
-    assert soonest >= interval_us
+    recorder = board.recorder
+    assert 0 < recorder.largest <= slew
+    assert recorder.soonest is not None
+    assert recorder.soonest >= interval_us
 
 
 def learn(board: InProcess, eta: float, amplitude: int = SWING, ticket: int = 6, n_probes: int = 24) -> int:
@@ -141,7 +141,7 @@ def test_updates_that_go_further_are_ramps(core: Core, limits: dict[str, int]) -
     made, unlimited = board(core, **limits), board(core)
     answers = [Learnt.unpack(one.until_answered(learn(one, 0.02))[-1].payload) for one in (made, unlimited)]
     assert answers[0].update == 6
-    assert unlimited.recorder.worst()[0] > 3 * SLEW  # it would have gone further at once
+    assert unlimited.recorder.largest > 3 * SLEW  # it would have gone further at once
     assert_array_equal(made.recorder.codes, unlimited.recorder.codes)
     assert answers[0] == answers[1]
     assert_kept(made, interval_us=limits.get("interval_us", 0))
@@ -290,7 +290,4 @@ def test_whatever_happens(core: Core, seed: int) -> None:
             made.now += rng.choice((0, interval))
         made.answers()
     safe(made)
-    largest, soonest = made.recorder.worst()
-    assert largest <= slew
-    assert soonest is not None
-    assert soonest >= interval
+    assert_kept(made, slew, interval)

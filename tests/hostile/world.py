@@ -20,6 +20,8 @@ ETAS = 20
 INPUTS = bytes((37 * i) % 256 for i in range(N_SAMPLES * N_IN))
 TARGETS = struct.pack(f"<{N_SAMPLES * N_OUT}h", *(4096 * (i % 3 == 0) for i in range(N_SAMPLES * N_OUT)))
 CODES = [(i * 29) % 101 - 50 for i in range(P)]
+MOST_AMPLITUDE = min(CODE_HIGH - max(CODES), min(CODES) - CODE_LOW)
+"""That leaves every parameter its room."""
 REQUESTED = struct.pack(f"<{P}h", *CODES)
 THETA = struct.pack(f"<{P}d", *(code * LSB for code in CODES))
 SAMPLES = struct.pack(f"<{SAMPLES_HELD}I", *(i % N_SAMPLES for i in range(SAMPLES_HELD - 1)), N_SAMPLES)
@@ -118,7 +120,7 @@ LEARN = Learn(
 )
 """A segment of two updates that leaves the parameters where they are."""
 
-ENDLESS = {"n_probes": 1 << 31, "batch": 2000}
+ENDLESS = {"n_probes": (1 << 31) - 1, "batch": 2000}
 """Of a block that is still running when anything is asked."""
 
 SHAPES = {

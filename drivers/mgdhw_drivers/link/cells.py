@@ -16,8 +16,10 @@ from mgdhw.output import printable
 
 HEAD = struct.Struct("<BBBx")
 MOST_DIMENSIONS = 8
-KINDS = frozenset("biuf")
+KIND = re.compile(r"[<|][biuf]\d")
+"""How numpy calls a kind of numbers, little-endian."""
 NAME = re.compile(r"\w[\w.-]{0,63}")
+"""How an array may be called: it will be called so in a checkpoint, too."""
 
 
 def pack(memory: Mapping[str, NDArray[Any]]) -> bytes:
@@ -49,13 +51,14 @@ def unpack(content: bytes) -> dict[str, NDArray[Any]]:
             if not NAME.fullmatch(name):  # it will be one in a checkpoint, too
                 raise LinkCorrupt(f"cells called {printable(name)!r}")
             position += name_size
-            dtype = np.dtype(content[position : position + kind_size].decode())
+            kind = content[position : position + kind_size].decode()
             position += kind_size
-            if dtype.kind not in KINDS:
-                raise LinkCorrupt(f"cells of kind {dtype}")
+            if not KIND.fullmatch(kind):
+                raise LinkCorrupt("cells that are no array of numbers")
+            dtype = np.dtype(kind)
             count = math.prod(shape)
             memory[name] = np.frombuffer(content, dtype, count, position).reshape(shape).astype(dtype.newbyteorder("="))
             position += count * dtype.itemsize
-    except (struct.error, ValueError, TypeError, SyntaxError, OverflowError) as error:
+    except (struct.error, ValueError, TypeError, OverflowError) as error:
         raise LinkCorrupt(f"what the cells remember makes no sense: {error}") from None
     return memory

@@ -1,4 +1,4 @@
-"""A board as a device: `serial:` and `tcp:`."""
+"""A board as a device: `serial:`, `tcp:` and `unix:`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
 from mgdhw.errors import ConfigError, DeviceError, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkTimeout
 from mgdhw.motion import Motion
+from mgdhw.recovery import back_off
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_drivers.link.blocks import costs_of, probe_of, rest_of
 from mgdhw_drivers.link.claims import limits_of
@@ -34,6 +35,7 @@ from mgdhw_drivers.linked.serial import SerialTransport
 from mgdhw_drivers.linked.session import Session
 from mgdhw_drivers.linked.tcp import TcpTransport
 from mgdhw_drivers.linked.transport import Transport
+from mgdhw_drivers.linked.unix import UnixTransport
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -41,7 +43,7 @@ IntArray = NDArray[np.int64]
 HEARTBEATS = 3
 """Signs of life in the time after which the board would miss them."""
 HEARTBEAT_SECONDS = 10.0
-"""Between two of them at most: a board that has no dead-man ends connections that stay silent."""
+"""The longest time between them: a server gives up a host that says nothing for a minute."""
 
 
 class LinkedDevice(HostCodes):
@@ -57,6 +59,7 @@ class LinkedDevice(HostCodes):
         super().__init__(uri)
         self._transport = transport
         self._options = options
+        self.reconnect_seconds = options.reconnect
         self._session: Session | None = None
         self._checked: tuple[bytes, int] | None = None
         """Parameters and amplitude that are known to be within the limits."""
@@ -98,6 +101,10 @@ class LinkedDevice(HostCodes):
         session, self._session = self._session, None
         if session is not None:
             await session.end()
+
+    async def recover(self, attempt: int = 1) -> bool:
+        await asyncio.sleep(back_off(attempt))  # the session has waited, connected again, and put back what was lost
+        return False
 
     async def load(self, dataset: Dataset) -> None:
         head = self.session.known.head
@@ -265,8 +272,7 @@ class LinkedDevice(HostCodes):
 
     async def _beat(self, session: Session) -> None:
         """Keep the dead-man from tripping while nobody asks for anything, and notice if it has."""
-        dead_man = self._options.dead_man
-        pause = min(HEARTBEAT_SECONDS, dead_man / HEARTBEATS) if dead_man else HEARTBEAT_SECONDS
+        pause = min(self._options.dead_man / HEARTBEATS or HEARTBEAT_SECONDS, HEARTBEAT_SECONDS)
         while True:
             await asyncio.sleep(pause)
             if session.lock.locked() or not session.link.in_step:
@@ -291,10 +297,16 @@ async def _nothing() -> None:
 def open_tcp(uri: str) -> Device:
     """Entry point of scheme `tcp`."""
     host, port, options = parse_tcp(uri)
-    return LinkedDevice(uri, TcpTransport(uri, host, port), options)
+    return LinkedDevice(uri, TcpTransport(uri, host, port, options.secret), options)
+
+
+def open_unix(uri: str) -> Device:
+    """Entry point of scheme `unix`."""
+    path, options = parse(uri)
+    return LinkedDevice(uri, UnixTransport(uri, path), options)
 
 
 def open_serial(uri: str) -> Device:
     """Entry point of scheme `serial`."""
-    port, options = parse(uri, serial=True)
+    port, options = parse(uri)
     return LinkedDevice(uri, SerialTransport(uri, port, options.baud, slow=options.line == "uart"), options)

@@ -46,6 +46,13 @@ def servers() -> dict[str, str]:
     return {"tcp:HOST:PORT": "a board, or `mgdhw serve`, that speaks the link over TCP"}
 
 
+def sockets() -> dict[str, str]:
+    """What a `unix:` address is."""
+    return {
+        "unix:PATH": "`mgdhw serve --unix PATH` on this machine, which speaks the link to whoever may write to PATH"
+    }
+
+
 def ask_all(ports: Sequence[str]) -> list[str]:
     """What the boards at some ports say that they are, or why nothing is known of one. Takes at most `ALL_SECONDS`.
 

@@ -21,6 +21,7 @@ from mgdhw.errors import (
     LinkLost,
     LinkTimeout,
 )
+from mgdhw.recovery import telling
 from mgdhw_drivers.link import cells
 from mgdhw_drivers.link import description as descriptions
 from mgdhw_drivers.link.claims import check_description
@@ -46,7 +47,6 @@ from mgdhw_drivers.linked.link import Link, Request
 from mgdhw_drivers.linked.moves import Moves
 from mgdhw_drivers.linked.transport import Transport
 from mgdhw_drivers.linked.troubles import Refused
-from mgdhw_drivers.linked.waiting import telling
 
 Result = TypeVar("Result")
 
@@ -101,7 +101,6 @@ class Session:
         self._parameters: bytes | None = None
         self._dataset_crc = 0
         self._theta_crc = 0
-        self.link.on_loss = self._lost
 
     @property
     def uri(self) -> str:
@@ -135,11 +134,14 @@ class Session:
         try:
             await self._identify(take=True)
         except LinkError as error:
+            if self.link.transport.refusal is not None:
+                raise DeviceUnavailable(self.link.transport.refusal, uri=self.uri) from None
             raise DeviceUnavailable(
                 f"{self.link.transport.name} does not answer as a board does"
                 f" ({str(error).removeprefix(f'{self.uri}: ')}); is it the right one, and does no other host use it?",
                 uri=self.uri,
             ) from error
+        self.link.on_loss = self._lost
 
     async def end(self) -> None:
         """Leave the board in its safe state if it can be reached, and disconnect. In bounded time, whatever it does."""

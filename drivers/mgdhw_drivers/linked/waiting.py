@@ -1,17 +1,6 @@
-"""How a board is waited for: with limits that nothing which it sends can move, and not in silence."""
+"""How long a board is waited for: with limits that nothing which it sends can move."""
 
 from __future__ import annotations
-
-import asyncio
-import contextlib
-import logging
-from collections.abc import Iterator
-
-FIRST_WORD_SECONDS = 1.0
-NEXT_WORD_SECONDS = 5.0
-"""When it is said that something is waited for, and how often from then on."""
-
-log = logging.getLogger("mgdhw.link")
 
 
 class Patience:
@@ -39,31 +28,3 @@ class Patience:
     def progressed(self) -> None:
         """And something was got done."""
         self.silent = self.stuck = 0.0
-
-
-@contextlib.contextmanager
-def telling(what: str, limit: float) -> Iterator[None]:
-    """Says, after a second and then again and again, what is waited for.
-
-    Args:
-        what: is waited for.
-        limit: seconds after which it will be given up.
-    """
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-
-    timer: asyncio.TimerHandle
-
-    def tell_in(seconds: float) -> None:
-        nonlocal timer
-        timer = loop.call_later(seconds, tell)
-
-    def tell() -> None:
-        log.info("waiting for %s (%.0f s of %.0f s)", what, loop.time() - began, limit)
-        tell_in(NEXT_WORD_SECONDS)
-
-    tell_in(FIRST_WORD_SECONDS)
-    try:
-        yield
-    finally:
-        timer.cancel()

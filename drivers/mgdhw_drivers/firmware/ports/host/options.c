@@ -6,10 +6,11 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: mgdhw-host (--tcp PORT | --pty) [OPTION=VALUE ...]\n"
+    "usage: mgdhw-host (--tcp PORT | --unix PATH | --pty) [OPTION=VALUE ...]\n"
     "\n"
-    "A board that simulates a chip, on a TCP port of the loopback interface (0: a free one) or on a pseudo-terminal.\n"
-    "Prints its address, and serves one host after the other until it is ended.\n"
+    "A board that simulates a chip, on a TCP port of the loopback interface (0: a free one), on a Unix socket or on a\n"
+    "pseudo-terminal. Prints its address, and serves one host after the other until it is ended. On TCP it is for\n"
+    "hosts that know the secret, which it puts into a file of its user's; on a Unix socket for its user alone.\n"
     "\n"
     "The chip, as in a device address (defaults: analog-8bit):\n"
     "  layers=64-16-10 activation=logistic output_activation=logistic weight_bits=8 weight_range=4 input_bits=8\n"
@@ -18,6 +19,7 @@ static const char help[] =
     "The board:\n"
     "  max_payload=16384 samples=70000 (room for the dataset) memory=256 (MiB) learn=1\n"
     "  max_slew=0 max_stress=0 (in codes) slew_interval=0 (ms); 0: no limit\n"
+    "  record=FILE: drive an ideal chip through converters, and write down what they are told (microseconds, parameter, code)\n"
     "\n"
     "example: mgdhw-host --tcp 5510 layers=2-2-1 activation=tanh\n";
 
@@ -132,6 +134,8 @@ static void set_option(mg_options *o, const char *name, const char *value, const
         o->memory = (size_t)integer(argument, value, 1, 1 << 20) << 20;
     else if (strcmp(name, "max_slew") == 0)
         o->config.limits.max_slew = slew(argument, value);
+    else if (strcmp(name, "record") == 0)
+        o->record = value;
     else if (strcmp(name, "slew_interval") == 0)
         o->config.limits.slew_interval_us = tenths_of_ms(argument, value) * 100;
     else if (strcmp(name, "max_stress") == 0)
@@ -169,6 +173,9 @@ void mg_read_options(mg_options *o, int argc, char **argv) {
         } else if (strcmp(argument, "--tcp") == 0 && i + 1 < argc) {
             o->port = (uint16_t)integer(argument, argv[++i], 0, 65535);
             served = 1;
+        } else if (strcmp(argument, "--unix") == 0 && i + 1 < argc) {
+            o->socket = argv[++i];
+            served = 1;
         } else if (equals != NULL) {
             char name[32] = {0};
             if (equals - argument >= (long)sizeof name) fail("no such option", argument);
@@ -178,5 +185,5 @@ void mg_read_options(mg_options *o, int argc, char **argv) {
             fail("not understood", argument);
         }
     }
-    if (!served) fail("where", "expected --tcp PORT or --pty");
+    if (!served) fail("where", "expected --tcp PORT, --unix PATH or --pty");
 }

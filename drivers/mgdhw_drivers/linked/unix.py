@@ -1,0 +1,55 @@
+"""Links over a Unix socket of this machine: `unix:PATH`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mgdhw.errors import DeviceUnavailable
+from mgdhw_drivers.linked.stream import Stream
+from mgdhw_drivers.linked.transport import Receiver, Transport
+
+CONNECT_SECONDS = 5.0
+
+
+class UnixTransport(Transport):
+    """A connection to a Unix socket. Who may connect is the business of the file system.
+
+    Args:
+        uri: the device's address, for errors.
+        path: of the socket.
+    """
+
+    def __init__(self, uri: str, path: str) -> None:
+        super().__init__(uri, path)
+        self._path = path
+        self._stream: Stream | None = None
+
+    async def open(self, receiver: Receiver) -> None:
+        await self.close()
+        loop = asyncio.get_running_loop()
+        if not hasattr(loop, "create_unix_connection"):
+            raise DeviceUnavailable("this system has no Unix sockets; use tcp:127.0.0.1:PORT", uri=self.uri)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, self._stream = await loop.create_unix_connection(lambda: Stream(receiver, self.name), self._path)
+        except TimeoutError:
+            raise DeviceUnavailable(f"{self.name} does not answer; does `mgdhw serve` hang?", uri=self.uri) from None
+        except PermissionError:
+            raise DeviceUnavailable(
+                f"{self.name} is another user's: who may connect is whoever may write to that file", uri=self.uri
+            ) from None
+        except OSError as error:
+            raise DeviceUnavailable(
+                f"cannot connect to {self.name}: {error.strerror or error}; is `mgdhw serve … --unix {self._path}`"
+                " running?",
+                uri=self.uri,
+            ) from None
+
+    def write(self, data: bytes) -> None:
+        if self._stream is not None:
+            self._stream.write(data)
+
+    async def close(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
