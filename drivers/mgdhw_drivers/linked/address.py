@@ -19,7 +19,8 @@ class Options:
         baud: speed of a serial line (serial only).
         line: "usb" where bytes go as fast as they can, "uart" where they take as long as `baud` says (serial only).
         timeout: seconds of silence after which the link is given up and put in step again.
-        reconnect: seconds for which a board that went away is waited for, in each attempt at a request.
+        reconnect: seconds for which a board that went away is waited for, in each attempt at a request, and one that is
+            not there yet, when it is opened.
         dead_man: seconds without a word from here after which the board goes to its safe state; 0: never.
         slew: largest change of a parameter in one write, in the device's units; 0: what the board says.
         stress: largest sum of the largest changes of all writes, in the device's units; 0: what the board says.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, LinkCorrupt
+from mgdhw.motion import Motion
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 from mgdhw_drivers.link.description import Description
@@ -57,6 +58,7 @@ def info_of(description: Description, limits: tuple[Number, Number, Number], ver
         exact_writes=bool(head.capabilities & Can.EXACT_WRITES),
         details={**details, "link": version},
         timing=_timing(details.get("timing")),
+        motion=_motion(head.max_slew, head.slew_interval, limits[2]),
     )
 
 
@@ -89,6 +91,11 @@ def check_kinds(description: Description) -> None:
     """Raise LinkCorrupt where a kind is unknown here."""
     if description.head.input_kind not in (InputKind.U8, InputKind.U16, InputKind.I16, InputKind.VALUES):
         raise LinkCorrupt(f"the board's inputs are of unknown kind {description.head.input_kind}")
+
+
+def _motion(max_slew: float, interval: int, lsb: Number) -> Motion | None:
+    """How slowly a board moves its parameters by itself: `max_slew` steps at once, every `interval` tenths of a ms."""
+    return Motion(max_slew * np.asarray(lsb), interval * 1e-4) if max_slew else None
 
 
 def _timing(said: Any) -> Timing | None:

@@ -12,7 +12,16 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkError, LinkLost
+from mgdhw.errors import (
+    ConfigError,
+    DeviceAbsent,
+    DeviceFault,
+    DeviceUnavailable,
+    LinkCorrupt,
+    LinkError,
+    LinkLost,
+    LinkTimeout,
+)
 from mgdhw_drivers.link import cells
 from mgdhw_drivers.link import description as descriptions
 from mgdhw_drivers.link.description import Description
@@ -111,7 +120,8 @@ class Session:
         except LinkError as error:
             if self.link.transport.refusal is not None:
                 raise DeviceUnavailable(self.link.transport.refusal, uri=self.uri) from None
-            raise DeviceUnavailable(
+            kind = DeviceAbsent if isinstance(error, LinkTimeout | LinkLost) else DeviceUnavailable
+            raise kind(
                 f"{self.link.transport.name} does not answer as a board does"
                 f" ({str(error).removeprefix(f'{self.uri}: ')}); is it the right one, and does no other host use it?",
                 uri=self.uri,
