@@ -183,16 +183,30 @@ class Device(ABC):
         """Connect. Raises DeviceUnavailable."""
         self.stored, self._mover = None, None
         await self.connect()
-        motion, info = self.motion, self.info
         self.is_open = True
-        if motion is not None:
+        if self.motion is not None:
             try:
-                mover = Mover(motion, info.n_parameters, info.theta_lsb, self.apply, self.uri)
-                mover.starts_at(await self.read())
-                self._mover = mover
+                await self._move_by(self.motion)
             except BaseException:
                 self.is_open = False
                 raise
+
+    async def restrain(self, motion: Motion) -> None:
+        """Move no faster than this either, until it is closed: whoever serves a device may be more careful than it is.
+
+        Where the device declares a safe state itself, that one holds.
+
+        Raises:
+            ConformanceError: no parameter could ever move like this.
+            DeviceFault: nobody knows where the parameters are.
+        """
+        self.check_open()
+        await self._move_by(motion if self.motion is None else motion.together_with(self.motion))
+
+    async def _move_by(self, motion: Motion) -> None:
+        mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self.apply, self.uri)
+        mover.starts_at(await self.read())
+        self._mover = mover
 
     async def close(self) -> None:
         """Leave the hardware in its safe state and disconnect. May be called from any state, more than once.

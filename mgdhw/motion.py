@@ -40,6 +40,18 @@ class Motion:
     step_seconds: float | FloatArray = 0.0
     safe: float | FloatArray | None = None
 
+    def together_with(self, other: Motion) -> Motion:
+        """What both allow; of two safe states the other's."""
+        return Motion(
+            np.minimum(self.max_step, other.max_step),
+            np.maximum(self.step_seconds, other.step_seconds),
+            self.safe if other.safe is None else other.safe,
+        )
+
+    def seconds(self, span: float | FloatArray) -> float:
+        """How long it takes to move so far, scalar or (P,), apart from the writes themselves."""
+        return float(np.max(np.ceil(np.asarray(span) / self.max_step) * self.step_seconds))
+
 
 def whole_steps(max_step: float | FloatArray, theta_lsb: float | FloatArray) -> FloatArray:
     """`max_step` rounded down to whole steps of a parameter, so that the points of a ramp stay on the grid.

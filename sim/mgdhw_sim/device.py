@@ -16,10 +16,10 @@ from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
+from mgdhw.heavy import Heavy
 from mgdhw.loop import Recipe
 from mgdhw.segment import Segment, SegmentResult
-from mgdhw.threads import in_thread
-from mgdhw_sim import datapath
+from mgdhw_sim import cells, datapath
 from mgdhw_sim.address import anchored, parse
 from mgdhw_sim.cells import Cells
 from mgdhw_sim.chip import Chip
@@ -30,6 +30,8 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Answer = TypeVar("Answer")
 
+LONG_LOAD = 1 << 21
+"""Numbers of a dataset from which on it is converted in a thread."""
 INLINE_SECONDS = 0.25
 """Work that takes longer is done in a thread, so that whoever waits for it can be heard and can leave."""
 KINDS = 256
@@ -49,6 +51,7 @@ class SimDevice(HostCodes):
         self.spec = spec
         self._chip: Chip | None = None
         self._told: set[str] = set()
+        self._heavy = Heavy()
         self._seconds: dict[tuple[object, ...], float] = {}
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC
         if spec.codes == "chip":
@@ -86,10 +89,15 @@ class SimDevice(HostCodes):
         return self._chip
 
     async def load(self, dataset: Dataset) -> None:
+        chip = copy(self.chip)
         try:
-            self.chip.load(dataset)
+            if dataset.inputs.size + dataset.targets.size < LONG_LOAD and not self._heavy.busy:
+                chip.load(dataset)
+            else:
+                await self._heavy.do(chip.load, dataset)
         except ConfigError as error:
             raise ConfigError(f"{self.uri}: {error}") from None
+        self.chip.share(chip)
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         self.chip.write(theta, step)
@@ -106,6 +114,7 @@ class SimDevice(HostCodes):
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
         if memory and self.chip.cells is not None:
+            cells.check(self.spec, memory)
             self.chip.cells, self.chip.now = Cells.of(memory), 0  # the write that follows says what time it is
 
     async def infer(self, samples: IntArray) -> FloatArray:
@@ -172,11 +181,11 @@ class SimDevice(HostCodes):
             work: what to do.
         """
         chip, began = self.chip, time.perf_counter()
-        if self._seconds.get(kind, INLINE_SECONDS) * size < INLINE_SECONDS:
+        if self._seconds.get(kind, INLINE_SECONDS) * size < INLINE_SECONDS and not self._heavy.busy:
             answer = work(chip)
         else:
             apart = copy(chip)  # if this is cancelled, what the thread still does touches nothing that is used
-            answer = await in_thread(lambda: work(apart))
+            answer = await self._heavy.do(work, apart)
             chip.codes, chip.cells, chip.now = apart.codes, apart.cells, apart.now
         if len(self._seconds) >= KINDS:
             self._seconds.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,8 @@ from mgdhw.errors import LinkCorrupt
 
 HEAD = struct.Struct("<BBBx")
 MOST_DIMENSIONS = 8
-KINDS = frozenset("biuf")
+KIND = re.compile(r"[<|][biuf]\d")
+"""How numpy calls a kind of numbers, little-endian."""
 
 
 def pack(memory: Mapping[str, NDArray[Any]]) -> bytes:
@@ -44,13 +46,14 @@ def unpack(content: bytes) -> dict[str, NDArray[Any]]:
             position += 4 * dimensions
             name = content[position : position + name_size].decode()
             position += name_size
-            dtype = np.dtype(content[position : position + kind_size].decode())
+            kind = content[position : position + kind_size].decode()
             position += kind_size
-            if dtype.kind not in KINDS:
-                raise LinkCorrupt(f"cells of kind {dtype}")
+            if not KIND.fullmatch(kind):
+                raise LinkCorrupt("cells that are no array of numbers")
+            dtype = np.dtype(kind)
             count = math.prod(shape)
             memory[name] = np.frombuffer(content, dtype, count, position).reshape(shape).astype(dtype.newbyteorder("="))
             position += count * dtype.itemsize
-    except (struct.error, ValueError, TypeError, SyntaxError) as error:
+    except (struct.error, ValueError, TypeError) as error:
         raise LinkCorrupt(f"what the cells remember makes no sense: {error}") from None
     return memory

@@ -194,6 +194,7 @@ class BoardConnection:
         before, self._reader = self._reader, FrameReader(self.max_payload)
         self._reader.frames = before.frames
         self._reader.bad_crc, self._reader.bad_frames = before.bad_crc, before.bad_frames
+        self._last_operation = 0
 
     @property
     def counts(self) -> tuple[int, int, int]:

@@ -54,6 +54,11 @@ class SerialTransport(Transport):
         if line is not None:
             await line.close()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that the system has not taken yet."""
+        return 0 if self._line is None else self._line.unsent
+
     def line_seconds(self, size: int) -> float:
         return BITS_PER_BYTE * size / self.baud if self._slow else 0.0
 
@@ -83,6 +88,11 @@ class _Line:
         self._receiver: Receiver | None = receiver
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that the system has not taken yet."""
+        return 0
+
     def write(self, data: bytes) -> None:
         raise NotImplementedError
 
@@ -107,6 +117,10 @@ class _WatchedLine(_Line):
         os.set_blocking(self._fd, False)
         self._open = True
         self._loop.add_reader(self._fd, self._readable)
+
+    @property
+    def unsent(self) -> int:
+        return len(self._unsent)
 
     def write(self, data: bytes) -> None:
         if not self._open:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from mgdhw.device import Device
 from mgdhw_drivers.link.frames import SMALLEST_PAYLOAD
@@ -20,8 +21,6 @@ LARGEST_PAYLOAD = 1 << 14
 FRAME_SECONDS = 0.05
 """How long a frame may take on a slow line."""
 WATCH_SECONDS = 0.02
-HIGH_WATER = 1 << 18
-"""Bytes on their way from the host above which no more are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,8 @@ class Station:
         self._out = Misfortune(line.faults, line.seed, "to the host")
         self._board: Board | None = None
         self._stages: list[Paced | Faulty] = []
-        self._incoming: Paced | None = None
+        self._unread: set[str] = set()
+        """Where answers pile up: nothing more is measured before the host has read them."""
         self._entry: Callable[[bytes], None] | None = None
         self._pull: Callable[[], None] = _nothing
         self._hangs_up = False
@@ -115,7 +115,7 @@ class Station:
         out: Callable[[bytes], None] = write
         into: Callable[[bytes], None] = self._to_board
         if self._line.baud:
-            paced = Paced(self._line.baud, out)
+            paced = Paced(self._line.baud, out, partial(self._piles_up, "on the line"))
             self._stages.append(paced)
             out = paced.feed
         if self._line.faults != Faults():
@@ -124,9 +124,9 @@ class Station:
             self._stages += [faulty, harmful]
             out, into = faulty.feed, harmful.feed
         if self._line.baud:
-            self._incoming = Paced(self._line.baud, into)
-            self._stages.append(self._incoming)
-            into = self._incoming.feed
+            incoming = Paced(self._line.baud, into)
+            self._stages.append(incoming)
+            into = incoming.feed
         self._entry = into
         self._out_entry = out
         if self._board is not None:
@@ -137,10 +137,13 @@ class Station:
         if self._entry is not None:
             self._entry(data)
 
-    @property
-    def full(self) -> bool:
-        """Whether so much is on its way that no more should be read."""
-        return self._incoming is not None and self._incoming.waiting > HIGH_WATER
+    def pause(self) -> None:
+        """The host does not read what it is sent."""
+        self._piles_up("unread", True)
+
+    def resume(self) -> None:
+        """It has."""
+        self._piles_up("unread", False)
 
     def disconnected(self) -> None:
         """The host has gone."""
@@ -164,6 +167,13 @@ class Station:
             self.away = loop.time() + self._line.faults.away
             loop.call_soon(self._pull)
 
+    def _piles_up(self, where: str, it_does: bool) -> None:
+        (self._unread.add if it_does else self._unread.discard)(where)
+        if self._board is not None and self._unread:
+            self._board.pause()
+        elif self._board is not None:
+            self._board.resume()
+
     async def _reboot(self) -> None:
         board, self._board = self._board, None
         if board is not None:
@@ -171,6 +181,8 @@ class Station:
         self._board = await self._new_board()
         if self.occupied:
             self._board.connected(self._out_entry)
+            if self._unread:
+                self._board.pause()
         self._rebooting = None
 
     async def _new_board(self) -> Board:
@@ -192,7 +204,8 @@ class Station:
         for stage in self._stages:
             stage.stop()
         self._stages.clear()
-        self._entry = self._incoming = None
+        self._entry = None
+        self._unread.clear()
         self._pull = _nothing
 
 

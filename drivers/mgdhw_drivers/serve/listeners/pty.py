@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
+import termios
 import tty
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from mgdhw_drivers.serve.listeners.listener import Listener
 from mgdhw_drivers.serve.station import Station
 
 READ_SIZE = 1 << 16
+HIGH_WATER = 1 << 16
+"""Bytes that a host has not read yet above which nothing more of what it says is looked at."""
 LOOK_SECONDS = 0.02
 """How often a pseudo-terminal looks whether somebody has opened it."""
 
@@ -31,6 +35,8 @@ class PtyListener(Listener):
         self._master = -1
         self._name = ""
         self._reading = False
+        self._deaf = False
+        """Whether nothing is read because the host reads nothing."""
         self._unsent = bytearray()
         self._task: asyncio.Task[None] | None = None
 
@@ -84,6 +90,8 @@ class PtyListener(Listener):
             if self._master < 0:
                 if self.station.away <= loop.time():
                     self._appear()
+            elif self._reading and self._deaf and self._is_hung_up():
+                self._leave()
             elif not self._reading and not self._is_hung_up():
                 self._reading = True
                 loop.add_reader(self._master, self._readable)
@@ -114,7 +122,11 @@ class PtyListener(Listener):
             if not data:
                 return
             asyncio.get_running_loop().add_writer(self._master, self._writable)
+            self.station.pause()
         self._unsent += data
+        if len(self._unsent) > HIGH_WATER and not self._deaf:
+            self._deaf = True
+            asyncio.get_running_loop().remove_reader(self._master)
 
     def _send(self, data: bytes | bytearray) -> int:
         try:
@@ -126,14 +138,30 @@ class PtyListener(Listener):
 
     def _writable(self) -> None:
         del self._unsent[: self._send(self._unsent)]
-        if not self._unsent:
-            asyncio.get_running_loop().remove_writer(self._master)
+        if self._unsent:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_writer(self._master)
+        if self._deaf:
+            self._deaf = False
+            loop.add_reader(self._master, self._readable)
+        self.station.resume()
 
     def _leave(self) -> None:
         if self._reading:
-            self._reading = False
+            self._reading = self._deaf = False
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._master)
             loop.remove_writer(self._master)
             self._unsent.clear()
+            self._drop_unread()
             self.station.disconnected()
+
+    def _drop_unread(self) -> None:
+        """What the system still keeps for the host that has left would reach the next one, or block the way to it."""
+        with contextlib.suppress(OSError, termios.error):
+            slave = os.open(self._name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            try:
+                termios.tcflush(slave, termios.TCIFLUSH)
+            finally:
+                os.close(slave)

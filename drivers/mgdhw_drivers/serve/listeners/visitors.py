@@ -109,12 +109,16 @@ class Visitor(asyncio.BufferedProtocol):
             self._hear(self._greeting, data)
 
     def pause_writing(self) -> None:
-        """The host doesn't read what it is sent: nothing more of what it asks is looked at."""
+        """The host doesn't read what it is sent: nothing more of what it asks is looked at, or measured."""
         if self._transport is not None:
+            if self._inside:
+                self._listener.station.pause()
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
+            if self._inside:
+                self._listener.station.resume()
             self._transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:

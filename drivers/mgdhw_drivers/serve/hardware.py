@@ -1,0 +1,115 @@
+"""A served device's way into operation, and one to the safe state that depends on nothing that may have failed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+
+from mgdhw.device import Device, Motion
+from mgdhw.errors import DeviceUnavailable, LimitExceeded, MgdhwError
+from mgdhw_drivers.linked.limits import Limits
+
+log = logging.getLogger("mgdhw.serve")
+
+CLOSING_SECONDS = 30.0
+"""How long the way to the safe state may take, beside the ramps, before it is called not confirmed."""
+TELLING_SECONDS = 5.0
+"""How often it is told that it lasts."""
+
+
+class DeviceTrouble(MgdhwError):
+    """The device refuses what the host was right to ask, or reports an error."""
+
+
+@contextlib.contextmanager
+def by_the_device() -> Iterator[None]:
+    """What a device raises on purpose is no mistake of the host's, whatever its type. Limits are limits."""
+    try:
+        yield
+    except LimitExceeded:
+        raise
+    except MgdhwError as error:
+        raise DeviceTrouble(str(error)) from error
+
+
+class Hardware:
+    """Opens and closes a device, and knows whether it is safe.
+
+    Args:
+        device: what is served; nobody else opens or closes it.
+        limits: on how its parameters move.
+    """
+
+    def __init__(self, device: Device, limits: Limits) -> None:
+        self.device = device
+        self._limits = limits
+        self._patience = CLOSING_SECONDS
+        self.safe = True
+        """Whether `close` has returned since the device was opened last."""
+        self._closing: asyncio.Task[None] | None = None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it is on its way to the safe state."""
+        return self._closing is not None
+
+    async def open(self) -> None:
+        """Open the device, and let it move no faster than the limits.
+
+        Where its safe state is not known, its parameters go to zero, or as near to that as they can, before it is
+        closed.
+
+        Raises:
+            DeviceUnavailable: it is still being closed.
+            Exception: what its driver raises.
+        """
+        if self._closing is not None:
+            raise DeviceUnavailable(
+                "it is still on its way to the safe state; look at the hardware", uri=self.device.uri
+            )
+        self.safe = False
+        device, slew = self.device, self._limits.slew
+        await device.open()
+        if slew:
+            info = device.info
+            await device.restrain(Motion(slew, safe=np.clip(0.0, info.theta_min, info.theta_max)))
+        if device.motion is not None:
+            self._patience = CLOSING_SECONDS + device.motion.seconds(device.info.theta_max - device.info.theta_min)
+
+    async def close(self) -> bool:
+        """Bring the hardware to its safe state, in a task of its own that nothing cancels.
+
+        Returns:
+            Whether the driver has confirmed it. If not, the log says so, and it can be asked again.
+        """
+        if self.safe:
+            return True
+        closing = self._closing
+        if closing is None:
+            closing = self._closing = asyncio.create_task(self._close(), name=f"closing {self.device.uri}")
+            closing.add_done_callback(self._closed)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while not closing.done() and loop.time() - began < self._patience:
+            await asyncio.wait([closing], timeout=TELLING_SECONDS)
+            if not closing.done():
+                log.warning("%s: on its way to the safe state for %.0f s", self.device.uri, loop.time() - began)
+        if not closing.done():
+            log.error("%s: NOT confirmed to be safe: its driver does not come back from closing", self.device.uri)
+        await asyncio.sleep(0)  # let `_closed` see it
+        return self.safe
+
+    async def _close(self) -> None:
+        await self.device.close()
+
+    def _closed(self, closing: asyncio.Task[None]) -> None:
+        self._closing = None
+        error = asyncio.CancelledError() if closing.cancelled() else closing.exception()
+        if error is None:
+            self.safe = True
+            return
+        log.error("%s: NOT confirmed to be safe: closing failed", self.device.uri, exc_info=error)
