@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ DELTA = 2.0**-5
 ETA = 0.01
 REPLICAS = 256
 RANDOM_IMAGES = 10_000
+EXAMPLES = Path(__file__).parents[1] / "examples"
 IMAGES = (cache_folder() / "fashion-mnist", SYSTEM_FOLDER, Path(__file__).parents[2] / "shared/data/fashion-mnist")
 
 
@@ -115,6 +117,35 @@ class Case:
             "codes": {"family": self.codes, "delta": DELTA},
             "optimizer": {"name": "sgd", "eta": ETA},
         }
+
+
+@dataclass(frozen=True)
+class Example:
+    """An experiment of `examples/`, in compiled loops.
+
+    Args:
+        name: of its file.
+        images: what it trains on instead of what it names.
+    """
+
+    name: str
+    images: str
+
+    @property
+    def period(self) -> int:
+        """Probes between updates."""
+        return int(self.experiment()["training"]["tau_theta"])
+
+    @property
+    def uri(self) -> str:
+        """Its chip."""
+        return str(self.experiment()["device"]["uri"])
+
+    def experiment(self, seed: int = 0) -> dict[str, Any]:
+        """As its file says it."""
+        values = tomllib.loads((EXAMPLES / f"{self.name}.toml").read_text(encoding="utf-8"))
+        values["device"]["uri"] += "&engine=numba"
+        return values | {"seed": seed, "data": {"name": self.images}}
 
 
 CASES = {

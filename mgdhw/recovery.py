@@ -53,7 +53,7 @@ async def patiently(attempt: Callable[[], Awaitable[Answer]], seconds: float, wh
         DeviceUnavailable, LinkError, OSError: what the last attempt raised.
     """
     deadline = time.monotonic() + seconds
-    with _telling(what, seconds):
+    with telling(what, seconds):
         for number in count(1):
             try:
                 return await attempt()
@@ -98,7 +98,13 @@ async def recover(device: Recovering, attempt: int) -> bool:
 
 
 @contextlib.contextmanager
-def _telling(what: str, seconds: float) -> Iterator[None]:
+def telling(what: str, seconds: float) -> Iterator[None]:
+    """Says, after a second and then again and again, what is waited for.
+
+    Args:
+        what: is waited for.
+        seconds: after which it will be given up.
+    """
     loop = asyncio.get_running_loop()
     began = loop.time()
     timer: asyncio.TimerHandle

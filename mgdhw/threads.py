@@ -10,7 +10,8 @@ from typing import TypeVar
 
 Answer = TypeVar("Answer")
 
-PREFIX = "mgdhw works: "
+_left: list[threading.Thread] = []
+"""Threads that somebody has stopped waiting for."""
 
 
 async def in_thread(work: Callable[[], Answer]) -> Answer:
@@ -30,13 +31,18 @@ async def in_thread(work: Callable[[], Answer]) -> Answer:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear
             loop.call_soon_threadsafe(settle)
 
-    threading.Thread(target=run, name=PREFIX + getattr(work, "__qualname__", "thread"), daemon=True).start()
-    return await answer
+    thread = threading.Thread(target=run, name="mgdhw works", daemon=True)
+    thread.start()
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        _left[:] = [thread, *(one for one in _left if one.is_alive())]
+        raise
 
 
 def left_behind() -> bool:
     """Whether work goes on that somebody has stopped waiting for."""
-    return any(thread.name.startswith(PREFIX) for thread in threading.enumerate())
+    return any(thread.is_alive() for thread in _left)
 
 
 def _set_result(future: asyncio.Future[Answer], answer: Answer) -> Callable[[], None]:

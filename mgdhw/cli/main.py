@@ -72,4 +72,7 @@ def _fail(message: str, error: BaseException) -> NoReturn:
 
 
 def _explain(message: str, error: BaseException) -> None:
-    sys.stderr.write("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]) + "\n")
+    from mgdhw.output import printable
+
+    text = "\n".join([f"error: {message}", *getattr(error, "__notes__", ())])
+    sys.stderr.write(printable(text, lines=True) + "\n")

@@ -26,7 +26,7 @@ from mgdhw.events import (
     ReplicasStarted,
     Started,
 )
-from mgdhw.output import is_live, printing
+from mgdhw.output import is_live, printable, printing
 from mgdhw.session import Session
 
 REDRAW_SECONDS = 0.1
@@ -100,7 +100,7 @@ class Progress:
             if self._live is not None:
                 self._out.print(Text(text, style="yellow"))  # a style of print's would colour the bar, too
             else:
-                sys.stderr.write(text + "\n")
+                sys.stderr.write(printable(text, lines=True) + "\n")
                 sys.stderr.flush()
 
     def note(self, text: str) -> None:

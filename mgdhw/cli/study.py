@@ -78,7 +78,7 @@ def robustness(
         except (KeyboardInterrupt, SystemExit) as ending:
             progress.stop()
             kept = f"stopped; what is done is in {table}, and the same command goes on from there"
-            typer.echo(kept if table.exists() else "stopped; no training was finished", err=True)
+            echo(kept if table.exists() else "stopped; no training was finished", stderr=True)
             raise typer.Exit(int(ending.code or 0) if isinstance(ending, SystemExit) else EXIT_INTERRUPTED) from None
     figures.robustness(rows, picture)
     found = {

@@ -104,7 +104,7 @@ def train(
             how = "stopped; nothing was begun"
             if session.run is not None:
                 how = f"stopped at once; resume with: {session.run.resume_command()}"
-            typer.echo(how, err=True)
+            echo(how, stderr=True)
             raise typer.Exit(received.exit_code) from None
         except Exception as error:
             if session.run is not None and not isinstance(error, RunError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from typing import Any
@@ -171,21 +172,38 @@ async def test_heartbeats_keep_an_idle_board_awake(bench: Any) -> None:
 
 
 async def test_limits_are_checked_before_anything_is_sent(bench: Any) -> None:
-    async with bench.serve() as address, open_device(f"{address}?slew=0.5&stress=0.8") as device:
+    async with bench.serve() as address, open_device(f"{address}?slew=0.5&stress=2.2") as device:
+        assert Capability.LEARN not in device.info.capabilities
         await device.load(load("xor"))
         await device.write(np.full(13, 1.0))
         sent = device.session.link.host_bytes
         with pytest.raises(LimitExceeded, match="parameter 4 would be 9"):
             await device.write(np.where(np.arange(13) == 4, 9.0, 1.0))
-        with pytest.raises(LimitExceeded, match="parameter 3 would move by"):
-            await device.write(np.where(np.arange(13) == 3, 2.0, 1.0))
+        with pytest.raises(LimitExceeded, match=r"moved by 3 in all, more than 2\.2"):
+            await device.write(np.full(13, -1.0))
+        block = Block(0, 4, CodeSpec("random", 0, 9), SampleOrder(0, 4))
+        with pytest.raises(LimitExceeded, match=r"move parameters by 0\.5625 at once, more than 0\.5"):
+            await device.probe(block)
         assert device.session.link.host_bytes == sent
-        await device.write(np.full(13, 1.5))
-        with pytest.raises(LimitExceeded, match="in all"):
-            await device.write(np.full(13, 1.0))
         block = Block(0, 4, CodeSpec("random", 0, 400), SampleOrder(0, 4))
         with pytest.raises(LimitExceeded, match="perturbed parameter 0"):
             await device.probe(block)
+
+
+async def test_larger_moves_than_the_address_allows_are_ramps_also_after_a_safe_state(bench: Any) -> None:
+    async with bench.serve() as address, open_device(f"{address}?slew=0.5&stress=9&dead_man=0.2") as device:
+        await device.load(load("xor"))
+        target = np.where(np.arange(13) == 4, -0.75, 1.25)
+        np.testing.assert_array_equal(await device.write(target), target)
+        assert (await device.statistics())["sets"] == 3
+        device._heart.cancel()
+        while bench.station._board.state is State.READY:  # noqa: ASYNC110 (a board sets no events)
+            await asyncio.sleep(0.01)
+        with contextlib.suppress(LinkLost):  # the dead-man ends the connection, too
+            await device.infer(np.arange(4))
+        await device.infer(np.arange(4))  # needs them where they were; on the way back they are no faster
+        assert (await device.statistics())["sets"] == 6
+        assert device.session.moves.stress == 3 * 1.25
 
 
 async def test_what_the_link_has_no_room_for_is_refused(bench: Any) -> None:

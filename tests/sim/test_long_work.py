@@ -41,6 +41,10 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch, uri: str, level:
     assert mgdhw.train(XOR, device=uri, runs=None, overrides=changes).digest == inline.digest
 
 
+def works() -> bool:
+    return any(thread.name == "mgdhw works" for thread in threading.enumerate())
+
+
 async def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not condition():
@@ -70,14 +74,16 @@ async def test_what_is_left_behind_touches_nothing(monkeypatch: pytest.MonkeyPat
     async with SimDevice(uri, parse(uri)) as device:
         await device.load(load("xor"))
         await learn(device)
+        await until(lambda: not works())
         monkeypatch.setattr(devices, "INLINE_SECONDS", 0.0)
-        task = asyncio.create_task(device.learn(segment(device, experiment, 300_000)))
-        await until(left_behind)
+        task = asyncio.create_task(device.learn(segment(device, experiment, 2_000_000)))
+        await until(works)
         began = time.monotonic()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert time.monotonic() - began < 1.0
+        assert left_behind()
         np.testing.assert_array_equal(await learn(device), expected)
         await until(lambda: not left_behind())
         np.testing.assert_array_equal(await learn(device), expected)

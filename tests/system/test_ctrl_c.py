@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import wait_for
+from tests.hostile.process import hostile_board
+
+from .conftest import command, wait_for
 from .terminal import terminal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
@@ -274,3 +276,20 @@ def test_twice_in_a_training(
         seen.end()
     (command,) = re.findall(r"mgdhw (train --resume \S+)", seen.shown)
     assert summary(mgdhw(*command.split(), "--json"))["digest"] == digest_of(folder / "long.toml")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("line", ["values without an end", "pings, done stays", "text, slowly", "noise", "echo"])
+def test_a_board_that_would_keep_one_waiting_for_ever(line: str, folder: Path, unmeasured: dict[str, str]) -> None:
+    with hostile_board(f"line, from LEARN: {line}") as address:
+        board = f"{address}?timeout=600&progress=600&reconnect=600"
+        with terminal(command("train", "short.toml", "--device", board), folder, unmeasured) as seen:
+            seen.wait_for(lambda shown: "Δ = " in shown)
+            seen.press_ctrl_c()
+            seen.wait_for(lambda shown: "stopping after this block" in shown)
+            pressed = time.monotonic()
+            seen.press_ctrl_c()
+            assert seen.end() == 130, seen.shown
+    assert time.monotonic() - pressed < 10.0  # two seconds or so, on a machine that does nothing else
+    assert "resume with" in seen.shown or "nothing was begun" in seen.shown, seen.shown
+    assert "Traceback" not in seen.shown

@@ -12,6 +12,8 @@ from mgdhw_drivers.link.layout import Layout
 
 LONGEST = 1 << 20
 """Longest description that a host reads: whatever a board claims, memory is bounded."""
+SLEW_UNIT = 1e-4
+"""Seconds of one unit of `slew_interval`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,14 @@ class Description:
     model: str
     identity: str
     details: str
+
+    @property
+    def ramp_seconds(self) -> float:
+        """How long parameters take through all of their range, where the board limits how fast they move; else 0."""
+        head = self.head
+        if not (head.max_slew and head.slew_interval):
+            return 0.0
+        return (head.theta_max - head.theta_min) / head.theta_lsb / head.max_slew * head.slew_interval * SLEW_UNIT
 
     def pack(self) -> bytes:
         """The area's bytes. The head must say how long the rest is."""

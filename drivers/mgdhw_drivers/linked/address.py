@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from urllib.parse import parse_qsl
 
 from mgdhw.errors import ConfigError
+from mgdhw_drivers.linked.link import PROGRESS_SECONDS
 
 DEFAULT_BAUD = 115_200
 
@@ -18,11 +19,12 @@ class Options:
     Args:
         baud: speed of a serial line (serial only).
         line: "usb" where bytes go as fast as they can, "uart" where they take as long as `baud` says (serial only).
-        timeout: seconds of silence after which the link is given up and put in step again.
+        timeout: seconds without an answer after which the link is given up and put in step again.
+        progress: seconds for which a board may be at one request without getting anything of it done.
         reconnect: seconds for which a board that went away is waited for, in each attempt at a request.
         dead_man: seconds without a word from here after which the board goes to its safe state; 0: never.
-        slew: largest change of a parameter in one write, in the device's units; 0: what the board says.
-        stress: largest sum of the largest changes of all writes, in the device's units; 0: what the board says.
+        slew: largest change of a parameter in one write, in the device's units; 0: any. Larger ones become ramps.
+        stress: largest sum of the largest changes of all writes, in the device's units; 0: any.
         secret: file of the server's secret (tcp only); "": found by itself where the server is this user's, on this
             machine.
     """
@@ -30,6 +32,7 @@ class Options:
     baud: int = DEFAULT_BAUD
     line: str = "usb"
     timeout: float = 3.0
+    progress: float = PROGRESS_SECONDS
     reconnect: float = 30.0
     dead_man: float = 5.0
     slew: float = 0.0
@@ -73,8 +76,9 @@ def parse(uri: str) -> tuple[str, Options]:
         0 <= getattr(options, key) < 1e6 for key in ("reconnect", "dead_man", "slew", "stress")
     ):
         raise ConfigError(f"{uri}: an option is out of its range")
-    if not 0.05 <= options.timeout < 1e6:
-        raise ConfigError(f"{uri}: timeout={options.timeout:g}: expected 0.05 or more seconds")
+    for key in ("timeout", "progress"):
+        if not 0.05 <= getattr(options, key) < 1e6:
+            raise ConfigError(f"{uri}: {key}={getattr(options, key):g}: expected 0.05 or more seconds")
     return place, options
 
 

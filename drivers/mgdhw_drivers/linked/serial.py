@@ -6,6 +6,7 @@ Bytes are read as many at a time as there are: a read for each byte costs forty 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from typing import Any
@@ -16,6 +17,8 @@ from mgdhw_drivers.linked.transport import Receiver, Transport
 READ_SIZE = 1 << 16
 BITS_PER_BYTE = 10
 """Start bit, eight bits, stop bit."""
+DRAIN_SECONDS = 0.5
+"""How long closing waits for a line to take what was written."""
 POLL_SECONDS = 0.05
 """How long a reading thread waits for bytes, where ports cannot be watched by the event loop (Windows)."""
 
@@ -132,7 +135,12 @@ class _WatchedLine(_Line):
         self._receiver = None
         if self._open and self._unsent:
             self._drained = self._loop.create_future()
-            await asyncio.wait([self._drained], timeout=1.0)
+            await asyncio.wait([self._drained], timeout=DRAIN_SECONDS)
+        if self._open and self._unsent:
+            import termios
+
+            with contextlib.suppress(OSError, termios.error):
+                self._port.reset_output_buffer()  # else closing would wait for a line that takes nothing
         self._stop()
 
     def _readable(self) -> None:

@@ -38,7 +38,7 @@ def serve(
 
     from mgdhw.device import open_device
     from mgdhw.errors import ConfigError
-    from mgdhw.output import echo
+    from mgdhw.output import PrintableFormatter, echo
     from mgdhw_drivers.linked.limits import Limits
     from mgdhw_drivers.serve.faults import Faults
     from mgdhw_drivers.serve.listeners import Listener, PtyListener, SerialListener, TcpListener, UnixListener
@@ -55,7 +55,9 @@ def serve(
         raise ConfigError(f"--tcp {tcp}: expected a port of 0 ... 65535")
     if not (slew >= 0 and stress >= 0):
         raise ConfigError("--slew, --stress: expected a number that is not negative")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    on_stderr = logging.StreamHandler()
+    on_stderr.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[on_stderr])
     line = Line(0 if serial is not None else baud, Faults.parse(faults), seed)
     station = Station(open_device(device), line, Limits(slew, stress))
     listener: Listener

@@ -1,7 +1,9 @@
 """Threads that share the work of one probe, and wait for each other between its parts.
 
-They are ours: a call into compiled code for each, from threads of this process. Waiting spins for a few microseconds,
-since parts are short, and then gives way to whoever else wants the processor.
+They are ours: a call into compiled code for each, from threads of this process. Waiting spins, since parts are short;
+a partner that is later than that has lost its processor to another program, and is slept for. Sleeping keeps both in
+step: threads that sleep at the same time come back at the same time. (Yielding does not: Linux takes it for giving up
+a whole turn, and two threads that give up their turns to neighbours hardly ever run together.)
 """
 
 from __future__ import annotations
@@ -16,14 +18,17 @@ from mgdhw.compiled.options import JIT
 from mgdhw.compiled.simd import add_atomically, read_atomically
 from mgdhw.topology import Topology
 
-SPINS = 2000
+SPINS = 100_000
+"""That take about a tenth of a millisecond: longer than parts differ, and a small part of a scheduler's turn."""
+NAP = 1 if sys.platform == "win32" else 20
+"""What a sleep asks for, in milliseconds or microseconds; systems make more of it."""
 SLOTS = 8
 RELEASED = 1 << 62
 """So many arrivals mean that nobody waits any more: a part has failed, and what the others do is thrown away."""
 FIRST_LAYER = 0.7
 """Share of all parameters from which on the first layer decides how they are parted."""
 
-give_way = types.ExternalFunction("SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32())
+sleep = types.ExternalFunction("Sleep" if sys.platform == "win32" else "usleep", types.int32(types.uint32))
 
 
 class Team(NamedTuple):
@@ -101,7 +106,7 @@ def meet(team):
             return
         spins += 1
         if spins >= SPINS:
-            give_way()
+            sleep(NAP)
 
 
 @njit(**JIT)
