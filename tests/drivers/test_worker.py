@@ -156,7 +156,7 @@ async def test_a_measurement_that_hangs_keeps_nobody_from_the_safe_state() -> No
             del driver.told[:]
             driver.wrong.clear()
             await talk.prepare()
-            talk.board.dead_man = 1.0
+            talk.board.silence.dead_man = 1.0
             driver.wrong["measure"] = hang
             talk.send(Type.MEASURE, talk.measure())
             await talk.until(lambda: "measure" in driver.told)

@@ -21,7 +21,8 @@ from mgdhw_drivers.link.frames import Frame as LinkFrame
 from mgdhw_drivers.link.frames import FrameReader, encode
 from mgdhw_drivers.link.messages import ANSWER, Code, InputKind, ParameterKind, State, Trouble, Type
 from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
-from mgdhw_drivers.serve.board import WINDOW, Board
+from mgdhw_drivers.serve.board import Board
+from mgdhw_drivers.serve.vitals import WINDOW
 
 from .mutate import Mutator, Target
 

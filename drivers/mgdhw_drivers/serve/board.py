@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
-import time
-import zlib
 from collections.abc import Callable
 
 from mgdhw.device import Device
@@ -20,29 +17,24 @@ from mgdhw_drivers.link.messages import (
     Chunk,
     Code,
     Identify,
-    Identity,
-    Pong,
     Read,
     Reason,
     State,
-    Statistics,
     Type,
 )
 from mgdhw_drivers.linked.limits import Limits
+from mgdhw_drivers.serve.answers import Line
 from mgdhw_drivers.serve.hardware import DeviceTrouble, Hardware
 from mgdhw_drivers.serve.memory import SAFELY_READABLE, Mismatch
 from mgdhw_drivers.serve.recall import Recall
+from mgdhw_drivers.serve.silence import Silence
 from mgdhw_drivers.serve.stress import Limited
-from mgdhw_drivers.serve.work import MASK, Line, Work
+from mgdhw_drivers.serve.vitals import Vitals
+from mgdhw_drivers.serve.work import Work
 from mgdhw_drivers.serve.worker import Worker
 
 log = logging.getLogger("mgdhw.serve")
 
-WINDOW = 16
-IDLE_SECONDS = 60.0
-"""How long a host may say nothing, whatever dead-man it has chosen: hosts ask for a sign of life every 10 s."""
-TAKE_SECONDS = 5.0
-"""How long a host may be connected without IDENTIFY with `take`."""
 UNSURE = "NOT confirmed to be safe"
 INTERNAL_ERROR = "internal error, see the server's log"
 
@@ -61,16 +53,9 @@ class Board:
         self.hardware = Hardware(device, limits)
         self.connection = BoardConnection(max_payload)
         self.send: Callable[[bytes], None] = _nowhere
-        self.dead_man = 0.0
-        """Seconds without a frame after which it goes to its safe state; 0: never."""
+        self.silence = Silence()
+        self._vitals = Vitals(self.connection)
         self._limits = limits
-        self._boot = secrets.randbits(32)
-        self._born = time.monotonic()
-        self._quiet = 0.0
-        self._untaken: float | None = None
-        """Seconds since a host came that has not taken the board; None: there is none."""
-        self._state, self._reason = State.SAFE, Reason.STARTED
-        self._trips = 0
         self._session = 0
         self._work: Work | None = None
         self._worker: Worker | None = None
@@ -105,7 +90,7 @@ class Board:
     @property
     def state(self) -> State:
         """What a host would see."""
-        return self._state
+        return self._vitals.state
 
     @property
     def work(self) -> Work:
@@ -125,7 +110,7 @@ class Board:
         """A host is there."""
         self.send = send
         self.connection.connect()
-        self._quiet = self._untaken = 0.0
+        self.silence.came()
         self._free.set()
 
     def received(self, data: bytes) -> None:
@@ -134,12 +119,12 @@ class Board:
         for refusal in refusals:
             self.send(refusal)
         for request in requests:
-            self._quiet = 0.0
+            self.silence.heard()
             if not has_right_length(request):
                 self.send(self.connection.error(request.sequence, Code.BAD, 0, "a payload of another length"))
                 continue
             if request.type == Type.IDENTIFY and not _only_asks(request):
-                self._untaken = None
+                self.silence.taken()
             if _only_asks(request) and not self.worker.queue:
                 self._inform(request)
             else:
@@ -156,7 +141,7 @@ class Board:
     def disconnected(self) -> None:
         """The host is gone."""
         self.send = _nowhere
-        self._untaken = None
+        self.silence.left()
         self._free.set()
         self._go_safe(Reason.LINK_LOST)
 
@@ -170,13 +155,12 @@ class Board:
             Whether the host that is connected is as good as gone: that has just happened, or it has been idle for too
             long, or has never taken the board.
         """
-        self._quiet += seconds
-        if self._untaken is not None:
-            self._untaken += seconds
-        if not self.dead_man or self._state is not State.READY or self._quiet < self.dead_man:
-            return self._quiet >= IDLE_SECONDS or (self._untaken or 0.0) >= TAKE_SECONDS
-        self._trips += 1
-        log.warning("no word from the host for %.1f s: going to the safe state", self.dead_man)
+        silence = self.silence
+        silence.passed(seconds)
+        if not silence.is_dead or self.state is not State.READY:
+            return silence.is_idle
+        self._vitals.trips += 1
+        log.warning("no word from the host for %.1f s: going to the safe state", silence.dead_man)
         self._go_safe(Reason.DEAD_MAN)
         return True
 
@@ -209,9 +193,9 @@ class Board:
         worker.queue.clear()
         if running is not None and (running.type in OPERATIONS or running.type == Type.IDENTIFY):
             worker.end()
-        if self._state is State.READY or running is not None or not self.hardware.safe:
-            if self._state is not State.FAULTY:
-                self._state, self._reason = State.SAFE, reason
+        if self.state is State.READY or running is not None or not self.hardware.safe:
+            if self.state is not State.FAULTY:
+                self._vitals.state, self._vitals.reason = State.SAFE, reason
             worker.put(Frame(_SAFE_INSIDE, int(reason)))
 
     # --- the work ------------------------------------------------------------------------------------------------
@@ -251,9 +235,9 @@ class Board:
         await self._fault(INTERNAL_ERROR)
 
     async def _fault(self, text: str) -> None:
-        self._state, self._reason = State.FAULTY, Reason.FAULT
+        self._vitals.state, self._vitals.reason = State.FAULTY, Reason.FAULT
         if self.work.head.area_sizes[Area.CELLS]:
-            self._boot = secrets.randbits(32)  # what the cells went through is forgotten, as after a restart
+            self._vitals.forgets()
         if await self.hardware.close():
             log.warning("%s: in its safe state, after a fault", self.device.uri)
         else:
@@ -270,7 +254,9 @@ class Board:
     def _inform(self, question: Frame) -> None:
         """Answer a question that changes nothing."""
         if question.type == Type.PING:
-            self.send(self.connection.answer(question, self._pong()))
+            running = self.worker.running
+            asked = None if running is None or running.type == _SAFE_INSIDE else running
+            self.send(self.connection.answer(question, self._vitals.pong(self.work, asked)))
             return
         hello = Identify.unpack(question.payload)
         try:
@@ -279,7 +265,9 @@ class Board:
             self.send(self.connection.error(question.sequence, Code.BAD, 0, str(error)))
             return
         self.connection.host_payload = hello.max_payload
-        self.send(self.connection.answer(question, self._identity(self._state, self._reason)))
+        self.send(
+            self.connection.answer(question, self._vitals.identity(self.work, self._vitals.state, self._vitals.reason))
+        )
 
     async def _handle(self, request: Frame) -> None:
         connection, payload = self.connection, request.payload
@@ -294,11 +282,11 @@ class Board:
                 await self._rest(Reason.ASKED)
                 self._send(connection.answer(request))
             case Type.STATISTICS:
-                self._send(connection.answer(request, self._statistics()))
-            case _ if self._state is not State.READY and not (
+                self._send(connection.answer(request, self._vitals.statistics(self.work)))
+            case _ if self.state is not State.READY and not (
                 request.type == Type.READ and Read.unpack(payload).area in SAFELY_READABLE
             ):
-                self._send(connection.error(request.sequence, Code.SAFE, self._reason))
+                self._send(connection.error(request.sequence, Code.SAFE, self._vitals.reason))
             case Type.READ:
                 read = Read.unpack(payload)
                 check_read(read, min(connection.max_payload, connection.host_payload))
@@ -315,18 +303,18 @@ class Board:
         hello = Identify.unpack(request.payload)
         check_identify(hello)
         self.connection.host_payload = hello.max_payload
-        state, reason = self._state, self._reason
+        state, reason = self._vitals.state, self._vitals.reason
         if hello.session != self._session:
             self._session = hello.session
             if state is State.READY:
                 await self._rest(Reason.ASKED)
             self.work.forget()
-        self.dead_man = hello.dead_man_ms / 1000
-        if self._state is not State.READY:
+        self.silence.dead_man = hello.dead_man_ms / 1000
+        if self.state is not State.READY:
             await self._wake_up()
-        self._state = State.READY
-        self._quiet = 0.0
-        self._send(self.connection.answer(request, self._identity(state, reason)))
+        self._vitals.state = State.READY
+        self.silence.heard()
+        self._send(self.connection.answer(request, self._vitals.identity(self.work, state, reason)))
 
     async def _wake_up(self) -> None:
         try:
@@ -334,7 +322,7 @@ class Board:
                 raise DeviceTrouble(f"{self.device.uri}: its driver has not come back from what was ended; {UNSURE}")
             await self.work.wake_up()
         except DeviceTrouble as error:
-            self._state, self._reason = State.FAULTY, Reason.FAULT
+            self._vitals.state, self._vitals.reason = State.FAULTY, Reason.FAULT
             self.work.lost()
             if not self.hardware.is_closing and not await self.hardware.close():
                 raise DeviceTrouble(f"{error}; {UNSURE}") from error
@@ -342,10 +330,10 @@ class Board:
 
     async def _rest(self, reason: Reason) -> None:
         """Go to the safe state. Raises DeviceTrouble if that is not confirmed."""
-        if self._state is not State.FAULTY:
-            self._state, self._reason = State.SAFE, reason
+        if self.state is not State.FAULTY:
+            self._vitals.state, self._vitals.reason = State.SAFE, reason
         if not await self.work.rest():
-            self._state, self._reason = State.FAULTY, Reason.FAULT
+            self._vitals.state, self._vitals.reason = State.FAULTY, Reason.FAULT
             raise DeviceTrouble(f"{self.device.uri}: {UNSURE}, see the server's log")
 
     async def _go_to_rest(self, reason: Reason) -> None:
@@ -360,44 +348,6 @@ class Board:
     async def _close_for_good(self) -> None:
         if not await self.hardware.close():
             raise DeviceFault(f"{UNSURE}; look at the hardware", uri=self.device.uri)
-
-    def _identity(self, state: State, reason: Reason) -> bytes:
-        work = self.work
-        return Identity(
-            boot=self._boot,
-            max_payload=self.connection.max_payload,
-            window=WINDOW,
-            state=state,
-            reason=reason,
-            description_size=len(work.described),
-            description_crc=zlib.crc32(work.described),
-            dataset_crc=work.datasets.crc,
-            theta_crc=work.holds.theta,
-            state_crc=work.holds.state,
-            ticket=work.holds.ticket,
-            uptime_ms=self._uptime(),
-        ).pack()
-
-    def _pong(self) -> bytes:
-        running = self.worker.running
-        sequence = 0 if running is None or running.type == _SAFE_INSIDE else running.sequence
-        return Pong(sequence, self.work.done & MASK, self._state, self._reason).pack()
-
-    def _statistics(self) -> bytes:
-        frames, bad_crc, bad_frames = self.connection.counts
-        return Statistics(
-            frames_in=frames & MASK,
-            frames_out=self.connection.frames_out & MASK,
-            bad_crc=bad_crc & MASK,
-            bad_frames=bad_frames & MASK,
-            dead_man_trips=self._trips & MASK,
-            uptime_ms=self._uptime(),
-            evaluations=self.work.evaluations,
-            sets=self.work.sets,
-        ).pack()
-
-    def _uptime(self) -> int:
-        return int((time.monotonic() - self._born) * 1000) & MASK
 
 
 _SAFE_INSIDE = 0x100

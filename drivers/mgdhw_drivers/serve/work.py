@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,14 +13,14 @@ from numpy.typing import NDArray
 from mgdhw.block import Block, Part
 from mgdhw.device import Device, HostCodes
 from mgdhw.errors import DeviceFault, LinkCorrupt
-from mgdhw_drivers.link import checks, values
+from mgdhw_drivers.link import checks
 from mgdhw_drivers.link.blocks import block_of, values_of
-from mgdhw_drivers.link.connection import BoardConnection
 from mgdhw_drivers.link.frames import Frame
 from mgdhw_drivers.link.messages import Area, Infer, Load, Measure, Probe, Set, Snapshot, Stored, Thing, Type
 from mgdhw_drivers.link.segments import Ask
 from mgdhw_drivers.linked.info import form_of
 from mgdhw_drivers.linked.limits import Limits
+from mgdhw_drivers.serve.answers import Line
 from mgdhw_drivers.serve.datasets import Datasets
 from mgdhw_drivers.serve.describe import converters_of, describe
 from mgdhw_drivers.serve.hardware import Hardware, by_the_device
@@ -43,33 +42,6 @@ class Holds:
     theta: int = 0
     state: int = 0
     ticket: int = 0
-
-
-class Line:
-    """The way of answers to the host.
-
-    Args:
-        connection: makes frames.
-        send: sends them.
-        free: awaited before more is sent: until the host has read what was sent before.
-    """
-
-    def __init__(
-        self, connection: BoardConnection, send: Callable[[bytes], None], free: Callable[[], Awaitable[None]]
-    ) -> None:
-        self._connection = connection
-        self._send = send
-        self.free = free
-
-    def answer(self, request: Frame, payload: bytes = b"") -> None:
-        """Send an answer."""
-        self._send(self._connection.answer(request, payload))
-
-    async def answer_values(self, request: Frame, first: int, numbers: NDArray[np.generic], *, last: bool) -> None:
-        """Send values, of which the first is number `first` of the answer."""
-        for payload in values.pack(first, numbers, self._connection.host_payload, last=last):
-            await self.free()
-            self.answer(request, payload)
 
 
 class Work:
