@@ -245,8 +245,8 @@ class Mutator:
             first_step=draw(50), code_seed=draw(1 << 64), order_seed=draw(1 << 64), density=0.25,
             held_value=struct.pack("<q", draw(100)), held_step=draw(50), n_probes=draw(1, 9),
             order_n=self._target.n_samples, batch=self._random.choice((1, 1, 1, 4)), tau_x=draw(1, 4),
-            theta_crc=theta_crc, dataset_crc=self._load_crc, amplitude=draw(1, 4), family=draw(6), groups=draw(2), baseline=draw(4),
-            flags=draw(2),
+            theta_crc=theta_crc, dataset_crc=self._load_crc, amplitude=draw(1, 4), family=draw(6),
+            groups=draw(2), baseline=draw(4), flags=draw(2),
         )  # fmt: skip
 
     def _learn(self) -> tuple[Learn, list[Area]]:
