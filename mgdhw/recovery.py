@@ -41,23 +41,33 @@ def back_off(attempt: int) -> float:
     return float(min(LONGEST_SECONDS, SHORTEST_SECONDS * 2.0 ** (attempt - 1)))
 
 
-async def patiently(attempt: Callable[[], Awaitable[Answer]], seconds: float, what: str) -> Answer:
+AWAY: tuple[type[Exception], ...] = (DeviceUnavailable, LinkError, OSError)
+"""What hardware raises that has gone away."""
+
+
+async def patiently(
+    attempt: Callable[[], Awaitable[Answer]],
+    seconds: float,
+    what: str,
+    passing: tuple[type[Exception], ...] = AWAY,
+) -> Answer:
     """The answer of an attempt that is made again while it fails as hardware does that is not there.
 
     Args:
         attempt: what is tried.
         seconds: after which no new one is made; 0: there is one.
-        what: is waited for, and how not to wait; told after a second, and now and then from then on.
+        what: is waited for; told after a second, and now and then from then on.
+        passing: errors that may pass; any other is raised at once.
 
     Raises:
-        DeviceUnavailable, LinkError, OSError: what the last attempt raised.
+        Exception: what the last attempt raised.
     """
     deadline = time.monotonic() + seconds
     with telling(what, seconds):
         for number in count(1):
             try:
                 return await attempt()
-            except (DeviceUnavailable, LinkError, OSError):
+            except passing:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise
@@ -80,7 +90,7 @@ async def recover(device: Recovering, attempt: int) -> bool:
 
     try:
         await patiently(reopen, device.reconnect_seconds, f"{device.uri} to come back")
-    except (DeviceUnavailable, LinkError, OSError) as error:
+    except AWAY as error:
         raise LinkLost(
             f"it did not come back within {device.reconnect_seconds:g} s; see to its power and its cable:"
             f" {str(error).removeprefix(f'{device.uri}: ')}",

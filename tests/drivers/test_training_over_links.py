@@ -309,7 +309,7 @@ async def test_a_device_without_converters_is_served_in_floats(how: str, xor: An
 async def test_one_host_at_a_time(bench: Any) -> None:
     async with bench.serve() as address, open_device(address):
         with pytest.raises((DeviceUnavailable, LinkLost), match="in use by another host"):
-            await open_device(f"{address}?timeout=0.2").open()
+            await open_device(f"{address}?timeout=0.2&reconnect=0").open()
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_addresses_that_are_none(uri: str, says: str) -> None:
         open_device(uri)
 
 
-@pytest.mark.parametrize("uri", ["tcp:127.0.0.1:1", "serial:/dev/no-such-port"])
+@pytest.mark.parametrize("uri", ["tcp:127.0.0.1:1?reconnect=0", "serial:/dev/no-such-port?reconnect=0"])
 async def test_a_board_that_is_not_there(uri: str) -> None:
     with pytest.raises(DeviceUnavailable, match=r"cannot (connect|open)"):
         async with open_device(uri):
@@ -346,7 +346,7 @@ async def test_what_is_no_board_is_said_so(bench: Any) -> None:
     port = server.sockets[0].getsockname()[1]
     async with server:
         with pytest.raises(DeviceUnavailable, match="does not answer as a board"):
-            async with open_device(f"tcp:127.0.0.1:{port}?timeout=0.2"):
+            async with open_device(f"tcp:127.0.0.1:{port}?timeout=0.2&reconnect=0"):
                 pass
 
 

@@ -303,14 +303,14 @@ async def test_a_unix_socket_is_this_users_alone(bench: Any, tmp_path: Path) -> 
         async with open_device(f"{address}?dead_man=2") as device:
             assert device.info.n_parameters == 13
             with pytest.raises(DeviceUnavailable, match="does no other host use it"):
-                await open_device(address).open()
+                await open_device(f"{address}?reconnect=0").open()
             assert bench.station.occupied
         with pytest.raises(DeviceUnavailable, match="another server listens there"):
             await UnixListener(bench.station, path).start()
         assert mode_of(path) == 0o600
     assert mode_of(path) is None
     with pytest.raises(DeviceUnavailable, match=r"cannot connect to .*; is `mgdhw serve … --unix .*` running\?"):
-        await open_device(address).open()
+        await open_device(f"{address}?reconnect=0").open()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no Unix sockets")

@@ -21,7 +21,8 @@ class Options:
         line: "usb" where bytes go as fast as they can, "uart" where they take as long as `baud` says (serial only).
         timeout: seconds without an answer after which the link is given up and put in step again.
         progress: seconds for which a board may be at one request without getting anything of it done.
-        reconnect: seconds for which a board that went away is waited for, in each attempt at a request.
+        reconnect: seconds for which a board that went away is waited for, in each attempt at a request, and one that is
+            not there yet, when it is opened.
         dead_man: seconds without a word from here after which the board goes to its safe state; 0: never.
         slew: largest change of a parameter in one write, in the device's units; 0: any. Larger ones become ramps.
         stress: largest sum of the largest changes of all writes, in the device's units; 0: any.

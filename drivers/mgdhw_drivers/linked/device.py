@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
-from mgdhw.errors import ConfigError, DeviceError, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkTimeout
+from mgdhw.errors import (
+    ConfigError,
+    DeviceAbsent,
+    DeviceError,
+    DeviceFault,
+    DeviceUnavailable,
+    LinkCorrupt,
+    LinkTimeout,
+)
 from mgdhw.motion import Motion
-from mgdhw.recovery import back_off
+from mgdhw.recovery import back_off, patiently
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_drivers.link.blocks import costs_of, probe_of, rest_of
 from mgdhw_drivers.link.claims import limits_of
@@ -73,8 +81,9 @@ class LinkedDevice(HostCodes):
         return self._session
 
     async def connect(self) -> None:
-        self._session = session = Session(self._transport, self._options)
-        await session.begin()
+        wait = self._options.reconnect
+        what = f"{self.uri} (reconnect=0 in its address does not wait)"
+        session = await patiently(self._begin, wait, what, (DeviceAbsent,))
         description = session.known
         head = description.head
         raw = await session.read_area(Area.LIMITS, 24 * head.n_parameters) if head.per_parameter else None
@@ -92,6 +101,15 @@ class LinkedDevice(HostCodes):
             self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
         self._learning = Learning(session, self.info, self._form, self._expected)
         self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
+
+    async def _begin(self) -> Session:
+        self._session = session = Session(self._transport, self._options)
+        try:
+            await session.begin()
+        except BaseException:
+            await session.link.disconnect()
+            raise
+        return session
 
     async def disconnect(self) -> None:
         heart, self._heart = self._heart, None

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
+
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, LinkCorrupt
+from mgdhw.motion import Motion
 from mgdhw.output import printable
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
-from mgdhw_drivers.link.claims import Limits
+from mgdhw_drivers.link.claims import Limits, Number
 from mgdhw_drivers.link.description import Description
 from mgdhw_drivers.link.messages import COSTS, Can, ParameterKind
 from mgdhw_drivers.link.parameters import ParameterForm
@@ -53,6 +56,7 @@ def info_of(description: Description, limits: Limits, version: dict[str, Any]) -
         exact_writes=bool(head.capabilities & Can.EXACT_WRITES),
         details={**details, "link": version},
         timing=_timing(details.get("timing")),
+        motion=_motion(head.max_slew, head.slew_interval, limits[2]),
     )
 
 
@@ -77,6 +81,11 @@ def bits_of(capabilities: Capability) -> Can:
 def form_of(kind: int, count: int, limits: Limits) -> ParameterForm:
     """How parameters are sent."""
     return ParameterForm(ParameterKind(kind), count, *limits)
+
+
+def _motion(max_slew: float, interval: int, lsb: Number) -> Motion | None:
+    """How slowly a board moves its parameters by itself: `max_slew` steps at once, every `interval` tenths of a ms."""
+    return Motion(max_slew * np.asarray(lsb), interval * 1e-4) if max_slew else None
 
 
 def _timing(said: Any) -> Timing | None:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import threading
 from typing import Any
 
-from mgdhw.errors import DeviceUnavailable
+from mgdhw.errors import DeviceAbsent, DeviceUnavailable
 from mgdhw_drivers.linked.transport import Receiver, Transport
 
 READ_SIZE = 1 << 16
 BITS_PER_BYTE = 10
 """Start bit, eight bits, stop bit."""
+ABSENT = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO)
+"""What the system says of a port that is not there (yet), or whose other end is gone."""
 DRAIN_SECONDS = 0.5
 """How long closing waits for a line to take what was written."""
 POLL_SECONDS = 0.05
@@ -73,7 +76,8 @@ def open_port(uri: str, port: str, baud: int) -> Any:
         return serial.Serial(port, baud, timeout=POLL_SECONDS, write_timeout=1.0, exclusive=True)
     except (serial.SerialException, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise DeviceUnavailable(
+        kind = DeviceAbsent if getattr(error, "errno", None) in ABSENT else DeviceUnavailable
+        raise kind(
             f"cannot open port {port}: {reason}; is it plugged in, and does nobody else use it?", uri=uri
         ) from None
 

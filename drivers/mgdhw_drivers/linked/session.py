@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mgdhw.errors import (
     ConfigError,
+    DeviceAbsent,
     DeviceFault,
     DeviceUnavailable,
     LinkCorrupt,
@@ -136,7 +137,8 @@ class Session:
         except LinkError as error:
             if self.link.transport.refusal is not None:
                 raise DeviceUnavailable(self.link.transport.refusal, uri=self.uri) from None
-            raise DeviceUnavailable(
+            kind = DeviceAbsent if isinstance(error, LinkTimeout | LinkLost) else DeviceUnavailable
+            raise kind(
                 f"{self.link.transport.name} does not answer as a board does"
                 f" ({str(error).removeprefix(f'{self.uri}: ')}); is it the right one, and does no other host use it?",
                 uri=self.uri,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 from pathlib import Path
 
-from mgdhw.errors import ConfigError, DeviceError, DeviceUnavailable, LinkError, LinkLost
+from mgdhw.errors import ConfigError, DeviceAbsent, DeviceError, DeviceUnavailable, LinkError, LinkLost
 from mgdhw_drivers import secret
 from mgdhw_drivers.link.greeting import HELLO, HostGreeting
 from mgdhw_drivers.linked.stream import Stream
@@ -82,11 +83,12 @@ class TcpTransport(Transport):
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, stream = await asyncio.get_running_loop().create_connection(make, self._host, self._port)
         except TimeoutError:
-            raise DeviceUnavailable(
+            raise DeviceAbsent(
                 f"{self.name} does not answer; is it on, and reachable from here?", uri=self.uri
             ) from None
         except OSError as error:
-            raise DeviceUnavailable(
+            kind = DeviceUnavailable if isinstance(error, socket.gaierror) else DeviceAbsent
+            raise kind(
                 f"cannot connect to {self.name}: {error.strerror or error}; is the board (or `mgdhw serve`) running?",
                 uri=self.uri,
             ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mgdhw.errors import DeviceUnavailable
+from mgdhw.errors import DeviceAbsent, DeviceUnavailable
 from mgdhw_drivers.linked.stream import Stream
 from mgdhw_drivers.linked.transport import Receiver, Transport
 
@@ -33,13 +33,13 @@ class UnixTransport(Transport):
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, self._stream = await loop.create_unix_connection(lambda: Stream(receiver, self.name), self._path)
         except TimeoutError:
-            raise DeviceUnavailable(f"{self.name} does not answer; does `mgdhw serve` hang?", uri=self.uri) from None
+            raise DeviceAbsent(f"{self.name} does not answer; does `mgdhw serve` hang?", uri=self.uri) from None
         except PermissionError:
             raise DeviceUnavailable(
                 f"{self.name} is another user's: who may connect is whoever may write to that file", uri=self.uri
             ) from None
         except OSError as error:
-            raise DeviceUnavailable(
+            raise DeviceAbsent(
                 f"cannot connect to {self.name}: {error.strerror or error}; is `mgdhw serve … --unix {self._path}`"
                 " running?",
                 uri=self.uri,
