@@ -15,7 +15,9 @@ from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw_drivers.link import cells
 from mgdhw_drivers.link.messages import ANSWER, Area, Code, Identify, Reason, Snapshot, State, Type
+from mgdhw_drivers.linked.limits import NO_LIMITS
 from mgdhw_drivers.serve import hardware, worker
+from mgdhw_drivers.serve.board import Board
 
 from .direct import Direct, code_of, costs_of, direct, doubles, text_of
 from .recorder import Recorder
@@ -118,6 +120,22 @@ async def test_safe_is_said_only_after_closing_has_returned(caplog: pytest.LogCa
         del driver.wrong["close"]
         assert (await talk.ask(Type.SAFE)).type == Type.SAFE | ANSWER
         assert not driver.energised
+
+
+async def test_an_end_that_leaves_the_hardware_unsafe_is_an_error() -> None:
+    driver = Recorder()
+    board = Board(driver, 1 << 14, NO_LIMITS)
+    await board.start()
+    talk = Direct(board)
+    await talk.prepare()
+    driver.wrong["close"] = fails(OSError(19, "No such device"))
+    with pytest.raises(DeviceFault, match="NOT confirmed to be safe; look at the hardware"):
+        await board.stop()
+    other = Recorder()
+    other.wrong["open"] = fails(ValueError("not at all"))
+    with pytest.raises(ValueError, match="not at all"):
+        await Board(other, 1 << 14, NO_LIMITS).start()
+    assert other.told == ["open", "close"]
 
 
 async def test_a_way_to_the_safe_state_that_hangs_is_told(

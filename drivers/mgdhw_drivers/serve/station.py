@@ -176,10 +176,13 @@ class Station:
 
     async def _reboot(self) -> None:
         board, self._board = self._board, None
-        if board is not None:
-            await board.stop()
-        self._board = await self._new_board()
-        if self.occupied:
+        try:
+            if board is not None:
+                await board.stop()
+            self._board = await self._new_board()
+        except Exception:
+            log.exception("%s does not come back from its reboot", self._device.uri)
+        if self.occupied and self._board is not None:
             self._board.connected(self._out_entry)
             if self._unread:
                 self._board.pause()
