@@ -167,8 +167,7 @@ class Device(ABC):
     async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
         """Run independent stretches of training (replicas), each with the answer that `learn` gives to it.
 
-        One after the other here; a device that can do them side by side does. What the hardware holds afterwards is
-        not defined.
+        Here one after the other. What the hardware holds afterwards is not defined.
         """
         return [await self.learn(segment) for segment in segments]
 
@@ -215,7 +214,10 @@ class Device(ABC):
         """
         if self._closing is None or self._closing.done():
             self._closing = asyncio.ensure_future(self._close())
-        await completed(self._closing)
+        await completed(self._closing, self._log_unsafe)
+
+    def _log_unsafe(self, problem: BaseException) -> None:
+        log.error("%s: closing failed; check that the hardware is safe: %s", self.uri, problem)
 
     async def _close(self) -> None:
         mover, self._mover = self._mover, None
@@ -297,14 +299,15 @@ class Device(ABC):
     async def _close_after(self, error: BaseException | None) -> None:
         """Close. An error under way stays the one that is raised; what the closing said is a note on it.
 
-        Raises:
-            DeviceFault: the operating system's error, where no other is under way.
+        Raises DeviceFault for the operating system's error, where no other is under way.
         """
         try:
             await self.close()
         except Exception as problem:
             if error is not None:
                 error.add_note(f"{self.uri}: closing failed, too; check that the hardware is safe: {problem}")
+                if not isinstance(error, Exception):  # the notes of a cancellation or an interrupt are shown to nobody
+                    self._log_unsafe(problem)
             elif isinstance(problem, OSError):
                 raise DeviceFault(
                     f"closing failed; check that the hardware is safe: {problem}", uri=self.uri
