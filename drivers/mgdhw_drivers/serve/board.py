@@ -230,7 +230,7 @@ class Board:
 
     async def _failed(self, request: Frame, error: BaseException) -> None:
         """Nobody has foreseen this: it is told to both sides, and the hardware is not left as it is."""
-        log.error("%s: an error that nobody has foreseen; safe state", self.device.uri, exc_info=error)
+        log.error("%s: an error that nobody has foreseen; going to the safe state", self.device.uri, exc_info=error)
         self.work.lost()
         await self._fault(INTERNAL_ERROR)
 
