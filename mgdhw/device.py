@@ -191,9 +191,7 @@ class Device(ABC):
                 raise
 
     async def restrain(self, motion: Motion) -> None:
-        """Move no faster than this either, until it is closed: whoever serves a device may be more careful than it is.
-
-        Where the device declares a safe state itself, that one holds.
+        """Move no faster than this either, until it is closed; a safe state that the device declares itself holds.
 
         Raises:
             ConformanceError: no parameter could ever move like this.
@@ -220,18 +218,17 @@ class Device(ABC):
         log.error("%s: closing failed; check that the hardware is safe: %s", self.uri, problem)
 
     async def _close(self) -> None:
-        mover, self._mover = self._mover, None
         try:
-            if mover is not None:
-                await mover.leave()
+            if self._mover is not None:
+                await self._mover.leave()
         except BaseException as error:
-            self.is_open = False
+            self.is_open, self._mover = False, None
             try:
                 await self.disconnect()
             except Exception as problem:
                 error.add_note(f"{self.uri}: disconnecting failed, too: {problem}")
             raise
-        self.is_open = False
+        self.is_open, self._mover = False, None  # not before: whoever still writes is refused by it
         await self.disconnect()
 
     async def recover(self, attempt: int = 1) -> bool:
@@ -267,8 +264,7 @@ class Device(ABC):
             theta: (P,).
             step: of the training, before whose probe this is.
 
-        Returns:
-            (P,) what the hardware really holds.
+        Returns: (P,) what the hardware really holds.
 
         Raises:
             DeviceUnavailable: the device is not open.
@@ -314,6 +310,10 @@ class Device(ABC):
                 ) from problem
             else:
                 raise
+
+    def moved(self) -> float:
+        """When `write` or `close` moved something last, by `time.monotonic`; 0: nobody knows."""
+        return 0.0 if self._mover is None else self._mover.moved()
 
     def tick(self) -> None:
         """Count a reading. A driver calls it where `infer` or `measure` make many, each of which takes its time."""
