@@ -16,6 +16,7 @@ from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw_drivers.link import cells
 from mgdhw_drivers.link.messages import ANSWER, Area, Code, Identify, Reason, Snapshot, State, Type
+from mgdhw_drivers.linked.limits import Limits
 from mgdhw_drivers.serve import hardware, worker
 from mgdhw_drivers.serve.faults import Damage
 from mgdhw_drivers.serve.listeners import UnixListener
@@ -122,6 +123,22 @@ async def test_safe_is_said_only_after_closing_has_returned(caplog: pytest.LogCa
         talk.connect()
         del driver.wrong["close"]
         assert (await talk.ask(Type.SAFE)).type == Type.SAFE | ANSWER
+        assert not driver.energised
+
+
+async def test_a_way_to_the_safe_state_is_waited_for_while_something_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "TELLING_SECONDS", 0.05)
+    monkeypatch.setattr(hardware, "CLOSING_SECONDS", 0.5)
+    driver, slowly = Recorder(), Limits(slew=0.125)
+
+    async def dawdle() -> None:
+        await asyncio.sleep(0.2)
+
+    async with direct(driver, slowly) as talk:
+        await talk.prepare()
+        await talk.set(np.full(2, 1.0))
+        driver.wrong["write"] = dawdle
+        assert (await talk.ask(Type.SAFE)).type == Type.SAFE | ANSWER  # after eight steps
         assert not driver.energised
 
 
