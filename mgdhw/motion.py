@@ -137,6 +137,10 @@ class Mover:
         """The parameters are at θ, (P,)."""
         self._at, self._asked = np.array(theta), None
 
+    def moved(self) -> float:
+        """When something moved last, by `time.monotonic`; at first, when this began."""
+        return float(self._moved.max())
+
     async def move(self, target: FloatArray, training_step: int) -> FloatArray:
         """Go to a target, (P,), by a ramp where one write would be too far. May be cancelled between two points.
 

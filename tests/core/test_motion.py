@@ -239,6 +239,19 @@ async def test_closing_in_the_middle_of_a_ramp_ends_it() -> None:
     assert_kept(device)
 
 
+async def test_who_writes_while_it_is_closing_is_refused_and_moves_nothing() -> None:
+    device = Recorder(SLOW, FAR)
+    await device.open()
+    closing = asyncio.ensure_future(device.close())
+    while len(device.at) < 5:  # noqa: ASYNC110 (a recorder sets no events)
+        await asyncio.sleep(0)
+    with pytest.raises(DeviceUnavailable, match="on its way to the safe state"):
+        await device.write(FAR)
+    await closing
+    assert_array_equal(device.knobs, np.zeros(3))
+    assert_kept(device)
+
+
 async def test_a_way_to_the_safe_state_that_fails_is_told_and_the_device_let_go() -> None:
     device = Recorder(SLOW, FAR, tuple(range(1, 1000)))
     with pytest.raises(LinkTimeout):

@@ -158,9 +158,8 @@ class Session:
                         await self.link.ask([(Type.SAFE, b"")])
         except (LinkError, TimeoutError) as error:
             self.link.leave()
-            log.warning(
-                "%s did not say that it is in its safe state (%s); its dead-man sees to it", self.uri, str(error) or why
-            )
+            who = "its dead-man sees to it" if self._options.dead_man else "it has no dead-man, so look at the hardware"
+            log.warning("%s did not say that it is in its safe state (%s); %s", self.uri, str(error) or why, who)
         finally:
             self.description = None
             await self.link.disconnect()

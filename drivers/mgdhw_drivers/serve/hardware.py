@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,7 +17,7 @@ from mgdhw_drivers.linked.limits import Limits
 log = logging.getLogger("mgdhw.serve")
 
 CLOSING_SECONDS = 30.0
-"""How long the way to the safe state may take, beside the ramps, before it is called not confirmed."""
+"""How long nothing may move on the way to the safe state, beside declared pauses, before it is called not confirmed."""
 TELLING_SECONDS = 5.0
 """How often it is told that it lasts."""
 
@@ -74,11 +75,11 @@ class Hardware:
         self.safe = False
         device, slew = self.device, self._limits.slew
         await device.open()
+        info = device.info
         if slew:
-            info = device.info
             await device.restrain(Motion(slew, safe=np.clip(0.0, info.theta_min, info.theta_max)))
-        if device.motion is not None:
-            self._patience = CLOSING_SECONDS + device.motion.seconds(device.info.theta_max - device.info.theta_min)
+        if info.motion is not None:  # a board behind a link makes its ramps by itself, and nobody sees it move
+            self._patience = CLOSING_SECONDS + info.motion.seconds(info.theta_max - info.theta_min)
 
     async def close(self) -> bool:
         """Bring the hardware to its safe state, in a task of its own that nothing cancels.
@@ -92,12 +93,12 @@ class Hardware:
         if closing is None:
             closing = self._closing = asyncio.create_task(self._close(), name=f"closing {self.device.uri}")
             closing.add_done_callback(self._closed)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        while not closing.done() and loop.time() - began < self._patience:
+        began = latest = time.monotonic()
+        while not closing.done() and time.monotonic() - latest < self._patience:
             await asyncio.wait([closing], timeout=TELLING_SECONDS)
+            latest = max(latest, self.device.moved())
             if not closing.done():
-                log.warning("%s: on its way to the safe state for %.0f s", self.device.uri, loop.time() - began)
+                log.warning("%s: on its way to the safe state for %.0f s", self.device.uri, time.monotonic() - began)
         if not closing.done():
             log.error("%s: NOT confirmed to be safe: its driver does not come back from closing", self.device.uri)
         await asyncio.sleep(0)  # let `_closed` see it
