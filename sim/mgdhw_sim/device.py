@@ -158,7 +158,9 @@ def _kind(work: Block | Segment | tuple[Segment, ...]) -> tuple[object, ...]:
     first = work[0] if isinstance(work, tuple) else work
     named: Block | Recipe = first.recipe if isinstance(first, Segment) else first
     updates = type(named.optimizer) if isinstance(named, Recipe) else None
-    return type(work), named.codes.family, named.codes.groups, named.baseline, named.order.batch, named.order.n, updates
+    continuous = isinstance(named, Recipe) and named.continuous
+    codes, order = named.codes, named.order
+    return type(work), codes.family, codes.groups, named.baseline, order.batch, order.n, updates, continuous
 
 
 def open_uri(uri: str) -> Device:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.block import Block, Costs
+from mgdhw.block import Baseline, Block, Costs
 from mgdhw.loop import Recipe, Step
 from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import ends, flawed, loops, packs, replicas, segments, team
+from mgdhw_sim.engines import ends, filters, flawed, loops, packs, replicas, segments, stepped, team
 from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.engine import Engine
 from mgdhw_sim.engines.moves import Moving
@@ -23,29 +23,18 @@ IntArray = NDArray[np.int64]
 
 
 class Compiled(Engine):
-    """Runs blocks of every family and baseline, and segments in discrete mode with every optimizer.
+    """Runs blocks of every family and baseline, and segments with every optimizer.
 
-    Chips of small numbers (`packs.narrow`) run on vectors; the plain kernels run everything.
+    Some updates are made in Python, between compiled blocks: those by stochastic rounding, those scaled as in the 2025
+    paper, and those of continuous mode on chips that are imperfect or whose numbers are large. Chips of small numbers
+    (`packs.narrow`) run on vectors; the plain kernels run everything.
     """
 
     name = "numba"
 
     def declines(self, chip: Chip, work: Block | Segment) -> str | None:
         codes = work.codes if isinstance(work, Block) else work.recipe.codes
-        if codes.family not in packs.FAMILIES:
-            return f"codes of family {codes.family!r}"
-        if isinstance(work, Block):
-            return None
-        recipe = work.recipe
-        if recipe.continuous:
-            return "continuous mode"
-        if recipe.normalise != "energy":
-            return f'normalise = "{recipe.normalise}"'
-        if recipe.stochastic:
-            return "stochastic rounding"
-        if type(recipe.optimizer) not in packs.OPTIMIZERS:
-            return f"optimizer {type(recipe.optimizer).__name__}"
-        return None
+        return None if codes.family in packs.FAMILIES else f"codes of family {codes.family!r}"
 
     def probe(self, chip: Chip, block: Block) -> Costs:
         if chip.cells is not None:
@@ -67,20 +56,22 @@ class Compiled(Engine):
         return ends.costs(block, plus, minus, held, measured)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
+        recipe, count = segment.recipe, segment.n_probes
+        if not _covers(chip, recipe):
+            return stepped.learn(chip, segment, self.probe)
         if chip.cells is not None:
             return flawed.learn(chip, segment)
-        recipe, count = segment.recipe, segment.n_probes
         most = count if _narrow(chip, recipe.order) is not None else max(1, ends.PLAIN_SAMPLES // recipe.order.batch)
         return ends.in_pieces(segment.state, count, most, lambda state, size: self._learn(chip, state, recipe, size))
 
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
-        if chip.cells is not None:
-            return super().learn_many(chip, segments)
         return replicas.learn_many(chip, segments, self.learn)
 
     def _learn(
         self, chip: Chip, state: TrainState, recipe: Recipe, count: int
     ) -> tuple[TrainState, float, Step | None]:
+        if recipe.continuous:
+            return _continuous(chip, state, recipe, count)
         order, (inputs, targets) = recipe.order, chip.memory
         held, rates = ends.held_of_state(state, recipe), ends.etas(state, recipe, count)
         moving = packs.moving(chip.spec, state)
@@ -100,6 +91,15 @@ class Compiled(Engine):
             state, recipe, count, moving, held, rates, evaluations=evaluations, measured=measured, updates=updates
         )
         return state, float(total), last
+
+
+def _covers(chip: Chip, recipe: Recipe) -> bool:
+    """Whether whole segments of a recipe are compiled, its updates, too."""
+    if not packs.has_rule(recipe):
+        return False
+    if not recipe.continuous:
+        return recipe.normalise == "energy"
+    return chip.cells is None and recipe.baseline is Baseline.NONE and _narrow(chip, recipe.order) is not None
 
 
 def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
@@ -160,3 +160,32 @@ def _segment(
         return result
 
     return together(work, parts, lambda: team.release(places[0]))
+
+
+def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:
+    """`filters.run_segment`, by a team where the work is worth it."""
+    small = _narrow(chip, recipe.order)
+    assert small is not None, "_covers"
+    fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
+    parts = packs.parts_for(chip, fixed)
+    moving, rates = packs.moving(chip.spec, state), ends.etas(state, recipe, count)
+    shared, rule = packs.filters(state, recipe, chip.topology), packs.rule(chip.spec, recipe)
+    moved, space = moving.stored.copy(), packs.space(chip, recipe.order)
+    aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, recipe.order, parts)
+    places = team.teams(parts, recipe.order.batch, chip.topology)
+
+    def work(part: int) -> tuple[int, int]:
+        powers = moving.powers if part == 0 else moving.powers.copy()
+        mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
+        own = shared if part == 0 else shared._replace(cost=shared.cost.copy())
+        result: tuple[int, int] = filters.run_segment(
+            fixed, rule, mine, own, state.analog.cost is not None, state.step, count, recipe.update_period,
+            np.zeros(2, dtype=np.int64), rates, aheads[part], moved, space, tiles[part], np.zeros(2, dtype=np.bool_),
+            places[part],
+        )  # fmt: skip
+        return result
+
+    total, updates = together(work, parts, lambda: team.release(places[0]))
+    chip.codes = moving.stored[: chip.topology.n_parameters]
+    state, last = ends.filtered(state, count, moving, shared, rates, updates)
+    return state, float(total), last
