@@ -27,7 +27,7 @@ from mgdhw_sim.spec import ChipSpec
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
-Work = TypeVar("Work", Block, Segment, tuple[Segment, ...])
+Work = TypeVar("Work", Block, Segment, tuple[Segment, ...], IntArray)
 Answer = TypeVar("Answer")
 
 log = logging.getLogger("mgdhw.engine")
@@ -103,7 +103,8 @@ class SimDevice(HostCodes):
 
     async def infer(self, samples: IntArray) -> FloatArray:
         lsb = 2.0 ** -datapath.output_converter(self.spec).fraction_bits
-        return np.asarray(self.chip.infer(samples) * lsb, dtype=np.float64)
+        codes = await self._run(choose(self.spec.engine).infer, samples)
+        return np.asarray(codes * lsb, dtype=np.float64)
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> int:
         return self.chip.measure(samples, step, part)
@@ -153,8 +154,10 @@ class SimDevice(HostCodes):
         return answer
 
 
-def _kind(work: Block | Segment | tuple[Segment, ...]) -> tuple[object, ...]:
+def _kind(work: Block | Segment | tuple[Segment, ...] | IntArray) -> tuple[object, ...]:
     """What decides which loops work runs in. A device that is served sees the work of many hosts."""
+    if isinstance(work, np.ndarray):
+        return (type(work),)
     first = work[0] if isinstance(work, tuple) else work
     named: Block | Recipe = first.recipe if isinstance(first, Segment) else first
     updates = type(named.optimizer) if isinstance(named, Recipe) else None

@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 
 from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.codes import FAMILIES
+from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError
 from mgdhw.gradient import Analog, Window
 from mgdhw.loop import Grid, Recipe
@@ -166,6 +167,25 @@ def test_segments_in_any_cuts(name: str, optimizer: str) -> None:
         assert learn(engine, chip, state, recipe, [100]).cost == expected.cost
 
 
+@pytest.mark.parametrize("by_bytes", [True, False])
+def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mgdhw_sim.engines import compiled, packs
+
+    monkeypatch.setattr(compiled, "INFER_PRODUCTS", 0)
+    monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
+    for number in range(60):
+        rng = Random(f"outputs {number}")
+        chip, n = draw_loaded(rng)
+        if number % 2:
+            chip = Chip(parse("sim:analog-8bit?layers=70-33-9-10&activation=tanh"))
+            inputs = np.random.default_rng(number).integers(0, 256, (300, 70), dtype=np.uint8)
+            chip.load(Dataset("random", inputs, 1 / 255, np.eye(10)[np.arange(300) % 10], 300))
+            n = 300
+            chip.codes = np.array([rng.randint(-128, 127) for _ in range(chip.topology.n_parameters)], dtype=np.int16)
+        samples = np.array([rng.randrange(n) for _ in range(rng.choice((1, 7, 16, 127, 128, 129, 300)))])
+        assert_array_equal(choose("numba").infer(chip, samples), chip.infer(samples))
+
+
 STEPPED: dict[str, dict[str, Any]] = {
     "continuous": {"continuous": True, "baseline": Baseline.NONE},
     "continuous with baselines": {"continuous": True},
@@ -222,7 +242,8 @@ def test_chips_of_eight_bits(family: str, by_bytes: bool, monkeypatch: pytest.Mo
     monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
     for number in range(12):
         rng = Random(f"eight {family} {number}")
-        layers = (rng.randint(1, 90), rng.choice((1, 5, 8, 19, 40)), *[rng.randint(1, 20)] * rng.randint(0, 1), 3)
+        hidden = (rng.choice((1, 5, 8, 19, 40)), *[rng.randint(1, 20)] * rng.randint(0, 1))
+        layers = (rng.randint(1, 90), *hidden[: None if number % 4 else 0], rng.choice((3, 3, 10)))
         sizes = "-".join(map(str, layers))
         spec = parse(f"sim:analog-8bit?layers={sizes}&cost={rng.choice(('mse', 'xent'))}")
         chip, dataset = Chip(spec), draw_dataset(rng, spec)

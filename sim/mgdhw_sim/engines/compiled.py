@@ -7,19 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.block import Baseline, Block, Costs
+from mgdhw.block import Baseline, Block, CodeSpec, Costs
+from mgdhw.compiled.simd import LANES
 from mgdhw.loop import Recipe, Step
 from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
+from mgdhw_sim import datapath
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import ends, filters, flawed, loops, packs, replicas, segments, stepped, team
+from mgdhw_sim.engines import ends, filters, flawed, inference, loops, packs, replicas, segments, stepped, team
 from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.engine import Engine
 from mgdhw_sim.engines.moves import Moving
 from mgdhw_sim.engines.vector import Narrow
 
 IntArray = NDArray[np.int64]
+
+INFER_PRODUCTS = 1 << 28
+"""Products of parameters and samples from which on an evaluation is compiled: less is done in numpy meanwhile."""
+INFER_SAMPLES = 128
+"""That are worked on side by side."""
 
 
 class Compiled(Engine):
@@ -34,7 +41,7 @@ class Compiled(Engine):
 
     def declines(self, chip: Chip, work: Block | Segment) -> str | None:
         codes = work.codes if isinstance(work, Block) else work.recipe.codes
-        return None if codes.family in packs.FAMILIES else f"codes of family {codes.family!r}"
+        return None if codes.family in packs.FAMILIES else f"code family {codes.family!r}"
 
     def probe(self, chip: Chip, block: Block) -> Costs:
         if chip.cells is not None:
@@ -66,6 +73,15 @@ class Compiled(Engine):
 
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
         return replicas.learn_many(chip, segments, self.learn)
+
+    def infer(self, chip: Chip, samples: IntArray) -> IntArray:
+        small = packs.narrow(chip.spec)
+        if small is None or chip.cells is not None or samples.size * chip.topology.n_parameters < INFER_PRODUCTS:
+            return chip.infer(samples)
+        half = -(-samples.size // (2 * INFER_SAMPLES)) * INFER_SAMPLES  # in whole tiles
+        parts = [part for part in (samples[:half], samples[half:]) if part.size > 0]
+        signals = replicas.everywhere(lambda part: _outputs(chip, small, part), parts)
+        return datapath.output_codes(chip.spec, np.concatenate(signals).astype(np.int64))
 
     def _learn(
         self, chip: Chip, state: TrainState, recipe: Recipe, count: int
@@ -107,6 +123,19 @@ def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
     if order.batch << chip.spec.cost_bits >= segments.FULL:
         return None
     return packs.narrow(chip.spec)
+
+
+def _outputs(chip: Chip, small: Narrow, samples: IntArray) -> NDArray[np.int32]:
+    """(B, n_out) signals of the last layer."""
+    order = SampleOrder(0, chip.memory[0].shape[0], INFER_SAMPLES)
+    fixed = packs.setup(chip, small, CodeSpec(), order, Baseline.NONE)
+    numbers = np.zeros(samples.size + LANES, dtype=np.int32)
+    numbers[: samples.size] = samples
+    signals = np.empty((samples.size, chip.spec.layers[-1]), dtype=np.int32)
+    stored, (tile,) = packs.room(chip.codes, packs.padded(chip.codes.size)), packs.tiles(chip, order, 1)
+    (place,) = team.teams(1, INFER_SAMPLES, chip.topology)
+    inference.infer(fixed, stored, numbers, samples.size, np.zeros(1, dtype=np.uint32), tile, place, signals)
+    return signals
 
 
 def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArray, minus: IntArray) -> int:

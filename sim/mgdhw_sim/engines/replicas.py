@@ -38,12 +38,10 @@ def learn_many(
     """Each segment's result, as `learn` would have it. What an imperfect chip holds, each thread has for itself."""
     if fits_lanes(chip, segments):
         groups = [segments[start : start + LANES] for start in range(0, len(segments), LANES)]
-        return [
-            result for results in _everywhere(lambda group: _learn_lanes(chip, group), groups) for result in results
-        ]
+        return [result for results in everywhere(lambda group: _learn_lanes(chip, group), groups) for result in results]
     if min(packs.processors(), len(segments)) <= 1:
         return [learn(chip, segment) for segment in segments]
-    return _everywhere(lambda segment: learn(_beside(chip), segment), segments)
+    return everywhere(lambda segment: learn(_beside(chip), segment), segments)
 
 
 def _beside(chip: Chip) -> Chip:
@@ -53,7 +51,7 @@ def _beside(chip: Chip) -> Chip:
     return other
 
 
-def _everywhere(work: Callable[[Work], Answer], items: Sequence[Work]) -> list[Answer]:
+def everywhere(work: Callable[[Work], Answer], items: Sequence[Work]) -> list[Answer]:
     """All answers, in order, from as many threads as there are processors."""
     threads = min(packs.processors(), len(items))
     if threads <= 1:
