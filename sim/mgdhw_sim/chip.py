@@ -55,6 +55,8 @@ class Chip:
         """Step that the chip has come to."""
         self.prepared: dict[str, Any] = {}
         """What engines have made of the sample memory; emptied when it is loaded."""
+        self.alone = False
+        """Whether one thread does all work on it, because others work on its copies."""
 
     def load(self, dataset: Dataset) -> None:
         """Convert inputs and targets once. Raises ConfigError if their sizes are not the chip's."""
