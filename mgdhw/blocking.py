@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from mgdhw.completion import completed
 from mgdhw.device import HostCodes
 from mgdhw.errors import DeviceFault
+from mgdhw.threads import leave_behind
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -79,11 +81,24 @@ class BlockingDevice(HostCodes):
     async def disconnect(self) -> None:
         if self._thread is None:
             return
+        thread, self._thread = self._thread, None
+        calls: list[threading.Thread] = []
+
+        def shut_down() -> None:
+            calls.append(threading.current_thread())
+            self.shut_down()
+
         try:
-            await self.in_thread(self.shut_down)
-        finally:
-            thread, self._thread = self._thread, None
+            async with self._turn:
+                await asyncio.get_running_loop().run_in_executor(thread, shut_down)
+        except asyncio.CancelledError:  # it does not come back
+            leave_behind(*calls)
+            thread.shutdown(wait=False, cancel_futures=True)
+            raise
+        except BaseException:
             thread.shutdown()
+            raise
+        thread.shutdown()
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         stored = await self.in_thread(self.set_parameters, theta)

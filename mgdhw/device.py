@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw import limits, recovery
+from mgdhw import closing, limits, recovery
 from mgdhw.block import Block, Costs, Part
 from mgdhw.completion import completed
 from mgdhw.costs import COSTS
@@ -55,6 +55,8 @@ class Device(ABC):
 
     reconnect_seconds = 30.0
     """How long hardware that went away is waited for."""
+    closing_seconds = closing.CLOSING_SECONDS
+    """How long `disconnect` may take."""
 
     readings = 0
     """How often it was measured."""
@@ -209,6 +211,9 @@ class Device(ABC):
         """Leave the hardware in its safe state and disconnect. May be called from any state, more than once.
 
         Cancelled meanwhile it closes to the end all the same: the safe state comes first, the cancellation after it.
+
+        Raises:
+            DeviceFault: `disconnect` has not come back within `closing_seconds`.
         """
         if self._closing is None or self._closing.done():
             self._closing = asyncio.ensure_future(self._close())
@@ -217,19 +222,31 @@ class Device(ABC):
     def _log_unsafe(self, problem: BaseException) -> None:
         log.error("%s: closing failed; check that the hardware is safe: %s", self.uri, problem)
 
+    def give_up_closing(self) -> None:
+        """Wait no longer for a way to the safe state that is under way; whoever does sees to the hardware himself."""
+        if self._closing is not None:
+            self._closing.cancel()
+
     async def _close(self) -> None:
+        with closing.on_its_way(self.uri):
+            await self._leave_and_disconnect()
+
+    async def _disconnect(self) -> None:
+        await closing.within(self.closing_seconds, self.disconnect(), self.uri)
+
+    async def _leave_and_disconnect(self) -> None:
         try:
             if self._mover is not None:
                 await self._mover.leave()
         except BaseException as error:
             self.is_open, self._mover = False, None
             try:
-                await self.disconnect()
+                await self._disconnect()
             except Exception as problem:
                 error.add_note(f"{self.uri}: disconnecting failed, too: {problem}")
             raise
         self.is_open, self._mover = False, None  # not before: whoever still writes is refused by it
-        await self.disconnect()
+        await self._disconnect()
 
     async def recover(self, attempt: int = 1) -> bool:
         """Begin again after a LinkError: let go of the hardware, wait, open it, and see that it is the same.
@@ -250,7 +267,7 @@ class Device(ABC):
         """Disconnect from hardware that cannot be relied upon: its parameters are not moved any more."""
         self.is_open, self._mover = False, None
         try:
-            await completed(self.disconnect())
+            await completed(self._disconnect())
         except Exception as problem:
             log.info("%s: letting go of it failed, too: %s", self.uri, problem)
 

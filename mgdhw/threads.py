@@ -36,8 +36,13 @@ async def in_thread(work: Callable[[], Answer]) -> Answer:
     try:
         return await answer
     except asyncio.CancelledError:
-        _left[:] = [thread, *(one for one in _left if one.is_alive())]
+        leave_behind(thread)
         raise
+
+
+def leave_behind(*threads: threading.Thread) -> None:
+    """Stop waiting for threads: the process ends without them."""
+    _left[:] = [*threads, *(one for one in _left if one.is_alive())]
 
 
 def left_behind() -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
+
+from mgdhw.closing import slow_to_close, unconfirmed
 
 if TYPE_CHECKING:
     from mgdhw.session import Session
@@ -39,7 +42,8 @@ class Received:
 def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]:
     """While this lasts, the first signal stops the session cleanly and the second at once.
 
-    More of them change nothing: the device is on its way to its safe state, and nothing must come between.
+    More of them change nothing: the device is on its way to its safe state, and nothing must come between. Only where
+    that has lasted long enough to be told, the fourth leaves at once, and the hardware as it is.
 
     Args:
         session: what is stopped.
@@ -64,6 +68,12 @@ def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]
                 say("giving up what is not on disk yet")
             elif received.times == 1:
                 say("stopping after this block; Ctrl-C again to stop at once")
+        elif received.times > IMPATIENT and (devices := slow_to_close()):
+            for uri in devices:
+                say(unconfirmed(uri))
+            if session.run is not None:
+                say(f"resume with: {session.run.resume_command()}")
+            os._exit(received.exit_code)  # nothing else could end what the driver waits for
         elif session.begun or received.times > 2:
             say("closing the device…")
         else:
