@@ -6,7 +6,7 @@ import asyncio
 import threading
 from abc import abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mgdhw.completion import completed
 from mgdhw.device import HostCodes
-from mgdhw.errors import DeviceFault
+from mgdhw.errors import DeviceFault, DeviceUnavailable
 from mgdhw.threads import leave_behind
 
 FloatArray = NDArray[np.float64]
@@ -41,6 +41,7 @@ class BlockingDevice(HostCodes):
 
     _thread: ThreadPoolExecutor | None = None
     _turn: asyncio.Lock
+    _shutting: Future[None] | None = None
 
     @abstractmethod
     def start_up(self) -> None:
@@ -74,6 +75,8 @@ class BlockingDevice(HostCodes):
     # --- the contract ------------------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
+        if self._shutting is not None and not self._shutting.done():
+            raise DeviceUnavailable("its shut_down() has not come back yet; look at the hardware", uri=self.uri)
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=self.uri)
         await self.in_thread(self.start_up)
@@ -81,7 +84,7 @@ class BlockingDevice(HostCodes):
     async def disconnect(self) -> None:
         if self._thread is None:
             return
-        thread, self._thread = self._thread, None
+        thread = self._thread
         calls: list[threading.Thread] = []
 
         def shut_down() -> None:
@@ -90,14 +93,16 @@ class BlockingDevice(HostCodes):
 
         try:
             async with self._turn:
-                await asyncio.get_running_loop().run_in_executor(thread, shut_down)
-        except asyncio.CancelledError:  # it does not come back
+                self._shutting = thread.submit(shut_down)
+                await asyncio.wrap_future(self._shutting)
+        except asyncio.CancelledError:  # it does not come back; asked again, it waits for the same thread
             leave_behind(*calls)
-            thread.shutdown(wait=False, cancel_futures=True)
             raise
         except BaseException:
+            self._thread = None
             thread.shutdown()
             raise
+        self._thread = None
         thread.shutdown()
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:

@@ -53,6 +53,12 @@ def on_its_way(uri: str) -> Iterator[None]:
         _under_way.pop(uri, None)
 
 
+async def told(uri: str, work: Coroutine[Any, Any, None]) -> None:
+    """Do what brings a device to its safe state, and say so while it lasts."""
+    with on_its_way(uri):
+        await work
+
+
 async def within(seconds: float, disconnecting: Coroutine[Any, Any, None], uri: str) -> None:
     """Wait until a driver has disconnected; one that does not come back is left behind.
 

@@ -216,25 +216,21 @@ class Device(ABC):
             DeviceFault: `disconnect` has not come back within `closing_seconds`.
         """
         if self._closing is None or self._closing.done():
-            self._closing = asyncio.ensure_future(self._close())
+            self._closing = asyncio.ensure_future(closing.told(self.uri, self._close()))
         await completed(self._closing, self._log_unsafe)
 
     def _log_unsafe(self, problem: BaseException) -> None:
         log.error("%s: closing failed; check that the hardware is safe: %s", self.uri, problem)
 
     def give_up_closing(self) -> None:
-        """Wait no longer for a way to the safe state that is under way; whoever does sees to the hardware himself."""
+        """Wait no longer for a way to the safe state that is under way: the hardware is as it is."""
         if self._closing is not None:
             self._closing.cancel()
-
-    async def _close(self) -> None:
-        with closing.on_its_way(self.uri):
-            await self._leave_and_disconnect()
 
     async def _disconnect(self) -> None:
         await closing.within(self.closing_seconds, self.disconnect(), self.uri)
 
-    async def _leave_and_disconnect(self) -> None:
+    async def _close(self) -> None:
         try:
             if self._mover is not None:
                 await self._mover.leave()

@@ -32,6 +32,8 @@ class Session:
     def __init__(self) -> None:
         self.run: Run | None = None
         """Where it is kept; None before training begins, or if nothing is kept."""
+        self.result: object = None
+        """What came of the training, also where its device could not be closed afterwards; None before its end."""
         self.begun = False
         """Whether there has been a training to stop; it may be over by now, and its device closing."""
         self._trainer: Stoppable | None = None

@@ -206,6 +206,7 @@ async def _follow(
     )
     if recorder is not None:
         recorder.finish(result.summary())
+    session.result = result
     return result
 
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from mgdhw.closing import slow_to_close, unconfirmed
-
 if TYPE_CHECKING:
     from mgdhw.session import Session
 
@@ -53,6 +51,8 @@ def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]
         KeyboardInterrupt: a signal came when there was no training that could be stopped, or the fourth when it was
             over.
     """
+    from mgdhw.closing import slow_to_close, unconfirmed
+
     received = Received()
 
     def handle(number: int, frame: FrameType | None) -> None:

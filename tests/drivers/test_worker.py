@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mgdhw import closing
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw_drivers.link import cells
@@ -144,7 +146,7 @@ async def test_an_end_that_leaves_the_hardware_unsafe_is_an_error() -> None:
 
 
 async def test_a_way_to_the_safe_state_is_waited_for_while_something_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "TELLING_SECONDS", 0.05)
+    monkeypatch.setattr(hardware, "LOOKING_SECONDS", 0.05)
     monkeypatch.setattr(hardware, "CLOSING_SECONDS", 0.5)
     driver, slowly = Recorder(), Limits(slew=0.125)
 
@@ -162,8 +164,10 @@ async def test_a_way_to_the_safe_state_is_waited_for_while_something_moves(monke
 async def test_a_way_to_the_safe_state_that_hangs_is_told(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "TELLING_SECONDS", 0.05)
+    monkeypatch.setattr(hardware, "LOOKING_SECONDS", 0.05)
     monkeypatch.setattr(hardware, "CLOSING_SECONDS", 0.2)
+    monkeypatch.setattr(closing, "TOLD_AFTER_SECONDS", 0.05)
+    caplog.set_level(logging.INFO)
     driver, may_end = Recorder(), asyncio.Event()
 
     async def wait() -> None:

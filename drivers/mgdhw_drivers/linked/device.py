@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Block, Costs, Part
+from mgdhw.closing import CLOSING_SECONDS
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
 from mgdhw.errors import (
@@ -40,7 +41,7 @@ from mgdhw_drivers.linked.info import form_of, info_of
 from mgdhw_drivers.linked.learning import Learning
 from mgdhw_drivers.linked.moves import Moves
 from mgdhw_drivers.linked.serial import SerialTransport
-from mgdhw_drivers.linked.session import Session
+from mgdhw_drivers.linked.session import LONGEST_RAMP_SECONDS, Session
 from mgdhw_drivers.linked.tcp import TcpTransport
 from mgdhw_drivers.linked.transport import Transport
 from mgdhw_drivers.linked.unix import UnixTransport
@@ -119,6 +120,8 @@ class LinkedDevice(HostCodes):
         session, self._session = self._session, None
         if session is not None:
             await session.end()
+
+    closing_seconds = LONGEST_RAMP_SECONDS + CLOSING_SECONDS  # the session bounds its end itself
 
     async def recover(self, attempt: int = 1) -> bool:
         await asyncio.sleep(back_off(attempt))  # the session has waited, connected again, and put back what was lost

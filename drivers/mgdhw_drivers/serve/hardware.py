@@ -11,15 +11,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from mgdhw.device import Device, Motion
-from mgdhw.errors import DeviceUnavailable, LimitExceeded, MgdhwError
+from mgdhw.errors import DeviceFault, DeviceUnavailable, LimitExceeded, MgdhwError
 from mgdhw_drivers.linked.limits import Limits
 
 log = logging.getLogger("mgdhw.serve")
 
-CLOSING_SECONDS = 30.0
-"""How long nothing may move on the way to the safe state, beside declared pauses, before it is called not confirmed."""
-TELLING_SECONDS = 5.0
-"""How often it is told that it lasts."""
+CLOSING_SECONDS = 35.0
+"""How long nothing may move on the way to the safe state, beside declared pauses, before it is called not confirmed:
+longer than `disconnect` may take, which the device itself sees to."""
+LOOKING_SECONDS = 5.0
+"""How often it is looked whether something has moved."""
 
 
 class DeviceTrouble(MgdhwError):
@@ -93,16 +94,19 @@ class Hardware:
         if closing is None:
             closing = self._closing = asyncio.create_task(self._close(), name=f"closing {self.device.uri}")
             closing.add_done_callback(self._closed)
-        began = latest = time.monotonic()
+        latest = time.monotonic()
         while not closing.done() and time.monotonic() - latest < self._patience:
-            await asyncio.wait([closing], timeout=TELLING_SECONDS)
+            await asyncio.wait([closing], timeout=LOOKING_SECONDS)
             latest = max(latest, self.device.moved())
-            if not closing.done():
-                log.warning("%s: on its way to the safe state for %.0f s", self.device.uri, time.monotonic() - began)
         if not closing.done():
             log.error("%s: NOT confirmed to be safe: its driver does not come back from closing", self.device.uri)
         await asyncio.sleep(0)  # let `_closed` see it
         return self.safe
+
+    def give_up(self) -> None:
+        """Keep nobody waiting for a closing that is still under way."""
+        if self._closing is not None:
+            self.device.give_up_closing()
 
     async def _close(self) -> None:
         await self.device.close()
@@ -112,5 +116,8 @@ class Hardware:
         error = asyncio.CancelledError() if closing.cancelled() else closing.exception()
         if error is None:
             self.safe = True
+            return
+        if isinstance(error, DeviceFault | asyncio.CancelledError):  # it says itself what there is to say
+            log.error("%s", str(error) or f"{self.device.uri}: NOT confirmed to be safe: its closing was given up")
             return
         log.error("%s: NOT confirmed to be safe: closing failed", self.device.uri, exc_info=error)

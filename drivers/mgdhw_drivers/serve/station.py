@@ -65,7 +65,7 @@ class Station:
     """
 
     def __init__(self, device: Device, line: Line, limits: Limits = NO_LIMITS) -> None:
-        self._device = device
+        self.device = device
         self._line = line
         self._limits = limits
         self._into = Misfortune(line.faults, line.seed, "to the board")
@@ -104,7 +104,7 @@ class Station:
         if self._board is not None:
             await self._board.stop()
         elif self._watch is not None:  # a reboot has failed
-            await self._device.close()
+            await self.device.close()
 
     def connected(self, write: Callable[[bytes], None], pull: Callable[[], None], *, hangs_up: bool = False) -> None:
         """A host has come.
@@ -184,7 +184,7 @@ class Station:
                 await board.stop()
             self._board = await self._new_board()
         except Exception:  # a board that cannot start is deaf, until it is rebooted once more
-            log.exception("%s does not come back from its reboot", self._device.uri)
+            log.exception("%s does not come back from its reboot", self.device.uri)
             return
         finally:
             self._rebooting = None
@@ -194,7 +194,7 @@ class Station:
                 self._board.pause()
 
     async def _new_board(self) -> Board:
-        board = Board(self._device, self._line.max_payload, self._limits)
+        board = Board(self.device, self._line.max_payload, self._limits)
         await board.start()
         return board
 
