@@ -38,6 +38,7 @@ def slow_to_close() -> list[str]:
 def on_its_way(uri: str) -> Iterator[None]:
     """While this lasts, a device is on its way to the safe state; says so after a second, and again and again."""
     loop, began = asyncio.get_running_loop(), time.monotonic()
+    timer: asyncio.TimerHandle
 
     def tell() -> None:
         nonlocal timer

@@ -222,11 +222,6 @@ class Device(ABC):
     def _log_unsafe(self, problem: BaseException) -> None:
         log.error("%s: closing failed; check that the hardware is safe: %s", self.uri, problem)
 
-    def give_up_closing(self) -> None:
-        """Wait no longer for a way to the safe state that is under way: the hardware is as it is."""
-        if self._closing is not None:
-            self._closing.cancel()
-
     async def _disconnect(self) -> None:
         await closing.within(self.closing_seconds, self.disconnect(), self.uri)
 

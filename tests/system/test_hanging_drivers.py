@@ -51,7 +51,8 @@ class Blocks(BlockingDevice):
     closing_seconds = SECONDS
 
     def start_up(self):
-        self.info = DeviceInfo("instrument", "1", Topology(3), -2.0, 2.0, 2.0**-10, 2, 1, "mse", 1.0, Capability.MEASURE)
+        can = Capability.MEASURE
+        self.info = DeviceInfo("instrument", "1", Topology(3), -2.0, 2.0, 2.0**-10, 2, 1, "mse", 1.0, can)
 
     def shut_down(self):
         time.sleep(3600)

@@ -348,7 +348,6 @@ class Board:
 
     async def _close_for_good(self) -> None:
         if not await self.hardware.close():
-            self.hardware.give_up()
             raise DeviceFault(f"{UNSURE}; look at the hardware", uri=self.device.uri)
 
 

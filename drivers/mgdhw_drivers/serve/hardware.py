@@ -103,11 +103,6 @@ class Hardware:
         await asyncio.sleep(0)  # let `_closed` see it
         return self.safe
 
-    def give_up(self) -> None:
-        """Keep nobody waiting for a closing that is still under way."""
-        if self._closing is not None:
-            self.device.give_up_closing()
-
     async def _close(self) -> None:
         await self.device.close()
 
