@@ -20,7 +20,7 @@ from mgdhw_drivers import secret
 from mgdhw_drivers.link.connection import HostConnection
 from mgdhw_drivers.link.greeting import HELLO
 from mgdhw_drivers.link.messages import Identify, State, Type
-from mgdhw_drivers.serve import board as boards
+from mgdhw_drivers.serve import silence
 from mgdhw_drivers.serve.listeners import TcpListener, UnixListener, visitors
 from mgdhw_drivers.serve.serving import serving
 from mgdhw_drivers.serve.station import Line, Station
@@ -199,7 +199,7 @@ async def test_a_host_that_goes_silent_does_not_keep_the_board(bench: Any, how: 
 async def test_a_host_that_never_takes_the_board_is_dropped(
     bench: Any, how: str, said: tuple[tuple[Type, bytes], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boards, "TAKE_SECONDS", 0.3)
+    monkeypatch.setattr(silence, "TAKE_SECONDS", 0.3)
     async with bench.serve(how=how) as address:
         with await asyncio.to_thread(connect, address) as idle:
             idle.sendall(requests(*said) if said else b"")
@@ -212,7 +212,7 @@ async def test_a_host_that_never_takes_the_board_is_dropped(
 
 
 async def test_an_idle_host_is_dropped_whatever_its_dead_man(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boards, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(silence, "IDLE_SECONDS", 0.5)
     async with bench.serve() as address, open_device(f"{address}?dead_man=0") as device:
         await device.load(load("xor"))
         await device.write(np.full(13, 0.5))
@@ -223,7 +223,7 @@ async def test_an_idle_host_is_dropped_whatever_its_dead_man(bench: Any, monkeyp
 
 
 async def test_hosts_give_signs_of_life_whatever_the_dead_man(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boards, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(silence, "IDLE_SECONDS", 1.0)
     monkeypatch.setattr("mgdhw_drivers.linked.device.HEARTBEAT_SECONDS", 0.1)
     for dead_man in (0, 1000):
         async with bench.serve() as address, open_device(f"{address}?dead_man={dead_man}") as device:

@@ -16,8 +16,9 @@ from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw_drivers.link import cells
 from mgdhw_drivers.link.messages import ANSWER, Area, Code, Identify, Reason, Snapshot, State, Type
-from mgdhw_drivers.linked.limits import Limits
+from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve import hardware, worker
+from mgdhw_drivers.serve.board import Board
 from mgdhw_drivers.serve.faults import Damage
 from mgdhw_drivers.serve.listeners import UnixListener
 from mgdhw_drivers.serve.serving import serving
@@ -142,6 +143,22 @@ async def test_a_way_to_the_safe_state_is_waited_for_while_something_moves(monke
         assert not driver.energised
 
 
+async def test_an_end_that_leaves_the_hardware_unsafe_is_an_error() -> None:
+    driver = Recorder()
+    board = Board(driver, 1 << 14, NO_LIMITS)
+    await board.start()
+    talk = Direct(board)
+    await talk.prepare()
+    driver.wrong["close"] = fails(OSError(19, "No such device"))
+    with pytest.raises(DeviceFault, match="NOT confirmed to be safe; look at the hardware"):
+        await board.stop()
+    other = Recorder()
+    other.wrong["open"] = fails(ValueError("not at all"))
+    with pytest.raises(ValueError, match="not at all"):
+        await Board(other, 1 << 14, NO_LIMITS).start()
+    assert other.told == ["open", "close"]
+
+
 async def test_a_way_to_the_safe_state_that_hangs_is_told(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,13 +265,14 @@ async def test_a_board_that_does_not_start_again_does_so_after_the_next_reboot(
 
     async def reboot() -> None:
         station._strike(Damage((), reboot=True))
-        while station._rebooting is not None:  # noqa: ASYNC110 (a station sets no events)
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while station._rebooting is not None:  # noqa: ASYNC110 (a station sets no events)
+                await asyncio.sleep(0.01)
 
     async with serving(station, UnixListener(station, tmp_path / "socket")):
         driver.wrong["open"] = fails(ValueError("not now"))
         await reboot()
-        assert "the board does not start again: not now" in caplog.text
+        assert "does not come back from its reboot" in caplog.text
         assert not driver.energised
         del driver.wrong["open"]
         await reboot()

@@ -106,7 +106,7 @@ class Fuzzed:
             patience = time.perf_counter() + (PATIENCE_S if self._random.random() < 0.8 else 0.0)
             worker = self._board.worker
             while len(worker.queue) > WINDOW or (worker.running and time.perf_counter() < patience):  # noqa: ASYNC110
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.0003)
             self._tally.longest_s = max(self._tally.longest_s, time.perf_counter() - began)
         self._tally.frames += count
         await self._answered(Type.SAFE)

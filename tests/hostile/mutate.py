@@ -141,7 +141,7 @@ class Mutator:
         yield from self._parameters()
         kind = 0
         for _ in range(self._random.randrange(2 * SESSION_REQUESTS)):
-            if kind in _UPSETTING and chance() < 0.9:
+            if kind in _UPSETTING and chance() < 0.5:
                 yield self._identify()
                 yield from self._parameters()
             wild = chance()
@@ -215,7 +215,7 @@ class Mutator:
                 learn, used = self._learn()
                 p = self._target.n_parameters
                 state = [_Raw(Chunk(area, 0).pack() + self._areas.first(area, 8 * p)) for area in used]
-                writes = [(Type.WRITE, write) for write in state] if self._random.random() < 0.8 else []
+                writes = [(Type.WRITE, write) for write in state] if self._random.random() < 0.5 else []
                 return [*writes, (kind, _Pair(self._probe(0), learn))]
             case Type.MEASURE:
                 part = self._random.randrange(3)
@@ -244,9 +244,9 @@ class Mutator:
         return Probe(
             first_step=draw(50), code_seed=draw(1 << 64), order_seed=draw(1 << 64), density=0.25,
             held_value=struct.pack("<q", draw(100)), held_step=draw(50), n_probes=draw(1, 9),
-            order_n=draw(1, self._target.n_samples + 1), batch=draw(1, 5), tau_x=draw(1, 4), theta_crc=theta_crc,
-            dataset_crc=self._load_crc, amplitude=draw(1, 4), family=draw(6), groups=draw(2), baseline=draw(4),
-            flags=draw(2),
+            order_n=self._target.n_samples, batch=self._random.choice((1, 1, 1, 4)), tau_x=draw(1, 4),
+            theta_crc=theta_crc, dataset_crc=self._load_crc, amplitude=draw(1, 4), family=draw(6),
+            groups=draw(2), baseline=draw(4), flags=draw(2),
         )  # fmt: skip
 
     def _learn(self) -> tuple[Learn, list[Area]]:

@@ -121,7 +121,7 @@ def test_a_dataset_that_was_never_written(tmp_path: Path) -> None:
             trouble = talk.ask(Type.LOAD, Load(n, n, 1.0, 0, 77).pack()).trouble
             assert trouble is not None
             assert (trouble.code, trouble.value) == (code, value)
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < PATIENCE_S / 10
         assert server.peak_mib - before < 8
 
 
@@ -167,9 +167,9 @@ def test_the_largest_batch_and_one_that_is_larger(tmp_path: Path) -> None:
         talk.send(Type.PROBE, probe(talk, 4, 1 << 16))
         began = time.monotonic()
         assert talk.ping().running
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < PATIENCE_S / 10
         assert talk.ask(Type.SAFE).type == Type.SAFE | ANSWER
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < PATIENCE_S / 10
 
 
 @pytest.mark.long
@@ -195,6 +195,6 @@ def test_a_large_dataset_is_taken_in_while_the_board_answers(tmp_path: Path) -> 
                 answers |= {answer.sequence for answer in talk.receive()}
             longest, pings, done = max(longest, time.monotonic() - began), pings + 1, loading in answers
         assert pings > 2
-        assert longest < 1.0
+        assert longest < PATIENCE_S / 10
         size = (len(inputs) + 2 * len(targets)) / (1 << 20)
         assert server.peak_mib - before < 5 * size

@@ -183,12 +183,10 @@ class Station:
             if board is not None:
                 await board.stop()
             self._board = await self._new_board()
-        except Exception as error:  # a board that cannot start is deaf, until it is rebooted once more
-            log.error("the board does not start again: %s", error)
-            return
-        finally:
-            self._rebooting = None
-        if self.occupied:
+        except Exception:
+            log.exception("%s does not come back from its reboot", self._device.uri)
+        self._rebooting = None
+        if self.occupied and self._board is not None:
             self._board.connected(self._out_entry)
             if self._unread:
                 self._board.pause()
