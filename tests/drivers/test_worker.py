@@ -127,22 +127,6 @@ async def test_safe_is_said_only_after_closing_has_returned(caplog: pytest.LogCa
         assert not driver.energised
 
 
-async def test_a_way_to_the_safe_state_is_waited_for_while_something_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "TELLING_SECONDS", 0.05)
-    monkeypatch.setattr(hardware, "CLOSING_SECONDS", 0.5)
-    driver, slowly = Recorder(), Limits(slew=0.125)
-
-    async def dawdle() -> None:
-        await asyncio.sleep(0.2)
-
-    async with direct(driver, slowly) as talk:
-        await talk.prepare()
-        await talk.set(np.full(2, 1.0))
-        driver.wrong["write"] = dawdle
-        assert (await talk.ask(Type.SAFE)).type == Type.SAFE | ANSWER  # after eight steps
-        assert not driver.energised
-
-
 async def test_an_end_that_leaves_the_hardware_unsafe_is_an_error() -> None:
     driver = Recorder()
     board = Board(driver, 1 << 14, NO_LIMITS)
@@ -157,6 +141,22 @@ async def test_an_end_that_leaves_the_hardware_unsafe_is_an_error() -> None:
     with pytest.raises(ValueError, match="not at all"):
         await Board(other, 1 << 14, NO_LIMITS).start()
     assert other.told == ["open", "close"]
+
+
+async def test_a_way_to_the_safe_state_is_waited_for_while_something_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "TELLING_SECONDS", 0.05)
+    monkeypatch.setattr(hardware, "CLOSING_SECONDS", 0.5)
+    driver, slowly = Recorder(), Limits(slew=0.125)
+
+    async def dawdle() -> None:
+        await asyncio.sleep(0.2)
+
+    async with direct(driver, slowly) as talk:
+        await talk.prepare()
+        await talk.set(np.full(2, 1.0))
+        driver.wrong["write"] = dawdle
+        assert (await talk.ask(Type.SAFE)).type == Type.SAFE | ANSWER  # after eight steps
+        assert not driver.energised
 
 
 async def test_a_way_to_the_safe_state_that_hangs_is_told(

@@ -183,10 +183,12 @@ class Station:
             if board is not None:
                 await board.stop()
             self._board = await self._new_board()
-        except Exception:
+        except Exception:  # a board that cannot start is deaf, until it is rebooted once more
             log.exception("%s does not come back from its reboot", self._device.uri)
-        self._rebooting = None
-        if self.occupied and self._board is not None:
+            return
+        finally:
+            self._rebooting = None
+        if self.occupied:
             self._board.connected(self._out_entry)
             if self._unread:
                 self._board.pause()
