@@ -265,8 +265,9 @@ async def test_a_board_that_does_not_start_again_does_so_after_the_next_reboot(
 
     async def reboot() -> None:
         station._strike(Damage((), reboot=True))
-        while station._rebooting is not None:  # noqa: ASYNC110 (a station sets no events)
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while station._rebooting is not None:  # noqa: ASYNC110 (a station sets no events)
+                await asyncio.sleep(0.01)
 
     async with serving(station, UnixListener(station, tmp_path / "socket")):
         driver.wrong["open"] = fails(ValueError("not now"))
