@@ -53,9 +53,10 @@ class Device(ABC):
     dataset: Dataset
     """What was loaded last."""
 
+    put_back_seconds: float | None = None
+    """How long a cancelled block may take to put θ back; None: as long as it takes."""
     reconnect_seconds = 30.0
     """How long hardware that went away is waited for."""
-
     readings = 0
     """How often it was measured."""
     watch: Callable[[], None] | None = None
