@@ -82,7 +82,7 @@ class LinkedDevice(HostCodes):
 
     async def connect(self) -> None:
         wait = self._options.reconnect
-        what = f"{self.uri} (reconnect=0 in its address does not wait)"
+        what = f"{self.uri} to be there; reconnect=0 in its address waits for nothing"
         session = await patiently(self._begin, wait, what, (DeviceAbsent,))
         description = session.known
         head = description.head
