@@ -318,6 +318,8 @@ class Board:
 
     async def _wake_up(self) -> None:
         try:
+            if self.hardware.is_closing:  # for an IDENTIFY that was ended
+                await self.hardware.close()
             if self.worker.left_behind or self.hardware.is_closing:
                 raise DeviceTrouble(f"{self.device.uri}: its driver has not come back from what was ended; {UNSURE}")
             await self.work.wake_up()
