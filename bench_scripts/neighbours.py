@@ -7,8 +7,8 @@ one busy process for every core. A fair scheduler then leaves half of each core.
 - c imperfect: the same with every non-ideality on (`cases.IMPERFECT`);
 - fashion: `examples/fashion.toml`, 784-64-10, B = 32, τ_θ = 50.
 
-Each is trained alone and beside the others in turn, A B A B, a stretch of about half a second at a time; a number is the median of
-7. The peer is the same training alone, so that the ratio is what is kept.
+Each is trained alone and beside the others in turn, A B A B, a stretch of about half a second at a time; a number is
+the median of 7. The peer is the same training alone, so that the ratio is what is kept.
 
 Run it:     python bench_scripts/neighbours.py [--json FILE] [--quick]
 """

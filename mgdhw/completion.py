@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 Answer = TypeVar("Answer")
 
 
-async def completed(work: Coroutine[Any, Any, Answer] | asyncio.Future[Answer]) -> Answer:
-    """What work answers. Cancelled meanwhile it goes on to its end all the same; the cancellation comes after it."""
+async def completed(
+    work: Coroutine[Any, Any, Answer] | asyncio.Future[Answer], tell: Callable[[BaseException], object] | None = None
+) -> Answer:
+    """What work answers. Cancelled meanwhile it goes on to its end all the same; the cancellation comes after it.
+
+    Args:
+        work: that is done.
+        tell: told what the work has raised, where the cancellation is raised instead.
+    """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -20,8 +27,9 @@ async def completed(work: Coroutine[Any, Any, Answer] | asyncio.Future[Answer]) 
             cancelled = error
     if cancelled is None:
         return task.result()
-    if not task.cancelled():
-        task.exception()  # seen; the cancellation goes first
+    problem = None if task.cancelled() else task.exception()  # seen; the cancellation goes first
+    if problem is not None and tell is not None:
+        tell(problem)
     raise cancelled
 
 

@@ -53,9 +53,10 @@ class Device(ABC):
     dataset: Dataset
     """What was loaded last."""
 
+    put_back_seconds: float | None = None
+    """How long a cancelled block may take to put θ back; None: as long as it takes."""
     reconnect_seconds = 30.0
     """How long hardware that went away is waited for."""
-
     readings = 0
     """How often it was measured."""
     watch: Callable[[], None] | None = None
@@ -167,8 +168,7 @@ class Device(ABC):
     async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
         """Run independent stretches of training (replicas), each with the answer that `learn` gives to it.
 
-        One after the other here; a device that can do them side by side does. What the hardware holds afterwards is
-        not defined.
+        Here one after the other. What the hardware holds afterwards is not defined.
         """
         return [await self.learn(segment) for segment in segments]
 
@@ -192,9 +192,7 @@ class Device(ABC):
                 raise
 
     async def restrain(self, motion: Motion) -> None:
-        """Move no faster than this either, until it is closed: whoever serves a device may be more careful than it is.
-
-        Where the device declares a safe state itself, that one holds.
+        """Move no faster than this either, until it is closed; a safe state that the device declares itself holds.
 
         Raises:
             ConformanceError: no parameter could ever move like this.
@@ -215,21 +213,23 @@ class Device(ABC):
         """
         if self._closing is None or self._closing.done():
             self._closing = asyncio.ensure_future(self._close())
-        await completed(self._closing)
+        await completed(self._closing, self._log_unsafe)
+
+    def _log_unsafe(self, problem: BaseException) -> None:
+        log.error("%s: closing failed; check that the hardware is safe: %s", self.uri, problem)
 
     async def _close(self) -> None:
-        mover, self._mover = self._mover, None
         try:
-            if mover is not None:
-                await mover.leave()
+            if self._mover is not None:
+                await self._mover.leave()
         except BaseException as error:
-            self.is_open = False
+            self.is_open, self._mover = False, None
             try:
                 await self.disconnect()
             except Exception as problem:
                 error.add_note(f"{self.uri}: disconnecting failed, too: {problem}")
             raise
-        self.is_open = False
+        self.is_open, self._mover = False, None  # not before: whoever still writes is refused by it
         await self.disconnect()
 
     async def recover(self, attempt: int = 1) -> bool:
@@ -265,8 +265,7 @@ class Device(ABC):
             theta: (P,).
             step: of the training, before whose probe this is.
 
-        Returns:
-            (P,) what the hardware really holds.
+        Returns: (P,) what the hardware really holds.
 
         Raises:
             DeviceUnavailable: the device is not open.
@@ -297,20 +296,25 @@ class Device(ABC):
     async def _close_after(self, error: BaseException | None) -> None:
         """Close. An error under way stays the one that is raised; what the closing said is a note on it.
 
-        Raises:
-            DeviceFault: the operating system's error, where no other is under way.
+        Raises DeviceFault for the operating system's error, where no other is under way.
         """
         try:
             await self.close()
         except Exception as problem:
             if error is not None:
                 error.add_note(f"{self.uri}: closing failed, too; check that the hardware is safe: {problem}")
+                if not isinstance(error, Exception):  # the notes of a cancellation or an interrupt are shown to nobody
+                    self._log_unsafe(problem)
             elif isinstance(problem, OSError):
                 raise DeviceFault(
                     f"closing failed; check that the hardware is safe: {problem}", uri=self.uri
                 ) from problem
             else:
                 raise
+
+    def moved(self) -> float:
+        """When `write` or `close` moved something last, by `time.monotonic`; 0: nobody knows."""
+        return 0.0 if self._mover is None else self._mover.moved()
 
     def tick(self) -> None:
         """Count a reading. A driver calls it where `infer` or `measure` make many, each of which takes its time."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mgdhw.device_info import DeviceInfo
 from mgdhw.errors import ConfigError, LimitExceeded
-from mgdhw.motion import ROUNDING, whole_steps
+from mgdhw.motion import ROUNDING, swings_too_far, whole_steps
 
 FloatArray = NDArray[np.float64]
 
@@ -37,11 +37,9 @@ def check_swing(info: DeviceInfo, amplitude: int, uri: str) -> None:
 
     From one probe to the next a parameter may go from one side to the other.
     """
-    if info.motion is None:
-        return
-    swing = 2 * amplitude * np.asarray(info.theta_lsb)
-    most = whole_steps(info.motion.max_step, info.theta_lsb)
-    if (swing > most * (1 + ROUNDING)).any():
+    if info.motion is not None and swings_too_far(amplitude, info.motion.max_step, info.theta_lsb):
+        swing = 2 * amplitude * np.asarray(info.theta_lsb)
+        most = whole_steps(info.motion.max_step, info.theta_lsb)
         raise LimitExceeded(
             f"perturbations would move a parameter by {float(swing.max()):g} at once, and it may move by"
             f" {float(most.min()):g} (a smaller codes.delta moves less; run.level=host-codes moves slowly); nothing was"

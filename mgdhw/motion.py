@@ -53,12 +53,19 @@ class Motion:
         return float(np.max(np.ceil(np.asarray(span) / self.max_step) * self.step_seconds))
 
 
-def whole_steps(max_step: float | FloatArray, theta_lsb: float | FloatArray) -> FloatArray:
-    """`max_step` rounded down to whole steps of a parameter, so that the points of a ramp stay on the grid.
+def steps_at_once(max_step: float | FloatArray, theta_lsb: float | FloatArray) -> FloatArray:
+    """How many whole steps of a parameter `max_step` is. A millionth more is one: 0.3 is three times 0.1."""
+    return np.asarray(np.floor(np.asarray(max_step) / theta_lsb + ROUNDING))
 
-    A millionth of a step is no violation: 0.3 is three times 0.1.
-    """
-    return np.asarray(np.floor(np.asarray(max_step) / theta_lsb + ROUNDING) * theta_lsb)
+
+def whole_steps(max_step: float | FloatArray, theta_lsb: float | FloatArray) -> FloatArray:
+    """`max_step` rounded down to whole steps of a parameter, so that the points of a ramp stay on the grid."""
+    return np.asarray(steps_at_once(max_step, theta_lsb) * theta_lsb)
+
+
+def swings_too_far(amplitude: int, max_step: float | FloatArray, theta_lsb: float | FloatArray) -> bool:
+    """Whether codes of ± `amplitude` units may move a parameter by more than `max_step` from one probe to the next."""
+    return bool((2 * amplitude > steps_at_once(max_step, theta_lsb)).any())
 
 
 def ramp_length(start: FloatArray, target: FloatArray, step: float | FloatArray) -> int:
@@ -129,6 +136,10 @@ class Mover:
     def starts_at(self, theta: FloatArray) -> None:
         """The parameters are at θ, (P,)."""
         self._at, self._asked = np.array(theta), None
+
+    def moved(self) -> float:
+        """When something moved last, by `time.monotonic`; at first, when this began."""
+        return float(self._moved.max())
 
     async def move(self, target: FloatArray, training_step: int) -> FloatArray:
         """Go to a target, (P,), by a ramp where one write would be too far. May be cancelled between two points.

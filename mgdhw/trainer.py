@@ -104,6 +104,8 @@ class Trainer:
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         self._loop = asyncio.get_running_loop()
+        if self._stop:
+            self._asked.set()
         try:
             async for event in self._events():
                 yield event

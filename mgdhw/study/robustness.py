@@ -150,9 +150,10 @@ def study(todo: Sequence[Job], tell: Callable[[Row], None], workers: int | None 
             for future in as_completed(futures):
                 tell(future.result())
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # They would finish what they have begun. The pool is broken then: it begins nothing else, and is left when
+            # its own thread has seen to that.
             for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()  # they would finish what they have begun, and what they have fetched to do next
+                worker.terminate()
             raise
 
 

@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 
 WORK_VALUES = 1 << 21
 """Parameter and input codes that are worked on at a time: bounds the memory of long blocks."""
-SAMPLE_VALUES = 1 << 18
+SAMPLE_VALUES = 1 << 16
 """Values of a layer that are worked on at a time where there are many samples: there are ten arrays of them."""
 SPARE_INPUTS = 16
 """Beyond the last sample: kernels read so many at a time (`mgdhw.compiled.columns.BYTES`)."""
@@ -55,6 +55,8 @@ class Chip:
         """Step that the chip has come to."""
         self.prepared: dict[str, Any] = {}
         """What engines have made of the sample memory; emptied when it is loaded."""
+        self.alone = False
+        """Whether one thread does all work on it, because others work on its copies."""
 
     def load(self, dataset: Dataset) -> None:
         """Convert inputs and targets once. Raises ConfigError if their sizes are not the chip's."""

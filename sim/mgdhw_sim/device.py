@@ -119,8 +119,9 @@ class SimDevice(HostCodes):
 
     async def infer(self, samples: IntArray) -> FloatArray:
         lsb = 2.0 ** -datapath.output_converter(self.spec).fraction_bits
-        outputs = await self._run(("infer",), samples.size, lambda chip: chip.infer(samples))
-        return np.asarray(outputs * lsb, dtype=np.float64)
+        engine = choose(self.spec.engine)
+        codes = await self._run(("infer",), samples.size, lambda chip: engine.infer(chip, samples))
+        return np.asarray(codes * lsb, dtype=np.float64)
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> int:
         return await self._run(("measure",), samples.size, lambda chip: chip.measure(samples, step, part))
@@ -196,7 +197,9 @@ class SimDevice(HostCodes):
 def _kind(method: str, named: Block | Recipe) -> tuple[object, ...]:
     """What decides which loops work runs in, and how long a probe takes."""
     updates = type(named.optimizer) if isinstance(named, Recipe) else None
-    return method, named.codes.family, named.codes.groups, named.baseline, named.order.batch, named.order.n, updates
+    continuous = isinstance(named, Recipe) and named.continuous
+    codes, order = named.codes, named.order
+    return method, codes.family, codes.groups, named.baseline, order.batch, order.n, updates, continuous
 
 
 def open_uri(uri: str) -> Device:

@@ -15,30 +15,36 @@ from rich.console import Console
 from mgdhw.cli.meter import Meter
 from mgdhw.cli.notices import telling
 from mgdhw.cli.progress import _Bar
+from mgdhw_sim.engines import packs
 from mgdhw_sim.engines.reference import Reference
 
 LOG = logging.getLogger("mgdhw.engine")
-DECLINED = "continuous mode runs on the reference engine, which is slower\n"
+CHIP = "sim:analog-8bit?layers=2-3-1"
+DECLINED = "code family 'random' runs on the reference engine, which is slower\n"
 
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Path:
     file = tmp_path / "continuous.toml"
     file.write_text(
-        '[device]\nuri = "sim:analog-8bit?layers=2-3-1"\n[data]\nname = "xor"\n'
+        f'[device]\nuri = "{CHIP}&engine=reference"\n[data]\nname = "xor"\n'
         '[training]\nprobes = 200\ntau_theta = 20\nmode = "continuous"\n'
     )
     return file
 
 
-def test_what_is_declined_is_said_once_and_not_on_stdout(mgdhw: Any, experiment: Path) -> None:
-    done = mgdhw("train", str(experiment), "--set", "run.block=10")
+def test_what_is_declined_is_said_once_and_not_on_stdout(
+    mgdhw: Any, experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(packs.FAMILIES, "random")  # as if it were a new one, without a kernel
+    train = ("train", str(experiment), "--device", CHIP)
+    done = mgdhw(*train, "--set", "run.block=10")
     assert (done.code, done.err) == (0, DECLINED)
     assert DECLINED not in done.out
-    done = mgdhw("train", str(experiment), "--json")
+    done = mgdhw(*train, "--json")
     assert DECLINED in done.err
     assert json.loads(done.out)["reason"] == "done"
-    assert mgdhw("train", str(experiment), "--quiet").err == ""
+    assert mgdhw(*train, "--quiet").err == ""
 
 
 def test_what_goes_on_is_a_line_of_progress(mgdhw: Any, experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ async def test_an_error_under_way_comes_before_that_of_closing(problem: Exceptio
     assert not_there.__notes__ == [note]
 
 
-async def test_a_cancellation_under_way_comes_before_the_error_of_closing() -> None:
+async def test_a_cancellation_under_way_comes_before_the_error_of_closing(caplog: pytest.LogCaptureFixture) -> None:
     opened = asyncio.Event()
 
     async def use() -> None:
@@ -131,6 +131,29 @@ async def test_a_cancellation_under_way_comes_before_the_error_of_closing() -> N
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert f"{CHIP}: closing failed; check that the hardware is safe: [Errno 5]" in caplog.text
+
+
+async def test_what_goes_wrong_in_a_closing_that_is_cancelled_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    closing, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Stuck):
+        async def disconnect(self) -> None:
+            closing.set()
+            await go_on.wait()
+            await super().disconnect()
+
+    async def use() -> None:
+        async with Slow(OSError(5, "Input/output error")):
+            pass
+
+    task = asyncio.ensure_future(use())
+    await closing.wait()
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert caplog.text.count("closing failed; check that the hardware is safe") == 1
 
 
 class Unplugged(SimDevice):

@@ -20,7 +20,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, DeviceInfo, HostCodes, Motion
 from mgdhw.errors import ConformanceError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkTimeout
 from mgdhw.events import Finished
-from mgdhw.motion import ramp, ramp_length, whole_steps
+from mgdhw.motion import ramp, ramp_length, swings_too_far, whole_steps
 from mgdhw.order import SampleOrder
 from mgdhw.topology import Topology
 from mgdhw.trainer import Trainer
@@ -239,6 +239,19 @@ async def test_closing_in_the_middle_of_a_ramp_ends_it() -> None:
     assert_kept(device)
 
 
+async def test_who_writes_while_it_is_closing_is_refused_and_moves_nothing() -> None:
+    device = Recorder(SLOW, FAR)
+    await device.open()
+    closing = asyncio.ensure_future(device.close())
+    while len(device.at) < 5:  # noqa: ASYNC110 (a recorder sets no events)
+        await asyncio.sleep(0)
+    with pytest.raises(DeviceUnavailable, match="on its way to the safe state"):
+        await device.write(FAR)
+    await closing
+    assert_array_equal(device.knobs, np.zeros(3))
+    assert_kept(device)
+
+
 async def test_a_way_to_the_safe_state_that_fails_is_told_and_the_device_let_go() -> None:
     device = Recorder(SLOW, FAR, tuple(range(1, 1000)))
     with pytest.raises(LinkTimeout):
@@ -310,3 +323,9 @@ class Blind(Recorder):
 async def test_a_device_that_moves_slowly_has_to_know_where_it_begins() -> None:
     with pytest.raises(DeviceFault, match="nobody knows what it holds: no write has"):
         await Blind(SLOW, FAR).open()
+
+
+def test_a_swing_is_counted_in_whole_steps() -> None:
+    assert not swings_too_far(3, 0.6, 0.1)  # 2 · 3 · 0.1 is more than 0.6 in floating point, and 0.6 / 0.1 less than 6
+    assert swings_too_far(4, 0.7, 0.1)
+    assert swings_too_far(1, 0.1, np.array([0.01, 0.1]))

@@ -1,5 +1,6 @@
 """The loop: the same bits however the work is cut, delegated, interrupted, watched or disturbed."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -212,6 +213,20 @@ async def test_a_stop_before_the_beginning_ends_after_the_first_block() -> None:
         going.stop()
         finished = end([event async for event in going])
     assert (finished.reason, finished.state.step) == ("stopped", 7)
+
+
+async def test_a_stop_before_the_beginning_waits_for_no_second_long_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Waits(SimDevice):
+        async def infer(self, samples: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+            await asyncio.sleep(0.01)
+            return await super().infer(samples)
+
+    monkeypatch.setattr("mgdhw.trainer.LONG_LOOK_SECONDS", 0.0)
+    async with Waits(CHIP, parse(CHIP)) as device:
+        going = trainer("run.block=7", device=device)
+        going.stop()
+        events = [event async for event in going]
+    assert {event.step for event in of(events, Evaluated)} == {0}
 
 
 async def test_a_checkpoint_of_another_network_is_refused() -> None:

@@ -11,6 +11,8 @@ import pytest
 from mgdhw.device import Capability, Motion
 from mgdhw_drivers.link.messages import ANSWER, Can, Code, Reason, State, Type
 from mgdhw_drivers.linked.limits import Limits
+from mgdhw_drivers.serve.describe import describe
+from mgdhw_drivers.serve.stress import Limited, Stress
 
 from .direct import CHIP, code_of, direct, value_of
 from .recorder import Recorder
@@ -82,7 +84,7 @@ async def test_perturbations_that_swing_too_far_are_refused() -> None:
         assert (await talk.ask(Type.PROBE, talk.probe(amplitude=most))).type == Type.PROBE | ANSWER
 
 
-async def test_a_block_that_the_board_takes_apart_is_ramped_too() -> None:
+async def test_nor_may_perturbations_swing_further_than_the_device_declares() -> None:
     driver = Recorder()
     driver.info = replace(
         driver.info,
@@ -91,6 +93,30 @@ async def test_a_block_that_the_board_takes_apart_is_ramped_too() -> None:
     )
     async with direct(driver) as talk:
         await talk.prepare()
-        assert (await talk.ask(Type.PROBE, talk.probe(amplitude=3))).type == Type.PROBE | ANSWER
-        assert driver.told.count("measure") == 8
-    assert driver.largest_step() == LSB
+        answer = await talk.ask(Type.PROBE, talk.probe(amplitude=3))
+        assert (code_of(answer), value_of(answer)) == (Code.LIMIT, -3)
+        assert "measure" not in driver.told
+
+
+def described(limits: Limits, lsb: object, motion: Motion | None = None) -> float:
+    info = replace(Recorder().info, theta_lsb=lsb, motion=motion)  # type: ignore[arg-type]
+    return describe(info, limits, floats=True, cells=0).head.max_slew
+
+
+def test_the_largest_move_is_the_smallest_that_anybody_allows_in_whole_steps() -> None:
+    assert described(Limits(), 0.1) == 0.0
+    assert described(Limits(slew=0.6), 0.1) == 6.0  # 0.6 / 0.1 is less in floating point
+    assert described(Limits(slew=0.25), 0.1) == 2.0
+    assert described(Limits(slew=1.0), 0.1, Motion(0.3)) == 3.0
+    assert described(Limits(slew=0.2), 0.1, Motion(0.3)) == 2.0
+    assert described(Limits(slew=0.4), np.array([0.01, 0.1])) == 4.0
+    assert described(Limits(), np.array([0.01, 0.1]), Motion(np.array([0.05, 0.2]))) == 2.0
+
+
+def test_stress_is_counted_in_the_devices_units() -> None:
+    stress = Stress(100.0, 0.01)
+    stress.moved(np.zeros(2))
+    stress.moved(np.array([0.0, 0.9]))
+    assert stress.sum == pytest.approx(90.0)
+    with pytest.raises(Limited):
+        stress.check(np.array([0.0, 0.7]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,13 @@ from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw_drivers.link import cells
 from mgdhw_drivers.link.messages import ANSWER, Area, Code, Identify, Reason, Snapshot, State, Type
-from mgdhw_drivers.linked.limits import NO_LIMITS
+from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve import hardware, worker
 from mgdhw_drivers.serve.board import Board
+from mgdhw_drivers.serve.faults import Damage
+from mgdhw_drivers.serve.listeners import UnixListener
+from mgdhw_drivers.serve.serving import serving
+from mgdhw_drivers.serve.station import Line, Station
 
 from .direct import Direct, code_of, costs_of, direct, doubles, text_of
 from .recorder import Recorder
@@ -139,6 +144,22 @@ async def test_an_end_that_leaves_the_hardware_unsafe_is_an_error() -> None:
     assert other.told == ["open", "close"]
 
 
+async def test_a_way_to_the_safe_state_is_waited_for_while_something_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "TELLING_SECONDS", 0.05)
+    monkeypatch.setattr(hardware, "CLOSING_SECONDS", 0.5)
+    driver, slowly = Recorder(), Limits(slew=0.125)
+
+    async def dawdle() -> None:
+        await asyncio.sleep(0.2)
+
+    async with direct(driver, slowly) as talk:
+        await talk.prepare()
+        await talk.set(np.full(2, 1.0))
+        driver.wrong["write"] = dawdle
+        assert (await talk.ask(Type.SAFE)).type == Type.SAFE | ANSWER  # after eight steps
+        assert not driver.energised
+
+
 async def test_a_way_to_the_safe_state_that_hangs_is_told(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +256,45 @@ async def test_a_device_that_cannot_be_opened_again(what: str) -> None:
         assert (await talk.pong()).state == State.FAULTY
         del driver.wrong[what]
         await talk.prepare()
+
+
+async def test_a_board_that_does_not_start_again_does_so_after_the_next_reboot(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver = Recorder()
+    station = Station(driver, Line())
+
+    async def reboot() -> None:
+        station._strike(Damage((), reboot=True))
+        async with asyncio.timeout(10):
+            while station._rebooting is not None:  # noqa: ASYNC110 (a station sets no events)
+                await asyncio.sleep(0.01)
+
+    async with serving(station, UnixListener(station, tmp_path / "socket")):
+        driver.wrong["open"] = fails(ValueError("not now"))
+        await reboot()
+        assert "does not come back from its reboot" in caplog.text
+        assert not driver.energised
+        del driver.wrong["open"]
+        await reboot()
+        assert station._board is not None
+        driver.wrong["open"] = fails(ValueError("not now"))
+        await reboot()
+    assert driver.told[-1] == "close"
+
+
+async def test_the_hardware_is_safe_whatever_becomes_of_the_way_there(tmp_path: Path) -> None:
+    class Broken(UnixListener):
+        async def stop(self) -> None:
+            await super().stop()
+            raise OSError(5, "Input/output error")
+
+    driver = Recorder()
+    station = Station(driver, Line())
+    with pytest.raises(OSError, match="Input/output"):
+        async with serving(station, Broken(station, tmp_path / "socket")):
+            await station._board.hardware.open()
+    assert not driver.energised
 
 
 async def test_what_was_once_fatal_is_refused() -> None:

@@ -18,7 +18,7 @@ from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
 from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment
-from mgdhw_sim.engines import ENGINES, choose
+from mgdhw_sim.engines import ENGINES, choose, packs
 from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.presets import PRESETS
 
@@ -27,7 +27,6 @@ XOR = {
     "device": {"uri": "sim:analog-8bit?layers=2-3-1"},
     "training": {"probes": 300, "tau_theta": 10},
 }
-CONTINUOUS = {**XOR, "training": {"probes": 300, "tau_theta": 10, "mode": "continuous"}}
 
 
 @pytest.fixture
@@ -63,12 +62,15 @@ def test_without_numba_who_asks_for_it_is_told_at_once(without_numba: None) -> N
         mgdhw.train(XOR, device="sim:analog-8bit?layers=2-3-1&engine=numba", runs=None)
 
 
-def test_what_the_engine_declines_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_the_engine_declines_is_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caplog.set_level(logging.WARNING, "mgdhw")
-    auto = mgdhw.train(CONTINUOUS, runs=None, overrides=["run.block=10"])
-    assert caplog.messages == ["continuous mode runs on the reference engine, which is slower"]
+    monkeypatch.delitem(packs.FAMILIES, "random")  # as if it were a new one, without a kernel
+    auto = mgdhw.train(XOR, runs=None, overrides=["run.block=10"])
+    assert caplog.messages == ["code family 'random' runs on the reference engine, which is slower"]
     caplog.clear()
-    chosen = mgdhw.train(CONTINUOUS, device="sim:analog-8bit?layers=2-3-1&engine=reference", runs=None)
+    chosen = mgdhw.train(XOR, device="sim:analog-8bit?layers=2-3-1&engine=reference", runs=None)
     assert caplog.messages == []
     assert chosen.digest == auto.digest
 

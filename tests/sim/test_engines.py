@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 
 from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.codes import FAMILIES
+from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError
 from mgdhw.gradient import Analog, Window
 from mgdhw.loop import Grid, Recipe
@@ -20,7 +21,6 @@ from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.address import parse
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.device import SimDevice
 from mgdhw_sim.engines import ENGINES, Engine, choose
 from mgdhw_sim.spec import ENGINE_NAMES
 
@@ -107,6 +107,11 @@ def assert_same_state(one: TrainState, other: TrainState) -> None:
         assert_array_equal(array, other.optimizer[name])
 
 
+def assert_same_filters(one: Analog, other: Analog) -> None:
+    assert_array_equal(one.gradient, other.gradient)
+    assert (one.cost, one.high_passed) == (other.cost, other.high_passed)
+
+
 @pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.long)], ids=["team", "alone"])
 def team(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether even the smallest work is shared by threads."""
@@ -162,33 +167,58 @@ def test_segments_in_any_cuts(name: str, optimizer: str) -> None:
         assert learn(engine, chip, state, recipe, [100]).cost == expected.cost
 
 
+@pytest.mark.parametrize("by_bytes", [True, False])
+def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mgdhw_sim.engines import compiled, packs
+
+    monkeypatch.setattr(compiled, "INFER_PRODUCTS", 0)
+    monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
+    for number in range(60):
+        rng = Random(f"outputs {number}")
+        chip, n = draw_loaded(rng)
+        if number % 2:
+            chip = Chip(parse("sim:analog-8bit?layers=70-33-9-10&activation=tanh"))
+            inputs = np.random.default_rng(number).integers(0, 256, (300, 70), dtype=np.uint8)
+            chip.load(Dataset("random", inputs, 1 / 255, np.eye(10)[np.arange(300) % 10], 300))
+            n = 300
+            chip.codes = np.array([rng.randint(-128, 127) for _ in range(chip.topology.n_parameters)], dtype=np.int16)
+        samples = np.array([rng.randrange(n) for _ in range(rng.choice((1, 7, 16, 127, 128, 129, 300)))])
+        assert_array_equal(choose("numba").infer(chip, samples), chip.infer(samples))
+
+
+STEPPED: dict[str, dict[str, Any]] = {
+    "continuous": {"continuous": True, "baseline": Baseline.NONE},
+    "continuous with baselines": {"continuous": True},
+    "oripov": {"normalise": "oripov"},
+    "stochastic rounding": {"stochastic": True},
+    "continuous, stochastic rounding": {"continuous": True, "baseline": Baseline.NONE, "stochastic": True},
+}
+"""Recipes whose updates are not the usual ones."""
+
+
+@pytest.mark.usefixtures("team")
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize(
-    ("changes", "why"),
-    [
-        ({"continuous": True}, "continuous mode"),
-        ({"normalise": "oripov"}, "oripov"),
-        ({"stochastic": True}, "stochastic rounding"),
-    ],
-)
-def test_what_an_engine_does_not_cover_it_declines(name: str, changes: dict[str, Any], why: str) -> None:
-    chip, n = draw_loaded(Random(1))
-    recipe = draw_recipe(Random(2), chip, n, "sgd", "random", **changes)
-    declined = choose(name).declines(chip, Segment(first_state(chip, recipe), recipe, 5))
-    assert declined is not None
-    assert why in declined
-
-
-async def test_a_device_runs_what_its_engine_declines_on_the_reference() -> None:
-    rng = Random(3)
-    spec = replace(draw_chip(rng, SIGNALS[0]), engine="numba", weight_bits=8, weight_range=4.0)
-    dataset = draw_dataset(rng, spec)
-    async with SimDevice("sim:x", spec) as device:
-        await device.load(dataset)
-        recipe = draw_recipe(rng, device.chip, dataset.n_samples, "adam", "walsh", stochastic=True)
-        state = first_state(device.chip, recipe)
-        ours = await device.learn(Segment(state, recipe, 50))
-        assert_same_state(ours.state, REFERENCE.learn(device.chip, Segment(state, recipe, 50)).state)
+@pytest.mark.parametrize("changes", STEPPED.values(), ids=STEPPED)
+def test_other_updates_in_any_cuts(name: str, changes: dict[str, Any]) -> None:
+    engine = choose(name)
+    for number in range(24):
+        rng = Random(f"{changes} {number}")
+        chip, n = draw_loaded(rng)
+        family = list(FAMILIES)[number % len(FAMILIES)]
+        recipe = draw_recipe(rng, chip, n, rng.choice(list(OPTIMIZERS)), family, **changes)
+        recipe = replace(recipe, update_period=rng.choice((1, 1, 3, 12)), tau_hp=rng.choice((0.5, 10.0)))
+        state = first_state(chip, recipe)
+        assert engine.declines(chip, Segment(state, recipe, 60)) is None
+        cut = rng.randint(1, 59)
+        expected = learn(REFERENCE, chip, state, recipe, [60])
+        codes = chip.codes
+        for cuts in ([60], [cut, 60 - cut]):
+            ours = learn(engine, chip, state, recipe, cuts)
+            assert_same_state(ours.state, expected.state)
+            assert_same_filters(ours.state.analog, expected.state.analog)
+            assert_array_equal(chip.codes, codes)
+            assert (ours.last is None) == (expected.last is None)
+        assert learn(engine, chip, state, recipe, [60]).cost == expected.cost
 
 
 def test_engines_are_no_part_of_a_chips_identity() -> None:
@@ -212,7 +242,8 @@ def test_chips_of_eight_bits(family: str, by_bytes: bool, monkeypatch: pytest.Mo
     monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
     for number in range(12):
         rng = Random(f"eight {family} {number}")
-        layers = (rng.randint(1, 90), rng.choice((1, 5, 8, 19, 40)), *[rng.randint(1, 20)] * rng.randint(0, 1), 3)
+        hidden = (rng.choice((1, 5, 8, 19, 40)), *[rng.randint(1, 20)] * rng.randint(0, 1))
+        layers = (rng.randint(1, 90), *hidden[: None if number % 4 else 0], rng.choice((3, 3, 10)))
         sizes = "-".join(map(str, layers))
         spec = parse(f"sim:analog-8bit?layers={sizes}&cost={rng.choice(('mse', 'xent'))}")
         chip, dataset = Chip(spec), draw_dataset(rng, spec)

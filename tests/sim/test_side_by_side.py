@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ from numpy.testing import assert_array_equal
 
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw.segment import Segment
+from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import choose, packs
 from mgdhw_sim.engines.replicas import fits_lanes
 
-from .test_engines import assert_same_state, draw_loaded, draw_recipe, first_state
+from .draws import draw_dataset, draw_effects
+from .test_engines import STEPPED, assert_same_filters, assert_same_state, draw_loaded, draw_recipe, first_state
 
 REFERENCE = choose("reference")
 COMPILED = choose("numba")
@@ -52,6 +55,38 @@ def test_in_lanes(optimizer: str) -> None:
                 assert ours.last.eta == theirs.last.eta
                 assert np.isclose(ours.last.gradient_norm, theirs.last.gradient_norm, rtol=1e-12)
     assert compared >= 5  # the other chips' numbers are too large for lanes
+
+
+@pytest.mark.parametrize("changes", STEPPED.values(), ids=STEPPED)
+def test_other_updates_in_threads(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "processors", lambda: 2)
+    chip, n = draw_loaded(Random(11))
+    recipe = draw_recipe(Random(12), chip, n, "adam", "random", **changes)
+    recipe = replace(recipe, order=replace(recipe.order, batch=2))
+    recipes = [replace(recipe, codes=replace(recipe.codes, seed=seed), seed=seed) for seed in range(5)]
+    segments = [Segment(first_state(chip, r), r, 40) for r in recipes]
+    for ours, segment in zip(COMPILED.learn_many(chip, segments), segments, strict=True):
+        expected = REFERENCE.learn(chip, segment).state
+        assert_same_state(ours.state, expected)
+        assert_same_filters(ours.state.analog, expected.analog)
+
+
+@pytest.mark.parametrize("kind", ["energy", "oripov"])
+def test_imperfect_chips_in_threads(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "processors", lambda: 2)
+    rng = Random(13)
+    spec = draw_effects(rng, draw_loaded(rng)[0].spec)
+    chip, dataset = Chip(spec), draw_dataset(rng, spec)
+    chip.load(dataset)
+    recipe = draw_recipe(rng, chip, dataset.n_samples, "adam", "random", normalise=kind)
+    recipes = [replace(recipe, codes=replace(recipe.codes, seed=seed)) for seed in range(5)]
+    segments = [Segment(first_state(chip, r), r, 40) for r in recipes]
+    for ours, segment in zip(COMPILED.learn_many(chip, segments), segments, strict=True):
+        expected = REFERENCE.learn(chip, segment).state
+        assert_same_state(ours.state, expected)
+        assert ours.state.cells.keys() == expected.cells.keys()
+        for name, array in expected.cells.items():
+            assert_array_equal(ours.state.cells[name], array)
 
 
 def test_in_threads_where_lanes_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.errors import ConfigError, LimitExceeded
-from mgdhw.motion import ramp, whole_steps
+from mgdhw.motion import ramp, swings_too_far, whole_steps
 from mgdhw_drivers.link.parameters import ParameterForm
 
 FloatArray = NDArray[np.float64]
@@ -69,8 +69,8 @@ class Moves:
 
     def check_perturbation(self, amplitude: int) -> None:
         """Raise LimitExceeded if a perturbation of so many code units swings too far: a board doesn't ramp it."""
-        swing = 2 * amplitude * float(np.max(self._form.lsb))
-        if self.slew and swing > self.slew:
+        if self.slew and swings_too_far(amplitude, self.slew, self._form.lsb):
+            swing = 2 * amplitude * float(np.max(self._form.lsb))
             raise LimitExceeded(
                 f"perturbations would move parameters by {swing:g} at once, more than {self.slew:g}; nothing was sent"
                 " (run.level=host-codes ramps them, a smaller codes.delta moves less)",

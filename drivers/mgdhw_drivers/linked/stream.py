@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 
-from mgdhw_drivers.linked.transport import Receiver
+from mgdhw_drivers.linked.transport import Receiver, Transport
 
 DRAIN_SECONDS = 1.0
 READ_SIZE = 1 << 16
@@ -80,3 +80,18 @@ class Stream(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
             await self._closed
+
+
+class StreamTransport(Transport):
+    """A transport whose bytes go over a stream, once `open` has made one."""
+
+    _stream: Stream | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._stream is not None:
+            self._stream.write(data)
+
+    async def close(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()

@@ -10,14 +10,14 @@ from pathlib import Path
 from mgdhw.errors import ConfigError, DeviceAbsent, DeviceError, DeviceUnavailable, LinkError, LinkLost
 from mgdhw_drivers import secret
 from mgdhw_drivers.link.greeting import HELLO, HostGreeting
-from mgdhw_drivers.linked.stream import Stream
-from mgdhw_drivers.linked.transport import Receiver, Transport
+from mgdhw_drivers.linked.stream import Stream, StreamTransport
+from mgdhw_drivers.linked.transport import Receiver
 
 CONNECT_SECONDS = 5.0
 GREETING_SECONDS = 5.0
 
 
-class TcpTransport(Transport):
+class TcpTransport(StreamTransport):
     """A TCP connection, without Nagle's delay.
 
     Args:
@@ -30,7 +30,6 @@ class TcpTransport(Transport):
         super().__init__(uri, f"{host} port {port}")
         self._host, self._port = host, port
         self._file = file
-        self._stream: Stream | None = None
 
     async def open(self, receiver: Receiver) -> None:
         await self.close()
@@ -54,15 +53,6 @@ class TcpTransport(Transport):
             await stream.close()
             raise
         self._stream = stream
-
-    def write(self, data: bytes) -> None:
-        if self._stream is not None:
-            self._stream.write(data)
-
-    async def close(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            await stream.close()
 
     def refused(self) -> str:
         """What to say of a server that greets a host which knows no secret. It ends the connection."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from mgdhw.errors import DeviceAbsent, DeviceUnavailable
-from mgdhw_drivers.linked.stream import Stream
-from mgdhw_drivers.linked.transport import Receiver, Transport
+from mgdhw_drivers.linked.stream import Stream, StreamTransport
+from mgdhw_drivers.linked.transport import Receiver
 
 CONNECT_SECONDS = 5.0
 
 
-class UnixTransport(Transport):
+class UnixTransport(StreamTransport):
     """A connection to a Unix socket. Who may connect is the business of the file system.
 
     Args:
@@ -22,7 +22,6 @@ class UnixTransport(Transport):
     def __init__(self, uri: str, path: str) -> None:
         super().__init__(uri, path)
         self._path = path
-        self._stream: Stream | None = None
 
     async def open(self, receiver: Receiver) -> None:
         await self.close()
@@ -44,12 +43,3 @@ class UnixTransport(Transport):
                 " running?",
                 uri=self.uri,
             ) from None
-
-    def write(self, data: bytes) -> None:
-        if self._stream is not None:
-            self._stream.write(data)
-
-    async def close(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            await stream.close()

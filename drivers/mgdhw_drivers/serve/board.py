@@ -36,6 +36,7 @@ from mgdhw_drivers.serve.worker import Worker
 log = logging.getLogger("mgdhw.serve")
 
 UNSURE = "NOT confirmed to be safe"
+"""Stands at the beginning of what hosts are told: the link cuts long texts off."""
 INTERNAL_ERROR = "internal error, see the server's log"
 
 
@@ -230,7 +231,7 @@ class Board:
 
     async def _failed(self, request: Frame, error: BaseException) -> None:
         """Nobody has foreseen this: it is told to both sides, and the hardware is not left as it is."""
-        log.error("%s: an error that nobody has foreseen; safe state", self.device.uri, exc_info=error)
+        log.error("%s: an error that nobody has foreseen; going to the safe state", self.device.uri, exc_info=error)
         self.work.lost()
         await self._fault(INTERNAL_ERROR)
 
@@ -241,7 +242,7 @@ class Board:
         if await self.hardware.close():
             log.warning("%s: in its safe state, after a fault", self.device.uri)
         else:
-            text += f"; {UNSURE}"
+            text = f"{UNSURE}: {text}"
         self.send(self.connection.fault(0, text))
 
     def _answer_questions(self) -> None:
@@ -321,13 +322,13 @@ class Board:
             if self.hardware.is_closing:  # for an IDENTIFY that was ended
                 await self.hardware.close()
             if self.worker.left_behind or self.hardware.is_closing:
-                raise DeviceTrouble(f"{self.device.uri}: its driver has not come back from what was ended; {UNSURE}")
+                raise DeviceTrouble(f"{UNSURE}: its driver has not come back from what was ended")
             await self.work.wake_up()
         except DeviceTrouble as error:
             self._vitals.state, self._vitals.reason = State.FAULTY, Reason.FAULT
             self.work.lost()
             if not self.hardware.is_closing and not await self.hardware.close():
-                raise DeviceTrouble(f"{error}; {UNSURE}") from error
+                raise DeviceTrouble(f"{UNSURE}: {error}") from error
             raise
 
     async def _rest(self, reason: Reason) -> None:
@@ -336,7 +337,7 @@ class Board:
             self._vitals.state, self._vitals.reason = State.SAFE, reason
         if not await self.work.rest():
             self._vitals.state, self._vitals.reason = State.FAULTY, Reason.FAULT
-            raise DeviceTrouble(f"{self.device.uri}: {UNSURE}, see the server's log")
+            raise DeviceTrouble(f"{UNSURE}, see the server's log")
 
     async def _go_to_rest(self, reason: Reason) -> None:
         """The same where nobody has asked."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError
+from mgdhw.motion import steps_at_once
 from mgdhw_drivers.link.checks import MOST_SAMPLES_AT_ONCE
 from mgdhw_drivers.link.description import Description, Head
 from mgdhw_drivers.link.messages import (
@@ -130,7 +131,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         theta_lsb=float(np.min(info.theta_lsb)),
         cost_lsb=info.cost_lsb,
         output_lsb=1.0,
-        max_slew=(limits.slew or _declared_step(info)) / float(np.min(info.theta_lsb)),
+        max_slew=_steps_at_once(info, limits),
         max_stress=limits.stress / float(np.min(info.theta_lsb)),
         input_low=0 if converters is None else converters.input_low,
         input_high=0 if converters is None else converters.input_high,
@@ -161,9 +162,11 @@ def _dataset_sizes(info: DeviceInfo, converters: Converters | None) -> dict[Area
     return {Area.INPUTS: most * info.n_inputs * input_bytes, Area.TARGETS: most * info.n_outputs * target_bytes}
 
 
-def _declared_step(info: DeviceInfo) -> float:
-    """Largest step that the device declares, in its units; 0: any."""
-    return 0.0 if info.motion is None else float(np.min(info.motion.max_step))
+def _steps_at_once(info: DeviceInfo, limits: Limits) -> float:
+    """By how many of its steps every parameter may move at once, as the limits and the device say; 0: any."""
+    largest = [limits.slew] if limits.slew else []
+    declared = [] if info.motion is None else [info.motion.max_step]
+    return float(min((steps_at_once(step, info.theta_lsb).min() for step in [*largest, *declared]), default=0.0))
 
 
 def _slew_interval(info: DeviceInfo) -> int:

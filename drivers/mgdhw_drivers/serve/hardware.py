@@ -17,7 +17,7 @@ from mgdhw_drivers.linked.limits import Limits
 log = logging.getLogger("mgdhw.serve")
 
 CLOSING_SECONDS = 30.0
-"""How long the way to the safe state may take, beside the ramps, before it is called not confirmed."""
+"""How long nothing may move on the way to the safe state, beside declared pauses, before it is called not confirmed."""
 TELLING_SECONDS = 5.0
 """How often it is told that it lasts."""
 
@@ -77,11 +77,11 @@ class Hardware:
         self.safe = False
         device, slew = self.device, self._limits.slew
         await device.open()
+        info = device.info
         if slew:
-            info = device.info
             await device.restrain(Motion(slew, safe=np.clip(0.0, info.theta_min, info.theta_max)))
-        if device.motion is not None:
-            self._patience = CLOSING_SECONDS + device.motion.seconds(device.info.theta_max - device.info.theta_min)
+        if info.motion is not None:  # a board behind a link makes its ramps by itself, and nobody sees it move
+            self._patience = CLOSING_SECONDS + info.motion.seconds(info.theta_max - info.theta_min)
 
     async def close(self) -> bool:
         """Bring the hardware to its safe state, in a task of its own that nothing cancels.
@@ -96,7 +96,8 @@ class Hardware:
             closing = self._closing = asyncio.create_task(self._close(), name=f"closing {self.device.uri}")
             closing.add_done_callback(self._closed)
             self._began = time.monotonic()
-        while not closing.done() and (lasted := time.monotonic() - self._began) < self._patience:
+        while not closing.done() and time.monotonic() - max(self._began, self.device.moved()) < self._patience:
+            lasted = time.monotonic() - self._began
             if lasted > TELLING_SECONDS:
                 log.warning("%s: on its way to the safe state for %.0f s", self.device.uri, lasted)
             await asyncio.wait([closing], timeout=TELLING_SECONDS)

@@ -18,11 +18,13 @@ async def serving(station: Station, listener: Listener) -> AsyncIterator[None]:
     """While this lasts, hosts are served; afterwards the device is in its safe state."""
     try:
         await station.start()
-        await listener.start()
-        yield
+        try:
+            await listener.start()
+            yield
+        finally:
+            await listener.stop()
     finally:
-        await listener.stop()
-        await station.stop()
+        await station.stop()  # whatever has become of the way there
 
 
 async def until_asked_to_end(station: Station, listener: Listener, begun: Callable[[], None]) -> None:

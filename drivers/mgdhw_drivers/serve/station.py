@@ -95,13 +95,16 @@ class Station:
 
     async def stop(self) -> None:
         """Safe state, and power off."""
-        for task in (self._watch, self._rebooting):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
+        if self._rebooting is not None:  # half-way it would leave a board behind that nobody stops
+            await asyncio.wait([self._rebooting])
         self._forget_line()
         if self._board is not None:
             await self._board.stop()
+        elif self._watch is not None:  # a reboot has failed
+            await self._device.close()
 
     def connected(self, write: Callable[[bytes], None], pull: Callable[[], None], *, hangs_up: bool = False) -> None:
         """A host has come.
@@ -180,13 +183,15 @@ class Station:
             if board is not None:
                 await board.stop()
             self._board = await self._new_board()
-        except Exception:
+        except Exception:  # a board that cannot start is deaf, until it is rebooted once more
             log.exception("%s does not come back from its reboot", self._device.uri)
-        if self.occupied and self._board is not None:
+            return
+        finally:
+            self._rebooting = None
+        if self.occupied:
             self._board.connected(self._out_entry)
             if self._unread:
                 self._board.pause()
-        self._rebooting = None
 
     async def _new_board(self) -> Board:
         board = Board(self._device, self._line.max_payload, self._limits)

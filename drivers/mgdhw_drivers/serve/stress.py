@@ -29,11 +29,11 @@ class Stress:
     """Adds up the largest change of every move since the board was started, whoever's sessions they belong to.
 
     Args:
-        most: largest sum, in steps of the parameters; 0: any.
-        lsb: one step, scalar or (P,).
+        most: largest sum, in steps; 0: any.
+        lsb: one step, the same for all parameters: limits are given in their units.
     """
 
-    def __init__(self, most: float, lsb: float | FloatArray) -> None:
+    def __init__(self, most: float, lsb: float) -> None:
         self.sum = 0.0
         self._most = most
         self._lsb = lsb
@@ -54,4 +54,4 @@ class Stress:
         self._at = theta
 
     def _change(self, theta: FloatArray) -> float:
-        return 0.0 if self._at is None else float((np.abs(theta - self._at) / self._lsb).max())
+        return 0.0 if self._at is None else float(np.abs(theta - self._at).max()) / self._lsb

@@ -65,8 +65,7 @@ class Work:
         self.described = description.pack()
         grid = (info.theta_min, info.theta_max, info.theta_lsb)
         self.form = form_of(self.head.parameter_kind, info.n_parameters, grid)
-        self._most_swing = limits.slew / float(np.min(info.theta_lsb))
-        self.stress = Stress(self.head.max_stress, info.theta_lsb)
+        self.stress = Stress(self.head.max_stress, float(np.min(info.theta_lsb)))
         self.memory = Memory(self.head.area_sizes)
         self.memory.fill(Area.DESCRIPTION, self.described)
         if self.head.per_parameter:
@@ -334,11 +333,11 @@ class Work:
 
     def _check_swing(self, block: Block) -> None:
         """From θ - θ̃ to θ + θ̃ is the furthest that a perturbation moves a parameter at once."""
-        amplitude = block.codes.amplitude
-        if self._most_swing and 2 * amplitude > self._most_swing:
+        amplitude, most = block.codes.amplitude, self.head.max_slew
+        if most and 2 * amplitude > most:
             raise Limited(
                 Limited.AMPLITUDE,
-                f"perturbations of ±{amplitude} steps swing further than {self._most_swing:g} at once",
+                f"perturbations of ±{amplitude} steps swing further than {most:g} at once",
             )
 
     def _samples(self, count: int, crc: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

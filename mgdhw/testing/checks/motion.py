@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mgdhw.block import CodeSpec
 from mgdhw.device import Capability, Device, Motion
 from mgdhw.errors import LimitExceeded
-from mgdhw.motion import ROUNDING, whole_steps
+from mgdhw.motion import ROUNDING, steps_at_once
 from mgdhw.testing.bench import demand_theta
 from mgdhw.testing.check import NotApplicable, Opener
 from mgdhw.testing.demands import demand, refusal
@@ -116,7 +116,7 @@ async def perturbations_that_are_moves_too_far_are_refused(opener: Opener) -> No
         motion, info = _motion(device), device.info
         if Capability.PROBE not in info.capabilities:
             raise NotApplicable("the device has no code generator: what the host writes is moved slowly")
-        most = int(np.min(whole_steps(motion.max_step, info.theta_lsb) / info.theta_lsb + ROUNDING))
+        most = int(steps_at_once(motion.max_step, info.theta_lsb).min())
         await device.load(dataset_for(info))
         await device.write(theta_for(info, 0))
         for amplitude in (most // 2 + 1, most // 2 + 5):

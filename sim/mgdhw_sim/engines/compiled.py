@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.block import Block, Costs
+from mgdhw.block import Baseline, Block, CodeSpec, Costs
+from mgdhw.compiled.simd import LANES
 from mgdhw.loop import Recipe, Step
 from mgdhw.order import SampleOrder
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw.state import TrainState
+from mgdhw_sim import datapath
 from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import ends, flawed, loops, packs, replicas, segments, team
+from mgdhw_sim.engines import ends, filters, flawed, inference, loops, packs, replicas, segments, stepped, team
 from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.engine import Engine
 from mgdhw_sim.engines.moves import Moving
@@ -21,31 +23,25 @@ from mgdhw_sim.engines.vector import Narrow
 
 IntArray = NDArray[np.int64]
 
+INFER_PRODUCTS = 1 << 28
+"""Products of parameters and samples from which on an evaluation is compiled: less is done in numpy meanwhile."""
+INFER_SAMPLES = 128
+"""That are worked on side by side."""
+
 
 class Compiled(Engine):
-    """Runs blocks of every family and baseline, and segments in discrete mode with every optimizer.
+    """Runs blocks of every family and baseline, and segments with every optimizer.
 
-    Chips of small numbers (`packs.narrow`) run on vectors; the plain kernels run everything.
+    Some updates are made in Python, between compiled blocks: those by stochastic rounding, those scaled as in the 2025
+    paper, and those of continuous mode on chips that are imperfect or whose numbers are large. Chips of small numbers
+    (`packs.narrow`) run on vectors; the plain kernels run everything.
     """
 
     name = "numba"
 
     def declines(self, chip: Chip, work: Block | Segment) -> str | None:
         codes = work.codes if isinstance(work, Block) else work.recipe.codes
-        if codes.family not in packs.FAMILIES:
-            return f"codes of family {codes.family!r}"
-        if isinstance(work, Block):
-            return None
-        recipe = work.recipe
-        if recipe.continuous:
-            return "continuous mode"
-        if recipe.normalise != "energy":
-            return f'normalise = "{recipe.normalise}"'
-        if recipe.stochastic:
-            return "stochastic rounding"
-        if type(recipe.optimizer) not in packs.OPTIMIZERS:
-            return f"optimizer {type(recipe.optimizer).__name__}"
-        return None
+        return None if codes.family in packs.FAMILIES else f"code family {codes.family!r}"
 
     def probe(self, chip: Chip, block: Block) -> Costs:
         if chip.cells is not None:
@@ -67,20 +63,31 @@ class Compiled(Engine):
         return ends.costs(block, plus, minus, held, measured)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
+        recipe, count = segment.recipe, segment.n_probes
+        if not _covers(chip, recipe):
+            return stepped.learn(chip, segment, self.probe)
         if chip.cells is not None:
             return flawed.learn(chip, segment)
-        recipe, count = segment.recipe, segment.n_probes
         most = count if _narrow(chip, recipe.order) is not None else max(1, ends.PLAIN_SAMPLES // recipe.order.batch)
         return ends.in_pieces(segment.state, count, most, lambda state, size: self._learn(chip, state, recipe, size))
 
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
-        if chip.cells is not None:
-            return super().learn_many(chip, segments)
         return replicas.learn_many(chip, segments, self.learn)
+
+    def infer(self, chip: Chip, samples: IntArray) -> IntArray:
+        small = packs.narrow(chip.spec)
+        if small is None or chip.cells is not None or samples.size * chip.topology.n_parameters < INFER_PRODUCTS:
+            return chip.infer(samples)
+        half = -(-samples.size // (2 * INFER_SAMPLES)) * INFER_SAMPLES  # in whole tiles
+        parts = [part for part in (samples[:half], samples[half:]) if part.size > 0]
+        signals = replicas.everywhere(lambda part: _outputs(chip, small, part), parts)
+        return datapath.output_codes(chip.spec, np.concatenate(signals).astype(np.int64))
 
     def _learn(
         self, chip: Chip, state: TrainState, recipe: Recipe, count: int
     ) -> tuple[TrainState, float, Step | None]:
+        if recipe.continuous:
+            return _continuous(chip, state, recipe, count)
         order, (inputs, targets) = recipe.order, chip.memory
         held, rates = ends.held_of_state(state, recipe), ends.etas(state, recipe, count)
         moving = packs.moving(chip.spec, state)
@@ -102,11 +109,33 @@ class Compiled(Engine):
         return state, float(total), last
 
 
+def _covers(chip: Chip, recipe: Recipe) -> bool:
+    """Whether whole segments of a recipe are compiled, its updates, too."""
+    if not packs.has_rule(recipe):
+        return False
+    if not recipe.continuous:
+        return recipe.normalise == "energy"
+    return chip.cells is None and recipe.baseline is Baseline.NONE and _narrow(chip, recipe.order) is not None
+
+
 def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
     """The chip for the vector kernels, if its numbers and the sums of its costs are small enough."""
     if order.batch << chip.spec.cost_bits >= segments.FULL:
         return None
     return packs.narrow(chip.spec)
+
+
+def _outputs(chip: Chip, small: Narrow, samples: IntArray) -> NDArray[np.int32]:
+    """(B, n_out) signals of the last layer."""
+    order = SampleOrder(0, chip.memory[0].shape[0], INFER_SAMPLES)
+    fixed = packs.setup(chip, small, CodeSpec(), order, Baseline.NONE)
+    numbers = np.zeros(samples.size + LANES, dtype=np.int32)
+    numbers[: samples.size] = samples
+    signals = np.empty((samples.size, chip.spec.layers[-1]), dtype=np.int32)
+    stored, (tile,) = packs.room(chip.codes, packs.padded(chip.codes.size)), packs.tiles(chip, order, 1)
+    (place,) = team.teams(1, INFER_SAMPLES, chip.topology)
+    inference.infer(fixed, stored, numbers, samples.size, np.zeros(1, dtype=np.uint32), tile, place, signals)
+    return signals
 
 
 def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArray, minus: IntArray) -> int:
@@ -160,3 +189,32 @@ def _segment(
         return result
 
     return together(work, parts, lambda: team.release(places[0]))
+
+
+def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:
+    """`filters.run_segment`, by a team where the work is worth it."""
+    small = _narrow(chip, recipe.order)
+    assert small is not None, "_covers"
+    fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
+    parts = packs.parts_for(chip, fixed)
+    moving, rates = packs.moving(chip.spec, state), ends.etas(state, recipe, count)
+    shared, rule = packs.filters(state, recipe, chip.topology), packs.rule(chip.spec, recipe)
+    moved, space = moving.stored.copy(), packs.space(chip, recipe.order)
+    aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, recipe.order, parts)
+    places = team.teams(parts, recipe.order.batch, chip.topology)
+
+    def work(part: int) -> tuple[int, int]:
+        powers = moving.powers if part == 0 else moving.powers.copy()
+        mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
+        own = shared if part == 0 else shared._replace(cost=shared.cost.copy())
+        result: tuple[int, int] = filters.run_segment(
+            fixed, rule, mine, own, state.analog.cost is not None, state.step, count, recipe.update_period,
+            np.zeros(2, dtype=np.int64), rates, aheads[part], moved, space, tiles[part], np.zeros(2, dtype=np.bool_),
+            places[part],
+        )  # fmt: skip
+        return result
+
+    total, updates = together(work, parts, lambda: team.release(places[0]))
+    chip.codes = moving.stored[: chip.topology.n_parameters]
+    state, last = ends.filtered(state, count, moving, shared, rates, updates)
+    return state, float(total), last

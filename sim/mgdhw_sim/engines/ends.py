@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline
-from mgdhw.gradient import Window
+from mgdhw.gradient import Analog, Window
 from mgdhw.loop import Recipe, Step
 from mgdhw.segment import SegmentResult
 from mgdhw.state import TrainState
 from mgdhw_sim.engines import loops, packs
+from mgdhw_sim.engines.filters import Filters
 from mgdhw_sim.engines.moves import Moving
 
 IntArray = NDArray[np.int64]
@@ -80,8 +81,30 @@ def advanced(
         held=after,
         evaluations=state.evaluations + int(evaluations),
     )
-    last = Step(float(rates[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
-    return then, last
+    return then, _last(moving, rates, updates)
+
+
+def _last(moving: Moving, rates: NDArray[np.float64], updates: int) -> Step | None:
+    """The last of so many updates."""
+    return Step(float(rates[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
+
+
+def filtered(
+    state: TrainState, count: int, moving: Moving, filters: Filters, rates: NDArray[np.float64], updates: int
+) -> tuple[TrainState, Step | None]:
+    """The same in continuous mode, without baselines."""
+    size = state.theta.size
+    then = replace(
+        state,
+        step=state.step + count,
+        update=state.update + updates,
+        theta=moving.theta[:size],
+        optimizer=packs.optimizer_state(state, moving),
+        analog=Analog(filters.gradient[:size], float(filters.cost[0]), float(filters.cost[1])),
+        held=None,
+        evaluations=state.evaluations + count,
+    )
+    return then, _last(moving, rates, updates)
 
 
 def in_pieces(state: TrainState, n_probes: int, most: int, run: Piece) -> SegmentResult:

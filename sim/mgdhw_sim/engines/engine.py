@@ -5,9 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mgdhw.block import Block, Costs
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_sim.chip import Chip
+
+IntArray = NDArray[np.int64]
 
 
 class Engine(ABC):
@@ -26,6 +31,10 @@ class Engine(ABC):
     @abstractmethod
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
         """The whole loop: probes, updates and writes. Leaves the chip at the segment's last θ."""
+
+    def infer(self, chip: Chip, samples: IntArray) -> IntArray:
+        """`Chip.infer`."""
+        return chip.infer(samples)
 
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
         """`learn` for each of many segments, side by side where the engine can.

@@ -24,6 +24,7 @@ from mgdhw.topology import Topology
 from mgdhw_sim import datapath, tables
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import kernels, loops, moves
+from mgdhw_sim.engines.filters import Filters
 from mgdhw_sim.engines.matrix import Tile
 from mgdhw_sim.engines.segments import Ahead, Setup
 from mgdhw_sim.engines.vector import Narrow, Space
@@ -186,6 +187,11 @@ def plan(spec: CodeSpec, topology: Topology) -> kernels.CodePlan:
     )
 
 
+def has_rule(recipe: Recipe) -> bool:
+    """Whether kernels know how a recipe makes a step of a gradient."""
+    return not recipe.stochastic and type(recipe.optimizer) in OPTIMIZERS
+
+
 def rule(spec: ChipSpec, recipe: Recipe) -> moves.Rule:
     """The update as kernels take it."""
     optimizer: Any = recipe.optimizer
@@ -204,6 +210,20 @@ def rule(spec: ChipSpec, recipe: Recipe) -> moves.Rule:
         to_code=2.0**spec.weight_fraction_bits,
         code_low=-half,
         code_high=half - 1,
+    )
+
+
+def filters(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
+    """The filters of continuous mode as kernels take them, in arrays of their own."""
+    size, analog = padded(state.theta.size), state.analog
+    weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
+    return Filters(
+        gradient=room(analog.gradient, size),
+        cost=np.array([0.0 if analog.cost is None else analog.cost, analog.high_passed]),
+        weight=room(weight, size),
+        scale=recipe.scale,
+        keep=recipe.tau_hp / (recipe.tau_hp + 1.0),
+        take=1.0 / (recipe.tau_theta + 1.0),
     )
 
 
@@ -301,7 +321,7 @@ def parts_for(chip: Chip, fixed: Setup) -> int:
     """How many threads should share the work of a probe."""
     shared = fixed.order.batch >= WIDE_BATCH and fixed.ahead
     large = chip.topology.n_parameters * fixed.order.batch >= TEAM_PRODUCTS
-    return min(MOST_PARTS, processors()) if shared and large else 1
+    return min(MOST_PARTS, processors()) if shared and large and not chip.alone else 1
 
 
 def processors() -> int:

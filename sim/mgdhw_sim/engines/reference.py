@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from mgdhw.block import Block, Costs
-from mgdhw.codes import Codes
-from mgdhw.loop import absorb, block_at, to_update, to_write, update
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_sim.chip import Chip
+from mgdhw_sim.engines import stepped
 from mgdhw_sim.engines.engine import Engine
 
 
@@ -24,17 +21,4 @@ class Reference(Engine):
         return chip.probe(block)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
-        state, recipe = segment.state, segment.recipe
-        codes = Codes(recipe.codes, chip.topology)
-        end = state.step + segment.n_probes
-        total, last = 0, None
-        chip.take(state.cells, to_write(state, recipe), state.step)
-        while state.step < end:
-            costs = chip.probe(block_at(state, recipe, min(end - state.step, to_update(state, recipe))))
-            total += int(costs.perturbed.sum())
-            state = absorb(state, costs, recipe, codes)
-            if state.step % recipe.update_period == 0:
-                state, last = update(state, recipe, codes)
-                chip.write(to_write(state, recipe), state.step)
-        state = replace(state, cells=chip.remembered())
-        return SegmentResult(state, total / segment.n_probes, last)
+        return stepped.learn(chip, segment, Chip.probe)

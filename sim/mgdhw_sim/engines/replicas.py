@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -34,16 +35,23 @@ CHUNK_PROBES = 64
 def learn_many(
     chip: Chip, segments: Sequence[Segment], learn: Callable[[Chip, Segment], SegmentResult]
 ) -> list[SegmentResult]:
-    """Each segment's result, as `learn` would have it."""
+    """Each segment's result, as `learn` would have it. What an imperfect chip holds, each thread has for itself."""
     if fits_lanes(chip, segments):
         groups = [segments[start : start + LANES] for start in range(0, len(segments), LANES)]
-        return [
-            result for results in _everywhere(lambda group: _learn_lanes(chip, group), groups) for result in results
-        ]
-    return _everywhere(lambda segment: learn(chip, segment), segments)
+        return [result for results in everywhere(lambda group: _learn_lanes(chip, group), groups) for result in results]
+    if min(packs.processors(), len(segments)) <= 1:
+        return [learn(chip, segment) for segment in segments]
+    return everywhere(lambda segment: learn(_beside(chip), segment), segments)
 
 
-def _everywhere(work: Callable[[Work], Answer], items: Sequence[Work]) -> list[Answer]:
+def _beside(chip: Chip) -> Chip:
+    """The chip, to be worked on beside others: with registers and cells of its own, by one thread."""
+    other = copy(chip)
+    other.alone = True
+    return other
+
+
+def everywhere(work: Callable[[Work], Answer], items: Sequence[Work]) -> list[Answer]:
     """All answers, in order, from as many threads as there are processors."""
     threads = min(packs.processors(), len(items))
     if threads <= 1:
@@ -56,6 +64,8 @@ def fits_lanes(chip: Chip, segments: Sequence[Segment]) -> bool:
     """Whether these segments can go side by side: they differ in seeds and in θ only, and the chip is small."""
     first = segments[0]
     recipe, n_samples = first.recipe, chip.memory[0].shape[0]
+    if chip.cells is not None or recipe.continuous or recipe.normalise != "energy" or not packs.has_rule(recipe):
+        return False
     if len(segments) < 2 or recipe.codes.family != "random" or recipe.order.batch >= packs.WIDE_BATCH:
         return False
     if chip.topology.n_parameters > LARGEST_CHIP or n_samples * max(chip.spec.layers) > LARGEST_MEMORY:
@@ -70,7 +80,17 @@ def _common(segment: Segment) -> tuple[object, ...]:
     state, recipe = segment.state, segment.recipe
     held = None if state.held is None else state.held.step
     codes, order = replace(recipe.codes, seed=0), replace(recipe.order, seed=0)
-    rule = (recipe.optimizer, recipe.eta, recipe.schedule, recipe.updates, recipe.update_period, recipe.baseline)
+    rule = (
+        recipe.optimizer,
+        recipe.eta,
+        recipe.schedule,
+        recipe.updates,
+        recipe.update_period,
+        recipe.baseline,
+        recipe.continuous,
+        recipe.stochastic,
+        recipe.normalise,
+    )
     energy = state.window.energy.tobytes()
     return segment.n_probes, state.step, state.update, held, codes, order, *rule, energy
 

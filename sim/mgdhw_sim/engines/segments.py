@@ -224,7 +224,7 @@ def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved
     if not (signs or lines):
         fill_codes(plan, step, ahead.bits, ahead.code)  # such a team is of one
     first_row, end_row = 0, net.sizes[1]
-    if not lines:
+    if not lines and net.sizes.size > 2:  # a last layer is shared by samples: each part needs all its rows
         first_row, end_row = rows_of(team, net.sizes[1])
     low, high = first_row * net.sizes[0], end_row * net.sizes[0]
     # Where the first layer works on bytes, its signs are added to those; all else is moved in 16 bits.

@@ -28,7 +28,8 @@ RELEASED = 1 << 62
 FIRST_LAYER = 0.7
 """Share of all parameters from which on the first layer decides how they are parted."""
 
-sleep = types.ExternalFunction("Sleep" if sys.platform == "win32" else "usleep", types.int32(types.uint32))
+integer: Any = types.int32  # called with the types of arguments, it is a signature
+sleep: Any = types.ExternalFunction("Sleep" if sys.platform == "win32" else "usleep", integer(types.uint32))
 
 
 class Team(NamedTuple):

@@ -1,0 +1,30 @@
+"""Segments whose blocks an engine measures, and whose updates Python makes: any recipe, on any engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from mgdhw.block import Block, Costs
+from mgdhw.codes import Codes
+from mgdhw.loop import absorb, block_at, to_update, to_write, update
+from mgdhw.segment import Segment, SegmentResult
+from mgdhw_sim.chip import Chip
+
+
+def learn(chip: Chip, segment: Segment, probe: Callable[[Chip, Block], Costs]) -> SegmentResult:
+    """The host's own loop around an engine's `probe`."""
+    state, recipe = segment.state, segment.recipe
+    codes = Codes(recipe.codes, chip.topology)
+    end = state.step + segment.n_probes
+    total, last = 0, None
+    chip.take(state.cells, to_write(state, recipe), state.step)
+    while state.step < end:
+        costs = probe(chip, block_at(state, recipe, min(end - state.step, to_update(state, recipe))))
+        total += int(costs.perturbed.sum())
+        state = absorb(state, costs, recipe, codes)
+        if state.step % recipe.update_period == 0:
+            state, last = update(state, recipe, codes)
+            chip.write(to_write(state, recipe), state.step)
+    state = replace(state, cells=chip.remembered())
+    return SegmentResult(state, total / segment.n_probes, last)
