@@ -120,6 +120,7 @@ async def test_safe_is_said_only_after_closing_has_returned(caplog: pytest.LogCa
         assert (await talk.pong()).state == State.FAULTY
         talk.board.disconnected()
         await talk.until(lambda: driver.told.count("close") == 3)  # start, SAFE, and once more: it is not safe yet
+        await talk.until(lambda: talk.board.worker.running is None)
         assert "in its safe state" not in caplog.text
         talk.connect()
         del driver.wrong["close"]

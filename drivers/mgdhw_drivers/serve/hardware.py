@@ -49,6 +49,8 @@ class Hardware:
         self.device = device
         self._limits = limits
         self._patience = CLOSING_SECONDS
+        self._began = 0.0
+        """When it was begun to close the device."""
         self.safe = True
         """Whether `close` has returned since the device was opened last."""
         self._closing: asyncio.Task[None] | None = None
@@ -93,15 +95,15 @@ class Hardware:
         if closing is None:
             closing = self._closing = asyncio.create_task(self._close(), name=f"closing {self.device.uri}")
             closing.add_done_callback(self._closed)
-        began = latest = time.monotonic()
-        while not closing.done() and time.monotonic() - latest < self._patience:
+            self._began = time.monotonic()
+        while not closing.done() and time.monotonic() - max(self._began, self.device.moved()) < self._patience:
+            lasted = time.monotonic() - self._began
+            if lasted > TELLING_SECONDS:
+                log.warning("%s: on its way to the safe state for %.0f s", self.device.uri, lasted)
             await asyncio.wait([closing], timeout=TELLING_SECONDS)
-            latest = max(latest, self.device.moved())
-            if not closing.done():
-                log.warning("%s: on its way to the safe state for %.0f s", self.device.uri, time.monotonic() - began)
+        await asyncio.wait([closing], timeout=min(1.0, TELLING_SECONDS))  # asked again, it may have ended by now
         if not closing.done():
             log.error("%s: NOT confirmed to be safe: its driver does not come back from closing", self.device.uri)
-        await asyncio.sleep(0)  # let `_closed` see it
         return self.safe
 
     async def _close(self) -> None:
