@@ -6,11 +6,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import numpy as np
 
+from mgdhw.config import check_experiment
 from mgdhw.datasets import Dataset, load, one_hot
 from mgdhw.datasets.fashion import SYSTEM_FOLDER
 from mgdhw.folders import cache_folder
@@ -20,7 +21,7 @@ DELTA = 2.0**-5
 ETA = 0.01
 REPLICAS = 256
 RANDOM_IMAGES = 10_000
-EXAMPLES = Path(__file__).parents[1] / "examples"
+FASHION = Path(__file__).parents[1] / "examples" / "fashion.toml"
 IMAGES = (cache_folder() / "fashion-mnist", SYSTEM_FOLDER, Path(__file__).parents[2] / "shared/data/fashion-mnist")
 
 
@@ -119,33 +120,53 @@ class Case:
         }
 
 
-@dataclass(frozen=True)
-class Example:
-    """An experiment of `examples/`, in compiled loops.
+class Training(Protocol):
+    """Whatever can be trained: a network, and how."""
 
-    Args:
-        name: of its file.
-        images: what it trains on instead of what it names.
-    """
-
-    name: str
-    images: str
+    @property
+    def uri(self) -> str:
+        """Of its chip."""
 
     @property
     def period(self) -> int:
         """Probes between updates."""
-        return int(self.experiment()["training"]["tau_theta"])
+
+    def experiment(self, seed: int = 0) -> dict[str, Any]:
+        """As a TOML file would say it."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """An experiment as a file holds it.
+
+    Args:
+        text: of the file.
+        changes: keys of its training that are others.
+        images: what it trains on instead of what it names.
+        engine: that runs the chip.
+    """
+
+    text: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    images: str | None = None
+    engine: str = "numba"
+
+    @property
+    def period(self) -> int:
+        """Probes between updates."""
+        return check_experiment(self.experiment(), source="benchmark").training.update_period
 
     @property
     def uri(self) -> str:
-        """Its chip."""
+        """The chip, in an engine's loops."""
         return str(self.experiment()["device"]["uri"])
 
     def experiment(self, seed: int = 0) -> dict[str, Any]:
-        """As its file says it."""
-        values = tomllib.loads((EXAMPLES / f"{self.name}.toml").read_text(encoding="utf-8"))
-        values["device"]["uri"] += "&engine=numba"
-        return values | {"seed": seed, "data": {"name": self.images}}
+        """As the file says it, but for the changes."""
+        values = tomllib.loads(self.text)
+        values["device"]["uri"] += f"&engine={self.engine}"
+        values["training"] |= self.changes
+        return values | {"seed": seed, "data": {"name": self.images or values["data"]["name"]}}
 
 
 CASES = {

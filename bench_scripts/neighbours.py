@@ -23,11 +23,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
-from cases import CASES, IMPERFECT, Case, Example, dataset, find_images
+from cases import CASES, FASHION, IMPERFECT, Example, Training, dataset, find_images
 from common import Options, Row, arguments, progress, report
 from ours import Ours
-
-from mgdhw.datasets import load
 
 ROUNDS, SECONDS = 7, 0.5
 KEPT = 0.4
@@ -46,9 +44,9 @@ def neighbours(count: int) -> Iterator[None]:
             process.wait()
 
 
-def kept(name: str, case: Case | Example, images: str, count: int, rounds: int, seconds: float) -> Row:
+def kept(name: str, case: Training, images: str, count: int, rounds: int, seconds: float) -> Row:
     """The row of a case: probes per second beside so many busy processes, and alone."""
-    data = load(images) if isinstance(case, Example) and images != "random" else dataset(CASES["c"], images)
+    data = dataset(CASES["c"], images)
     rates: list[tuple[float, float]] = []
     with Ours(case, data, 1, seconds) as ours:
         for _ in range(rounds):
@@ -66,10 +64,10 @@ def main(options: Options) -> None:
     images = find_images()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     rounds, seconds = (1, 0.02) if options.quick else (ROUNDS, SECONDS)
-    cases: dict[str, Case | Example] = {
+    cases: dict[str, Training] = {
         "c": CASES["c"],
         "c imperfect": replace(CASES["c"], effects=IMPERFECT),
-        "fashion": Example("fashion", images),
+        "fashion": Example(FASHION.read_text(encoding="utf-8"), images=images),
     }
     rows = [kept(name, case, images, count, rounds, seconds) for name, case in cases.items() for count in (1, cores)]
     report("Beside busy processes: probes per second", rows, options)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from cases import Case, Example
+from cases import Training
 from numpy.typing import NDArray
 
 from mgdhw import open_device
@@ -33,7 +33,7 @@ class Ours:
         seconds: how long a stretch should take.
     """
 
-    def __init__(self, case: Case | Example, dataset: Dataset, replicas: int = 1, seconds: float = 0.5) -> None:
+    def __init__(self, case: Training, dataset: Dataset, replicas: int = 1, seconds: float = 0.5) -> None:
         self._runner = asyncio.Runner()
         self._device = open_device(case.uri)
         self._run = self._runner.run
@@ -63,7 +63,7 @@ class Ours:
         """(P,) what the first replica's cells are asked for."""
         return self._replicas[0].state.cells["requested"]
 
-    def _begin(self, case: Case | Example, dataset: Dataset, seed: int) -> Segment:
+    def _begin(self, case: Training, dataset: Dataset, seed: int) -> Segment:
         experiment = check_experiment(case.experiment(seed), source="benchmark")
         recipe, _ = recipe_of(experiment, self._device.info, dataset.n_train)
         return Segment(first_state(experiment, self._device.info, recipe, dataset), recipe, 0)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Coroutine, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from mgdhw.errors import DeviceFault
 
@@ -60,15 +60,30 @@ async def told(uri: str, work: Coroutine[Any, Any, None]) -> None:
         await work
 
 
-async def within(seconds: float, disconnecting: Coroutine[Any, Any, None], uri: str) -> None:
-    """Wait until a driver has disconnected; one that does not come back is left behind.
+def log_unsafe(uri: str, problem: BaseException) -> None:
+    """Say what closing has raised where nobody else would."""
+    log.error("%s: closing failed; check that the hardware is safe: %s", uri, problem)
+
+
+class Closable(Protocol):
+    """What has an address, and can be disconnected."""
+
+    uri: str
+    closing_seconds: float
+
+    async def disconnect(self) -> None:
+        """Leave the hardware in its safe state, and let go of it."""
+
+
+async def within(device: Closable) -> None:
+    """Disconnect within `closing_seconds`; a driver that does not come back is left behind.
 
     Raises:
         DeviceFault: it has not come back in time.
     """
-    task = asyncio.ensure_future(disconnecting)
+    task = asyncio.ensure_future(device.disconnect())
     try:
-        await asyncio.wait({task}, timeout=seconds)
+        await asyncio.wait({task}, timeout=device.closing_seconds)
     finally:
         late = not task.done()
         if late:
@@ -76,7 +91,7 @@ async def within(seconds: float, disconnecting: Coroutine[Any, Any, None], uri: 
             task.add_done_callback(_seen)
     if late:
         await asyncio.wait({task}, timeout=LETTING_GO_SECONDS)
-        raise DeviceFault(unconfirmed(uri).removeprefix(f"{uri}: "), uri=uri)
+        raise DeviceFault(unconfirmed(device.uri).removeprefix(f"{device.uri}: "), uri=device.uri)
     task.result()
 
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -53,11 +54,12 @@ class Device(ABC):
     dataset: Dataset
     """What was loaded last."""
 
+    put_back_seconds: float | None = None
+    """How long a cancelled block may take to put θ back; None: as long as it takes."""
     reconnect_seconds = 30.0
     """How long hardware that went away is waited for."""
     closing_seconds = closing.CLOSING_SECONDS
     """How long `disconnect` may take."""
-
     readings = 0
     """How often it was measured."""
     watch: Callable[[], None] | None = None
@@ -211,19 +213,11 @@ class Device(ABC):
         """Leave the hardware in its safe state and disconnect. May be called from any state, more than once.
 
         Cancelled meanwhile it closes to the end all the same: the safe state comes first, the cancellation after it.
-
-        Raises:
-            DeviceFault: `disconnect` has not come back within `closing_seconds`.
+        Raises DeviceFault where `disconnect` does not come back within `closing_seconds`.
         """
         if self._closing is None or self._closing.done():
             self._closing = asyncio.ensure_future(closing.told(self.uri, self._close()))
-        await completed(self._closing, self._log_unsafe)
-
-    def _log_unsafe(self, problem: BaseException) -> None:
-        log.error("%s: closing failed; check that the hardware is safe: %s", self.uri, problem)
-
-    async def _disconnect(self) -> None:
-        await closing.within(self.closing_seconds, self.disconnect(), self.uri)
+        await completed(self._closing, partial(closing.log_unsafe, self.uri))
 
     async def _close(self) -> None:
         try:
@@ -232,12 +226,12 @@ class Device(ABC):
         except BaseException as error:
             self.is_open, self._mover = False, None
             try:
-                await self._disconnect()
+                await closing.within(self)
             except Exception as problem:
                 error.add_note(f"{self.uri}: disconnecting failed, too: {problem}")
             raise
         self.is_open, self._mover = False, None  # not before: whoever still writes is refused by it
-        await self._disconnect()
+        await closing.within(self)
 
     async def recover(self, attempt: int = 1) -> bool:
         """Begin again after a LinkError: let go of the hardware, wait, open it, and see that it is the same.
@@ -258,7 +252,7 @@ class Device(ABC):
         """Disconnect from hardware that cannot be relied upon: its parameters are not moved any more."""
         self.is_open, self._mover = False, None
         try:
-            await completed(self._disconnect())
+            await completed(closing.within(self))
         except Exception as problem:
             log.info("%s: letting go of it failed, too: %s", self.uri, problem)
 
@@ -311,7 +305,7 @@ class Device(ABC):
             if error is not None:
                 error.add_note(f"{self.uri}: closing failed, too; check that the hardware is safe: {problem}")
                 if not isinstance(error, Exception):  # the notes of a cancellation or an interrupt are shown to nobody
-                    self._log_unsafe(problem)
+                    closing.log_unsafe(self.uri, problem)
             elif isinstance(problem, OSError):
                 raise DeviceFault(
                     f"closing failed; check that the hardware is safe: {problem}", uri=self.uri

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ class Measuring(Protocol):
 
     info: DeviceInfo
     readings: int
+    put_back_seconds: float | None
 
     def tick(self) -> None:
         """Count a reading."""
@@ -53,6 +55,7 @@ async def expand(device: Measuring, block: Block, theta: FloatArray) -> Costs:
             device.tick()
         return cost
 
+    patience: float | None = None
     try:
         for j in range(block.n_probes):
             step = block.first_step + j
@@ -65,7 +68,13 @@ async def expand(device: Measuring, block: Block, theta: FloatArray) -> Costs:
                 reference.append(await measured_at(clipped(theta - change), batch, step, Part.MINUS))
             else:
                 reference.append(0 if held is None else held.value)
+    except asyncio.CancelledError:
+        patience = device.put_back_seconds
+        raise
     finally:
-        await completed(device.write(theta, block.first_step + block.n_probes))
+        back = asyncio.ensure_future(device.write(theta, block.first_step + block.n_probes))
+        if patience is not None:
+            asyncio.get_running_loop().call_later(patience, back.cancel)
+        await completed(back)
     carried = held if block.baseline is Baseline.HELD else None
     return Costs(np.array(perturbed), np.array(reference), block.evaluations(), carried)

@@ -20,9 +20,12 @@ def main() -> NoReturn:
     try:
         _run()
     except SystemExit as ending:
-        from mgdhw.threads import left_behind
-
-        if left_behind():  # a long computation, or the compiler, that nobody waits for any more: don't wait here either
+        threads = sys.modules.get(
+            "mgdhw.threads"
+        )  # imported by whoever left one behind; a signal may fall into an import
+        if (
+            threads is not None and threads.left_behind()
+        ):  # a long computation, or the compiler, that nobody waits for any more: don't wait here either
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError, ValueError):
                     stream.flush()

@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 
 WORK_VALUES = 1 << 21
 """Parameter and input codes that are worked on at a time: bounds the memory of long blocks."""
-SAMPLE_VALUES = 1 << 18
+SAMPLE_VALUES = 1 << 16
 """Values of a layer that are worked on at a time where there are many samples: there are ten arrays of them."""
 SPARE_INPUTS = 16
 """Beyond the last sample: kernels read so many at a time (`mgdhw.compiled.columns.BYTES`)."""

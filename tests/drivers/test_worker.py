@@ -122,6 +122,7 @@ async def test_safe_is_said_only_after_closing_has_returned(caplog: pytest.LogCa
         assert (await talk.pong()).state == State.FAULTY
         talk.board.disconnected()
         await talk.until(lambda: driver.told.count("close") == 3)  # start, SAFE, and once more: it is not safe yet
+        await talk.until(lambda: talk.board.worker.running is None)
         assert "in its safe state" not in caplog.text
         talk.connect()
         del driver.wrong["close"]
@@ -269,8 +270,9 @@ async def test_a_board_that_does_not_start_again_does_so_after_the_next_reboot(
 
     async def reboot() -> None:
         station._strike(Damage((), reboot=True))
-        while station._rebooting is not None:  # noqa: ASYNC110 (a station sets no events)
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while station._rebooting is not None:  # noqa: ASYNC110 (a station sets no events)
+                await asyncio.sleep(0.01)
 
     async with serving(station, UnixListener(station, tmp_path / "socket")):
         driver.wrong["open"] = fails(ValueError("not now"))

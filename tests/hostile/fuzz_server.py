@@ -62,7 +62,8 @@ class Tally:
     def __str__(self) -> str:
         answers = ", ".join(f"{name} {count:,}" for name, count in self.answers.most_common())
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        return f"{self.frames:,} frames; {answers}; longest turn {self.longest_s:.3f} s; peak {peak:.0f} MiB"
+        faults = "".join(f"; device: {text} ({count:,})" for text, count in self.faults.items())
+        return f"{self.frames:,} frames; {answers}{faults}; longest turn {self.longest_s:.3f} s; peak {peak:.0f} MiB"
 
 
 class _Errors(logging.Handler):

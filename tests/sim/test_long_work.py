@@ -76,7 +76,7 @@ async def test_what_is_left_behind_touches_nothing(monkeypatch: pytest.MonkeyPat
         await learn(device)
         await until(lambda: not works())
         monkeypatch.setattr(devices, "INLINE_SECONDS", 0.0)
-        task = asyncio.create_task(device.learn(segment(device, experiment, 2_000_000)))
+        task = asyncio.create_task(device.learn(segment(device, experiment, 8_000_000)))
         await until(works)
         began = time.monotonic()
         task.cancel()

@@ -293,3 +293,25 @@ def test_a_board_that_would_keep_one_waiting_for_ever(line: str, folder: Path, u
     assert time.monotonic() - pressed < 10.0  # two seconds or so, on a machine that does nothing else
     assert "resume with" in seen.shown or "nothing was begun" in seen.shown, seen.shown
     assert "Traceback" not in seen.shown
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("level", ["host-codes", "device-codes"])
+def test_a_board_that_is_frozen(level: str, folder: Path, unmeasured: dict[str, str], reach: Any) -> None:
+    socket = folder / "socket"
+    with subprocess.Popen(command("serve", "sim:analog-8bit?layers=2-3-1", "--unix", str(socket))) as board:
+        try:
+            line = command("train", "long.toml", "--device", f"unix:{socket}?dead_man=0", "--level", level)
+            with terminal(line, folder, unmeasured) as seen:
+                reach(seen.process, folder / "runs", 20)
+                board.send_signal(signal.SIGSTOP)
+                seen.press_ctrl_c()
+                seen.wait_for(lambda shown: "Ctrl-C again to stop at once" in shown)
+                pressed = time.monotonic()
+                seen.press_ctrl_c()
+                assert seen.end() == 130, seen.shown
+            assert time.monotonic() - pressed < 12.0  # twice two seconds or so, on a machine that does nothing else
+            assert "resume with" in seen.shown, seen.shown
+        finally:
+            board.send_signal(signal.SIGCONT)
+            board.terminate()

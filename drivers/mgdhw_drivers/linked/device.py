@@ -83,7 +83,7 @@ class LinkedDevice(HostCodes):
 
     async def connect(self) -> None:
         wait = self._options.reconnect
-        what = f"{self.uri} (reconnect=0 in its address does not wait)"
+        what = f"{self.uri} to be there; reconnect=0 in its address waits for nothing"
         session = await patiently(self._begin, wait, what, (DeviceAbsent,))
         description = session.known
         head = description.head
@@ -100,6 +100,7 @@ class LinkedDevice(HostCodes):
         if moves.are_limited:  # what a board writes in the middle of a segment no host could limit
             session.moves = moves
             self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
+        self.put_back_seconds = session.leaving_seconds
         self._learning = Learning(session, self.info, self._form, self._expected)
         self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
 

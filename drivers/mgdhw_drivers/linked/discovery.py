@@ -48,9 +48,7 @@ def servers() -> dict[str, str]:
 
 def sockets() -> dict[str, str]:
     """What a `unix:` address is."""
-    return {
-        "unix:PATH": "`mgdhw serve --unix PATH` on this machine, which speaks the link to whoever may write to PATH"
-    }
+    return {"unix:PATH": "`mgdhw serve --unix PATH` on this machine, which speaks the link to this user alone"}
 
 
 def ask_all(ports: Sequence[str]) -> list[str]:

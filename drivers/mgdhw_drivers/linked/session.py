@@ -147,7 +147,7 @@ class Session:
 
     async def end(self) -> None:
         """Leave the board in its safe state if it can be reached, and disconnect. In bounded time, whatever it does."""
-        limit = CLOSING_SECONDS + min(self._ramp_seconds(), LONGEST_RAMP_SECONDS)
+        limit = self.leaving_seconds
         why = f"{self.uri}: no answer within {limit:.3g} s"
         try:
             if self.link.connected:
@@ -293,9 +293,11 @@ class Session:
         assert self.identity is not None, "in step"
         return self.identity.max_payload
 
-    def _ramp_seconds(self) -> float:
-        """How long the board takes to move its parameters through all of their range."""
-        return 0.0 if self.description is None else self.description.ramp_seconds
+    @property
+    def leaving_seconds(self) -> float:
+        """How long whoever leaves waits for the board: for an answer, and for a ramp through all of its range."""
+        ramp = 0.0 if self.description is None else self.description.ramp_seconds
+        return CLOSING_SECONDS + min(ramp, LONGEST_RAMP_SECONDS)
 
     async def _bring_in_step(self) -> None:
         """Find out what the board holds, connecting again if need be; one that is away or frozen is waited for."""

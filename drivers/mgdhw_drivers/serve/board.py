@@ -319,6 +319,8 @@ class Board:
 
     async def _wake_up(self) -> None:
         try:
+            if self.hardware.is_closing:  # for an IDENTIFY that was ended
+                await self.hardware.close()
             if self.worker.left_behind or self.hardware.is_closing:
                 raise DeviceTrouble(f"{UNSURE}: its driver has not come back from what was ended")
             await self.work.wake_up()

@@ -12,8 +12,8 @@ BITS_PER_BYTE = 10
 """Start bit, eight bits, stop bit."""
 TICK_SECONDS = 0.002
 """How often a paced line moves on."""
-HIGH_WATER, LOW_WATER = 1 << 16, 1 << 14
-"""Bytes on their way above which a sender should wait, and below which it may go on."""
+FULL_SECONDS, FREE_SECONDS = 0.25, 0.06
+"""What is on its way when a sender should wait, and when it may go on, in time that the line takes for it."""
 OVERRUN = 1 << 20
 """Bytes on their way above which more are lost, as on a line whose sender does not wait."""
 
@@ -69,7 +69,7 @@ class Paced:
             self._timer = self._loop.call_later(self._pause(), self._move)
 
     def _say_if_full(self) -> None:
-        now = len(self._buffer) > (LOW_WATER if self._is_full else HIGH_WATER)
+        now = len(self._buffer) > self._rate * (FREE_SECONDS if self._is_full else FULL_SECONDS)
         if now != self._is_full and self._full is not None:
             self._is_full = now
             self._full(now)

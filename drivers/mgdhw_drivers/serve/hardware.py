@@ -50,6 +50,8 @@ class Hardware:
         self.device = device
         self._limits = limits
         self._patience = CLOSING_SECONDS
+        self._began = 0.0
+        """When it was begun to close the device."""
         self.safe = True
         """Whether `close` has returned since the device was opened last."""
         self._closing: asyncio.Task[None] | None = None
@@ -94,13 +96,12 @@ class Hardware:
         if closing is None:
             closing = self._closing = asyncio.create_task(self._close(), name=f"closing {self.device.uri}")
             closing.add_done_callback(self._closed)
-        latest = time.monotonic()
-        while not closing.done() and time.monotonic() - latest < self._patience:
+            self._began = time.monotonic()
+        while not closing.done() and time.monotonic() - max(self._began, self.device.moved()) < self._patience:
             await asyncio.wait([closing], timeout=LOOKING_SECONDS)
-            latest = max(latest, self.device.moved())
+        await asyncio.wait([closing], timeout=min(1.0, LOOKING_SECONDS))  # asked again, it may have ended by now
         if not closing.done():
             log.error("%s: NOT confirmed to be safe: its driver does not come back from closing", self.device.uri)
-        await asyncio.sleep(0)  # let `_closed` see it
         return self.safe
 
     async def _close(self) -> None:

@@ -129,6 +129,11 @@ class Visitor(asyncio.BufferedProtocol):
             self._listener.visitor = None
             self._listener.station.disconnected()
 
+    def write(self, data: bytes) -> None:
+        """Bytes to the host; none to one that has gone, which asyncio would only log."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
     def pull(self) -> None:
         """End the connection."""
         if self._transport is not None:
@@ -170,7 +175,7 @@ class Visitor(asyncio.BufferedProtocol):
             self._transport.write(answer)
             self._inside = True
             self._listener.visitor = self
-            station.connected(self._transport.write, self.pull, hangs_up=True)
+            station.connected(self.write, self.pull, hangs_up=True)
 
     def _is_unplugged(self) -> bool:
         return self._listener.station.away > asyncio.get_running_loop().time()
