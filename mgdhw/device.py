@@ -295,10 +295,7 @@ class Device(ABC):
         await self._close_after(error)
 
     async def _close_after(self, error: BaseException | None) -> None:
-        """Close. An error under way stays the one that is raised; what the closing said is a note on it.
-
-        Raises DeviceFault for the operating system's error, where no other is under way.
-        """
+        """Close; an error under way is raised, with what closing said as a note. Raises DeviceFault for OSError."""
         try:
             await self.close()
         except Exception as problem:
