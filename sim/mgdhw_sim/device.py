@@ -52,6 +52,8 @@ class SimDevice(HostCodes):
         self._chip: Chip | None = None
         self._told: set[str] = set()
         self._heavy = Heavy()
+        self._loading = Heavy()
+        """Which need not wait for what still computes with the samples of before."""
         self._seconds: dict[tuple[object, ...], float] = {}
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC
         if spec.codes == "chip":
@@ -91,10 +93,10 @@ class SimDevice(HostCodes):
     async def load(self, dataset: Dataset) -> None:
         chip = copy(self.chip)
         try:
-            if dataset.inputs.size + dataset.targets.size < LONG_LOAD and not self._heavy.busy:
+            if dataset.inputs.size + dataset.targets.size < LONG_LOAD:
                 chip.load(dataset)
             else:
-                await self._heavy.do(chip.load, dataset)
+                await self._loading.do(chip.load, dataset)
         except ConfigError as error:
             raise ConfigError(f"{self.uri}: {error}") from None
         self.chip.share(chip)
