@@ -109,6 +109,11 @@ class Compiled(Engine):
         return state, float(total), last
 
 
+def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
+    """The chip for the vector kernels, if its numbers and the sums of its costs are small enough."""
+    return None if order.batch << chip.spec.cost_bits >= segments.FULL else packs.narrow(chip.spec)
+
+
 def _covers(chip: Chip, recipe: Recipe) -> bool:
     """Whether whole segments of a recipe are compiled, its updates, too."""
     if not packs.has_rule(recipe):
@@ -116,13 +121,6 @@ def _covers(chip: Chip, recipe: Recipe) -> bool:
     if not recipe.continuous:
         return recipe.normalise == "energy"
     return chip.cells is None and recipe.baseline is Baseline.NONE and _narrow(chip, recipe.order) is not None
-
-
-def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
-    """The chip for the vector kernels, if its numbers and the sums of its costs are small enough."""
-    if order.batch << chip.spec.cost_bits >= segments.FULL:
-        return None
-    return packs.narrow(chip.spec)
 
 
 def _outputs(chip: Chip, small: Narrow, samples: IntArray) -> NDArray[np.int32]:
@@ -198,7 +196,7 @@ def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tu
     fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
     parts = packs.parts_for(chip, fixed)
     moving, rates = packs.moving(chip.spec, state), ends.etas(state, recipe, count)
-    shared, rule = packs.filters(state, recipe, chip.topology), packs.rule(chip.spec, recipe)
+    shared, rule = ends.filters_of(state, recipe, chip.topology), packs.rule(chip.spec, recipe)
     moved, space = moving.stored.copy(), packs.space(chip, recipe.order)
     aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, recipe.order, parts)
     places = team.teams(parts, recipe.order.batch, chip.topology)

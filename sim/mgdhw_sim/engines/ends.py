@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline
+from mgdhw.codes import Codes
 from mgdhw.gradient import Analog, Window
 from mgdhw.loop import Recipe, Step
 from mgdhw.segment import SegmentResult
 from mgdhw.state import TrainState
+from mgdhw.topology import Topology
 from mgdhw_sim.engines import loops, packs
 from mgdhw_sim.engines.filters import Filters
 from mgdhw_sim.engines.moves import Moving
@@ -87,6 +89,20 @@ def advanced(
 def _last(moving: Moving, rates: NDArray[np.float64], updates: int) -> Step | None:
     """The last of so many updates."""
     return Step(float(rates[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
+
+
+def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
+    """The filters of continuous mode as kernels take them, in arrays of their own."""
+    size, analog = packs.padded(state.theta.size), state.analog
+    weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
+    return Filters(
+        gradient=packs.room(analog.gradient, size),
+        cost=np.array([0.0 if analog.cost is None else analog.cost, analog.high_passed]),
+        weight=packs.room(weight, size),
+        scale=recipe.scale,
+        keep=recipe.tau_hp / (recipe.tau_hp + 1.0),
+        take=1.0 / (recipe.tau_theta + 1.0),
+    )
 
 
 def filtered(

@@ -24,7 +24,6 @@ from mgdhw.topology import Topology
 from mgdhw_sim import datapath, tables
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import kernels, loops, moves
-from mgdhw_sim.engines.filters import Filters
 from mgdhw_sim.engines.matrix import Tile
 from mgdhw_sim.engines.segments import Ahead, Setup
 from mgdhw_sim.engines.vector import Narrow, Space
@@ -210,20 +209,6 @@ def rule(spec: ChipSpec, recipe: Recipe) -> moves.Rule:
         to_code=2.0**spec.weight_fraction_bits,
         code_low=-half,
         code_high=half - 1,
-    )
-
-
-def filters(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
-    """The filters of continuous mode as kernels take them, in arrays of their own."""
-    size, analog = padded(state.theta.size), state.analog
-    weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
-    return Filters(
-        gradient=room(analog.gradient, size),
-        cost=np.array([0.0 if analog.cost is None else analog.cost, analog.high_passed]),
-        weight=room(weight, size),
-        scale=recipe.scale,
-        keep=recipe.tau_hp / (recipe.tau_hp + 1.0),
-        take=1.0 / (recipe.tau_theta + 1.0),
     )
 
 
