@@ -55,6 +55,8 @@ PADDING = 64
 """Elements beyond the last parameter that kernels may touch."""
 WIDE_BATCH = 8
 """Samples from which on they are worked on side by side."""
+ROWS = 1 << 10
+"""Samples that the plain kernels work on together."""
 MOST_PARTS = 2
 NONE = np.zeros(())
 TEAM_PRODUCTS = 400_000
@@ -213,7 +215,8 @@ def rule(spec: ChipSpec, recipe: Recipe) -> moves.Rule:
 
 
 def work(chip: Chip, batch: int) -> loops.Work:
-    """Work space."""
+    """Work space for a batch, or for a part of a large one at a time."""
+    batch = min(batch, ROWS)
     p, sizes = chip.topology.n_parameters, chip.spec.layers
     signal = np.int16 if chip.spec.signal_bits <= 16 else np.int32
     lines = sum(layer.n_in + layer.n_out + 1 for layer in chip.topology.layers)
