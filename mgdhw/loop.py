@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.codes import Codes
 from mgdhw.gradient import Window, accumulate, cost_scale, estimate, filter_block, oripov_scaled
+from mgdhw.memo import Memo
 from mgdhw.optimizers import Optimizer
 from mgdhw.order import SampleOrder
 from mgdhw.philox import Stream, words
@@ -21,6 +22,9 @@ from mgdhw.schedule import Progress, ScheduleSpec, rate
 from mgdhw.state import TrainState
 
 FloatArray = NDArray[np.float64]
+
+CHUNK_WORDS = 1 << 15
+MEMO_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,5 +166,22 @@ def rounded(theta: FloatArray, grid: Grid, seed: int, update: int) -> FloatArray
     lsb = np.asarray(grid.lsb, dtype=np.float64)
     position = (theta - grid.low) / lsb
     below = np.floor(position)
-    drawn = words(seed, Stream.ROUNDING, [update], theta.size)[0].astype(np.float64) * 2.0**-32
+    size = _updates_per_chunk(theta.size)
+    number, row = divmod(update, size)
+    drawn = _chunk((seed, theta.size), number)[row].astype(np.float64) * 2.0**-32
     return np.asarray(np.clip(grid.low + (below + (drawn < position - below)) * lsb, None, grid.high))
+
+
+def _updates_per_chunk(n: int) -> int:
+    return max(1, CHUNK_WORDS // n)
+
+
+def _chunk_of(stream: tuple[int, int], number: int) -> NDArray[np.uint32]:
+    """Random numbers of consecutive updates. A stream is a seed and a number of parameters."""
+    seed, n = stream
+    size = _updates_per_chunk(n)
+    return words(seed, Stream.ROUNDING, np.arange(number * size, (number + 1) * size), n)
+
+
+_chunk = Memo(_chunk_of, MEMO_BYTES)
+"""Those of a small network are drawn for many updates together: one by one, they take longer than an update."""

@@ -186,6 +186,32 @@ def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         assert_array_equal(choose("numba").infer(chip, samples), chip.infer(samples))
 
 
+@pytest.mark.parametrize("plain", [False, True])
+def test_work_in_small_pieces(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call into compiled code works on so much at most, however large blocks, segments and batches are."""
+    from mgdhw_sim.engines import compiled, ends, packs
+
+    monkeypatch.setattr(ends, "SAMPLES", 100)
+    monkeypatch.setattr(packs, "ROWS", 7)
+    if plain:
+        monkeypatch.setattr(compiled, "LARGEST_TILE", 0)
+    engine = choose("numba")
+    for number in range(16):
+        rng = Random(f"pieces {number}")
+        chip, n = draw_loaded(rng)
+        recipe = draw_recipe(rng, chip, n, "adam", "random")
+        order = replace(recipe.order, batch=rng.choice((16, 50, 130)))
+        block = Block(rng.choice((0, 5)), 30, recipe.codes, order, rng.choice(list(Baseline)))
+        ours, expected = engine.probe(chip, block), REFERENCE.probe(chip, block)
+        assert_array_equal(ours.perturbed, expected.perturbed)
+        assert_array_equal(ours.reference, expected.reference)
+        assert (ours.evaluations, ours.held) == (expected.evaluations, expected.held)
+        recipe = replace(recipe, order=order)
+        state = first_state(chip, recipe)
+        result = learn(REFERENCE, chip, state, recipe, [30])
+        assert_same_state(learn(engine, chip, state, recipe, [30]).state, result.state)
+
+
 STEPPED: dict[str, dict[str, Any]] = {
     "continuous": {"continuous": True, "baseline": Baseline.NONE},
     "continuous with baselines": {"continuous": True},

@@ -23,6 +23,8 @@ from mgdhw_sim.engines.vector import Narrow
 
 IntArray = NDArray[np.int64]
 
+LARGEST_TILE = 1 << 24
+"""Signals of a batch that are kept side by side."""
 INFER_PRODUCTS = 1 << 28
 """Products of parameters and samples from which on an evaluation is compiled: less is done in numpy meanwhile."""
 INFER_SAMPLES = 128
@@ -44,8 +46,10 @@ class Compiled(Engine):
         return None if codes.family in packs.FAMILIES else f"code family {codes.family!r}"
 
     def probe(self, chip: Chip, block: Block) -> Costs:
-        if chip.cells is not None:
-            return flawed.probe(chip, block)
+        run = self._probe if chip.cells is None else flawed.probe
+        return ends.in_blocks(block, ends.probes_at_once(chip, block.order), lambda part: run(chip, part))
+
+    def _probe(self, chip: Chip, block: Block) -> Costs:
         held = ends.held_of_block(block)
         plus = np.empty(block.n_probes, dtype=np.int64)
         minus = np.empty(block.n_probes, dtype=np.int64)
@@ -68,7 +72,7 @@ class Compiled(Engine):
             return stepped.learn(chip, segment, self.probe)
         if chip.cells is not None:
             return flawed.learn(chip, segment)
-        most = count if _narrow(chip, recipe.order) is not None else max(1, ends.PLAIN_SAMPLES // recipe.order.batch)
+        most = ends.probes_at_once(chip, recipe.order)
         return ends.in_pieces(segment.state, count, most, lambda state, size: self._learn(chip, state, recipe, size))
 
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
@@ -109,6 +113,12 @@ class Compiled(Engine):
         return state, float(total), last
 
 
+def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
+    """The chip for the vector kernels, if its numbers and the sums of its costs are small enough, and so is a batch."""
+    large = order.batch * max(chip.spec.layers) > LARGEST_TILE
+    return None if large or order.batch << chip.spec.cost_bits >= segments.FULL else packs.narrow(chip.spec)
+
+
 def _covers(chip: Chip, recipe: Recipe) -> bool:
     """Whether whole segments of a recipe are compiled, its updates, too."""
     if not packs.has_rule(recipe):
@@ -116,13 +126,6 @@ def _covers(chip: Chip, recipe: Recipe) -> bool:
     if not recipe.continuous:
         return recipe.normalise == "energy"
     return chip.cells is None and recipe.baseline is Baseline.NONE and _narrow(chip, recipe.order) is not None
-
-
-def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
-    """The chip for the vector kernels, if its numbers and the sums of its costs are small enough."""
-    if order.batch << chip.spec.cost_bits >= segments.FULL:
-        return None
-    return packs.narrow(chip.spec)
 
 
 def _outputs(chip: Chip, small: Narrow, samples: IntArray) -> NDArray[np.int32]:
@@ -198,7 +201,7 @@ def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tu
     fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
     parts = packs.parts_for(chip, fixed)
     moving, rates = packs.moving(chip.spec, state), ends.etas(state, recipe, count)
-    shared, rule = packs.filters(state, recipe, chip.topology), packs.rule(chip.spec, recipe)
+    shared, rule = ends.filters_of(state, recipe, chip.topology), packs.rule(chip.spec, recipe)
     moved, space = moving.stored.copy(), packs.space(chip, recipe.order)
     aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, recipe.order, parts)
     places = team.teams(parts, recipe.order.batch, chip.topology)

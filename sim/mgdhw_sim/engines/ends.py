@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline
+from mgdhw.codes import Codes
 from mgdhw.gradient import Analog, Window
 from mgdhw.loop import Recipe, Step
+from mgdhw.order import SampleOrder
 from mgdhw.segment import SegmentResult
 from mgdhw.state import TrainState
+from mgdhw.topology import Topology
+from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import loops, packs
 from mgdhw_sim.engines.filters import Filters
 from mgdhw_sim.engines.moves import Moving
@@ -21,8 +25,9 @@ IntArray = NDArray[np.int64]
 Piece = Callable[[TrainState, int], tuple[TrainState, float, Step | None]]
 """Runs so many probes from a state on: the state after them, the sum of their costs, the last update."""
 
-PLAIN_SAMPLES = 1 << 20
-"""Sample numbers that are made at a time for the plain kernels: bounds the memory of long segments."""
+SAMPLES, PRODUCTS = 1 << 20, 1 << 34
+"""Samples, and products of theirs with parameters, that a call into compiled code works on: bounds its memory and its
+time. A probe is the least."""
 
 
 def held_of_block(block: Block) -> IntArray:
@@ -89,6 +94,20 @@ def _last(moving: Moving, rates: NDArray[np.float64], updates: int) -> Step | No
     return Step(float(rates[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
 
 
+def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
+    """The filters of continuous mode as kernels take them, in arrays of their own."""
+    size, analog = packs.padded(state.theta.size), state.analog
+    weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
+    return Filters(
+        gradient=packs.room(analog.gradient, size),
+        cost=np.array([0.0 if analog.cost is None else analog.cost, analog.high_passed]),
+        weight=packs.room(weight, size),
+        scale=recipe.scale,
+        keep=recipe.tau_hp / (recipe.tau_hp + 1.0),
+        take=1.0 / (recipe.tau_theta + 1.0),
+    )
+
+
 def filtered(
     state: TrainState, count: int, moving: Moving, filters: Filters, rates: NDArray[np.float64], updates: int
 ) -> tuple[TrainState, Step | None]:
@@ -105,6 +124,27 @@ def filtered(
         evaluations=state.evaluations + count,
     )
     return then, _last(moving, rates, updates)
+
+
+def probes_at_once(chip: Chip, order: SampleOrder) -> int:
+    """How many probes a call into compiled code may take."""
+    return max(1, min(SAMPLES, PRODUCTS // chip.topology.n_parameters) // order.batch)
+
+
+def in_blocks(block: Block, most: int, run: Callable[[Block], Costs]) -> Costs:
+    """A block, at most so many probes at a time."""
+    if block.n_probes <= most:
+        return run(block)
+    done: list[Costs] = []
+    held = block.held
+    for start in range(0, block.n_probes, most):
+        size = min(most, block.n_probes - start)
+        done.append(run(replace(block, first_step=block.first_step + start, n_probes=size, held=held)))
+        held = done[-1].held
+    perturbed, reference = (
+        np.concatenate(each) for each in zip(*((c.perturbed, c.reference) for c in done), strict=True)
+    )
+    return Costs(perturbed, reference, sum(c.evaluations for c in done), held)
 
 
 def in_pieces(state: TrainState, n_probes: int, most: int, run: Piece) -> SegmentResult:

@@ -48,9 +48,7 @@ def learn(chip: Chip, segment: Segment) -> SegmentResult:
     state, recipe = segment.state, segment.recipe
     chip.take(state.cells, to_write(state, recipe), state.step)
     count = segment.n_probes
-    most = flaws.MOST_LEFT // flaws.MOST_PULSES
-    if not fits(chip, recipe.order):
-        most = min(most, max(1, ends.PLAIN_SAMPLES // recipe.order.batch))
+    most = min(flaws.MOST_LEFT // flaws.MOST_PULSES, ends.probes_at_once(chip, recipe.order))
     result = ends.in_pieces(state, count, most, lambda state, size: _learn(chip, state, recipe, size))
     chip.now = max(chip.now, result.state.step)
     return replace(result, state=replace(result.state, cells=chip.remembered()))

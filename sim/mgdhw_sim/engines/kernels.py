@@ -279,17 +279,18 @@ def sample_cost(net, signals, row, targets, sample):
 def cost(net, w, inputs, targets, samples, x, signals, spare):
     """Cost codes summed over (B,) samples: `Chip.cost`.
 
-    `x` (B, n_in), `signals` and `spare` (B, widest) are work space.
+    `x` (R, n_in), `signals` and `spare` (R, widest) are work space, for R samples at a time.
     """
-    n_rows = samples.size
-    for row in range(n_rows):
-        for i in range(net.sizes[0]):
-            x[row, i] = inputs[samples[row], i]
-    dense(net, 0, w, x, n_rows, signals)
-    for layer in range(1, net.sizes.size - 1):
-        dense(net, layer, w, signals, n_rows, spare)
-        signals, spare = spare, signals
     total = np.int64(0)
-    for row in range(n_rows):
-        total += sample_cost(net, signals, row, targets, samples[row])
+    for start in range(0, samples.size, x.shape[0]):
+        n_rows = min(x.shape[0], samples.size - start)
+        for row in range(n_rows):
+            for i in range(net.sizes[0]):
+                x[row, i] = inputs[samples[start + row], i]
+        dense(net, 0, w, x, n_rows, signals)
+        for layer in range(1, net.sizes.size - 1):
+            dense(net, layer, w, signals, n_rows, spare)
+            signals, spare = spare, signals
+        for row in range(n_rows):
+            total += sample_cost(net, signals, row, targets, samples[start + row])
     return total

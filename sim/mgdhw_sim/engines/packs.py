@@ -24,7 +24,6 @@ from mgdhw.topology import Topology
 from mgdhw_sim import datapath, tables
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import kernels, loops, moves
-from mgdhw_sim.engines.filters import Filters
 from mgdhw_sim.engines.matrix import Tile
 from mgdhw_sim.engines.segments import Ahead, Setup
 from mgdhw_sim.engines.vector import Narrow, Space
@@ -56,6 +55,8 @@ PADDING = 64
 """Elements beyond the last parameter that kernels may touch."""
 WIDE_BATCH = 8
 """Samples from which on they are worked on side by side."""
+ROWS = 1 << 10
+"""Samples that the plain kernels work on together."""
 MOST_PARTS = 2
 NONE = np.zeros(())
 TEAM_PRODUCTS = 400_000
@@ -213,22 +214,9 @@ def rule(spec: ChipSpec, recipe: Recipe) -> moves.Rule:
     )
 
 
-def filters(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
-    """The filters of continuous mode as kernels take them, in arrays of their own."""
-    size, analog = padded(state.theta.size), state.analog
-    weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
-    return Filters(
-        gradient=room(analog.gradient, size),
-        cost=np.array([0.0 if analog.cost is None else analog.cost, analog.high_passed]),
-        weight=room(weight, size),
-        scale=recipe.scale,
-        keep=recipe.tau_hp / (recipe.tau_hp + 1.0),
-        take=1.0 / (recipe.tau_theta + 1.0),
-    )
-
-
 def work(chip: Chip, batch: int) -> loops.Work:
-    """Work space."""
+    """Work space for a batch, or for a part of a large one at a time."""
+    batch = min(batch, ROWS)
     p, sizes = chip.topology.n_parameters, chip.spec.layers
     signal = np.int16 if chip.spec.signal_bits <= 16 else np.int32
     lines = sum(layer.n_in + layer.n_out + 1 for layer in chip.topology.layers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,10 @@ from mgdhw.codes import Codes
 from mgdhw.loop import absorb, block_at, to_update, to_write, update
 from mgdhw.segment import Segment, SegmentResult
 from mgdhw_sim.chip import Chip
+
+_turn = threading.Lock()
+"""Python runs one thread at a time. Threads that take turns at every function of numpy wait for each other most of the
+time; so they take turns at whole updates."""
 
 
 def learn(chip: Chip, segment: Segment, probe: Callable[[Chip, Block], Costs]) -> SegmentResult:
@@ -21,10 +26,11 @@ def learn(chip: Chip, segment: Segment, probe: Callable[[Chip, Block], Costs]) -
     chip.take(state.cells, to_write(state, recipe), state.step)
     while state.step < end:
         costs = probe(chip, block_at(state, recipe, min(end - state.step, to_update(state, recipe))))
-        total += int(costs.perturbed.sum())
-        state = absorb(state, costs, recipe, codes)
-        if state.step % recipe.update_period == 0:
-            state, last = update(state, recipe, codes)
-            chip.write(to_write(state, recipe), state.step)
+        with _turn:
+            total += int(costs.perturbed.sum())
+            state = absorb(state, costs, recipe, codes)
+            if state.step % recipe.update_period == 0:
+                state, last = update(state, recipe, codes)
+                chip.write(to_write(state, recipe), state.step)
     state = replace(state, cells=chip.remembered())
     return SegmentResult(state, total / segment.n_probes, last)
