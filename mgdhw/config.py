@@ -22,6 +22,8 @@ from mgdhw.schedule import SCHEDULES, ScheduleSpec
 LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
 LARGEST_BATCH = 1 << 20
 LARGEST_PERIOD = (1 << 32) - 1  # what a board is told in 32 bits
+LARGEST_BLOCK = 1 << 16
+LARGEST_STEP = 2**63 - 1  # what a block can begin at
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
 
@@ -60,7 +62,7 @@ class DataSection(BaseModel):
 class TrainingSection(_Section):
     """How long, how often, from where. All periods are in probes."""
 
-    probes: int = Field(default=400_000, ge=1)
+    probes: int = Field(default=400_000, ge=1, le=LARGEST_STEP)
     batch: int = Field(default=1, ge=1, le=LARGEST_BATCH)
     tau_x: int = Field(default=1, ge=1, le=LARGEST_PERIOD)
     tau_theta: int = Field(default=100, ge=1, le=LARGEST_PERIOD)
@@ -172,7 +174,7 @@ class RunSection(_Section):
     """How the work is done and kept. Decides no bit of the trajectory."""
 
     level: Level = "auto"
-    block: int | None = Field(default=None, ge=1)
+    block: int | None = Field(default=None, ge=1, le=LARGEST_BLOCK)
     checkpoint_seconds: float = Field(default=10.0, gt=0)
     retries: int = Field(default=3, ge=0)
 

@@ -7,87 +7,34 @@ takes `HostCodes` as its base, implements `measure`, and gets `probe` from it.
 from __future__ import annotations
 
 import asyncio
-import difflib
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Flag, auto
-from importlib.metadata import EntryPoint, entry_points
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
-from mgdhw.codes import Codes
+from mgdhw import closing, limits, recovery
+from mgdhw.block import Block, Costs, Part
+from mgdhw.completion import completed
+from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
-from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, LimitExceeded
+from mgdhw.device_info import Capability, DeviceInfo
+from mgdhw.drivers import check_class, device_schemes, driver_of
+from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable
+from mgdhw.expansion import expand
+from mgdhw.motion import Motion, Mover
 from mgdhw.segment import Segment, SegmentResult
-from mgdhw.timing import Timing
-from mgdhw.topology import Topology
+
+__all__ = ["Capability", "Device", "DeviceInfo", "HostCodes", "Motion", "device_schemes", "open_device"]
+
+log = logging.getLogger("mgdhw.device")
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-
-ENTRY_POINTS = "mgdhw.devices"
-
-ROUNDING = 1e-6
-"""How far beyond a limit floating point may carry a parameter, in steps of the parameter."""
-
-
-class Capability(Flag):
-    """What a device can do beyond writing parameters and measuring."""
-
-    PROBE = auto()
-    """It has a code generator and takes a block whole."""
-    MEASURE = auto()
-    """It takes single measurements, so the host can make the codes."""
-    LEARN = auto()
-    """It runs the whole loop: a segment of probes and updates."""
-    DETERMINISTIC = auto()
-    """The same request gets the same answer: all levels of delegation agree to the bit."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceInfo:
-    """What is known of a device once it is open.
-
-    Args:
-        model: what it is, for people and for records.
-        identity: what distinguishes this one from its like: a serial number, or a hash of a chip's definition.
-        topology: number of parameters P, and layers where known.
-        theta_min, theta_max: limits of the parameters, in the device's units; scalars or (P,).
-        theta_lsb: smallest step of a parameter, which is also the unit of a perturbation code; scalar or (P,).
-        n_inputs, n_outputs: sizes of one sample.
-        cost_kind: what the cost is ("mse", "xent", ...).
-        cost_lsb: one cost code in units of the cost; 1.0 where costs are floats already.
-        capabilities: what it can do.
-        exact_writes: whether a perturbation that is written as a parameter is the same as one that is added to it. It
-            is not where writes are noisy, asymmetric or wear: there, host codes are physically another experiment.
-        details: more that is worth recording (a chip's whole definition, a firmware version).
-        timing: what its work takes in time and energy, where that is known.
-    """
-
-    model: str
-    identity: str
-    topology: Topology
-    theta_min: float | FloatArray
-    theta_max: float | FloatArray
-    theta_lsb: float | FloatArray
-    n_inputs: int
-    n_outputs: int
-    cost_kind: str
-    cost_lsb: float
-    capabilities: Capability
-    exact_writes: bool = True
-    details: dict[str, Any] = field(default_factory=dict)
-    timing: Timing | None = None
-
-    @property
-    def n_parameters(self) -> int:
-        """P, the length of θ."""
-        return self.topology.n_parameters
 
 
 class Device(ABC):
@@ -96,63 +43,100 @@ class Device(ABC):
     Open it with `async with`: leaving, in whatever way, leaves the hardware in its safe state. `write` is absolute
     and `probe` has no side effects, so both can be repeated after a fault.
 
+    `open`, `close` and `write` are the same for every device: they refuse what must not be, and move parameters no
+    faster than `info.motion` allows. A driver implements the hooks that they call: `connect`, `disconnect`, `apply`.
+
     Args:
         uri: the address under which it was opened; every error carries it.
     """
 
     info: DeviceInfo
+    dataset: Dataset
+    """What was loaded last."""
+
+    put_back_seconds: float | None = None
+    """How long a cancelled block may take to put θ back; None: as long as it takes."""
+    reconnect_seconds = 30.0
+    """How long hardware that went away is waited for."""
+    closing_seconds = closing.CLOSING_SECONDS
+    """How long `disconnect` may take."""
+    readings = 0
+    """How often it was measured."""
+    watch: Callable[[], None] | None = None
+    """Called after each reading."""
 
     entered = False
     """Whether it is inside `async with`, and so whether somebody sees to its closing."""
+    is_open = False
+    """Whether it was opened, and not closed since."""
+    stored: FloatArray | None = None
+    """(P,) what the last write left; `connect` may set it where hardware says what it begins with."""
+
+    _contract = "device.Device"
+    """Where it says what a driver has to do."""
+    _mover: Mover | None = None
+    _closing: asyncio.Task[None] | None = None
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
-        """Made only if it is whole: Python's own error would not say where the contract is. Raises ConformanceError."""
-        missing = ", ".join(sorted(cls.__abstractmethods__))
-        if missing:
-            raise ConformanceError(
-                f"driver {cls.__module__}.{cls.__qualname__} lacks what every device has: {missing}; what they are to"
-                f" do is in docs/drivers.md and in: python -m pydoc mgdhw.device.{_contract(cls).__name__}"
-            )
+        """Made only if it is whole. Raises ConformanceError."""
+        check_class(cls, Device, cls._contract)
         return super().__new__(cls)
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
 
-    @abstractmethod
-    async def open(self) -> None:
-        """Connect, and fill in `info`. Raises DeviceUnavailable."""
+    # --- what a driver implements ----------------------------------------------------------------------------------
 
     @abstractmethod
-    async def close(self) -> None:
-        """Put the hardware in its safe state and disconnect. May be called from any state, more than once."""
+    async def connect(self) -> None:
+        """Reach the hardware, move nothing, and fill in `info`. Raises DeviceUnavailable."""
 
     @abstractmethod
-    async def load(self, dataset: Dataset) -> None:
-        """Take inputs and targets; samples are called by their index in `dataset` from then on.
+    async def disconnect(self) -> None:
+        """Leave the hardware in its safe state, and let go of it. May be called from any state, more than once.
 
-        Raises:
-            ConfigError: the dataset's sizes are not the device's.
+        Where `info.motion` says which state that is, the parameters are there already, if they can be moved at all.
         """
 
     @abstractmethod
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        """Set every parameter, (P,), in the device's units. Absolute and idempotent.
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
+        """Set every parameter, (P,), in one write. Absolute and idempotent. Limits and motion are seen to.
 
         Args:
-            theta: (P,).
+            theta: (P,), in the device's units; not to be kept, it is the caller's.
             step: of the training, before whose probe this is. Hardware ignores it; a simulated device keys its noise
                 with it, and knows the time by it.
 
         Returns:
             (P,) what the hardware really holds.
-
-        Raises:
-            LimitExceeded: before anything is sent.
         """
 
-    @abstractmethod
+    async def load(self, dataset: Dataset) -> None:
+        """Take inputs and targets; samples are called by their index in `dataset` from then on.
+
+        Here they are kept as `dataset`; a device with a memory sends them there.
+
+        Raises:
+            ConfigError: the dataset's sizes are not the device's.
+        """
+        info = self.info
+        if (dataset.n_inputs, dataset.n_outputs) != (info.n_inputs, info.n_outputs):
+            raise ConfigError(
+                f"{self.uri}: has {info.n_inputs} inputs and {info.n_outputs} outputs, dataset {dataset.name!r} has"
+                f" {dataset.n_inputs} and {dataset.n_outputs}"
+            )
+        self.dataset = dataset
+
     async def read(self) -> FloatArray:
-        """(P,) what the hardware really holds."""
+        """(P,) what the hardware really holds: here, what the last write left. Raises DeviceFault where none has."""
+        self.check_open()
+        if self.stored is None:
+            raise DeviceFault(
+                "nobody knows what it holds: no write has come to its end, and its driver cannot read it (it would"
+                " implement read(), or set self.stored in connect())",
+                uri=self.uri,
+            )
+        return self.stored.copy()
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:
         """What its cells remember beyond the θ that was asked for, for `restore`: nothing that hardware could tell.
@@ -181,15 +165,119 @@ class Device(ABC):
 
         The segment carries all state, so a repeated one has the same answer.
         """
+        self.check_open()
         raise DeviceFault("it cannot learn by itself; use level device-codes or host-codes", uri=self.uri)
 
     async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
         """Run independent stretches of training (replicas), each with the answer that `learn` gives to it.
 
-        One after the other here; a device that can do them side by side does. What the hardware holds afterwards is
-        not defined.
+        Here one after the other. What the hardware holds afterwards is not defined.
         """
         return [await self.learn(segment) for segment in segments]
+
+    @property
+    def motion(self) -> Motion | None:
+        """How fast `write` may move the parameters. A device that makes ramps by itself answers None."""
+        return self.info.motion
+
+    # --- what every device does alike --------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect. Raises DeviceUnavailable."""
+        self.stored, self._mover = None, None
+        await self.connect()
+        self.is_open = True
+        if self.motion is not None:
+            try:
+                await self._move_by(self.motion)
+            except BaseException:
+                self.is_open = False
+                raise
+
+    async def restrain(self, motion: Motion) -> None:
+        """Move no faster than this either, until it is closed; a safe state that the device declares itself holds.
+
+        Raises:
+            ConformanceError: no parameter could ever move like this.
+            DeviceFault: nobody knows where the parameters are.
+        """
+        self.check_open()
+        await self._move_by(motion if self.motion is None else motion.together_with(self.motion))
+
+    async def _move_by(self, motion: Motion) -> None:
+        mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self.apply, self.uri)
+        mover.starts_at(await self.read())
+        self._mover = mover
+
+    async def close(self) -> None:
+        """Leave the hardware in its safe state and disconnect. May be called from any state, more than once.
+
+        Cancelled meanwhile it closes to the end all the same: the safe state comes first, the cancellation after it.
+        Raises DeviceFault where `disconnect` does not come back within `closing_seconds`.
+        """
+        if self._closing is None or self._closing.done():
+            self._closing = asyncio.ensure_future(closing.told(self.uri, self._close()))
+        await completed(self._closing, partial(closing.log_unsafe, self.uri))
+
+    async def _close(self) -> None:
+        try:
+            if self._mover is not None:
+                await self._mover.leave()
+        except BaseException as error:
+            self.is_open, self._mover = False, None
+            try:
+                await closing.within(self)
+            except Exception as problem:
+                error.add_note(f"{self.uri}: disconnecting failed, too: {problem}")
+            raise
+        self.is_open, self._mover = False, None  # not before: whoever still writes is refused by it
+        await closing.within(self)
+
+    async def recover(self, attempt: int = 1) -> bool:
+        """Begin again after a LinkError: let go of the hardware, wait, open it, and see that it is the same.
+
+        Args:
+            attempt: how often in a row; the more often, the longer it is waited at first.
+
+        Returns:
+            Whether it was opened anew, and so may have forgotten data, parameters, and what its cells remember.
+
+        Raises:
+            LinkLost: it did not come back within `reconnect_seconds`.
+            DeviceUnavailable: another one has come.
+        """
+        return await recovery.recover(self, attempt)
+
+    async def let_go(self) -> None:
+        """Disconnect from hardware that cannot be relied upon: its parameters are not moved any more."""
+        self.is_open, self._mover = False, None
+        try:
+            await completed(closing.within(self))
+        except Exception as problem:
+            log.info("%s: letting go of it failed, too: %s", self.uri, problem)
+
+    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+        """Set every parameter, (P,), in the device's units. Absolute and idempotent.
+
+        A change that `info.motion` does not allow at once, the first one included, becomes a ramp, which begins where
+        the hardware is; cancelled, it stops where it is.
+
+        Args:
+            theta: (P,).
+            step: of the training, before whose probe this is.
+
+        Returns: (P,) what the hardware really holds.
+
+        Raises:
+            DeviceUnavailable: the device is not open.
+            LimitExceeded: before anything is sent.
+        """
+        self.check_open()
+        self.check_limits(theta)
+        self.stored = None  # not known, should this fail
+        stored = await (self.apply(theta, step) if self._mover is None else self._mover.move(theta, step))
+        self.stored = np.array(stored)
+        return stored
 
     async def __aenter__(self) -> Self:
         try:
@@ -207,16 +295,14 @@ class Device(ABC):
         await self._close_after(error)
 
     async def _close_after(self, error: BaseException | None) -> None:
-        """Close. An error under way stays the one that is raised; what the closing said is a note on it.
-
-        Raises:
-            DeviceFault: the operating system's error, where no other is under way.
-        """
+        """Close; an error under way is raised, with what closing said as a note. Raises DeviceFault for OSError."""
         try:
-            await self._close_surely()
+            await self.close()
         except Exception as problem:
             if error is not None:
                 error.add_note(f"{self.uri}: closing failed, too; check that the hardware is safe: {problem}")
+                if not isinstance(error, Exception):  # the notes of a cancellation or an interrupt are shown to nobody
+                    closing.log_unsafe(self.uri, problem)
             elif isinstance(problem, OSError):
                 raise DeviceFault(
                     f"closing failed; check that the hardware is safe: {problem}", uri=self.uri
@@ -224,44 +310,37 @@ class Device(ABC):
             else:
                 raise
 
-    async def _close_surely(self) -> None:
-        """Close to the end, also if cancelled meanwhile: the safe state comes first, the cancellation after it."""
-        closing = asyncio.ensure_future(self.close())
-        cancelled: asyncio.CancelledError | None = None
-        while not closing.done():
-            try:
-                await asyncio.shield(closing)
-            except asyncio.CancelledError as error:
-                if closing.cancelled():
-                    raise
-                cancelled = error
-        if cancelled is not None:
-            closing.exception()  # seen; the cancellation goes first
-            raise cancelled
-        closing.result()
+    def moved(self) -> float:
+        """When `write` or `close` moved something last, by `time.monotonic`; 0: nobody knows."""
+        return 0.0 if self._mover is None else self._mover.moved()
+
+    def tick(self) -> None:
+        """Count a reading. A driver calls it where `infer` or `measure` make many, each of which takes its time."""
+        self.readings += 1
+        if self.watch is not None:
+            self.watch()
+
+    # --- what is refused ---------------------------------------------------------------------------------------------
+
+    def check_open(self) -> None:
+        """Raise DeviceUnavailable if the device is not open: `infer`, `measure` and `probe` of a driver begin so."""
+        if not self.is_open:
+            raise DeviceUnavailable("the device is not open; use it inside `async with`", uri=self.uri)
 
     def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:
-        """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first.
-
-        A millionth of a step beyond is no violation: 3.2 + 0.1 is more than 3.3 in floating point.
-        """
-        info = self.info
-        if theta.shape != (info.n_parameters,):
-            raise ConfigError(f"{self.uri}: got parameters of shape {theta.shape}, expected ({info.n_parameters},)")
-        rounding = ROUNDING * np.asarray(info.theta_lsb)
-        good = (theta >= info.theta_min - rounding) & (theta <= info.theta_max + rounding)
-        if good.all():
-            return
-        index = int(np.argmin(good))
-        low = float(np.broadcast_to(info.theta_min, theta.shape)[index])
-        high = float(np.broadcast_to(info.theta_max, theta.shape)[index])
-        raise LimitExceeded(
-            f"{what} {index} would be {theta[index]:g}, outside its limits {low:g} ... {high:g}; nothing was sent",
-            uri=self.uri,
-        )
+        """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first."""
+        limits.check_limits(self.info, theta, what, self.uri)
 
     def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
-        """Raise LimitExceeded if θ ± `amplitude` code units would leave the limits, whatever the codes are."""
+        """Raise LimitExceeded if the device itself may not perturb θ, (P,), by ± `amplitude` code units.
+
+        It may not where the limits would be left, nor where a swing from one side to the other, which nobody ramps,
+        is more than `info.motion` allows in one write. Whatever the codes are.
+        """
+        self._check_room(theta, amplitude)
+        limits.check_swing(self.info, amplitude, self.uri)
+
+    def _check_room(self, theta: FloatArray, amplitude: int) -> None:
         room = amplitude * np.asarray(self.info.theta_lsb)
         self.check_limits(theta + room, "perturbed parameter")
         self.check_limits(theta - room, "perturbed parameter")
@@ -270,15 +349,20 @@ class Device(ABC):
 class HostCodes(Device):
     """A device that sets parameters and measures; the host makes the codes and expands a block into both."""
 
-    @abstractmethod
+    _contract = "device.HostCodes"
+
     async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
         """One evaluation: apply (B,) samples, answer the cost summed over them.
+
+        Here it is computed from outputs and targets, in units of the cost: with a `cost_lsb` of 1.
 
         Args:
             samples: (B,) sample indices.
             step: the probe's step. Hardware ignores it; a simulated device keys its noise with it.
             part: which of the probe's measurements this is.
         """
+        outputs = await self.infer(samples)
+        return float(COSTS[self.info.cost_kind](outputs, self.dataset.targets[samples]).sum())
 
     async def requested(self) -> FloatArray:
         """(P,) what codes are added to: what it was asked to hold, where that differs from what it holds."""
@@ -289,48 +373,10 @@ class HostCodes(Device):
 
     async def probe_with_host_codes(self, block: Block) -> Costs:
         """Expand a block into writes and measurements. Ends with θ as it was."""
+        self.check_open()
         theta = await self.requested()
-        self.check_perturbed(theta, block.codes.amplitude)
-        codes = Codes(block.codes, self.info.topology).values(block.first_step, block.n_probes)
-        samples = block.order.samples(block.first_batch(), block.n_batches())
-        baseline_steps = set(block.baseline_steps())
-        held = block.valid_held()
-        perturbed: list[int | float] = []
-        reference: list[int | float] = []
-        try:
-            for j in range(block.n_probes):
-                step = block.first_step + j
-                batch = samples[block.order.batch_of(step) - block.first_batch()]
-                if step in baseline_steps:
-                    await self.write(theta, step)
-                    held = HeldBaseline(await self.measure(batch, step, Part.BASELINE), step)
-                change = codes[j] * self.info.theta_lsb
-                perturbed.append(await self._measure_at(theta + change, batch, step, Part.PLUS))
-                if block.baseline is Baseline.ANTITHETIC:
-                    reference.append(await self._measure_at(theta - change, batch, step, Part.MINUS))
-                else:
-                    reference.append(0 if held is None else held.value)
-        finally:
-            await self.write(theta, block.first_step + block.n_probes)
-        carried = held if block.baseline is Baseline.HELD else None
-        return Costs(np.array(perturbed), np.array(reference), block.evaluations(), carried)
-
-    async def _measure_at(self, theta: FloatArray, samples: IntArray, step: int, part: Part) -> int | float:
-        await self.write(np.clip(theta, self.info.theta_min, self.info.theta_max), step)
-        return await self.measure(samples, step, part)
-
-
-def _contract(driver: type[Device]) -> type[Device]:
-    """The base that says what a driver has to do."""
-    return HostCodes if issubclass(driver, HostCodes) else Device
-
-
-Opener = Callable[[str], Device]
-
-
-def device_schemes() -> dict[str, EntryPoint]:
-    """Installed drivers by the URI scheme that they answer to."""
-    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+        self._check_room(theta, block.codes.amplitude)  # `write` sees to the swings
+        return await expand(self, block, theta)
 
 
 def open_device(uri: str) -> Device:
@@ -343,22 +389,9 @@ def open_device(uri: str) -> Device:
         ConfigError: there is no driver for the scheme, or the driver cannot read the address.
         ConformanceError: the driver lacks a method of the contract.
     """
-    scheme, separator, _ = uri.partition(":")
-    schemes = device_schemes()
-    if not separator:
-        raise ConfigError(f"device {uri!r} has no scheme; expected SCHEME:ADDRESS, for example sim:analog-8bit")
-    if scheme not in schemes:
-        near = difflib.get_close_matches(scheme, schemes, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(
-            f"device {uri!r}: no driver answers to {scheme!r}{hint} (installed: {', '.join(sorted(schemes))})"
-        )
+    make = driver_of(uri)
     try:
-        opener: Opener = schemes[scheme].load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"device {uri!r}: its driver cannot be loaded: {error}") from error
-    try:
-        device = opener(uri)
+        device = make(uri)
     except ConformanceError as error:
         raise ConformanceError(f"device {uri!r}: {error}") from None
     if not isinstance(device, Device):

@@ -47,6 +47,10 @@ class DeviceUnavailable(DeviceError):
     """The device is not there, is busy, or is not the one expected."""
 
 
+class DeviceAbsent(DeviceUnavailable):
+    """The device is not there, or not yet: waiting may help."""
+
+
 class DeviceFault(DeviceError):
     """The device itself reports an error, or answers with something that no device may answer."""
 

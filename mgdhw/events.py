@@ -88,6 +88,16 @@ class Faulted:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """Within a block or an evaluation that takes its time: `readings` were made since the event before.
+
+    It is told by the device, and comes between the trainer's own events.
+    """
+
+    readings: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Training has come to its end, or to a stop.
 
@@ -108,7 +118,7 @@ class Finished:
     hardware: Bill | None = None
 
 
-Event = Started | BlockDone | Updated | Evaluated | Checkpoint | Faulted | Finished
+Event = Started | BlockDone | Updated | Evaluated | Measured | Checkpoint | Faulted | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +178,4 @@ class ReplicasFinished:
     reason: str
 
 
-ReplicasEvent = ReplicasStarted | ReplicasAdvanced | ReplicaFinished | Faulted | ReplicasFinished
+ReplicasEvent = ReplicasStarted | ReplicasAdvanced | ReplicaFinished | Measured | Faulted | ReplicasFinished

@@ -27,6 +27,8 @@ WAVE_BYTES = 1 << 30
 """What the states of replicas that advance together may take."""
 WAVE_REPLICAS = 1024
 """More at a time would make no round shorter than Ctrl-C should take."""
+WAVE_WORK = 10**10
+"""Multiplications that one probe of all of them may take, likewise."""
 OBJECT_BYTES = 4096
 """What a replica takes besides its arrays, generously."""
 
@@ -135,8 +137,8 @@ class LockStep:
         state = lane.state
         theta = to_write(state, lane.recipe)
         if state.cells:
-            await self._retries.repeat(lambda: self._device.restore(state.cells), state.step)
-        return await self._retries.repeat(lambda: self._device.write(theta, state.step), state.step)
+            await self._retries.restore(state.cells, state.step)
+        return await self._retries.write(theta, state.step)
 
 
 def wave_size(lane: Lane) -> int:
@@ -152,4 +154,5 @@ def wave_size(lane: Lane) -> int:
     )
     each = OBJECT_BYTES + recipe.low.nbytes + recipe.high.nbytes
     each += 2 * sum(np.asarray(array).nbytes for array in arrays)
-    return max(1, min(WAVE_REPLICAS, WAVE_BYTES // each))
+    work = recipe.order.batch * state.theta.size
+    return max(1, min(WAVE_REPLICAS, WAVE_BYTES // each, WAVE_WORK // work))

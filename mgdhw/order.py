@@ -62,7 +62,7 @@ def _chunk_of(stream: tuple[int, int], number: int) -> IntArray:
     """The samples of a few consecutive epochs. A stream is the seed and n of an order."""
     seed, n = stream
     epochs = _epochs_per_chunk(n)
-    return permute(seed, np.arange(number * epochs, (number + 1) * epochs), n).ravel()
+    return permute(seed, number * epochs + np.arange(epochs), n).ravel()
 
 
 _chunk = Memo(_chunk_of, MEMO_BYTES)

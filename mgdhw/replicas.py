@@ -34,7 +34,7 @@ from mgdhw.outcome import ReplicaResult
 from mgdhw.plan import plan
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
-from mgdhw.steering import Breath, Pace, RailWatch
+from mgdhw.steering import Breath, Pace, RailWatch, first_size
 from mgdhw.timing import Bill, Count
 from mgdhw.trainer import Trainer
 
@@ -42,8 +42,28 @@ FloatArray = NDArray[np.float64]
 
 ROUND_SECONDS = 0.25
 """How long a round should take when the user says nothing: Ctrl-C is heard after it."""
+MOST_REPLICAS = 1_000_000
+"""What came of each is held in memory until the end, and written whole."""
+RESULT_BYTES = 1000
+"""What that takes of one, in memory, roughly."""
 FIRST_ROUND = 4
 """Probes of each replica in the first round."""
+
+
+def check_count(experiment: Experiment, replicas: int) -> None:
+    """Raise ConfigError if there cannot be so many replicas of an experiment."""
+    if replicas < 1:
+        raise ConfigError(f"replicas: expected 1 or more (got {replicas})")
+    if replicas > MOST_REPLICAS:
+        raise ConfigError(
+            f"replicas: expected at most {MOST_REPLICAS:,} (got {replicas:,}): what comes of each is held in memory,"
+            f" which would take {replicas * RESULT_BYTES / 1e9:,.0f} GB; train several sets, each with another seed"
+        )
+    if experiment.seed + replicas - 1 > LARGEST_SEED:
+        raise ConfigError(
+            f"seed: {replicas} replicas from {experiment.seed} on would need seeds beyond {LARGEST_SEED};"
+            " take a smaller one"
+        )
 
 
 class Replicas:
@@ -72,23 +92,18 @@ class Replicas:
         *,
         finished: Iterable[ReplicaResult] = (),
     ) -> None:
-        if replicas < 1:
-            raise ConfigError(f"replicas: expected 1 or more (got {replicas})")
-        if experiment.seed + replicas - 1 > LARGEST_SEED:
-            raise ConfigError(
-                f"seed: {replicas} replicas from {experiment.seed} on would need seeds beyond {LARGEST_SEED};"
-                " take a smaller one"
-            )
+        check_count(experiment, replicas)
         self.experiment = experiment
         self.device = device
         self.dataset = dataset
         self.replicas = replicas
         self._plan = plan(experiment, device, dataset)
-        self._retries = Retries(device.uri, experiment.run.retries)
+        self._retries = Retries(device, experiment.run.retries)
         self._stop = False
         self._trainer: Trainer | None = None
         self._before = tuple(finished)
-        self._numbers = sorted(set(range(replicas)) - {one.replica for one in self._before})
+        done = {one.replica for one in self._before}
+        self._numbers = [number for number in range(replicas) if number not in done]
         self._unfinished = len(self._numbers)
         self._probes = 0
         self._left = len(self._numbers) * experiment.training.probes
@@ -114,7 +129,7 @@ class Replicas:
 
     async def _events(self) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, device = self.experiment, self.device
-        await self._retries.repeat(lambda: device.load(self.dataset), 0)
+        await self._retries.load(self.dataset)
         held = None
         if experiment.training.init == "read":  # what the hardware held before any replica was written to it
             held = await self._retries.repeat(device.read, 0)
@@ -149,7 +164,7 @@ class Replicas:
     # --- one after the other ---------------------------------------------------------------------------------------
 
     async def _one_by_one(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
-        fresh = await self._retries.repeat(self.device.snapshot, 0)
+        fresh = await self._retries.snapshot(0)
         rails = RailWatch()
         for number in self._numbers:
             # In this order: who asks for a stop after the check reaches the trainer.
@@ -158,9 +173,9 @@ class Replicas:
             if self._stop:
                 return
             if fresh:
-                await self._retries.repeat(lambda: self.device.restore(fresh), 0)
+                await self._retries.restore(fresh, 0)
             if held is not None:
-                await self._retries.repeat(lambda: self.device.write(held), 0)
+                await self._retries.write(held, 0)
             async with contextlib.aclosing(trainer.__aiter__()) as events:
                 async for event in events:
                     match event:
@@ -175,7 +190,7 @@ class Replicas:
 
     async def _in_waves(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
         """As many at a time as memory has room for."""
-        cells = await self._retries.repeat(self.device.snapshot, 0)
+        cells = await self._retries.snapshot(0)
         lock_step = LockStep(self.experiment, self.device, self.dataset, self._retries, held, cells)
         numbers = self._numbers
         while numbers and not self._stop:
@@ -187,8 +202,9 @@ class Replicas:
 
     async def _wave(self, lock_step: LockStep, numbers: Sequence[int]) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, breath = self.experiment, Breath()
-        pace = Pace(FIRST_ROUND, ROUND_SECONDS, experiment.run.block)
         lanes = [lock_step.begin(number) for number in numbers]
+        first = first_size(FIRST_ROUND, lanes[0].recipe, self.device.info.n_parameters, len(lanes))
+        pace = Pace(first, ROUND_SECONDS, experiment.run.block)
         while lanes:
             if lock_step.is_due(lanes[0].state):
                 looked_at, lanes = lanes, []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shlex
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
 from mgdhw.outcome import ReplicaResult, ReplicasResult
-from mgdhw.replicas import Replicas
+from mgdhw.replicas import Replicas, check_count
 from mgdhw.runs import ReplicasRecorder, Run, RunLock, create_run, read_replicas
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
 from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
+from mgdhw.threads import in_thread
 from mgdhw.timing import Bill, together
+from mgdhw.watching import watching
 
 ReplicasListener = Callable[[ReplicasEvent], None]
 
@@ -38,19 +41,28 @@ async def begin(
 ) -> ReplicasResult:
     """A new set of replicas, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
     given, source, base = resolve(experiment, overrides)
+    check_count(given, replicas)
     dataset = load_dataset(given, base)
-    async with opening(given.device.uri if device is None else device) as opened:
+    # What is kept is waited for when the device is safe.
+    async with (
+        contextlib.AsyncExitStack() as stack,
+        opening(given.device.uri if device is None else device) as opened,
+    ):
         given = as_done(given, opened, base)
 
-        @contextlib.contextmanager
-        def keep(runs: Path) -> Iterator[ReplicasRecorder]:
-            origin = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
-            run = create_run(runs, given, {**origin, "replicas": replicas, "began": began_with(given, dataset)})
-            with RunLock(run), ReplicasRecorder(run) as recorder:
-                yield recorder
+        async def recorder(runs: Path) -> ReplicasRecorder:
+            def create() -> tuple[Run, RunLock]:
+                origin = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                kind = {"replicas": replicas, "began": began_with(given, dataset)}
+                run = create_run(runs, given, {**origin, **kind})
+                return run, RunLock(run).__enter__()
 
-        keeping = None if folder is None else keep(folder)
-        return await _follow(Replicas(given, opened, dataset, replicas), keeping, listeners, session)
+            run, lock = await in_thread(create)
+            stack.push(lock)
+            return ReplicasRecorder(run)
+
+        keep = None if folder is None else functools.partial(recorder, folder)
+        return await _follow(Replicas(given, opened, dataset, replicas), keep, stack, listeners, session)
 
 
 async def resume(
@@ -79,53 +91,66 @@ async def resume(
                 f"run {run.folder}: its replicas begin with what the hardware held at first, which it doesn't any more;"
                 f" begin again with: mgdhw train {shlex.quote(str(run.experiment_file))} --replicas {replicas}"
             )
-        async with opening(experiment.device.uri if device is None else device) as opened:
+        # What is kept is waited for when the device is safe.
+        async with (
+            contextlib.AsyncExitStack() as stack,
+            opening(experiment.device.uri if device is None else device) as opened,
+        ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)
             going = Replicas(experiment, opened, dataset, replicas, finished=finished)
-            recorder = ReplicasRecorder(run, finished, {"device": opened.uri, "overrides": list(overrides)})
-            return await _follow(going, recorder, listeners, session, before)
+
+            async def recorder() -> ReplicasRecorder:
+                how = {"device": opened.uri, "overrides": list(overrides)}
+                return ReplicasRecorder(run, finished, how)
+
+            return await _follow(going, recorder, stack, listeners, session, before)
 
 
 async def _follow(
     replicas: Replicas,
-    keeping: contextlib.AbstractContextManager[ReplicasRecorder] | None,
+    keep: Callable[[], Awaitable[ReplicasRecorder]] | None,
+    stack: contextlib.AsyncExitStack,
     listeners: tuple[ReplicasListener, ...],
     session: Session,
     seconds_before: float = 0.0,
 ) -> ReplicasResult:
-    """Run replicas to their end, with everybody listening."""
+    """Run replicas to their end, with everybody listening. What is kept goes on the stack."""
     start = time.monotonic()
     recorder: ReplicasRecorder | None = None
     results: list[ReplicaResult] = []
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(session.training(replicas))
+
+    def hear(event: ReplicasEvent) -> None:
+        for listener in listeners:
+            listener(event)
+
+    with session.training(replicas), watching(replicas.device, hear) as done:
         async with contextlib.aclosing(replicas.__aiter__()) as events:
             async for event in events:
                 if isinstance(event, ReplicasStarted):
                     results.extend(event.finished)
                     # Not before: an experiment that doesn't fit its device leaves no empty run behind.
-                    if keeping is not None:
-                        recorder = stack.enter_context(keeping)
-                        session.run = recorder.run
+                    if keep is not None:
+                        recorder = await keep()
+                        await stack.enter_async_context(session.keeping(recorder))
                 if recorder is not None:
                     recorder(event)
-                for listener in listeners:
-                    listener(event)
+                hear(event)
+                done()
                 if isinstance(event, ReplicaFinished):
                     results.append(event.result)
-        run = None if recorder is None else recorder.run
-        seconds = seconds_before + time.monotonic() - start
-        result = _result(replicas.experiment, replicas.dataset, replicas.replicas, results, seconds, run)
-        taken = [replicas.taken(one) for one in result.replicas]
-        result = replace(
-            result,
-            parameter_writes=sum(counted.parameter_writes for counted, _ in taken),
-            hardware=together(bill for _, bill in taken if bill is not None),
-        )
-        if recorder is not None:
-            recorder.finish(result.summary())
-        return result
+    run = None if recorder is None else recorder.run
+    seconds = seconds_before + time.monotonic() - start
+    result = _result(replicas.experiment, replicas.dataset, replicas.replicas, results, seconds, run)
+    taken = [replicas.taken(one) for one in result.replicas]
+    result = replace(
+        result,
+        parameter_writes=sum(counted.parameter_writes for counted, _ in taken),
+        hardware=together(bill for _, bill in taken if bill is not None),
+    )
+    if recorder is not None:
+        recorder.finish(result.summary())
+    return result
 
 
 def _kept(summary: Mapping[str, Any]) -> dict[str, Any]:

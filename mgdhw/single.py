@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ from numpy.typing import NDArray
 from mgdhw.checkpoint import Saved
 from mgdhw.config import Experiment
 from mgdhw.device import Device
-from mgdhw.events import Event, Finished, Started
+from mgdhw.events import Checkpoint, Event, Finished, Started
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
 from mgdhw.runs import Recorder, Run, RunLock, create_run
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
 from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
+from mgdhw.threads import in_thread
 from mgdhw.timing import Bill
 from mgdhw.trainer import Trainer
+from mgdhw.watching import watching
 
 Listener = Callable[[Event], None]
 
@@ -93,18 +96,25 @@ async def begin(
     """A new training, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
     given, source, base = resolve(experiment, overrides)
     dataset = load_dataset(given, base)
-    async with opening(given.device.uri if device is None else device) as opened:
+    # What is kept is waited for when the device is safe.
+    async with (
+        contextlib.AsyncExitStack() as stack,
+        opening(given.device.uri if device is None else device) as opened,
+    ):
         given = as_done(given, opened, base)
-        trainer = Trainer(given, opened, dataset)
 
-        @contextlib.contextmanager
-        def keep(runs: Path) -> Iterator[Recorder]:
-            origin = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
-            run = create_run(runs, given, origin)
-            with RunLock(run), Recorder(run, began_with(given, dataset)) as recorder:
-                yield recorder
+        async def recorder(runs: Path) -> Recorder:
+            def create() -> tuple[Run, RunLock]:
+                origin = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                run = create_run(runs, given, origin)
+                return run, RunLock(run).__enter__()
 
-        return await _follow(trainer, None if folder is None else keep(folder), listeners, session)
+            run, lock = await in_thread(create)
+            stack.push(lock)
+            return Recorder(run, began_with(given, dataset))
+
+        keep = None if folder is None else functools.partial(recorder, folder)
+        return await _follow(Trainer(given, opened, dataset), keep, stack, listeners, session)
 
 
 async def resume(
@@ -126,64 +136,78 @@ async def resume(
             finished = _finished(run, saved, experiment, same_target=experiment.evaluation == kept.evaluation)
             if finished is not None:
                 return finished
-        async with opening(experiment.device.uri if device is None else device) as opened:
+        # What is kept is waited for when the device is safe.
+        async with (
+            contextlib.AsyncExitStack() as stack,
+            opening(experiment.device.uri if device is None else device) as opened,
+        ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)
             state = None if saved is None else saved.state
             trainer = Trainer(experiment, opened, dataset, resume=state)
-            recorder = Recorder(
-                run, began_with(experiment, dataset), saved, {"device": opened.uri, "overrides": list(overrides)}
-            )
-            return await _follow(trainer, recorder, listeners, session, notes)
+
+            async def recorder() -> Recorder:
+                began, how = began_with(experiment, dataset), {"device": opened.uri, "overrides": list(overrides)}
+                return Recorder(run, began, saved, how)
+
+            return await _follow(trainer, recorder, stack, listeners, session, notes)
 
 
 async def _follow(
     trainer: Trainer,
-    keeping: contextlib.AbstractContextManager[Recorder] | None,
+    keep: Callable[[], Awaitable[Recorder]] | None,
+    stack: contextlib.AsyncExitStack,
     listeners: tuple[Listener, ...],
     session: Session,
     notes: Iterable[str] = (),
 ) -> Result:
-    """Run a trainer to its end, with everybody listening."""
+    """Run a trainer to its end, with everybody listening. What is kept goes on the stack."""
     start = time.monotonic()
     recorder: Recorder | None = None
     finished: Finished | None = None
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(session.training(trainer))
+
+    def hear(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    with session.training(trainer), watching(trainer.device, hear) as done:
         async with contextlib.aclosing(trainer.__aiter__()) as events:
             async for event in events:
                 if isinstance(event, Started):
                     # Not before: an experiment that doesn't fit its device leaves no empty run behind.
-                    if keeping is not None:
-                        recorder = stack.enter_context(keeping)
-                        session.run = recorder.run
+                    if keep is not None:
+                        recorder = await keep()
+                        await stack.enter_async_context(session.keeping(recorder))
                         notes = [*notes, *recorder.notes]
                     event = replace(event, notes=(*notes, *event.notes))
                 if recorder is not None:
                     recorder(event)
-                for listener in listeners:
-                    listener(event)
+                    if isinstance(event, Checkpoint) and event.state.step == 0:
+                        await recorder.kept()  # what it begins with cannot be asked for once the hardware has moved
+                hear(event)
+                done()
                 if isinstance(event, Finished):
                     finished = event
-        assert finished is not None, "a trainer that raises nothing ends with Finished"
-        result = Result(
-            reason=finished.reason,
-            accuracy=finished.last.accuracy,
-            cost=finished.last.cost,
-            split=finished.last.split,
-            evaluations=finished.state.evaluations,
-            probes=finished.state.step,
-            updates=finished.state.update,
-            parameter_writes=finished.count.parameter_writes,
-            seconds=time.monotonic() - start if recorder is None else recorder.seconds,
-            digest=finished.digest,
-            run=None if recorder is None else recorder.run.folder,
-            theta=finished.state.theta,
-            hardware=finished.hardware,
-        )
-        if recorder is not None:
-            recorder.finish(result.summary())
-        return result
+    assert finished is not None, "a trainer that raises nothing ends with Finished"
+    result = Result(
+        reason=finished.reason,
+        accuracy=finished.last.accuracy,
+        cost=finished.last.cost,
+        split=finished.last.split,
+        evaluations=finished.state.evaluations,
+        probes=finished.state.step,
+        updates=finished.state.update,
+        parameter_writes=finished.count.parameter_writes,
+        seconds=time.monotonic() - start if recorder is None else recorder.seconds,
+        digest=finished.digest,
+        run=None if recorder is None else recorder.run.folder,
+        theta=finished.state.theta,
+        hardware=finished.hardware,
+    )
+    if recorder is not None:
+        recorder.finish(result.summary())
+    session.result = result
+    return result
 
 
 def _finished(run: Run, saved: Saved, experiment: Experiment, *, same_target: bool) -> Result | None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import digest
-from mgdhw.config import EvaluationSection
+from mgdhw.config import LARGEST_BLOCK, EvaluationSection
 from mgdhw.costs import COSTS, correct
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
@@ -26,7 +26,8 @@ from mgdhw.state import TrainState
 
 FloatArray = NDArray[np.float64]
 
-MAX_BLOCK = 1 << 16
+FIRST_WORK = 10**9
+"""Multiplications of the first request at most, whose time nobody knows yet: a second of a simulated chip's, or two."""
 FREE = 4 / 3
 """A request of twice the size that takes less than so many times as long is made of delays, not of work."""
 PATIENCE = 20
@@ -37,6 +38,11 @@ BREATH_SECONDS = 0.02
 """How long the event loop may be kept from other tasks by a device that never waits."""
 
 log = logging.getLogger("mgdhw.training")
+
+
+def first_size(wanted: int, recipe: Recipe, n_parameters: int, replicas: int = 1) -> int:
+    """Probes of the first request: as many as wanted, if that is no great work for a simulated chip."""
+    return max(1, min(wanted, FIRST_WORK // (recipe.order.batch * n_parameters * replicas)))
 
 
 class Pace:
@@ -60,7 +66,7 @@ class Pace:
             return
         whole = 2 * size >= self.size  # some are cut short
         if whole and (seconds < self._seconds / 2 or self._grows_for_free(size, seconds)):
-            self._last, self.size = (size, seconds), min(MAX_BLOCK, 2 * size)
+            self._last, self.size = (size, seconds), min(LARGEST_BLOCK, 2 * size)
         elif seconds > 2 * self._seconds:
             self._last, self.size = (size, seconds), max(1, self.size // 2)
 

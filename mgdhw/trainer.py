@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Costs
 from mgdhw.codes import Codes
+from mgdhw.completion import unless
 from mgdhw.config import Experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, HostCodes
@@ -22,7 +25,18 @@ from mgdhw.recipe import first_state
 from mgdhw.retries import Retries
 from mgdhw.segment import Segment
 from mgdhw.state import TrainState
-from mgdhw.steering import Breath, Pace, RailWatch, at_mark, check_answer, look, marked, next_size, on_target
+from mgdhw.steering import (
+    Breath,
+    Pace,
+    RailWatch,
+    at_mark,
+    check_answer,
+    first_size,
+    look,
+    marked,
+    next_size,
+    on_target,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -30,6 +44,8 @@ BLOCK_SECONDS = 0.05
 """How long a block should take when the user says nothing: short enough to stop at once, long enough to be cheap."""
 FIRST_BLOCK = 64
 LARGEST_FIRST_BLOCK = 256
+LONG_LOOK_SECONDS = 0.5
+"""An evaluation that takes longer is not waited for by who asks for a stop."""
 
 
 class Trainer:
@@ -64,20 +80,32 @@ class Trainer:
         self.dataset = dataset
         self._resume = resume
         self._stop = False
+        self._asked = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._look_seconds = 0.0
         self._plan = plan(experiment, device, dataset)
         self._recipe, self._level = self._plan.recipe, self._plan.level
         self._codes = Codes(self._recipe.codes, device.info.topology)
-        self._retries = Retries(device.uri, experiment.run.retries)
+        self._retries = Retries(device, experiment.run.retries)
         self._rails = rails or RailWatch()
         period = self._recipe.update_period  # a first block that ends with an update has nothing to carry on
         first = period if FIRST_BLOCK < period <= LARGEST_FIRST_BLOCK else FIRST_BLOCK
+        first = first_size(first, self._recipe, device.info.n_parameters)
+        if self._level == "host-codes":  # nobody knows how long a reading takes, and somebody watches
+            first = 1
         self._pace = Pace(first, BLOCK_SECONDS, experiment.run.block)
 
     def stop(self) -> None:
-        """Ask for a clean end after the current block. May be called from a signal handler."""
+        """Ask for a clean end after the current block. May be called from a signal handler, or another thread."""
         self._stop = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed: training is over
+                self._loop.call_soon_threadsafe(self._asked.set)
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
+        self._loop = asyncio.get_running_loop()
+        if self._stop:
+            self._asked.set()
         try:
             async for event in self._events():
                 yield event
@@ -88,7 +116,7 @@ class Trainer:
 
     async def _events(self) -> AsyncGenerator[Event, None]:
         experiment, training, device = self.experiment, self.experiment.training, self.device
-        await self._retries.repeat(lambda: device.load(self.dataset), 0)
+        await self._retries.load(self.dataset)
         state = self._resume or await self._first_state()
         if state.theta.size != device.info.n_parameters:
             raise CheckpointError(
@@ -96,7 +124,7 @@ class Trainer:
                 " resume on the device that the run began with"
             )
         if state.cells:
-            await self._retries.repeat(lambda: device.restore(state.cells), state.step)
+            await self._retries.restore(state.cells, state.step)
         stored = await self._write(state)
         state = await self._remembered(state)
         yield Started(
@@ -128,7 +156,7 @@ class Trainer:
                     state = marked(state, stored)
                 yield Updated(state.step, state.update, last_update.eta, last_update.gradient_norm)
             if state.step % every == 0 and state.step < training.probes:
-                last = await self._evaluate(state)
+                last = await self._evaluate_again(state, last)
                 yield last
                 if on_target(experiment.evaluation, last):
                     reason = "target"
@@ -144,7 +172,7 @@ class Trainer:
                 saved = now
             await breath.take()
         if last.step != state.step:
-            last = await self._evaluate(state)
+            last = await self._evaluate_again(state, last)
             yield last
             if reason == "done" and on_target(experiment.evaluation, last):
                 reason = "target"
@@ -180,6 +208,8 @@ class Trainer:
             segment = Segment(state, recipe, size)
             result = await self._retries.repeat(lambda: self.device.learn(segment), state.step)
             check_answer(result, segment, self.device)
+            after = result.state
+            self._retries.learnt(after.cells, lambda: (to_write(after, recipe), after.step))
             return result.state, result.cost, result.last
         costs = await self._probe(state, size)
         state = absorb(state, costs, recipe, self._codes)
@@ -196,18 +226,14 @@ class Trainer:
 
     async def _probe(self, state: TrainState, size: int) -> Costs:
         block = block_at(state, self._recipe, size)
-        device, attempts = self.device, 0
+        device = self.device
 
         async def request() -> Costs:
-            nonlocal attempts
-            attempts += 1
-            if attempts > 1:  # the fault may have left the parameters perturbed
-                await device.write(to_write(state, self._recipe), state.step)
             if self._level == "host-codes" and isinstance(device, HostCodes):
                 return await device.probe_with_host_codes(block)
             return await device.probe(block)
 
-        costs = await self._retries.repeat(request, state.step)
+        costs = await self._retries.repeat(request, state.step, perturbs=True)
         if costs.perturbed.shape != (size,) or costs.reference.shape != (size,):
             raise DeviceFault(f"answered {costs.perturbed.size} costs to a block of {size} probes", uri=device.uri)
         finite = np.isfinite(costs.perturbed) & np.isfinite(costs.reference)
@@ -219,16 +245,23 @@ class Trainer:
         return costs
 
     async def _write(self, state: TrainState) -> FloatArray:
-        return await self._retries.repeat(
-            lambda: self.device.write(to_write(state, self._recipe), state.step), state.step
-        )
+        return await self._retries.write(to_write(state, self._recipe), state.step)
 
     async def _remembered(self, state: TrainState) -> TrainState:
         """The state with what the device's cells remember; a device that learns has put it there itself."""
         if self._level == "learn" and state.cells:
             return state
-        return replace(state, cells=await self._retries.repeat(self.device.snapshot, state.step))
+        return replace(state, cells=await self._retries.snapshot(state.step))
 
     async def _evaluate(self, state: TrainState) -> Evaluated:
         self._rails.look(state, self._recipe)
-        return await self._retries.repeat(lambda: look(self.device, self.dataset, state), state.step)
+        began = time.monotonic()
+        evaluated = await self._retries.repeat(lambda: look(self.device, self.dataset, state), state.step)
+        self._look_seconds = time.monotonic() - began
+        return evaluated
+
+    async def _evaluate_again(self, state: TrainState, last: Evaluated) -> Evaluated:
+        """A new evaluation, or the last one where a stop is asked for and a new one would take long."""
+        if self._look_seconds < LONG_LOOK_SECONDS:
+            return await self._evaluate(state)
+        return await unless(self._asked, self._evaluate(state)) or last

@@ -32,6 +32,14 @@ def pytest_configure() -> None:
             signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def secrets_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Servers and hosts of the tests, in whatever process, keep their secrets apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MGDHW_SECRETS", str(tmp_path_factory.mktemp("secrets")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_descriptor_left_open() -> Iterator[None]:
     """Set up before the test's event loop and torn down after it. What lives as long as the process may stay."""

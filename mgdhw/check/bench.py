@@ -14,9 +14,11 @@ from mgdhw.config import LARGEST_PERIOD
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, DeviceInfo
 from mgdhw.errors import DeviceFault
+from mgdhw.events import Measured
 from mgdhw.order import SampleOrder
 from mgdhw.retries import Retries
 from mgdhw.steering import Breath
+from mgdhw.watching import watching
 
 FloatArray = NDArray[np.float64]
 
@@ -66,10 +68,9 @@ class Bench:
         self.whole = True
         """Whether costs come as integers, from a converter."""
         self._watch = watch
-        self._retries = Retries(device.uri, RETRIES)
+        self._retries = Retries(device, RETRIES, dataset)
         self._breath = Breath()
         self._step = 0
-        self._written: tuple[FloatArray, int] | None = None
 
     @property
     def info(self) -> DeviceInfo:
@@ -95,37 +96,37 @@ class Bench:
     async def write(self, theta: FloatArray, step: int | None = None) -> FloatArray:
         """Set the parameters, (P,), at the next step or another one; answers what the device holds."""
         at = self._step if step is None else step
-        self._written = (theta, at)
-        return await self._retries.repeat(lambda: self.device.write(theta, at), at)
+        return await self._retries.write(theta, at)
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:
         """What a simulated chip's cells remember; hardware tells nothing, and every pilot inherits what was before."""
-        return await self._retries.repeat(self.device.snapshot, self._step)
+        return await self._retries.snapshot(self._step)
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
         """Put that back."""
         if memory:
-            await self._retries.repeat(lambda: self.device.restore(memory), self._step)
+            await self._retries.restore(memory, self._step)
 
     async def ask(self, block: Block) -> Costs:
         """Have one block measured. Raises DeviceFault for an answer that is none."""
-        sent = 0
 
         async def request() -> Costs:
-            nonlocal sent
             if self.used + block.evaluations() > self.limit:
                 raise DeviceFault(
                     f"the check's budget of {self.limit:,} evaluations is spent while {self.doing};"
                     " requests that the link lost have taken their part of it",
                     uri=self.device.uri,
                 )
-            if sent and self._written is not None:  # the fault may have left the parameters perturbed
-                await self.device.write(*self._written)
-            sent += 1
             self.used += block.evaluations()  # one whose answer is lost was paid for, too
             return await self.device.probe(block)
 
-        costs = await self._retries.repeat(request, block.first_step)
+        before = self.used
+
+        def hear(measured: Measured) -> None:
+            self._watch(self.doing, min(before + measured.readings, self.used))
+
+        with watching(self.device, hear):
+            costs = await self._retries.repeat(request, block.first_step, perturbs=True)
         if costs.perturbed.shape != (block.n_probes,) or costs.reference.shape != (block.n_probes,):
             raise DeviceFault(
                 f"answered {costs.perturbed.size} costs to a block of {block.n_probes} probes", uri=self.device.uri

@@ -18,6 +18,7 @@ from mgdhw.cli.new import new
 from mgdhw.cli.plugins import why
 from mgdhw.cli.study import study
 from mgdhw.cli.train import train
+from mgdhw.output import printable
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -46,6 +47,10 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
+            raise
+        except Exception as error:  # wrong usage quotes what was typed, or what a shell has found in a folder
+            if isinstance(getattr(error, "message", None), str):
+                error.message = printable(error.message, lines=True)  # type: ignore[attr-defined]
             raise
 
 

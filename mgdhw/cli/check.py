@@ -185,7 +185,7 @@ def _progress(out: Console) -> Iterator[tuple[Callable[[str, int], None], Callab
 
     live = is_live(out)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} evaluations"),
     )

@@ -17,6 +17,23 @@ EXIT_INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    try:
+        _run()
+    except SystemExit as ending:
+        threads = sys.modules.get(
+            "mgdhw.threads"
+        )  # imported by whoever left one behind; a signal may fall into an import
+        if (
+            threads is not None and threads.left_behind()
+        ):  # a long computation, or the compiler, that nobody waits for any more: don't wait here either
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
+            os._exit(ending.code if isinstance(ending.code, int) else EXIT_ERROR)
+        raise
+
+
+def _run() -> NoReturn:
     # The matrices of small networks are small: two BLAS threads that wait for each other are far slower than one.
     # numpy reads this once, when it is imported; a user who has set it knows better.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -58,4 +75,7 @@ def _fail(message: str, error: BaseException) -> NoReturn:
 
 
 def _explain(message: str, error: BaseException) -> None:
-    sys.stderr.write("\n".join([f"error: {message}", *getattr(error, "__notes__", ())]) + "\n")
+    from mgdhw.output import printable
+
+    text = "\n".join([f"error: {message}", *getattr(error, "__notes__", ())])
+    sys.stderr.write(printable(text, lines=True) + "\n")

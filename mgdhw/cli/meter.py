@@ -10,6 +10,7 @@ from mgdhw.events import (
     BlockDone,
     Evaluated,
     Event,
+    Measured,
     ReplicaFinished,
     ReplicasAdvanced,
     ReplicasEvent,
@@ -85,15 +86,20 @@ class Meter:
         self.evaluated: Evaluated | None = None
         self.accuracies: list[float] = []
         self.speed = Speed()
+        self._within = 0
 
     def __call__(self, event: Event | ReplicasEvent) -> None:
         """Take in an event."""
         match event:
             case BlockDone():
+                self._within = 0
                 self.step, self.evaluations = event.step, event.evaluations
                 self.cost = _smoothed(self.cost, event.cost, event.probes / self.probes)
                 self.speed(self.step)
+            case Measured():
+                self._within = event.readings
             case Evaluated():
+                self._within = 0
                 self.evaluated = event
                 self.evaluations = event.evaluations
                 self.accuracies.append(event.accuracy)
@@ -129,6 +135,8 @@ class Meter:
         said.append(f"{self.evaluations:,} evaluations")
         if self.per_second is not None:
             said.append(rate(self.per_second))
+        if self._within:
+            said.append(f"measuring: {self._within:,}")
         return said
 
 
@@ -145,11 +153,15 @@ class ReplicasMeter:
         self._done = 0
         self._left = 1
         self.speed = Speed()
+        self._within = 0
 
     def __call__(self, event: Event | ReplicasEvent) -> None:
         """Take in an event."""
         match event:
+            case Measured():
+                self._within = event.readings
             case ReplicasAdvanced():
+                self._within = 0
                 new = event.probes - self._done
                 self._done, self._left = event.probes, event.left
                 self.cost = _smoothed(self.cost, event.cost, new / max(1, self._done + self._left))
@@ -185,6 +197,8 @@ class ReplicasMeter:
             said.append(f"mean cost {self.cost:#.4g}")
         if self.speed.per_second is not None:
             said.append(rate(self.speed.per_second))
+        if self._within:
+            said.append(f"measuring: {self._within:,}")
         return said
 
 

@@ -20,12 +20,13 @@ from mgdhw.events import (
     Evaluated,
     Event,
     Faulted,
+    Measured,
     ReplicasAdvanced,
     ReplicasEvent,
     ReplicasStarted,
     Started,
 )
-from mgdhw.output import is_live, printing
+from mgdhw.output import is_live, printable, printing
 from mgdhw.session import Session
 
 REDRAW_SECONDS = 0.1
@@ -99,7 +100,7 @@ class Progress:
             if self._live is not None:
                 self._out.print(Text(text, style="yellow"))  # a style of print's would colour the bar, too
             else:
-                sys.stderr.write(text + "\n")
+                sys.stderr.write(printable(text, lines=True) + "\n")
                 sys.stderr.flush()
 
     def note(self, text: str) -> None:
@@ -129,10 +130,10 @@ class Progress:
         if isinstance(event, Started | ReplicasStarted):
             self._begin(event)
         elif self._live is not None:
-            if isinstance(event, BlockDone | Evaluated | ReplicasAdvanced) and self._due(REDRAW_SECONDS):
+            if isinstance(event, BlockDone | Evaluated | Measured | ReplicasAdvanced) and self._due(REDRAW_SECONDS):
                 self._live.update(_Bar(self.meter), refresh=True)
         elif isinstance(event, Evaluated) or (
-            isinstance(event, BlockDone | ReplicasAdvanced) and self._due(LINE_SECONDS)
+            isinstance(event, BlockDone | Measured | ReplicasAdvanced) and self._due(LINE_SECONDS)
         ):
             self._print_line()
 

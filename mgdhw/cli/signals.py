@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -39,7 +40,8 @@ class Received:
 def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]:
     """While this lasts, the first signal stops the session cleanly and the second at once.
 
-    More of them change nothing: the device is on its way to its safe state, and nothing must come between.
+    More of them change nothing: the device is on its way to its safe state, and nothing must come between. Only where
+    that has lasted long enough to be told, the fourth leaves at once, and the hardware as it is.
 
     Args:
         session: what is stopped.
@@ -49,6 +51,8 @@ def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]
         KeyboardInterrupt: a signal came when there was no training that could be stopped, or the fourth when it was
             over.
     """
+    from mgdhw.closing import slow_to_close, unconfirmed
+
     received = Received()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -58,9 +62,18 @@ def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]
                 raise KeyboardInterrupt
             return
         received.number = number
+        writing = session.writing
         if session.stop():
-            if received.times == 1:
+            if writing:
+                say("giving up what is not on disk yet")
+            elif received.times == 1:
                 say("stopping after this block; Ctrl-C again to stop at once")
+        elif received.times > IMPATIENT and (devices := slow_to_close()):
+            for uri in devices:
+                say(unconfirmed(uri))
+            if session.run is not None:
+                say(f"resume with: {session.run.resume_command()}")
+            os._exit(received.exit_code)  # nothing else could end what the driver waits for
         elif session.begun or received.times > 2:
             say("closing the device…")
         else:

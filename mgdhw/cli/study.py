@@ -26,8 +26,10 @@ def robustness(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where robustness.csv and .png go.")] = Path("study"),
     axes: Annotated[list[str] | None, typer.Option("--axis", help="Only this imperfection; repeatable.")] = None,
     tasks: Annotated[list[str] | None, typer.Option("--task", help="Only this task; repeatable.")] = None,
-    replicas: Annotated[int, typer.Option(min=1, help="Chips (and seeds) for each strength.")] = 10,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one for each processor by default.")] = None,
+    replicas: Annotated[int, typer.Option(min=1, max=1000, help="Chips (and seeds) for each strength.")] = 10,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes; one for each processor by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the points as JSON, for scripts.")] = False,
 ) -> None:
     """How much of each imperfection a chip learns with.
@@ -76,7 +78,7 @@ def robustness(
         except (KeyboardInterrupt, SystemExit) as ending:
             progress.stop()
             kept = f"stopped; what is done is in {table}, and the same command goes on from there"
-            typer.echo(kept if table.exists() else "stopped; no training was finished", err=True)
+            echo(kept if table.exists() else "stopped; no training was finished", stderr=True)
             raise typer.Exit(int(ending.code or 0) if isinstance(ending, SystemExit) else EXIT_INTERRUPTED) from None
     figures.robustness(rows, picture)
     found = {

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mgdhw.api import Result
-    from mgdhw.cli.meter import Meter
+    from mgdhw.cli.meter import Meter, ReplicasMeter
+    from mgdhw.outcome import ReplicasResult
 
 
 class Level(StrEnum):
@@ -55,18 +56,15 @@ def train(
     time to solution.
     """
     import asyncio
-    import json
 
     from mgdhw import api
     from mgdhw.cli.memory import give_back_large_arrays
     from mgdhw.cli.meter import Meter, ReplicasMeter
     from mgdhw.cli.notices import telling
     from mgdhw.cli.progress import Progress
-    from mgdhw.cli.replicas import close
     from mgdhw.cli.signals import stopping
     from mgdhw.errors import ConfigError, RunError
-    from mgdhw.outcome import ReplicasResult
-    from mgdhw.output import console, echo, printing
+    from mgdhw.output import console, echo
     from mgdhw.runs import find_run
     from mgdhw.session import Session
 
@@ -104,23 +102,41 @@ def train(
             how = "stopped; nothing was begun"
             if session.run is not None:
                 how = f"stopped at once; resume with: {session.run.resume_command()}"
-            typer.echo(how, err=True)
+            echo(how, stderr=True)
             raise typer.Exit(received.exit_code) from None
         except Exception as error:
-            if session.run is not None and not isinstance(error, RunError):
+            if isinstance(meter, Meter) and isinstance(session.result, api.Result):  # the closing has failed
+                received.over = True
+                _tell(out, session.result, meter, as_json=as_json, quiet=quiet)
+            elif session.run is not None and not isinstance(error, RunError):
                 error.add_note(f"resume with: {session.run.resume_command()}")
             raise
         received.over = True
-        if as_json:
-            echo(json.dumps(result.summary()))
-        if not (as_json and quiet):
-            with printing():
-                if isinstance(result, ReplicasResult):
-                    close(out, result, meter.speed)
-                elif isinstance(meter, Meter):
-                    _close(out, result, meter)
+        _tell(out, result, meter, as_json=as_json, quiet=quiet)
         if result.reason == "stopped":
             raise typer.Exit(received.exit_code)
+
+
+def _tell(
+    out: Console, result: Result | ReplicasResult, meter: Meter | ReplicasMeter, *, as_json: bool, quiet: bool
+) -> None:
+    """What came of it, for scripts and for people."""
+    import json
+
+    from mgdhw.cli.meter import Meter
+    from mgdhw.cli.replicas import close
+    from mgdhw.outcome import ReplicasResult
+    from mgdhw.output import echo, printing
+
+    if as_json:
+        echo(json.dumps(result.summary()))
+    if as_json and quiet:
+        return
+    with printing():
+        if isinstance(result, ReplicasResult):
+            close(out, result, meter.speed)
+        elif isinstance(meter, Meter):
+            _close(out, result, meter)
 
 
 def _close(out: Console, result: Result, meter: Meter) -> None:

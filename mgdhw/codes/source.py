@@ -103,7 +103,7 @@ def _chunk_of(stream: tuple[CodeSpec, Topology, int], number: int) -> CodeArray:
     spec, topology, size = stream
     family = FAMILIES[spec.family]
     groups = groups_of(topology, spec.groups)
-    steps = np.arange(number * size, (number + 1) * size, dtype=np.int64)
+    steps = number * size + np.arange(size, dtype=np.int64)  # the last chunk may end beyond what 63 bits hold
     codes = np.zeros((size, topology.n_parameters), dtype=np.int16)
     for turn, group in enumerate(groups):
         own = steps % len(groups) == turn

@@ -28,7 +28,8 @@ class RunLock:
     def __enter__(self) -> Self:
         connection = None
         try:
-            connection = sqlite3.connect(self._run.lock, timeout=0.0, isolation_level=None)
+            # It may be taken in a thread: the disk may be slow, and a device be open.
+            connection = sqlite3.connect(self._run.lock, timeout=0.0, isolation_level=None, check_same_thread=False)
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             if connection is not None:

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from mgdhw.checkpoint import Saved
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
 from mgdhw.runs.folder import Run
-from mgdhw.runs.store import Store, is_damaged
+from mgdhw.runs.store import Row, Store, is_damaged
+from mgdhw.runs.writer import Writer
 
 CURVE_ROWS = 2000
 """Rows that a whole run leaves: more than a picture can show, and a run of a billion probes stays small."""
+WAITING_ROWS = 10_000
+"""So many rows wait for a slow disk at most; if there are more (evaluations, faults), the oldest are lost."""
+WRITE_SECONDS = 1.0
+"""How much of a curve a crash may cost."""
+
+log = logging.getLogger("mgdhw.runs")
 
 
 class Recorder:
-    """Keeps a run: curves, faults, checkpoints. Give it every event; use it as a context manager.
+    """Keeps a run: curves, faults, checkpoints. Give it every event; use it as an asynchronous context manager.
+
+    Taking an event never waits for a file: a thread writes, about once a second, and every checkpoint after the rows
+    that lead to it. Where the disk is slower than that, only the newest checkpoint waits, and rows up to a limit.
 
     Args:
         run: where; the caller holds its lock.
@@ -27,7 +39,7 @@ class Recorder:
         saved: what is gone on from, if anything.
         session: what is different from the session before, if the run is resumed; goes into its provenance.
 
-    Raises (on entering, and whenever something cannot be written):
+    Raises (on entering and leaving, and with the next event after something could not be written):
         RunError: names the folder, the reason, and how to go on. The last whole checkpoint stays usable.
     """
 
@@ -48,39 +60,108 @@ class Recorder:
         self._probes = 0
         self._last_block: BlockDone | None = None
         self._last_update: Updated | None = None
+        self._writer = Writer(run, begin=self._open, write=self._write, end=self._close)
+        self._store: Store | None = None
+        self._lock = threading.Lock()  # for what waits; never held while anything is written
+        self._rows: deque[Row] = deque(maxlen=WAITING_ROWS)
+        self._checkpoint: Saved | None = None
+        self._summary: dict[str, Any] | None = None
+        self._taken_at = 0.0
+        self._lost = False
 
     @property
     def seconds(self) -> float:
         """Spent on the run, in all of its sessions."""
         return self._seconds_before + time.monotonic() - self._start
 
-    def __enter__(self) -> Self:
-        with self._writing():
-            if self._session is not None:
-                self.run.tidy(self._step)
-                self.run.summary_file.unlink(missing_ok=True)
-                self.run.add_session({"step": self._step, **self._session})
-            self._store = self._open_store()
+    async def __aenter__(self) -> Self:
+        await self._writer.__aenter__()
         self._start = time.monotonic()
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._store.close()
+        await self._writer.__aexit__(kind, error, trace)
 
     def __call__(self, event: Event) -> None:
-        """Keep an event."""
-        with self._writing():
-            self._keep(event)
+        """Keep an event, soon."""
+        self._writer.check()
+        self._take(event)
+        if isinstance(event, Checkpoint) or (self._rows and time.monotonic() - self._taken_at >= WRITE_SECONDS):
+            self._writer.soon()
+
+    async def kept(self) -> None:
+        """Wait until all so far is on disk. Raises RunError."""
+        await self._writer.kept()
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Keep how it ended."""
-        with self._writing():
-            self._store.add("meta", ("digest", str(summary["digest"])))
-            self._store.add("meta", ("reason", str(summary["reason"])))
-            self._store.commit()
-            self.run.write_summary(summary)
+        """Keep how it ended, on leaving."""
+        with self._lock:
+            self._rows.extend(("meta", (key, str(summary[key]))) for key in ("digest", "reason"))
+            self._summary = summary
+
+    # --- in the event loop ---------------------------------------------------------------------------------------
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case BlockDone():
+                self._cost += event.cost * event.probes
+                self._probes += event.probes
+                self._last_block = event
+                if event.step >= self._row_at:
+                    self._add_curve()
+            case Updated():
+                self._last_update = event
+            case Evaluated():
+                row = (event.step, event.evaluations, self.seconds, event.split, event.accuracy, event.cost)
+                self._add(("evaluation", row))
+            case Checkpoint(state):
+                saved = Saved(state, {"seconds": self.seconds, "began": self._began})
+                with self._lock:
+                    self._checkpoint = saved
+            case Faulted():
+                kind = type(event.error).__name__
+                self._add(("fault", (event.step, self.seconds, event.attempt, kind, str(event.error))))
+            case Started():
+                self._every = event.probes / CURVE_ROWS
+                self._row_at = self._next_row(event.step)
+            case Finished():
+                self._add_curve()
+
+    def _add_curve(self) -> None:
+        block, update = self._last_block, self._last_update
+        if block is None or not self._probes:
+            return
+        eta, norm = (None, None) if update is None else (update.eta, update.gradient_norm)
+        row = (block.step, block.evaluations, self.seconds, self._cost / self._probes, eta, norm)
+        self._add(("curve", row))
+        self._cost, self._probes = 0.0, 0
+        self._row_at = self._next_row(block.step)
+
+    def _next_row(self, step: int) -> float:
+        return (step // self._every + 1) * self._every
+
+    def _add(self, row: Row) -> None:
+        with self._lock:
+            full = len(self._rows) == WAITING_ROWS
+            self._rows.append(row)
+        if full and not self._lost:
+            self._lost = True
+            log.warning(
+                "run %s: the disk is too slow for what is kept; the oldest of %d rows that wait for it are lost",
+                self.run.folder,
+                WAITING_ROWS,
+            )
+
+    # --- in the writer's thread ----------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if self._session is not None:
+            self.run.tidy(self._step)
+            self.run.summary_file.unlink(missing_ok=True)
+            self.run.add_session({"step": self._step, **self._session})
+        self._store = self._writer.unlocked(self._open_store, "training begins when that lets go of it")
 
     def _open_store(self) -> Store:
         """The curves; a run whose checkpoints are whole goes on with new ones where they are damaged."""
@@ -93,47 +174,22 @@ class Recorder:
             self.notes.append(f"{self.run.metrics}: is damaged ({error}); kept as {aside.name}, its curves begin anew")
             return Store(self.run.metrics, self._step)
 
-    def _keep(self, event: Event) -> None:
-        match event:
-            case BlockDone():
-                self._cost += event.cost * event.probes
-                self._probes += event.probes
-                self._last_block = event
-                if event.step >= self._row_at:
-                    self._add_row()
-            case Updated():
-                self._last_update = event
-            case Evaluated():
-                row = (event.step, event.evaluations, self.seconds, event.split, event.accuracy, event.cost)
-                self._store.add("evaluation", row)
-            case Checkpoint(state):
-                # Rows first: a checkpoint must never be ahead of the curve that leads to it.
-                self._store.commit()
-                self.run.save(Saved(state, {"seconds": self.seconds, "began": self._began}))
-            case Faulted():
-                kind = type(event.error).__name__
-                self._store.add("fault", (event.step, self.seconds, event.attempt, kind, str(event.error)))
-            case Started():
-                self._every = event.probes / CURVE_ROWS
-                self._row_at = self._next_row(event.step)
-            case Finished():
-                self._add_row()
+    def _write(self) -> None:
+        with self._lock:
+            rows, self._rows = self._rows, deque(maxlen=WAITING_ROWS)
+            saved, self._checkpoint = self._checkpoint, None
+            summary, self._summary = self._summary, None
+            self._taken_at = time.monotonic()
+        store = self._store
+        assert store is not None, "it is opened by the first job"
+        if rows:
+            about = "training goes on, and what is kept of it waits until that lets go of it"
+            self._writer.unlocked(lambda: store.write(rows), about)
+        if saved is not None:  # rows first: a checkpoint must never be ahead of the curve that leads to it
+            self.run.save(saved)
+        if summary is not None:
+            self.run.write_summary(summary)
 
-    def _add_row(self) -> None:
-        block, update = self._last_block, self._last_update
-        if block is None or not self._probes:
-            return
-        eta, norm = (None, None) if update is None else (update.eta, update.gradient_norm)
-        self._store.add("curve", (block.step, block.evaluations, self.seconds, self._cost / self._probes, eta, norm))
-        self._cost, self._probes = 0.0, 0
-        self._row_at = self._next_row(block.step)
-
-    def _next_row(self, step: int) -> float:
-        return (step // self._every + 1) * self._every
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, sqlite3.Error) as error:
-            raise self.run.cannot_write(error) from error
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()

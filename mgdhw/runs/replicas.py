@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, fields
 from types import TracebackType
 from typing import Any, Self
@@ -16,20 +15,22 @@ from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent
 from mgdhw.outcome import ReplicaResult
 from mgdhw.runs.folder import Run
+from mgdhw.runs.writer import Writer
 
 WRITE_SECONDS = 1.0
 """How much of the replicas' work a crash may cost: the file is written whole, so not for each of them."""
 
 
 class ReplicasRecorder:
-    """Keeps a set of replicas: a row for each that is finished. Give it every event; use it as a context manager.
+    """Keeps a set of replicas: a row for each that is finished. Give it every event; use it as an asynchronous context
+    manager. Taking an event never waits for a file: a thread writes.
 
     Args:
         run: where; the caller holds its lock.
         finished: what earlier sessions have finished.
         session: what is different from the session before, if the run is resumed; goes into its provenance.
 
-    Raises (on entering, and whenever something cannot be written):
+    Raises (on entering and leaving, and with the next event after something could not be written):
         RunError: names the folder, the reason, and how to go on. What was written before stays.
     """
 
@@ -39,57 +40,52 @@ class ReplicasRecorder:
         self.run = run
         self._rows = list(finished)
         self._session = session
-        self._written = 0
+        self._writer = Writer(run, begin=self._begin, write=self._write, end=lambda: None)
+        self._summary: dict[str, Any] | None = None
+        self._written = -1
         self._written_at = 0.0
 
-    def __enter__(self) -> Self:
-        if self._session is not None:
-            with self._writing():
-                self.run.tidy(0)
-                self.run.summary_file.unlink(missing_ok=True)
-                self.run.add_session({"finished": len(self._rows), **self._session})
-        self._write()
+    async def __aenter__(self) -> Self:
+        await self._writer.__aenter__()
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._written == len(self._rows):
-            return
-        if error is None:
-            self._write()
-            return
-        with contextlib.suppress(Exception):  # what ended the work is more worth telling
-            self._write()
+        await self._writer.__aexit__(kind, error, trace)
 
     def __call__(self, event: ReplicasEvent) -> None:
-        """Keep an event."""
+        """Keep an event, soon."""
+        self._writer.check()
         if isinstance(event, ReplicaFinished):
             self._rows.append(event.result)
             if time.monotonic() - self._written_at >= WRITE_SECONDS:
-                self._write()
+                self._writer.soon()
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Keep how it ended."""
+        """Keep how it ended, on leaving."""
+        self._summary = summary
+
+    # --- in the writer's thread ----------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self._session is not None:
+            self.run.tidy(0)
+            self.run.summary_file.unlink(missing_ok=True)
+            self.run.add_session({"finished": len(self._rows), **self._session})
         self._write()
-        with self._writing():
-            self.run.write_summary(summary)
 
     def _write(self) -> None:
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(field.name for field in fields(ReplicaResult))
-        rows.writerows(astuple(row) for row in sorted(self._rows, key=lambda row: row.replica))
-        with self._writing():
+        summary, finished = self._summary, list(self._rows)  # in this order: a summary comes after the last row
+        if len(finished) != self._written:
+            text = io.StringIO()
+            rows = csv.writer(text, lineterminator="\n")
+            rows.writerow(field.name for field in fields(ReplicaResult))
+            rows.writerows(astuple(row) for row in sorted(finished, key=lambda row: row.replica))
             write_atomically(self.run.replicas_file, text.getvalue().encode())
-        self._written, self._written_at = len(self._rows), time.monotonic()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise self.run.cannot_write(error) from error
+            self._written, self._written_at = len(finished), time.monotonic()
+        if summary is not None:
+            self.run.write_summary(summary)
 
 
 def read_replicas(run: Run) -> tuple[ReplicaResult, ...]:

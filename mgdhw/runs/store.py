@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 SCHEMA = """
-BEGIN;
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS curve (
     step INTEGER PRIMARY KEY,      -- probes done
@@ -38,8 +37,6 @@ CREATE TABLE IF NOT EXISTS fault (
 COMMIT;
 """
 VERSION = "1"
-COMMIT_SECONDS = 1.0
-"""How much of a curve a crash may cost."""
 
 _INSERT = {
     "meta": "INSERT OR REPLACE INTO meta VALUES (?, ?)",
@@ -49,12 +46,14 @@ _INSERT = {
 }
 
 Value = int | float | str | None
+Row = tuple[str, Sequence[Value]]
+"""A table's name and a row of it."""
 
 
 class Store:
-    """Writes the curves of one run.
+    """Writes the curves of one run, in the thread that made it.
 
-    Rows gather in a transaction that is committed about once a second, so a row costs microseconds.
+    It waits for nobody: where another program holds the database, it raises at once and has written nothing.
 
     Args:
         path: the database; made if it isn't there.
@@ -65,8 +64,7 @@ class Store:
     """
 
     def __init__(self, path: Path, step: int) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
-        self._committed = time.monotonic()
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=0.0)
         try:
             (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
@@ -74,36 +72,37 @@ class Store:
                 broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
                 raise broken
             self._connection.execute("PRAGMA journal_mode = WAL")
-            # A crash of the machine may cost the last rows, which the resumed run writes again; never the file.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
+            # What a checkpoint builds on outlasts a power failure, too; the fsync keeps nobody but the writer.
+            self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(SCHEMA)
-            self.add("meta", ("schema", VERSION))
-            for table in ("curve", "evaluation", "fault"):
-                self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (step,))
-            self.commit()
+            with self._transaction():
+                self._connection.execute(_INSERT["meta"], ("schema", VERSION))
+                for table in ("curve", "evaluation", "fault"):
+                    self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (step,))
         except BaseException:
             self._connection.close()
             raise
 
-    def add(self, table: str, row: Sequence[Value]) -> None:
-        """Add a row, or replace the one of the same step."""
-        if not self._connection.in_transaction:
-            self._connection.execute("BEGIN")
-        self._connection.execute(_INSERT[table], row)
-        if time.monotonic() - self._committed >= COMMIT_SECONDS:
-            self.commit()
-
-    def commit(self) -> None:
-        """Make every row so far last."""
-        if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
-        self._committed = time.monotonic()
+    def write(self, rows: Iterable[Row]) -> None:
+        """Make rows last, all of them or none; a row replaces that of the same step."""
+        with self._transaction():
+            for table, row in rows:
+                self._connection.execute(_INSERT[table], row)
 
     def close(self) -> None:
-        """Keep what can be kept, and let go of the file. May be called more than once."""
-        with contextlib.suppress(sqlite3.Error):
-            self.commit()
+        """Let go of the file. May be called more than once."""
         self._connection.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
 
 
 def is_damaged(error: sqlite3.Error) -> bool:

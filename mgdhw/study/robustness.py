@@ -12,6 +12,7 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
@@ -142,17 +143,30 @@ def study(todo: Sequence[Job], tell: Callable[[Row], None], workers: int | None 
     _one_thread_each()
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers or os.cpu_count() or 1, context) as pool:
+    with ProcessPoolExecutor(workers or os.cpu_count() or 1, context, _end_with_parent) as pool:
         try:
             with _held_back(signal.SIGINT):  # and so in the workers, for good: who is interrupted is this process
                 futures = [pool.submit(run, job) for job in todo]
             for future in as_completed(futures):
                 tell(future.result())
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # They would finish what they have begun. The pool is broken then: it begins nothing else, and is left when
+            # its own thread has seen to that.
             for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()  # they would finish what they have begun, and what they have fetched to do next
+                worker.terminate()
             raise
+
+
+def _end_with_parent() -> None:
+    """In a worker: end when the process is gone that asked for the work, in whatever way it went."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "workers have one"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="mgdhw watches its parent", daemon=True).start()
 
 
 @contextlib.contextmanager

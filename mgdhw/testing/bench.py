@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +106,22 @@ async def on_bench(opener: Opener) -> AsyncIterator[Bench]:
         await device.load(dataset)
         await device.write(theta_for(device.info))
         yield Bench(device, dataset, np.array(await device.read()), await device.snapshot())
+
+
+@contextlib.contextmanager
+def watched(device: Device, hook: str, tell: Callable[..., object]) -> Iterator[None]:
+    """While this lasts, somebody is told of every call of one of a device's hooks, before it is done."""
+    original = getattr(device, hook)
+
+    async def call(*given: Any) -> Any:
+        tell(*given)
+        return await original(*given)
+
+    setattr(device, hook, call)
+    try:
+        yield
+    finally:
+        delattr(device, hook)
 
 
 async def answer(request: Awaitable[Any], what: str) -> Any:

@@ -11,6 +11,7 @@ from mgdhw.block import Baseline, Block, CodeSpec, HeldBaseline
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
 from mgdhw.device import DeviceInfo
+from mgdhw.motion import ROUNDING
 from mgdhw.order import SampleOrder
 from mgdhw.philox import Stream, words
 
@@ -23,6 +24,7 @@ TAU_X = 4
 FIRST_STEP = 5  # in the middle of a batch, and of the turns of groups
 PROBES = 10  # a block sees three batches
 AMPLITUDE = 4  # code units: a sine of four is still a sine
+POINTS = 20  # of the ramp from one θ to its mirror image, at most
 PLACE = 0.2  # θ lies in this share of its range, about the middle: nothing saturates
 
 
@@ -40,14 +42,18 @@ def theta_for(info: DeviceInfo, number: int = 0) -> FloatArray:
     """(P,) parameters about the middle of their range. Number 1 is the mirror image of number 0."""
     low, high = _limits(info)
     uniform = words(SEED, Stream.INIT, [0], info.n_parameters)[0] * 2.0**-31 - 1.0
-    return np.asarray((low + high) / 2 + (PLACE / 2) * (high - low) * (uniform if number == 0 else -uniform))
+    room = (PLACE / 2) * (high - low)
+    if info.motion is not None:
+        room = np.minimum(room, POINTS / 2 * np.asarray(info.motion.max_step))
+    return np.asarray((low + high) / 2 + room * (uniform if number == 0 else -uniform))
 
 
 def amplitude_for(info: DeviceInfo) -> int:
     """Code units of a perturbation that a device has room for on both sides of θ."""
     low, high = _limits(info)
     steps = float(np.min((high - low) / np.asarray(info.theta_lsb)))
-    return int(min(AMPLITUDE, max(1.0, steps / 8)))
+    swing = np.inf if info.motion is None else float(np.min(np.asarray(info.motion.max_step) / info.theta_lsb))
+    return int(min(AMPLITUDE, max(1.0, steps / 8), max(1.0, swing / 2 + ROUNDING)))
 
 
 def order_for(seed: int = SEED) -> SampleOrder:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.errors import ConfigError
 from mgdhw.noise import gaussians, scaled, strength
 from mgdhw.philox import Stream
 from mgdhw_sim.datapath import CodeArray, interpolate, saturate, shift_round
@@ -29,6 +30,10 @@ AGE_FRACTION_BITS = 20
 LARGEST_AGE = (16 << AGE_FRACTION_BITS) - 1
 OLDEST = 1 << 40
 """Ticks after which a cell does not age any more."""
+
+
+LATEST = 1 << 62
+"""Steps, ticks and wear of cells that are put back are below: so sums of them fit into signed numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,32 @@ class Cells:
             wear=memory["wear"],
             written=int(memory["written"][0]),
         )
+
+
+def check(spec: ChipSpec, memory: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ConfigError for arrays that no cells of this chip can have come to: they may have been made up.
+
+    Each is of P integers, but `written`, which is one.
+    """
+    n, half = spec.topology.n_parameters, 1 << (spec.weight_bits - 1)
+    bounds = {
+        "requested": (-half, half - 1),
+        "value": (-spec.cell_limit, spec.cell_limit),
+        "born": (0, LATEST),
+        "wear": (0, LATEST),
+        "written": (-1, LATEST),
+    }
+    if memory.keys() != bounds.keys():
+        raise ConfigError(f"cells remember {', '.join(bounds)}, not {', '.join(memory) or 'nothing'}")
+    for name, (low, high) in bounds.items():
+        array = memory[name]
+        if array.dtype.kind != "i" or array.shape != ((1,) if name == "written" else (n,)):
+            raise ConfigError(f"cells: {name} is {array.dtype} of shape {array.shape}")
+        good = (array >= low) & (array <= high)
+        if name == "requested":
+            good |= array == NEVER
+        if not good.all():
+            raise ConfigError(f"cells: {name} holds {array[~good][0]}, expected {low} ... {high}")
 
 
 def dac_curve(spec: ChipSpec) -> IntArray:

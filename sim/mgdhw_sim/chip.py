@@ -77,6 +77,10 @@ class Chip:
         self.prepared = {}
         self._targets = datapath.target_codes(dataset.targets).astype(np.int16)
 
+    def share(self, other: Chip) -> None:
+        """Take over the sample memory of a chip of the same kind."""
+        self._inputs, self._targets, self.prepared = other._inputs, other._targets, other.prepared
+
     @property
     def memory(self) -> tuple[NDArray[Any], NDArray[np.int16]]:
         """Input codes (N, n_in) and target codes (N, n_out) of every sample."""
@@ -125,8 +129,13 @@ class Chip:
             codes: (P,) or (K, P) parameter codes, perturbation included.
             samples: (B,), (1, B) or (K, B) sample indices.
         """
-        signals = datapath.outputs(self.spec, codes, self._inputs[samples])
-        return np.asarray(datapath.cost_codes(self.spec, signals, self._targets[samples].astype(np.int64)).sum(axis=-1))
+        rows = max(1, WORK_VALUES // (max(1, codes.size // self.topology.n_parameters) * max(self.spec.layers)))
+        sums = []
+        for start in range(0, samples.shape[-1], rows):
+            seen = samples[..., start : start + rows]
+            signals = datapath.outputs(self.spec, codes, self._inputs[seen])
+            sums.append(datapath.cost_codes(self.spec, signals, self._targets[seen].astype(np.int64)).sum(axis=-1))
+        return np.asarray(sums[0] if len(sums) == 1 else np.sum(sums, axis=0))
 
     def measure(self, samples: IntArray, step: int, part: Part) -> int:
         """Cost codes of one evaluation of (B,) samples, summed, with the parameters as they are."""
@@ -175,6 +184,8 @@ class Chip:
         m, b = samples.shape
         if m == 0:
             return np.zeros(0, dtype=np.int64)
+        if b * max(self.spec.layers) > WORK_VALUES:
+            return np.array([self.cost(self.codes, batch) for batch in samples], dtype=np.int64)
         rows = max(1, WORK_VALUES // (b * max(self.spec.layers)))
         costs = []
         for start in range(0, m, rows):

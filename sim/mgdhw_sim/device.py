@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict
@@ -16,9 +16,10 @@ from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
+from mgdhw.heavy import Heavy
 from mgdhw.loop import Recipe
 from mgdhw.segment import Segment, SegmentResult
-from mgdhw_sim import datapath
+from mgdhw_sim import cells, datapath
 from mgdhw_sim.address import anchored, parse
 from mgdhw_sim.cells import Cells
 from mgdhw_sim.chip import Chip
@@ -27,8 +28,17 @@ from mgdhw_sim.spec import ChipSpec
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
-Work = TypeVar("Work", Block, Segment, tuple[Segment, ...], IntArray)
 Answer = TypeVar("Answer")
+
+LONG_LOAD = 1 << 21
+"""Numbers of a dataset from which on it is converted in a thread."""
+INLINE_SECONDS = 0.25
+"""Work that takes longer is done in a thread, so that whoever waits for it can be heard and can leave."""
+KINDS = 256
+"""So many kinds of work a device knows the time of; one that is served sees the work of many hosts."""
+
+MOST_WORK_BYTES = 1 << 33
+"""What the signals of one probe's samples may take."""
 
 log = logging.getLogger("mgdhw.engine")
 
@@ -41,7 +51,10 @@ class SimDevice(HostCodes):
         self.spec = spec
         self._chip: Chip | None = None
         self._told: set[str] = set()
-        self._seen: set[tuple[object, ...]] = set()
+        self._heavy = Heavy()
+        self._loading = Heavy()
+        """Which need not wait for what still computes with the samples of before."""
+        self._seconds: dict[tuple[object, ...], float] = {}
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC
         if spec.codes == "chip":
             capabilities |= Capability.PROBE | Capability.LEARN
@@ -62,12 +75,12 @@ class SimDevice(HostCodes):
             timing=spec.timing,
         )
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         if self.spec.engine != "auto":
             choose(self.spec.engine)  # says at once if it cannot be had here
         self._chip = Chip(self.spec)
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         self._chip = None
 
     @property
@@ -78,13 +91,17 @@ class SimDevice(HostCodes):
         return self._chip
 
     async def load(self, dataset: Dataset) -> None:
+        chip = copy(self.chip)
         try:
-            self.chip.load(dataset)
+            if dataset.inputs.size + dataset.targets.size < LONG_LOAD:
+                chip.load(dataset)
+            else:
+                await self._loading.do(chip.load, dataset)
         except ConfigError as error:
             raise ConfigError(f"{self.uri}: {error}") from None
+        self.chip.share(chip)
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        self.check_limits(theta)
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         self.chip.write(theta, step)
         return await self.read()
 
@@ -99,27 +116,32 @@ class SimDevice(HostCodes):
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
         if memory and self.chip.cells is not None:
+            cells.check(self.spec, memory)
             self.chip.cells, self.chip.now = Cells.of(memory), 0  # the write that follows says what time it is
 
     async def infer(self, samples: IntArray) -> FloatArray:
         lsb = 2.0 ** -datapath.output_converter(self.spec).fraction_bits
-        codes = await self._run(choose(self.spec.engine).infer, samples)
+        engine = choose(self.spec.engine)
+        codes = await self._run(("infer",), samples.size, lambda chip: engine.infer(chip, samples))
         return np.asarray(codes * lsb, dtype=np.float64)
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> int:
-        return self.chip.measure(samples, step, part)
+        return await self._run(("measure",), samples.size, lambda chip: chip.measure(samples, step, part))
 
     async def probe(self, block: Block) -> Costs:
         if self.spec.codes == "host":
             return await self.probe_with_host_codes(block)
         self.check_perturbed(await self.requested(), block.codes.amplitude)
-        return await self._run(self._engine(block).probe, block)
+        engine = self._engine(block)
+        return await self._run(_kind("probe", block), block.n_probes, lambda chip: engine.probe(chip, block))
 
     async def learn(self, segment: Segment) -> SegmentResult:
         if self.spec.codes == "host":
             return await super().learn(segment)
         self.check_limits(segment.state.theta)
-        return await self._run(self._engine(segment).learn, segment)
+        engine = self._engine(segment)
+        kind = _kind("learn", segment.recipe)
+        return await self._run(kind, segment.n_probes, lambda chip: engine.learn(chip, segment))
 
     async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
         if self.spec.codes == "host" or not segments:
@@ -129,10 +151,13 @@ class SimDevice(HostCodes):
         engines = [self._engine(segment) for segment in segments]
         if any(engine is not engines[0] for engine in engines):
             return await super().learn_many(segments)
-        return await self._run(engines[0].learn_many, tuple(segments))
+        probes = sum(segment.n_probes for segment in segments)
+        kind = _kind("learn_many", segments[0].recipe)
+        return await self._run(kind, probes, lambda chip: engines[0].learn_many(chip, segments))
 
     def _engine(self, work: Block | Segment) -> Engine:
         """The chosen engine, or the reference where that declines."""
+        self._check_batch((work.recipe if isinstance(work, Segment) else work).order.batch)
         engine = choose(self.spec.engine)
         why = engine.declines(self.chip, work)
         if why is None:
@@ -142,28 +167,41 @@ class SimDevice(HostCodes):
             log.warning("%s runs on the reference engine, which is slower", why)
         return choose("reference")
 
-    async def _run(self, method: Callable[[Chip, Work], Answer], work: Work) -> Answer:
-        """Run work; the first of its kind in a thread: it may have to be compiled, which takes seconds."""
-        kind = _kind(work)
-        if kind in self._seen:
-            return method(self.chip, work)
-        chip = copy(self.chip)  # if this is cancelled, what the thread still does touches nothing that is used
-        answer = await asyncio.to_thread(method, chip, work)
-        self.chip.codes, self.chip.cells, self.chip.now = chip.codes, chip.cells, chip.now
-        self._seen.add(kind)
+    def _check_batch(self, batch: int) -> None:
+        room = batch * (self.spec.layers[0] + 4 * max(self.spec.layers))
+        if room > MOST_WORK_BYTES:
+            raise ConfigError(
+                f"{self.uri}: a batch of {batch:,} samples would take {room / 2**30:.0f} GiB for its signals alone;"
+                f" expected at most {MOST_WORK_BYTES / 2**30:.0f}: a smaller training.batch"
+            )
+
+    async def _run(self, kind: tuple[object, ...], size: int, work: Callable[[Chip], Answer]) -> Answer:
+        """Do work on the chip: in a thread if it may take long, as the first of its kind, which may be compiled.
+
+        Args:
+            kind: of the work; what is of one kind takes as long as its size says.
+            size: of this.
+            work: what to do.
+        """
+        chip, began = self.chip, time.perf_counter()
+        if self._seconds.get(kind, INLINE_SECONDS) * size < INLINE_SECONDS and not self._heavy.busy:
+            answer = work(chip)
+        else:
+            apart = copy(chip)  # if this is cancelled, what the thread still does touches nothing that is used
+            answer = await self._heavy.do(work, apart)
+            chip.codes, chip.cells, chip.now = apart.codes, apart.cells, apart.now
+        if len(self._seconds) >= KINDS:
+            self._seconds.clear()
+        self._seconds[kind] = (time.perf_counter() - began) / max(1, size)
         return answer
 
 
-def _kind(work: Block | Segment | tuple[Segment, ...] | IntArray) -> tuple[object, ...]:
-    """What decides which loops work runs in. A device that is served sees the work of many hosts."""
-    if isinstance(work, np.ndarray):
-        return (type(work),)
-    first = work[0] if isinstance(work, tuple) else work
-    named: Block | Recipe = first.recipe if isinstance(first, Segment) else first
+def _kind(method: str, named: Block | Recipe) -> tuple[object, ...]:
+    """What decides which loops work runs in, and how long a probe takes."""
     updates = type(named.optimizer) if isinstance(named, Recipe) else None
     continuous = isinstance(named, Recipe) and named.continuous
     codes, order = named.codes, named.order
-    return type(work), codes.family, codes.groups, named.baseline, order.batch, order.n, updates, continuous
+    return method, codes.family, codes.groups, named.baseline, order.batch, order.n, updates, continuous
 
 
 def open_uri(uri: str) -> Device:

@@ -5,7 +5,7 @@ Noise is a function of the step, the part of the probe and the place: nothing he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,12 @@ from mgdhw_sim.mismatch import NEURON_UNIT, NeuronMismatch, fixed, neurons_of
 from mgdhw_sim.spec import ChipSpec
 
 IntArray = NDArray[np.int64]
+
+
+WORK_VALUES = 1 << 21
+"""Values of a layer that are worked on at a time."""
+WIDEST = 16
+"""Rows of noise that are drawn for each one that is wanted, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,9 @@ def row_noise(spec: ChipSpec, stream: Stream, std: float, moment: Moment, n: int
         return np.zeros((1, 1, n), dtype=np.int64)
     blocks = -(-n // 8)  # a row begins with a block of its own
     first, last = int(moment.rows.min()), int(moment.rows.max())
+    if last - first > WIDEST * b:  # far apart: what lies between them would take all memory
+        runs = np.split(moment.rows, np.flatnonzero(np.diff(moment.rows) != 1) + 1)
+        return np.concatenate([row_noise(spec, stream, std, replace(moment, rows=r), n, layer) for r in runs], axis=1)
     g = gaussians(
         spec.seed,
         stream,
@@ -162,10 +171,13 @@ class Bench:
     def measure(self, samples: IntArray, step: int, part: Part) -> int:
         """One evaluation of (B,) samples with the weights as they are, settled."""
         tick, number = self.era(step)
-        moment = Moment(np.array([step]), part, np.arange(samples.size))
-        fine = cells_.weights(self.spec, self.cells, tick)
-        out = signals(self.spec, fine, self.inputs[samples][None], neurons_at(self.spec, number), moment)
-        return int(costs(self.spec, out, self.targets[samples][None].astype(np.int64), moment)[0])
+        fine, neurons = cells_.weights(self.spec, self.cells, tick), neurons_at(self.spec, number)
+        total = 0
+        for rows in self._parts(samples.size):
+            moment, seen = Moment(np.array([step]), part, rows), samples[rows]
+            out = signals(self.spec, fine, self.inputs[seen][None], neurons, moment)
+            total += int(costs(self.spec, out, self.targets[seen][None].astype(np.int64), moment)[0])
+        return total
 
     def infer(self, samples: IntArray, step: int) -> IntArray:
         """(B, n_out) output codes of (B,) samples at a step. Noise goes by the sample's number."""
@@ -229,10 +241,18 @@ class Bench:
 
     def _settled(self, block: Block, steps: IntArray, fine: IntArray, part: Part) -> IntArray:
         """(K, B, n_out) what the outputs go to, all in one era."""
-        number = temperature(self.spec, int(steps[0]))
-        moment = Moment(steps, part, np.arange(block.order.batch))
-        x = self.inputs[self._samples(block, steps)]
-        return signals(self.spec, fine, x, neurons_at(self.spec, number), moment)
+        neurons = neurons_at(self.spec, temperature(self.spec, int(steps[0])))
+        samples = self._samples(block, steps)
+        parts = [
+            signals(self.spec, fine, self.inputs[samples[:, rows]], neurons, Moment(steps, part, rows))
+            for rows in self._parts(block.order.batch, steps.size)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _parts(self, batch: int, times: int = 1) -> list[IntArray]:
+        """Numbers of a batch's samples, in as many parts as memory wants. Noise goes by the number, not by the part."""
+        values = batch * times * max(self.spec.layers)
+        return np.array_split(np.arange(batch), min(batch, -(-values // WORK_VALUES)))
 
     def _costs(self, block: Block, steps: IntArray, outputs: IntArray, part: Part) -> IntArray:
         targets = self.targets[self._samples(block, steps)].astype(np.int64)

@@ -84,14 +84,14 @@ def test_ctrl_c_before_training(mgdhw: Any, at: Any, tmp_path: Path, monkeypatch
     async def opening(self: SimDevice) -> None:
         interrupt()
 
-    monkeypatch.setattr(SimDevice, "open", opening)
+    monkeypatch.setattr(SimDevice, "connect", opening)
     done = mgdhw("train", "good.toml")
     assert (done.code, done.out, done.err) == (130, "", "stopped; nothing was begun\n")
     assert not (tmp_path / "runs").exists()
 
 
 def test_ctrl_c_while_the_device_closes(mgdhw: Any, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    close, closed = SimDevice.close, []
+    close, closed = SimDevice.disconnect, []
 
     async def closing(self: SimDevice) -> None:
         interrupt()
@@ -103,7 +103,7 @@ def test_ctrl_c_while_the_device_closes(mgdhw: Any, at: Any, monkeypatch: pytest
         interrupt()
 
     at(BlockDone, twice)
-    monkeypatch.setattr(SimDevice, "close", closing)
+    monkeypatch.setattr(SimDevice, "disconnect", closing)
     done = mgdhw("train", "good.toml", "--quiet")
     assert done.code == 130
     assert len(closed) == 1

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Block, Costs, HeldBaseline, Part
 from mgdhw.datasets import Dataset
-from mgdhw.device import Capability
+from mgdhw.device import Capability, Motion
 from mgdhw.errors import DeviceUnavailable, LimitExceeded
 from mgdhw.philox import Stream, words
 from mgdhw.segment import Segment, SegmentResult
@@ -62,9 +62,9 @@ class LateWrite(Sound):
 
     waiting: NDArray[np.int16] | None = None
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         before = self.chip.codes if self.waiting is None else self.waiting
-        await super().write(theta, step)
+        await super().apply(theta, step)
         self.waiting, self.chip.codes = self.chip.codes, before
         return await self.read()
 
@@ -75,25 +75,25 @@ class LateWrite(Sound):
     async def requested(self) -> FloatArray:
         return await self.read()
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         self.waiting = None
-        await super().close()
+        await super().disconnect()
 
 
 class Echo(Sound):
     """`write` answers what was asked for, not what is held."""
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        await super().write(theta, step)
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
+        await super().apply(theta, step)
         return np.array(theta)
 
 
 class Hysteresis(Sound):
     """A parameter that is to move down stops a step short."""
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         before = self.chip.codes
-        await super().write(theta, step)
+        await super().apply(theta, step)
         self.chip.codes = self.chip.codes + (self.chip.codes < before).astype(np.int16)
         return await self.read()
 
@@ -101,9 +101,9 @@ class Hysteresis(Sound):
 class Restless(Sound):
     """Writing what is held moves the first parameter by a step."""
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         before = self.chip.codes
-        await super().write(theta, step)
+        await super().apply(theta, step)
         if (self.chip.codes == before).all():
             self.chip.codes = before + np.eye(1, before.size, dtype=np.int16)[0]
         return await self.read()
@@ -119,37 +119,100 @@ class ForgetsWear(Sound):
         return
 
 
+# --- motion -----------------------------------------------------------------------------------------------------------
+
+
+class Moving(Sound):
+    """Breaks nothing, and moves slowly: its safe state is where it begins."""
+
+    safe: ClassVar[float] = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        lsb = float(self.info.theta_lsb)
+        self.info = replace(self.info, motion=Motion(8 * lsb, 0.0005, self.safe))
+
+
+class JumpsToBegin(Moving):
+    """Sets its parameters while it connects."""
+
+    async def connect(self) -> None:
+        await super().connect()
+        await self.apply(np.full(self.info.n_parameters, 1.0), 0)
+
+
+class JumpsToEnd(Moving):
+    """Has been brought to its safe state, and goes to another before it lets go."""
+
+    async def disconnect(self) -> None:
+        if self._chip is not None:
+            await self.apply(np.full(self.info.n_parameters, 1.0), 0)
+        await super().disconnect()
+
+
+class TooFar(Moving):
+    """Goes twice as far in one write as it says."""
+
+    @property
+    def motion(self) -> Motion | None:
+        declared = self.info.motion
+        assert declared is not None
+        return replace(declared, max_step=2 * declared.max_step)
+
+
+class TooSoon(Moving):
+    """Doesn't wait."""
+
+    @property
+    def motion(self) -> Motion | None:
+        declared = self.info.motion
+        assert declared is not None
+        return replace(declared, step_seconds=0.0)
+
+
+class WakesElsewhere(Moving):
+    """Is brought to its safe state, and is somewhere else when it is opened again."""
+
+    safe = 0.25
+
+
+class Swings(Moving):
+    """Looks at limits only, before its own codes move it."""
+
+    def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
+        self._check_room(theta, amplitude)
+
+
 # --- limits and refusals ----------------------------------------------------------------------------------------------
 
 
 class NoLimits(Sound):
     """Clips what is beyond the limits."""
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        if theta.shape == (self.info.n_parameters,):
-            theta = np.nan_to_num(np.clip(theta, self.info.theta_min, self.info.theta_max))
-        return await super().write(theta, step)
+    def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:
+        if theta.shape != (self.info.n_parameters,) or what != "parameter":
+            super().check_limits(theta, what)
+
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
+        return await super().apply(np.nan_to_num(np.clip(theta, self.info.theta_min, self.info.theta_max)), step)
 
 
-class LimitsChecked(Sound):
+class LimitsChecked(NoLimits):
     """Refuses what is beyond the limits, but only after it has sent it."""
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        try:
-            return await super().write(theta, step)
-        except LimitExceeded:
-            await super().write(np.nan_to_num(np.clip(theta, self.info.theta_min, self.info.theta_max)), step)
-            raise
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
+        stored = await super().apply(theta, step)
+        Sound.check_limits(self, theta)
+        return stored
 
 
 class NarrowLimits(Sound):
     """Doesn't take the limit itself."""
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        self.check_limits(theta)
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         if (theta >= self.info.theta_max).any():
             raise LimitExceeded("a parameter is at its limit", uri=self.uri)
-        return await super().write(theta, step)
+        return await super().apply(theta, step)
 
 
 class NoRoomChecked(Sound):
@@ -162,8 +225,11 @@ class NoRoomChecked(Sound):
 class AnyShape(Sound):
     """Repeats or drops parameters until they fit."""
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        return await super().write(np.resize(theta, self.info.n_parameters), step)
+    def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:
+        super().check_limits(np.resize(theta, self.info.n_parameters), what)
+
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
+        return await super().apply(np.resize(theta, self.info.n_parameters), step)
 
 
 class AnyData(Sound):
@@ -177,9 +243,9 @@ class AnyData(Sound):
 class Anonymous(Sound):
     """Its errors don't say whose they are."""
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+    def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:
         try:
-            return await super().write(theta, step)
+            super().check_limits(theta, what)
         except LimitExceeded:
             raise LimitExceeded("too much") from None
 
@@ -422,10 +488,10 @@ class LearnsAnyway(Sound):
 class ClosesOnce(Sound):
     """Fails to close what is not open."""
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         if self._chip is None:
             raise DeviceUnavailable("it is not open", uri=self.uri)
-        await super().close()
+        await super().disconnect()
 
 
 class OpensOnce(Sound):
@@ -433,11 +499,11 @@ class OpensOnce(Sound):
 
     opened = False
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         if self.opened:
             raise DeviceUnavailable("it was opened before", uri=self.uri)
         self.opened = True
-        await super().open()
+        await super().connect()
 
 
 class TrueColours(Sound):
@@ -447,6 +513,27 @@ class TrueColours(Sound):
         if self._chip is None:
             raise AttributeError("'NoneType' object has no attribute 'codes'")
         return await super().read()
+
+
+class AnswersFromMemory(Sound):
+    """Goes on answering `read` once it is closed."""
+
+    async def read(self) -> FloatArray:
+        if self._chip is None and self.stored is not None:
+            return self.stored
+        return await super().read()
+
+
+class ComesBack(Sound):
+    """Connects again if it is asked for something once it is closed."""
+
+    def check_open(self) -> None:
+        return
+
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
+        if self._chip is None:
+            await self.connect()
+        return await super().apply(theta, step)
 
 
 class HidesErrors(Sound):
@@ -516,21 +603,21 @@ class ClosesHalf(Sound):
 
     busy: ClassVar[set[str]] = set()
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         if self.uri in self.busy:
             raise DeviceUnavailable("the port is busy", uri=self.uri)
         self.busy.add(self.uri)
-        await super().open()
+        await super().connect()
 
     async def __aexit__(self, *raised: Any) -> None:
-        self.entered = False
-        await self.close()
+        self.entered = self.is_open = False
+        await self.disconnect()
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         if self._chip is not None:
             await asyncio.sleep(0)
             self.busy.discard(self.uri)
-        await super().close()
+        await super().disconnect()
 
 
 # --- leaks ------------------------------------------------------------------------------------------------------------
@@ -553,16 +640,16 @@ class Leaky(Sound):
 class LeaksDescriptors(Leaky):
     """Opens a file and forgets it."""
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         descriptor = os.open(os.devnull, os.O_RDONLY)
         self.left.append(lambda: os.close(descriptor))
-        await super().open()
+        await super().connect()
 
 
 class LeaksTasks(Leaky):
     """Starts a reader that nobody ends."""
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         ended = asyncio.Event()
         task = asyncio.ensure_future(ended.wait())
 
@@ -571,13 +658,13 @@ class LeaksTasks(Leaky):
             return task
 
         self.left.append(end)
-        await super().open()
+        await super().connect()
 
 
 class LeaksThreads(Leaky):
     """Starts a thread that nobody ends."""
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         ended = threading.Event()
         thread = threading.Thread(target=ended.wait, name="reader")
         thread.start()
@@ -587,4 +674,4 @@ class LeaksThreads(Leaky):
             thread.join()
 
         self.left.append(end)
-        await super().open()
+        await super().connect()

@@ -376,19 +376,18 @@ class Bench(HostCodes):
         self._fail_at, self._nan_at = fail_at, nan_at
         self._theta = np.zeros(13)
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         self.info = DeviceInfo(
             "bench", "1", Topology(13, ()), -4.0, 4.0, 1e-3, 2, 1, "mse", 1.0, Capability.MEASURE, {}
         )
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         self.closed += 1
 
     async def load(self, dataset: Dataset) -> None:
         pass
 
-    async def write(self, theta: NDArray[np.float64], step: int = 0) -> NDArray[np.float64]:
-        self.check_limits(theta)
+    async def apply(self, theta: NDArray[np.float64], step: int) -> NDArray[np.float64]:
         self._theta = theta.copy()
         return theta
 
@@ -450,10 +449,10 @@ class Unplugged(Bench):
         super().__init__()
         self._at = at
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         if self._at == "open":
             raise OSError(2, "could not open port")
-        await super().open()
+        await super().connect()
 
     async def infer(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
         if self._at == "infer":
@@ -539,11 +538,11 @@ def test_ctrl_c_twice(runs: Path) -> None:
 
 def test_more_ctrl_c_do_not_interrupt_the_closing(runs: Path) -> None:
     class Slow(Bench):
-        async def close(self) -> None:
+        async def disconnect(self) -> None:
             for _ in range(5):
                 signal.raise_signal(signal.SIGINT)
                 await asyncio.sleep(0)
-            await super().close()
+            await super().disconnect()
 
     device = Slow()
     with pytest.raises(KeyboardInterrupt):
@@ -555,9 +554,9 @@ def test_more_ctrl_c_do_not_interrupt_the_closing(runs: Path) -> None:
 
 def test_ctrl_c_before_training(runs: Path) -> None:
     class Slow(Bench):
-        async def open(self) -> None:
+        async def connect(self) -> None:
             signal.raise_signal(signal.SIGINT)
-            await super().open()
+            await super().connect()
 
     with pytest.raises(KeyboardInterrupt):
         mgdhw.train(BENCH, device=Slow(), runs=runs)

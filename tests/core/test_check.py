@@ -64,13 +64,13 @@ class Toy(HostCodes):
             capabilities=Capability.MEASURE,
         )
 
-    async def open(self) -> None: ...
+    async def connect(self) -> None: ...
 
-    async def close(self) -> None: ...
+    async def disconnect(self) -> None: ...
 
     async def load(self, dataset: Any) -> None: ...
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         if not self.frozen:
             self.theta = theta.copy()
         return await self.read()
@@ -97,7 +97,8 @@ def checked(device: Toy, **options: Any) -> Findings:
     return asyncio.run(run())
 
 
-def bench_of(device: Toy, limit: int = MAX_EVALUATIONS) -> Bench:
+async def bench_of(device: Toy, limit: int = MAX_EVALUATIONS) -> Bench:
+    await device.open()
     return Bench(device, load("xor"), 3, limit, lambda doing, used: None)
 
 
@@ -123,7 +124,7 @@ def test_what_a_link_loses_is_paid_for() -> None:
 
 async def test_the_budget_is_enforced() -> None:
     device = Toy()
-    bench = bench_of(device, limit=100)
+    bench = await bench_of(device, limit=100)
     await bench.pairs(40, Baseline.EVERY)
     with pytest.raises(DeviceFault, match="budget of 100 evaluations is spent"):
         await bench.pairs(20, Baseline.EVERY)
@@ -134,13 +135,13 @@ async def test_the_budget_is_enforced() -> None:
 
 
 async def test_noise_is_told_from_drift() -> None:
-    still = await measure_noise(bench_of(Toy(noise=0.02)), 4)
+    still = await measure_noise(await bench_of(Toy(noise=0.02)), 4)
     assert still.sigma == pytest.approx(0.02, rel=0.15)
     assert still.sigma_single == pytest.approx(0.02, rel=0.3)
     assert still.variance(4) == pytest.approx(0.02**2, rel=0.4)
     assert not still.drifts
     device = Toy(noise=0.02, drift=1e-3)
-    drifting = await measure_noise(bench_of(device), 4)
+    drifting = await measure_noise(await bench_of(device), 4)
     assert drifting.drifts
     assert drifting.sigma == pytest.approx(0.02, rel=0.15)
     assert drifting.slope == pytest.approx(2e-3, rel=0.05)  # each of these probes takes two measurements
@@ -167,7 +168,7 @@ def test_allan_variance_of_white_noise_falls_as_one_over_m_and_a_slope_is_found(
 async def test_gradient_and_curvature_of_a_bowl() -> None:
     """Along random signs the mean squared slope is |g|², the mean curvature tr(H); both are known of a bowl."""
     device = Toy()
-    bench = bench_of(device)
+    bench = await bench_of(device)
     noise = await measure_noise(bench, 4)
     response, around = await measure_response(bench, np.array([0.1, 0.1, 0.1]), noise)
     gradient = BEND * (around - TARGET)
@@ -183,7 +184,7 @@ async def test_gradient_and_curvature_of_a_bowl() -> None:
 
 
 async def test_noise_below_and_curvature_above_bound_the_usable_range() -> None:
-    bench = bench_of(Toy(noise=0.003))
+    bench = await bench_of(Toy(noise=0.003))
     noise = await measure_noise(bench, 4)
     response, _ = await measure_response(bench, np.array([0.3, -0.2, 0.1]), noise)
     assert response.usable is not None
@@ -195,7 +196,7 @@ async def test_noise_below_and_curvature_above_bound_the_usable_range() -> None:
 
 def test_saturation_is_seen_where_the_odd_part_stops_growing() -> None:
     async def run() -> FloatArray:
-        bench = bench_of(Toy(lambda theta: 1 + float(np.tanh(6 * theta.sum()))))
+        bench = await bench_of(Toy(lambda theta: 1 + float(np.tanh(6 * theta.sum()))))
         noise = await measure_noise(bench, 4)
         response, _ = await measure_response(bench, np.zeros(3), noise)
         return response.kept
@@ -365,6 +366,7 @@ async def test_a_check_can_be_stopped_though_the_device_never_waits() -> None:
             return await super().measure(samples, step, part)
 
     device = Slow()
+    await device.open()
     task = asyncio.ensure_future(check(device, load("xor")))
     with pytest.raises(asyncio.CancelledError):
         await task

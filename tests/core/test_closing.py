@@ -25,18 +25,18 @@ class Bench(SimDevice):
         self.opened, self.closing, self.may_close = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.log: list[str] = []
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         self.log.append("open")
         if self.fails is not None:
             raise self.fails
-        await super().open()
+        await super().connect()
         self.opened.set()
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         self.log.append("close begins")
         self.closing.set()
         await self.may_close.wait()
-        await super().close()
+        await super().disconnect()
         self.log.append("close ends")
 
 
@@ -76,12 +76,12 @@ class Stuck(SimDevice):
         super().__init__(CHIP, parse(CHIP))
         self.problem, self.fails = problem, fails
 
-    async def open(self) -> None:
-        await super().open()
+    async def connect(self) -> None:
+        await super().connect()
         if self.fails is not None:
             raise self.fails
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         raise self.problem
 
 
@@ -118,7 +118,7 @@ async def test_an_error_under_way_comes_before_that_of_closing(problem: Exceptio
     assert not_there.__notes__ == [note]
 
 
-async def test_a_cancellation_under_way_comes_before_the_error_of_closing() -> None:
+async def test_a_cancellation_under_way_comes_before_the_error_of_closing(caplog: pytest.LogCaptureFixture) -> None:
     opened = asyncio.Event()
 
     async def use() -> None:
@@ -131,6 +131,29 @@ async def test_a_cancellation_under_way_comes_before_the_error_of_closing() -> N
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert f"{CHIP}: closing failed; check that the hardware is safe: [Errno 5]" in caplog.text
+
+
+async def test_what_goes_wrong_in_a_closing_that_is_cancelled_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    closing, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Stuck):
+        async def disconnect(self) -> None:
+            closing.set()
+            await go_on.wait()
+            await super().disconnect()
+
+    async def use() -> None:
+        async with Slow(OSError(5, "Input/output error")):
+            pass
+
+    task = asyncio.ensure_future(use())
+    await closing.wait()
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert caplog.text.count("closing failed; check that the hardware is safe") == 1
 
 
 class Unplugged(SimDevice):
@@ -138,11 +161,11 @@ class Unplugged(SimDevice):
 
     writes = 0
 
-    async def write(self, theta: np.ndarray, step: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+    async def apply(self, theta: np.ndarray, step: int) -> np.ndarray:  # type: ignore[type-arg]
         self.writes += 1
         if self.writes > 3:
             raise OSError(5, "Input/output error")
-        return await super().write(theta, step)
+        return await super().apply(theta, step)
 
 
 async def test_an_operating_systems_error_is_a_lost_link_and_every_attempt_is_told() -> None:

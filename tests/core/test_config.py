@@ -10,7 +10,15 @@ from pydantic import ValidationError
 
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
-from mgdhw.config import LARGEST_PERIOD, Experiment, check_experiment, load_experiment, parse_experiment, to_toml
+from mgdhw.config import (
+    LARGEST_BLOCK,
+    LARGEST_PERIOD,
+    Experiment,
+    check_experiment,
+    load_experiment,
+    parse_experiment,
+    to_toml,
+)
 from mgdhw.errors import ConfigError
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw.schedule import SCHEDULES
@@ -70,6 +78,8 @@ def test_every_unknown_key_is_named() -> None:
         ("[training]\nprobes = 'many'", "training.probes: input should be a valid integer (got 'many')"),
         ("[training]\nprobes = 1.0", "training.probes: input should be a valid integer (got 1.0)"),
         ("[training]\nprobes = 0", "training.probes: input should be greater than or equal to 1 (got 0)"),
+        (f"[training]\nprobes = {2**63}", f"training.probes: input should be less than or equal to {2**63 - 1}"),
+        ("[run]\nblock = 65537", "run.block: input should be less than or equal to 65536 (got 65537)"),
         ("[codes]\ndelta = 0", "codes.delta: input should be greater than 0"),
         ("[codes]\ndelta = true", "codes.delta: input should be a valid number"),
         ("[codes]\ndensity = 1.5", "codes.density: input should be less than or equal to 1"),
@@ -226,7 +236,11 @@ def sections() -> st.SearchStrategy[dict[str, Any]]:
         ),
         schedule=some(name=st.sampled_from(sorted(SCHEDULES)), every=st.floats(0.001, 1), tau=NUMBERS),
         evaluation=some(every=COUNTS, stop_at_accuracy=SHARES, stop_at_cost=NUMBERS),
-        run=some(level=st.sampled_from(["auto", "host-codes"]), block=COUNTS, retries=st.integers(0, 9)),
+        run=some(
+            level=st.sampled_from(["auto", "host-codes"]),
+            block=st.integers(1, LARGEST_BLOCK),
+            retries=st.integers(0, 9),
+        ),
     )
 
 

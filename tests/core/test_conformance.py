@@ -44,6 +44,7 @@ FOUND: dict[type[broken.SimDevice], set[str]] = {
     broken.Sound: set(),
     broken.Learner: set(),
     broken.Slow: set(),
+    broken.Moving: set(),
     broken.Noisy: set(),
     broken.NoisyLearner: set(),
     # parameters
@@ -67,6 +68,13 @@ FOUND: dict[type[broken.SimDevice], set[str]] = {
     | LEVELS,
     broken.Restless: {"write-is-idempotent", "write-is-done-when-it-answers", "late-steps-agree"} | CUTS,
     broken.ForgetsWear: {"memory-can-be-restored"},
+    # motion
+    broken.JumpsToBegin: {"parameters-move-no-faster-than-declared", "the-safe-state-is-reached-and-read"},
+    broken.JumpsToEnd: {"parameters-move-no-faster-than-declared"},
+    broken.TooFar: {"parameters-move-no-faster-than-declared"},
+    broken.TooSoon: {"parameters-move-no-faster-than-declared"},
+    broken.WakesElsewhere: {"the-safe-state-is-reached-and-read"},
+    broken.Swings: {"perturbations-that-are-moves-too-far-are-refused"},
     # limits and refusals
     broken.NoLimits: {"parameters-beyond-their-limits-are-refused"},
     broken.LimitsChecked: {"parameters-beyond-their-limits-are-refused"},
@@ -114,11 +122,13 @@ FOUND: dict[type[broken.SimDevice], set[str]] = {
     broken.GoesBack: {"segments-end-with-their-theta-held"},
     broken.MixesReplicas: {"replicas-learn-as-one-does"},
     broken.LearnsBeyond: {"segments-beyond-the-limits-are-refused"},
-    broken.LearnsAnyway: {"learning-is-refused-where-it-cannot-be"},
+    broken.LearnsAnyway: {"learning-is-refused-where-it-cannot-be", "closed-devices-refuse"},
     # endings
     broken.ClosesOnce: {"closing-is-allowed-in-any-state"},
     broken.OpensOnce: {"devices-can-be-reopened"},
-    broken.TrueColours: {"closed-devices-say-so"},
+    broken.TrueColours: {"closed-devices-refuse"},
+    broken.AnswersFromMemory: {"closed-devices-refuse"},
+    broken.ComesBack: {"closed-devices-refuse"},
     broken.HidesErrors: {"errors-end-in-a-closed-device"},
     broken.LeavesPerturbed: {"cancelled-blocks-leave-theta"},
     broken.CannotBeCancelled: {"cancelled-blocks-leave-theta"},
@@ -230,8 +240,8 @@ async def test_the_driver_in_the_guide_keeps_the_contract(promise: Capability) -
     exec(snippets("drivers.md")[0], names)
 
     class Bench(names["MyBench"]):  # type: ignore[misc, name-defined]
-        async def open(self) -> None:
-            await super().open()
+        async def connect(self) -> None:
+            await super().connect()
             self.info = replace(self.info, capabilities=self.info.capabilities | promise)
 
     assert failures(await run_conformance(lambda: Bench("mybench:7"))) == set()
@@ -240,7 +250,7 @@ async def test_the_driver_in_the_guide_keeps_the_contract(promise: Capability) -
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """The driver and the tests of the guide, as its reader has them: a package with an entry point."""
-    driver, tests = snippets("drivers.md")
+    driver, _, tests = snippets("drivers.md")
     (tmp_path / "my_package").mkdir()
     (tmp_path / "my_package" / "__init__.py").write_text("")
     (tmp_path / "my_package" / "driver.py").write_text(driver, encoding="utf-8")
@@ -255,7 +265,8 @@ def package(tmp_path: Path) -> Path:
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """pytest without plugins for asynchronous tests, in a folder of its own."""
     command = [sys.executable, "-m", "pytest", "-p", "no:asyncio", "-p", "no:cacheprovider", "-W", "error", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTEST_ADDOPTS": ""}
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    environment = {**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": ""}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -58,19 +58,17 @@ class Bowl(HostCodes):
         self.theta = np.zeros(BOTTOM.size)
         self.sent: list[FloatArray] = []
         self.measured: list[tuple[list[int], int, Part]] = []
-        self.is_open = False
         self.fail = fail
 
-    async def open(self) -> None:
-        self.is_open = True
+    async def connect(self) -> None:
+        pass
 
-    async def close(self) -> None:
-        self.is_open = False
+    async def disconnect(self) -> None:
+        pass
 
     async def load(self, dataset: Dataset) -> None: ...
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
-        self.check_limits(theta)
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         self.sent.append(theta.copy())
         self.theta = np.rint(theta / self.info.theta_lsb) * self.info.theta_lsb
         return self.theta.copy()
@@ -89,6 +87,11 @@ class Bowl(HostCodes):
 
     def cost(self) -> float:
         return float(np.square(self.theta - BOTTOM).sum() + 1.0)
+
+
+async def opened(bowl: Bowl) -> Bowl:
+    await bowl.open()
+    return bowl
 
 
 ONE_SAMPLE = Dataset("one", np.zeros((1, 1)), 1.0, np.zeros((1, 1)), 1)
@@ -177,18 +180,16 @@ INCOMPLETE = """
 from mgdhw.device import {base}
 
 class Bowl({base}):
-    async def open(self): ...
-    async def close(self): ...
-    async def load(self, dataset): ...
-    async def write(self, theta, step=0): ...
-    async def infer(self, samples): ...
+    async def connect(self): ...
+    async def disconnect(self): ...
+    async def apply(self, theta, step): ...
 
 def make(uri):
     return Bowl(uri)
 """
 
 
-@pytest.mark.parametrize(("base", "missing"), [("Device", "probe, read"), ("HostCodes", "measure, read")])
+@pytest.mark.parametrize(("base", "missing"), [("Device", "infer, probe"), ("HostCodes", "infer")])
 def test_a_driver_that_forgets_a_method_is_told_which(
     install: Callable[[str, str], None], base: str, missing: str
 ) -> None:
@@ -199,6 +200,40 @@ def test_a_driver_that_forgets_a_method_is_told_which(
         f"device 'bowl:1': driver thirdparty_bowl.Bowl lacks what every device has: {missing}; what they are to do is"
         f" in docs/drivers.md and in: python -m pydoc mgdhw.device.{base}"
     )
+
+
+RENAMED = """
+from mgdhw.device import HostCodes
+
+class Bowl(HostCodes):
+    async def open(self): ...
+    async def close(self): ...
+    async def write(self, theta, step=0): ...
+    async def infer(self, samples): ...
+
+def make(uri):
+    return Bowl(uri)
+"""
+
+
+def test_a_driver_that_defines_what_every_device_does_is_told_what_to_rename(
+    install: Callable[[str, str], None],
+) -> None:
+    install(RENAMED, "bowl = thirdparty_bowl:make")
+    with pytest.raises(
+        ConformanceError, match=r"Bowl defines what every .* open to connect, close to disconnect, write to apply \("
+    ):
+        open_device("bowl:1")
+
+
+async def test_a_closed_device_refuses_whatever_its_driver_does() -> None:
+    device = await opened(Bowl())
+    await device.load(ONE_SAMPLE)
+    await device.close()
+    for request in (device.write(np.zeros(5)), device.probe(block()), device.probe_with_host_codes(block())):
+        with pytest.raises(DeviceUnavailable, match=r"^bowl:1: the device is not open"):
+            await request
+    assert device.sent == []
 
 
 def test_a_driver_that_gives_no_device_is_at_fault(install: Callable[[str, str], None]) -> None:
@@ -311,7 +346,7 @@ async def test_a_block_that_would_leave_the_limits_is_refused_before_anything_is
 )
 async def test_a_decimal_step_may_be_taken_right_up_to_the_limit(limit: float, lsb: float) -> None:
     """3.2 + 0.1 is more than 3.3 in binary floating point, but no knob is turned too far by it."""
-    device = Bowl(lsb, limit)
+    device = await opened(Bowl(lsb, limit))
     highest = (round(limit / lsb) - 1) * lsb
     device.theta = np.array([highest, -highest, 0.0, highest, -highest])
     await device.probe_with_host_codes(block(codes=CodeSpec("random", 1, 1)))
@@ -343,7 +378,7 @@ async def expected_costs(given: Block, theta: FloatArray, device: Bowl) -> tuple
 @pytest.mark.parametrize("baseline", Baseline)
 @pytest.mark.parametrize("lsb", [2.0**-10, "each"])
 async def test_the_host_expands_a_block_into_writes_and_measurements(baseline: Baseline, lsb: float | str) -> None:
-    device = Bowl(2.0 ** -np.arange(8.0, 13.0) if isinstance(lsb, str) else lsb)
+    device = await opened(Bowl(2.0 ** -np.arange(8.0, 13.0) if isinstance(lsb, str) else lsb))
     theta = await device.write(np.linspace(-0.5, 0.5, 5))
     given = block(baseline)
     costs = await device.probe(given)
@@ -357,7 +392,7 @@ async def test_the_host_expands_a_block_into_writes_and_measurements(baseline: B
 
 async def test_every_measurement_carries_its_step_part_and_samples() -> None:
     """Steps 8 ... 13, four to a batch of two: a simulated device keys its noise with them."""
-    device = Bowl()
+    device = await opened(Bowl())
     samples = block().order.samples(2, 2).tolist()
     await device.probe(block())
     assert device.measured == [
@@ -377,7 +412,7 @@ async def test_every_measurement_carries_its_step_part_and_samples() -> None:
 
 
 async def test_a_held_baseline_is_neither_measured_nor_counted_again() -> None:
-    device = Bowl()
+    device = await opened(Bowl())
     first = await device.probe(block(n_probes=2))
     device.measured.clear()
     second = await device.probe(block(first_step=10, n_probes=2, held=first.held))
@@ -391,7 +426,7 @@ async def test_a_held_baseline_is_neither_measured_nor_counted_again() -> None:
 @pytest.mark.parametrize("cuts", [[6], [1] * 6, [3, 3], [2, 4], [5, 1]])
 @pytest.mark.parametrize("baseline", Baseline)
 async def test_any_cut_gives_the_same_costs_and_count(cuts: list[int], baseline: Baseline) -> None:
-    device = Bowl()
+    device = await opened(Bowl())
     await device.write(np.linspace(-0.5, 0.5, 5))
     whole = await device.probe(block(baseline))
     step, held, parts = 8, None, list[Costs]()
@@ -410,7 +445,7 @@ async def test_parameters_are_restored_after_a_measurement_that_fails(number: in
         if count == number:
             raise LinkTimeout("no answer", uri="bowl:1")
 
-    device = Bowl(fail=fail)
+    device = await opened(Bowl(fail=fail))
     theta = await device.write(np.linspace(-0.5, 0.5, 5))
     with pytest.raises(LinkTimeout):
         await device.probe(block())

@@ -268,6 +268,7 @@ async def test_a_stop_before_the_beginning(level: str) -> None:
     [
         (0, (), r"replicas: expected 1 or more \(got 0\)"),
         (-3, (), r"replicas: expected 1 or more"),
+        (10**11, (), r"at most 1,000,000 \(got 100,000,000,000\): .* held in memory, which would take 100,000 GB"),
         (2, (f"seed={LARGEST_SEED}",), r"would need seeds beyond .*; take a smaller one"),
         (2, ("codes.delta=0.001",), r"codes\.delta"),
     ],
@@ -301,9 +302,9 @@ class Flaky(SimDevice):
         self._lose()
         return results
 
-    async def write(self, theta: np.ndarray[Any, Any], step: int = 0) -> np.ndarray[Any, Any]:
+    async def apply(self, theta: np.ndarray[Any, Any], step: int) -> np.ndarray[Any, Any]:
         self._lose()
-        return await super().write(theta, step)
+        return await super().apply(theta, step)
 
     async def infer(self, samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         self._lose()

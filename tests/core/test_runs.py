@@ -8,7 +8,6 @@ import json
 import shutil
 import sqlite3
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,15 +171,16 @@ def test_a_lock_that_cannot_be_had(run: Run) -> None:
         pass
 
 
-def test_a_database_that_is_none(run: Run) -> None:
+async def test_a_database_that_is_none(run: Run) -> None:
     run.metrics.write_bytes(b"not a database" * 100)
-    with pytest.raises(RunError, match="file is not a database"), Recorder(run, "began"):
-        pass
+    with pytest.raises(RunError, match="file is not a database"):
+        async with Recorder(run, "began"):
+            pass
 
 
 @pytest.mark.parametrize("kind", ["no database", "cut short", "other tables"])
-def test_damaged_curves_do_not_block_a_resume(run: Run, kind: str) -> None:
-    with Recorder(run, "began") as recorder:
+async def test_damaged_curves_do_not_block_a_resume(run: Run, kind: str) -> None:
+    async with Recorder(run, "began") as recorder:
         recorder(Checkpoint(state_at(10)))
     saved, _ = run.latest()
     if kind == "other tables":
@@ -189,7 +189,7 @@ def test_damaged_curves_do_not_block_a_resume(run: Run, kind: str) -> None:
             connection.execute("CREATE TABLE curve (x)")
     else:
         run.metrics.write_bytes(b"x" * 5000 if kind == "no database" else run.metrics.read_bytes()[:5000])
-    with Recorder(run, "began", saved, {}) as recorder:
+    async with Recorder(run, "began", saved, {}) as recorder:
         recorder(Evaluated(20, 40, "test", 0.5, 0.25))
     assert "metrics.sqlite: is damaged" in recorder.notes[0]
     assert (run.folder / "metrics.damaged").is_file()
@@ -218,9 +218,13 @@ def test_room_is_asked_for_only_on_a_full_disk(run: Run) -> None:
 def test_rows_beyond_the_checkpoint_go(run: Run) -> None:
     store = Store(run.metrics, 0)
     for step in (1, 2, 3):
-        store.add("curve", (step, step, 0.0, 0.5, None, None))
-        store.add("evaluation", (step, step, 0.0, "test", 0.5, 0.5))
-        store.add("fault", (step, 0.0, 1, "LinkLost", "gone"))
+        store.write(
+            [
+                ("curve", (step, step, 0.0, 0.5, None, None)),
+                ("evaluation", (step, step, 0.0, "test", 0.5, 0.5)),
+                ("fault", (step, 0.0, 1, "LinkLost", "gone")),
+            ]
+        )
     store.close()
     store.close()
     Store(run.metrics, 2).close()
@@ -230,9 +234,19 @@ def test_rows_beyond_the_checkpoint_go(run: Run) -> None:
 
 def test_readable_while_it_is_written(run: Run) -> None:
     store = Store(run.metrics, 0)
-    store.add("curve", (1, 1, 0.0, 0.5, None, None))
-    store.commit()
+    store.write([("curve", (1, 1, 0.0, 0.5, None, None))])
     assert rows(run, "SELECT cost FROM curve") == [(0.5,)]
+    store.close()
+
+
+def test_rows_are_written_whole_or_not_at_all(run: Run) -> None:
+    store = Store(run.metrics, 0)
+    good = ("curve", (1, 1, 0.0, 0.5, None, None))
+    with pytest.raises(sqlite3.IntegrityError):
+        store.write([good, ("curve", (2, 2, 0.0, None, None, None))])
+    assert rows(run, "SELECT step FROM curve") == []
+    store.write([good])
+    assert rows(run, "SELECT step FROM curve") == [(1,)]
     store.close()
 
 
@@ -245,9 +259,9 @@ def started(probes: int, step: int = 0) -> object:
     return Started(info, load("xor"), "device-codes", 0.1, step, probes)
 
 
-def test_a_long_run_is_thinned_out_to_means(run: Run) -> None:
+async def test_a_long_run_is_thinned_out_to_means(run: Run) -> None:
     probes = 100 * CURVE_ROWS
-    with Recorder(run, "began") as recorder:
+    async with Recorder(run, "began") as recorder:
         recorder(started(probes))  # type: ignore[arg-type]
         for step in range(10, probes + 1, 10):
             recorder(BlockDone(step, 10, step, float(step % 100 == 0)))
@@ -259,22 +273,22 @@ def test_a_long_run_is_thinned_out_to_means(run: Run) -> None:
     assert found[-1] == (probes, 0.1, 0.1, 2.0)
 
 
-def test_seconds_go_on(run: Run) -> None:
-    with Recorder(run, "began") as recorder:
+async def test_seconds_go_on(run: Run) -> None:
+    async with Recorder(run, "began") as recorder:
         recorder(Checkpoint(state_at(10)))
     saved, _ = run.latest()
     assert saved is not None
     assert saved.extra["began"] == "began"
     later = Saved(saved.state, {**saved.extra, "seconds": 1000.0})
-    with Recorder(run, "began", later, {"device": "sim:x"}) as recorder:
+    async with Recorder(run, "began", later, {"device": "sim:x"}) as recorder:
         assert recorder.seconds >= 1000.0
         recorder(Evaluated(20, 40, "test", 0.5, 0.25))
     assert rows(run, "SELECT seconds >= 1000 FROM evaluation") == [(1,)]
     assert run.provenance()["sessions"][0]["step"] == 10
 
 
-def test_the_end_is_kept(run: Run) -> None:
-    with Recorder(run, "began") as recorder:
+async def test_the_end_is_kept(run: Run) -> None:
+    async with Recorder(run, "began") as recorder:
         recorder(started(100))  # type: ignore[arg-type]
         recorder(BlockDone(5, 5, 10, 0.5))
         last = Evaluated(5, 10, "test", 0.5, 0.25)
@@ -289,16 +303,41 @@ def test_the_end_is_kept(run: Run) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), sqlite3.OperationalError("disk is full")])
-def test_a_full_disk_is_a_run_error(run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    with Recorder(run, "began") as recorder:
-        recorder(Checkpoint(state_at(10)))
+async def test_a_full_disk_is_a_run_error(run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(self: Run, saved: Saved) -> None:
+        raise error
 
-        def fail(saved: Saved) -> None:
-            raise error
+    async def keep() -> None:
+        async with Recorder(run, "began") as recorder:
+            recorder(Checkpoint(state_at(10)))
+            await recorder.kept()
+            monkeypatch.setattr(Run, "save", fail)
+            recorder(Checkpoint(state_at(20)))
+            for _ in range(2):  # and it stays so
+                with pytest.raises(RunError, match=r"cannot be written: (disk is full|No space left)"):
+                    await recorder.kept()
+            monkeypatch.undo()
+            with pytest.raises(RunError, match="go on with: mgdhw train --resume"):
+                recorder(BlockDone(30, 10, 30, 0.5))
 
-        monkeypatch.setattr(Run, "save", lambda self, saved: fail(saved))
-        with pytest.raises(RunError, match=r"cannot be written: .*go on with: mgdhw train --resume"):
-            recorder(Checkpoint(replace(state_at(10), step=20)))
+    with pytest.raises(RunError, match=r"cannot be written: .*go on with: mgdhw train --resume"):
+        await keep()
     saved, _ = run.latest()
     assert saved is not None
     assert saved.state.step == 10
+
+
+async def test_what_ended_it_comes_before_what_cannot_be_written(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Run, saved: Saved) -> None:
+        raise OSError(errno.ENOSPC, "No space left")
+
+    monkeypatch.setattr(Run, "save", fail)
+
+    async def keep() -> None:
+        async with Recorder(run, "began") as recorder:
+            recorder(Checkpoint(state_at(10)))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        await keep()
+    assert "cannot be written: No space left" in caught.value.__notes__[0]

@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from mgdhw.steering import FREE, MAX_BLOCK, PATIENCE, Pace
+from mgdhw.config import LARGEST_BLOCK, parse_experiment
+from mgdhw.recipe import recipe_of
+from mgdhw.steering import FREE, PATIENCE, Pace, first_size
+from mgdhw_sim.address import parse
+from mgdhw_sim.device import SimDevice
+
+CHIP = "sim:analog-8bit"
 
 WANTED = 0.25
 
@@ -21,11 +27,11 @@ def settle(takes: Callable[[int], float], pace: Pace, requests: int = 60) -> lis
 
 
 @pytest.mark.parametrize("each", [1e-9, 1e-6, 1e-4, 1e-2])
-@pytest.mark.parametrize("first", [1, 64, MAX_BLOCK])
+@pytest.mark.parametrize("first", [1, 64, LARGEST_BLOCK])
 def test_a_request_takes_about_as_long_as_wanted(each: float, first: int) -> None:
     for size in settle(lambda size: each * size, Pace(first, WANTED)):
         assert each * size <= 2 * WANTED
-        assert each * size >= WANTED / 2 or size == MAX_BLOCK
+        assert each * size >= WANTED / 2 or size == LARGEST_BLOCK
 
 
 def test_a_device_that_is_slow_beyond_measure_gets_one_probe_at_a_time() -> None:
@@ -53,3 +59,14 @@ def test_what_the_user_says_holds() -> None:
     pace.learn(7, 100.0)
     pace.learn(7, 0.0)
     assert pace.size == 7
+
+
+@pytest.mark.parametrize(
+    ("batch", "parameters", "replicas", "size"),
+    [(1, 1210, 1, 64), (64, 1210, 1, 64), (1 << 20, 1210, 1, 1), (1, 1 << 20, 1, 64), (32, 1210, 1024, 25)],
+)
+def test_the_first_request_is_no_great_work(batch: int, parameters: int, replicas: int, size: int) -> None:
+    changes = (f"training.batch={batch}",)
+    device = SimDevice(CHIP, parse(CHIP))
+    recipe, _ = recipe_of(parse_experiment("", source="test", overrides=changes), device.info, 1000)
+    assert first_size(64, recipe, parameters, replicas) == size

@@ -1,5 +1,6 @@
 """The loop: the same bits however the work is cut, delegated, interrupted, watched or disturbed."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -214,6 +215,20 @@ async def test_a_stop_before_the_beginning_ends_after_the_first_block() -> None:
     assert (finished.reason, finished.state.step) == ("stopped", 7)
 
 
+async def test_a_stop_before_the_beginning_waits_for_no_second_long_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Waits(SimDevice):
+        async def infer(self, samples: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+            await asyncio.sleep(0.01)
+            return await super().infer(samples)
+
+    monkeypatch.setattr("mgdhw.trainer.LONG_LOOK_SECONDS", 0.0)
+    async with Waits(CHIP, parse(CHIP)) as device:
+        going = trainer("run.block=7", device=device)
+        going.stop()
+        events = [event async for event in going]
+    assert {event.step for event in of(events, Evaluated)} == {0}
+
+
 async def test_a_checkpoint_of_another_network_is_refused() -> None:
     state = end(await run()).state
     uri = "sim:analog-8bit?layers=2-4-1"
@@ -331,7 +346,7 @@ def test_what_cannot_be_is_refused_before_it_begins(changes: tuple[str, ...], me
 def test_host_codes_need_single_measurements() -> None:
     class BlocksOnly(Device):
         info = SimDevice(CHIP, parse(CHIP)).info
-        open = close = load = write = read = infer = probe = SimDevice.open  # type: ignore[assignment]
+        connect = disconnect = apply = read = infer = probe = SimDevice.connect  # type: ignore[assignment]
 
     with pytest.raises(ConfigError, match=r"^x:1 takes no single measurements; use level device-codes"):
         trainer("run.level=host-codes", device=BlocksOnly("x:1"))
@@ -378,9 +393,9 @@ class Flaky(SimDevice):
         await super().load(dataset)
         self._lose("load", done=True)
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         self._lose("write", done=False)
-        stored = await super().write(theta, step)
+        stored = await super().apply(theta, step)
         self._lose("write", done=True)
         return stored
 

@@ -12,7 +12,7 @@ import pytest
 from mgdhw.device import open_device
 from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve.faults import Faults
-from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener
+from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener, UnixListener
 from mgdhw_drivers.serve.serving import serving
 from mgdhw_drivers.serve.station import Line, Station
 
@@ -44,6 +44,8 @@ class Bench:
         self.station = Station(open_device(uri), Line(baud, Faults.parse(faults), seed), limits)
         if how == "tcp":
             self.listener = TcpListener(self.station, 0)
+        elif how == "unix":
+            self.listener = UnixListener(self.station, self._folder / f"socket{self._served}")
         else:
             self.listener = PtyListener(self.station, self._folder / f"port{self._served}")
         async with serving(self.station, self.listener):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,14 +83,6 @@ def test_costs_come_back_whole_and_in_parts(block: Block, seed: int) -> None:
 def _rest_of(costs: Costs, block: Block, rest: Block) -> Costs:
     skip = rest.first_step - block.first_step
     return Costs(costs.perturbed[skip:], costs.reference[skip:], rest.evaluations(), costs.held)
-
-
-@pytest.mark.parametrize("field", ["family", "groups", "baseline"])
-def test_a_block_of_an_unknown_kind_is_corrupt(field: str) -> None:
-    block = Block(0, 5, CodeSpec(), SampleOrder(0, 4))
-    probe = replace(blocks.probe_of(block, 0, 0, floats=False), **{field: 77})  # type: ignore[arg-type]
-    with pytest.raises(LinkCorrupt, match="unknown kind"):
-        blocks.block_of(probe, floats=False)
 
 
 @settings(deadline=None)

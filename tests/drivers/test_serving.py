@@ -49,7 +49,9 @@ def test_the_short_form_shows_the_options_of_the_long_one() -> None:
         )
         assert (done.returncode, done.stderr) == (0, "")
         options.append(set(re.findall(r"--[a-z]+", done.stdout.partition("Options")[2])))
-    assert options[0] == options[1] >= {"--tcp", "--pty", "--link", "--serial", "--baud", "--faults", "--help"}
+    assert (
+        options[0] == options[1] >= {"--tcp", "--unix", "--pty", "--link", "--serial", "--baud", "--faults", "--help"}
+    )
     assert re.search(r"Usage: .* sim serve .*CHIP", done.stdout)
     assert "Example: mgdhw sim serve analog-8bit --tcp 5510" in done.stdout
 
@@ -60,6 +62,9 @@ def test_the_short_form_shows_the_options_of_the_long_one() -> None:
         ([], "say where"),
         (["--tcp", "0", "--pty"], "say where"),
         (["--tcp", "0", "--link", "x"], "only with --pty"),
+        (["--tcp", "0", "--unix", "x"], "say where"),
+        (["--unix", __file__], "is there already, and no socket"),
+        (["--unix", "no-such-folder/x"], "--unix no-such-folder/x: cannot be made"),
         (["--tcp", "99999"], "--tcp 99999: expected a port"),
         (["--pty", "--link", __file__], "is there already, and no link"),
         (["--pty", "--link", "no-such-folder/x"], "--link no-such-folder/x: cannot be made"),

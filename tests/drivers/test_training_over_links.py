@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from typing import Any
@@ -21,7 +22,6 @@ from mgdhw.order import SampleOrder
 from mgdhw.topology import Topology
 from mgdhw_drivers.link.frames import Frame, encode
 from mgdhw_drivers.link.messages import Identify, State, Type
-from mgdhw_drivers.linked.limits import Limits
 from mgdhw_drivers.serve.listeners import PtyListener, TcpListener
 from mgdhw_drivers.serve.serving import serving
 from mgdhw_drivers.serve.station import Line, Station
@@ -36,7 +36,7 @@ async def digest(experiment: dict[str, Any], device: str | None = None) -> str:
     return (await mgdhw.train_async(experiment, device=device, runs=None)).digest
 
 
-@pytest.mark.parametrize("how", ["tcp", "pty"])
+@pytest.mark.parametrize("how", ["tcp", "unix", "pty"])
 async def test_digits_train_to_the_digest_of_this_process(bench: Any, how: str) -> None:
     experiment = {
         "device": {"uri": "sim:analog-8bit"},
@@ -156,8 +156,8 @@ async def test_a_silent_host_is_a_dead_one(bench: Any) -> None:
             await device.load(load("xor"))
             await device.write(np.full(13, 0.5))
             device._heart.cancel()
-            while bench.station._board.state is State.READY:  # noqa: ASYNC110 (a board sets no events)
-                await asyncio.sleep(0.01)
+            while bench.station._board.state is State.READY or device.session.link.connected:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # the connection is ended, too
             # The board says so when the host returns, and gets back what it held.
             np.testing.assert_array_equal(await device.read(), np.full(13, 0.5))
             counts = await device.statistics()
@@ -172,38 +172,38 @@ async def test_heartbeats_keep_an_idle_board_awake(bench: Any) -> None:
 
 
 async def test_limits_are_checked_before_anything_is_sent(bench: Any) -> None:
-    async with bench.serve() as address, open_device(f"{address}?slew=0.5&stress=0.8") as device:
+    async with bench.serve() as address, open_device(f"{address}?slew=0.5&stress=2.2") as device:
+        assert Capability.LEARN not in device.info.capabilities
         await device.load(load("xor"))
         await device.write(np.full(13, 1.0))
         sent = device.session.link.host_bytes
         with pytest.raises(LimitExceeded, match="parameter 4 would be 9"):
             await device.write(np.where(np.arange(13) == 4, 9.0, 1.0))
-        with pytest.raises(LimitExceeded, match="parameter 3 would move by"):
-            await device.write(np.where(np.arange(13) == 3, 2.0, 1.0))
+        with pytest.raises(LimitExceeded, match=r"moved by 3 in all, more than 2\.2"):
+            await device.write(np.full(13, -1.0))
+        block = Block(0, 4, CodeSpec("random", 0, 9), SampleOrder(0, 4))
+        with pytest.raises(LimitExceeded, match=r"move parameters by 0\.5625 at once, more than 0\.5"):
+            await device.probe(block)
         assert device.session.link.host_bytes == sent
-        await device.write(np.full(13, 1.5))
-        with pytest.raises(LimitExceeded, match="in all"):
-            await device.write(np.full(13, 1.0))
         block = Block(0, 4, CodeSpec("random", 0, 400), SampleOrder(0, 4))
         with pytest.raises(LimitExceeded, match="perturbed parameter 0"):
             await device.probe(block)
 
 
-async def test_a_served_device_has_limits_of_its_own(bench: Any) -> None:
-    async with bench.serve(limits=Limits(slew=0.5, stress=0.8)) as address, open_device(address) as device:
-        assert Capability.LEARN not in device.info.capabilities
-        assert device.session.known.head.max_slew * device.info.theta_lsb == 0.5
+async def test_larger_moves_than_the_address_allows_are_ramps_also_after_a_safe_state(bench: Any) -> None:
+    async with bench.serve() as address, open_device(f"{address}?slew=0.5&stress=9&dead_man=0.2") as device:
         await device.load(load("xor"))
-        await device.write(np.full(13, 1.0))
-        for asked, says in ((2.0, "parameter 0 would move by"), (1.5, ""), (1.0, "in all")):
-            device._wear.rest()  # a host that doesn't know of them
-            if says:
-                with pytest.raises(LimitExceeded, match=says):
-                    await device.write(np.full(13, asked))
-            else:
-                await device.write(np.full(13, asked))
-        counts = await device.statistics()
-        assert counts["sets"] == 2
+        target = np.where(np.arange(13) == 4, -0.75, 1.25)
+        np.testing.assert_array_equal(await device.write(target), target)
+        assert (await device.statistics())["sets"] == 3
+        device._heart.cancel()
+        while bench.station._board.state is State.READY:  # noqa: ASYNC110 (a board sets no events)
+            await asyncio.sleep(0.01)
+        with contextlib.suppress(LinkLost):  # the dead-man ends the connection, too
+            await device.infer(np.arange(4))
+        await device.infer(np.arange(4))  # needs them where they were; on the way back they are no faster
+        assert (await device.statistics())["sets"] == 6
+        assert device.session.moves.stress == 3 * 1.25
 
 
 async def test_what_the_link_has_no_room_for_is_refused(bench: Any) -> None:
@@ -258,7 +258,7 @@ def bench_chip() -> str:
 class Voltages(HostCodes):
     """Four voltages, each with limits of its own, and a cost in floating point."""
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         self.info = DeviceInfo(
             "four voltages",
             "7",
@@ -274,14 +274,13 @@ class Voltages(HostCodes):
         )
         self.theta = np.zeros(4)
 
-    async def close(self) -> None:
+    async def disconnect(self) -> None:
         self.theta = np.zeros(4)
 
     async def load(self, dataset: Dataset) -> None:
         self.dataset = dataset
 
-    async def write(self, theta: Any, step: int = 0) -> Any:
-        self.check_limits(theta)
+    async def apply(self, theta: Any, step: int) -> Any:
         self.theta = np.round(theta / self.info.theta_lsb) * self.info.theta_lsb
         return self.theta
 
@@ -309,8 +308,8 @@ async def test_a_device_without_converters_is_served_in_floats(how: str, xor: An
 
 async def test_one_host_at_a_time(bench: Any) -> None:
     async with bench.serve() as address, open_device(address):
-        with pytest.raises((DeviceUnavailable, LinkLost), match="does no other host use it"):
-            await open_device(f"{address}?timeout=0.2").open()
+        with pytest.raises((DeviceUnavailable, LinkLost), match="in use by another host"):
+            await open_device(f"{address}?timeout=0.2&reconnect=0").open()
 
 
 @pytest.mark.parametrize(
@@ -331,7 +330,7 @@ def test_addresses_that_are_none(uri: str, says: str) -> None:
         open_device(uri)
 
 
-@pytest.mark.parametrize("uri", ["tcp:127.0.0.1:1", "serial:/dev/no-such-port"])
+@pytest.mark.parametrize("uri", ["tcp:127.0.0.1:1?reconnect=0", "serial:/dev/no-such-port?reconnect=0"])
 async def test_a_board_that_is_not_there(uri: str) -> None:
     with pytest.raises(DeviceUnavailable, match=r"cannot (connect|open)"):
         async with open_device(uri):
@@ -347,7 +346,7 @@ async def test_what_is_no_board_is_said_so(bench: Any) -> None:
     port = server.sockets[0].getsockname()[1]
     async with server:
         with pytest.raises(DeviceUnavailable, match="does not answer as a board"):
-            async with open_device(f"tcp:127.0.0.1:{port}?timeout=0.2"):
+            async with open_device(f"tcp:127.0.0.1:{port}?timeout=0.2&reconnect=0"):
                 pass
 
 

@@ -35,7 +35,7 @@ BASELINES = (Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC, Baseline.NONE)
 OPTIMIZER_NAMES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 NORMALISATIONS = ("energy", "oripov")
 MAX_SIZES = 17
-STATUS = ("ok", "bad chip", "no memory", "bad block", "out of range", "no sample", "bad recipe")
+STATUS = ("ok", "bad chip", "no memory", "bad block", "out of range", "no sample", "bad recipe", "bad limits")
 
 
 class CoreError(Exception):
@@ -256,8 +256,8 @@ class Core:
 
     def __init__(self, library: Path) -> None:
         self.lib = c.CDLL(str(library))
-        self.lib.mg_course_probe.restype = CostsC
-        self.lib.mg_course_probe.argtypes = (c.c_void_p, c.c_uint64)
+        self.lib.mg_course_go_on.argtypes = (c.c_void_p, c.c_uint64, c.c_void_p)
+        self.lib.mg_motion_step.argtypes = (c.c_void_p, c.c_void_p, c.c_uint64)
         self.lib.mg_outputs.restype = c.POINTER(c.c_int32)
         self.lib.mg_outputs.argtypes = (c.c_void_p, c.c_uint32)
         self.lib.mg_measured_cost.restype = c.c_int64
@@ -326,7 +326,8 @@ class CoreChip:
     def write(self, codes: NDArray[np.int16], step: int) -> None:
         """(P,) codes, before the probe of a step."""
         self.codes = np.ascontiguousarray(codes, dtype=np.int16)
-        _check(self.core.lib.mg_chip_write(self.chip, self.codes.ctypes.data_as(c.c_void_p), c.c_uint64(step)))
+        _check(self.core.lib.mg_motion_begin(self.chip, self.codes.ctypes.data_as(c.c_void_p)))
+        assert self.core.lib.mg_motion_step(self.chip, self.codes.ctypes.data, step), "without limits it is one step"
 
     def infer(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         n_out, lib = self.spec.layers[-1], self.core.lib
@@ -378,7 +379,9 @@ class CoreChip:
                 self._code,
             )
         )
-        answers = [lib.mg_course_probe(self._course, block.first_step + k) for k in range(block.n_probes)]
+        answers = [CostsC() for _ in range(block.n_probes)]
+        for step, answer in enumerate(answers, start=block.first_step):
+            assert lib.mg_course_go_on(self._course, step, c.byref(answer)), "without limits nothing waits"
         held, evaluations = HeldC(), c.c_uint64()
         lib.mg_course_end(self._course, c.byref(held), c.byref(evaluations))
         return Costs(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import subprocess
 import termios
 import tty
@@ -19,7 +18,7 @@ from mgdhw_drivers.link import values as link_values
 from mgdhw_drivers.link.connection import Answer, HostConnection
 from mgdhw_drivers.link.messages import Area, Chunk, Identify, Identity, Load, Pong, Read, Set, Stored, Thing, Type
 
-PATIENCE_S = 20.0
+from ..sockets import PATIENCE_S, connect
 
 
 class NoAnswer(Exception):
@@ -153,10 +152,8 @@ def board(program: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
 def line(address: str) -> Iterator[Talk]:
     """A line to a board at an address."""
     scheme, where = address.split(":", 1)
-    if scheme == "tcp":
-        host, port = where.split(":")
-        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if scheme != "serial":
+        with connect(address) as connection:
             connection.setblocking(False)
             yield Talk(connection.fileno())
         return

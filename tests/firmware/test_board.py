@@ -34,7 +34,7 @@ from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.spec import ChipSpec
 
 from .compare import assert_same_state, draw_recipe
-from .talk import Talk, board, line
+from .talk import NoAnswer, Talk, board, line
 
 SPEC = ChipSpec(layers=(5, 4, 3), weight_bits=10, activation="tanh")
 OPTIONS = ("layers=5-4-3", "weight_bits=10", "activation=tanh")
@@ -85,7 +85,10 @@ def ask_block(talk: Talk, block: Block) -> Costs:
 @pytest.mark.parametrize("where", LINES)
 def test_it_says_what_it_is(sanitized: Path, where: str) -> None:
     info = SimDevice("sim:x", SPEC).info
-    with board(sanitized, *where.split(), *OPTIONS, "max_slew=7") as (_, address), line(address) as talk:
+    with (
+        board(sanitized, *where.split(), *OPTIONS, "max_slew=7", "slew_interval=2.55") as (_, address),
+        line(address) as talk,
+    ):
         known = talk.identify(take=False)
         assert (known.state, known.reason) == (State.SAFE, Reason.STARTED)
         content = talk.read(Area.DESCRIPTION, known.description_size, chunk=200)
@@ -94,7 +97,8 @@ def test_it_says_what_it_is(sanitized: Path, where: str) -> None:
         head = description.head
         assert description.sizes == SPEC.layers
         assert (head.theta_min, head.theta_max, head.theta_lsb) == (info.theta_min, info.theta_max, info.theta_lsb)
-        assert (head.cost_lsb, head.n_parameters, head.max_slew) == (info.cost_lsb, info.n_parameters, 7.0)
+        assert (head.cost_lsb, head.n_parameters) == (info.cost_lsb, info.n_parameters)
+        assert (head.max_slew, head.slew_interval) == (7.0, 26)
         assert "5-4-3" in description.identity
 
 
@@ -195,22 +199,29 @@ def test_what_it_does_not_hold_it_does_not_use(sanitized: Path) -> None:
 
 
 def test_limits(sanitized: Path) -> None:
-    with ready(sanitized, "--tcp 0", "max_slew=100", "max_stress=250") as (talk, chip):
-        codes = np.zeros_like(chip.codes)
-        assert talk.set(chip.codes).trouble is None  # no change, no stress
+    with ready(sanitized, "--tcp 0", "max_slew=100", "max_stress=400") as (talk, chip):
+        so_far = int(np.abs(chip.codes.astype(int)).max())  # on the way from where it started
         beyond = chip.codes.copy()
-        beyond[4] += 101
-        assert trouble(talk.set(beyond)) == (Code.LIMIT, 4)
-        beyond[4] -= 1
-        assert talk.set(beyond).trouble is None
+        beyond[4] += 150
+        assert talk.set(beyond).trouble is None  # in two steps
         assert talk.set(chip.codes).trouble is None
+        assert so_far + 2 * 150 <= 400 < so_far + 3 * 150
         assert trouble(talk.set(beyond)) == (Code.LIMIT, -1)
+        assert_array_equal(np.frombuffer(talk.read(Area.HELD, 2 * chip.codes.size), "<i2"), chip.codes)
+        assert talk.set(chip.codes).trouble is None
+        for amplitude, allowed in ((50, True), (51, False)):
+            block = Block(0, 3, CodeSpec(amplitude=amplitude), SampleOrder(1, 7))
+            payload = probe_of(block, talk.theta_crc, talk.dataset_crc, floats=False).pack()
+            if allowed:
+                assert talk.values(Type.PROBE, payload)
+            else:
+                assert trouble(talk.ask(Type.PROBE, payload)) == (Code.LIMIT, -3)
+    with ready(sanitized, "--tcp 0") as (talk, chip):
+        codes = np.zeros_like(chip.codes)
         codes[2] = 512
         assert trouble(talk.set(codes)) == (Code.LIMIT, 2)
         assert_array_equal(np.frombuffer(talk.read(Area.HELD, 2 * codes.size), "<i2"), chip.codes)
-    with ready(sanitized, "--tcp 0") as (talk, chip):
-        codes = np.zeros_like(chip.codes)
-        codes[6] = 500
+        codes[2], codes[6] = 0, 500
         assert talk.set(codes).trouble is None
         block = Block(0, 3, CodeSpec(amplitude=12), SampleOrder(1, 7))
         answer = talk.ask(Type.PROBE, probe_of(block, talk.theta_crc, talk.dataset_crc, floats=False).pack())
@@ -229,7 +240,7 @@ def test_the_safe_state(sanitized: Path) -> None:
 
 
 def test_the_dead_man(sanitized: Path) -> None:
-    with ready(sanitized, "--tcp 0") as (talk, _):
+    with ready(sanitized, "--pty") as (talk, _):
         talk.identify(dead_man_ms=50)
         deadline = time.monotonic() + 20
         statistics = Statistics.unpack(talk.ask(Type.STATISTICS).payload)
@@ -239,6 +250,18 @@ def test_the_dead_man(sanitized: Path) -> None:
         assert statistics.dead_man_trips == 1
         known = talk.identify()
         assert (known.state, known.reason) == (State.SAFE, Reason.DEAD_MAN)
+
+
+@pytest.mark.parametrize("where", ["--tcp 0", "--unix {}/board"])
+def test_the_dead_man_ends_a_connection_too(sanitized: Path, where: str, tmp_path: Path) -> None:
+    with board(sanitized, *where.format(tmp_path).split(), *OPTIONS) as (_, address):
+        with line(address) as talk:
+            talk.identify(dead_man_ms=50)
+            with pytest.raises((NoAnswer, ConnectionError)):
+                talk.receive()
+        with line(address) as talk:
+            known = talk.identify()
+            assert (known.state, known.reason) == (State.SAFE, Reason.DEAD_MAN)
 
 
 def test_a_lost_line(sanitized: Path) -> None:
@@ -251,7 +274,7 @@ def test_a_lost_line(sanitized: Path) -> None:
 
 
 def test_a_ping_while_something_runs_and_what_ends_it(sanitized: Path) -> None:
-    block = Block(0, 2**31, CodeSpec(), SampleOrder(1, 7, batch=2))
+    block = Block(0, 2**31 - 1, CodeSpec(), SampleOrder(1, 7, batch=2))
     with ready(sanitized, "--tcp 0") as (talk, _):
         payload = probe_of(block, talk.theta_crc, talk.dataset_crc, floats=False).pack()
         sequence = talk.send(Type.PROBE, payload)

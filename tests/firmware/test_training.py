@@ -7,21 +7,25 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from mgdhw.config import check_experiment
 from mgdhw.datasets import load
 from mgdhw.device import open_device
 from mgdhw.events import Finished
 from mgdhw.trainer import Trainer
+from mgdhw_drivers.link.messages import Area, Type
 
 from .core import build
-from .talk import board
+from .talk import board, line
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 XOR = ("layers=2-3-1", "weight_range=8")
@@ -35,14 +39,14 @@ LEVELS = ("host-codes", "device-codes", "learn")
 
 
 @contextmanager
-def emulated(folder: Path, where: str) -> Iterator[str]:
+def emulated(folder: Path, where: str, *options: str) -> Iterator[str]:
     """The address of an emulated Cortex-M3 whose serial port is a pseudo-terminal or a TCP port."""
-    build(folder, "mps2")
+    build(folder, "mps2", *options)
     command = [QEMU, "-M", "mps2-an385", "-nographic", "-monitor", "none", "-kernel", str(folder / "mps2.elf")]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         number = listener.fileno()  # it listens before the emulator has started, so nobody has to wait
-        line = "pty" if where == "pty" else "chardev:line"
-        command += ["-serial", line, "-chardev", f"socket,id=line,server=on,wait=off,fd={number}"]
+        port = "pty" if where == "pty" else "chardev:line"
+        command += ["-serial", port, "-chardev", f"socket,id=line,server=on,wait=off,fd={number}"]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=(number,)
         ) as process:
@@ -89,6 +93,11 @@ async def test_on_the_host_port(host: Path, where: str) -> None:
         await assert_same(address, dict.fromkeys(LEVELS, 1600))
 
 
+async def test_limits_on_how_parameters_move_change_no_bit(host: Path) -> None:
+    with board(host, "--pty", *XOR, "max_slew=2", "slew_interval=0.1") as (_, address):
+        await assert_same(address, dict.fromkeys(LEVELS, 400))
+
+
 async def test_an_imperfect_chip_on_the_host_port(host: Path) -> None:
     options = (*XOR, *IMPERFECT)
     with board(host, "--tcp", "0", *options) as (_, address):
@@ -103,3 +112,21 @@ async def test_on_an_emulated_cortex_m3(builds: Path, where: str, optimizer: str
     with emulated(builds, where) as address:
         # The emulator takes a tenth of a millisecond for a byte, and host codes take many.
         await assert_same(address, {"learn": 1600, "device-codes": 160, "host-codes": 4}, optimizer)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs gcc-arm-none-eabi")
+@pytest.mark.skipif(shutil.which(QEMU) is None, reason="needs qemu-system-arm")
+def test_ramps_on_an_emulated_cortex_m3(builds: Path) -> None:
+    chip = "CHIP=-DMG_MAX_SLEW=10 -DMG_SLEW_INTERVAL_US=20000"
+    with emulated(builds / "ramps", "pty", chip) as address, line(address) as talk:
+        talk.identify()
+        codes = np.full(13, 100)  # of a chip of 2-3-1
+        for way in (codes, -codes):
+            began = time.monotonic()
+            assert talk.set(way).trouble is None
+            assert time.monotonic() - began >= (np.abs(way).max() / 10 - 1) * 0.02
+            assert_array_equal(np.frombuffer(talk.read(Area.HELD, 26), "<i2"), way)
+        began = time.monotonic()
+        assert talk.ask(Type.SAFE).trouble is None
+        assert time.monotonic() - began >= 9 * 0.02

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,14 +16,15 @@ from mgdhw_drivers.serve.serving import until_asked_to_end
 from mgdhw_drivers.serve.station import Line, Station
 
 QUEUED = 1 << 20
+SOCKET = "board"
 
 
 class Remote(asyncio.Protocol):
     """A board in another process, as a station sees one."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, folder: tempfile.TemporaryDirectory[str]) -> None:
         self._process = process
-        self._port = port
+        self._folder = folder
         self._send: Callable[[bytes], None] = lambda data: None
         self._early = bytearray()
         self._wire: asyncio.Transport | None = None
@@ -32,11 +33,13 @@ class Remote(asyncio.Protocol):
     @classmethod
     async def begin(cls, command: list[str]) -> Remote:
         """A new process."""
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        folder = tempfile.TemporaryDirectory()
+        process = await asyncio.create_subprocess_exec(
+            *command, "--unix", f"{folder.name}/{SOCKET}", stdout=asyncio.subprocess.PIPE
+        )
         assert process.stdout is not None
-        told = re.search(rb":(\d+)$", (await process.stdout.readline()).strip())
-        assert told is not None, "the core does not serve"
-        return cls(process, int(told[1]))
+        assert await process.stdout.readline(), "the core does not serve"
+        return cls(process, folder)
 
     def connected(self, send: Callable[[bytes], None]) -> None:
         """A host is there."""
@@ -45,7 +48,7 @@ class Remote(asyncio.Protocol):
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self, "127.0.0.1", self._port)
+        await loop.create_unix_connection(lambda: self, f"{self._folder.name}/{SOCKET}")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -86,6 +89,7 @@ class Remote(asyncio.Protocol):
             await asyncio.wait([self._connecting])
         self._process.kill()
         await self._process.communicate()
+        self._folder.cleanup()
 
 
 class StationInC(Station):
@@ -109,9 +113,7 @@ def main() -> None:
     parser.add_argument("--faults", default="")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    station = StationInC(
-        [chosen.program, "--tcp", "0", *chosen.options], Line(0, Faults.parse(chosen.faults), chosen.seed)
-    )
+    station = StationInC([chosen.program, *chosen.options], Line(0, Faults.parse(chosen.faults), chosen.seed))
     listener: Listener = PtyListener(station, chosen.link) if chosen.pty else TcpListener(station, chosen.tcp)
 
     def begun() -> None:

@@ -52,6 +52,11 @@ class Terminal:
         """What is to be read on it, without colours and movements."""
         return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", self._shown.decode(errors="replace")).replace("\r", "")
 
+    @property
+    def raw(self) -> bytes:
+        """All bytes that it was sent."""
+        return self._shown
+
     def wait_for(self, condition: Callable[[str], bool]) -> None:
         """Wait until a condition on what is shown, or on anything else, holds."""
         deadline = time.monotonic() + SECONDS

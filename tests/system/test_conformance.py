@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import pytest
 
 from mgdhw.device import open_device
 from mgdhw.testing import DeviceConformance, Opener
-from mgdhw_drivers.serve.listeners import PtyListener, TcpListener
+from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener, UnixListener
 from mgdhw_drivers.serve.serving import serving
 from mgdhw_drivers.serve.station import Line, Station
 
@@ -30,15 +32,20 @@ def in_process(uri: str) -> Surroundings:
     return surroundings
 
 
-def served(uri: str, *, pty: bool = False) -> Surroundings:
-    """A device that is served over TCP or a pseudo-terminal, and driven from there."""
+def served(uri: str, how: str = "tcp") -> Surroundings:
+    """A device that is served over TCP, a Unix socket or a pseudo-terminal, and driven from there."""
 
     @contextlib.asynccontextmanager
     async def surroundings() -> AsyncIterator[Opener]:
         station = Station(open_device(uri), Line())
-        listener = PtyListener(station, None) if pty else TcpListener(station, 0)
-        async with serving(station, listener):
-            yield lambda: open_device(listener.address)
+        with tempfile.TemporaryDirectory() as folder:
+            listeners: dict[str, Listener] = {
+                "tcp": TcpListener(station, 0),
+                "unix": UnixListener(station, Path(folder) / "board"),
+                "pty": PtyListener(station, None),
+            }
+            async with serving(station, listeners[how]):
+                yield lambda: open_device(listeners[how].address)
 
     return surroundings
 
@@ -51,7 +58,8 @@ DEVICES: dict[str, Surroundings] = {
     "chip, cells that move by pulses": in_process(f"{CHIP}&engine=reference&w_max=2&w_min=-2&write_noise=0.05"),
     "chip, 16 bits, classes": in_process("sim:ideal-16bit?layers=5-3-3&cost=xent&engine=reference"),
     "tcp": served(f"{CHIP}&engine=reference"),
-    "pty": served(f"{CHIP}&engine=reference", pty=True),
+    "unix": served(f"{CHIP}&engine=reference", "unix"),
+    "pty": served(f"{CHIP}&engine=reference", "pty"),
     "tcp, host codes": served(f"{CHIP}&engine=reference&codes=host"),
 }
 """A new device or transport is a line here."""

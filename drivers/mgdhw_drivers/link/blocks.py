@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
-from mgdhw.errors import LinkCorrupt
 from mgdhw.order import SampleOrder
 from mgdhw_drivers.link.messages import BASELINES, FAMILIES, GROUPS, HELD_VALID, Probe
 
 _BASELINES = tuple(Baseline(name) for name in BASELINES)
+_UNUSED_DENSITY = CodeSpec().density
+"""Of codes that have none, where a host sends something else than a share."""
 
 
 def number_to_bytes(value: int | float, *, floats: bool) -> bytes:
@@ -54,13 +55,7 @@ def probe_of(block: Block, theta_crc: int, dataset_crc: int, *, floats: bool) ->
 
 
 def block_of(probe: Probe, *, floats: bool) -> Block:
-    """The block that a message asks for. Raises LinkCorrupt where a field is out of its range."""
-    if probe.family >= len(FAMILIES) or probe.groups >= len(GROUPS) or probe.baseline >= len(BASELINES):
-        raise LinkCorrupt("a block of an unknown kind")
-    if not (probe.n_probes and probe.order_n and probe.batch and probe.tau_x and probe.amplitude):
-        raise LinkCorrupt("a block without probes, samples or perturbation")
-    if not 0.0 <= probe.density <= 1.0:
-        raise LinkCorrupt("a block of an impossible density")
+    """The block that a message asks for, whose fields are within their ranges (`checks.check_probe`)."""
     held = None
     if probe.flags & HELD_VALID:
         held = HeldBaseline(number_from_bytes(probe.held_value, floats=floats), probe.held_step)
@@ -77,7 +72,8 @@ def block_of(probe: Probe, *, floats: bool) -> Block:
 @lru_cache(maxsize=16)
 def _codes(family: int, seed: int, amplitude: int, groups: int, density: float) -> CodeSpec:
     """One object for all blocks of a run, as a host has it: devices look up by it what they have made ready."""
-    return CodeSpec(FAMILIES[family], seed, amplitude, GROUPS[groups], density)
+    used = density if 0.0 < density <= 1.0 else _UNUSED_DENSITY
+    return CodeSpec(FAMILIES[family], seed, amplitude, GROUPS[groups], used)
 
 
 @lru_cache(maxsize=16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.errors import LinkCorrupt
+from mgdhw.output import printable
 
 HEAD = struct.Struct("<BBBx")
 MOST_DIMENSIONS = 8
-KINDS = frozenset("biuf")
+KIND = re.compile(r"[<|][biuf]\d")
+"""How numpy calls a kind of numbers, little-endian."""
+NAME = re.compile(r"\w[\w.-]{0,63}")
+"""How an array may be called: it will be called so in a checkpoint, too."""
 
 
 def pack(memory: Mapping[str, NDArray[Any]]) -> bytes:
@@ -43,14 +48,17 @@ def unpack(content: bytes) -> dict[str, NDArray[Any]]:
             shape = struct.unpack_from(f"<{dimensions}I", content, position)
             position += 4 * dimensions
             name = content[position : position + name_size].decode()
+            if not NAME.fullmatch(name):  # it will be one in a checkpoint, too
+                raise LinkCorrupt(f"cells called {printable(name)!r}")
             position += name_size
-            dtype = np.dtype(content[position : position + kind_size].decode())
+            kind = content[position : position + kind_size].decode()
             position += kind_size
-            if dtype.kind not in KINDS:
-                raise LinkCorrupt(f"cells of kind {dtype}")
+            if not KIND.fullmatch(kind):
+                raise LinkCorrupt("cells that are no array of numbers")
+            dtype = np.dtype(kind)
             count = math.prod(shape)
             memory[name] = np.frombuffer(content, dtype, count, position).reshape(shape).astype(dtype.newbyteorder("="))
             position += count * dtype.itemsize
-    except (struct.error, ValueError, TypeError, SyntaxError) as error:
+    except (struct.error, ValueError, TypeError, OverflowError) as error:
         raise LinkCorrupt(f"what the cells remember makes no sense: {error}") from None
     return memory

@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from mgdhw.errors import LinkCorrupt, LinkLost
+from mgdhw.output import printable
 from mgdhw_drivers.link import frames
 from mgdhw_drivers.link.frames import Frame, FrameReader
 from mgdhw_drivers.link.messages import ANSWER, LONGEST_TEXT, OPERATIONS, Code, Trouble, Type
@@ -51,6 +52,8 @@ class HostConnection:
         self.window = 1
         self.stray = 0
         """Frames that answered nothing that was awaited."""
+        self.echoed = 0
+        """Requests that came back, which only a line sends that echoes."""
         self.bad_frames = 0
         self.bad_crc = 0
         self._sequence = first_sequence
@@ -109,11 +112,15 @@ class HostConnection:
             raise LinkLost("the link is not in step with the board; identify it first")
         if len(self._awaited) >= self.window and kind is not Type.PING and self._requests() >= self.window:
             raise LinkCorrupt(f"{self.window} requests are under way, more than that the board cannot hold")
-        self._sequence = self._sequence % 0xFFFFFFFF + 1
-        self._awaited[self._sequence] = kind
+        sequence = self._next_sequence()
+        self._awaited[sequence] = kind
         if self.state is HostState.READY:
             self.state = HostState.WAITING
-        return self._sequence, frames.encode(Frame(kind, self._sequence, payload))
+        return sequence, frames.encode(Frame(kind, sequence, payload))
+
+    def farewell(self) -> bytes:
+        """SAFE, whatever was identified or is awaited, for a board that answers no more but may still listen."""
+        return frames.encode(Frame(Type.SAFE, self._next_sequence()))
 
     def receive(self, data: bytes) -> list[Answer]:
         """Answers that end in `data`. Whatever comes, nothing is raised but DeviceFault's cause as an Answer.
@@ -126,10 +133,12 @@ class HostConnection:
             if frame.version != frames.VERSION:
                 raise LinkCorrupt(f"the board speaks version {frame.version} of the link, not {frames.VERSION}")
             answer = self._answer(frame)
-            if answer is None:
-                self.stray += 1
-            else:
+            if answer is not None:
                 answers.append(answer)
+            elif frame.type < ANSWER:
+                self.echoed += 1
+            else:
+                self.stray += 1
         return answers
 
     def counts(self) -> dict[str, int]:
@@ -139,6 +148,10 @@ class HostConnection:
             "bad_frames": self.bad_frames + self._reader.bad_frames,
             "bad_crc": self.bad_crc + self._reader.bad_crc,
         }
+
+    def _next_sequence(self) -> int:
+        self._sequence = self._sequence % 0xFFFFFFFF + 1
+        return self._sequence
 
     def _count(self) -> None:
         self.bad_frames += self._reader.bad_frames
@@ -170,7 +183,7 @@ class HostConnection:
 def _troubled(frame: Frame) -> Answer | None:
     if len(frame.payload) < Trouble.form.size:
         return None
-    text = frame.payload[Trouble.form.size :].decode(errors="replace")
+    text = printable(frame.payload[Trouble.form.size :][:LONGEST_TEXT].decode(errors="replace"))
     return Answer(frame.type, frame.sequence, b"", Trouble.parse(frame.payload), text)
 
 
@@ -183,17 +196,26 @@ class BoardConnection:
 
     def __init__(self, max_payload: int) -> None:
         self.max_payload = max_payload
-        self.host_payload = frames.SMALLEST_PAYLOAD
-        """Longest payload that the host takes."""
+        self._host_payload = frames.SMALLEST_PAYLOAD
         self.frames_out = 0
         self._reader = FrameReader(max_payload)
         self._last_operation = 0
+
+    @property
+    def host_payload(self) -> int:
+        """Longest payload to send: what the host takes, and no more than what is good for the line."""
+        return min(self._host_payload, self.max_payload)
+
+    @host_payload.setter
+    def host_payload(self, size: int) -> None:
+        self._host_payload = size
 
     def connect(self) -> None:
         """A new stream of bytes from a host: what was half there is of no use."""
         before, self._reader = self._reader, FrameReader(self.max_payload)
         self._reader.frames = before.frames
         self._reader.bad_crc, self._reader.bad_frames = before.bad_crc, before.bad_frames
+        self._last_operation = 0
 
     @property
     def counts(self) -> tuple[int, int, int]:

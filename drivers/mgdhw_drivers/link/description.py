@@ -12,13 +12,20 @@ from mgdhw_drivers.link.layout import Layout
 
 LONGEST = 1 << 20
 """Longest description that a host reads: whatever a board claims, memory is bounded."""
+SLEW_UNIT = 1e-4
+"""Seconds of one unit of `slew_interval`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head(Layout):
-    """The part of fixed size."""
+    """The part of fixed size.
 
-    form: ClassVar[struct.Struct] = struct.Struct("<6I7diibBBBBBHHxxI16I")
+    Args:
+        max_slew, max_stress: limits on how parameters move, in `theta_lsb`; 0: none.
+        slew_interval: least time between two steps of a ramp, in 0.1 ms; 0: none.
+    """
+
+    form: ClassVar[struct.Struct] = struct.Struct("<6I7diibBBBBBHHHI16I")
     tuples: ClassVar[dict[str, int]] = {"area_sizes": 16}
     capabilities: int
     features: int
@@ -43,6 +50,7 @@ class Head(Layout):
     per_parameter: int
     model_size: int
     identity_size: int
+    slew_interval: int
     details_size: int
     area_sizes: tuple[int, ...]
 
@@ -62,6 +70,14 @@ class Description:
     model: str
     identity: str
     details: str
+
+    @property
+    def ramp_seconds(self) -> float:
+        """How long parameters take through all of their range, where the board limits how fast they move; else 0."""
+        head = self.head
+        if not (head.max_slew and head.slew_interval):
+            return 0.0
+        return (head.theta_max - head.theta_min) / head.theta_lsb / head.max_slew * head.slew_interval * SLEW_UNIT
 
     def pack(self) -> bytes:
         """The area's bytes. The head must say how long the rest is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ TARGET_FRACTION = 12
 TARGET_LIMITS = (-(1 << 15), (1 << 15) - 1)
 ROWS = 1 << 12
 """Samples that are converted at a time."""
+
+Raw = bytes | bytearray | memoryview
 
 _DTYPES = {
     InputKind.U8: "<u1",
@@ -36,7 +39,7 @@ class Samples:
     load: Load
 
 
-def sealed(load: Load, inputs: bytes | bytearray | memoryview, targets: bytes | bytearray | memoryview) -> Load:
+def sealed(load: Load, inputs: Raw, targets: Raw) -> Load:
     """The message with the checksum of all that it is about."""
     crc = zlib.crc32(load.pack()[:-4], zlib.crc32(targets, zlib.crc32(inputs)))
     return replace(load, crc=crc)
@@ -71,25 +74,29 @@ def samples_of(dataset: Dataset, head: Head) -> Samples:
 
 
 def sizes(load: Load, n_inputs: int, n_outputs: int) -> tuple[int, int]:
-    """Bytes of inputs and of targets that a LOAD is about. Raises LinkCorrupt for a kind that doesn't exist."""
-    if load.input_kind not in _DTYPES:
-        raise LinkCorrupt(f"a dataset of kind {load.input_kind}")
+    """Bytes of inputs and of targets that a LOAD of a known kind is about."""
     kind = InputKind(load.input_kind)
     target = 8 if kind in (InputKind.VALUES, InputKind.FLOATS) else 2
     return load.n_samples * n_inputs * np.dtype(_DTYPES[kind]).itemsize, load.n_samples * n_outputs * target
 
 
-def dataset_of(load: Load, inputs: bytes, targets: bytes, head: Head) -> Dataset:
-    """The dataset that a board was sent: one whose codes are those codes. Raises LinkCorrupt if it is none."""
+def dataset_of(load: Load, inputs: Raw, targets: Raw, head: Head) -> Dataset:
+    """The dataset that a board was sent: one whose codes are those codes. Raises LinkCorrupt if it is none.
+
+    Inputs of one byte stay as they are, and are not copied if nobody can write to them.
+    """
     kind = InputKind(load.input_kind)
     shape_in, shape_out = (load.n_samples, head.n_inputs), (load.n_samples, head.n_outputs)
-    stored = np.frombuffer(inputs, _DTYPES[kind]).reshape(shape_in)
-    try:
-        if kind is InputKind.VALUES:
-            return Dataset("link", stored, load.scale, np.frombuffer(targets, "<f8").reshape(shape_out), load.n_train)
-        if kind is InputKind.FLOATS:
-            return Dataset("link", stored, 1.0, np.frombuffer(targets, "<f8").reshape(shape_out), load.n_train)
+    stored: NDArray[Any] = np.frombuffer(inputs, _DTYPES[kind]).reshape(shape_in)
+    if kind in (InputKind.VALUES, InputKind.FLOATS):
+        scale = load.scale if kind is InputKind.VALUES else 1.0
+        wanted = np.frombuffer(targets, "<f8").reshape(shape_out)
+    else:
+        if stored.min() < head.input_low or stored.max() > head.input_high:
+            raise LinkCorrupt(f"inputs are codes of {head.input_low} ... {head.input_high}")
+        scale = 2.0**-head.input_fraction
         wanted = np.frombuffer(targets, "<i2").reshape(shape_out) * 2.0**-TARGET_FRACTION
-        return Dataset("link", stored * 2.0**-head.input_fraction, 1.0, wanted, load.n_train)
+    try:
+        return Dataset("link", stored, scale, wanted, load.n_train)
     except DatasetError as error:
         raise LinkCorrupt(str(error)) from None

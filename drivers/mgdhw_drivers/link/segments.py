@@ -43,9 +43,7 @@ def constants_of(optimizer: Optimizer) -> tuple[float, ...]:
 
 
 def optimizer_of(number: int, constants: tuple[float, ...]) -> Optimizer:
-    """The optimizer with such constants. Raises LinkCorrupt if there is none."""
-    if number >= len(OPTIMIZERS):
-        raise LinkCorrupt(f"optimizer {number} does not exist")
+    """The optimizer with such constants."""
     kind = CLASSES[OPTIMIZERS[number]]
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     values = dict(zip(names, constants, strict=False))
@@ -185,7 +183,7 @@ def segment_of(
     *,
     floats: bool,
 ) -> Segment:
-    """The segment that a message asks for, with the η of its first update for all of them.
+    """The segment that a message asks for (`checks.check_learn`), with the η of its first update for all of them.
 
     Args:
         ask: the message.
@@ -194,14 +192,9 @@ def segment_of(
         guard: limits of master θ.
         cost_lsb: one cost code in units of the cost.
         floats: whether costs are floats.
-
-    Raises:
-        LinkCorrupt: a field is out of its range.
     """
     learn = ask.learn
     block = block_of(ask.probe, floats=floats)
-    if not learn.update_period:
-        raise LinkCorrupt("a segment without an update period")
     optimizer = optimizer_of(learn.optimizer, learn.constants)
     flags = LearnFlag(learn.flags)
     recipe = Recipe(
@@ -237,6 +230,18 @@ def segment_of(
         chain=b"",
     )
     return Segment(state, recipe, block.n_probes)
+
+
+def check_state(state: TrainState) -> None:
+    """Raise LinkCorrupt where arrays that a host has written hold what no training comes to."""
+    arrays = {"theta": state.theta, "cross": state.window.cross, "gradient": state.analog.gradient, **state.optimizer}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise LinkCorrupt(f"{name} holds what is no number")
+    squares = {"energy": state.window.energy, "v": state.optimizer.get("v", np.zeros(1))}
+    for name, array in squares.items():
+        if (array < 0).any():
+            raise LinkCorrupt(f"{name} holds sums of squares below zero")
 
 
 def learnt_of(

@@ -53,3 +53,58 @@ def unpack(payload: bytes) -> tuple[int, NDArray[Any], bool]:
         raise LinkCorrupt(f"a frame of {count} values of kind {kind} has {len(payload)} bytes")
     values = np.frombuffer(payload, KINDS[kind], count, HEADER.size)
     return first, values.astype(np.float64 if kind == FLOAT_KIND else np.int64), bool(last)
+
+
+class Gathered:
+    """The values of one answer, as its frames come. Never more than were asked for.
+
+    Args:
+        wanted: how many were asked for, at least one.
+    """
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+        self.count = 0
+        """How many have come, without a gap."""
+        self.has_gap = False
+        """Whether a frame was lost: what follows is of no use."""
+        self._values: NDArray[Any] | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all have come."""
+        return self.count == self.wanted
+
+    def take(self, payload: bytes) -> bool:
+        """Take in a frame; whether there was anything new in it.
+
+        Raises:
+            LinkCorrupt: it is no frame of values, or does not belong to such an answer: there are more values than were
+                asked for, it says that it is the last one where it is not, or numbers are of another kind than before.
+        """
+        first, part, last = unpack(payload)
+        if first != self.count:
+            self.has_gap = first > self.count
+            return False  # the line has said it twice, or has lost what was before it
+        count = first + part.size
+        if count > self.wanted or last != (count == self.wanted):
+            raise LinkCorrupt(
+                f"the answer has {'' if last else 'more than '}{count:,} values where {self.wanted:,} were asked for"
+            )
+        if self._values is None and last:
+            self._values = part  # most answers are one frame
+        elif self._values is None:
+            self._values = np.empty(self.wanted, dtype=part.dtype)
+        if self._values.dtype != part.dtype:
+            raise LinkCorrupt("the answer has integers and floats")
+        if self._values is not part:
+            self._values[first:count] = part
+        self.count = count
+        return True
+
+    def values(self) -> NDArray[Any]:
+        """Those that have come."""
+        return _NONE if self._values is None else self._values[: self.count]
+
+
+_NONE: NDArray[Any] = np.zeros(0, dtype=np.int64)

@@ -1,12 +1,11 @@
-"""A board as a device: `serial:` and `tcp:`."""
+"""A board as a device: `serial:`, `tcp:` and `unix:`."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -14,30 +13,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Block, Costs, Part
+from mgdhw.closing import CLOSING_SECONDS
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, HostCodes
-from mgdhw.errors import ConfigError, LinkError
+from mgdhw.errors import (
+    ConfigError,
+    DeviceAbsent,
+    DeviceError,
+    DeviceFault,
+    DeviceUnavailable,
+    LinkCorrupt,
+    LinkTimeout,
+)
+from mgdhw.motion import Motion
+from mgdhw.recovery import back_off, patiently
 from mgdhw.segment import Segment, SegmentResult
-from mgdhw_drivers.link import values
 from mgdhw_drivers.link.blocks import costs_of, probe_of, rest_of
+from mgdhw_drivers.link.claims import limits_of
 from mgdhw_drivers.link.description import Head
 from mgdhw_drivers.link.messages import FAMILIES, Area, Feature, Infer, Measure, Pong, State, Statistics, Type
 from mgdhw_drivers.link.parameters import ParameterForm
 from mgdhw_drivers.link.samples import samples_of
+from mgdhw_drivers.link.values import Gathered
 from mgdhw_drivers.linked.address import Options, parse, parse_tcp
-from mgdhw_drivers.linked.info import check_kinds, form_of, info_of
+from mgdhw_drivers.linked.costs import Expected
+from mgdhw_drivers.linked.info import form_of, info_of
 from mgdhw_drivers.linked.learning import Learning
-from mgdhw_drivers.linked.limits import Wear
+from mgdhw_drivers.linked.moves import Moves
 from mgdhw_drivers.linked.serial import SerialTransport
-from mgdhw_drivers.linked.session import Session, limits_of
+from mgdhw_drivers.linked.session import LONGEST_RAMP_SECONDS, Session
 from mgdhw_drivers.linked.tcp import TcpTransport
 from mgdhw_drivers.linked.transport import Transport
+from mgdhw_drivers.linked.unix import UnixTransport
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 HEARTBEATS = 3
 """Signs of life in the time after which the board would miss them."""
+HEARTBEAT_SECONDS = 10.0
+"""The longest time between them: a server gives up a host that says nothing for a minute."""
 
 
 class LinkedDevice(HostCodes):
@@ -53,7 +68,8 @@ class LinkedDevice(HostCodes):
         super().__init__(uri)
         self._transport = transport
         self._options = options
-        self._open: Session | None = None
+        self.reconnect_seconds = options.reconnect
+        self._session: Session | None = None
         self._checked: tuple[bytes, int] | None = None
         """Parameters and amplitude that are known to be within the limits."""
         self._heart: asyncio.Task[None] | None = None
@@ -61,38 +77,56 @@ class LinkedDevice(HostCodes):
     @property
     def session(self) -> Session:
         """The session with the board. Raises DeviceUnavailable while the device is not open."""
-        if self._open is None:
-            self._open = Session(self._transport, self._options)  # closed: says so when it is used
-        return self._open
+        if self._session is None:
+            self._session = Session(self._transport, self._options)  # closed: says so when it is used
+        return self._session
 
-    async def open(self) -> None:
-        self._open = session = Session(self._transport, self._options)
-        await session.begin()
+    async def connect(self) -> None:
+        wait = self._options.reconnect
+        what = f"{self.uri} to be there; reconnect=0 in its address waits for nothing"
+        session = await patiently(self._begin, wait, what, (DeviceAbsent,))
         description = session.known
         head = description.head
-        check_kinds(description)
         raw = await session.read_area(Area.LIMITS, 24 * head.n_parameters) if head.per_parameter else None
-        limits = limits_of(description, raw)
-        self.info = info_of(description, limits, {"name": self._transport.name})
+        try:
+            limits = limits_of(description, raw)
+            self.info = info_of(description, limits, {"name": self._transport.name})
+        except LinkCorrupt as error:
+            raise DeviceUnavailable(f"what the board says of itself makes no sense: {error}", uri=self.uri) from error
+        self._expected = Expected(head, self.info.details, self.uri)
         self._form: ParameterForm = form_of(head.parameter_kind, head.n_parameters, limits)
-        lsb = float(np.min(self.info.theta_lsb))
-        self._wear = Wear(
-            self._options.slew / lsb or head.max_slew,
-            self._options.stress / lsb or head.max_stress,
-            self.info.theta_lsb,
-            self.uri,
-        )
-        self._learning = Learning(session, self.info, self._form)
+        session.form = self._form
+        moves = Moves(self._options.slew, self._options.stress, self._form, self.uri)
+        if moves.are_limited:  # what a board writes in the middle of a segment no host could limit
+            session.moves = moves
+            self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
+        self.put_back_seconds = session.leaving_seconds
+        self._learning = Learning(session, self.info, self._form, self._expected)
         self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
 
-    async def close(self) -> None:
+    async def _begin(self) -> Session:
+        self._session = session = Session(self._transport, self._options)
+        try:
+            await session.begin()
+        except BaseException:
+            await session.link.disconnect()
+            raise
+        return session
+
+    async def disconnect(self) -> None:
         heart, self._heart = self._heart, None
         if heart is not None:
             heart.cancel()
             await asyncio.wait([heart])
-        session, self._open = self._open, None
+        session, self._session = self._session, None
         if session is not None:
             await session.end()
+
+    closing_seconds = LONGEST_RAMP_SECONDS + CLOSING_SECONDS  # the session bounds its end itself
+
+    async def recover(self, attempt: int = 1) -> bool:
+        await asyncio.sleep(back_off(attempt))  # the session has waited, connected again, and put back what was lost
+        return False
 
     async def load(self, dataset: Dataset) -> None:
         head = self.session.known.head
@@ -104,29 +138,25 @@ class LinkedDevice(HostCodes):
         self.session.samples = samples_of(dataset, head)
         await self.session.do(_nothing, dataset=True)
 
-    async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
+    @property
+    def motion(self) -> Motion | None:
+        return None  # the board makes ramps by itself; those of the address, `slew`, are the session's
+
+    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         session = self.session
-        assert session.known
-        self.check_limits(theta)
         requested = self._form.encode(theta)
-        rounded = self._form.decode(requested)
-        if session.safe:
-            self._wear.rest()
-        change = self._wear.check(rounded)
 
         async def work() -> FloatArray:
             session.parameters, session.step = requested, step
             await session.set_parameters(step)
             return await self._held()
 
-        held = await session.do(work)
-        self._wear.moved(rounded, change)
-        return held
+        return await session.do(work)
 
     async def read(self) -> FloatArray:
         session = self.session
         if session.parameters is None:
-            return await session.do(self._read_held)
+            return await session.do(session.read_held)
         return await session.do(self._held, parameters=True)
 
     async def requested(self) -> FloatArray:
@@ -160,8 +190,11 @@ class LinkedDevice(HostCodes):
 
         async def work() -> int | float:
             answers = await session.link.ask([*session.writes(Area.SAMPLES, content), (Type.MEASURE, request)])
-            _, cost, _ = values.unpack(answers[-1])
-            value: int | float = cost[0].item()
+            answer = Gathered(1)
+            answer.take(answers[-1])
+            if not answer.is_complete:
+                raise LinkCorrupt("the answer to MEASURE does not begin with its first value")
+            value: int | float = self._expected.checked(answer.values(), samples.size)[0].item()
             return value
 
         return await session.do(work, dataset=True, parameters=True)
@@ -178,14 +211,16 @@ class LinkedDevice(HostCodes):
             known: list[NDArray[Any]] = []
             rest: Block | None = block
 
-            def request(new: NDArray[Any]) -> bytes | None:
+            async def request(new: NDArray[Any]) -> tuple[bytes, int] | None:
                 nonlocal rest
                 if new.size and rest is not None:
-                    used, rest = rest_of(rest, new)
-                    known.append(new[:used])
+                    costs = self._expected.checked(new, block.order.batch)
+                    used, rest = rest_of(rest, costs)
+                    known.append(costs[:used])
                 if rest is None:
                     return None
-                return probe_of(rest, session.theta_crc, session.dataset_crc, floats=floats).pack()
+                payload = probe_of(rest, session.theta_crc, session.dataset_crc, floats=floats).pack()
+                return payload, rest.evaluations()
 
             await session.link.stream(Type.PROBE, request)
             return costs_of(known[0] if len(known) == 1 else np.concatenate(known), block)
@@ -216,26 +251,30 @@ class LinkedDevice(HostCodes):
         session = self.session
         if session.parameters is not None and session.held_crc == session.theta_crc:
             return self._form.decode(session.parameters)
-        return await self._read_held()
-
-    async def _read_held(self) -> FloatArray:
-        return self._form.decode(await self.session.read_area(Area.HELD, self._form.count * self._form.size))
+        return await session.read_held()
 
     async def _infer(self, samples: IntArray) -> FloatArray:
         session, head = self.session, self.session.known.head
-        content = samples.astype("<u4").tobytes()
-        await session.write_area(Area.SAMPLES, content)
-        wanted = samples.size * head.n_outputs
-        payload = Infer(samples.size, zlib.crc32(content), session.theta_crc, session.dataset_crc).pack()
-        outputs: NDArray[Any] = np.zeros(0)
+        parts: list[FloatArray] = []
+        rest = samples
 
-        def request(new: NDArray[Any]) -> bytes | None:
-            nonlocal outputs
-            outputs = new
-            return None if new.size == wanted else payload
+        async def request(new: NDArray[Any]) -> tuple[bytes, int] | None:
+            nonlocal rest
+            whole = new.size // head.n_outputs
+            if whole:
+                outputs = new[: whole * head.n_outputs]
+                scaled = outputs if outputs.dtype == np.float64 else outputs * head.output_lsb
+                parts.append(np.asarray(scaled, dtype=np.float64))
+                rest = rest[whole:]
+            if not rest.size:
+                return None
+            content = rest.astype("<u4").tobytes()
+            await session.write_area(Area.SAMPLES, content)
+            asked = Infer(rest.size, zlib.crc32(content), session.theta_crc, session.dataset_crc)
+            return asked.pack(), rest.size * head.n_outputs
 
         await session.link.stream(Type.INFER, request)
-        return np.asarray(outputs if outputs.dtype == np.float64 else outputs * head.output_lsb, dtype=np.float64)
+        return np.concatenate(parts)
 
     # --- what the board can do -----------------------------------------------------------------------------------
 
@@ -250,20 +289,27 @@ class LinkedDevice(HostCodes):
         if parameters is not None and self._checked != (parameters, amplitude):
             self.check_perturbed(self._form.decode(parameters), amplitude)
             self._checked = (parameters, amplitude)
+        if session.moves is not None:
+            session.moves.check_perturbation(block.codes.amplitude)
 
     async def _beat(self, session: Session) -> None:
         """Keep the dead-man from tripping while nobody asks for anything, and notice if it has."""
-        if not self._options.dead_man:
-            return
+        pause = min(self._options.dead_man / HEARTBEATS or HEARTBEAT_SECONDS, HEARTBEAT_SECONDS)
         while True:
-            await asyncio.sleep(self._options.dead_man / HEARTBEATS)
+            await asyncio.sleep(pause)
             if session.lock.locked() or not session.link.in_step:
                 continue
             async with session.lock:
-                with contextlib.suppress(LinkError):  # whoever wants something next sees to it
+                try:
                     (answer,) = await session.link.ask([(Type.PING, b"")])
                     if Pong.unpack(answer).state != State.READY:
                         session.link.connection.poison()
+                except LinkTimeout:
+                    await session.link.disconnect()  # whatever it sends instead is not listened to any longer
+                except DeviceFault as fault:
+                    session.fault = fault  # for whoever wants something next
+                except DeviceError:
+                    session.link.connection.poison()  # whoever wants something next sees to it
 
 
 async def _nothing() -> None:
@@ -273,10 +319,16 @@ async def _nothing() -> None:
 def open_tcp(uri: str) -> Device:
     """Entry point of scheme `tcp`."""
     host, port, options = parse_tcp(uri)
-    return LinkedDevice(uri, TcpTransport(uri, host, port), options)
+    return LinkedDevice(uri, TcpTransport(uri, host, port, options.secret), options)
+
+
+def open_unix(uri: str) -> Device:
+    """Entry point of scheme `unix`."""
+    path, options = parse(uri)
+    return LinkedDevice(uri, UnixTransport(uri, path), options)
 
 
 def open_serial(uri: str) -> Device:
     """Entry point of scheme `serial`."""
-    port, options = parse(uri, serial=True)
+    port, options = parse(uri)
     return LinkedDevice(uri, SerialTransport(uri, port, options.baud, slow=options.line == "uart"), options)

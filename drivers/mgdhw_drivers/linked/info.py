@@ -6,45 +6,44 @@ import json
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, LinkCorrupt
+from mgdhw.motion import Motion
+from mgdhw.output import printable
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
+from mgdhw_drivers.link.claims import Limits, Number
 from mgdhw_drivers.link.description import Description
-from mgdhw_drivers.link.messages import COSTS, Can, InputKind, ParameterKind
+from mgdhw_drivers.link.messages import COSTS, Can, ParameterKind
 from mgdhw_drivers.link.parameters import ParameterForm
 
-Number = float | NDArray[np.float64]
+LONGEST_NAME = 1000
+"""Characters of a model or an identity."""
 
 
-def info_of(description: Description, limits: tuple[Number, Number, Number], version: dict[str, Any]) -> DeviceInfo:
+def info_of(description: Description, limits: Limits, version: dict[str, Any]) -> DeviceInfo:
     """What mgdhw knows of a board.
 
     Args:
-        description: what it says of itself.
+        description: what it says of itself, which has been checked.
         limits: theta_min, theta_max, theta_lsb.
         version: what else to record.
 
     Raises:
-        LinkCorrupt: the description contradicts itself.
+        LinkCorrupt: its details are no JSON object.
     """
     head = description.head
     topology = Topology.dense(description.sizes) if description.sizes else Topology(head.n_parameters)
-    if topology.n_parameters != head.n_parameters or not head.n_parameters:
-        raise LinkCorrupt(f"the board has {head.n_parameters} parameters, but its layers {topology}")
-    if head.cost_kind >= len(COSTS):
-        raise LinkCorrupt(f"the board measures a cost of unknown kind {head.cost_kind}")
     try:
         details = json.loads(description.details or "{}")
-    except ValueError:
-        raise LinkCorrupt("the board's details are not JSON") from None
+    except (ValueError, RecursionError):
+        raise LinkCorrupt("details of its description are not JSON") from None
     if not isinstance(details, dict):
-        raise LinkCorrupt("the board's details are no JSON object")
+        raise LinkCorrupt("details of its description are no JSON object")
     return DeviceInfo(
-        model=description.model,
-        identity=description.identity,
+        model=printable(description.model)[:LONGEST_NAME],
+        identity=printable(description.identity)[:LONGEST_NAME],
         topology=topology,
         theta_min=limits[0],
         theta_max=limits[1],
@@ -57,6 +56,7 @@ def info_of(description: Description, limits: tuple[Number, Number, Number], ver
         exact_writes=bool(head.capabilities & Can.EXACT_WRITES),
         details={**details, "link": version},
         timing=_timing(details.get("timing")),
+        motion=_motion(head.max_slew, head.slew_interval, limits[2]),
     )
 
 
@@ -78,17 +78,14 @@ def bits_of(capabilities: Capability) -> Can:
     return bits
 
 
-def form_of(kind: int, count: int, limits: tuple[Number, Number, Number]) -> ParameterForm:
+def form_of(kind: int, count: int, limits: Limits) -> ParameterForm:
     """How parameters are sent."""
-    if kind not in tuple(ParameterKind):
-        raise LinkCorrupt(f"the board's parameters are of unknown kind {kind}")
     return ParameterForm(ParameterKind(kind), count, *limits)
 
 
-def check_kinds(description: Description) -> None:
-    """Raise LinkCorrupt where a kind is unknown here."""
-    if description.head.input_kind not in (InputKind.U8, InputKind.U16, InputKind.I16, InputKind.VALUES):
-        raise LinkCorrupt(f"the board's inputs are of unknown kind {description.head.input_kind}")
+def _motion(max_slew: float, interval: int, lsb: Number) -> Motion | None:
+    """How slowly a board moves its parameters by itself: `max_slew` steps at once, every `interval` tenths of a ms."""
+    return Motion(max_slew * np.asarray(lsb), interval * 1e-4) if max_slew else None
 
 
 def _timing(said: Any) -> Timing | None:

@@ -25,7 +25,9 @@ from mgdhw_drivers.link.segments import (
     result_of,
     state_areas,
 )
+from mgdhw_drivers.linked.costs import Expected
 from mgdhw_drivers.linked.session import Session
+from mgdhw_drivers.linked.verifying import Verification, evaluations_of
 
 
 class Learning:
@@ -35,12 +37,14 @@ class Learning:
         session: with the board.
         info: what the device is.
         form: how parameters are sent.
+        expected: which costs there can be.
     """
 
-    def __init__(self, session: Session, info: DeviceInfo, form: ParameterForm) -> None:
+    def __init__(self, session: Session, info: DeviceInfo, form: ParameterForm, expected: Expected) -> None:
         self._session = session
         self._info = info
         self._form = form
+        self._expected = expected
         self._floats = bool(session.known.head.float_costs)
         self._ticket = 0
         self._asked: Segment | None = None
@@ -85,12 +89,15 @@ class Learning:
             floats=self._floats,
         )
         session.state_crc = 0  # until it is known what has become of it
-        (answer,) = await link.ask([(Type.LEARN, ask.pack())])
+        (answer,) = await link.ask([(Type.LEARN, ask.pack())], evaluations=evaluations_of(segment))
         learnt = Learnt.unpack(answer)
+        verification = Verification(segment, learnt, self._expected, session.uri)
+        verification.check_counts()
         after = {area: await session.read_area(area, 8 * self._form.count) for area in areas_after(segment, learnt)}
         if checksum(after.values()) != learnt.state_crc or learnt.ticket != self._ticket:
             raise LinkCorrupt("the state that was read is not the one that the board speaks of", uri=session.uri)
         result = result_of(segment, learnt, after, floats=self._floats)
+        verification.check_state(result)
         parameters = self._form.encode(to_write(result.state, segment.recipe))
         if zlib.crc32(parameters) != learnt.theta_crc:
             raise DeviceFault(

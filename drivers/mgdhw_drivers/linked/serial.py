@@ -6,16 +6,22 @@ Bytes are read as many at a time as there are: a read for each byte costs forty 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import threading
 from typing import Any
 
-from mgdhw.errors import DeviceUnavailable
+from mgdhw.errors import DeviceAbsent, DeviceUnavailable
 from mgdhw_drivers.linked.transport import Receiver, Transport
 
 READ_SIZE = 1 << 16
 BITS_PER_BYTE = 10
 """Start bit, eight bits, stop bit."""
+ABSENT = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO)
+"""What the system says of a port that is not there (yet), or whose other end is gone."""
+DRAIN_SECONDS = 0.5
+"""How long closing waits for a line to take what was written."""
 POLL_SECONDS = 0.05
 """How long a reading thread waits for bytes, where ports cannot be watched by the event loop (Windows)."""
 
@@ -51,6 +57,11 @@ class SerialTransport(Transport):
         if line is not None:
             await line.close()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that the system has not taken yet."""
+        return 0 if self._line is None else self._line.unsent
+
     def line_seconds(self, size: int) -> float:
         return BITS_PER_BYTE * size / self.baud if self._slow else 0.0
 
@@ -65,7 +76,8 @@ def open_port(uri: str, port: str, baud: int) -> Any:
         return serial.Serial(port, baud, timeout=POLL_SECONDS, write_timeout=1.0, exclusive=True)
     except (serial.SerialException, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise DeviceUnavailable(
+        kind = DeviceAbsent if getattr(error, "errno", None) in ABSENT else DeviceUnavailable
+        raise kind(
             f"cannot open port {port}: {reason}; is it plugged in, and does nobody else use it?", uri=uri
         ) from None
 
@@ -78,6 +90,11 @@ class _Line:
         self._name = name
         self._receiver: Receiver | None = receiver
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the system has not taken yet."""
+        return 0
 
     def write(self, data: bytes) -> None:
         raise NotImplementedError
@@ -104,6 +121,10 @@ class _WatchedLine(_Line):
         self._open = True
         self._loop.add_reader(self._fd, self._readable)
 
+    @property
+    def unsent(self) -> int:
+        return len(self._unsent)
+
     def write(self, data: bytes) -> None:
         if not self._open:
             return
@@ -118,7 +139,12 @@ class _WatchedLine(_Line):
         self._receiver = None
         if self._open and self._unsent:
             self._drained = self._loop.create_future()
-            await asyncio.wait([self._drained], timeout=1.0)
+            await asyncio.wait([self._drained], timeout=DRAIN_SECONDS)
+        if self._open and self._unsent:
+            import termios
+
+            with contextlib.suppress(OSError, termios.error):
+                self._port.reset_output_buffer()  # else closing would wait for a line that takes nothing
         self._stop()
 
     def _readable(self) -> None:

@@ -27,6 +27,8 @@ class Transport(ABC):
     def __init__(self, uri: str, name: str) -> None:
         self.uri = uri
         self.name = name
+        self.refusal: str | None = None
+        """Why the peer lets nobody in from here, as far as it has said so since `open`, and what to do."""
 
     @abstractmethod
     async def open(self, receiver: Receiver) -> None:

@@ -12,6 +12,10 @@ BITS_PER_BYTE = 10
 """Start bit, eight bits, stop bit."""
 TICK_SECONDS = 0.002
 """How often a paced line moves on."""
+FULL_SECONDS, FREE_SECONDS = 0.25, 0.06
+"""What is on its way when a sender should wait, and when it may go on, in time that the line takes for it."""
+OVERRUN = 1 << 20
+"""Bytes on their way above which more are lost, as on a line whose sender does not wait."""
 
 
 class Paced:
@@ -20,27 +24,28 @@ class Paced:
     Args:
         baud: its speed.
         deliver: where they go.
+        full: told when so much is on its way that the sender should wait, and when it may go on.
     """
 
-    def __init__(self, baud: int, deliver: Callable[[bytes], None]) -> None:
+    def __init__(self, baud: int, deliver: Callable[[bytes], None], full: Callable[[bool], None] | None = None) -> None:
         self._rate = baud / BITS_PER_BYTE
         self._deliver = deliver
+        self._full = full
+        self._is_full = False
         self._buffer = bytearray()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._paid = 0.0
         """Until when the line is busy with what was delivered."""
 
-    @property
-    def waiting(self) -> int:
-        """Bytes that are still on their way."""
-        return len(self._buffer)
-
     def feed(self, data: bytes) -> None:
         """Put bytes on the line."""
+        if len(self._buffer) + len(data) > OVERRUN:
+            return
         if not self._buffer:
             self._paid = max(self._paid, self._loop.time())
         self._buffer += data
+        self._say_if_full()
         if self._timer is None:
             self._timer = self._loop.call_later(self._pause(), self._move)
 
@@ -59,8 +64,15 @@ class Paced:
             del self._buffer[:count]
             self._paid += count / self._rate
             self._deliver(part)
+            self._say_if_full()
         if self._buffer:
             self._timer = self._loop.call_later(self._pause(), self._move)
+
+    def _say_if_full(self) -> None:
+        now = len(self._buffer) > self._rate * (FREE_SECONDS if self._is_full else FULL_SECONDS)
+        if now != self._is_full and self._full is not None:
+            self._is_full = now
+            self._full(now)
 
     def _pause(self) -> float:
         """Until all that waits could be through, or it is time to move on."""
@@ -90,6 +102,9 @@ class Faulty:
     def feed(self, data: bytes) -> None:
         """Bytes, of which whole frames are passed on."""
         *frames, self._partial = (self._partial + data).split(b"\0")
+        if len(self._partial) > OVERRUN or sum(len(piece) for _, piece in self._late) > OVERRUN:
+            self._partial = b""
+            return
         for frame in frames:
             damage = self._misfortune.strike(frame + b"\0")
             self._late.extend(damage.pieces)

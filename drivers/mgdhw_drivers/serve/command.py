@@ -14,6 +14,7 @@ app = typer.Typer(add_completion=False)
 def serve(
     device: Annotated[str, typer.Argument(metavar="URI", help="What is served: any address that can be trained.")],
     tcp: Annotated[int | None, typer.Option(metavar="PORT", help="On a TCP port of this machine; 0: any.")] = None,
+    unix: Annotated[Path | None, typer.Option(metavar="PATH", help="On a Unix socket, for this user alone.")] = None,
     pty: Annotated[bool, typer.Option("--pty", help="On a pseudo-terminal, which is a serial port to a host.")] = False,
     link: Annotated[Path | None, typer.Option(help="With --pty: a symbolic link to it, whose name stays.")] = None,
     serial: Annotated[str | None, typer.Option(metavar="PORT", help="On a serial port, to a host wired to it.")] = None,
@@ -37,15 +38,15 @@ def serve(
 
     from mgdhw.device import open_device
     from mgdhw.errors import ConfigError
-    from mgdhw.output import echo
+    from mgdhw.output import PrintableFormatter, echo
     from mgdhw_drivers.linked.limits import Limits
     from mgdhw_drivers.serve.faults import Faults
-    from mgdhw_drivers.serve.listeners import Listener, PtyListener, SerialListener, TcpListener
+    from mgdhw_drivers.serve.listeners import Listener, PtyListener, SerialListener, TcpListener, UnixListener
     from mgdhw_drivers.serve.serving import until_asked_to_end
     from mgdhw_drivers.serve.station import Line, Station
 
-    if sum((tcp is not None, pty, serial is not None)) != 1:
-        raise ConfigError("mgdhw serve: say where, with one of --tcp PORT, --pty, --serial PORT")
+    if sum((tcp is not None, unix is not None, pty, serial is not None)) != 1:
+        raise ConfigError("mgdhw serve: say where, with one of --tcp PORT, --unix PATH, --pty, --serial PORT")
     if link is not None and not pty:
         raise ConfigError("--link: only with --pty")
     if baud < 0:
@@ -54,12 +55,16 @@ def serve(
         raise ConfigError(f"--tcp {tcp}: expected a port of 0 ... 65535")
     if not (slew >= 0 and stress >= 0):
         raise ConfigError("--slew, --stress: expected a number that is not negative")
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    on_stderr = logging.StreamHandler()
+    on_stderr.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[on_stderr])
     line = Line(0 if serial is not None else baud, Faults.parse(faults), seed)
     station = Station(open_device(device), line, Limits(slew, stress))
     listener: Listener
     if tcp is not None:
         listener = TcpListener(station, tcp)
+    elif unix is not None:
+        listener = UnixListener(station, unix)
     elif serial is not None:
         listener = SerialListener(station, serial, baud or 115_200)
     else:
@@ -68,5 +73,7 @@ def serve(
     def begun() -> None:
         echo(f"serving {device} at {listener.address}")
         echo(f"train it with: mgdhw train --device {listener.address}")
+        if isinstance(listener, TcpListener):
+            echo(f"only hosts that know the secret in {listener.secret_file} are let in; yours on this machine find it")
 
     asyncio.run(until_asked_to_end(station, listener, begun))

@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mgdhw.block import Block
 from mgdhw.device import Device
-from mgdhw.errors import ConfigError
 from mgdhw.loop import Grid, to_update, to_write
 from mgdhw.segment import Segment, SegmentResult
-from mgdhw_drivers.link.messages import OPTIMIZERS, Area, Can, LearnFlag, Learnt, Thing
+from mgdhw.state import TrainState
+from mgdhw_drivers.link.checks import check_finite
+from mgdhw_drivers.link.messages import OPTIMIZERS, Area, LearnFlag, Learnt, Thing, Type
 from mgdhw_drivers.link.segments import (
     Ask,
     areas_in_use,
+    check_state,
     checksum,
     learnt_of,
-    optimizer_of,
     segment_of,
     state_areas,
 )
+from mgdhw_drivers.serve.hardware import by_the_device
 from mgdhw_drivers.serve.memory import Mismatch
 
 if TYPE_CHECKING:
@@ -37,19 +40,16 @@ class Lesson:
     Args:
         work: whose it is.
         device: what learns.
-        ask: the message.
+        ask: the message, whose fields are within their ranges.
+        block: all of its probes.
 
     Raises:
         Mismatch: the board holds something other than what it depends on.
-        ConfigError: the device cannot learn.
-        LinkCorrupt: a field is out of its range.
+        LinkCorrupt: that holds what no training comes to.
     """
 
-    def __init__(self, work: Work, device: Device, ask: Ask) -> None:
+    def __init__(self, work: Work, device: Device, ask: Ask, block: Block) -> None:
         learn = ask.learn
-        if not work.head.capabilities & Can.LEARN:
-            raise ConfigError("the device cannot learn by itself")
-        optimizer_of(learn.optimizer, learn.constants)
         flags = LearnFlag(learn.flags)
         used = areas_in_use(
             OPTIMIZERS[learn.optimizer],
@@ -59,53 +59,72 @@ class Lesson:
         areas = {area: work.memory.whole(area) for area in used}
         if checksum(areas.values()) != learn.state_crc:
             raise Mismatch(Thing.STATE)
-        rates = work.memory.first(Area.ETA, 8 * min(learn.eta_count, work.head.area_sizes[Area.ETA] // 8))
+        rates = work.memory.first(Area.ETA, 8 * learn.eta_count)
         if zlib.crc32(rates) != learn.eta_crc:
             raise Mismatch(Thing.ETA)
         info, p = device.info, device.info.n_parameters
         guard = np.asarray(learn.low), np.asarray(learn.high)
-        if work.head.per_parameter:
-            raw = work.memory.whole(Area.GUARD)
-            if zlib.crc32(raw) != learn.guard_crc:
-                raise Mismatch(Thing.GUARD)
+        raw = work.memory.whole(Area.GUARD) if work.head.per_parameter else b""
+        if zlib.crc32(raw) != learn.guard_crc:
+            raise Mismatch(Thing.GUARD)
+        if raw:
             limits = np.frombuffer(raw, "<f8").astype(np.float64)
+            check_finite("guard", limits)
             guard = limits[:p], limits[p:]
         grid = Grid(info.theta_min, info.theta_max, info.theta_lsb)
         self.ticket = learn.ticket
         self._work = work
         self._device = device
+        self._amplitude = block.codes.amplitude
+        self._kind = (Type.LEARN, block.codes.family, block.baseline, block.order.batch)
         self._rates = struct.unpack(f"<{len(rates) // 8}d", rates)
+        check_finite("eta", self._rates)
         self._segment = segment_of(ask, areas, grid, guard, info.cost_lsb, floats=work.floats)
+        check_state(self._segment.state)
+
+    def check_limits(self) -> None:
+        """Raise LimitExceeded if the parameters, or what perturbations make of them, would leave their limits."""
+        self._check_limits(self._segment.state)
 
     async def run(self) -> Learnt:
-        """The whole segment; the areas hold the state after it."""
+        """The whole segment; the areas hold the state after it. Raises LimitExceeded where an update goes too far."""
         work, segment = self._work, self._segment
-        before = replace(segment.state, cells=await self._device.snapshot())
+        batch = segment.recipe.order.batch
+        with by_the_device():
+            before = replace(segment.state, cells=await self._device.snapshot())
         state, last, total, left = before, None, 0.0, segment.n_probes
         while left:
-            recipe, size = segment.recipe, work.pieces.size(left)
+            recipe, size = segment.recipe, work.pieces.size(left, self._kind, batch)
             if self._rates:  # pieces of one learning rate each
                 number = min(state.update - before.update, len(self._rates) - 1)
                 recipe = replace(recipe, eta=self._rates[number])
                 size = min(size, to_update(state, recipe))
             began = time.perf_counter()
-            result = await self._device.learn(Segment(state, recipe, size))
+            with by_the_device(), np.errstate(all="ignore"):  # where a state overflows, it leaves the limits
+                result = await self._device.learn(Segment(state, recipe, size))
             work.pieces.took(size, time.perf_counter() - began)
             state, last = result.state, result.last or last
+            self._check_limits(state)
             total += result.cost * size if work.floats else round(result.cost * size)
             left -= size
-            work.done = state.evaluations
+            work.done = state.evaluations & 0xFFFFFFFF
             if left:
                 await asyncio.sleep(0)  # listen
         work.evaluations += state.evaluations
-        result = SegmentResult(state, total / segment.n_probes, last)
-        content = state_areas(state, segment.recipe, floats=work.floats)
+        return await self._learnt(SegmentResult(state, total / segment.n_probes, last))
+
+    async def _learnt(self, result: SegmentResult) -> Learnt:
+        work, recipe = self._work, self._segment.recipe
+        content = state_areas(result.state, recipe, floats=work.floats)
         for area, raw in content.items():
             work.memory.fill(area, raw)
-        requested = work.form.encode(to_write(state, segment.recipe))
-        held = work.form.encode(await self._device.read())
+        theta = to_write(result.state, recipe)
+        requested = work.form.encode(theta)
+        with by_the_device():
+            held = work.form.encode(await self._device.read())
         work.memory.fill(Area.REQUESTED, requested)
         work.memory.fill(Area.HELD, held)
+        work.stress.moved(theta)
         return learnt_of(
             result,
             ticket=self.ticket,
@@ -114,3 +133,7 @@ class Lesson:
             held_crc=zlib.crc32(held),
             floats=work.floats,
         )
+
+    def _check_limits(self, state: TrainState) -> None:
+        self._device.check_limits(state.theta)
+        self._device.check_perturbed(state.theta, self._amplitude)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 
 from mgdhw_drivers.serve.listeners import Listener
 from mgdhw_drivers.serve.station import Station
+
+log = logging.getLogger("mgdhw.serve")
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -18,11 +21,13 @@ async def serving(station: Station, listener: Listener) -> AsyncIterator[None]:
     """While this lasts, hosts are served; afterwards the device is in its safe state."""
     try:
         await station.start()
-        await listener.start()
-        yield
+        try:
+            await listener.start()
+            yield
+        finally:
+            await listener.stop()
     finally:
-        await listener.stop()
-        await station.stop()
+        await station.stop()  # whatever has become of the way there
 
 
 async def until_asked_to_end(station: Station, listener: Listener, begun: Callable[[], None]) -> None:
@@ -41,3 +46,8 @@ async def until_asked_to_end(station: Station, listener: Listener, begun: Callab
     async with serving(station, listener):
         begun()
         await asked.wait()
+        log.info(
+            "bringing %s to its safe state; Ctrl-C again changes nothing (a driver may take %g s to come back)",
+            station.device.uri, station.device.closing_seconds,
+        )  # fmt: skip
+    log.info("%s: in its safe state", station.device.uri)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from mgdhw.device import Device
 from mgdhw_drivers.link.frames import SMALLEST_PAYLOAD
@@ -20,8 +21,6 @@ LARGEST_PAYLOAD = 1 << 14
 FRAME_SECONDS = 0.05
 """How long a frame may take on a slow line."""
 WATCH_SECONDS = 0.02
-HIGH_WATER = 1 << 18
-"""Bytes on their way from the host above which no more are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +65,18 @@ class Station:
     """
 
     def __init__(self, device: Device, line: Line, limits: Limits = NO_LIMITS) -> None:
-        self._device = device
+        self.device = device
         self._line = line
         self._limits = limits
         self._into = Misfortune(line.faults, line.seed, "to the board")
         self._out = Misfortune(line.faults, line.seed, "to the host")
         self._board: Board | None = None
         self._stages: list[Paced | Faulty] = []
-        self._incoming: Paced | None = None
+        self._unread: set[str] = set()
+        """Where answers pile up: nothing more is measured before the host has read them."""
         self._entry: Callable[[bytes], None] | None = None
         self._pull: Callable[[], None] = _nothing
+        self._hangs_up = False
         self._watch: asyncio.Task[None] | None = None
         self._rebooting: asyncio.Task[None] | None = None
         self._write: Callable[[bytes], None] | None = None
@@ -94,26 +95,30 @@ class Station:
 
     async def stop(self) -> None:
         """Safe state, and power off."""
-        for task in (self._watch, self._rebooting):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
+        if self._rebooting is not None:  # half-way it would leave a board behind that nobody stops
+            await asyncio.wait([self._rebooting])
         self._forget_line()
         if self._board is not None:
             await self._board.stop()
+        elif self._watch is not None:  # a reboot has failed
+            await self.device.close()
 
-    def connected(self, write: Callable[[bytes], None], pull: Callable[[], None]) -> None:
+    def connected(self, write: Callable[[bytes], None], pull: Callable[[], None], *, hangs_up: bool = False) -> None:
         """A host has come.
 
         Args:
             write: sends bytes to it.
             pull: ends the connection roughly.
+            hangs_up: whether that is done, too, when the host says nothing for too long, so that others can come.
         """
-        self._pull, self._write = pull, write
+        self._pull, self._write, self._hangs_up = pull, write, hangs_up
         out: Callable[[bytes], None] = write
         into: Callable[[bytes], None] = self._to_board
         if self._line.baud:
-            paced = Paced(self._line.baud, out)
+            paced = Paced(self._line.baud, out, partial(self._piles_up, "on the line"))
             self._stages.append(paced)
             out = paced.feed
         if self._line.faults != Faults():
@@ -122,9 +127,9 @@ class Station:
             self._stages += [faulty, harmful]
             out, into = faulty.feed, harmful.feed
         if self._line.baud:
-            self._incoming = Paced(self._line.baud, into)
-            self._stages.append(self._incoming)
-            into = self._incoming.feed
+            incoming = Paced(self._line.baud, into)
+            self._stages.append(incoming)
+            into = incoming.feed
         self._entry = into
         self._out_entry = out
         if self._board is not None:
@@ -135,10 +140,13 @@ class Station:
         if self._entry is not None:
             self._entry(data)
 
-    @property
-    def full(self) -> bool:
-        """Whether so much is on its way that no more should be read."""
-        return self._incoming is not None and self._incoming.waiting > HIGH_WATER
+    def pause(self) -> None:
+        """The host does not read what it is sent."""
+        self._piles_up("unread", True)
+
+    def resume(self) -> None:
+        """It has."""
+        self._piles_up("unread", False)
 
     def disconnected(self) -> None:
         """The host has gone."""
@@ -162,17 +170,31 @@ class Station:
             self.away = loop.time() + self._line.faults.away
             loop.call_soon(self._pull)
 
+    def _piles_up(self, where: str, it_does: bool) -> None:
+        (self._unread.add if it_does else self._unread.discard)(where)
+        if self._board is not None and self._unread:
+            self._board.pause()
+        elif self._board is not None:
+            self._board.resume()
+
     async def _reboot(self) -> None:
         board, self._board = self._board, None
-        if board is not None:
-            await board.stop()
-        self._board = await self._new_board()
+        try:
+            if board is not None:
+                await board.stop()
+            self._board = await self._new_board()
+        except Exception:  # a board that cannot start is deaf, until it is rebooted once more
+            log.exception("%s does not come back from its reboot", self.device.uri)
+            return
+        finally:
+            self._rebooting = None
         if self.occupied:
             self._board.connected(self._out_entry)
-        self._rebooting = None
+            if self._unread:
+                self._board.pause()
 
     async def _new_board(self) -> Board:
-        board = Board(self._device, self._line.max_payload, self._limits)
+        board = Board(self.device, self._line.max_payload, self._limits)
         await board.start()
         return board
 
@@ -182,13 +204,16 @@ class Station:
             began = loop.time()
             await asyncio.sleep(WATCH_SECONDS)
             if self._board is not None:
-                self._board.listened(min(loop.time() - began, 2 * WATCH_SECONDS))
+                over = self._board.listened(min(loop.time() - began, 2 * WATCH_SECONDS))
+                if over and self._hangs_up:
+                    self._pull()
 
     def _forget_line(self) -> None:
         for stage in self._stages:
             stage.stop()
         self._stages.clear()
-        self._entry = self._incoming = None
+        self._entry = None
+        self._unread.clear()
         self._pull = _nothing
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mgdhw.testing.check import Check
-from mgdhw.testing.checks import data, endings, leaks, learning, levels, limits, parameters, probing
+from mgdhw.testing.checks import data, endings, leaks, learning, levels, limits, motion, parameters, probing
 
 CHECKS: tuple[Check, ...] = tuple(
     Check.of(body)
@@ -21,6 +21,9 @@ CHECKS: tuple[Check, ...] = tuple(
         limits.segments_beyond_the_limits_are_refused,
         limits.data_of_other_sizes_are_refused,
         limits.errors_name_the_device,
+        motion.parameters_move_no_faster_than_declared,
+        motion.the_safe_state_is_reached_and_read,
+        motion.perturbations_that_are_moves_too_far_are_refused,
         data.samples_are_called_by_index,
         data.data_can_be_replaced,
         data.infer_disturbs_nothing,
@@ -41,7 +44,7 @@ CHECKS: tuple[Check, ...] = tuple(
         learning.learning_is_refused_where_it_cannot_be,
         endings.closing_is_allowed_in_any_state,
         endings.devices_can_be_reopened,
-        endings.closed_devices_say_so,
+        endings.closed_devices_refuse,
         endings.errors_end_in_a_closed_device,
         endings.cancelled_blocks_leave_theta,
         endings.cancelled_segments_leave_a_usable_device,

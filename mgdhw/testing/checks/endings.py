@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from mgdhw.block import Costs
-from mgdhw.errors import ConformanceError, DeviceError
-from mgdhw.testing.bench import Bench, Probe, answer, demand_theta, on_bench
+import numpy as np
+
+from mgdhw.block import Costs, Part
+from mgdhw.device import HostCodes
+from mgdhw.errors import ConformanceError, DeviceUnavailable
+from mgdhw.testing.bench import Bench, Probe, answer, demand_theta, on_bench, watched
 from mgdhw.testing.check import GRACE_SECONDS, Opener
-from mgdhw.testing.demands import demand, demand_same
+from mgdhw.testing.demands import demand, demand_same, refusal
 from mgdhw.testing.fitted import block_for, dataset_for, theta_for
 from mgdhw.testing.recipes import CASES, segment_for
 
@@ -53,25 +56,29 @@ async def devices_can_be_reopened(opener: Opener) -> None:
     demand(len(set(identities)) == 1, f"opened again it has another identity: {', '.join(identities)}")
 
 
-async def closed_devices_say_so(opener: Opener) -> None:
-    """Once closed, a device answers from memory or with a DeviceError, never with an accident of its insides."""
+async def closed_devices_refuse(opener: Opener) -> None:
+    """Once closed, a device refuses every request with DeviceUnavailable, and touches nothing."""
     async with on_bench(opener) as bench:
-        pass
+        block, samples = block_for(bench.info, n_probes=1), np.arange(1)
+        segment = segment_for(bench, CASES[0])
     device = bench.device
     requests: dict[str, Callable[[], Awaitable[Any]]] = {
         "read": device.read,
         "write": lambda: device.write(bench.theta),
-        "probe": lambda: device.probe(block_for(bench.info, n_probes=1)),
+        "infer": lambda: device.infer(samples),
+        "learn": lambda: device.learn(segment),
+        **{f"probe ({level})": partial(probe, block) for level, probe in bench.levels.items()},
     }
-    for name, request in requests.items():
-        try:
-            await request()
-        except DeviceError:
-            continue
-        except Exception as error:
-            raise ConformanceError(
-                f"{name} on a closed device raises {type(error).__name__} ({error}), expected DeviceUnavailable"
-            ) from error
+    if isinstance(device, HostCodes):
+        requests["measure"] = partial(device.measure, samples, block.first_step, Part.PLUS)
+    touched: list[str] = []
+    with (
+        watched(device, "apply", lambda *given: touched.append("writes parameters")),
+        watched(device, "connect", lambda *given: touched.append("connects")),
+    ):
+        for name, request in requests.items():
+            await refusal(request(), DeviceUnavailable, f"{name} on a closed device")
+            demand(not touched, f"{name} on a closed device {' and '.join(touched)}")
 
 
 async def errors_end_in_a_closed_device(opener: Opener) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,24 @@ def test_arrays_that_do_not_fit(tmp_path: Path, arrays: dict[str, Any], message:
     with pytest.raises(DatasetError, match=message) as caught:
         load(write(tmp_path, **arrays))
     assert "mine.npz" in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory otherwise")
+@pytest.mark.parametrize("size", [2**36, 2**50, 2**62])
+def test_a_header_that_claims_more_than_the_file_holds(tmp_path: Path, size: int) -> None:
+    """Nothing is made for what is not there."""
+    address = write(tmp_path, x=FLOATS, y=LABELS)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (size,)})
+    with zipfile.ZipFile(tmp_path / "mine.npz", "w") as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(1000))
+        archive.writestr("y.npy", header.getvalue())
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DatasetError, match="is no whole npz file"):
+        load(address)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 16  # KiB
 
 
 def test_fraction_for_a_file_with_its_own_split(tmp_path: Path) -> None:

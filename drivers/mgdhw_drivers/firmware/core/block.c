@@ -4,6 +4,7 @@
 
 #include "bits.h"
 #include "datapath.h"
+#include "motion.h"
 
 mg_status mg_course_begin(mg_course *course, mg_chip *chip, const mg_code_spec *codes, const mg_order_spec *order,
                           int32_t baseline, const mg_held *held, uint64_t first_step, const int16_t *sine,
@@ -22,6 +23,7 @@ mg_status mg_course_begin(mg_course *course, mg_chip *chip, const mg_code_spec *
     course->n_kept = 0;
     course->has_before = 0;
     course->evaluations = 0;
+    course->next = MG_BASELINE_PART;
     return MG_OK;
 }
 
@@ -120,26 +122,40 @@ static int64_t measure(mg_course *course, int sign, uint64_t step) {
     return sign == 0 ? evaluate(course, course->chip->stored, batch) : evaluate_perturbed(course, sign, batch);
 }
 
-mg_costs mg_course_probe(mg_course *course, uint64_t step) {
-    mg_costs costs = {0, 0, 0};
+static int needs_baseline(const mg_course *course, uint64_t step) {
     uint32_t tau_x = course->order.spec.tau_x;
-    int stale = course->baseline == MG_EVERY ||
-                (course->baseline == MG_HELD && (!course->held.valid || course->held.step / tau_x != step / tau_x));
-    if (course->chip->imperfect) come_to(course, step);
-    if (stale) {
-        course->held.value = measure(course, 0, step);
-        course->held.step = step;
-        course->held.valid = course->baseline == MG_HELD;
-        costs.measured = 1;
+    return course->baseline == MG_EVERY ||
+           (course->baseline == MG_HELD && (!course->held.valid || course->held.step / tau_x != step / tau_x));
+}
+
+int mg_course_go_on(mg_course *course, uint64_t step, mg_costs *costs) {
+    int paced = mg_is_paced(course->chip);
+    if (course->next == MG_BASELINE_PART) {
+        course->next = MG_PLUS_PART;
+        course->costs.reference = 0;
+        course->costs.measured = needs_baseline(course, step);
+        if (course->chip->imperfect) come_to(course, step);
+        if (course->costs.measured) {
+            course->held.value = measure(course, 0, step);
+            course->held.step = step;
+            course->held.valid = course->baseline == MG_HELD;
+            if (paced) return 0;
+        }
     }
-    course->group = mg_codes_draw(&course->codes, step, course->code);
-    costs.perturbed = measure(course, 1, step);
+    if (course->next == MG_PLUS_PART) {
+        course->next = MG_MINUS_PART;
+        course->group = mg_codes_draw(&course->codes, step, course->code);
+        course->costs.perturbed = measure(course, 1, step);
+        if (paced && course->baseline == MG_ANTITHETIC) return 0;
+    }
     if (course->baseline == MG_ANTITHETIC)
-        costs.reference = measure(course, -1, step);
+        course->costs.reference = measure(course, -1, step);
     else if (course->baseline != MG_NONE)
-        costs.reference = course->held.value;
+        course->costs.reference = course->held.value;
+    course->next = MG_BASELINE_PART;
     if (step >= course->chip->now) course->chip->now = step + 1;
-    return costs;
+    *costs = course->costs;
+    return 1;
 }
 
 void mg_course_end(const mg_course *course, mg_held *held, uint64_t *evaluations) {

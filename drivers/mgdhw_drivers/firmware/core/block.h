@@ -47,6 +47,8 @@ typedef struct mg_course {
     uint64_t evaluations; /* since the course began */
     mg_measurement before; /* the measurement before this one, of a chip that settles */
     int32_t has_before;
+    int32_t next;   /* measurement of the probe under way: enum mg_part */
+    mg_costs costs; /* of the probe under way */
 } mg_course;
 
 /* `code` is (P,) work space. That the parameters have room for the perturbations is the caller's business. A carried baseline is taken if `held` says so and its batch is that of `first_step`. */
@@ -54,8 +56,10 @@ mg_status mg_course_begin(mg_course *course, mg_chip *chip, const mg_code_spec *
                           int32_t baseline, const mg_held *held, uint64_t first_step, const int16_t *sine,
                           int16_t *code);
 
-/* Measure probe `step`; steps follow each other. Leaves the chip's parameters as they were written. */
-mg_costs mg_course_probe(mg_course *course, uint64_t step);
+/* Go on with probe `step`; steps follow each other. Answers whether it is complete, and `costs` are its answer: at once,
+ * unless the hardware has to wait between measurements, which the caller does. Leaves the chip's parameters as they were
+ * written. */
+int mg_course_go_on(mg_course *course, uint64_t step, mg_costs *costs);
 
 /* The baseline in force, and the evaluations since the course began. */
 void mg_course_end(const mg_course *course, mg_held *held, uint64_t *evaluations);

@@ -1,6 +1,8 @@
 #include "board.h"
 
 #include "crc.h"
+#include "motion.h"
+#include "requests.h"
 #include "snapshot.h"
 #include "tables.h"
 #include "wire.h"
@@ -8,8 +10,6 @@
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "areas are little-endian numbers as they lie in memory"
 #endif
-
-#define SMALLEST_PAYLOAD 256
 
 /* --- memory -------------------------------------------------------------------------------------------------------- */
 
@@ -45,7 +45,8 @@ mg_status mg_board_init(mg_board *board, const mg_config *config, const mg_spec 
     board->hal = hal;
     mg_status status = mg_chip_init(&board->chip, spec, hardware, arena);
     if (status != MG_OK) return status;
-    board->chip.limits = config->limits;
+    status = mg_motion_init(&board->chip, &config->limits, hal);
+    if (status != MG_OK) return status;
     uint32_t payload = config->max_payload, p = board->chip.n_parameters;
     uint8_t *in = mg_take(arena, payload + MG_OVERHEAD, 1);
     board->raw = mg_take(arena, payload + MG_OVERHEAD, 1);
@@ -78,10 +79,9 @@ mg_status mg_board_init(mg_board *board, const mg_config *config, const mg_spec 
     set_area(board, MG_AREA_CELLS, cells, remembered, 1, 1);
     set_area(board, MG_AREA_DESCRIPTION, description, MG_DESCRIPTION_ROOM, 1, 0);
     mg_describe(board);
-    board->host_payload = SMALLEST_PAYLOAD;
+    board->host_payload = MG_SMALLEST_PAYLOAD;
     board->reason = config->crashed ? MG_CRASHED : MG_STARTED;
     board->started = board->last_heard = hal->microseconds(hal->self);
-    mg_chip_make_safe(&board->chip);
     return MG_OK;
 }
 
@@ -97,7 +97,7 @@ void mg_answer(mg_board *board, const mg_frame *request, uint32_t size) {
     mg_send(board, request->type | 0x80u, request->sequence, size);
 }
 
-static uint32_t put_trouble(mg_board *board, enum mg_code code, int32_t value, const char *text) {
+uint32_t mg_put_trouble(mg_board *board, enum mg_code code, int32_t value, const char *text) {
     uint8_t *payload = mg_payload(board);
     uint32_t size = 8;
     mg_put16(payload, code);
@@ -108,7 +108,7 @@ static uint32_t put_trouble(mg_board *board, enum mg_code code, int32_t value, c
 }
 
 void mg_refuse(mg_board *board, uint32_t sequence, enum mg_code code, int32_t value) {
-    mg_send(board, MG_ERROR, sequence, put_trouble(board, code, value, ""));
+    mg_send(board, MG_ERROR, sequence, mg_put_trouble(board, code, value, ""));
 }
 
 void mg_refuse_status(mg_board *board, uint32_t sequence, mg_status status) {
@@ -120,27 +120,18 @@ void mg_refuse_status(mg_board *board, uint32_t sequence, mg_status status) {
 
 /* --- states -------------------------------------------------------------------------------------------------------- */
 
-void mg_end_operation(mg_board *board) {
-    if (board->operation.type == 0) return;
+void mg_forget_operation(mg_board *board) {
     if (board->operation.type == MG_LEARN) {
         board->state_crc = 0;
         board->theta_crc = 0;
     }
-    mg_chip_apply(&board->chip, board->chip.stored);
     board->operation.type = 0;
 }
 
-void mg_board_make_safe(mg_board *board, enum mg_reason reason) {
-    mg_end_operation(board);
-    mg_chip_make_safe(&board->chip);
-    board->theta_crc = 0;
-    board->mode = MG_SAFE;
-    board->reason = (uint8_t)reason;
-}
-
-void mg_board_fault(mg_board *board, int32_t code, const char *text) {
-    mg_board_make_safe(board, MG_FAULTED);
-    mg_send(board, MG_FAULT, 0, put_trouble(board, MG_HARDWARE, code, text));
+void mg_end_operation(mg_board *board) {
+    if (board->operation.type == 0) return;
+    mg_forget_operation(board);
+    mg_chip_apply(&board->chip, board->chip.stored);
 }
 
 static uint32_t uptime_ms(const mg_board *board) {
@@ -149,14 +140,9 @@ static uint32_t uptime_ms(const mg_board *board) {
 
 /* --- requests that are no operations ------------------------------------------------------------------------------- */
 
-static void identify(mg_board *board, const mg_frame *frame) {
-    const uint8_t *request = frame->payload;
+void mg_identify(mg_board *board, uint32_t sequence, const uint8_t *request) {
     uint32_t session = mg_get32(request), payload = mg_get16(request + 8);
     uint8_t take = request[10], *answer = mg_payload(board);
-    if (session == 0 || payload < SMALLEST_PAYLOAD || take > 1) {
-        mg_refuse(board, frame->sequence, MG_BAD, 0);
-        return;
-    }
     uint8_t mode = board->mode;
     board->host_payload = payload < board->config.max_payload ? payload : board->config.max_payload;
     if (take) {
@@ -168,7 +154,6 @@ static void identify(mg_board *board, const mg_frame *frame) {
         board->session = session;
         board->dead_man_ms = mg_get32(request + 4);
         board->mode = MG_READY;
-        board->chip.unlimited = 1;
     }
     mg_put32(answer, board->config.boot);
     mg_put16(answer + 4, board->config.max_payload);
@@ -183,7 +168,7 @@ static void identify(mg_board *board, const mg_frame *frame) {
     mg_put32(answer + 28, board->state_crc);
     mg_put32(answer + 32, board->ticket);
     mg_put32(answer + 36, uptime_ms(board));
-    mg_answer(board, frame, 40);
+    mg_send(board, MG_IDENTIFY | 0x80u, sequence, 40);
 }
 
 static uint64_t evaluations_running(const mg_board *board) {
@@ -197,7 +182,7 @@ static uint64_t evaluations_running(const mg_board *board) {
 
 static void ping(mg_board *board, const mg_frame *frame) {
     uint8_t *answer = mg_payload(board);
-    mg_put32(answer, board->operation.type == 0 ? 0 : board->operation.sequence);
+    mg_put32(answer, board->operation.type == 0 ? mg_who_waits(board) : board->operation.sequence);
     mg_put32(answer + 4, (uint32_t)evaluations_running(board));
     answer[8] = board->mode;
     answer[9] = board->mode == MG_READY ? 0 : board->reason;
@@ -284,7 +269,8 @@ static void handle(mg_board *board, const mg_frame *frame) {
         if (frame->sequence == board->last_operation) return; /* the line has said it twice */
         board->last_operation = frame->sequence;
     }
-    if (!size_is_right(frame)) {
+    int bad = !size_is_right(frame) || (frame->type == MG_IDENTIFY && mg_check_identify(frame->payload) != MG_FINE);
+    if (bad) {
         mg_refuse(board, frame->sequence, MG_BAD, 0);
         return;
     }
@@ -293,14 +279,11 @@ static void handle(mg_board *board, const mg_frame *frame) {
         return;
     }
     int asks_only = frame->type == MG_PING || (frame->type == MG_IDENTIFY && frame->payload[10] == 0);
-    if (!asks_only && frame->type != MG_LEARN) mg_end_operation(board);
+    if (!asks_only && frame->type != MG_LEARN && frame->type != MG_GO_SAFE) mg_end_operation(board);
     switch (frame->type) {
-        case MG_IDENTIFY: identify(board, frame); break;
+        case MG_IDENTIFY: mg_ask_who(board, frame); break;
         case MG_PING: ping(board, frame); break;
-        case MG_GO_SAFE:
-            mg_board_make_safe(board, MG_ASKED);
-            mg_answer(board, frame, 0);
-            break;
+        case MG_GO_SAFE: mg_ask_for_safe(board, frame); break;
         case MG_STATISTICS: statistics(board, frame); break;
         case MG_READ: read_area(board, frame); break;
         case MG_WRITE: write_area(board, frame); break;
@@ -330,8 +313,8 @@ int mg_board_poll(mg_board *board) {
     if (count > 0) mg_board_receive(board, bytes, (uint32_t)count);
     if (count < 0) {
         mg_reader_reset(&board->reader);
+        mg_forget_who_waits(board);
         if (board->mode != MG_SAFE) mg_board_make_safe(board, MG_LINK_LOST);
-        return 0;
     }
     uint64_t now = hal->microseconds(hal->self);
     watch_dead_man(board, now);
@@ -339,5 +322,5 @@ int mg_board_poll(mg_board *board) {
         mg_run_learn(board, now + MG_SLICE_US);
     else if (board->operation.type != 0)
         mg_run_operation(board, now + MG_SLICE_US);
-    return count > 0 || board->operation.type != 0;
+    return mg_board_rest(board) || count > 0 || board->operation.type != 0;
 }

@@ -9,6 +9,7 @@
 #define MG_DESCRIPTION_ROOM 512 /* bytes: 168, sizes of 17 layers, and texts */
 #define MG_SLICE_US 1000        /* how long probes run before the line is looked at again */
 #define MG_LEARN_BYTES 120      /* of the answer to LEARN */
+#define MG_SMALLEST_PAYLOAD 256 /* that everybody takes */
 
 enum mg_board_state { MG_SAFE, MG_READY };
 
@@ -49,7 +50,15 @@ typedef struct mg_operation {
     uint32_t sequence;
     uint64_t step, left; /* next probe or sample, and how many */
     uint32_t ticket;
+    const int16_t *codes; /* (P,) that a SET moves to */
 } mg_operation;
+
+/* A request that is answered when the hardware is safe. */
+typedef struct mg_waiting {
+    int32_t waits;
+    uint32_t sequence;
+    uint8_t payload[12]; /* of IDENTIFY */
+} mg_waiting;
 
 typedef struct mg_board {
     const mg_hal *hal;
@@ -66,6 +75,8 @@ typedef struct mg_board {
     uint32_t host_payload;
 
     uint8_t mode, reason; /* enum mg_board_state, enum mg_reason */
+    int32_t resting;      /* it is on its way to the safe state, and says that it is in it */
+    mg_waiting safe, identify;
     uint32_t session, dead_man_ms, last_operation;
     uint64_t last_heard, started; /* microseconds */
     uint32_t theta_crc, dataset_crc, state_crc;
@@ -95,10 +106,14 @@ int mg_board_poll(mg_board *board);
 /* For bytes that came otherwise than by hal->read. */
 void mg_board_receive(mg_board *board, const uint8_t *bytes, uint32_t count);
 
-/* End what runs and put the hardware where it is safe. */
+/* End what runs and take the hardware where it is safe: nothing else is done from now on. If that is a ramp,
+ * mg_board_poll goes on with it. */
 void mg_board_make_safe(mg_board *board, enum mg_reason reason);
 
-/* The hardware reports an error: safe state, and a FAULT to the host. */
+/* Go on with that without looking at the line. Answers whether there is more to do. */
+int mg_board_rest(mg_board *board);
+
+/* The hardware reports an error: to the safe state, and a FAULT to the host. */
 void mg_board_fault(mg_board *board, int32_t code, const char *text);
 
 /* --- between the board's own files ------------------------------------------------------------------------------ */
@@ -123,7 +138,8 @@ enum mg_message {
 };
 
 enum mg_code {
-    MG_UNKNOWN = 1,
+    MG_FINE,
+    MG_UNKNOWN,
     MG_BAD,
     MG_MISMATCH,
     MG_LIMIT,
@@ -154,12 +170,30 @@ enum mg_area_number {
     MG_AREA_CELLS
 };
 
+enum mg_learn_flag {
+    MG_LEARN_CONTINUOUS = 1,
+    MG_LEARN_ORIPOV = 2,
+    MG_LEARN_STOCHASTIC = 4,
+    MG_LEARN_WINDOW_EMPTY = 8,
+    MG_LEARN_ANALOG_COST = 16,
+    MG_LEARN_ALL = 31
+};
+
 /* Where an answer's payload is made, and how it is sent. */
 static inline uint8_t *mg_payload(mg_board *board) { return board->raw + MG_HEADER; }
 void mg_send(mg_board *board, uint8_t type, uint32_t sequence, uint32_t size);
 void mg_answer(mg_board *board, const mg_frame *request, uint32_t size);
 void mg_refuse(mg_board *board, uint32_t sequence, enum mg_code code, int32_t value);
 void mg_refuse_status(mg_board *board, uint32_t sequence, mg_status status);
+uint32_t mg_put_trouble(mg_board *board, enum mg_code code, int32_t value, const char *text);
+
+/* SAFE and IDENTIFY, which may have to wait for the end of the way to the safe state; who waits (a sequence number, 0:
+ * nobody), and that nobody does any more. */
+void mg_ask_for_safe(mg_board *board, const mg_frame *frame);
+void mg_ask_who(mg_board *board, const mg_frame *frame);
+uint32_t mg_who_waits(const mg_board *board);
+void mg_forget_who_waits(mg_board *board);
+void mg_identify(mg_board *board, uint32_t sequence, const uint8_t *request);
 
 /* Describe the board into area DESCRIPTION. */
 void mg_describe(mg_board *board);
@@ -177,20 +211,21 @@ void mg_start_learn(mg_board *board, const mg_frame *frame);
 void mg_run_operation(mg_board *board, uint64_t until);
 void mg_run_learn(mg_board *board, uint64_t until);
 
-/* Give up what runs; nothing more is answered to it. */
+/* Give up what runs; nothing more is answered to it. Parameters stay where they are, without a perturbation; or, of
+ * the second, with it. */
 void mg_end_operation(mg_board *board);
+void mg_forget_operation(mg_board *board);
 
 /* Checksum of the state areas, as an optimizer and a mode have them. */
 uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty);
 
-/* Of a chip that is imperfect: bring area HELD up to date; write what REQUESTED says (of any chip); SNAPSHOT, RESTORE. */
+/* The (P,) codes that REQUESTED asks for; NULL if one is beyond the converters' range. */
+const int16_t *mg_requested_codes(mg_board *board);
+
+/* Of a chip that is imperfect: bring area HELD up to date; SNAPSHOT, RESTORE. */
 void mg_refresh_held(mg_board *board);
-mg_status mg_write_requested(mg_board *board, uint64_t step);
 void mg_snapshot(mg_board *board, const mg_frame *frame);
 void mg_restore(mg_board *board, const mg_frame *frame);
-
-/* Read the part of a request that PROBE and LEARN share. Answers 0 if a field is out of its range. */
-int mg_read_block(mg_block *block, const uint8_t *payload);
 
 /* One piece of dataset and one of parameters are what the request says; refuses it if not. */
 int mg_depends(mg_board *board, const mg_frame *frame, uint32_t theta_crc, uint32_t dataset_crc);

@@ -18,6 +18,14 @@ void mg_cells_forget(mg_chip *chip) {
     }
     own->written = -1;
     own->is_fresh = 0;
+    mg_cells_are_held(chip);
+}
+
+void mg_cells_are_held(mg_chip *chip) {
+    for (uint32_t i = 0; i < chip->n_parameters; i++) {
+        int32_t code = chip->imperfect->requested[i];
+        chip->stored[i] = chip->perturbed[i] = (int16_t)(code == MG_NEVER ? 0 : code);
+    }
 }
 
 /* D(c): what the parameter DAC makes of a code. */

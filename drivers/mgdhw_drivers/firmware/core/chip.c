@@ -94,7 +94,6 @@ static mg_status take_tables(mg_chip *chip, mg_arena *arena) {
 mg_status mg_chip_init(mg_chip *chip, const mg_spec *spec, const mg_hardware *hardware, mg_arena *arena) {
     memset(chip, 0, sizeof *chip);
     chip->hardware = hardware;
-    chip->unlimited = 1;
     if (!is_sound(spec)) return MG_BAD_CHIP;
     const mg_spec *s = &chip->spec;
     chip->spec = *spec;
@@ -168,60 +167,3 @@ int32_t mg_chip_input_code(const mg_chip *chip, double value) {
 }
 
 int32_t mg_chip_target_code(double value) { return mg_dac(value, MG_TARGET_BITS, -(1 << 15), (1 << 15) - 1); }
-
-void mg_chip_apply(mg_chip *chip, const int16_t *codes) {
-    if (chip->hardware == NULL) return;
-    for (uint32_t i = 0; i < chip->n_parameters; i++) {
-        if (codes[i] == chip->applied[i]) continue;
-        chip->hardware->set_parameter(chip->hardware->self, i, codes[i]);
-        chip->applied[i] = codes[i];
-    }
-}
-
-static void hold(mg_chip *chip, const int16_t *codes) {
-    size_t bytes = (size_t)chip->n_parameters * sizeof *codes;
-    if (codes != chip->stored) memcpy(chip->stored, codes, bytes);
-    memcpy(chip->perturbed, chip->stored, bytes);
-    mg_chip_apply(chip, chip->stored);
-}
-
-mg_status mg_chip_write(mg_chip *chip, const int16_t *codes, uint64_t step) {
-    int32_t largest = 0;
-    for (uint32_t i = 0; i < chip->n_parameters; i++) {
-        int32_t change = codes[i] > chip->stored[i] ? codes[i] - chip->stored[i] : chip->stored[i] - codes[i];
-        int too_far = !chip->unlimited && chip->limits.max_slew > 0.0 && change > chip->limits.max_slew;
-        if (codes[i] < chip->code_lo || codes[i] > chip->code_hi || too_far) {
-            chip->violation = (int32_t)i;
-            return MG_OUT_OF_RANGE;
-        }
-        if (change > largest) largest = change;
-    }
-    if (!chip->unlimited) {
-        if (chip->limits.max_stress > 0.0 && chip->stress + largest > chip->limits.max_stress) {
-            chip->violation = -1;
-            return MG_OUT_OF_RANGE;
-        }
-        chip->stress += largest;
-    }
-    chip->unlimited = 0;
-    hold(chip, codes);
-    if (chip->imperfect) mg_cells_write(chip, codes, step);
-    if (step > chip->now) chip->now = step;
-    return MG_OK;
-}
-
-void mg_chip_make_safe(mg_chip *chip) {
-    memset(chip->stored, 0, (size_t)chip->n_parameters * sizeof *chip->stored);
-    hold(chip, chip->stored);
-    chip->unlimited = 1;
-}
-
-int mg_has_room(mg_chip *chip, const int16_t *codes, int32_t amplitude) {
-    int64_t lo = (int64_t)chip->code_lo + amplitude, hi = (int64_t)chip->code_hi - amplitude;
-    for (uint32_t i = 0; i < chip->n_parameters; i++) {
-        if (codes[i] >= lo && codes[i] <= hi) continue;
-        chip->violation = (int32_t)i;
-        return 0;
-    }
-    return 1;
-}

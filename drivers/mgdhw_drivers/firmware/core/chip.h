@@ -37,10 +37,11 @@ typedef struct mg_layer {
     const int32_t *curve;
 } mg_layer;
 
-/* What no request may exceed, beside the converters' ranges; in parameter codes, 0: no limit. */
+/* How parameters may move, beside the converters' ranges; in parameter codes, 0: no limit. */
 typedef struct mg_limits {
-    double max_slew;   /* largest change of a parameter from one write to the next */
-    double max_stress; /* largest sum of the largest changes of all writes */
+    double max_slew;           /* largest change of a parameter at once */
+    double max_stress;         /* largest sum of the largest changes of all SETs and updates */
+    uint32_t slew_interval_us; /* least time between two changes */
 } mg_limits;
 
 typedef struct mg_chip {
@@ -65,9 +66,11 @@ typedef struct mg_chip {
     int16_t *applied;            /* (P,) what was last set on the hardware */
 
     mg_limits limits;
-    double stress;     /* so far */
-    int32_t unlimited; /* the next write may be as far away as it likes: where the hardware stood is not its doing */
-    int32_t violation; /* index of the parameter that a limit was violated by, -1: stress */
+    int32_t largest_step; /* max_slew in whole codes; 0: no limit */
+    const mg_hal *clock;  /* that the least time is kept by; NULL: there is none */
+    uint64_t moved_at;    /* microseconds */
+    double stress;        /* since the start */
+    int32_t violation;    /* index of the parameter that a limit was violated by, or enum mg_violation */
 
     uint32_t n_samples, capacity; /* samples loaded, and room for them */
     uint32_t input_bytes;         /* of one input code: 1 (u8) or 2 (u16; i16 if bipolar), lowest first */
@@ -96,18 +99,5 @@ const int16_t *mg_chip_stored(const mg_chip *chip);
 int32_t mg_chip_parameter_code(const mg_chip *chip, double theta);
 int32_t mg_chip_input_code(const mg_chip *chip, double value);
 int32_t mg_chip_target_code(double value);
-
-/* Write all P parameter codes before the probe of a step, or none and answer MG_OUT_OF_RANGE if one of them violates a
- * limit. */
-mg_status mg_chip_write(mg_chip *chip, const int16_t *codes, uint64_t step);
-
-/* All codes 0, whatever the limits. Cells of an imperfect chip remember what they do. */
-void mg_chip_make_safe(mg_chip *chip);
-
-/* Whether P codes all have room for +- amplitude; if not, `violation` is the first that has none. */
-int mg_has_room(mg_chip *chip, const int16_t *codes, int32_t amplitude);
-
-/* Set on the hardware, if there is any, what differs from (P,) codes. */
-void mg_chip_apply(mg_chip *chip, const int16_t *codes);
 
 #endif

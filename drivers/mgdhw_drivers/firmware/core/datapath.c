@@ -2,6 +2,7 @@
 
 #include "bits.h"
 #include "imperfect.h"
+#include "motion.h"
 
 void mg_unpack_inputs(const mg_chip *chip, uint32_t sample, int32_t *x) {
     uint32_t n = chip->n_inputs;

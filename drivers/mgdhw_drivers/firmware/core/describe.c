@@ -102,6 +102,7 @@ void mg_describe(mg_board *board) {
     put_identity(&texts, board);
     mg_put16(d + 94, identity - model);
     mg_put16(d + 96, texts.size - identity);
+    mg_put16(d + 98, (chip->limits.slew_interval_us + 99) / 100);
     area->size = texts.size;
     for (int i = 0; i < MG_AREAS; i++) mg_put32(d + 104 + 4 * i, board->area[i].size);
     board->description_crc = mg_crc(d, area->size);

@@ -18,7 +18,8 @@ typedef struct mg_hal {
     void *self;
     /* Bytes that have come, at most `room`, without waiting; 0: none; -1: the peer is gone. */
     int32_t (*read)(void *self, uint8_t *to, uint32_t room);
-    /* Send bytes; waits until the line has taken them. */
+    /* Send bytes; waits until the line has taken them. Meanwhile nobody looks at the dead-man, so a port whose peer may
+     * stop reading waits for a few seconds at most; then the peer is gone. */
     void (*write)(void *self, const uint8_t *bytes, uint32_t count);
     /* Since some moment; never goes back. */
     uint64_t (*microseconds)(void *self);

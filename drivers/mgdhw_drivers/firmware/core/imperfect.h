@@ -72,6 +72,9 @@ mg_status mg_imperfect_init(mg_chip *chip, const mg_effects *effects, mg_arena *
 /* Cells as when the chip was made. */
 void mg_cells_forget(mg_chip *chip);
 
+/* The chip holds what the cells remember that they were asked for. */
+void mg_cells_are_held(mg_chip *chip);
+
 /* Write (P,) codes at a step. */
 void mg_cells_write(mg_chip *chip, const int16_t *codes, uint64_t step);
 

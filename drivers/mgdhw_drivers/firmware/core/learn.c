@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bits.h"
+#include "motion.h"
 #include "philox.h"
 #include "root.h"
 
@@ -57,7 +58,12 @@ void mg_learn_written(const mg_learner *learner, double *theta) {
     for (uint32_t i = 0; i < learner->course.chip->n_parameters; i++) theta[i] = to_write(learner, &words, i);
 }
 
-/* Write what the chip is to hold for the master parameters, if that leaves room for the perturbations. */
+/* One step on the way to what was written. */
+static void move(mg_learner *learner) {
+    learner->moving = !mg_motion_step(learner->course.chip, learner->course.code, learner->state->step);
+}
+
+/* Begin to move to what the chip is to hold for the master parameters, if that leaves room for the perturbations. */
 static mg_status write_parameters(mg_learner *learner) {
     mg_chip *chip = learner->course.chip;
     int16_t *code = learner->course.code;
@@ -65,8 +71,12 @@ static mg_status write_parameters(mg_learner *learner) {
     mg_words_at(&words, learner->recipe.rounding_seed, MG_STREAM_ROUNDING, learner->state->update);
     for (uint32_t i = 0; i < chip->n_parameters; i++)
         code[i] = (int16_t)mg_chip_parameter_code(chip, to_write(learner, &words, i));
-    if (!mg_has_room(chip, code, learner->recipe.codes.amplitude)) return MG_OUT_OF_RANGE;
-    return mg_chip_write(chip, code, learner->state->step);
+    mg_status status = mg_check_amplitude(chip, code, learner->recipe.codes.amplitude);
+    if (status == MG_OK) status = mg_motion_begin(chip, code);
+    if (status != MG_OK) return status;
+    learner->moving = 1;
+    if (mg_may_move(chip)) move(learner);
+    return MG_OK;
 }
 
 /* Long-run mean of a squared perturbation, for the parameters of a group. */
@@ -120,6 +130,7 @@ mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *re
     learner->state = state;
     learner->left = n_probes;
     learner->updates = 0;
+    learner->moving = 0;
     learner->total = 0;
     learner->last.valid = 0;
     learner->last.eta = learner->last.gradient_norm = 0.0;
@@ -223,23 +234,34 @@ static mg_status update(mg_learner *learner) {
     return write_parameters(learner);
 }
 
-mg_status mg_learn_some(mg_learner *learner, uint64_t probes) {
+static mg_status go_on(mg_learner *learner) {
     mg_state *state = learner->state;
     mg_status status = MG_OK;
-    while (status == MG_OK && probes > 0 && learner->left > 0) {
-        mg_costs costs = mg_course_probe(&learner->course, state->step);
-        learner->total = (int64_t)((uint64_t)learner->total + (uint64_t)costs.perturbed);
-        if (learner->recipe.continuous)
-            absorb_into_filters(learner, costs);
-        else
-            absorb_into_window(learner, costs);
-        state->step++;
-        probes--;
-        learner->left--;
-        if (state->step % learner->recipe.update_period == 0) status = update(learner);
-        state->held = learner->course.held;
-        state->evaluations += learner->course.evaluations;
-        learner->course.evaluations = 0;
+    mg_costs costs;
+    if (learner->moving) {
+        move(learner);
+        return MG_OK;
+    }
+    if (!mg_course_go_on(&learner->course, state->step, &costs)) return MG_OK;
+    learner->total = (int64_t)((uint64_t)learner->total + (uint64_t)costs.perturbed);
+    if (learner->recipe.continuous)
+        absorb_into_filters(learner, costs);
+    else
+        absorb_into_window(learner, costs);
+    state->step++;
+    learner->left--;
+    if (state->step % learner->recipe.update_period == 0) status = update(learner);
+    state->held = learner->course.held;
+    state->evaluations += learner->course.evaluations;
+    learner->course.evaluations = 0;
+    return status;
+}
+
+mg_status mg_learn_some(mg_learner *learner, uint64_t count) {
+    mg_status status = MG_OK;
+    for (; status == MG_OK && count > 0 && !mg_learn_is_done(learner); count--) {
+        if (!mg_may_move(learner->course.chip)) return MG_OK;
+        status = go_on(learner);
     }
     return status;
 }

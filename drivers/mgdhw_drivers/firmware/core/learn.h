@@ -54,6 +54,7 @@ typedef struct mg_learner {
     uint64_t updates;    /* that the segment has made */
     int64_t total;       /* of its perturbed costs */
     double weight[MG_MAX_SIZES - 1]; /* 1 / <perturbation^2> of each layer, of continuous mode */
+    int32_t moving;      /* parameters are on their way to the codes in course.code */
     mg_last_update last;
 } mg_learner;
 
@@ -63,14 +64,14 @@ mg_status mg_state_init(mg_state *state, uint32_t n_parameters, int filters, mg_
 /* A state before the first probe, but for theta, which is left as it is. */
 void mg_state_clear(mg_state *state, uint32_t n_parameters);
 
-/* Begin `n_probes` probes at state->step, and write what the chip holds for state->theta. `code` and `sine` as for
- * mg_course_begin. */
+/* Begin `n_probes` probes at state->step, and to move to what the chip is to hold for state->theta. `code` and `sine`
+ * as for mg_course_begin. */
 mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *recipe, mg_state *state,
                          uint64_t n_probes, const int16_t *sine, int16_t *code);
 
-/* Go on for at most `probes` probes. Answers MG_OUT_OF_RANGE if an update leaves no room for the perturbations, or
- * breaks a limit of the chip's. */
-mg_status mg_learn_some(mg_learner *learner, uint64_t probes);
+/* Go on for at most `count` probes, or steps of a ramp, or until the hardware has to wait. Answers MG_OUT_OF_RANGE if an
+ * update leaves no room for the perturbations, or breaks a limit of the chip's. */
+mg_status mg_learn_some(mg_learner *learner, uint64_t count);
 
 /* Whether a number is within the chip's limits, but for what floating point may carry it beyond. */
 int mg_is_parameter(const mg_chip *chip, double theta);
@@ -81,6 +82,8 @@ void mg_learn_written(const mg_learner *learner, double *theta);
 /* Sum of the perturbed costs so far, and the last update. */
 void mg_learn_end(const mg_learner *learner, int64_t *total, mg_last_update *last);
 
-static inline int mg_learn_is_done(const mg_learner *learner) { return learner->left == 0; }
+static inline int mg_learn_is_done(const mg_learner *learner) {
+    return learner->left == 0 && !learner->moving;
+}
 
 #endif

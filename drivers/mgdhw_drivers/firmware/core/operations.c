@@ -3,6 +3,8 @@
 #include "board.h"
 #include "crc.h"
 #include "datapath.h"
+#include "motion.h"
+#include "requests.h"
 #include "wire.h"
 
 /* --- values -------------------------------------------------------------------------------------------------------- */
@@ -53,6 +55,11 @@ void mg_values_add(mg_board *board, int64_t value) {
 
 void mg_values_end(mg_board *board) { send_values(board, 1); }
 
+static int refused(mg_board *board, const mg_frame *frame, enum mg_code code) {
+    if (code != MG_FINE) mg_refuse(board, frame->sequence, code, 0);
+    return code != MG_FINE;
+}
+
 /* --- what requests depend on --------------------------------------------------------------------------------------- */
 
 int mg_depends(mg_board *board, const mg_frame *frame, uint32_t theta_crc, uint32_t dataset_crc) {
@@ -67,10 +74,6 @@ int mg_depends(mg_board *board, const mg_frame *frame, uint32_t theta_crc, uint3
 /* The samples that a request names; NULL, and the request is refused, if they aren't to be had. */
 static const uint32_t *named_samples(mg_board *board, const mg_frame *frame, uint32_t count, uint32_t crc) {
     const uint32_t *samples = (const uint32_t *)(const void *)board->area[MG_AREA_SAMPLES].bytes;
-    if (count < 1 || count > board->config.samples_room) {
-        mg_refuse(board, frame->sequence, MG_BAD, 0);
-        return NULL;
-    }
     if (mg_crc(samples, count * sizeof *samples) != crc) {
         mg_refuse(board, frame->sequence, MG_MISMATCH, MG_SAMPLES);
         return NULL;
@@ -104,11 +107,7 @@ static void load(mg_board *board, const mg_frame *frame) {
     const uint8_t *request = frame->payload;
     mg_chip *chip = &board->chip;
     uint32_t n = mg_get32(request), crc = mg_get32(request + 20);
-    uint8_t kind = board->area[MG_AREA_DESCRIPTION].bytes[89];
-    if (n < 1 || n > chip->capacity || mg_get32(request + 4) > n || request[16] != kind) {
-        mg_refuse(board, frame->sequence, MG_BAD, 0);
-        return;
-    }
+    if (refused(board, frame, mg_check_load(board, request))) return;
     uint32_t found = mg_crc(chip->inputs, (size_t)n * chip->n_inputs * chip->input_bytes);
     found = mg_crc_more(found, chip->targets, (size_t)n * chip->n_outputs * sizeof *chip->targets);
     found = mg_crc_more(found, request, 20);
@@ -125,34 +124,48 @@ static void load(mg_board *board, const mg_frame *frame) {
     mg_answer(board, frame, 0);
 }
 
-static void set(mg_board *board, const mg_frame *frame) {
-    const mg_area *requested = &board->area[MG_AREA_REQUESTED];
-    uint32_t crc = mg_get32(frame->payload + 8);
-    if (mg_crc(requested->bytes, requested->size) != crc) {
-        mg_refuse(board, frame->sequence, MG_MISMATCH, MG_PARAMETERS);
-        return;
-    }
-    mg_status status = mg_write_requested(board, mg_get64(frame->payload));
-    if (status != MG_OK) {
-        mg_refuse_status(board, frame->sequence, status);
-        return;
-    }
-    board->theta_crc = crc;
+static void begin(mg_board *board, const mg_frame *frame, uint64_t step, uint64_t count) {
+    mg_operation operation = {frame->type, frame->sequence, step, count, 0, NULL};
+    board->operation = operation;
+}
+
+/* One step on the way to what was asked for, if it is time; the answer when it is there. */
+static void move(mg_board *board) {
+    mg_operation *operation = &board->operation;
+    const mg_area *requested = &board->area[MG_AREA_REQUESTED], *held = &board->area[MG_AREA_HELD];
+    if (!mg_may_move(&board->chip) || !mg_motion_step(&board->chip, operation->codes, operation->step)) return;
+    operation->type = 0;
+    board->theta_crc = mg_crc(requested->bytes, requested->size);
     board->sets++;
     mg_refresh_held(board);
     uint8_t *answer = mg_payload(board);
-    mg_put32(answer, crc);
-    mg_put32(answer + 4, mg_crc(board->area[MG_AREA_HELD].bytes, board->area[MG_AREA_HELD].size));
-    mg_answer(board, frame, 8);
+    mg_put32(answer, board->theta_crc);
+    mg_put32(answer + 4, mg_crc(held->bytes, held->size));
+    mg_send(board, MG_SET | 0x80u, operation->sequence, 8);
+}
+
+static void set(mg_board *board, const mg_frame *frame) {
+    const mg_area *requested = &board->area[MG_AREA_REQUESTED];
+    if (refused(board, frame, mg_check_set(frame->payload))) return;
+    if (mg_crc(requested->bytes, requested->size) != mg_get32(frame->payload + 8)) {
+        mg_refuse(board, frame->sequence, MG_MISMATCH, MG_PARAMETERS);
+        return;
+    }
+    const int16_t *codes = mg_requested_codes(board);
+    if (codes == NULL || mg_motion_begin(&board->chip, codes) != MG_OK) {
+        mg_refuse_status(board, frame->sequence, MG_OUT_OF_RANGE);
+        return;
+    }
+    board->theta_crc = 0; /* until it is there */
+    begin(board, frame, mg_get64(frame->payload), 0);
+    board->operation.codes = codes;
+    move(board);
 }
 
 static void measure(mg_board *board, const mg_frame *frame) {
     const uint8_t *request = frame->payload;
     uint32_t count = mg_get32(request + 12);
-    if (request[8] > 2) {
-        mg_refuse(board, frame->sequence, MG_BAD, 0);
-        return;
-    }
+    if (refused(board, frame, mg_check_measure(board, request))) return;
     if (!mg_depends(board, frame, mg_get32(request + 20), mg_get32(request + 24))) return;
     const uint32_t *samples = named_samples(board, frame, count, mg_get32(request + 16));
     if (samples == NULL) return;
@@ -165,14 +178,10 @@ static void measure(mg_board *board, const mg_frame *frame) {
     mg_values_end(board);
 }
 
-static void begin(mg_board *board, const mg_frame *frame, uint64_t step, uint64_t count) {
-    mg_operation operation = {frame->type, frame->sequence, step, count, 0};
-    board->operation = operation;
-}
-
 static void infer(mg_board *board, const mg_frame *frame) {
     const uint8_t *request = frame->payload;
     uint32_t count = mg_get32(request);
+    if (refused(board, frame, mg_check_infer(board, request))) return;
     if (!mg_depends(board, frame, mg_get32(request + 8), mg_get32(request + 12))) return;
     if (named_samples(board, frame, count, mg_get32(request + 4)) == NULL) return;
     int is_signed = board->chip.output_lo < 0;
@@ -180,40 +189,16 @@ static void infer(mg_board *board, const mg_frame *frame) {
     begin(board, frame, 0, count);
 }
 
-int mg_read_block(mg_block *block, const uint8_t *request) {
-    block->first_step = mg_get64(request);
-    block->codes.seed = mg_get64(request + 8);
-    block->order.seed = mg_get64(request + 16);
-    block->codes.density = mg_get_double(request + 24);
-    block->held.value = (int64_t)mg_get64(request + 32);
-    block->held.step = mg_get64(request + 40);
-    block->n_probes = mg_get32(request + 48);
-    block->order.n = mg_get32(request + 52);
-    block->order.batch = mg_get32(request + 56);
-    block->order.tau_x = mg_get32(request + 60);
-    block->codes.amplitude = mg_get16(request + 72);
-    block->codes.family = request[74];
-    block->codes.by_layer = request[75];
-    block->baseline = request[76];
-    block->held.valid = request[77] & 1;
-    return block->n_probes > 0 && request[75] <= 1 && request[76] < MG_BASELINES;
-}
-
 static void probe(mg_board *board, const mg_frame *frame) {
     mg_block block;
     mg_chip *chip = &board->chip;
-    if (!mg_read_block(&block, frame->payload)) {
-        mg_refuse(board, frame->sequence, MG_BAD, 0);
-        return;
-    }
-    if (block.codes.family >= MG_FAMILIES) {
-        mg_refuse(board, frame->sequence, MG_UNSUPPORTED, block.codes.family);
-        return;
-    }
+    if (refused(board, frame, mg_read_probe(&block, frame->payload))) return;
     if (!mg_depends(board, frame, mg_get32(frame->payload + 64), mg_get32(frame->payload + 68))) return;
-    mg_status status = mg_course_begin(&board->work.course, chip, &block.codes, &block.order, block.baseline,
-                                       &block.held, block.first_step, board->sine, board->code);
-    if (status == MG_OK && !mg_has_room(chip, chip->stored, block.codes.amplitude)) status = MG_OUT_OF_RANGE;
+    mg_status status = block.order.n > chip->n_samples ? MG_NO_SAMPLE : MG_OK;
+    if (status == MG_OK) status = mg_check_amplitude(chip, chip->stored, block.codes.amplitude);
+    if (status == MG_OK)
+        status = mg_course_begin(&board->work.course, chip, &block.codes, &block.order, block.baseline, &block.held,
+                                 block.first_step, board->sine, board->code);
     if (status != MG_OK) {
         mg_refuse_status(board, frame->sequence, status);
         return;
@@ -244,27 +229,40 @@ static void infer_one(mg_board *board) {
     for (uint32_t j = 0; j < board->chip.n_outputs; j++) mg_values_add(board, codes[j]);
 }
 
-static void probe_one(mg_board *board) {
+/* Answers whether the probe is complete. */
+static int probe_one(mg_board *board) {
     mg_course *course = &board->work.course;
-    mg_costs costs = mg_course_probe(course, board->operation.step);
+    mg_costs costs;
+    if (!mg_course_go_on(course, board->operation.step, &costs)) return 0;
     if (costs.measured) mg_values_add(board, course->held.value);
     mg_values_add(board, costs.perturbed);
     if (course->baseline == MG_ANTITHETIC) mg_values_add(board, costs.reference);
+    return 1;
 }
 
-void mg_run_operation(mg_board *board, uint64_t until) {
+/* Values until the clock says `until`, or the hardware has to wait. */
+static void run_values(mg_board *board, uint64_t until) {
     mg_operation *operation = &board->operation;
-    do {
+    while (operation->left > 0 && mg_may_move(&board->chip)) {
+        int complete = 1;
         if (operation->type == MG_INFER)
             infer_one(board);
         else
-            probe_one(board);
-        operation->step++;
-        operation->left--;
-    } while (operation->left > 0 && board->hal->microseconds(board->hal->self) < until);
-    if (operation->left > 0) return;
+            complete = probe_one(board);
+        operation->step += complete;
+        operation->left -= complete;
+        if (board->hal->microseconds(board->hal->self) >= until) break;
+    }
+    if (operation->left > 0 || !mg_may_move(&board->chip)) return;
     if (operation->type == MG_PROBE) board->evaluations += board->work.course.evaluations;
     operation->type = 0;
     mg_chip_apply(&board->chip, board->chip.stored);
     mg_values_end(board);
+}
+
+void mg_run_operation(mg_board *board, uint64_t until) {
+    if (board->operation.type == MG_SET)
+        move(board);
+    else
+        run_values(board, until);
 }

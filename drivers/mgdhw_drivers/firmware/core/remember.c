@@ -3,6 +3,7 @@
 #include "bits.h"
 #include "board.h"
 #include "crc.h"
+#include "requests.h"
 #include "snapshot.h"
 #include "wire.h"
 
@@ -15,19 +16,19 @@ void mg_refresh_held(mg_board *board) {
     for (uint32_t i = 0; i < chip->n_parameters; i++) held[i] = (double)mg_cell_at(chip, i, tick) * unit;
 }
 
-mg_status mg_write_requested(mg_board *board, uint64_t step) {
+const int16_t *mg_requested_codes(mg_board *board) {
     mg_chip *chip = &board->chip;
-    uint8_t *requested = board->area[MG_AREA_REQUESTED].bytes;
-    if (!chip->imperfect) return mg_chip_write(chip, (const int16_t *)(const void *)requested, step);
+    const uint8_t *requested = board->area[MG_AREA_REQUESTED].bytes;
+    if (!chip->imperfect) return (const int16_t *)(const void *)requested;
     const double *theta = (const double *)(const void *)requested;
     for (uint32_t i = 0; i < chip->n_parameters; i++) {
         if (!mg_is_parameter(chip, theta[i])) {
             chip->violation = (int32_t)i;
-            return MG_OUT_OF_RANGE;
+            return NULL;
         }
         board->code[i] = (int16_t)mg_chip_parameter_code(chip, theta[i]);
     }
-    return mg_chip_write(chip, board->code, step);
+    return board->code;
 }
 
 void mg_snapshot(mg_board *board, const mg_frame *frame) {
@@ -42,8 +43,13 @@ void mg_snapshot(mg_board *board, const mg_frame *frame) {
 void mg_restore(mg_board *board, const mg_frame *frame) {
     const mg_area *cells = &board->area[MG_AREA_CELLS];
     uint32_t size = mg_get32(frame->payload);
-    if (size > cells->size || mg_crc(cells->bytes, size) != mg_get32(frame->payload + 4)) {
-        mg_refuse(board, frame->sequence, size > cells->size ? MG_BAD : MG_MISMATCH, size > cells->size ? 0 : MG_CELLS);
+    enum mg_code code = mg_check_restore(board, frame->payload);
+    if (code != MG_FINE) {
+        mg_refuse(board, frame->sequence, code, 0);
+        return;
+    }
+    if (mg_crc(cells->bytes, size) != mg_get32(frame->payload + 4)) {
+        mg_refuse(board, frame->sequence, MG_MISMATCH, MG_CELLS);
         return;
     }
     if (!mg_cells_unpack(&board->chip, cells->bytes, size)) {

@@ -1,54 +1,55 @@
 /* LEARN: a segment of training, done once for each ticket. */
 #include "board.h"
 #include "crc.h"
+#include "motion.h"
+#include "requests.h"
 #include "wire.h"
 
-enum { CONTINUOUS = 1, ORIPOV = 2, STOCHASTIC = 4, WINDOW_EMPTY = 8, ANALOG_COST = 16 };
 enum { LEARNT_HELD = 1, LEARNT_UPDATED = 2, LEARNT_WINDOW_EMPTY = 4, LEARNT_ANALOG_COST = 8 };
 
-uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty) {
-    const mg_area *area = board->area;
-    uint32_t crc = mg_crc(area[MG_AREA_THETA].bytes, area[MG_AREA_THETA].size);
-    if (optimizer != MG_SGD) crc = mg_crc_more(crc, area[MG_AREA_SLOT1].bytes, area[MG_AREA_SLOT1].size);
-    if (optimizer == MG_ADAM || optimizer == MG_ADAMW)
-        crc = mg_crc_more(crc, area[MG_AREA_SLOT2].bytes, area[MG_AREA_SLOT2].size);
-    if (continuous) return mg_crc_more(crc, area[MG_AREA_GRADIENT].bytes, area[MG_AREA_GRADIENT].size);
-    if (window_empty) return crc;
-    crc = mg_crc_more(crc, area[MG_AREA_CROSS].bytes, area[MG_AREA_CROSS].size);
-    return mg_crc_more(crc, area[MG_AREA_ENERGY].bytes, area[MG_AREA_ENERGY].size);
+#define MOST_STATE_AREAS 5
+
+/* The state areas that are in use, in their order; answers how many. */
+static int state_areas(int optimizer, int continuous, int window_empty, int number[MOST_STATE_AREAS]) {
+    int count = 0;
+    number[count++] = MG_AREA_THETA;
+    if (optimizer != MG_SGD) number[count++] = MG_AREA_SLOT1;
+    if (optimizer == MG_ADAM || optimizer == MG_ADAMW) number[count++] = MG_AREA_SLOT2;
+    if (continuous) {
+        number[count++] = MG_AREA_GRADIENT;
+    } else if (!window_empty) {
+        number[count++] = MG_AREA_CROSS;
+        number[count++] = MG_AREA_ENERGY;
+    }
+    return count;
 }
 
-static void read_recipe(mg_recipe *recipe, const mg_block *block, const uint8_t *request, const mg_area *etas) {
-    double constant[5];
-    int optimizer = request[232];
-    for (int i = 0; i < 5; i++) constant[i] = mg_get_double(request + 136 + 8 * i);
-    memset(recipe, 0, sizeof *recipe);
-    recipe->codes = block->codes;
-    recipe->order = block->order;
-    recipe->baseline = block->baseline;
-    recipe->rounding_seed = mg_get64(request + 88);
-    recipe->eta = mg_get_double(request + 96);
-    recipe->scale = mg_get_double(request + 104);
-    recipe->low = mg_get_double(request + 112);
-    recipe->high = mg_get_double(request + 120);
-    recipe->tau_hp = mg_get_double(request + 128);
-    recipe->update_period = mg_get32(request + 216);
-    recipe->tau_theta = mg_get32(request + 220);
-    recipe->etas = mg_get32(request + 224) > 0 ? (const double *)(const void *)etas->bytes : NULL;
-    recipe->continuous = (request[233] & CONTINUOUS) != 0;
-    recipe->normalise = (request[233] & ORIPOV) ? MG_ORIPOV : MG_ENERGY;
-    recipe->stochastic = (request[233] & STOCHASTIC) != 0;
-    recipe->optimizer.name = optimizer;
-    if (optimizer == MG_RMSPROP) {
-        recipe->optimizer.beta2 = constant[0];
-        recipe->optimizer.epsilon = constant[1];
-        return;
+uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty) {
+    int number[MOST_STATE_AREAS], count = state_areas(optimizer, continuous, window_empty, number);
+    uint32_t crc = mg_crc(NULL, 0);
+    for (int i = 0; i < count; i++) crc = mg_crc_more(crc, board->area[number[i]].bytes, board->area[number[i]].size);
+    return crc;
+}
+
+static int has_negative(const uint8_t *at, uint32_t count, int is_double) {
+    for (uint32_t i = 0; i < count; i++)
+        if (is_double ? mg_get_double(at + 8 * i) < 0.0 : at[8 * i + 7] & 0x80) return 1;
+    return 0;
+}
+
+/* Whether the state areas and learning rates hold what training can come to: numbers, and no sum of squares below 0. */
+static int holds_numbers(const mg_board *board, const uint8_t *request) {
+    int number[MOST_STATE_AREAS], optimizer = request[232], flags = request[233];
+    int count = state_areas(optimizer, flags & MG_LEARN_CONTINUOUS, flags & MG_LEARN_WINDOW_EMPTY, number);
+    int squares = optimizer == MG_RMSPROP ? MG_AREA_SLOT1 : MG_AREA_SLOT2;
+    for (int i = 0; i < count; i++) {
+        const uint8_t *at = board->area[number[i]].bytes;
+        uint32_t size = board->chip.n_parameters;
+        int is_double = number[i] != MG_AREA_CROSS && number[i] != MG_AREA_ENERGY;
+        if (is_double && !mg_all_finite(at, size)) return 0;
+        if ((number[i] == squares || number[i] == MG_AREA_ENERGY) && has_negative(at, size, is_double)) return 0;
     }
-    recipe->optimizer.beta1 = constant[0];
-    recipe->optimizer.beta2 = constant[1];
-    recipe->optimizer.epsilon = constant[2];
-    recipe->optimizer.bias_correction = constant[3] != 0.0;
-    recipe->optimizer.weight_decay = constant[4];
+    return mg_all_finite(board->area[MG_AREA_ETA].bytes, mg_get32(request + 224));
 }
 
 static void read_state(mg_board *board, const mg_block *block, const uint8_t *request) {
@@ -64,38 +65,18 @@ static void read_state(mg_board *board, const mg_block *block, const uint8_t *re
     state->moments.beta2_power = mg_get_double(request + 184);
     state->cost = mg_get_double(request + 192);
     state->high_passed = mg_get_double(request + 200);
-    state->has_cost = (request[233] & ANALOG_COST) != 0;
-    if (request[233] & (WINDOW_EMPTY | CONTINUOUS)) {
+    state->has_cost = (request[233] & MG_LEARN_ANALOG_COST) != 0;
+    if (request[233] & (MG_LEARN_WINDOW_EMPTY | MG_LEARN_CONTINUOUS)) {
         memset(state->cross, 0, board->area[MG_AREA_CROSS].size);
         memset(state->energy, 0, board->area[MG_AREA_ENERGY].size);
     }
-}
-
-/* Updates among a segment's probes. */
-static uint64_t updates_of(uint64_t step, uint64_t probes, uint64_t period) {
-    return (step % period + probes) / period;
-}
-
-/* Whether the fields make sense; refuses the request if not. */
-static int is_sound(mg_board *board, const mg_frame *frame, mg_block *block) {
-    const uint8_t *request = frame->payload;
-    uint32_t period = mg_get32(request + 216), etas = mg_get32(request + 224);
-    int unsupported = !board->learns || request[74] >= MG_FAMILIES || request[232] >= MG_OPTIMIZERS;
-    int good = mg_read_block(block, request) && mg_get32(request + 208) != 0 && period > 0 &&
-               etas <= board->config.etas_room &&
-               (etas == 0 || etas >= updates_of(block->first_step, block->n_probes, period));
-    if (unsupported)
-        mg_refuse(board, frame->sequence, MG_UNSUPPORTED, 0);
-    else if (!good)
-        mg_refuse(board, frame->sequence, MG_BAD, 0);
-    return good && !unsupported;
 }
 
 /* Whether the board has what the request depends on; refuses it if not. */
 static int has_all(mg_board *board, const mg_frame *frame) {
     const uint8_t *request = frame->payload;
     uint32_t etas = mg_get32(request + 224);
-    int continuous = request[233] & CONTINUOUS, window_empty = request[233] & WINDOW_EMPTY;
+    int continuous = request[233] & MG_LEARN_CONTINUOUS, window_empty = request[233] & MG_LEARN_WINDOW_EMPTY;
     int32_t differs = 0;
     if (board->dataset_crc == 0 || mg_get32(request + 68) != board->dataset_crc)
         differs = MG_DATASET;
@@ -117,6 +98,7 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
     uint32_t ticket = mg_get32(request + 208);
     mg_operation *operation = &board->operation;
     mg_block block;
+    mg_recipe recipe;
     if (operation->type == MG_LEARN && operation->ticket == ticket) {
         operation->sequence = frame->sequence;
         return;
@@ -127,9 +109,16 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
         mg_answer(board, frame, MG_LEARN_BYTES);
         return;
     }
-    if (!is_sound(board, frame, &block) || !has_all(board, frame)) return;
-    mg_recipe recipe;
-    read_recipe(&recipe, &block, request, &board->area[MG_AREA_ETA]);
+    enum mg_code code = mg_read_learn(board, &block, &recipe, request);
+    if (code != MG_FINE) {
+        mg_refuse(board, frame->sequence, code, 0);
+        return;
+    }
+    if (!has_all(board, frame)) return;
+    if (block.order.n > board->chip.n_samples || !holds_numbers(board, request)) {
+        mg_refuse(board, frame->sequence, MG_BAD, 0);
+        return;
+    }
     read_state(board, &block, request);
     mg_status status = mg_learn_begin(&board->work.learner, &board->chip, &recipe, &board->state, block.n_probes,
                                       board->sine, board->code);
@@ -137,7 +126,7 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
         mg_refuse_status(board, frame->sequence, status);
         return;
     }
-    mg_operation learn = {MG_LEARN, frame->sequence, block.first_step, block.n_probes, ticket};
+    mg_operation learn = {MG_LEARN, frame->sequence, block.first_step, block.n_probes, ticket, NULL};
     *operation = learn;
     board->theta_crc = board->state_crc = 0;
 }
@@ -186,7 +175,8 @@ void mg_run_learn(mg_board *board, uint64_t until) {
     mg_operation *operation = &board->operation;
     mg_status status;
     do status = mg_learn_some(learner, 1);
-    while (status == MG_OK && !mg_learn_is_done(learner) && board->hal->microseconds(board->hal->self) < until);
+    while (status == MG_OK && !mg_learn_is_done(learner) && mg_may_move(&board->chip) &&
+           board->hal->microseconds(board->hal->self) < until);
     if (status != MG_OK) {
         uint32_t sequence = operation->sequence;
         int32_t violation = board->chip.violation;
@@ -194,12 +184,12 @@ void mg_run_learn(mg_board *board, uint64_t until) {
         mg_refuse(board, sequence, MG_LIMIT, violation);
         return;
     }
-    if (!mg_learn_is_done(learner)) return;
+    if (!mg_learn_is_done(learner) || !mg_may_move(&board->chip)) return;
+    mg_chip_apply(&board->chip, board->chip.stored);
     put_answer(board);
     board->ticket = operation->ticket;
     board->evaluations += board->state.evaluations;
     operation->type = 0;
-    mg_chip_apply(&board->chip, board->chip.stored);
     memcpy(mg_payload(board), board->answer, MG_LEARN_BYTES);
     mg_send(board, MG_LEARN | 0x80u, operation->sequence, MG_LEARN_BYTES);
 }

@@ -84,5 +84,6 @@ int mg_cells_unpack(mg_chip *chip, const uint8_t *from, uint32_t size) {
     if (!is_sound(chip, numbers[0], numbers[1])) return 0;
     for (int i = 0; i < PIECES; i++) memcpy(all[i].numbers, numbers[i], all[i].count * all[i].width);
     chip->imperfect->is_fresh = 0;
+    mg_cells_are_held(chip);
     return 1;
 }

@@ -47,6 +47,15 @@
 #ifndef MG_COST_LOG2
 #define MG_COST_LOG2 0
 #endif
+#ifndef MG_MAX_SLEW
+#define MG_MAX_SLEW 0 /* limits on how parameters move, in codes and microseconds; 0: none */
+#endif
+#ifndef MG_MAX_STRESS
+#define MG_MAX_STRESS 0
+#endif
+#ifndef MG_SLEW_INTERVAL_US
+#define MG_SLEW_INTERVAL_US 0
+#endif
 #ifndef MG_MOST_SAMPLES
 #define MG_MOST_SAMPLES 4096
 #endif
@@ -56,6 +65,8 @@
 #ifndef MG_MAX_PAYLOAD
 #define MG_MAX_PAYLOAD 512 /* at 115,200 baud it takes 45 ms */
 #endif
+
+#define MG_LIMITS {MG_MAX_SLEW, MG_MAX_STRESS, MG_SLEW_INTERVAL_US}
 
 #define MG_SPEC                                                                                                       \
     {(int32_t)(sizeof((int32_t[]){MG_LAYERS}) / sizeof(int32_t)), {MG_LAYERS}, MG_ACTIVATION, MG_OUTPUT_ACTIVATION,   \

@@ -2,15 +2,18 @@
  *
  * The first byte of an input says how the rest is meant: as bytes of the line, or as requests without their frames
  * (type, size, payload), which are framed here so that what lies behind the checksum is reached. A clock that goes on
- * with each look at it lets the dead-man and the slices of what runs take their turns. */
+ * with each look at it lets the dead-man and the slices of what runs take their turns. It also says how parameters may
+ * move, and whether the chip is one that is only recorded: then no step may be larger or come sooner. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "board.h"
 #include "crc.h"
+#include "motion.h"
 #include "wire.h"
 
 #define MEMORY 24576
+#define MOST_PARAMETERS 17
 #define TURNS 8 /* slices that whatever runs gets after a request */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -38,6 +41,42 @@ static void watchdog(void *self) { (void)self; }
 
 static void turn(mg_board *board) {
     for (int i = 0; i < TURNS; i++) mg_board_poll(board);
+}
+
+/* A chip that sees how it is moved. */
+static struct {
+    int32_t code[MOST_PARAMETERS];
+    uint64_t time[MOST_PARAMETERS]; /* 0: it has not moved yet */
+    int32_t slew;
+    uint64_t interval;
+} recorder;
+
+static void set_parameter(void *self, uint32_t i, int32_t code) {
+    int32_t change = code - recorder.code[i];
+    (void)self;
+    if (i >= MOST_PARAMETERS) abort();
+    if (recorder.slew > 0 && (change > recorder.slew || change < -recorder.slew)) abort();
+    if (recorder.time[i] > 0 && now - recorder.time[i] < recorder.interval) abort();
+    recorder.code[i] = code;
+    recorder.time[i] = now;
+}
+
+static void apply_input(void *self, uint32_t i, int32_t code) { (void)self, (void)i, (void)code; }
+
+static void trigger(void *self) { (void)self; }
+
+static int32_t read_output(void *self, uint32_t j) {
+    (void)self;
+    return recorder.code[j] & 7;
+}
+
+/* At the end of an input: to the safe state, if that isn't far. */
+static void make_safe(mg_board *board) {
+    mg_board_make_safe(board, MG_ASKED);
+    for (int i = 0; i < 64 && mg_board_rest(board);) i++;
+    if (mg_board_rest(board)) return;
+    for (uint32_t i = 0; i < MOST_PARAMETERS; i++)
+        if (recorder.code[i] != 0) abort();
 }
 
 /* Put in the checksums that a request depends on, where it says so: a fuzzer doesn't guess 32 bits. */
@@ -101,11 +140,11 @@ typedef struct fresh {
     uint64_t memory[MEMORY / 8], before[MEMORY / 8];
 } fresh;
 
-static void make_fresh(fresh *of, const mg_spec *spec) {
-    static const mg_config config = {256, 2, 8, 4, 8, 1, 1, 0, {0, 0}, "fuzz"};
+static void make_fresh(fresh *of, const mg_spec *spec, const mg_hardware *hardware) {
+    static const mg_config config = {256, 2, 8, 4, 8, 1, 1, 0, {0, 0, 0}, "fuzz"};
     static const mg_hal hal = {NULL, read_nothing, write_nowhere, microseconds, watchdog};
     mg_arena arena = {(uint8_t *)of->memory, MEMORY, 0};
-    if (mg_board_init(&of->board, &config, spec, NULL, &hal, &arena) != MG_OK) abort();
+    if (mg_board_init(&of->board, &config, spec, hardware, &hal, &arena) != MG_OK) abort();
     make_ready(&of->board);
     memcpy(of->before, of->memory, MEMORY);
 }
@@ -115,22 +154,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         {3, {2, 3, 2}, MG_TANH, MG_LOGISTIC, 8, 3, 8, 0, 16, 3, 4, 8, MG_MSE, 12, 0, NULL},
         {3, {3, 2, 2}, MG_RELU, MG_IDENTITY, 16, 2, 9, 1, 24, 3, 4, 12, MG_XENT, 20, 3, NULL},
     };
-    static fresh made[2];
+    static const mg_hardware hardware = {NULL, set_parameter, apply_input, trigger, read_output};
+    static fresh made[4];
     static mg_board board;
     if (made[0].board.hal == NULL) {
-        for (int i = 0; i < 2; i++) make_fresh(&made[i], &specs[i]);
+        for (int i = 0; i < 4; i++) make_fresh(&made[i], &specs[i & 1], i & 2 ? &hardware : NULL);
         atexit(report);
     }
     fed += size;
     if (size < 2) return 0;
-    fresh *used = &made[data[0] >> 1 & 1];
+    fresh *used = &made[data[0] >> 1 & 3];
+    const mg_limits limits = {data[1], 0, (data[0] >> 3) * 100u};
     memcpy(used->memory, used->before, MEMORY);
     board = used->board;
-    board.chip.limits.max_slew = data[1];
     now = board.last_heard;
+    memset(&recorder, 0, sizeof recorder);
+    recorder.slew = data[1];
+    recorder.interval = limits.slew_interval_us;
+    if (mg_motion_init(&board.chip, &limits, board.hal) != MG_OK) abort();
     if (data[0] & 1) {
         mg_board_receive(&board, data + 2, (uint32_t)size - 2);
         turn(&board);
+        make_safe(&board);
         return 0;
     }
     uint32_t sequence = 4;
@@ -141,5 +186,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         send_request(&board, data[at], payload, (uint32_t)length, sequence++);
         at += 2 + (length < left ? length : left);
     }
+    make_safe(&board);
     return 0;
 }

@@ -6,17 +6,20 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: mgdhw-host (--tcp PORT | --pty) [OPTION=VALUE ...]\n"
+    "usage: mgdhw-host (--tcp PORT | --unix PATH | --pty) [OPTION=VALUE ...]\n"
     "\n"
-    "A board that simulates a chip, on a TCP port of the loopback interface (0: a free one) or on a pseudo-terminal.\n"
-    "Prints its address, and serves one host after the other until it is ended.\n"
+    "A board that simulates a chip, on a TCP port of the loopback interface (0: a free one), on a Unix socket or on a\n"
+    "pseudo-terminal. Prints its address, and serves one host after the other until it is ended. On TCP it is for\n"
+    "hosts that know the secret, which it puts into a file of its user's; on a Unix socket for its user alone.\n"
     "\n"
     "The chip, as in a device address (defaults: analog-8bit):\n"
     "  layers=64-16-10 activation=logistic output_activation=logistic weight_bits=8 weight_range=4 input_bits=8\n"
     "  input_bipolar=0 signal_bits=16 signal_range=8 lut_bits=8 output_bits=8 cost=mse cost_bits=12 cost_range=1\n"
     "  seed=0 and the effects of an imperfect chip, by their names in docs/chip.md: read_noise=0.05 stuck=0.01\n"
     "The board:\n"
-    "  max_payload=16384 samples=70000 (room for the dataset) memory=256 (MiB) learn=1 max_slew=0 max_stress=0\n"
+    "  max_payload=16384 samples=70000 (room for the dataset) memory=256 (MiB) learn=1\n"
+    "  max_slew=0 max_stress=0 (in codes) slew_interval=0 (ms); 0: no limit\n"
+    "  record=FILE: drive an ideal chip through converters, and write down what they are told (microseconds, parameter, code)\n"
     "\n"
     "example: mgdhw-host --tcp 5510 layers=2-2-1 activation=tanh\n";
 
@@ -57,8 +60,21 @@ static uint64_t seed(const char *option, const char *text) {
 static double number(const char *option, const char *text) {
     char *end;
     double value = strtod(text, &end);
-    if (*end || end == text || !(value >= 0.0)) fail("not a number from 0", option);
+    if (*end || end == text || !(value >= 0.0) || isinf(value)) fail("not a number from 0", option);
     return value;
+}
+
+static double slew(const char *option, const char *text) {
+    double value = number(option, text);
+    if (value > 0.0 && value < 1.0) fail("nothing could move: less than one code", option);
+    return value;
+}
+
+/* From milliseconds, rounded up. */
+static uint32_t tenths_of_ms(const char *option, const char *text) {
+    double value = ceil(10.0 * number(option, text));
+    if (value > 65535.0) fail("out of its range", option);
+    return (uint32_t)value;
 }
 
 static int32_t one_of(const char *option, const char *text, const char *const *names, int32_t count) {
@@ -117,7 +133,11 @@ static void set_option(mg_options *o, const char *name, const char *value, const
     else if (strcmp(name, "memory") == 0)
         o->memory = (size_t)integer(argument, value, 1, 1 << 20) << 20;
     else if (strcmp(name, "max_slew") == 0)
-        o->config.limits.max_slew = number(argument, value);
+        o->config.limits.max_slew = slew(argument, value);
+    else if (strcmp(name, "record") == 0)
+        o->record = value;
+    else if (strcmp(name, "slew_interval") == 0)
+        o->config.limits.slew_interval_us = tenths_of_ms(argument, value) * 100;
     else if (strcmp(name, "max_stress") == 0)
         o->config.limits.max_stress = number(argument, value);
     else if (strcmp(name, "seed") == 0)
@@ -153,6 +173,9 @@ void mg_read_options(mg_options *o, int argc, char **argv) {
         } else if (strcmp(argument, "--tcp") == 0 && i + 1 < argc) {
             o->port = (uint16_t)integer(argument, argv[++i], 0, 65535);
             served = 1;
+        } else if (strcmp(argument, "--unix") == 0 && i + 1 < argc) {
+            o->socket = argv[++i];
+            served = 1;
         } else if (equals != NULL) {
             char name[32] = {0};
             if (equals - argument >= (long)sizeof name) fail("no such option", argument);
@@ -162,5 +185,5 @@ void mg_read_options(mg_options *o, int argc, char **argv) {
             fail("not understood", argument);
         }
     }
-    if (!served) fail("where", "expected --tcp PORT or --pty");
+    if (!served) fail("where", "expected --tcp PORT, --unix PATH or --pty");
 }

@@ -94,6 +94,7 @@ int main(void) {
                                      .etas_room = 64,
                                      .most_samples = MG_MOST_SAMPLES,
                                      .learns = 1,
+                                     .limits = MG_LIMITS,
                                      .model = "Cortex-M3 (mps2-an385)"};
     static const mg_hal hal = {NULL, read_uart, write_uart, microseconds, watchdog};
     static uint8_t memory[MG_MEMORY] __attribute__((aligned(8)));

@@ -103,6 +103,7 @@ int main(void) {
                         .etas_room = 64,
                         .most_samples = MG_MOST_SAMPLES,
                         .learns = 1,
+                        .limits = MG_LIMITS,
                         .crashed = watchdog_caused_reboot(),
                         .model = "Raspberry Pi Pico"};
     if (mg_board_init(&board, &config, &spec, &hardware, &hal, &arena) != MG_OK) return 1;

@@ -1,0 +1,142 @@
+#include "requests.h"
+
+#include "wire.h"
+
+#define END_OF_STEPS ((uint64_t)1 << 63) /* steps, updates and places in the order of samples are below */
+#define MOST_PROBES 0x7FFFFFFFu          /* of PROBE: each may have two values, which are numbered with 32 bits */
+
+static enum mg_code bad_unless(int good) { return good ? MG_FINE : MG_BAD; }
+
+static int is_finite(double value) { return value - value == 0.0; }
+
+int mg_all_finite(const uint8_t *at, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (!is_finite(mg_get_double(at + 8 * i))) return 0;
+    return 1;
+}
+
+enum mg_code mg_check_identify(const uint8_t *p) {
+    int take = p[10];
+    return bad_unless(take <= 1 && mg_get16(p + 8) >= MG_SMALLEST_PAYLOAD && (!take || mg_get32(p) != 0));
+}
+
+enum mg_code mg_check_load(const mg_board *board, const uint8_t *p) {
+    uint32_t n = mg_get32(p), n_train = mg_get32(p + 4);
+    double scale = mg_get_double(p + 8);
+    uint8_t kind = board->area[MG_AREA_DESCRIPTION].bytes[89];
+    return bad_unless(n >= 1 && n <= board->chip.capacity && n_train >= 1 && n_train <= n && p[16] == kind &&
+                      is_finite(scale) && scale > 0.0);
+}
+
+enum mg_code mg_check_set(const uint8_t *p) { return bad_unless(mg_get64(p) < END_OF_STEPS); }
+
+static int is_count(const mg_board *board, uint32_t count) { return count >= 1 && count <= board->config.samples_room; }
+
+enum mg_code mg_check_measure(const mg_board *board, const uint8_t *p) {
+    uint32_t count = mg_get32(p + 12);
+    return bad_unless(mg_get64(p) < END_OF_STEPS && p[8] <= 2 && is_count(board, count) && count <= MG_MAX_BATCH);
+}
+
+enum mg_code mg_check_infer(const mg_board *board, const uint8_t *p) {
+    return bad_unless(is_count(board, mg_get32(p)));
+}
+
+enum mg_code mg_check_restore(const mg_board *board, const uint8_t *p) {
+    uint32_t size = mg_get32(p);
+    if (board->chip.imperfect == NULL) return MG_UNSUPPORTED;
+    return bad_unless(size >= 1 && size <= board->area[MG_AREA_CELLS].size);
+}
+
+static void read_block(mg_block *block, const uint8_t *p) {
+    block->first_step = mg_get64(p);
+    block->codes.seed = mg_get64(p + 8);
+    block->order.seed = mg_get64(p + 16);
+    block->codes.density = mg_get_double(p + 24);
+    block->held.value = (int64_t)mg_get64(p + 32);
+    block->held.step = mg_get64(p + 40);
+    block->n_probes = mg_get32(p + 48);
+    block->order.n = mg_get32(p + 52);
+    block->order.batch = mg_get32(p + 56);
+    block->order.tau_x = mg_get32(p + 60);
+    block->codes.amplitude = mg_get16(p + 72);
+    block->codes.family = p[74];
+    block->codes.by_layer = p[75];
+    block->baseline = p[76];
+    block->held.valid = p[77] & 1;
+}
+
+static int is_block(const mg_block *block, uint8_t flags) {
+    const mg_order_spec *order = &block->order;
+    double density = block->codes.density;
+    int good = block->n_probes >= 1 && block->first_step < END_OF_STEPS - block->n_probes;
+    good = good && order->n >= 1 && order->batch >= 1 && order->batch <= MG_MAX_BATCH && order->tau_x >= 1;
+    if (!good) return 0;
+    uint64_t last_batch = (block->first_step + block->n_probes - 1) / order->tau_x;
+    good = last_batch + 1 <= (END_OF_STEPS - 1) / order->batch;
+    good = good && block->codes.amplitude >= 1 && block->codes.amplitude <= MG_MAX_AMPLITUDE;
+    good = good && block->codes.by_layer <= 1 && block->baseline < MG_BASELINES;
+    good = good && flags <= 1 && (!block->held.valid || block->held.step < END_OF_STEPS);
+    return good && (block->codes.family != MG_SPARSE || (density > 0.0 && density <= 1.0));
+}
+
+enum mg_code mg_read_probe(mg_block *block, const uint8_t *p) {
+    read_block(block, p);
+    if (!is_block(block, p[77]) || block->n_probes > MOST_PROBES) return MG_BAD;
+    return block->codes.family < MG_FAMILIES ? MG_FINE : MG_UNSUPPORTED;
+}
+
+static void read_recipe(mg_recipe *recipe, const mg_block *block, const uint8_t *p, const mg_area *etas) {
+    double constant[5];
+    int optimizer = p[232];
+    for (int i = 0; i < 5; i++) constant[i] = mg_get_double(p + 136 + 8 * i);
+    memset(recipe, 0, sizeof *recipe);
+    recipe->codes = block->codes;
+    recipe->order = block->order;
+    recipe->baseline = block->baseline;
+    recipe->rounding_seed = mg_get64(p + 88);
+    recipe->eta = mg_get_double(p + 96);
+    recipe->scale = mg_get_double(p + 104);
+    recipe->low = mg_get_double(p + 112);
+    recipe->high = mg_get_double(p + 120);
+    recipe->tau_hp = mg_get_double(p + 128);
+    recipe->update_period = mg_get32(p + 216);
+    recipe->tau_theta = mg_get32(p + 220);
+    recipe->etas = mg_get32(p + 224) > 0 ? (const double *)(const void *)etas->bytes : NULL;
+    recipe->continuous = (p[233] & MG_LEARN_CONTINUOUS) != 0;
+    recipe->normalise = (p[233] & MG_LEARN_ORIPOV) ? MG_ORIPOV : MG_ENERGY;
+    recipe->stochastic = (p[233] & MG_LEARN_STOCHASTIC) != 0;
+    recipe->optimizer.name = optimizer;
+    if (optimizer == MG_RMSPROP) {
+        recipe->optimizer.beta2 = constant[0];
+        recipe->optimizer.epsilon = constant[1];
+        return;
+    }
+    recipe->optimizer.beta1 = constant[0];
+    recipe->optimizer.beta2 = constant[1];
+    recipe->optimizer.epsilon = constant[2];
+    recipe->optimizer.bias_correction = constant[3] != 0.0;
+    recipe->optimizer.weight_decay = constant[4];
+}
+
+/* Updates among a segment's probes. */
+static uint64_t updates_of(const mg_block *block, uint64_t period) {
+    return (block->first_step % period + block->n_probes) / period;
+}
+
+static int is_recipe(const mg_board *board, const mg_block *block, const uint8_t *p) {
+    uint32_t period = mg_get32(p + 216), tau_theta = mg_get32(p + 220), etas = mg_get32(p + 224);
+    int finite = mg_all_finite(p + 96, 14); /* eta ... high_passed */
+    if (!finite || period == 0 || tau_theta == 0 || mg_get_double(p + 128) < 0.0) return 0;
+    if (mg_get_double(p + 112) > mg_get_double(p + 120)) return 0; /* low, high */
+    if (mg_get32(p + 208) == 0 || p[233] > MG_LEARN_ALL) return 0; /* ticket, flags */
+    if (mg_get64(p + 80) >= END_OF_STEPS - block->n_probes) return 0;
+    return etas == 0 || (etas >= updates_of(block, period) && etas <= board->config.etas_room);
+}
+
+enum mg_code mg_read_learn(const mg_board *board, mg_block *block, mg_recipe *recipe, const uint8_t *p) {
+    read_block(block, p);
+    if (!is_block(block, p[77]) || !is_recipe(board, block, p)) return MG_BAD;
+    if (block->codes.family >= MG_FAMILIES || p[232] >= MG_OPTIMIZERS || !board->learns) return MG_UNSUPPORTED;
+    read_recipe(recipe, block, p, &board->area[MG_AREA_ETA]);
+    return MG_FINE;
+}

@@ -1,0 +1,49 @@
+"""Sockets to boards, for tests that speak the link themselves."""
+
+from __future__ import annotations
+
+import socket
+
+from mgdhw_drivers import secret
+from mgdhw_drivers.link.greeting import HostGreeting
+
+PATIENCE_S = 20.0
+
+
+def connect(address: str) -> socket.socket:
+    """A socket to a server at a `tcp:` or `unix:` address, which has let this host in."""
+    scheme, _, where = address.partition(":")
+    if scheme == "unix":
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(PATIENCE_S)
+        connection.connect(where)
+        return connection
+    connection = raw(address)
+    file = secret.find(int(where.rpartition(":")[2]))
+    assert file is not None, "no secret"
+    greeting = HostGreeting(secret.read(file))
+    while not greeting.proven:
+        data = connection.recv(4096)
+        assert data, "the server has ended the connection"
+        connection.sendall(greeting.receive(data))
+    return connection
+
+
+def raw(address: str) -> socket.socket:
+    """A socket to a server at a `tcp:` address, to which nobody has said anything."""
+    host, port = address.removeprefix("tcp:").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def is_ended(connection: socket.socket) -> bool:
+    """Whether the peer ends a connection, whatever it says before, within the time that anything may take."""
+    try:
+        while connection.recv(4096):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True

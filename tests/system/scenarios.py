@@ -1,0 +1,502 @@
+"""Seeded scenarios of whoever may fail, with real processes and a recorder at the hardware.
+
+Play N of them with `python -m tests.system.scenarios [N]`, and against the C core with
+`python -m tests.system.scenarios N build/mgdhw-host` (`make` in drivers/mgdhw_drivers/firmware).
+
+In each, `mgdhw train` runs against a board in another process, and something happens in the middle of it: the host is
+killed or frozen, the board is told to end, killed or frozen, the cable is pulled or falls silent, or strangers come,
+with what they have recorded, too. Then:
+
+- the hardware comes to its safe state in bounded time, and whoever asks the board is told so;
+- the recorder has seen no parameter move further at once, or sooner, than its limits allow, from beginning to end;
+- the training, resumed where it ended, comes to the digest of the undisturbed one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import random
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mgdhw.errors import DeviceError
+from mgdhw_drivers import secret
+from mgdhw_drivers.link import frames
+from mgdhw_drivers.link.frames import Frame
+from mgdhw_drivers.link.messages import Identify, Identity, State, Type
+from mgdhw_drivers.linked.device import open_serial, open_tcp, open_unix
+
+from .faults import command, free_port
+from .relay import Relay
+
+SECONDS = 60.0
+SAFE_SECONDS = 15.0
+"""In which the hardware is to be safe: the dead-man, the ramp, and a busy machine."""
+DEAD_MAN = 0.6
+SLEW = 4
+INTERVAL = 0.0005
+RECORDED = Path(__file__).with_name("recorded_board.py")
+CHIP = "sim:analog-8bit?layers=2-3-1&output_bits=16&engine=reference&codes=host"
+IN_C = ("layers=2-3-1", "output_bits=16")
+EXPERIMENT = """
+name = "scenario"
+[device]
+uri = "{chip}"
+[data]
+name = "xor"
+[training]
+probes = {probes}
+tau_theta = 20
+[evaluation]
+every = 200
+[run]
+checkpoint_seconds = 0.05
+block = 10
+level = "{level}"
+retries = 6
+"""
+PROBES = {"host-codes": 160, "device-codes": 600, "learn": 600}
+HAPPENINGS = (
+    "host killed",
+    "host frozen",
+    "board told to end",
+    "board killed",
+    "board frozen",
+    "cable pulled",
+    "cable silent",
+    "attacked",
+)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What happens in one training.
+
+    Args:
+        seed: of everything.
+        transport: tcp, unix or pty.
+        level: of delegation.
+        happening: one of HAPPENINGS.
+        moment: share of the training after which it happens.
+    """
+
+    seed: int
+    transport: str
+    level: str
+    happening: str
+    moment: float
+
+    @classmethod
+    def of(cls, seed: int, *, learns: bool) -> Scenario:
+        """The scenario of a seed, for a board that learns by itself, or doesn't."""
+        draw = random.Random(seed)
+        happening = HAPPENINGS[seed % len(HAPPENINGS)]
+        levels = tuple(PROBES) if learns else ("host-codes", "device-codes")
+        level = levels[draw.randrange(len(levels))]
+        wired = happening in ("cable pulled", "cable silent", "attacked")
+        transport = "tcp" if wired else ("tcp", "unix", "pty")[draw.randrange(3)]
+        return cls(seed, transport, level, happening, draw.uniform(0.1, 0.7))
+
+
+@dataclass(frozen=True)
+class Move:
+    """A line of the record."""
+
+    microseconds: int
+    parameter: int
+    code: int
+
+
+@dataclass
+class Ending:
+    """How a scenario went: what did not hold, and how long it took."""
+
+    broken: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def demand(self, holds: bool, what: str) -> None:
+        """Note what does not hold."""
+        if not holds:
+            self.broken.append(what)
+
+
+class Recorded:
+    """A board in a process of its own, with a recorder at its hardware.
+
+    Args:
+        scenario: where it is served.
+        folder: of its files.
+        program: the C core's; None: the served chip.
+    """
+
+    def __init__(self, scenario: Scenario, folder: Path, program: Path | None) -> None:
+        self._folder = folder
+        self._program = program
+        self._starts = 0
+        self._record = folder / "record"
+        self._earlier: list[list[Move]] = []
+        self.port = free_port()
+        self._where = {
+            "tcp": ["--tcp", str(self.port)],
+            "unix": ["--unix", str(folder / "socket")],
+            "pty": ["--pty"] if program else ["--pty", "--link", str(folder / "port")],
+        }[scenario.transport]
+        self.process: subprocess.Popen[str]
+        self.address = ""
+
+    def start(self) -> None:
+        """Begin, and wait until it serves."""
+        if self._program is None:
+            arguments = [sys.executable, str(RECORDED), CHIP, "--slew", str(SLEW), "--interval", str(INTERVAL)]
+            arguments += ["--record", str(self._record)]
+        else:  # a board that was killed has lost its power, and its converters begin anew
+            if self._record.exists():
+                self._earlier.append(self._moves())
+                self._record.unlink()
+            arguments = [str(self._program), *IN_C, f"max_slew={SLEW}", f"slew_interval={1000 * INTERVAL:g}"]
+            arguments += [f"record={self._record}"]
+        self._starts += 1
+        with (self._folder / "board.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [*arguments, *self._where], stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+            )
+        assert self.process.stdout is not None
+        said = re.search(r"(?:^| )((?:tcp|unix|serial):\S+)", self.process.stdout.readline())
+        assert said is not None, f"the board does not serve; {(self._folder / 'board.log').read_text()}"
+        self.address = said.group(1)
+
+    def end(self, number: int) -> int:
+        """By a signal, to all of its processes; its exit code."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGCONT)
+            os.killpg(self.process.pid, number)
+        self.process.communicate(timeout=SECONDS)
+        return self.process.returncode
+
+    def _moves(self) -> list[Move]:
+        if not self._record.exists():
+            return []
+        lines = self._record.read_text().splitlines()
+        return [Move(*(int(word) for word in line.split())) for line in lines if line.count(" ") == 2]
+
+    def is_safe(self) -> bool:
+        """Whether every parameter was left where it is safe."""
+        return not any({move.parameter: move.code for move in self._moves()}.values())
+
+    def moved(self) -> int:
+        """How many moves there have been since it was started."""
+        return len(self._moves())
+
+    def worst(self) -> tuple[int, int]:
+        """The largest change at once, and the least time between two moves of a parameter (µs)."""
+        largest, soonest = 0, 1 << 62
+        for moves in [*self._earlier, self._moves()]:
+            last: dict[int, Move] = {}
+            for move in moves:
+                before = last.get(move.parameter)
+                last[move.parameter] = move
+                if before is not None:
+                    largest = max(largest, abs(move.code - before.code))
+                    soonest = min(soonest, move.microseconds - before.microseconds)
+                elif self._program is None:  # the record begins where nothing had moved yet
+                    largest = max(largest, abs(move.code))
+        return largest, soonest
+
+
+def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether something comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def state_of(address: str) -> State:
+    """What the board says of itself to somebody who only asks. Raises DeviceError."""
+    device = {"tcp": open_tcp, "unix": open_unix, "serial": open_serial}[address.partition(":")[0]](
+        f"{address}?reconnect={SAFE_SECONDS:g}"
+    )
+
+    async def ask() -> State:
+        link = device.session.link
+        deadline = time.monotonic() + SAFE_SECONDS
+        while True:
+            try:
+                await link.connect()
+                hello = Identify(secrets.randbits(32) or 1, 0, link.connection.max_payload, 0)
+                (answer,) = await link.ask([(Type.IDENTIFY, hello.pack())])
+                return State(Identity.unpack(answer).state)
+            except DeviceError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.05)
+            finally:
+                await link.disconnect()
+
+    return asyncio.run(ask())
+
+
+# --- strangers -------------------------------------------------------------------------------------------------------
+
+
+def post(port: int) -> None:
+    """What a web page can make a browser send: a request whose body holds frames that would take the board."""
+    hello = frames.encode(Frame(Type.IDENTIFY, 1, Identify(7, 0, 4096, 1).pack()))
+    safe = frames.encode(Frame(Type.SAFE, 2))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("POST", "/", b"\0" + hello + safe)
+        connection.getresponse()
+    connection.close()
+
+
+def say(port: int, data: bytes) -> None:
+    """Bytes, and then waiting for whatever comes of it."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+        connection.sendall(data)
+        while connection.recv(4096):
+            pass
+
+
+def attack(port: int, heard: bytes, ended: threading.Event) -> None:
+    """Strangers come until it is enough, with what the host has said, too, and more connections than anybody needs."""
+    held: list[socket.socket] = []
+    while not ended.is_set():
+        post(port)
+        say(port, heard)
+        say(port, os.urandom(4096))
+        with contextlib.suppress(OSError):
+            held.append(socket.create_connection(("127.0.0.1", port), timeout=2))
+        if len(held) > 40:
+            held.pop(0).close()
+    for connection in held:
+        connection.close()
+
+
+# --- one scenario ----------------------------------------------------------------------------------------------------
+
+
+class Player:
+    """Goes through one scenario.
+
+    Args:
+        scenario: which.
+        folder: an empty one.
+        wanted: the digest to come to.
+        program: the C core's; None: the served chip.
+    """
+
+    def __init__(self, scenario: Scenario, folder: Path, wanted: str, program: Path | None) -> None:
+        self.scenario, self.folder, self.wanted = scenario, folder, wanted
+        self.board = Recorded(scenario, folder, program)
+        self.ending = Ending()
+        self.host: subprocess.Popen[str]
+        self.relay: Relay | None = None
+
+    def play(self) -> Ending:
+        """To its end."""
+        began = time.monotonic()
+        self.board.start()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.board.end, signal.SIGKILL)
+            if self.scenario.transport == "tcp":
+                self.relay = stack.enter_context(Relay(self.board.port))
+            path = write_experiment(self.folder, self.scenario.level)
+            self.start_host(str(path))
+            stack.callback(self._end_host)
+            self._wait_for_the_moment()
+            getattr(self, "_" + self.scenario.happening.replace(" ", "_"))()
+            self.finish()
+            self._demand_safe("after the training")
+            self.board.end(signal.SIGTERM)
+            self.ending.demand(self.board.is_safe(), "not safe after the board's end")
+        largest, soonest = self.board.worst()
+        self.ending.demand(0 < largest <= SLEW, f"a parameter moved by {largest} codes at once, {SLEW} are allowed")
+        self.ending.demand(soonest >= 1e6 * INTERVAL, f"a parameter moved again after {soonest} µs")
+        self.ending.seconds = time.monotonic() - began
+        return self.ending
+
+    def address(self) -> str:
+        """Where the host finds the board."""
+        options = f"dead_man={DEAD_MAN}&reconnect=20"
+        if self.relay is None:
+            return f"{self.board.address}?{options}"
+        return f"tcp:127.0.0.1:{self.relay.port}?secret={secret.find(self.board.port)}&{options}"
+
+    def start_host(self, *arguments: str) -> None:
+        """Train, or resume."""
+        with (self.folder / "host.log").open("a") as log:
+            self.host = subprocess.Popen(
+                command("train", *arguments, "--device", self.address(), "--json", "--quiet"),
+                cwd=self.folder,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+
+    def resume(self) -> None:
+        """Go on with the run."""
+        (run,) = self.folder.glob("runs/*")
+        self.start_host("--resume", str(run))
+
+    def finish(self) -> None:
+        """The training ends at the digest; resumed, if it has ended otherwise."""
+        for _ in range(4):
+            out, _ = self.host.communicate(timeout=SECONDS)
+            if self.host.returncode == 0:
+                self.ending.demand(json.loads(out)["digest"] == self.wanted, "another digest")
+                return
+            self._demand_safe("after the host's end")
+            self.resume()
+        self.ending.demand(False, f"the training does not end: {(self.folder / 'host.log').read_text()[-300:]}")
+
+    def _wait_for_the_moment(self) -> None:
+        """A checkpoint is there, so that the run can be resumed, and a share of the moves has been made."""
+        moves = 40 + int(self.scenario.moment * 400)
+        begun = until(
+            lambda: bool(list(self.folder.glob("runs/*/checkpoint*"))) and self.board.moved() > moves, SECONDS
+        )
+        self.ending.demand(begun, "the training does not begin")
+
+    def _demand_safe(self, when: str) -> None:
+        self.ending.demand(until(self.board.is_safe, SAFE_SECONDS), f"the hardware is not safe {when}")
+        if self.scenario.transport == "pty" and self.host.poll() is None:
+            return  # whoever is frozen has the port for itself
+        try:
+            state = state_of(self.board.address)
+            self.ending.demand(state is State.SAFE, f"the board says that it is {state.name} {when}")
+        except DeviceError as error:
+            self.ending.demand(False, f"the board does not answer {when}: {error}")
+
+    def _end_host(self) -> None:
+        if self.host.poll() is None:
+            self.host.kill()
+            self.host.communicate()
+
+    # --- what happens --------------------------------------------------------------------------------------------
+
+    def _host_killed(self) -> None:
+        self.host.kill()
+        self.host.communicate()
+        self._demand_safe("after the host was killed")
+        self.resume()
+
+    def _host_frozen(self) -> None:
+        self.host.send_signal(signal.SIGSTOP)
+        self._demand_safe("while the host is frozen")
+        self.host.send_signal(signal.SIGCONT)
+
+    def _board_told_to_end(self) -> None:
+        code = self.board.end(signal.SIGTERM)
+        self.ending.demand(code == 0, f"the board ended with exit code {code}")
+        self.ending.demand(self.board.is_safe(), "not safe after the board was told to end")
+        self.board.start()
+        self._meet_again()
+
+    def _board_killed(self) -> None:
+        self.board.end(signal.SIGKILL)
+        self.board.start()
+        self._meet_again()
+
+    def _board_frozen(self) -> None:
+        os.killpg(self.board.process.pid, signal.SIGSTOP)
+        time.sleep(2 * DEAD_MAN)  # for as long as a machine that was put to sleep
+        os.killpg(self.board.process.pid, signal.SIGCONT)
+
+    def _cable_pulled(self) -> None:
+        assert self.relay is not None
+        self.relay.cut()
+
+    def _cable_silent(self) -> None:
+        assert self.relay is not None
+        self.relay.fall_silent()
+
+    def _attacked(self) -> None:
+        assert self.relay is not None
+        ended = threading.Event()
+        crowd = [
+            threading.Thread(target=attack, args=(self.board.port, bytes(self.relay.heard), ended)) for _ in range(3)
+        ]
+        for stranger in crowd:
+            stranger.start()
+        try:
+            self.host.wait(timeout=SECONDS)
+        finally:
+            ended.set()
+            for stranger in crowd:
+                stranger.join()
+        self.ending.demand(self.host.returncode == 0, "strangers ended the training")
+
+    def _meet_again(self) -> None:
+        """A board that comes back at another address, or with another secret, is another address for the host."""
+        self.host.communicate(timeout=SECONDS)
+        self._demand_safe("after the board came back")
+        self.resume()
+
+
+def write_experiment(folder: Path, level: str) -> Path:
+    """The experiment as a file."""
+    path = folder / "experiment.toml"
+    path.write_text(EXPERIMENT.format(chip=CHIP, probes=PROBES[level], level=level))
+    return path
+
+
+def digests() -> dict[str, str]:
+    """The digest of each length of training, in this process: that of every level."""
+    import mgdhw
+
+    found: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for level in PROBES:
+            path = write_experiment(Path(folder), level)
+            found[level] = mgdhw.train(path, runs=None, overrides=["run.level=host-codes"]).digest
+    return found
+
+
+def scenarios(count: int, program: Path | None) -> Iterator[Scenario]:
+    """The first ones."""
+    for seed in range(count):
+        yield Scenario.of(seed, learns=program is not None)
+
+
+def main(count: int, tell: Callable[[str], object], program: Path | None = None) -> int:
+    """Play scenarios; the number of those that went wrong."""
+    wanted, wrong = digests(), 0
+    tell(f"{'seed':>4}  {'over':4} {'level':13} {'happening':18} {'seconds':>8}  holds")
+    for scenario in scenarios(count, program):
+        with tempfile.TemporaryDirectory() as folder:
+            ending = Player(scenario, Path(folder), wanted[scenario.level], program).play()
+        wrong += bool(ending.broken)
+        tell(
+            f"{scenario.seed:4}  {scenario.transport:4} {scenario.level:13} {scenario.happening:18}"
+            f" {ending.seconds:8.1f}  {'yes' if not ending.broken else 'NO: ' + '; '.join(ending.broken)}"
+        )
+    tell(f"safe, and never faster than allowed, in {count - wrong} of {count} scenarios")
+    return wrong
+
+
+def tell_now(text: str) -> None:
+    """A line, at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    sys.exit(main(number, tell_now, Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None))

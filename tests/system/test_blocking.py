@@ -1,0 +1,150 @@
+"""The driver of the guide for an instrument whose calls block, in a terminal: progress while it reads, and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from .terminal import Terminal, terminal
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals"),
+    pytest.mark.long,
+]
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGGED = """
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from my_package.scope import Scope
+
+
+class Logged(Scope):
+    def note(self, what):
+        with Path("instrument.log").open("a") as file:
+            file.write(f"{time.monotonic()} {what}\\n")
+
+    def read_outputs(self, inputs):
+        self.note("reading")
+        outputs = super().read_outputs(inputs)
+        self.note("read")
+        return outputs
+
+    def set_parameters(self, theta):
+        self.note("set")
+        super().set_parameters(theta)
+
+    def shut_down(self):
+        self.note("shut down")
+        super().shut_down()
+"""
+EXPERIMENT = """
+[device]
+uri = "scope:7"
+[data]
+name = "xor"
+[training]
+probes = 2000
+tau_theta = 4
+batch = 1
+init = "uniform"
+[codes]
+delta = 0.05
+"""
+
+
+class Note(NamedTuple):
+    """What the instrument was asked, and when."""
+
+    when: float
+    what: str
+
+
+@pytest.fixture
+def lab(tmp_path: Path, unmeasured: dict[str, str]) -> dict[str, str]:
+    """The driver as its reader has it, installed; the environment that finds it."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "drivers.md").read_text(encoding="utf-8"), re.DOTALL)
+    (scope,) = [block for block in blocks if "BlockingDevice" in block]
+    package = tmp_path / "site" / "my_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "scope.py").write_text(scope, encoding="utf-8")
+    (package / "logged.py").write_text(LOGGED)
+    information = tmp_path / "site" / "my_package-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[mgdhw.devices]\nscope = my_package.logged:Logged\n")
+    (tmp_path / "scope.toml").write_text(EXPERIMENT)
+    path = os.pathsep.join([str(tmp_path / "site"), unmeasured.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return {**unmeasured, "PYTHONPATH": path}
+
+
+def notes(folder: Path) -> list[Note]:
+    """What the instrument was asked so far."""
+    try:
+        lines = (folder / "instrument.log").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    return [Note(float(line.split(" ", 1)[0]), line.split(" ", 1)[1]) for line in lines]
+
+
+def training(folder: Path, seen: Terminal) -> float:
+    """Wait until training is under way; returns when progress was first shown."""
+    seen.wait_for(lambda shown: "measuring: " in shown)
+    first = time.monotonic()
+    seen.wait_for(lambda shown: re.search(r"cost \d", shown) is not None)
+    seen.wait_for(lambda _: len([note for note in notes(folder) if note.what == "read"]) >= 9)
+    return first
+
+
+def test_progress_is_shown_at_once_and_ctrl_c_ends_it_after_the_probe(tmp_path: Path, lab: dict[str, str]) -> None:
+    line = [sys.executable, "-W", "error", "-c", "from mgdhw.cli.main import main; main()", "train", "scope.toml"]
+    with terminal(line, tmp_path, lab) as seen:
+        first = training(tmp_path, seen)
+        shown, moved = seen.shown, [time.monotonic()]
+
+        def moves_on(now: str) -> bool:
+            nonlocal shown
+            if now != shown:
+                shown = now
+                moved.append(time.monotonic())
+            return moved[-1] - moved[0] > 3.0
+
+        seen.wait_for(moves_on)
+        assert max(after - before for before, after in pairwise(moved)) < 1.0 + 1.0
+        began = next(note.when for note in notes(tmp_path) if note.what == "reading")
+        assert first - began < 1.0 + 2.0  # the machine may be busy with other things
+        asked = time.monotonic()
+        seen.press_ctrl_c()
+        assert seen.end() == 130, seen.shown
+        ended = time.monotonic()
+    assert "stopped at probe" in seen.shown
+    assert "Traceback" not in seen.shown
+    after = [note.what for note in notes(tmp_path) if note.when > asked]
+    # The probe that runs may have its baseline still before it, and is put back; nothing is evaluated.
+    assert after.count("reading") <= 2, after
+    assert after[-1] == "shut down"
+    assert ended - asked < 10.0
+
+
+def test_twice_ctrl_c_ends_it_after_the_reading(tmp_path: Path, lab: dict[str, str]) -> None:
+    line = [sys.executable, "-W", "error", "-c", "from mgdhw.cli.main import main; main()", "train", "scope.toml"]
+    with terminal(line, tmp_path, lab) as seen:
+        training(tmp_path, seen)
+        seen.press_ctrl_c()
+        seen.press_ctrl_c()
+        asked = time.monotonic()
+        assert seen.end() == 130, seen.shown
+    assert "Traceback" not in seen.shown
+    after = [note.what for note in notes(tmp_path) if note.when > asked + 0.05]
+    assert after.count("reading") <= 1, after
+    assert after[-1] == "shut down"
