@@ -16,9 +16,9 @@ from mgdhw.state import TrainState
 from mgdhw_sim import datapath
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import ends, filters, flawed, inference, loops, packs, replicas, segments, stepped, team
-from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.engine import Engine
 from mgdhw_sim.engines.moves import Moving
+from mgdhw_sim.engines.sharing import Threads
 from mgdhw_sim.engines.vector import Narrow
 
 IntArray = NDArray[np.int64]
@@ -144,7 +144,8 @@ def _outputs(chip: Chip, small: Narrow, samples: IntArray) -> NDArray[np.int32]:
 def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArray, minus: IntArray) -> int:
     """`segments.run_block`, by a team where the work is worth it."""
     fixed = packs.setup(chip, small, block.codes, block.order, block.baseline)
-    parts = packs.parts_for(chip, fixed)
+    threads = Threads(chip, fixed)
+    parts = threads.parts
     stored = packs.room(chip.codes, packs.padded(chip.codes.size))
     moved, space = stored.copy(), packs.space(chip, block.order)
     aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, block.order, parts)
@@ -157,7 +158,7 @@ def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArr
             np.zeros(2, dtype=np.bool_), places[part], plus, minus,
         ))  # fmt: skip
 
-    return together(work, parts, lambda: team.release(places[0]))
+    return threads.run(work, block.n_probes, lambda: team.release(places[0]))
 
 
 def _segment(
@@ -172,7 +173,8 @@ def _segment(
 ) -> tuple[int, int, int, int]:
     """`segments.run_segment`, by a team where the work is worth it."""
     fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
-    parts = packs.parts_for(chip, fixed)
+    threads = Threads(chip, fixed)
+    parts = threads.parts
     moved, space = moving.stored.copy(), packs.space(chip, recipe.order)
     aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, recipe.order, parts)
     places = team.teams(parts, recipe.order.batch, chip.topology)
@@ -191,7 +193,7 @@ def _segment(
         )  # fmt: skip
         return result
 
-    return together(work, parts, lambda: team.release(places[0]))
+    return threads.run(work, count, lambda: team.release(places[0]))
 
 
 def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:
@@ -199,7 +201,8 @@ def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tu
     small = _narrow(chip, recipe.order)
     assert small is not None, "_covers"
     fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
-    parts = packs.parts_for(chip, fixed)
+    threads = Threads(chip, fixed)
+    parts = threads.parts
     moving, rates = packs.moving(chip.spec, state), ends.etas(state, recipe, count)
     shared, rule = ends.filters_of(state, recipe, chip.topology), packs.rule(chip.spec, recipe)
     moved, space = moving.stored.copy(), packs.space(chip, recipe.order)
@@ -217,7 +220,7 @@ def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tu
         )  # fmt: skip
         return result
 
-    total, updates = together(work, parts, lambda: team.release(places[0]))
+    total, updates = threads.run(work, count, lambda: team.release(places[0]))
     chip.codes = moving.stored[: chip.topology.n_parameters]
     state, last = ends.filtered(state, count, moving, shared, rates, updates)
     return state, float(total), last

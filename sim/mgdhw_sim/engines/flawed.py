@@ -33,7 +33,7 @@ def probe(chip: Chip, block: Block) -> Costs:
             own = held if part == 0 else held.copy()
             return int(flawed_segments.run_block(*crew.places[part], first, count, written, own, plus, minus))
 
-        measured = crew.run(work)
+        measured = crew.run(work, count)
     else:
         measured = flawed_loops.probe_block(
             flaws.flaws(chip.spec), memory, flaws.weights(chip.spec, np.int32, block.codes.amplitude),
@@ -77,7 +77,7 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
             )
             return result
 
-        evaluations, total, measured, updates, written = crew.run(work)
+        evaluations, total, measured, updates, written = crew.run(work, count)
     else:
         evaluations, total, measured, updates, written = flawed_loops.learn_segment(
             flaws.flaws(spec), memory, flaws.weights(spec, np.int32, recipe.codes.amplitude), flaws.neurons(spec),

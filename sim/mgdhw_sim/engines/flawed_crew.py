@@ -15,12 +15,12 @@ from mgdhw.order import SampleOrder
 from mgdhw.philox import Stream
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import flawed_ahead, flaws, packs, segments, team, writing
-from mgdhw_sim.engines.crew import together
 from mgdhw_sim.engines.flawed_matrix import FlawedTile, Pair
 from mgdhw_sim.engines.flawed_noise import AHEAD, STRIP, beyond
 from mgdhw_sim.engines.flawed_rest import FEW
 from mgdhw_sim.engines.flawed_segments import Bench
 from mgdhw_sim.engines.flawed_vector import Rows
+from mgdhw_sim.engines.sharing import Threads
 
 Answer = TypeVar("Answer")
 
@@ -60,7 +60,8 @@ class Crew:
         spec, size = chip.spec, packs.padded(chip.topology.n_parameters)
         fine: Any = flaws.fine(spec)
         setup = packs.setup(chip, fine, codes, order, baseline)._replace(ahead=codes.family == "random")
-        self.parts = packs.parts_for(chip, setup)
+        self._threads = Threads(chip, setup)
+        self.parts = self._threads.parts
         space, aheads = packs.space(chip, order), packs.aheads(chip, setup, self.parts)
         rows = None if space is None else _rows(chip, order.batch)
         tile = _tile(chip, order.batch) if space is None else None
@@ -109,9 +110,9 @@ class Crew:
         moved = packs.zeros(size if works else 0, np.int16)
         return Pair(works, alone, tile, moved, np.full(1, -1, dtype=np.int64), theirs, pen.news, *self._raws)
 
-    def run(self, work: Callable[[int], Answer]) -> Answer:
-        """Every part at once; the first one's answer."""
-        return together(work, self.parts, lambda: team.release(self._teams[0]))
+    def run(self, work: Callable[[int], Answer], probes: int) -> Answer:
+        """Every part of so many probes at once; the first one's answer."""
+        return self._threads.run(work, probes, lambda: team.release(self._teams[0]))
 
 
 def _leaning(teams: list[team.Team], share: float) -> list[team.Team]:
