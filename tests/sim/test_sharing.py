@@ -19,7 +19,14 @@ def run(sharing: Sharing, seconds: float, *, team: float, alone: float, begin: f
 
 
 def test_a_team_works_on_while_nobody_is_late() -> None:
-    assert run(Sharing(), 60, team=0.05, alone=0.09)[1] == 0
+    sharing = Sharing()
+    now, by_one = run(sharing, 60, team=0.05, alone=0.09)
+    assert by_one < 0.002  # tried once
+    assert run(sharing, 60, team=0.05, alone=0.09, begin=now)[1] == 0
+
+
+def test_a_partner_that_is_late_from_the_beginning_is_noticed() -> None:
+    assert run(Sharing(), 60, team=0.12, alone=0.09)[1] > 0.9
 
 
 def test_one_goes_on_alone_while_a_partner_is_late_and_no_longer() -> None:

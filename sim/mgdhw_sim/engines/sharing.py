@@ -29,7 +29,8 @@ class Sharing:
     """Chooses between a team and a single thread for consecutive pieces of the same kind of work."""
 
     def __init__(self) -> None:
-        self._best = self._team = float("inf")
+        self._best = self._team = self._one = float("inf")
+        self._pieces = 0
         self._alone = False
         self._until = 0.0
 
@@ -43,12 +44,15 @@ class Sharing:
             return
         each = seconds / probes
         if alone:
+            self._one = each
             if each > self._team:  # it was no better
                 self._alone, self._until = False, now + AGAIN
             return
+        self._pieces += 1
         self._team, self._best = each, min(self._best, each)
         if now >= self._until:
-            self._alone = each > LATE * self._best
+            # The second piece is followed by one alone, in case others were there before; the first may have compiled.
+            self._alone = self._pieces == 2 or each > self._one or each > LATE * self._best
             self._until = now + AGAIN if self._alone else 0.0
 
 
