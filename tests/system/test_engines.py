@@ -31,7 +31,7 @@ def test_processes_that_begin_together_on_an_empty_cache(
         return ("train", "short.toml", "--json", "--device", chip)
 
     processes = [start(*arguments(chip), env=cached) for chip in chips + chips]
-    answers = [process.communicate(timeout=2 * SECONDS) for process in processes]
+    answers = [process.communicate(timeout=5 * SECONDS) for process in processes]
     digests = []
     for process, (out, err) in zip(processes, answers, strict=True):
         assert process.returncode == 0, err
