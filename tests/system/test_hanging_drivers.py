@@ -112,7 +112,9 @@ def test_the_fourth_ctrl_c_leaves_at_once(device: str, tmp_path: Path, unmeasure
     line = [*MGDHW, "train", "short.toml", "--device", device]
     with terminal(line, tmp_path, lab(tmp_path, unmeasured, 3600.0)) as seen:
         seen.wait_for(lambda shown: "on its way to the safe state for" in shown)
-        for _ in range(4):
+        for _ in range(12):  # the fourth that arrives: on a busy machine two may become one
+            if seen.process.poll() is not None:
+                break
             seen.press_ctrl_c()
             pressed = time.monotonic()
             seen.wait_for(lambda _, since=pressed: time.monotonic() - since > 0.5 or WORDS[:13] in seen.shown)  # type: ignore[misc]
