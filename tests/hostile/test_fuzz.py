@@ -10,6 +10,8 @@ import pytest
 from ..firmware.core import Core, build
 from .fuzz_core import fuzz
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 FRAMES, SANITIZED_FRAMES, LONG_FRAMES = 12_000, 60_000, 200_000
 

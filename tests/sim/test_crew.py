@@ -1,10 +1,6 @@
 """Threads that share work: what one of them raises is raised, and nobody waits for ever."""
 
-import os
-import subprocess
-import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -22,18 +18,6 @@ def meetings(team: Team, count: int) -> int:
         total += sum_up(team, number & 1, team.part + number)
     meet(team)
     return total
-
-
-@njit(nogil=True, _nrt=False)
-def work_and_meet(team: Team, count: int) -> int:
-    x = np.uint32(1)
-    for _ in range(count):
-        for _ in range(10_000):  # some 20 microseconds
-            x ^= x << np.uint32(13)
-            x ^= x >> np.uint32(17)
-            x ^= x << np.uint32(5)
-        meet(team)
-    return int(x)
 
 
 def places() -> list[Team]:
@@ -59,27 +43,6 @@ def test_what_one_part_raises_is_raised_and_nobody_is_left_waiting(failing: int)
     with pytest.raises(ValueError, match="part failed"):
         together(work, 2, lambda: release(own[0]))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("mgdhw part")]
-
-
-def test_parts_that_wait_for_each_other_get_on_beside_busy_programs() -> None:
-    own = places()
-    work_and_meet(places()[0]._replace(parts=1), 1)  # compiled
-    program = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
-    busy = [subprocess.Popen(program, stdout=subprocess.PIPE) for _ in range(os.cpu_count() or 1)]
-    try:
-        for process in busy:
-            assert process.stdout is not None
-            process.stdout.readline()
-        began = time.monotonic()
-        together(lambda part: work_and_meet(own[part], 3_000), 2, lambda: release(own[0]))
-        taken = time.monotonic() - began
-    finally:
-        for process in busy:
-            process.kill()
-            process.communicate()
-    assert (
-        taken < 10
-    )  # a second or so; it took fifty where they gave up their turns on a machine with nothing else to do
 
 
 def test_parameters_are_parted_without_gaps() -> None:

@@ -33,7 +33,7 @@ AGEING = "sim:analog-8bit?layers=2-3-1&write_noise=0.01&retention=1000&drift_eve
 
 
 @pytest.mark.parametrize("level", ["host-codes", "device-codes", "learn"])
-@pytest.mark.parametrize("uri", [XOR["device"]["uri"], AGEING])
+@pytest.mark.parametrize("uri", [XOR["device"]["uri"], pytest.param(AGEING, marks=pytest.mark.long)])
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch, uri: str, level: str) -> None:
     changes = [f"run.level={level}", "training.probes=200"]
     inline = mgdhw.train(XOR, device=uri, runs=None, overrides=changes)
@@ -58,7 +58,7 @@ def segment(device: SimDevice, experiment: Experiment, n_probes: int, state: Tra
     return Segment(state or first_state(experiment, device.info, recipe, dataset), recipe, n_probes)
 
 
-@pytest.mark.parametrize("uri", [XOR["device"]["uri"], AGEING])
+@pytest.mark.parametrize("uri", [XOR["device"]["uri"], pytest.param(AGEING, marks=pytest.mark.long)])
 async def test_what_is_left_behind_touches_nothing(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     experiment = check_experiment(XOR, source="test")
 

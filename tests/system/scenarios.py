@@ -43,7 +43,7 @@ from mgdhw_drivers.linked.device import open_serial, open_tcp, open_unix
 from .faults import command, free_port
 from .relay import Relay
 
-SECONDS = 60.0
+SECONDS = 180.0
 SAFE_SECONDS = 15.0
 """In which the hardware is to be safe: the dead-man, the ramp, and a busy machine."""
 DEAD_MAN = 0.6

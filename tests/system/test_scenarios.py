@@ -40,7 +40,8 @@ def test_a_served_device_stays_safe(seed: int, tmp_path: Path, digests: dict[str
     assert not ending.broken, scenario
 
 
-@pytest.mark.parametrize("seed", KINDS)
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(len(scenarios.HAPPENINGS)))
 def test_a_board_in_c_stays_safe(seed: int, tmp_path: Path, digests: dict[str, str], host_program: Path) -> None:
     scenario = scenarios.Scenario.of(seed, learns=True)
     ending = scenarios.Player(scenario, tmp_path, digests[scenario.level], host_program).play()

@@ -27,7 +27,10 @@ PATIENCE_S = 60.0
 TABLE = np.array([[0, 0], [0, 255], [255, 0], [255, 255]], dtype="<u1")
 WANTED = np.array([0, 4096, 4096, 0], dtype="<i2")
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux how much memory there is")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux how much memory there is"),
+]
 
 
 class Served:

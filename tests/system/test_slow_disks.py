@@ -21,7 +21,10 @@ import pytest
 from .conftest import EXPERIMENT, command, environment, wait_for
 from .terminal import terminal
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and serial ports are those of POSIX")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and serial ports are those of POSIX"),
+]
 
 SHIM = """
 #define _GNU_SOURCE

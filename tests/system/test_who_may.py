@@ -40,7 +40,7 @@ LAYERS = "layers=2-3-1"
 P = 13
 SECONDS = 30.0
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="the servers are POSIX processes")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(os.name != "posix", reason="the servers are POSIX processes")]
 
 
 @pytest.fixture(scope="session")
