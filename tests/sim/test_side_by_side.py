@@ -71,6 +71,7 @@ def test_other_updates_in_threads(changes: dict[str, Any], monkeypatch: pytest.M
         assert_same_filters(ours.state.analog, expected.analog)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["energy", "oripov"])
 def test_imperfect_chips_in_threads(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "processors", lambda: 2)
