@@ -9,13 +9,13 @@ import time
 from collections.abc import Coroutine, Iterator
 from typing import Any, Protocol
 
+from mgdhw import reminders
 from mgdhw.errors import DeviceFault
 
 CLOSING_SECONDS = 30.0
 """How long a driver may take to disconnect, before its hardware is called not confirmed to be safe."""
 LETTING_GO_SECONDS = 1.0
 """How long it may then take to let go of what was cancelled."""
-TOLD_AFTER_SECONDS, TOLD_EVERY_SECONDS = 1.0, 5.0
 
 log = logging.getLogger("mgdhw.device")
 
@@ -30,27 +30,18 @@ def unconfirmed(uri: str) -> str:
 
 def slow_to_close() -> list[str]:
     """Addresses of devices that have been on their way to the safe state long enough for that to be told."""
-    earliest = time.monotonic() - TOLD_AFTER_SECONDS
+    earliest = time.monotonic() - reminders.AFTER_SECONDS
     return [uri for uri, began in list(_under_way.items()) if began <= earliest]
 
 
 @contextlib.contextmanager
 def on_its_way(uri: str) -> Iterator[None]:
     """While this lasts, a device is on its way to the safe state; says so after a second, and again and again."""
-    loop, began = asyncio.get_running_loop(), time.monotonic()
-    timer: asyncio.TimerHandle
-
-    def tell() -> None:
-        nonlocal timer
-        log.info("%s: on its way to the safe state for %.0f s", uri, time.monotonic() - began)
-        timer = loop.call_later(TOLD_EVERY_SECONDS, tell)
-
-    timer = loop.call_later(TOLD_AFTER_SECONDS, tell)
-    _under_way[uri] = began
+    _under_way[uri] = time.monotonic()
     try:
-        yield
+        with reminders.reminding(lambda lasts: log.info("%s: on its way to the safe state for %.0f s", uri, lasts)):
+            yield
     finally:
-        timer.cancel()
         _under_way.pop(uri, None)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.errors import ConformanceError, DeviceUnavailable, LinkError
+from mgdhw.reminders import AFTER_SECONDS, EVERY_SECONDS
 
 FloatArray = NDArray[np.float64]
 Apply = Callable[[FloatArray, int], Awaitable[FloatArray]]
@@ -21,7 +22,6 @@ ROUNDING = 1e-6
 """How far beyond a limit floating point may carry a parameter, in steps of the parameter."""
 SAFE_ATTEMPTS = 3
 """How often the way to the safe state is begun before the hardware is let go."""
-TOLD_AFTER_SECONDS, TOLD_EVERY_SECONDS = 1.0, 5.0
 
 log = logging.getLogger("mgdhw.device")
 
@@ -183,7 +183,7 @@ class Mover:
         began = told = time.monotonic()
         for number, point in enumerate(ramp(self._at, target, self._step)):
             now = time.monotonic()
-            if number and now - began > TOLD_AFTER_SECONDS and (told == began or now - told > TOLD_EVERY_SECONDS):
+            if number and now - began > AFTER_SECONDS and (told == began or now - told > EVERY_SECONDS):
                 told = now
                 log.info(
                     "%s: parameters move slowly%s: %s of %s steps, %.0f s left", self._uri,

@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Protocol, TypeVar
 
 from mgdhw.device_info import DeviceInfo
 from mgdhw.errors import DeviceUnavailable, LinkError, LinkLost
+from mgdhw.reminders import reminding
 
 Answer = TypeVar("Answer")
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.05, 2.0
 """Pause before the first new attempt, and before any."""
-TOLD_AFTER_SECONDS, TOLD_EVERY_SECONDS = 1.0, 5.0
 
 log = logging.getLogger("mgdhw.device")
 
@@ -107,28 +107,11 @@ async def recover(device: Recovering, attempt: int) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def telling(what: str, seconds: float) -> Iterator[None]:
-    """Says, after a second and then again and again, what is waited for.
+def telling(what: str, seconds: float) -> contextlib.AbstractContextManager[None]:
+    """While this lasts, it is said now and again what is waited for.
 
     Args:
         what: is waited for.
         seconds: after which it will be given up.
     """
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    timer: asyncio.TimerHandle
-
-    def tell_in(pause: float) -> None:
-        nonlocal timer
-        timer = loop.call_later(pause, tell)
-
-    def tell() -> None:
-        log.info("waiting for %s (%.0f s of %g s)", what, loop.time() - began, seconds)
-        tell_in(TOLD_EVERY_SECONDS)
-
-    tell_in(TOLD_AFTER_SECONDS)
-    try:
-        yield
-    finally:
-        timer.cancel()
+    return reminding(lambda waited: log.info("waiting for %s (%.0f s of %g s)", what, waited, seconds))

@@ -19,11 +19,10 @@ from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
 from mgdhw.outcome import ReplicaResult, ReplicasResult
 from mgdhw.replicas import Replicas, check_count
-from mgdhw.runs import ReplicasRecorder, Run, RunLock, create_run, read_replicas
+from mgdhw.runs import ReplicasRecorder, Run, RunLock, begin_run, read_replicas
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
 from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
-from mgdhw.threads import in_thread
 from mgdhw.timing import Bill, together
 from mgdhw.watching import watching
 
@@ -51,15 +50,11 @@ async def begin(
         given = as_done(given, opened, base)
 
         async def recorder(runs: Path) -> ReplicasRecorder:
-            def create() -> tuple[Run, RunLock]:
-                origin = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
-                kind = {"replicas": replicas, "began": began_with(given, dataset)}
-                run = create_run(runs, given, {**origin, **kind})
-                return run, RunLock(run).__enter__()
+            def origin() -> dict[str, Any]:
+                common = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                return {**common, "replicas": replicas, "began": began_with(given, dataset)}
 
-            run, lock = await in_thread(create)
-            stack.push(lock)
-            return ReplicasRecorder(run)
+            return ReplicasRecorder(await begin_run(stack, runs, given, origin))
 
         keep = None if folder is None else functools.partial(recorder, folder)
         return await _follow(Replicas(given, opened, dataset, replicas), keep, stack, listeners, session)

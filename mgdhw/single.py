@@ -19,11 +19,10 @@ from mgdhw.config import Experiment
 from mgdhw.device import Device
 from mgdhw.events import Checkpoint, Event, Finished, Started
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
-from mgdhw.runs import Recorder, Run, RunLock, create_run
+from mgdhw.runs import Recorder, Run, RunLock, begin_run
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
 from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
-from mgdhw.threads import in_thread
 from mgdhw.timing import Bill
 from mgdhw.trainer import Trainer
 from mgdhw.watching import watching
@@ -104,14 +103,10 @@ async def begin(
         given = as_done(given, opened, base)
 
         async def recorder(runs: Path) -> Recorder:
-            def create() -> tuple[Run, RunLock]:
-                origin = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
-                run = create_run(runs, given, origin)
-                return run, RunLock(run).__enter__()
+            def origin() -> dict[str, Any]:
+                return provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
 
-            run, lock = await in_thread(create)
-            stack.push(lock)
-            return Recorder(run, began_with(given, dataset))
+            return Recorder(await begin_run(stack, runs, given, origin), began_with(given, dataset))
 
         keep = None if folder is None else functools.partial(recorder, folder)
         return await _follow(Trainer(given, opened, dataset), keep, stack, listeners, session)

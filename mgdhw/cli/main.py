@@ -20,12 +20,10 @@ def main() -> NoReturn:
     try:
         _run()
     except SystemExit as ending:
-        threads = sys.modules.get(
-            "mgdhw.threads"
-        )  # imported by whoever left one behind; a signal may fall into an import
-        if (
-            threads is not None and threads.left_behind()
-        ):  # a long computation, or the compiler, that nobody waits for any more: don't wait here either
+        # Not imported here: a signal may have fallen into an import. Whoever has left a thread behind has imported it.
+        threads = sys.modules.get("mgdhw.threads")
+        # A long computation, or the compiler, that nobody waits for any more: don't wait here either.
+        if threads is not None and threads.left_behind():
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError, ValueError):
                     stream.flush()

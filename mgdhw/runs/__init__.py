@@ -1,5 +1,6 @@
 """Runs: what is kept of a training on disk, and how it is read back."""
 
+from mgdhw.runs.begin import begin_run
 from mgdhw.runs.evaluate import Evaluation, Score, evaluate_run
 from mgdhw.runs.folder import Run, create_run, find_run
 from mgdhw.runs.lock import RunLock
@@ -15,6 +16,7 @@ __all__ = [
     "RunLock",
     "Score",
     "Store",
+    "begin_run",
     "create_run",
     "evaluate_run",
     "find_run",

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mgdhw.device import open_device
-from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve.faults import Faults
+from mgdhw_drivers.serve.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener, UnixListener
 from mgdhw_drivers.serve.serving import serving
 from mgdhw_drivers.serve.station import Line, Station

@@ -35,8 +35,8 @@ from mgdhw_drivers.link.messages import (
     Type,
 )
 from mgdhw_drivers.link.samples import sealed
-from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve.board import Board
+from mgdhw_drivers.serve.limits import NO_LIMITS, Limits
 
 CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 PATIENCE_S = 20.0

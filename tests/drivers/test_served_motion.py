@@ -10,8 +10,8 @@ import pytest
 
 from mgdhw.device import Capability, Motion
 from mgdhw_drivers.link.messages import ANSWER, Can, Code, Reason, State, Type
-from mgdhw_drivers.linked.limits import Limits
 from mgdhw_drivers.serve.describe import describe
+from mgdhw_drivers.serve.limits import Limits
 from mgdhw_drivers.serve.stress import Limited, Stress
 
 from .direct import CHIP, code_of, direct, value_of

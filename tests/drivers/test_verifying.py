@@ -22,9 +22,9 @@ from mgdhw.state import TrainState
 from mgdhw_drivers.link.messages import Learnt, LearntFlag
 from mgdhw_drivers.link.segments import learnt_of
 from mgdhw_drivers.linked.costs import Expected
-from mgdhw_drivers.linked.limits import NO_LIMITS
 from mgdhw_drivers.linked.verifying import Verification, evaluations_of, updates_of
 from mgdhw_drivers.serve.describe import describe
+from mgdhw_drivers.serve.limits import NO_LIMITS
 from mgdhw_sim.address import parse
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.device import open_uri

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mgdhw import closing
+from mgdhw import reminders
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw_drivers.link import cells
 from mgdhw_drivers.link.messages import ANSWER, Area, Code, Identify, Reason, Snapshot, State, Type
-from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve import hardware, worker
 from mgdhw_drivers.serve.board import Board
 from mgdhw_drivers.serve.faults import Damage
+from mgdhw_drivers.serve.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve.listeners import UnixListener
 from mgdhw_drivers.serve.serving import serving
 from mgdhw_drivers.serve.station import Line, Station
@@ -167,7 +167,7 @@ async def test_a_way_to_the_safe_state_that_hangs_is_told(
 ) -> None:
     monkeypatch.setattr(hardware, "LOOKING_SECONDS", 0.05)
     monkeypatch.setattr(hardware, "CLOSING_SECONDS", 0.2)
-    monkeypatch.setattr(closing, "TOLD_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(reminders, "AFTER_SECONDS", 0.05)
     caplog.set_level(logging.INFO)
     driver, may_end = Recorder(), asyncio.Event()
 

@@ -20,8 +20,8 @@ from mgdhw_drivers.link import cells
 from mgdhw_drivers.link.frames import Frame as LinkFrame
 from mgdhw_drivers.link.frames import FrameReader, encode
 from mgdhw_drivers.link.messages import ANSWER, Code, InputKind, ParameterKind, State, Trouble, Type
-from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve.board import Board
+from mgdhw_drivers.serve.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve.vitals import WINDOW
 
 from .mutate import Mutator, Target

@@ -16,42 +16,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
 import json
 import os
 import random
-import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mgdhw.errors import DeviceError
 from mgdhw_drivers import secret
-from mgdhw_drivers.link import frames
-from mgdhw_drivers.link.frames import Frame
 from mgdhw_drivers.link.messages import Identify, Identity, State, Type
 from mgdhw_drivers.linked.device import open_serial, open_tcp, open_unix
 
-from .faults import command, free_port
+from .faults import command, say_now
+from .recorded import CHIP, INTERVAL, SECONDS, SLEW, Recorded
 from .relay import Relay
+from .strangers import attack
 
-SECONDS = 180.0
 SAFE_SECONDS = 15.0
 """In which the hardware is to be safe: the dead-man, the ramp, and a busy machine."""
 DEAD_MAN = 0.6
-SLEW = 4
-INTERVAL = 0.0005
-RECORDED = Path(__file__).with_name("recorded_board.py")
-CHIP = "sim:analog-8bit?layers=2-3-1&output_bits=16&engine=reference&codes=host"
-IN_C = ("layers=2-3-1", "output_bits=16")
 EXPERIMENT = """
 name = "scenario"
 [device]
@@ -112,15 +103,6 @@ class Scenario:
         return cls(seed, transport, level, happening, draw.uniform(0.1, 0.7))
 
 
-@dataclass(frozen=True)
-class Move:
-    """A line of the record."""
-
-    microseconds: int
-    parameter: int
-    code: int
-
-
 @dataclass
 class Ending:
     """How a scenario went: what did not hold, and how long it took."""
@@ -132,89 +114,6 @@ class Ending:
         """Note what does not hold."""
         if not holds:
             self.broken.append(what)
-
-
-class Recorded:
-    """A board in a process of its own, with a recorder at its hardware.
-
-    Args:
-        scenario: where it is served.
-        folder: of its files.
-        program: the C core's; None: the served chip.
-    """
-
-    def __init__(self, scenario: Scenario, folder: Path, program: Path | None) -> None:
-        self._folder = folder
-        self._program = program
-        self._starts = 0
-        self._record = folder / "record"
-        self._earlier: list[list[Move]] = []
-        self.port = free_port()
-        self._where = {
-            "tcp": ["--tcp", str(self.port)],
-            "unix": ["--unix", str(folder / "socket")],
-            "pty": ["--pty"] if program else ["--pty", "--link", str(folder / "port")],
-        }[scenario.transport]
-        self.process: subprocess.Popen[str]
-        self.address = ""
-
-    def start(self) -> None:
-        """Begin, and wait until it serves."""
-        if self._program is None:
-            arguments = [sys.executable, str(RECORDED), CHIP, "--slew", str(SLEW), "--interval", str(INTERVAL)]
-            arguments += ["--record", str(self._record)]
-        else:  # a board that was killed has lost its power, and its converters begin anew
-            if self._record.exists():
-                self._earlier.append(self._moves())
-                self._record.unlink()
-            arguments = [str(self._program), *IN_C, f"max_slew={SLEW}", f"slew_interval={1000 * INTERVAL:g}"]
-            arguments += [f"record={self._record}"]
-        self._starts += 1
-        with (self._folder / "board.log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*arguments, *self._where], stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
-            )
-        assert self.process.stdout is not None
-        said = re.search(r"(?:^| )((?:tcp|unix|serial):\S+)", self.process.stdout.readline())
-        assert said is not None, f"the board does not serve; {(self._folder / 'board.log').read_text()}"
-        self.address = said.group(1)
-
-    def end(self, number: int) -> int:
-        """By a signal, to all of its processes; its exit code."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGCONT)
-            os.killpg(self.process.pid, number)
-        self.process.communicate(timeout=SECONDS)
-        return self.process.returncode
-
-    def _moves(self) -> list[Move]:
-        if not self._record.exists():
-            return []
-        lines = self._record.read_text().splitlines()
-        return [Move(*(int(word) for word in line.split())) for line in lines if line.count(" ") == 2]
-
-    def is_safe(self) -> bool:
-        """Whether every parameter was left where it is safe."""
-        return not any({move.parameter: move.code for move in self._moves()}.values())
-
-    def moved(self) -> int:
-        """How many moves there have been since it was started."""
-        return len(self._moves())
-
-    def worst(self) -> tuple[int, int]:
-        """The largest change at once, and the least time between two moves of a parameter (µs)."""
-        largest, soonest = 0, 1 << 62
-        for moves in [*self._earlier, self._moves()]:
-            last: dict[int, Move] = {}
-            for move in moves:
-                before = last.get(move.parameter)
-                last[move.parameter] = move
-                if before is not None:
-                    largest = max(largest, abs(move.code - before.code))
-                    soonest = min(soonest, move.microseconds - before.microseconds)
-                elif self._program is None:  # the record begins where nothing had moved yet
-                    largest = max(largest, abs(move.code))
-        return largest, soonest
 
 
 def until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -252,43 +151,6 @@ def state_of(address: str) -> State:
     return asyncio.run(ask())
 
 
-# --- strangers -------------------------------------------------------------------------------------------------------
-
-
-def post(port: int) -> None:
-    """What a web page can make a browser send: a request whose body holds frames that would take the board."""
-    hello = frames.encode(Frame(Type.IDENTIFY, 1, Identify(7, 0, 4096, 1).pack()))
-    safe = frames.encode(Frame(Type.SAFE, 2))
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        connection.request("POST", "/", b"\0" + hello + safe)
-        connection.getresponse()
-    connection.close()
-
-
-def say(port: int, data: bytes) -> None:
-    """Bytes, and then waiting for whatever comes of it."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-        connection.sendall(data)
-        while connection.recv(4096):
-            pass
-
-
-def attack(port: int, heard: bytes, ended: threading.Event) -> None:
-    """Strangers come until it is enough, with what the host has said, too, and more connections than anybody needs."""
-    held: list[socket.socket] = []
-    while not ended.is_set():
-        post(port)
-        say(port, heard)
-        say(port, os.urandom(4096))
-        with contextlib.suppress(OSError):
-            held.append(socket.create_connection(("127.0.0.1", port), timeout=2))
-        if len(held) > 40:
-            held.pop(0).close()
-    for connection in held:
-        connection.close()
-
-
 # --- one scenario ----------------------------------------------------------------------------------------------------
 
 
@@ -304,7 +166,7 @@ class Player:
 
     def __init__(self, scenario: Scenario, folder: Path, wanted: str, program: Path | None) -> None:
         self.scenario, self.folder, self.wanted = scenario, folder, wanted
-        self.board = Recorded(scenario, folder, program)
+        self.board = Recorded(scenario.transport, folder, program)
         self.ending = Ending()
         self.host: subprocess.Popen[str]
         self.relay: Relay | None = None
@@ -469,17 +331,12 @@ def digests() -> dict[str, str]:
     return found
 
 
-def scenarios(count: int, program: Path | None) -> Iterator[Scenario]:
-    """The first ones."""
-    for seed in range(count):
-        yield Scenario.of(seed, learns=program is not None)
-
-
 def main(count: int, tell: Callable[[str], object], program: Path | None = None) -> int:
     """Play scenarios; the number of those that went wrong."""
     wanted, wrong = digests(), 0
     tell(f"{'seed':>4}  {'over':4} {'level':13} {'happening':18} {'seconds':>8}  holds")
-    for scenario in scenarios(count, program):
+    for seed in range(count):
+        scenario = Scenario.of(seed, learns=program is not None)
         with tempfile.TemporaryDirectory() as folder:
             ending = Player(scenario, Path(folder), wanted[scenario.level], program).play()
         wrong += bool(ending.broken)
@@ -491,12 +348,6 @@ def main(count: int, tell: Callable[[str], object], program: Path | None = None)
     return wrong
 
 
-def tell_now(text: str) -> None:
-    """A line, at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    sys.exit(main(number, tell_now, Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None))
+    sys.exit(main(number, say_now, Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None))

@@ -22,9 +22,9 @@ from mgdhw_drivers.link.messages import (
     State,
     Type,
 )
-from mgdhw_drivers.linked.limits import Limits
 from mgdhw_drivers.serve.answers import Line
 from mgdhw_drivers.serve.hardware import DeviceTrouble, Hardware
+from mgdhw_drivers.serve.limits import Limits
 from mgdhw_drivers.serve.memory import SAFELY_READABLE, Mismatch
 from mgdhw_drivers.serve.recall import Recall
 from mgdhw_drivers.serve.silence import Silence

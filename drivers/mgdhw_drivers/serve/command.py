@@ -39,8 +39,8 @@ def serve(
     from mgdhw.device import open_device
     from mgdhw.errors import ConfigError
     from mgdhw.output import PrintableFormatter, echo
-    from mgdhw_drivers.linked.limits import Limits
     from mgdhw_drivers.serve.faults import Faults
+    from mgdhw_drivers.serve.limits import Limits
     from mgdhw_drivers.serve.listeners import Listener, PtyListener, SerialListener, TcpListener, UnixListener
     from mgdhw_drivers.serve.serving import until_asked_to_end
     from mgdhw_drivers.serve.station import Line, Station

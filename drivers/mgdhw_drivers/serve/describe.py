@@ -26,7 +26,7 @@ from mgdhw_drivers.link.messages import (
     ParameterKind,
 )
 from mgdhw_drivers.linked.info import bits_of
-from mgdhw_drivers.linked.limits import Limits
+from mgdhw_drivers.serve.limits import Limits
 
 MOST_SAMPLES = 1 << 20
 """Largest dataset: its order is a permutation that takes a tenth of a second to make."""

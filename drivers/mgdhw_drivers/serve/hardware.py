@@ -12,7 +12,7 @@ import numpy as np
 
 from mgdhw.device import Device, Motion
 from mgdhw.errors import DeviceFault, DeviceUnavailable, LimitExceeded, MgdhwError
-from mgdhw_drivers.linked.limits import Limits
+from mgdhw_drivers.serve.limits import Limits
 
 log = logging.getLogger("mgdhw.serve")
 

@@ -10,10 +10,10 @@ from functools import partial
 
 from mgdhw.device import Device
 from mgdhw_drivers.link.frames import SMALLEST_PAYLOAD
-from mgdhw_drivers.linked.limits import NO_LIMITS, Limits
 from mgdhw_drivers.serve.board import Board
 from mgdhw_drivers.serve.channel import BITS_PER_BYTE, Faulty, Paced
 from mgdhw_drivers.serve.faults import Damage, Faults, Misfortune
+from mgdhw_drivers.serve.limits import NO_LIMITS, Limits
 
 log = logging.getLogger("mgdhw.serve")
 

@@ -19,12 +19,12 @@ from mgdhw_drivers.link.frames import Frame
 from mgdhw_drivers.link.messages import Area, Infer, Load, Measure, Probe, Set, Snapshot, Stored, Thing, Type
 from mgdhw_drivers.link.segments import Ask
 from mgdhw_drivers.linked.info import form_of
-from mgdhw_drivers.linked.limits import Limits
 from mgdhw_drivers.serve.answers import Line
 from mgdhw_drivers.serve.datasets import Datasets
 from mgdhw_drivers.serve.describe import converters_of, describe
 from mgdhw_drivers.serve.hardware import Hardware, by_the_device
 from mgdhw_drivers.serve.lessons import Lesson
+from mgdhw_drivers.serve.limits import Limits
 from mgdhw_drivers.serve.memory import DATASET, STATE, Memory, Mismatch
 from mgdhw_drivers.serve.pieces import Pieces
 from mgdhw_drivers.serve.recall import Recall

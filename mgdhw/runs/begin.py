@@ -1,0 +1,37 @@
+"""Beginning a run while a device is open."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mgdhw.config import Experiment
+from mgdhw.runs.folder import Run, create_run
+from mgdhw.runs.lock import RunLock
+from mgdhw.threads import in_thread
+
+
+async def begin_run(
+    stack: contextlib.AsyncExitStack, runs: Path, experiment: Experiment, origin: Callable[[], Mapping[str, Any]]
+) -> Run:
+    """A new run, made and locked in a thread: a slow disk keeps no device waiting.
+
+    Args:
+        stack: the run stays locked until this is left.
+        runs: folder of runs.
+        experiment: as it is done.
+        origin: tells where the run comes from; may take its time.
+
+    Raises:
+        RunError: it cannot be kept there.
+    """
+
+    def create() -> tuple[Run, RunLock]:
+        run = create_run(runs, experiment, origin())
+        return run, RunLock(run).__enter__()
+
+    run, lock = await in_thread(create)
+    stack.push(lock)
+    return run
