@@ -105,10 +105,12 @@ def train(
             echo(how, stderr=True)
             raise typer.Exit(received.exit_code) from None
         except Exception as error:
+            if isinstance(error, RunError):  # what is told here would be a result that nobody has kept
+                raise
             if isinstance(meter, Meter) and isinstance(session.result, api.Result):  # the closing has failed
                 received.over = True
                 _tell(out, session.result, meter, as_json=as_json, quiet=quiet)
-            elif session.run is not None and not isinstance(error, RunError):
+            elif session.run is not None:
                 error.add_note(f"resume with: {session.run.resume_command()}")
             raise
         received.over = True

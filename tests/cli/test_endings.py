@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from mgdhw import output
 from mgdhw.cli.progress import Progress
 from mgdhw.events import BlockDone, Event, ReplicasAdvanced, Started
+from mgdhw.runs import Run
 from mgdhw_sim.device import SimDevice
 
 GOOD = 'name = "xor"\n[device]\nuri = "sim:analog-8bit?layers=2-3-1"\n[data]\nname = "xor"\n[training]\nprobes = 2000\n'
@@ -145,3 +147,19 @@ def test_resuming_a_finished_run(mgdhw: Any, at: Any, tmp_path: Path) -> None:
     assert again.code == 0
     assert '"reason": "done"' in again.out
     assert "is finished" in again.err
+
+
+def test_no_result_is_told_that_could_not_be_kept(mgdhw: Any, at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Run.write_summary
+
+    def full(self: Run, summary: dict[str, Any]) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Run, "write_summary", full)
+    done = mgdhw("train", "good.toml", "--quiet", "--json")
+    assert (done.code, done.out) == (1, "")
+    assert "cannot be written: No space left on device" in done.err
+    assert "mgdhw train --resume runs/xor-" in done.err
+    monkeypatch.setattr(Run, "write_summary", write)
+    run = next(Path("runs").iterdir())
+    assert json.loads(mgdhw("train", "--resume", str(run), "--json", "--quiet").out)["reason"] == "done"
