@@ -149,8 +149,14 @@ class Device(ABC):
         """Put back what `snapshot` answered."""
 
     @abstractmethod
-    async def infer(self, samples: IntArray) -> FloatArray:
-        """Outputs, (B, n_out), for (B,) sample indices. Disturbs no training."""
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
+        """Outputs, (B, n_out), for (B,) sample indices. Disturbs no training.
+
+        Args:
+            samples: (B,).
+            step: of the training, at which they are wanted. Hardware ignores it; a simulated device keys its noise with
+                it, and knows the time by it.
+        """
 
     @abstractmethod
     async def probe(self, block: Block) -> Costs:
@@ -361,7 +367,7 @@ class HostCodes(Device):
             step: the probe's step. Hardware ignores it; a simulated device keys its noise with it.
             part: which of the probe's measurements this is.
         """
-        outputs = await self.infer(samples)
+        outputs = await self.infer(samples, step)
         return float(COSTS[self.info.cost_kind](outputs, self.dataset.targets[samples]).sum())
 
     async def requested(self) -> FloatArray:

@@ -163,7 +163,7 @@ async def look(device: Device, dataset: Dataset, state: TrainState) -> Evaluated
     """Try the network that the device holds on the test samples, or on all where there are none."""
     split = "test" if dataset.n_test else "train"
     samples = np.arange(dataset.n_train if dataset.n_test else 0, dataset.n_samples)
-    outputs = await device.infer(samples)
+    outputs = await device.infer(samples, state.step)
     targets = dataset.targets[samples]
     cost = float(COSTS[device.info.cost_kind](outputs, targets).mean())
     return Evaluated(state.step, state.evaluations, split, float(correct(outputs, targets).mean()), cost)

@@ -125,7 +125,7 @@ class Trainer:
             )
         if state.cells:
             await self._retries.restore(state.cells, state.step)
-        stored = await self._write(state)
+        await self._write(state)
         state = await self._remembered(state)
         yield Started(
             device.info,
@@ -151,9 +151,7 @@ class Trainer:
             state, cost, last_update = await self._advance(state, size)
             yield BlockDone(state.step, size, state.evaluations, cost * device.info.cost_lsb / training.batch)
             if last_update is not None:
-                stored = await self._stored(state)
-                if at_mark(before, state):
-                    state = marked(state, stored)
+                state = await self._updated(before, state)
                 yield Updated(state.step, state.update, last_update.eta, last_update.gradient_norm)
             if state.step % every == 0 and state.step < training.probes:
                 last = await self._evaluate_again(state, last)
@@ -176,6 +174,8 @@ class Trainer:
             yield last
             if reason == "done" and on_target(experiment.evaluation, last):
                 reason = "target"
+        # Written once more, which changes nothing: what ageing cells hold is of the last step, however it was come to.
+        stored = await self._write(state)
         for fault in self._retries.take_faults():
             yield fault
         state = await self._remembered(state)
@@ -218,11 +218,14 @@ class Trainer:
             state, step = update(state, recipe, self._codes)
         return state, float(costs.perturbed.mean()), step
 
-    async def _stored(self, state: TrainState) -> FloatArray:
-        """What the hardware holds after an update: written by the host, or by the device itself."""
-        if self._level == "learn":
-            return await self._retries.repeat(self.device.read, state.step)
-        return await self._write(state)
+    async def _updated(self, before: TrainState, state: TrainState) -> TrainState:
+        """The state after an update, once the hardware holds it: written by the host, or by the device itself."""
+        mark = at_mark(before, state)
+        if self._level != "learn":
+            stored = await self._write(state)
+        elif mark:
+            stored = await self._retries.repeat(self.device.read, state.step)
+        return marked(state, stored) if mark else state
 
     async def _probe(self, state: TrainState, size: int) -> Costs:
         block = block_at(state, self._recipe, size)

@@ -98,7 +98,8 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
         for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
             if end > first:
                 samples = np.arange(first, end)
-                scores[split] = _score(info.cost_kind, await device.infer(samples), dataset.targets[samples])
+                outputs = await device.infer(samples, state.step)
+                scores[split] = _score(info.cost_kind, outputs, dataset.targets[samples])
     except OSError as error:
         raise LinkLost(str(error), uri=device.uri) from error
     return Evaluation(state.step, scores, dataset.classes)

@@ -119,10 +119,10 @@ class SimDevice(HostCodes):
             cells.check(self.spec, memory)
             self.chip.cells, self.chip.now = Cells.of(memory), 0  # the write that follows says what time it is
 
-    async def infer(self, samples: IntArray) -> FloatArray:
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         lsb = 2.0 ** -datapath.output_converter(self.spec).fraction_bits
         engine = choose(self.spec.engine)
-        codes = await self._run(("infer",), samples.size, lambda chip: engine.infer(chip, samples))
+        codes = await self._run(("infer",), samples.size, lambda chip: engine.infer(chip, samples, step))
         return np.asarray(codes * lsb, dtype=np.float64)
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> int:

@@ -180,10 +180,10 @@ class Bench:
         return total
 
     def infer(self, samples: IntArray, step: int) -> IntArray:
-        """(B, n_out) output codes of (B,) samples at a step. Noise goes by the sample's number."""
+        """(B, n_out) output codes of (B,) samples at a step. Noise goes by it, and by the sample's number."""
         tick, number = self.era(step)
         fine, neurons = cells_.weights(self.spec, self.cells, tick), neurons_at(self.spec, number)
-        moment = Moment(np.array([0]), Part.INFER, samples)
+        moment = Moment(np.array([step]), Part.INFER, samples)
         out = signals(self.spec, fine, self.inputs[samples][None], neurons, moment)
         return np.asarray(output_codes(self.spec, out, moment)[0])
 

@@ -394,7 +394,7 @@ class Bench(HostCodes):
     async def read(self) -> NDArray[np.float64]:
         return self._theta
 
-    async def infer(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+    async def infer(self, samples: NDArray[np.int64], step: int = 0) -> NDArray[np.float64]:
         return np.full((samples.size, 1), float(self._theta[0]))
 
     async def measure(self, samples: NDArray[np.int64], step: int, part: Part) -> float:
@@ -454,10 +454,10 @@ class Unplugged(Bench):
             raise OSError(2, "could not open port")
         await super().connect()
 
-    async def infer(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+    async def infer(self, samples: NDArray[np.int64], step: int = 0) -> NDArray[np.float64]:
         if self._at == "infer":
             raise BrokenPipeError(32, "Broken pipe")
-        return await super().infer(samples)
+        return await super().infer(samples, step)
 
 
 def test_errors_of_the_system_become_errors_of_the_device(runs: Path) -> None:

@@ -78,7 +78,7 @@ class Toy(HostCodes):
     async def read(self) -> FloatArray:
         return self.theta.copy()
 
-    async def infer(self, samples: IntArray) -> FloatArray:
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         return np.zeros((samples.size, 1))
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> float:

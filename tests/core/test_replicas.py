@@ -306,9 +306,9 @@ class Flaky(SimDevice):
         self._lose()
         return await super().apply(theta, step)
 
-    async def infer(self, samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    async def infer(self, samples: np.ndarray[Any, Any], step: int = 0) -> np.ndarray[Any, Any]:
         self._lose()
-        return await super().infer(samples)
+        return await super().infer(samples, step)
 
 
 async def test_what_a_link_loses_is_repeated_to_the_same_digests() -> None:

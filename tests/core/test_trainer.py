@@ -217,9 +217,9 @@ async def test_a_stop_before_the_beginning_ends_after_the_first_block() -> None:
 
 async def test_a_stop_before_the_beginning_waits_for_no_second_long_look(monkeypatch: pytest.MonkeyPatch) -> None:
     class Waits(SimDevice):
-        async def infer(self, samples: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        async def infer(self, samples: np.ndarray, step: int = 0) -> np.ndarray:  # type: ignore[type-arg]
             await asyncio.sleep(0.01)
-            return await super().infer(samples)
+            return await super().infer(samples, step)
 
     monkeypatch.setattr("mgdhw.trainer.LONG_LOOK_SECONDS", 0.0)
     async with Waits(CHIP, parse(CHIP)) as device:
@@ -346,7 +346,8 @@ def test_what_cannot_be_is_refused_before_it_begins(changes: tuple[str, ...], me
 def test_host_codes_need_single_measurements() -> None:
     class BlocksOnly(Device):
         info = SimDevice(CHIP, parse(CHIP)).info
-        connect = disconnect = apply = read = infer = probe = SimDevice.connect  # type: ignore[assignment]
+        connect = disconnect = read = SimDevice.connect  # type: ignore[assignment]
+        apply, infer, probe = SimDevice.apply, SimDevice.infer, SimDevice.probe  # type: ignore[assignment]
 
     with pytest.raises(ConfigError, match=r"^x:1 takes no single measurements; use level device-codes"):
         trainer("run.level=host-codes", device=BlocksOnly("x:1"))
@@ -399,9 +400,9 @@ class Flaky(SimDevice):
         self._lose("write", done=True)
         return stored
 
-    async def infer(self, samples: IntArray) -> FloatArray:
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         self._lose("infer", done=False)
-        outputs = await super().infer(samples)
+        outputs = await super().infer(samples, step)
         self._lose("infer", done=True)
         return outputs
 

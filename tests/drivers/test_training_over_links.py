@@ -287,7 +287,7 @@ class Voltages(HostCodes):
     async def read(self) -> Any:
         return self.theta
 
-    async def infer(self, samples: Any) -> Any:
+    async def infer(self, samples: Any, step: int = 0) -> Any:
         x = self.dataset.values(samples)
         a, b, c, d = self.theta
         return (a * x[:, :1] + b * x[:, 1:] + c * x[:, :1] * x[:, 1:] + d) / 2

@@ -134,7 +134,7 @@ BASE: dict[Type, Any] = {
     Type.READ: Read(Area.REQUESTED, 0, 2 * P),
     Type.SET: Set(0, THETA_CRC),
     Type.MEASURE: Measure(0, 0, 8, zlib.crc32(SAMPLES[:32]), THETA_CRC, DATASET_CRC),
-    Type.INFER: Infer(8, zlib.crc32(SAMPLES[:32]), THETA_CRC, DATASET_CRC),
+    Type.INFER: Infer(5, 8, zlib.crc32(SAMPLES[:32]), THETA_CRC, DATASET_CRC),
     Type.RESTORE: Snapshot(8, 0),
 }
 NEEDS = {
@@ -175,6 +175,7 @@ FIELDS: dict[Type, dict[str, tuple[tuple[Any, ...], Judge]]] = {
         "dataset_crc": crc_of(DATASET_CRC, Thing.DATASET),
     },
     Type.INFER: {
+        "step": (U64, BELOW),
         "count": ((0, 1, 7, 8, 2**16, 2**22, 2**31 - 1, 2**31, 2**32 - 1), _count),
         "samples_crc": crc_of(zlib.crc32(SAMPLES[:32]), Thing.SAMPLES),
         "theta_crc": crc_of(THETA_CRC, Thing.PARAMETERS),

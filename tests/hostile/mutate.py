@@ -221,7 +221,7 @@ class Mutator:
                 part = self._random.randrange(3)
                 return [(kind, Measure(5, part, count, samples_crc, self._theta_crc, self._load_crc))]
             case Type.INFER:
-                return [(kind, Infer(count, samples_crc, self._theta_crc, self._load_crc))]
+                return [(kind, Infer(5, count, samples_crc, self._theta_crc, self._load_crc))]
             case Type.LOAD:
                 return [(kind, self._load())]
             case Type.SET:

@@ -116,7 +116,7 @@ def together() -> Iterator[Row]:
     crc = zlib.crc32(samples)
     for kind, payload in (
         (Type.MEASURE, Measure(0, 0, SAMPLES_HELD, crc, THETA_CRC, DATASET_CRC).pack()),
-        (Type.INFER, Infer(SAMPLES_HELD, crc, THETA_CRC, DATASET_CRC).pack()),
+        (Type.INFER, Infer(5, SAMPLES_HELD, crc, THETA_CRC, DATASET_CRC).pack()),
     ):
         yield Row(f"{kind.name} of a sample beyond the dataset", kind, payload, LATE_BAD, NEEDS[kind])
 

@@ -414,7 +414,7 @@ class Chip:
         self.codes = parameter_codes(self.widths, theta)
         return self.codes
 
-    def infer(self, samples: Sequence[int]) -> list[list[int]]:
+    def infer(self, samples: Sequence[int], step: int) -> list[list[int]]:
         return [output_codes(self.widths, signals(self.widths, self.codes, self.inputs[n])) for n in samples]
 
     def cost(self, theta_tilde: Sequence[int], samples: Sequence[int]) -> int:

@@ -183,7 +183,7 @@ def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
             n = 300
             chip.codes = np.array([rng.randint(-128, 127) for _ in range(chip.topology.n_parameters)], dtype=np.int16)
         samples = np.array([rng.randrange(n) for _ in range(rng.choice((1, 7, 16, 127, 128, 129, 300)))])
-        assert_array_equal(choose("numba").infer(chip, samples), chip.infer(samples))
+        assert_array_equal(choose("numba").infer(chip, samples, 7), chip.infer(samples, 7))
 
 
 @pytest.mark.parametrize("plain", [False, True])

@@ -274,9 +274,10 @@ class Measure(Layout):
 
 @dataclass(frozen=True, slots=True)
 class Infer(Layout):
-    """Outputs for the first `count` of SAMPLES."""
+    """Outputs for the first `count` of SAMPLES, at a step."""
 
-    form: ClassVar[struct.Struct] = struct.Struct("<IIII")
+    form: ClassVar[struct.Struct] = struct.Struct("<QIIII")
+    step: int
     count: int
     samples_crc: int
     theta_crc: int

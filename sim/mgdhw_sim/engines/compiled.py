@@ -78,10 +78,10 @@ class Compiled(Engine):
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
         return replicas.learn_many(chip, segments, self.learn)
 
-    def infer(self, chip: Chip, samples: IntArray) -> IntArray:
+    def infer(self, chip: Chip, samples: IntArray, step: int) -> IntArray:
         small = packs.narrow(chip.spec)
         if small is None or chip.cells is not None or samples.size * chip.topology.n_parameters < INFER_PRODUCTS:
-            return chip.infer(samples)
+            return chip.infer(samples, step)
         half = -(-samples.size // (2 * INFER_SAMPLES)) * INFER_SAMPLES  # in whole tiles
         parts = [part for part in (samples[:half], samples[half:]) if part.size > 0]
         signals = replicas.everywhere(lambda part: _outputs(chip, small, part), parts)

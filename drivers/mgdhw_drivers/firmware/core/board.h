@@ -48,7 +48,8 @@ typedef struct mg_values {
 typedef struct mg_operation {
     uint8_t type; /* 0: nothing */
     uint32_t sequence;
-    uint64_t step, left; /* next probe or sample, and how many */
+    uint64_t step, left; /* next probe and how many; of INFER the step at which it is, and how many samples */
+    uint32_t sample;     /* of INFER: the next */
     uint32_t ticket;
     const int16_t *codes; /* (P,) that a SET moves to */
 } mg_operation;

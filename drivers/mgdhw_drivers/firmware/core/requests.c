@@ -38,7 +38,7 @@ enum mg_code mg_check_measure(const mg_board *board, const uint8_t *p) {
 }
 
 enum mg_code mg_check_infer(const mg_board *board, const uint8_t *p) {
-    return bad_unless(is_count(board, mg_get32(p)));
+    return bad_unless(mg_get64(p) < END_OF_STEPS && is_count(board, mg_get32(p + 8)));
 }
 
 enum mg_code mg_check_restore(const mg_board *board, const uint8_t *p) {

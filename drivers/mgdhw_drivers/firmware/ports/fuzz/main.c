@@ -103,7 +103,7 @@ static void make_depend(mg_board *board, uint8_t type, uint8_t *payload, uint32_
         mg_put32(payload + 228, mg_crc(area[MG_AREA_ETA].bytes, etas * sizeof(double)));
         mg_put32(payload + 236, 0);
     }
-    uint32_t at = type == MG_MEASURE && size == 32 ? 12 : type == MG_INFER && size == 16 ? 0 : UINT32_MAX;
+    uint32_t at = type == MG_MEASURE && size == 32 ? 12 : type == MG_INFER && size == 24 ? 8 : UINT32_MAX;
     if (at == UINT32_MAX) return;
     uint32_t count = mg_get32(payload + at) % (board->config.samples_room + 1);
     mg_put32(payload + at, count);
