@@ -43,6 +43,8 @@ class Compiled(Engine):
 
     def declines(self, chip: Chip, work: Block | Segment) -> str | None:
         codes = work.codes if isinstance(work, Block) else work.recipe.codes
+        if codes.amplitudes:
+            return "an amplitude of its own for each layer"
         return None if codes.family in packs.FAMILIES else f"code family {codes.family!r}"
 
     def probe(self, chip: Chip, block: Block) -> Costs:

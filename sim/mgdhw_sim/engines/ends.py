@@ -97,7 +97,9 @@ def _last(moving: Moving, rates: NDArray[np.float64], updates: int) -> Step | No
 def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
     """The filters of continuous mode as kernels take them, in arrays of their own."""
     size, analog = packs.padded(state.theta.size), state.analog
-    weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
+    weight = recipe.filter_weight
+    if weight is None:
+        weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
     return Filters(
         gradient=packs.room(analog.gradient, size),
         cost=np.array([0.0 if analog.cost is None else analog.cost, analog.high_passed]),
