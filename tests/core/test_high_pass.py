@@ -100,17 +100,17 @@ def test_codes_without_memory_keep_the_filters_first_weight(family: str) -> None
 
 TAU_HP = 10.0
 SETTLING = 256  # probes after which what the filter was before is forgotten: 10/11 to their power is 3e-11
-PROBES = 896  # whole periods of every code here
+PROBES = 3584  # whole periods of every code here
 SEEDS = 60
 STRICT = 6.5
-"""Standard errors. Of 8 · 81 numbers one is beyond in 5e-8 of all cases if they are normal; by Student's law for sixty
+"""Standard errors. Of 9 · 81 numbers one is beyond in 5e-8 of all cases if they are normal; by Student's law for sixty
 seeds in 1e-5."""
 ROUNDING = 1e-3  # of sines to steps
 
 
 def estimates_of_each(family: str, groups: str) -> tuple[Codes, FloatArray]:
     """(SEEDS, P, P) estimates for parameter i where the cost is θⱼ; codes of one of the seeds."""
-    changes = (f"codes.family={family}", f"codes.groups={groups}", f"training.tau_hp={TAU_HP}")
+    changes = (f"codes.family={family}", f"codes.groups={groups}", "codes.density=0.5", f"training.tau_hp={TAU_HP}")
     recipes = [recipe(*changes, f"seed={seed}") for seed in range(SEEDS)]
     codes = [Codes(one.codes, NETWORK) for one in recipes]
     values = np.stack([each.values(0, SETTLING + PROBES) for each in codes], axis=1).astype(np.float64)

@@ -70,6 +70,16 @@ async def test_every_recipe_is_carried_whole(bench: Any, xor: Any, training: dic
         assert await digest(experiment, address) == await digest(experiment)
 
 
+@pytest.mark.parametrize("family", ["walsh", "sinusoidal"])
+async def test_what_continuous_mode_divides_by_is_carried_for_each_parameter(bench: Any, xor: Any, family: str) -> None:
+    async with bench.serve() as address:
+        for level in LEVELS:
+            experiment = xor(level, mode="continuous", update_every=3)
+            experiment["codes"] = {"family": family}
+            experiment["run"]["block"] = 33
+            assert await digest(experiment, address) == await digest(experiment), level
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("level", LEVELS)
 async def test_faults_of_the_line_change_no_bit(bench: Any, xor: Any, level: str) -> None:
