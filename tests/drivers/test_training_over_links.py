@@ -80,6 +80,24 @@ async def test_what_continuous_mode_divides_by_is_carried_for_each_parameter(ben
             assert await digest(experiment, address) == await digest(experiment), level
 
 
+async def test_an_amplitude_for_each_layer_is_left_to_the_host(bench: Any, xor: Any) -> None:
+    codes = {"codes": {"delta": [0.0625, 0.03125]}}
+    async with bench.serve() as address:
+        assert await digest({**xor("auto"), **codes}, address) == await digest({**xor("auto"), **codes})
+        for level in LEVELS[1:]:
+            with pytest.raises(ConfigError, match=r"codes\.delta: the code generator .* run\.level=host-codes"):
+                await digest({**xor(level), **codes}, address)
+
+
+async def test_the_link_itself_has_one_amplitude(bench: Any) -> None:
+    async with bench.serve() as address, open_device(address) as device:
+        await device.load(load("xor"))
+        await device.write(np.zeros(13))
+        block = Block(0, 3, CodeSpec("random", 1, 2, amplitudes=(2, 1)), SampleOrder(0, 4, 1, 1), Baseline.EVERY)
+        with pytest.raises(ConfigError, match=r"the link has one amplitude for all layers; use run\.level=host-codes"):
+            await device.probe(block)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("level", LEVELS)
 async def test_faults_of_the_line_change_no_bit(bench: Any, xor: Any, level: str) -> None:

@@ -98,16 +98,16 @@ def state_areas(state: TrainState, recipe: Recipe, *, floats: bool) -> dict[Area
     """The state areas that a segment begins with."""
     name = name_of(recipe.optimizer)
     assert name is not None, "whoever sends a segment has looked"
-    flags = flags_of(recipe, state)
+    weights = recipe.filter_weight if recipe.continuous else None
     cross = state.window.cross.astype("<f8" if floats else "<i8")
     content: dict[Area, NDArray[Any]] = {
         Area.THETA: state.theta,
         Area.CROSS: cross,
-        Area.ENERGY: recipe.filter_weight if LearnFlag.WEIGHTED in flags else state.window.energy,
+        Area.ENERGY: state.window.energy if weights is None else weights,
         Area.GRADIENT: state.analog.gradient,
         **{area: state.optimizer[slot] for area, slot in zip((Area.SLOT1, Area.SLOT2), SLOTS[name], strict=False)},
     }
-    used = areas_in_use(name, flags)
+    used = areas_in_use(name, flags_of(recipe, state))
     return {area: content[area].astype(content[area].dtype.newbyteorder("<")).tobytes() for area in used}
 
 
