@@ -96,9 +96,9 @@ def choose_level(wanted: str, device: Device, *, by_layer: bool = False) -> str:
     capabilities = device.info.capabilities
     if by_layer and Capability.AMPLITUDES not in capabilities:
         if wanted in ("device-codes", "learn") or not isinstance(device, HostCodes):
-            host = " (run.level=host-codes can each layer's own)" if isinstance(device, HostCodes) else ""
+            host = ", or run.level=host-codes" if isinstance(device, HostCodes) else ""
             raise ConfigError(
-                f"codes.delta: the code generator of {device.uri} has one Δ for all layers{host}; expected one number"
+                f"codes.delta: the code generator of {device.uri} has one Δ for all layers; expected one number{host}"
             )
         return "host-codes"
     if wanted == "auto" and Capability.LEARN in capabilities:

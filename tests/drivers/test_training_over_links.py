@@ -21,7 +21,8 @@ from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LimitExcee
 from mgdhw.order import SampleOrder
 from mgdhw.topology import Topology
 from mgdhw_drivers.link.frames import Frame, encode
-from mgdhw_drivers.link.messages import Identify, State, Type
+from mgdhw_drivers.link.messages import Feature, Identify, State, Type
+from mgdhw_drivers.serve import describe
 from mgdhw_drivers.serve.listeners import PtyListener, TcpListener
 from mgdhw_drivers.serve.serving import serving
 from mgdhw_drivers.serve.station import Line, Station
@@ -78,6 +79,17 @@ async def test_what_continuous_mode_divides_by_is_carried_for_each_parameter(ben
             experiment["codes"] = {"family": family}
             experiment["run"]["block"] = 33
             assert await digest(experiment, address) == await digest(experiment), level
+
+
+async def test_boards_that_know_no_weights_are_not_asked_to_learn_with_them(
+    bench: Any, xor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(describe, "FEATURES", describe.FEATURES & ~Feature.WEIGHTED)
+    async with bench.serve() as address:
+        with pytest.raises(ConfigError, match=r"not got the weights of continuous mode; use run\.level=device-codes"):
+            await digest(xor("learn", mode="continuous"), address)
+        experiment = xor("device-codes", mode="continuous")
+        assert await digest(experiment, address) == await digest(experiment)
 
 
 async def test_an_amplitude_for_each_layer_is_left_to_the_host(bench: Any, xor: Any) -> None:
