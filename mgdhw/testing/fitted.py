@@ -88,9 +88,7 @@ def codes_for(info: DeviceInfo) -> Iterator[CodeSpec]:
             yield CodeSpec(family, SEED, amplitude_for(info), groups, density=0.4)
     amplitude, layers = amplitude_for(info), len(info.topology.layers)
     if Capability.AMPLITUDES in info.capabilities and amplitude > 1 and layers > 1:
-        yield CodeSpec(
-            "random", SEED, amplitude, amplitudes=tuple(1 + (amplitude - 1) * (i % 2) for i in range(layers))
-        )
+        yield CodeSpec("random", SEED, amplitude, amplitudes=((1, amplitude) * layers)[:layers])
 
 
 def _limits(info: DeviceInfo) -> tuple[FloatArray, FloatArray]:
