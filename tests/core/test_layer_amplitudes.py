@@ -88,7 +88,7 @@ def test_layers_are_weighted_as_in_the_2025_paper() -> None:
 # --- levels and engines -----------------------------------------------------------------------------------------------
 
 CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8"
-IMPERFECT = f"{CHIP}&cell_gain_std=0.1&read_noise=0.02&cost_noise=0.01&seed=3"
+IMPERFECT = f"{CHIP}&cell_gain_std=0.1&read_noise=0.02&cost_noise=0.01&retention=1000&drift_every=10&seed=3"
 DELTA = "codes.delta=[0.25, 0.0625]"
 FEW = ("training.probes=83", "training.tau_theta=10", "training.batch=3", "training.tau_x=3", "optimizer.eta=0.1")
 KINDS_OF_TRAINING = {
@@ -146,10 +146,14 @@ async def test_equal_ones_are_one_number() -> None:
     assert_array_equal(listed.state.theta, one.state.theta)
 
 
-async def test_compiled_engines_say_that_they_have_none(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("groups", ["all", "layer"])
+async def test_compiled_engines_have_one_amplitude_at_a_time_and_say_so(
+    groups: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING):
-        await train(f"{CHIP}&engine=numba")
-    assert "an amplitude of its own for each layer runs on the reference engine" in caplog.text
+        await train(f"{CHIP}&engine=numba", f"codes.groups={groups}")
+    said = "layers that are perturbed together, runs on the reference engine" in caplog.text
+    assert said == (groups == "all")
 
 
 def test_a_chip_moves_each_layer_by_its_own() -> None:

@@ -149,6 +149,22 @@ def in_blocks(block: Block, most: int, run: Callable[[Block], Costs]) -> Costs:
     return Costs(perturbed, reference, sum(c.evaluations for c in done), held)
 
 
+def in_turns(block: Block, run: Callable[[Block], Costs]) -> Costs:
+    """A block of layers that take turns, each with an amplitude of its own.
+
+    Kernels have one: the block is measured once with each, and of the costs those of the layers that have it are kept.
+    """
+    each = block.codes.amplitudes
+    turn = (block.first_step + np.arange(block.n_probes)) % len(each)
+    for amplitude in sorted(set(each)):
+        costs = run(replace(block, codes=replace(block.codes, amplitude=amplitude, amplitudes=())))
+        mine = np.array(each)[turn] == amplitude
+        if amplitude == min(each):
+            perturbed, reference = costs.perturbed.copy(), costs.reference.copy()
+        perturbed[mine], reference[mine] = costs.perturbed[mine], costs.reference[mine]
+    return Costs(perturbed, reference, costs.evaluations, costs.held)
+
+
 def in_pieces(state: TrainState, n_probes: int, most: int, run: Piece) -> SegmentResult:
     """A segment, at most so many probes at a time."""
     total, last, left = 0.0, None, n_probes
