@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -90,9 +91,27 @@ class CodesSection(_Section):
     """Which perturbations."""
 
     family: str = "random"
-    delta: float | None = Field(default=None, gt=0)
+    delta: float | list[float] | None = None
     groups: Literal["all", "layer"] = "all"
     density: float = Field(default=0.1, ge=2**-15, le=1)
+
+    @field_validator("delta", mode="plain")
+    @classmethod
+    def _delta(cls, value: Any) -> Any:
+        """One number, or one for each layer: a union's own error would name both, and the value twice."""
+        each = value if isinstance(value, list) else [value]
+        if value is None:
+            return None
+        if not each:
+            raise ValueError("expected a number, or one for each layer")
+        for delta in each:
+            if isinstance(delta, bool) or not isinstance(delta, int | float):
+                raise ValueError("input should be a valid number, or a list of one for each layer")
+            if not abs(delta) <= sys.float_info.max:  # an integer may be larger than any float
+                raise ValueError("input should be a finite number")
+            if delta <= 0:
+                raise ValueError("input should be greater than 0")
+        return [float(delta) for delta in each] if isinstance(value, list) else float(value)
 
     @field_validator("family")
     @classmethod
@@ -203,6 +222,8 @@ class Experiment(_Section):
         unused = ("baseline", "normalise") if self.training.mode == "continuous" else ("update_every", "tau_hp")
         for key in unused:
             del kept["training"][key]
+        if self.training.mode == "continuous":
+            kept["training"]["divided_by"] = "gain"  # what was trained before it was goes on to no digest of this
         if self.codes.family != "sparse":
             del kept["codes"]["density"]
         used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))

@@ -27,6 +27,8 @@ class Capability(Flag):
     """It runs the whole loop: a segment of probes and updates."""
     DETERMINISTIC = auto()
     """The same request gets the same answer: all levels of delegation agree to the bit."""
+    AMPLITUDES = auto()
+    """Its code generator takes an amplitude for each layer (`CodeSpec.amplitudes`), not only one for all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,12 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
             "this device is not deterministic: levels of delegation and repeated runs agree only statistically"
         )
     recipe, about = recipe_of(experiment, info, dataset.n_train)
-    level = choose_level(experiment.run.level, device)
+    level = choose_level(experiment.run.level, device, by_layer=bool(recipe.codes.amplitudes))
+    if recipe.codes.amplitudes:
+        if level == "host-codes" and Capability.PROBE in info.capabilities and experiment.run.level == "auto":
+            notes.append("the host makes the codes: this device's own generator has one Δ for all layers")
+        by_layer = (amplitude * float(np.max(info.theta_lsb)) for amplitude in recipe.codes.amplitudes)
+        notes.append(f"Δ by layer: {', '.join(f'{delta:g}' for delta in by_layer)}")
     if level == "host-codes" and not info.exact_writes:
         notes.append(
             "writes to this device are not exact, and host codes write every probe: expect another training than with"
@@ -80,9 +85,22 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
     return Plan(recipe, level, delta, (*notes, *about))
 
 
-def choose_level(wanted: str, device: Device) -> str:
-    """The highest level that an open device has, or the one wanted. Raises ConfigError if it hasn't that."""
+def choose_level(wanted: str, device: Device, *, by_layer: bool = False) -> str:
+    """The highest level that an open device has, or the one wanted. Raises ConfigError if it hasn't that.
+
+    Args:
+        wanted: `run.level`.
+        device: open.
+        by_layer: whether each layer has a Δ of its own, which not every code generator can.
+    """
     capabilities = device.info.capabilities
+    if by_layer and Capability.AMPLITUDES not in capabilities:
+        if wanted in ("device-codes", "learn") or not isinstance(device, HostCodes):
+            host = ", or run.level=host-codes" if isinstance(device, HostCodes) else ""
+            raise ConfigError(
+                f"codes.delta: the code generator of {device.uri} has one Δ for all layers; expected one number{host}"
+            )
+        return "host-codes"
     if wanted == "auto" and Capability.LEARN in capabilities:
         return "learn"
     if wanted == "auto":

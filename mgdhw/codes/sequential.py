@@ -24,5 +24,11 @@ class Sequential(CodeFamily):
     def mean_square(self, spec: CodeSpec, group: Group) -> float:
         return spec.amplitude**2 / group.size
 
+    def mixed_up(self, groups: int) -> str | None:
+        return (
+            "sequential codes move every parameter to the same side, so a high-pass filter, which takes away what is"
+            " constant, takes what all gradients have in common"
+        )
+
     def window(self, group: Group) -> int:
         return group.size

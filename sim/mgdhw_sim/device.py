@@ -57,7 +57,7 @@ class SimDevice(HostCodes):
         self._seconds: dict[tuple[object, ...], float] = {}
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC
         if spec.codes == "chip":
-            capabilities |= Capability.PROBE | Capability.LEARN
+            capabilities |= Capability.PROBE | Capability.LEARN | Capability.AMPLITUDES
         self.info = DeviceInfo(
             model=f"simulated chip {spec.name}",
             identity=spec.identity(),

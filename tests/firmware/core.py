@@ -143,6 +143,7 @@ class RecipeC(c.Structure):
         ("etas", c.c_void_p),
         ("tau_theta", c.c_double),
         ("tau_hp", c.c_double),
+        ("filter_weight", c.c_void_p),
         ("low", c.c_double),
         ("high", c.c_double),
         ("baseline", c.c_int32),
@@ -451,6 +452,9 @@ class CoreChip:
         etas = (c.c_double * max(1, updates))(*rates)
         recipe = recipe_of(segment.recipe)
         recipe.etas = c.addressof(etas)
+        weight = segment.recipe.filter_weight
+        if weight is not None:
+            recipe.filter_weight = weight.ctypes.data
         _check(
             lib.mg_learn_begin(
                 self._learner,

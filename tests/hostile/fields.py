@@ -118,7 +118,7 @@ LEARN_FIELDS: dict[str, tuple[tuple[Any, ...], Judge]] = {
     "eta_count": ((0, 1, 2, 20, 2**16, 2**20, 2**31 - 1, 2**31, 2**32 - 1), lambda count: _eta_count(count)),
     "eta_crc": crc_of(0, Thing.ETA),
     "optimizer": ((0, 6, 7, 127, 128, 255), allowed(lambda optimizer: optimizer < 6, UNSUPPORTED)),
-    "flags": ((8, 10, 12, 14, 24, 32, 64, 127, 128, 255), allowed(lambda flags: flags <= 31)),
+    "flags": ((8, 10, 12, 14, 24, 40, 62, 64, 127, 128, 255), allowed(lambda flags: flags <= 63)),
     "guard_crc": crc_of(0, Thing.GUARD),
 }
 

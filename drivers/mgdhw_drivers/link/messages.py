@@ -124,6 +124,7 @@ class Feature(IntFlag):
     CONTINUOUS = 1 << 24
     ORIPOV = 1 << 25
     STOCHASTIC = 1 << 26
+    WEIGHTED = 1 << 27
 
 
 FIRST_OPTIMIZER = 16
@@ -322,6 +323,7 @@ class LearnFlag(IntFlag):
     STOCHASTIC = 4
     WINDOW_EMPTY = 8
     ANALOG_COST = 16
+    WEIGHTED = 32
 
 
 @dataclass(frozen=True, slots=True)

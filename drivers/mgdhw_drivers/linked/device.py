@@ -283,6 +283,8 @@ class LinkedDevice(HostCodes):
             raise ConfigError(
                 f"{self.uri}: the board has no code family {block.codes.family}; use run.level=host-codes"
             )
+        if block.codes.amplitudes:
+            raise ConfigError(f"{self.uri}: the link has one amplitude for all layers; use run.level=host-codes")
         if block.codes.groups == "layer" and not head.features & Feature.GROUPS:
             raise ConfigError(f"{self.uri}: the board cannot perturb by layers; use run.level=host-codes")
         parameters, amplitude = session.parameters, block.codes.amplitude

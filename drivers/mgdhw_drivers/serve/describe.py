@@ -39,6 +39,7 @@ FEATURES = (
     | Feature.CONTINUOUS
     | Feature.ORIPOV
     | Feature.STOCHASTIC
+    | Feature.WEIGHTED
 )
 _RANK1 = 1 << FAMILIES.index("rank1")
 """Only where there are matrices."""

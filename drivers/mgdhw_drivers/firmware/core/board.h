@@ -177,7 +177,8 @@ enum mg_learn_flag {
     MG_LEARN_STOCHASTIC = 4,
     MG_LEARN_WINDOW_EMPTY = 8,
     MG_LEARN_ANALOG_COST = 16,
-    MG_LEARN_ALL = 31
+    MG_LEARN_WEIGHTED = 32,
+    MG_LEARN_ALL = 63
 };
 
 /* Where an answer's payload is made, and how it is sent. */
@@ -218,7 +219,7 @@ void mg_end_operation(mg_board *board);
 void mg_forget_operation(mg_board *board);
 
 /* Checksum of the state areas, as an optimizer and a mode have them. */
-uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty);
+uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int flags);
 
 /* The (P,) codes that REQUESTED asks for; NULL if one is beyond the converters' range. */
 const int16_t *mg_requested_codes(mg_board *board);
