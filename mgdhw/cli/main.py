@@ -36,9 +36,9 @@ def _run() -> NoReturn:
     # numpy reads this once, when it is imported; a user who has set it knows better.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # no "θ" in a code page is no reason to fail
+    from mgdhw.cli.surroundings import put_right
+
+    put_right()
     from mgdhw.errors import MgdhwError
     from mgdhw.output import OutputLost
 
