@@ -99,4 +99,5 @@ def _named(*names: str) -> str:
 
 def _line(error: Any) -> str:
     """What an error says, in one line: its last, since numba tells its way there first."""
-    return next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    said = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    return said.strip().removesuffix(".")
