@@ -45,3 +45,12 @@ def _forget_sizes() -> None:
         value = os.environ.get(name)
         if value is not None and not (value.isascii() and value.isdecimal() and len(value) <= DIGITS and int(value)):
             del os.environ[name]
+
+
+def here_is_gone() -> bool:
+    """Whether the working folder has been removed."""
+    try:
+        os.getcwd()  # noqa: PTH109 (nothing is done with it)
+    except OSError:
+        return True
+    return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 NEEDED = {
     "avx512f": ("avx", "avx2", "f16c", "fma"),
@@ -36,7 +36,7 @@ def require_numba() -> None:
         Unusable: they cannot be.
     """
     try:
-        from numba.core import config
+        config = _config()
     except ImportError as error:
         raise Unusable(str(error)) from error
     except Exception as error:  # its settings come from the environment, and whatever is wrong with them is raised
@@ -52,19 +52,23 @@ def has_feature(feature: str) -> bool:
     Only what numba tells LLVM feature by feature counts, as it does of this processor: what a name stands for, it
     does not say.
     """
-    from numba.core import config
-    from numba.core.codegen import get_host_cpu_features
+    from numba.core import codegen
 
-    told = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-    told = _told(told)
+    features, asked = _config().CPU_FEATURES, cast(Any, codegen).get_host_cpu_features
+    told = _told(asked() if features is None else features)
     return told.get(feature, False) and all(told.get(name, True) for name in NEEDED[feature])
 
 
 def settings() -> tuple[str, ...]:
     """numba's settings that decide what code it makes for a processor."""
+    return tuple(f"{name}={getattr(_config(), name, None)}" for name in SETTINGS)
+
+
+def _config() -> Any:
+    """numba's settings: a module that fills itself, so that type checkers know nothing of what is in it."""
     from numba.core import config
 
-    return tuple(f"{name}={getattr(config, name, None)}" for name in SETTINGS)
+    return config
 
 
 def _require_processor(name: str | None, features: str | None) -> None:

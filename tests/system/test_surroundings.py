@@ -213,6 +213,14 @@ def test_a_folder_that_cannot_be_written(run: Run, folder: Path) -> None:
     assert "--runs FOLDER" in refused.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere a folder that is used stays")
+def test_a_folder_that_is_gone(run: Run, folder: Path) -> None:
+    (folder / "gone").mkdir()
+    refused = run("train", "digits", cwd=folder / "gone", before="import os; os.rmdir(os.getcwd()); ")
+    assert refused.returncode == 1
+    assert "the folder that this command runs in is gone; change to one that is there" in refused.stderr
+
+
 # --- numba's variables --------------------------------------------------------------------------------------------
 
 
