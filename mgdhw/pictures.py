@@ -30,7 +30,9 @@ def figure(size: tuple[float, float]) -> Figure:
     except ImportError:
         raise ConfigError(MISSING) from None
     except (OSError, RuntimeError, ValueError) as error:  # it wants a folder of its own, and asks the environment
-        raise ConfigError(f"matplotlib cannot be used here: {error}; MPLCONFIGDIR names a folder for it") from None
+        raise ConfigError(
+            f"matplotlib cannot be used here: {error}; look at MPLBACKEND, MPLCONFIGDIR and matplotlibrc"
+        ) from None
     drawn = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(drawn)
     return drawn

@@ -221,6 +221,14 @@ def test_a_folder_that_is_gone(run: Run, folder: Path) -> None:
     assert "the folder that this command runs in is gone; change to one that is there" in refused.stderr
 
 
+def test_a_picture_that_cannot_be_drawn_here(run: Run) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is optional")
+    refused = run("sim", "show", "pcm", "--plot", "pcm.png", MPLBACKEND="none-of-this-name")
+    assert refused.returncode == 1
+    assert "matplotlib cannot be used here" in refused.stderr
+    assert "look at MPLBACKEND" in refused.stderr
+
+
 # --- numba's variables --------------------------------------------------------------------------------------------
 
 
