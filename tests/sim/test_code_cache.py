@@ -104,6 +104,26 @@ def assert_written_anew(base: Path) -> None:
     assert sum(third.stats.cache_hits.values()) == 1
 
 
+def test_no_bit_and_no_length_is_overlooked(base: Path) -> None:
+    folder = CodeFolder(base, lambda: "0" * 64)
+    folder.write("helper", "all that decides it", b"what was compiled")
+    file = base / ("0" * VERSION_DIGITS) / "helper"
+    whole = file.read_bytes()
+    for bit in range(8 * len(whole)):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(changed)
+        assert folder.read("helper", "all that decides it") is None
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        assert folder.read("helper", "all that decides it") is None
+    file.write_bytes(whole)
+    assert folder.read("helper", "all that decides it") == b"what was compiled"
+    assert folder.read("helper", "all that decides another") is None
+    file.rename(file.with_name("other"))
+    assert folder.read("other", "all that decides it") is None
+
+
 def test_another_form_of_content_is_written_anew(base: Path) -> None:
     """What is whole, but was never a function."""
     function = compiled(base)
