@@ -19,6 +19,7 @@ from mgdhw.codes import FAMILIES
 from mgdhw.errors import ConfigError
 from mgdhw.optimizers import OPTIMIZERS, Optimizer
 from mgdhw.schedule import SCHEDULES, ScheduleSpec
+from mgdhw.text import decode, unwritable
 
 LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
 LARGEST_BATCH = 1 << 20
@@ -259,7 +260,7 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = decode(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `mgdhw new {path}` writes one to begin with") from None
     except IsADirectoryError:
@@ -334,11 +335,32 @@ def _explain(problem: Any, source: str) -> str:
 
 
 def to_toml(experiment: Experiment) -> str:
-    """The experiment with every default filled in, as a TOML file."""
+    """The experiment with every default filled in, as a TOML file.
+
+    Raises:
+        ConfigError: it names a file whose path cannot be written in one.
+    """
     values = experiment.model_dump(mode="json", exclude_none=True)
+    tables = [table for table in values.values() if isinstance(table, dict)]
+    check_writable(*(value for table in tables for value in table.values() if isinstance(value, str)))
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict)]
     for section, table in values.items():
         if isinstance(table, dict):
             lines += ["", f"[{section}]"]
             lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
     return "\n".join(lines) + "\n"
+
+
+def check_writable(*values: str) -> None:
+    """Make sure that values (addresses of devices and of data) can be written in a TOML file.
+
+    Raises:
+        ConfigError: one has the path of a file whose name, or whose folder's, is no UTF-8.
+    """
+    for value in values:
+        strange = unwritable(value)
+        if strange is not None:
+            raise ConfigError(
+                f"{value}: {strange} in this path is no UTF-8, so an experiment file cannot name it; rename that file"
+                " or folder, or use a copy of the file elsewhere"
+            )

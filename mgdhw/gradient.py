@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Costs
 from mgdhw.codes import Codes
+from mgdhw.compiled.target import require_numba
 
 FloatArray = NDArray[np.float64]
 
@@ -105,6 +106,7 @@ def _is_compiled(codes: Codes, change: NDArray[np.int64]) -> bool:
 def _compiled() -> Callable[..., None] | None:
     """`mgdhw.compiled.window.add_random`; None where numba cannot be had."""
     try:
+        require_numba()
         from mgdhw.compiled.window import add_random  # numba is slow to import, and small work needs none of it
     except (ImportError, OSError, RuntimeError):
         return None

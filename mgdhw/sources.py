@@ -12,6 +12,7 @@ from mgdhw.config import DataSection, Experiment, check_experiment, load_experim
 from mgdhw.datasets import Dataset, load
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError, DeviceUnavailable
+from mgdhw.folders import expanded
 
 Source = str | Path | Mapping[str, Any] | Experiment
 
@@ -91,4 +92,4 @@ async def opening(device: str | Device) -> AsyncIterator[Device]:
 def _anchored(data: DataSection, base: Path) -> DataSection:
     """A dataset that was found, with the path in its name absolute: the same one from wherever it is asked for."""
     kind, colon, path = data.name.partition(":")  # only those of files have a colon
-    return data.model_copy(update={"name": f"{kind}:{(base / Path(path).expanduser()).resolve()}"}) if colon else data
+    return data.model_copy(update={"name": f"{kind}:{(base / expanded(path)).resolve()}"}) if colon else data

@@ -64,7 +64,7 @@ def check(
     with _progress(out) as (watch, say), telling(_carefully(say), _carefully(say)):
         if conformance:
             outcomes = asyncio.run(_conformance(uri, say))
-        findings = asyncio.run(_measured(uri, data, seed, watch))
+        findings = asyncio.run(_measured(uri, data, seed, watch, output))
     if plot is not None:
         from mgdhw.check.page import draw
 
@@ -84,16 +84,22 @@ def check(
         raise ConformanceError(f"{uri}: its driver does not keep the contract: {', '.join(failed)}")
 
 
-async def _measured(uri: str, data: str | None, seed: int, watch: Callable[[str, int], None]) -> Findings:
+async def _measured(
+    uri: str, data: str | None, seed: int, watch: Callable[[str, int], None], output: Path | None
+) -> Findings:
     from dataclasses import replace
 
     from mgdhw.check import check as measure
     from mgdhw.check import fitting_dataset
+    from mgdhw.config import DataSection, Experiment, check_writable
     from mgdhw.datasets import load
     from mgdhw.sources import as_done, opening
 
     dataset = None if data is None else load(data)
     async with opening(uri) as device:
+        if output is not None:  # say before anything is measured what could not be written after it
+            experiment = as_done(Experiment(data=DataSection(name=data or "xor")), device, Path.cwd())
+            check_writable(experiment.device.uri, experiment.data.name)
         if dataset is None:
             dataset = fitting_dataset(device.info, uri)
         findings = await measure(device, dataset, data=data, seed=seed, watch=watch)

@@ -46,7 +46,7 @@ def percent(share: float) -> str:
 def bars(values: list[float], low: float, high: float, width: int = 24) -> str:
     """A curve of one character's height; empty where the terminal's encoding has no such characters."""
     try:
-        BARS.encode(sys.stdout.encoding or "ascii")
+        BARS.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return ""
     step = max(1, -(-len(values) // width))

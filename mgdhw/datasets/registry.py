@@ -14,7 +14,8 @@ from mgdhw.datasets.nist7x7 import nist7x7
 from mgdhw.datasets.npz import npz_file
 from mgdhw.datasets.options import whole_number
 from mgdhw.datasets.parity import parity, xor
-from mgdhw.errors import DatasetError
+from mgdhw.errors import ConfigError, DatasetError
+from mgdhw.folders import expanded
 
 # A new dataset is one file and one line here; its keyword-only parameters are its options.
 _BUILDERS: dict[str, Callable[..., Dataset]] = {
@@ -97,7 +98,7 @@ def _nearest(word: str, valid: Iterable[str]) -> str:
 def _resolve(path: str, base: Path | None) -> Path:
     """`~` expanded, and relative paths taken from `base`."""
     try:
-        expanded = Path(path).expanduser()
-    except RuntimeError as error:
-        raise DatasetError(f"{path}: {error}") from error
-    return expanded if base is None else base / expanded
+        found = expanded(path)
+    except ConfigError as error:
+        raise DatasetError(str(error)) from None
+    return found if base is None else base / found

@@ -195,7 +195,9 @@ def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) ->
 
     Raises:
         RunError: the folder cannot be made or written (no permission, a full disk, ...).
+        ConfigError: the experiment cannot be written as a file.
     """
+    text = to_toml(experiment)
     try:
         run = Run(_new_folder(runs, f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"))
     except (FileExistsError, NotADirectoryError) as error:
@@ -209,7 +211,7 @@ def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) ->
             f"runs folder {runs}: a run cannot be made there: {reason(error)}; choose another with --runs FOLDER"
         ) from error
     try:
-        write_atomically(run.experiment_file, to_toml(experiment).encode())
+        write_atomically(run.experiment_file, text.encode())
         run._write_json(run.provenance_file, origin)
     except OSError as error:
         shutil.rmtree(run.folder, ignore_errors=True)

@@ -16,6 +16,7 @@ from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finis
 from mgdhw.runs.folder import Run
 from mgdhw.runs.store import Row, Store, is_damaged
 from mgdhw.runs.writer import Writer
+from mgdhw.text import readable
 
 CURVE_ROWS = 2000
 """Rows that a whole run leaves: more than a picture can show, and a run of a billion probes stays small."""
@@ -122,7 +123,7 @@ class Recorder:
                     self._checkpoint = saved
             case Faulted():
                 kind = type(event.error).__name__
-                self._add(("fault", (event.step, self.seconds, event.attempt, kind, str(event.error))))
+                self._add(("fault", (event.step, self.seconds, event.attempt, kind, readable(str(event.error)))))
             case Started():
                 self._every = event.probes / CURVE_ROWS
                 self._row_at = self._next_row(event.step)

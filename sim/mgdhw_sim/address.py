@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mgdhw.errors import ConfigError
+from mgdhw.folders import expanded
 from mgdhw_sim.effects import IDEAL, Effects
 from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.spec import FIELDS, ChipSpec
@@ -28,7 +28,7 @@ def parse(uri: str) -> ChipSpec:
     _, _, rest = uri.partition(":")
     preset, _, query = rest.partition("?")
     if preset.endswith(FILE):
-        spec = load_chip(Path(preset).expanduser())
+        spec = load_chip(expanded(preset))
     elif preset in PRESETS:
         spec = PRESETS[preset]
     else:
@@ -60,7 +60,7 @@ def anchored(uri: str) -> str:
     path, question, query = rest.partition("?")
     if not path.endswith(FILE):
         return uri
-    return f"{scheme}{colon}{Path(path).expanduser().resolve()}{question}{query}"
+    return f"{scheme}{colon}{expanded(path).resolve()}{question}{query}"
 
 
 def _value(uri: str, key: str, text: str, default: Any) -> Any:

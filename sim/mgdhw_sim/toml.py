@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw.errors import ConfigError
+from mgdhw.text import decode, readable
 from mgdhw.timing import Timing
 from mgdhw_sim.effects import Effects
 from mgdhw_sim.spec import ChipSpec
@@ -37,7 +38,7 @@ def load_chip(path: Path) -> ChipSpec:
         ConfigError: names the file, the key, and what was expected.
     """
     try:
-        values = tomllib.loads(path.read_bytes().decode("utf-8"))
+        values = tomllib.loads(decode(path.read_bytes()))
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file; `mgdhw sim show analog-8bit --toml > {path}` writes one to begin with"
@@ -48,7 +49,7 @@ def load_chip(path: Path) -> ChipSpec:
         raise ConfigError(f"{path}: not a text file; expected TOML in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    values.setdefault("name", path.stem)
+    values.setdefault("name", readable(path.stem))
     found: dict[str, Any] = {}
     for name, kind in SECTIONS.items():
         if name in values:

@@ -172,6 +172,20 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert load_experiment(path, ["seed=6"]).seed == 6
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_editors_that_mark_their_files(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "windows.toml"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""  # the others write one by themselves
+    path.write_bytes(f"{mark}# θ\r\nseed = 5\r\n[training]\r\nprobes = 7\r\n".encode(encoding))
+    assert load_experiment(path) == check_experiment({"seed": 5, "training": {"probes": 7}}, source="")
+
+
+@pytest.mark.parametrize("values", [{"device": {"uri": "sim:caf\udce9.toml"}}, {"data": {"name": "npz:caf\udce9.npz"}}])
+def test_a_path_that_is_no_text_cannot_be_kept(values: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"\\udce9 in this path is no UTF-8, .* rename that file or folder"):
+        to_toml(check_experiment(values, source=""))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 from mgdhw.errors import ConfigError, DeviceAbsent, DeviceError, DeviceUnavailable, LinkError, LinkLost
+from mgdhw.folders import expanded
 from mgdhw_drivers import secret
 from mgdhw_drivers.link.greeting import HELLO, HostGreeting
 from mgdhw_drivers.linked.stream import Stream, StreamTransport
@@ -87,7 +88,10 @@ class TcpTransport(StreamTransport):
     def _find(self) -> Path | None:
         """The file of the secret. Servers make theirs before they listen, and another one at each start."""
         if self._file:
-            return Path(self._file).expanduser()
+            try:
+                return expanded(self._file)
+            except ConfigError as error:
+                raise DeviceUnavailable(str(error), uri=self.uri) from None
         return secret.find(self._port) if _is_loopback(self._host) else None
 
     def _why_not(self, error: Exception, greeting: _Greeting, file: Path) -> str:
