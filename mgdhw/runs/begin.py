@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw.config import Experiment
-from mgdhw.runs.folder import Run, create_run
-from mgdhw.runs.lock import RunLock
+from mgdhw.runs.create import create_locked
+from mgdhw.runs.folder import Run
 from mgdhw.threads import in_thread
 
 
@@ -27,11 +27,6 @@ async def begin_run(
     Raises:
         RunError: it cannot be kept there.
     """
-
-    def create() -> tuple[Run, RunLock]:
-        run = create_run(runs, experiment, origin())
-        return run, RunLock(run).__enter__()
-
-    run, lock = await in_thread(create)
+    run, lock = await in_thread(lambda: create_locked(runs, experiment, origin()))
     stack.push(lock)
     return run

@@ -14,7 +14,7 @@ from typing import Any, Self
 from mgdhw.checkpoint import Saved
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
 from mgdhw.runs.folder import Run
-from mgdhw.runs.store import Row, Store, is_damaged
+from mgdhw.runs.store import MEASURED, Row, Store, is_damaged
 from mgdhw.runs.writer import Writer
 
 CURVE_ROWS = 2000
@@ -62,6 +62,8 @@ class Recorder:
         self._last_update: Updated | None = None
         self._writer = Writer(run, begin=self._open, write=self._write, end=self._close)
         self._store: Store | None = None
+        self._last: dict[str, int] = {} if saved is None else dict(saved.extra.get("rows", {}))
+        """By table, the step of its last row: so far the curves go that a checkpoint builds on."""
         self._lock = threading.Lock()  # for what waits; never held while anything is written
         self._rows: deque[Row] = deque(maxlen=WAITING_ROWS)
         self._checkpoint: Saved | None = None
@@ -117,7 +119,7 @@ class Recorder:
                 row = (event.step, event.evaluations, self.seconds, event.split, event.accuracy, event.cost)
                 self._add(("evaluation", row))
             case Checkpoint(state):
-                saved = Saved(state, {"seconds": self.seconds, "began": self._began})
+                saved = Saved(state, {"seconds": self.seconds, "began": self._began, "rows": dict(self._last)})
                 with self._lock:
                     self._checkpoint = saved
             case Faulted():
@@ -143,6 +145,9 @@ class Recorder:
         return (step // self._every + 1) * self._every
 
     def _add(self, row: Row) -> None:
+        table, (step, *_) = row
+        if table in MEASURED and isinstance(step, int):
+            self._last[table] = step
         with self._lock:
             full = len(self._rows) == WAITING_ROWS
             self._rows.append(row)
@@ -166,7 +171,13 @@ class Recorder:
     def _open_store(self) -> Store:
         """The curves; a run whose checkpoints are whole goes on with new ones where they are damaged."""
         try:
-            return Store(self.run.metrics, self._step)
+            store = Store(self.run.metrics, self._step)
+            if any(step < self._last.get(table, 0) for table, step in store.last.items()):
+                self.notes.append(
+                    f"{self.run.metrics}: lacks curves (and perhaps faults) that were kept before: it was removed or"
+                    " replaced; they are lost"
+                )
+            return store
         except sqlite3.Error as error:
             if self._session is None or not is_damaged(error):
                 raise
