@@ -26,7 +26,7 @@ async def take_control(device: Device, work: str) -> contextlib.AbstractContextM
     mine = _Controller(work)
     for _ in range(TURNS):
         # In one stroke: two threads cannot both find nobody there.
-        holder = device.__dict__.setdefault("controller", mine)
+        holder = device.__dict__.setdefault("_controller", mine)
         if holder is mine:
             return _control(device)
         await asyncio.sleep(0)
@@ -47,4 +47,4 @@ def _control(device: Device) -> Iterator[None]:
     try:
         yield
     finally:
-        del device.__dict__["controller"]
+        del device.__dict__["_controller"]

@@ -71,8 +71,9 @@ class Device(ABC):
     stored: FloatArray | None = None
     """(P,) what the last write left; `connect` may set it where hardware says what it begins with."""
 
-    _contract = "device.Device"
-    """Where it says what a driver has to do."""
+    _contract = "device.Device"  # where it says what a driver has to do
+    _controller: object = None
+    """Who has it under control, and keeps others away; see `mgdhw.control`."""
     _mover: Mover | None = None
     _closing: asyncio.Task[None] | None = None
 
