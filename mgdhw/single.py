@@ -135,8 +135,10 @@ async def resume(
             finished = _finished(run, saved, experiment, same_target=experiment.evaluation == kept.evaluation)
             if finished is not None:
                 return replace(finished, notes=(*notes, *finished.notes))
-        elif "began" in run.provenance():
-            check_began(run, run.provenance()["began"], experiment, dataset, "provenance.json")
+        else:
+            notes.append(f"run {run.folder} has no checkpoint; training begins anew")
+            if "began" in run.provenance():
+                check_began(run, run.provenance()["began"], experiment, dataset, "provenance.json")
         # What is kept is waited for when the device is safe.
         async with (
             contextlib.AsyncExitStack() as stack,

@@ -94,6 +94,8 @@ class Run:
                 self.check_whole(path)
             elif path == self.summary_file and path.is_file() and not manifest.is_whole(self.folder, name):
                 notes.append(f"{path}: was edited, or is damaged, and is not used")
+            elif path == self.replicas_file and not path.exists():
+                notes.append(f"{path}: is missing; all replicas are trained again")
         return notes
 
     def check_whole(self, path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import sqlite3
@@ -17,7 +16,7 @@ import pytest
 import mgdhw
 from mgdhw.config import Experiment
 from mgdhw.errors import CheckpointError, ConfigError, RunError
-from mgdhw.events import BlockDone, Checkpoint, Event, Faulted, ReplicaFinished, ReplicasEvent, Started
+from mgdhw.events import BlockDone, Checkpoint, Event, Faulted, ReplicaFinished, ReplicasEvent, ReplicasStarted, Started
 from mgdhw.runs import Run, RunLock, create, create_run, find_run, lock, manifest
 
 XOR: dict[str, Any] = {
@@ -136,6 +135,22 @@ def test_whatever_lies_in_a_folder_at_first_is_entered(tmp_path: Path) -> None:
     (tmp_path / "data.npz").unlink()
     with pytest.raises(RunError, match=r"data\.npz: cannot be read: .*restore it from a backup"):
         Run(tmp_path).check()
+
+
+def test_checkpoints_that_are_missing_are_missed(stopped: Path, digest: str) -> None:
+    for path in stopped.glob("checkpoint-*"):
+        path.unlink()
+    assert f"run {stopped} has no checkpoint; training begins anew" in notes_of(stopped, digest)
+
+
+def test_rows_that_are_missing_are_missed(tmp_path: Path) -> None:
+    first = mgdhw.train(XOR, replicas=2, runs=tmp_path)
+    assert first.run is not None
+    (first.run / "replicas.csv").unlink()
+    heard: list[ReplicasEvent] = []
+    assert mgdhw.train(resume=first.run, replicas=2, listeners=[heard.append]).digest == first.digest
+    assert isinstance(heard[0], ReplicasStarted)
+    assert heard[0].notes[0] == f"{first.run / 'replicas.csv'}: is missing; all replicas are trained again"
 
 
 @pytest.mark.parametrize("name", ["experiment.toml", "provenance.json"])
@@ -403,6 +418,8 @@ def test_a_run_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_file_system_without_locks(tmp_path: Path, stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite takes its answer for a lock of somebody else's; tests/system has a process that meets the real thing."""
+
+    fcntl = pytest.importorskip("fcntl")
 
     def refuse(descriptor: object, command: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
