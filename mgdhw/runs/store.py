@@ -140,13 +140,13 @@ def _broken(what: str) -> sqlite3.DatabaseError:
     return error
 
 
-def _tables(connection: sqlite3.Connection) -> set[tuple[str, str]]:
-    """Name and definition of each table."""
-    return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'"))
+def _tables(connection: sqlite3.Connection) -> set[tuple[object, ...]]:
+    """Of each table of a run, each column: its name, type, and whether it has to have a value."""
+    return {(name, *row[1:4]) for name in _INSERT for row in connection.execute(f"PRAGMA table_info({name})")}
 
 
 @functools.cache
-def _expected() -> frozenset[tuple[str, str]]:
+def _expected() -> frozenset[tuple[object, ...]]:
     """Those that a run has."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.executescript(SCHEMA)
