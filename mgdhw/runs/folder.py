@@ -90,12 +90,14 @@ class Run:
         notes = []
         for name in known:
             path = self.folder / name
-            if path not in (self.summary_file, self.replicas_file):  # those are written anew, or read with care
+            if path not in (self.summary_file, self.replicas_file, self.metrics):
                 self.check_whole(path)
-            elif path == self.summary_file and path.is_file() and not manifest.is_whole(self.folder, name):
-                notes.append(f"{path}: was edited, or is damaged, and is not used")
-            elif path == self.replicas_file and not path.exists():
-                notes.append(f"{path}: is missing; all replicas are trained again")
+            elif path == self.replicas_file:  # which is read with care
+                if not path.exists():
+                    notes.append(f"{path}: is missing; all replicas are trained again")
+            elif path.is_file() and not manifest.is_whole(self.folder, name):
+                use = "its curves may be wrong" if path == self.metrics else "it is not used"
+                notes.append(f"{path}: was edited, or is damaged; {use}")
         return notes
 
     def check_whole(self, path: Path) -> None:

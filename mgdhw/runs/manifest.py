@@ -84,6 +84,20 @@ def replace(folder: Path, name: str, content: bytes) -> None:
     write_atomically(folder / name, content)
 
 
+def enter(folder: Path, name: str) -> None:
+    """Enter a file that is not going to be written for a while, where there is a manifest. Raises OSError, RunError."""
+    known = entries(folder)
+    if known is not None:
+        _write(folder, {**known, name: [_hash(folder / name)]})
+
+
+def forget(folder: Path, name: str) -> None:
+    """Know nothing of a file any more: it is going to be written. Raises OSError, RunError."""
+    known = entries(folder)
+    if known is not None and known.pop(name, None) is not None:
+        _write(folder, known)
+
+
 def _write(folder: Path, known: Mapping[str, list[str]]) -> None:
     lines = ""
     for name, (now, *before) in sorted(known.items()):

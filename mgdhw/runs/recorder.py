@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -13,6 +14,7 @@ from typing import Any, Self
 
 from mgdhw.checkpoint import Saved
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
+from mgdhw.runs import manifest
 from mgdhw.runs.folder import Run
 from mgdhw.runs.store import MEASURED, Row, Store, is_damaged
 from mgdhw.runs.writer import Writer
@@ -166,6 +168,7 @@ class Recorder:
             self.run.tidy(self._step)
             self.run.summary_file.unlink(missing_ok=True)
             self.run.add_session({"step": self._step, **self._session})
+            manifest.forget(self.run.folder, self.run.metrics.name)
         self._store = self._writer.unlocked(self._open_store, "training begins when that lets go of it")
 
     def _open_store(self) -> Store:
@@ -202,5 +205,10 @@ class Recorder:
             self.run.write_summary(summary)
 
     def _close(self) -> None:
-        if self._store is not None:
-            self._store.close()
+        if self._store is None:
+            return
+        self._store.close()
+        # A viewer that has the curves open leaves some of them in a log of SQLite's, to be taken over later.
+        if not self.run.metrics.with_name(self.run.metrics.name + "-wal").exists():
+            with contextlib.suppress(OSError):  # nothing is lost: nobody can tell then whether they are whole
+                manifest.enter(self.run.folder, self.run.metrics.name)

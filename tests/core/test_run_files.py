@@ -69,7 +69,8 @@ def test_sha256sum_reads_the_manifest(stopped: Path) -> None:
     def verify() -> int:
         return subprocess.run(["sha256sum", "--check", manifest.NAME], cwd=stopped, capture_output=True).returncode
 
-    assert set(manifest.entries(stopped) or ()) == {"experiment.toml", "provenance.json", "summary.json"}
+    entered = {"experiment.toml", "metrics.sqlite", "provenance.json", "summary.json"}
+    assert set(manifest.entries(stopped) or ()) == entered
     assert verify() == 0
     (stopped / "summary.json").write_text("{}")
     assert verify() == 1
@@ -109,7 +110,7 @@ def test_a_damaged_summary_is_written_anew(stopped: Path, digest: str) -> None:
     other = digest.replace(digest[:8], "00000000")
     path.write_text(text.replace(digest, other))
     (note,) = notes_of(stopped, digest)
-    assert note == f"{path}: was edited, or is damaged, and is not used"
+    assert note == f"{path}: was edited, or is damaged; it is not used"
     assert digest in path.read_text()
     assert len(mgdhw.train(resume=stopped).notes) == 1, "that it is finished"
 
@@ -217,8 +218,9 @@ def test_older_curves_are_missed(stopped: Path, tmp_path: Path, digest: str) -> 
     """A database from a backup of yesterday."""
     with contextlib.closing(sqlite3.connect(stopped / "metrics.sqlite", isolation_level=None)) as connection:
         connection.execute("DELETE FROM curve WHERE step > 100")
-    (note,) = notes_of(stopped, digest)
-    assert "lacks curves" in note
+    changed, lacks = notes_of(stopped, digest)
+    assert "metrics.sqlite: was edited, or is damaged; its curves may be wrong" in changed
+    assert "lacks curves" in lacks
 
 
 def test_whole_curves_are_not_missed(stopped: Path, digest: str) -> None:
@@ -230,8 +232,27 @@ def test_a_database_that_says_it_is_not_to_be_written(stopped: Path, digest: str
     content = bytearray(path.read_bytes())
     content[18] = 3  # the version of the format for writing
     path.write_bytes(content)
-    (note,) = notes_of(stopped, digest)
-    assert "metrics.sqlite: is damaged" in note
+    assert "metrics.sqlite: is damaged" in notes_of(stopped, digest)[-1]
+
+
+def test_a_curve_with_another_number(stopped: Path, digest: str) -> None:
+    """SQLite finds nothing wrong there. One that is finished says so, too, until somebody has seen to it."""
+    mgdhw.train(resume=stopped)
+    assert len(mgdhw.train(resume=stopped).notes) == 1
+    with contextlib.closing(sqlite3.connect(stopped / "metrics.sqlite", isolation_level=None)) as connection:
+        connection.execute("UPDATE curve SET cost = 2 * cost WHERE step = 100")
+    for notes in (mgdhw.train(resume=stopped).notes, mgdhw.evaluate(stopped).notes):
+        assert notes[0] == f"{stopped / 'metrics.sqlite'}: was edited, or is damaged; its curves may be wrong"
+
+
+def test_a_viewer_does_not_make_curves_suspect(stopped: Path, digest: str) -> None:
+    """One that only reads, whether or not the run is being written."""
+    with contextlib.closing(sqlite3.connect(stopped / "metrics.sqlite")) as viewer:
+        viewer.execute("SELECT * FROM curve").fetchone()
+        assert notes_of(stopped, digest) == ()
+    assert len(mgdhw.train(resume=stopped).notes) == 1, "that it is finished"
+    assert rows(stopped, "SELECT max(step) FROM curve") == [(600,)]
+    assert len(mgdhw.train(resume=stopped).notes) == 1
 
 
 def test_what_was_put_aside_is_kept(empty: Run) -> None:
