@@ -15,7 +15,7 @@ from mgdhw.checkpoint import sync_folder, write_atomically
 from mgdhw.config import Experiment, to_toml
 from mgdhw.errors import RunError
 from mgdhw.runs import manifest
-from mgdhw.runs.folder import UNFINISHED, Run, as_json, reason, remedy
+from mgdhw.runs.folder import Run, as_json, is_unfinished, reason, remedy
 from mgdhw.runs.lock import RunLock, why_no_locks
 
 MAX_SAME_NAME = 1000
@@ -43,10 +43,16 @@ def create_locked(runs: Path, experiment: Experiment, origin: Mapping[str, Any])
         RunError: the folder cannot be made or written (no permission, a full disk, ...).
     """
     name = f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    building = runs / f".{name}-{secrets.token_hex(4)}{UNFINISHED}"
+    building = runs / f".{name}-{secrets.token_hex(4)}.new"  # what `is_unfinished` knows
     try:
         runs.mkdir(parents=True, exist_ok=True)
         without_locks = why_no_locks(runs)
+        if without_locks is not None:
+            raise RunError(
+                f"runs folder {runs}: a run cannot be made there: its file system has no locks ({without_locks}), so"
+                " that nothing would keep two processes from writing one run; choose one on another disk with"
+                " --runs FOLDER"
+            )
         tidy(runs)
         building.mkdir()
     except (FileExistsError, NotADirectoryError) as error:
@@ -61,12 +67,6 @@ def create_locked(runs: Path, experiment: Experiment, origin: Mapping[str, Any])
         ) from error
     lock = RunLock(Run(building))
     try:
-        if without_locks is not None:
-            raise RunError(
-                f"runs folder {runs}: a run cannot be made there: its file system has no locks ({without_locks}), so"
-                " that nothing would keep two processes from writing one run; choose one on another disk with"
-                " --runs FOLDER"
-            )
         lock.__enter__()
         write_atomically(building / "experiment.toml", to_toml(experiment).encode())
         write_atomically(building / "provenance.json", as_json(origin))
@@ -91,9 +91,9 @@ def create_locked(runs: Path, experiment: Experiment, origin: Mapping[str, Any])
 
 def tidy(runs: Path) -> None:
     """Remove what processes that were killed have begun to build: what is old, and locked by nobody."""
-    for left in runs.glob(f".*{UNFINISHED}"):
+    for left in runs.glob(".*.new"):
         try:
-            if time.time() - left.stat().st_mtime < LEFT_SECONDS:
+            if not is_unfinished(left) or time.time() - left.stat().st_mtime < LEFT_SECONDS:
                 continue
             if not Run(left).lock.exists():
                 left.rmdir()  # only if it is empty

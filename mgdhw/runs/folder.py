@@ -23,9 +23,7 @@ from mgdhw.runs.provenance import now, versions
 KEPT_CHECKPOINTS = 2
 """The newest, and the one before in case the newest is damaged."""
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no EDQUOT of files
-UNFINISHED = ".new"
-"""How the name of a folder ends, and a dot how it begins, that is being built: it is no run yet."""
-
+_UNFINISHED = re.compile(r"\..+-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}\.new")
 _OURS = re.compile(
     r"experiment\.toml|provenance\.json|summary\.json|replicas\.csv|SHA256SUMS|lock\.sqlite"
     r"|metrics\.sqlite(-wal|-shm)?|checkpoint-[0-9]+\.(npz|damaged)|\..*\.tmp"
@@ -273,7 +271,7 @@ def find_run(name: str | Path, runs: Path | None = None) -> Run:
     """
     folder = Path(name)
     choices = [folder] if runs is None else [folder, runs / folder]
-    choices = [choice for choice in choices if not choice.name.endswith(UNFINISHED)]
+    choices = [choice for choice in choices if not is_unfinished(choice)]
     for choice in choices:
         if Run(choice).experiment_file.is_file():
             return Run(choice)
@@ -283,6 +281,11 @@ def find_run(name: str | Path, runs: Path | None = None) -> Run:
     if folder.exists() and choices:
         raise RunError(f"{folder} is no run: it has no {Run(folder).experiment_file.name}")
     raise RunError(f"there is no run {folder}{_others(runs)}")
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a folder has the name of one that is being built: it is no run yet."""
+    return _UNFINISHED.fullmatch(folder.name) is not None
 
 
 def step_of(path: Path) -> int:
@@ -314,7 +317,7 @@ def _others(runs: Path | None) -> str:
     """The newest runs that there are, for somebody who mistyped one."""
     if runs is None or not runs.is_dir():
         return ""
-    found = [path for path in runs.glob("*/experiment.toml") if not path.parent.name.endswith(UNFINISHED)]
+    found = [path for path in runs.glob("*/experiment.toml") if not is_unfinished(path.parent)]
     found.sort(key=lambda path: path.parent.name.split("-")[-2:])
     names = ", ".join(str(path.parent) for path in found[-3:])
     return f"; the newest in {runs} are: {names}" if names else f"; there are none in {runs}"

@@ -383,7 +383,7 @@ def test_a_folder_that_is_deleted_before(empty: Run) -> None:
 
 def leftover(runs: Path) -> Path:
     """What a process leaves that was killed while it made a run."""
-    folder = runs / f".xor-20260101-000000-0123abcd{create.UNFINISHED}"
+    folder = runs / ".xor-20260101-000000-0123abcd.new"
     folder.mkdir(parents=True)
     (folder / "lock.sqlite").touch()
     (folder / "experiment.toml").write_text("seed = 0")
@@ -405,11 +405,14 @@ def test_leftovers_are_no_runs_and_are_tidied(tmp_path: Path) -> None:
     aged(left)
     held = leftover(tmp_path / "other")
     aged(held)
-    bare = tmp_path / f".bare{create.UNFINISHED}"
+    bare = tmp_path / ".bare-20260101-000000-0123abcd.new"
     bare.mkdir()
     aged(bare)
+    mine = tmp_path / ".mine.new"  # no name of ours
+    shutil.copytree(made, mine)
+    aged(mine)
     again = create_run(tmp_path, Experiment(), {}).folder
-    assert set(tmp_path.iterdir()) == {made, again, tmp_path / "other"}
+    assert set(tmp_path.iterdir()) == {made, again, mine, tmp_path / "other"}
     with RunLock(Run(held)):
         create.tidy(held.parent)
         assert held.exists(), "somebody builds it"
