@@ -6,10 +6,10 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mgdhw.checkpoint import sync_folder, write_atomically
 from mgdhw.config import Experiment, to_toml
@@ -24,24 +24,32 @@ LEFT_SECONDS = 60.0
 """A folder that was begun so long ago is locked by whoever still builds it."""
 
 
-def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) -> Run:
+Files = Mapping[str, Callable[[IO[bytes]], None]]
+"""Names of files, and what writes them."""
+
+
+def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any], files: Files | None = None) -> Run:
     """Make the folder of a new run, named after the experiment and the time. See `create_locked`."""
-    run, lock = create_locked(runs, experiment, origin)
+    run, lock = create_locked(runs, experiment, origin, files)
     lock.release()
     return run
 
 
-def create_locked(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) -> tuple[Run, RunLock]:
+def create_locked(
+    runs: Path, experiment: Experiment, origin: Mapping[str, Any], files: Files | None = None
+) -> tuple[Run, RunLock]:
     """Make the folder of a new run, and hold it.
 
     Args:
         runs: folder of runs; made if it isn't there.
         experiment: what will be done.
         origin: its provenance.
+        files: what else is kept beside the experiment.
 
     Raises:
         RunError: the folder cannot be made or written (no permission, a full disk, ...).
     """
+    text = to_toml(experiment)
     name = f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"
     building = runs / f".{name}-{secrets.token_hex(4)}.new"  # what `is_unfinished` knows
     try:
@@ -68,7 +76,9 @@ def create_locked(runs: Path, experiment: Experiment, origin: Mapping[str, Any])
     lock = RunLock(Run(building))
     try:
         lock.__enter__()
-        write_atomically(building / "experiment.toml", to_toml(experiment).encode())
+        write_atomically(building / "experiment.toml", text.encode())
+        for file_name, write in (files or {}).items():
+            write_atomically(building / file_name, write)
         write_atomically(building / "provenance.json", as_json(origin))
         written = [path.name for path in building.iterdir()]
         manifest.seal(building, [name for name in written if not name.startswith(Run(building).lock.name)])

@@ -80,9 +80,9 @@ class Store:
             # What a checkpoint builds on outlasts a power failure, too; the fsync keeps nobody but the writer.
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(SCHEMA)
-            if not _tables(self._connection) >= _expected():
-                raise _broken("its tables are not those of a run")
             with self._transaction():
+                if not _tables(self._connection) >= _expected():
+                    raise _broken("its tables are not those of a run")
                 self._connection.execute(_INSERT["meta"], ("schema", VERSION))
                 for table in MEASURED:
                     self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (step,))

@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -25,7 +25,7 @@ XOR: dict[str, Any] = {
     "data": {"name": "xor"},
     "training": {"probes": 600, "tau_theta": 20},
     "evaluation": {"every": 100},
-    "run": {"checkpoint_seconds": 0.001, "block": 10},
+    "run": {"checkpoint_seconds": 0.05, "block": 10},
 }
 
 
@@ -127,15 +127,18 @@ def test_a_damaged_manifest(stopped: Path) -> None:
 
 
 def test_whatever_lies_in_a_folder_at_first_is_entered(tmp_path: Path) -> None:
-    (tmp_path / "data.npz").write_bytes(b"arrays")
-    manifest.seal(tmp_path, ["data.npz"])
-    assert Run(tmp_path).check() == []
-    (tmp_path / "data.npz").write_bytes(b"array$")
+    def write(file: IO[bytes]) -> None:
+        file.write(b"arrays")
+
+    run = create_run(tmp_path, Experiment(), {}, {"data.npz": write})
+    path = run.folder / "data.npz"
+    assert run.check() == []
+    path.write_bytes(b"array$")
     with pytest.raises(RunError, match=r"data\.npz: was edited, or is damaged"):
-        Run(tmp_path).check()
-    (tmp_path / "data.npz").unlink()
+        run.check()
+    path.unlink()
     with pytest.raises(RunError, match=r"data\.npz: cannot be read: .*restore it from a backup"):
-        Run(tmp_path).check()
+        run.check()
 
 
 def test_checkpoints_that_are_missing_are_missed(stopped: Path, digest: str) -> None:
@@ -365,10 +368,12 @@ def test_a_damaged_lock_is_mended(empty: Run) -> None:
 def test_a_folder_that_is_deleted_meanwhile(tmp_path: Path) -> None:
     def delete(event: Event) -> None:
         if isinstance(event, Checkpoint) and event.state.step > 100:
-            shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+            while (tmp_path / "runs").exists():  # a file may come while it is emptied
+                shutil.rmtree(tmp_path / "runs", ignore_errors=True)
 
+    often = {**XOR, "run": {"checkpoint_seconds": 1e-6, "block": 10}}
     with pytest.raises(RunError, match=r"its folder is gone: somebody has deleted or moved it; .*begin a new run"):
-        mgdhw.train(XOR, runs=tmp_path / "runs", listeners=[delete])
+        mgdhw.train(often, runs=tmp_path / "runs", listeners=[delete])
     assert not (tmp_path / "runs").exists()
 
 
