@@ -78,29 +78,33 @@ async def train_async(
         runs: folder to keep runs in; None keeps nothing on disk.
         overrides: changes to the experiment such as "optimizer.eta=0.1".
         listeners: called with every event, in order (of `mgdhw.events.ReplicasEvent` where there are replicas).
-        session: a handle to stop it by.
+        session: a handle to stop it by; each training takes a new one.
 
     Raises:
-        ConfigError: experiment, device and dataset are not usable or do not fit each other.
+        ConfigError: experiment, device and dataset are not usable or do not fit each other, or the session has had a
+            training.
         DatasetError: the dataset cannot be had.
+        DeviceUnavailable: the device is not there, is not the run's, or somebody else controls it.
         DeviceError: the device failed.
-        RunError: the run cannot be kept, found, or is in other hands.
+        RunError: the run cannot be kept, found, is in other hands, or was edited or damaged.
         CheckpointError: no checkpoint can be read, or it belongs to something else.
     """
     session = session or Session()
     folder = None if runs is None else Path(runs)
-    if resume is not None:
-        if experiment is not None:
-            raise ConfigError("give an experiment to begin with or a run to resume, not both")
-        run = find_run(resume, folder)
-        if run.replicas() != replicas:
-            raise ConfigError(_how_many(run))
+    changes, heard = tuple(overrides), tuple(listeners)
+    with session.used():
+        if resume is not None:
+            if experiment is not None:
+                raise ConfigError("give an experiment to begin with or a run to resume, not both")
+            run = find_run(resume, folder)
+            if run.replicas() != replicas:
+                raise ConfigError(_how_many(run))
+            if replicas is not None:
+                return await replicate.resume(run, replicas, device, changes, heard, session)
+            return await single.resume(run, device, changes, heard, session)
         if replicas is not None:
-            return await replicate.resume(run, replicas, device, tuple(overrides), tuple(listeners), session)
-        return await single.resume(run, device, tuple(overrides), tuple(listeners), session)
-    if replicas is not None:
-        return await replicate.begin(experiment, replicas, device, folder, tuple(overrides), tuple(listeners), session)
-    return await single.begin(experiment, device, folder, tuple(overrides), tuple(listeners), session)
+            return await replicate.begin(experiment, replicas, device, folder, changes, heard, session)
+        return await single.begin(experiment, device, folder, changes, heard, session)
 
 
 @overload
@@ -168,19 +172,21 @@ async def evaluate_async(
         runs: folder of runs.
 
     Raises:
-        RunError: there is no such run, or it is a set of replicas.
+        RunError: there is no such run, it is a set of replicas, or it was edited or damaged.
         CheckpointError: it has no checkpoint that can be read, or one of another network, experiment or dataset.
         DatasetError: the dataset cannot be had.
         DeviceError: the device failed.
     """
     found = find_run(run, Path(runs))
+    notes = found.check()
     if found.replicas() is not None:
         raise RunError(
             f"run {found.folder} is a set of replicas, which keeps no networks; train the one to evaluate by itself:"
             f" mgdhw train {shlex.quote(str(found.experiment_file))} --seed SEED"
         )
     experiment = found.experiment()
-    saved, notes = found.latest()
+    saved, unreadable = found.latest()
+    notes += unreadable
     if saved is None:
         raise CheckpointError(f"run {found.folder} has no checkpoint yet; go on with: {found.resume_command()}")
     dataset = load_dataset(experiment, base_of(found))

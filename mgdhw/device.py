@@ -11,7 +11,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -72,8 +71,9 @@ class Device(ABC):
     stored: FloatArray | None = None
     """(P,) what the last write left; `connect` may set it where hardware says what it begins with."""
 
-    _contract = "device.Device"
-    """Where it says what a driver has to do."""
+    _contract = "device.Device"  # where it says what a driver has to do
+    _controller: object = None
+    """Who has it under control, and keeps others away; see `mgdhw.control`."""
     _mover: Mover | None = None
     _closing: asyncio.Task[None] | None = None
 
@@ -286,18 +286,17 @@ class Device(ABC):
         return stored
 
     async def __aenter__(self) -> Self:
+        if self.entered:
+            raise DeviceUnavailable("is inside another `async with`, which opens and closes it", uri=self.uri)
+        self.entered = True
         try:
             await self.open()
         except BaseException as error:
             await self._close_after(error)  # half open is not safe
             raise
-        self.entered = True
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.entered = False
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         await self._close_after(error)
 
     async def _close_after(self, error: BaseException | None) -> None:
@@ -315,6 +314,8 @@ class Device(ABC):
                 ) from problem
             else:
                 raise
+        finally:
+            self.entered = False
 
     def moved(self) -> float:
         """When `write` or `close` moved something last, by `time.monotonic`; 0: nobody knows."""

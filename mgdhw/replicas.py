@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.config import LARGEST_SEED, Experiment
+from mgdhw.control import take_control
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import ConfigError
@@ -77,9 +78,11 @@ class Replicas:
         dataset: what to train on: the same for all replicas.
         replicas: how many.
         finished: those that were finished before, which are not trained again.
+        controlled: whether the caller controls the device already; else the iteration does (`mgdhw.control`).
 
     Raises (while iterating, or at once where it can be told):
         ConfigError: experiment, device and dataset do not fit each other, or there cannot be so many replicas.
+        DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.
     """
 
@@ -91,6 +94,7 @@ class Replicas:
         replicas: int,
         *,
         finished: Iterable[ReplicaResult] = (),
+        controlled: bool = False,
     ) -> None:
         check_count(experiment, replicas)
         self.experiment = experiment
@@ -99,6 +103,7 @@ class Replicas:
         self.replicas = replicas
         self._plan = plan(experiment, device, dataset)
         self._retries = Retries(device, experiment.run.retries)
+        self._controlled = controlled
         self._stop = False
         self._trainer: Trainer | None = None
         self._before = tuple(finished)
@@ -119,13 +124,14 @@ class Replicas:
         return self._plan.taken(self.device.info, probes=one.probes, evaluations=one.evaluations, updates=one.updates)
 
     async def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
-        try:
-            async for event in self._events():
-                yield event
-        except Exception:
-            for fault in self._retries.take_faults():  # what led to it is told before it ends the set
-                yield fault
-            raise
+        with contextlib.nullcontext() if self._controlled else await take_control(self.device, "a set of replicas"):
+            try:
+                async for event in self._events():
+                    yield event
+            except Exception:
+                for fault in self._retries.take_faults():  # what led to it is told before it ends the set
+                    yield fault
+                raise
 
     async def _events(self) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, device = self.experiment, self.device
@@ -168,7 +174,8 @@ class Replicas:
         rails = RailWatch()
         for number in self._numbers:
             # In this order: who asks for a stop after the check reaches the trainer.
-            trainer = Trainer(self.experiment.replica(number), self.device, self.dataset, rails=rails)
+            experiment = self.experiment.replica(number)
+            trainer = Trainer(experiment, self.device, self.dataset, rails=rails, controlled=True)
             self._trainer = trainer
             if self._stop:
                 return

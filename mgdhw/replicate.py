@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw.config import Experiment
+from mgdhw.control import take_control
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import RunError
@@ -57,7 +58,9 @@ async def begin(
             return ReplicasRecorder(await begin_run(stack, runs, given, origin))
 
         keep = None if folder is None else functools.partial(recorder, folder)
-        return await _follow(Replicas(given, opened, dataset, replicas), keep, stack, listeners, session)
+        return await _follow(
+            Replicas(given, opened, dataset, replicas, controlled=True), keep, stack, listeners, session
+        )
 
 
 async def resume(
@@ -74,13 +77,14 @@ async def resume(
     check_resumable(run, kept, experiment, ("device", "run"))
     dataset = load_dataset(experiment, base_of(run))
     with RunLock(run):
+        notes = run.check()
         check_began(run, run.provenance().get("began"), experiment, dataset, "replicas.csv")
         finished = read_replicas(run)
         ended = run.summary() or {}
         before = float(ended.get("seconds", 0.0))
         if len(finished) == replicas and ended:
             result = _result(experiment, dataset, replicas, finished, before, run)
-            return replace(result, **_kept(ended), notes=(f"run {run.folder} is finished",))
+            return replace(result, **_kept(ended), notes=(*notes, f"run {run.folder} is finished"))
         if experiment.training.init == "read":
             raise RunError(
                 f"run {run.folder}: its replicas begin with what the hardware held at first, which it doesn't any more;"
@@ -93,13 +97,13 @@ async def resume(
         ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)
-            going = Replicas(experiment, opened, dataset, replicas, finished=finished)
+            going = Replicas(experiment, opened, dataset, replicas, finished=finished, controlled=True)
 
             async def recorder() -> ReplicasRecorder:
                 how = {"device": opened.uri, "overrides": list(overrides)}
-                return ReplicasRecorder(run, finished, how)
+                return ReplicasRecorder(run, finished, before, how)
 
-            return await _follow(going, recorder, stack, listeners, session, before)
+            return await _follow(going, recorder, stack, listeners, session, before, notes)
 
 
 async def _follow(
@@ -109,6 +113,7 @@ async def _follow(
     listeners: tuple[ReplicasListener, ...],
     session: Session,
     seconds_before: float = 0.0,
+    notes: Iterable[str] = (),
 ) -> ReplicasResult:
     """Run replicas to their end, with everybody listening. What is kept goes on the stack."""
     start = time.monotonic()
@@ -119,7 +124,11 @@ async def _follow(
         for listener in listeners:
             listener(event)
 
-    with session.training(replicas), watching(replicas.device, hear) as done:
+    with (
+        await take_control(replicas.device, "a set of replicas"),
+        session.training(replicas),
+        watching(replicas.device, hear) as done,
+    ):
         async with contextlib.aclosing(replicas.__aiter__()) as events:
             async for event in events:
                 if isinstance(event, ReplicasStarted):
@@ -128,6 +137,7 @@ async def _follow(
                     if keep is not None:
                         recorder = await keep()
                         await stack.enter_async_context(session.keeping(recorder))
+                    event = replace(event, notes=(*notes, *event.notes))
                 if recorder is not None:
                     recorder(event)
                 hear(event)

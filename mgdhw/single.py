@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mgdhw.checkpoint import Saved
 from mgdhw.config import Experiment
+from mgdhw.control import take_control
 from mgdhw.device import Device
 from mgdhw.events import Checkpoint, Event, Finished, Started
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
@@ -104,12 +105,13 @@ async def begin(
 
         async def recorder(runs: Path) -> Recorder:
             def origin() -> dict[str, Any]:
-                return provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                common = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                return {**common, "began": began_with(given, dataset)}
 
             return Recorder(await begin_run(stack, runs, given, origin), began_with(given, dataset))
 
         keep = None if folder is None else functools.partial(recorder, folder)
-        return await _follow(Trainer(given, opened, dataset), keep, stack, listeners, session)
+        return await _follow(Trainer(given, opened, dataset, controlled=True), keep, stack, listeners, session)
 
 
 async def resume(
@@ -125,12 +127,18 @@ async def resume(
     check_resumable(run, kept, experiment, ("device", "evaluation", "run"))
     dataset = load_dataset(experiment, base_of(run))
     with RunLock(run):
-        saved, notes = run.latest()
+        notes = run.check()
+        saved, unreadable = run.latest()
+        notes += unreadable
         if saved is not None:
             check_began(run, saved.extra.get("began"), experiment, dataset)
             finished = _finished(run, saved, experiment, same_target=experiment.evaluation == kept.evaluation)
             if finished is not None:
-                return finished
+                return replace(finished, notes=(*notes, *finished.notes))
+        else:
+            notes.append(f"run {run.folder} has no checkpoint; training begins anew")
+            if "began" in run.provenance():
+                check_began(run, run.provenance()["began"], experiment, dataset, "provenance.json")
         # What is kept is waited for when the device is safe.
         async with (
             contextlib.AsyncExitStack() as stack,
@@ -139,7 +147,7 @@ async def resume(
             if device is None:
                 check_identity(run, opened.info, opened.uri)
             state = None if saved is None else saved.state
-            trainer = Trainer(experiment, opened, dataset, resume=state)
+            trainer = Trainer(experiment, opened, dataset, resume=state, controlled=True)
 
             async def recorder() -> Recorder:
                 began, how = began_with(experiment, dataset), {"device": opened.uri, "overrides": list(overrides)}
@@ -165,7 +173,11 @@ async def _follow(
         for listener in listeners:
             listener(event)
 
-    with session.training(trainer), watching(trainer.device, hear) as done:
+    with (
+        await take_control(trainer.device, "a training"),
+        session.training(trainer),
+        watching(trainer.device, hear) as done,
+    ):
         async with contextlib.aclosing(trainer.__aiter__()) as events:
             async for event in events:
                 if isinstance(event, Started):
@@ -215,10 +227,12 @@ def _finished(run: Run, saved: Saved, experiment: Experiment, *, same_target: bo
     if kept.get("probes") != saved.state.step or not (on_target or at_end):
         return None
     cost = math.nan if kept.get("cost") is None else kept["cost"]
-    note = f"run {run.folder} is finished; try its network with: {run.evaluate_command()}"
+    notes = [f"run {run.folder} is finished; try its network with: {run.evaluate_command()}"]
+    if not run.metrics.is_file():
+        notes.insert(0, f"{run.metrics}: is missing; the curves of this run are lost")
     try:
         hardware = None if kept.get("hardware") is None else Bill.from_summary(kept["hardware"])
-        here = {"cost": cost, "run": run.folder, "theta": saved.state.theta, "hardware": hardware, "notes": (note,)}
-        return Result(**{**kept, **here})
+        here = {"cost": cost, "run": run.folder, "theta": saved.state.theta, "hardware": hardware}
+        return Result(**{**kept, **here, "notes": tuple(notes)})
     except (TypeError, KeyError, AttributeError):  # a damaged record: it is written anew
         return None

@@ -15,6 +15,7 @@ from mgdhw.block import Costs
 from mgdhw.codes import Codes
 from mgdhw.completion import unless
 from mgdhw.config import Experiment
+from mgdhw.control import take_control
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, HostCodes
 from mgdhw.errors import CheckpointError, DeviceFault
@@ -60,9 +61,11 @@ class Trainer:
         dataset: what to train on.
         resume: a state to go on from.
         rails: what watches the parameters' limits, if several trainers are to say once what it has to say.
+        controlled: whether the caller controls the device already; else the iteration does (`mgdhw.control`).
 
     Raises (while iterating):
         ConfigError: experiment, device and dataset do not fit each other.
+        DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.
     """
 
@@ -74,11 +77,13 @@ class Trainer:
         *,
         resume: TrainState | None = None,
         rails: RailWatch | None = None,
+        controlled: bool = False,
     ) -> None:
         self.experiment = experiment
         self.device = device
         self.dataset = dataset
         self._resume = resume
+        self._controlled = controlled
         self._stop = False
         self._asked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,13 +111,14 @@ class Trainer:
         self._loop = asyncio.get_running_loop()
         if self._stop:
             self._asked.set()
-        try:
-            async for event in self._events():
-                yield event
-        except Exception:
-            for fault in self._retries.take_faults():  # what led to it is told before it ends the run
-                yield fault
-            raise
+        with contextlib.nullcontext() if self._controlled else await take_control(self.device, "a training"):
+            try:
+                async for event in self._events():
+                    yield event
+            except Exception:
+                for fault in self._retries.take_faults():  # what led to it is told before it ends the run
+                    yield fault
+                raise
 
     async def _events(self) -> AsyncGenerator[Event, None]:
         experiment, training, device = self.experiment, self.experiment.training, self.device

@@ -22,6 +22,7 @@ from mgdhw.check.slope import measure_slope
 from mgdhw.check.timing import measure_timing
 from mgdhw.check.writes import measure_writes
 from mgdhw.config import Experiment, check_experiment
+from mgdhw.control import take_control
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.parameters import guard, initial
@@ -61,16 +62,18 @@ async def check(
 
     Raises:
         ConfigError: the dataset does not fit the device.
+        DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed.
     """
-    await device.load(dataset)
-    name = dataset.name if data is None else data
-    bench = Bench(device, dataset, seed, MAX_EVALUATIONS, watch)
-    findings = Findings(device.uri, device.info, name, dataset.n_train, MAX_EVALUATIONS)
-    try:
-        await _measure(bench, findings, start_of(device, name, seed))
-    finally:
-        findings.evaluations = bench.used
+    with await take_control(device, "a check"):
+        await device.load(dataset)
+        name = dataset.name if data is None else data
+        bench = Bench(device, dataset, seed, MAX_EVALUATIONS, watch)
+        findings = Findings(device.uri, device.info, name, dataset.n_train, MAX_EVALUATIONS)
+        try:
+            await _measure(bench, findings, start_of(device, name, seed))
+        finally:
+            findings.evaluations = bench.used
     return findings
 
 

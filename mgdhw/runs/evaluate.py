@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.config import Experiment
+from mgdhw.control import take_control
 from mgdhw.costs import COSTS, correct
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
@@ -78,6 +79,7 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
 
     Raises:
         CheckpointError: the checkpoint is of another network.
+        DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed.
     """
     info = device.info
@@ -90,18 +92,19 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
     if experiment.training.rounding == "stochastic":
         theta = rounded(theta, Grid(info.theta_min, info.theta_max, info.theta_lsb), experiment.seed, state.update)
     scores = {}
-    try:
-        await device.load(dataset)
-        if state.cells:
-            await device.restore(state.cells)
-        await device.write(theta, state.step)
-        for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
-            if end > first:
-                samples = np.arange(first, end)
-                outputs = await device.infer(samples, state.step)
-                scores[split] = _score(info.cost_kind, outputs, dataset.targets[samples])
-    except OSError as error:
-        raise LinkLost(str(error), uri=device.uri) from error
+    with await take_control(device, "an evaluation"):
+        try:
+            await device.load(dataset)
+            if state.cells:
+                await device.restore(state.cells)
+            await device.write(theta, state.step)
+            for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
+                if end > first:
+                    samples = np.arange(first, end)
+                    outputs = await device.infer(samples, state.step)
+                    scores[split] = _score(info.cost_kind, outputs, dataset.targets[samples])
+        except OSError as error:
+            raise LinkLost(str(error), uri=device.uri) from error
     return Evaluation(state.step, scores, dataset.classes)
 
 

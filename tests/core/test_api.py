@@ -232,10 +232,12 @@ def test_another_chip_is_refused_unless_named(runs: Path) -> None:
     found = json.loads(path.read_text())
     found["device"]["identity"] = "another"
     path.write_text(json.dumps(found))
+    (first.run / "SHA256SUMS").unlink()
     with pytest.raises(DeviceUnavailable, match=r"the run began on another.*--device 'sim:analog-8bit"):
         mgdhw.train(resume=first.run)
     assert mgdhw.train(resume=first.run, device="sim:analog-8bit?layers=2-3-1").reason == "done"
-    (note,) = mgdhw.evaluate(first.run).notes
+    unproven, note = mgdhw.evaluate(first.run).notes
+    assert "has no SHA256SUMS" in unproven
     assert note.endswith("the run began on another")
     with pytest.raises(CheckpointError, match="13 parameters"):
         mgdhw.evaluate(first.run, device="sim:analog-8bit?layers=2-4-1")
@@ -248,9 +250,10 @@ def test_a_run_that_does_not_name_its_device(runs: Path) -> None:
     found = json.loads(path.read_text())
     del found["device"]
     path.write_text(json.dumps(found))
+    (first.run / "SHA256SUMS").unlink()
     with pytest.raises(DeviceUnavailable, match=r"provenance\.json does not name"):
         mgdhw.train(resume=first.run)
-    assert mgdhw.evaluate(first.run).notes == ()
+    assert len(mgdhw.evaluate(first.run).notes) == 1
     assert mgdhw.train(resume=first.run, device="sim:analog-8bit?layers=2-3-1").reason == "done"
 
 
@@ -345,6 +348,9 @@ def test_evaluating_an_edited_experiment(runs: Path) -> None:
     assert first.run is not None
     path = first.run / "experiment.toml"
     path.write_text(path.read_text().replace("seed = 0", "seed = 1"))
+    with pytest.raises(RunError, match=r"experiment\.toml: is not what the run began with: it was edited"):
+        mgdhw.evaluate(first.run)
+    (first.run / "SHA256SUMS").unlink()
     with pytest.raises(CheckpointError, match=r"experiment\.toml was edited"):
         mgdhw.evaluate(first.run)
 
