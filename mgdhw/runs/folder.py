@@ -18,6 +18,7 @@ from mgdhw import checkpoint
 from mgdhw.checkpoint import Saved, write_atomically
 from mgdhw.config import Experiment, load_experiment, to_toml
 from mgdhw.errors import CheckpointError, RunError
+from mgdhw.parsing import parse_json, shown
 from mgdhw.runs.provenance import now, versions
 
 KEPT_CHECKPOINTS = 2
@@ -79,7 +80,7 @@ class Run:
     def provenance(self) -> dict[str, Any]:
         """Where the run comes from. Raises RunError if the file is missing or damaged."""
         try:
-            found = json.loads(self.provenance_file.read_bytes())
+            found = parse_json(self.provenance_file.read_bytes())
         except (OSError, ValueError) as error:
             raise RunError(f"{self.provenance_file}: cannot be read: {error}; the run cannot be used") from None
         kinds = {"device": dict, "sessions": list}
@@ -105,7 +106,7 @@ class Run:
     def summary(self) -> dict[str, Any] | None:
         """How it ended; None if it hasn't, or the file is damaged."""
         try:
-            found = json.loads(self.summary_file.read_bytes())
+            found = parse_json(self.summary_file.read_bytes())
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
@@ -198,16 +199,16 @@ def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) ->
     """
     try:
         run = Run(_new_folder(runs, f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"))
-    except (FileExistsError, NotADirectoryError) as error:
+    except (FileExistsError, NotADirectoryError):
         file = next((path for path in (runs, *runs.parents) if path.exists() and not path.is_dir()), runs)
         raise RunError(
             f"runs folder {runs}: a run cannot be made there: {file} is no folder; choose one with --runs FOLDER,"
             " or a name for a new one"
-        ) from error
-    except OSError as error:
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: NUL in its name
         raise RunError(
             f"runs folder {runs}: a run cannot be made there: {reason(error)}; choose another with --runs FOLDER"
-        ) from error
+        ) from None
     try:
         write_atomically(run.experiment_file, to_toml(experiment).encode())
         run._write_json(run.provenance_file, origin)
@@ -216,7 +217,7 @@ def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) ->
         raise RunError(
             f"run {run.folder} cannot be written: {reason(error)}; {remedy(error)},"
             " or choose another folder with --runs"
-        ) from error
+        ) from None
     return run
 
 
@@ -228,10 +229,14 @@ def find_run(name: str | Path, runs: Path | None = None) -> Run:
     """
     folder = Path(name)
     choices = [folder] if runs is None else [folder, runs / folder]
-    for choice in choices:
-        if Run(choice).experiment_file.is_file():
-            return Run(choice)
-    if folder.exists():
+    try:
+        for choice in choices:
+            if Run(choice).experiment_file.is_file():
+                return Run(choice)
+        there = folder.exists()
+    except OSError as error:  # a name that is longer than any
+        raise RunError(f"there is no run {shown(str(folder))}: {reason(error)}") from None
+    if there:
         raise RunError(f"{folder} is no run: it has no {Run(folder).experiment_file.name}")
     raise RunError(f"there is no run {folder}{_others(runs)}")
 
@@ -242,7 +247,7 @@ def step_of(path: Path) -> int:
     return int(number) if number.isascii() and number.isdecimal() else -1
 
 
-def reason(error: OSError | sqlite3.Error) -> str:
+def reason(error: OSError | sqlite3.Error | ValueError) -> str:
     """What went wrong, in the system's words."""
     return str(getattr(error, "strerror", None) or error)
 

@@ -149,11 +149,11 @@ def test_set_changes_what_the_file_says_and_the_last_one_counts() -> None:
 
 @pytest.mark.parametrize("override", ["optimizer.eta", "=3", "", ".x=3", "a..b=3", "optimizer.=3"])
 def test_a_malformed_set_says_how_it_should_look(override: str) -> None:
-    assert refusal("", override) == f"--set {override}: expected KEY=VALUE, for example --set optimizer.eta=0.1"
+    assert refusal("", override) == f"change {override!r}: expected KEY=VALUE, for example optimizer.eta=0.1"
 
 
 def test_a_set_inside_a_value_is_refused() -> None:
-    assert refusal("name = 'x'", "name.x=3") == "--set name.x=3: 'name' is a value, not a section"
+    assert refusal("name = 'x'", "name.x=3") == "change 'name.x=3': 'name' is a value, not a section"
 
 
 def test_a_misspelt_set_is_refused_like_a_misspelt_key() -> None:
