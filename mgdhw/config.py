@@ -24,6 +24,7 @@ LARGEST_PERIOD = (1 << 32) - 1  # what a board is told in 32 bits
 LARGEST_BLOCK = 1 << 16
 LARGEST_STEP = 2**63 - 1  # what a block can begin at
 LARGEST = 1e300  # of a parameter of an optimizer; also an integer is a float then
+LONGEST_KEY = 200  # characters of a key that an error shows
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
 
@@ -339,7 +340,8 @@ def _explain(problem: Any, source: str, changed: Mapping[str, str]) -> str:
     key = ".".join(location) or "the file"
     message = _message(problem, location, key)
     override = _blamed(key, message, changed)
-    return f"{source if override is None else _called(override)}: {key}: {message}"
+    short = key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}…"
+    return f"{source if override is None else _called(override)}: {short}: {message}"
 
 
 def _message(problem: Any, location: list[str], key: str) -> str:

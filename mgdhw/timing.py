@@ -16,7 +16,6 @@ from mgdhw.block import Baseline
 from mgdhw.errors import ConfigError
 from mgdhw.parsing import number
 
-
 LARGEST = 1e300
 """Of a time or an energy; an integer is a float then."""
 
