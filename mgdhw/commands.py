@@ -18,7 +18,7 @@ class Command(TyperCommand):
         *_, given = self.make_parser(ctx).parse_args(list(args))
         for parameter in self.params:
             once = parameter.param_type_name == "option" and not (
-                parameter.multiple or getattr(parameter, "is_flag", 0)
+                parameter.multiple or getattr(parameter, "is_flag", False)
             )
             if once and given.count(parameter) > 1:
                 ctx.fail(f"{parameter.opts[0]} is given more than once; leave all but one out")

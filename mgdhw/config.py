@@ -354,7 +354,7 @@ def _message(problem: Any, location: list[str], key: str) -> str:
             return f"expected a section, [{key}], with keys of its own{got}"
         case "string_pattern_mismatch":
             return f"expected letters, digits, '.', '_' and '-' only{got}"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if problem["type"] == "literal_error":
         choices = [c.strip(" '") for c in problem["ctx"]["expected"].replace(" or ", ",").split(",")]

@@ -80,7 +80,7 @@ def train(device: Device, **training: Any) -> mgdhw.Result:
 def test_a_measurement_that_is_no_number(answer: object, shown: str) -> None:
     with pytest.raises(
         DeviceFault,
-        match=rf"^answering:1: its driver's measure\(\) answered {shown}; expected one number, the cost summed over the",
+        match=rf"^answering:1: its driver's measure\(\) answered {shown}; expected one number, the cost summed over",
     ):
         train(Answering(measure=answer))
 

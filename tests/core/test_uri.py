@@ -121,12 +121,12 @@ def test_an_endless_address_is_shown_in_part() -> None:
 
 def test_what_is_no_text_is_no_address() -> None:
     for given in (7, None, Path("x"), b"sim:rram"):
-        with pytest.raises(ConfigError, match="^device: expected an address, such as sim:analog-8bit"):
+        with pytest.raises(ConfigError, match=r"^device: expected an address, such as sim:analog-8bit"):
             open_device(given)  # type: ignore[arg-type]
 
 
 def test_a_home_that_nobody_has() -> None:
-    with pytest.raises(ConfigError, match="^x: ~nosuchuser/a: "):
+    with pytest.raises(ConfigError, match=r"^x: ~nosuchuser/a: "):
         path_of("x", "~nosuchuser/a")
     assert refusal("sim:~nosuchuser/mine.toml").startswith("sim:~nosuchuser/mine.toml: ~nosuchuser/mine.toml: ")
     assert "~nosuchuser/secret: " in refusal("tcp:127.0.0.1:5510?secret=~nosuchuser/secret")

@@ -126,11 +126,11 @@ def as_nobody() -> Iterator[Callable[[], None]]:
 def test_a_port_that_may_not_be_opened(
     port: str, as_nobody: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Real EACCES; only the group's number is not as it is, since who is in no group but the port's runs these tests."""
+    """Real EACCES; only this process's own groups are not as they are."""
     if os.geteuid() == 0:
         os.chown(port, 0, grp.getgrnam("dialout").gr_gid)
     os.chmod(port, 0o060)  # noqa: PTH101
-    monkeypatch.setattr(os, "getgroups", lambda: [])
+    monkeypatch.setattr(os, "getgroups", list)
     monkeypatch.setattr(os, "getegid", lambda: 65534)
     as_nobody()
     group = grp.getgrgid(os.stat(port).st_gid).gr_name  # noqa: PTH116
