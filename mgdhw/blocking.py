@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.answers import outputs_of
+from mgdhw.answers import checked_outputs
 from mgdhw.completion import completed
 from mgdhw.device import HostCodes
 from mgdhw.errors import DeviceFault, DeviceUnavailable
@@ -122,6 +122,6 @@ class BlockingDevice(HostCodes):
         for start in range(0, samples.size, size):
             asked = inputs[start : start + size]
             answer = await self.in_thread(self.read_outputs, asked)
-            parts.append(outputs_of(answer, len(asked), self.info.n_outputs, self.uri, "read_outputs"))
+            parts.append(checked_outputs(answer, len(asked), self.info.n_outputs, self.uri, "read_outputs"))
             self.tick()
         return np.concatenate(parts)

@@ -15,7 +15,7 @@ from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.errors import ConfigError
 from mgdhw.optimizers import OPTIMIZERS, Optimizer
-from mgdhw.parsing import nearest, parse_toml, shown
+from mgdhw.parsing import did_you_mean, parse_toml, short_repr
 from mgdhw.schedule import SCHEDULES, ScheduleSpec
 
 LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
@@ -31,7 +31,7 @@ Level = Literal["auto", "host-codes", "device-codes", "learn"]
 
 def _one_of(value: str, choices: Iterable[str]) -> str:
     if value not in choices:
-        raise ValueError(f"expected one of {', '.join(sorted(choices))}{nearest(value, choices)}")
+        raise ValueError(f"expected one of {', '.join(sorted(choices))}{did_you_mean(value, choices)}")
     return value
 
 
@@ -57,7 +57,9 @@ class DataSection(BaseModel):
         for key, value in (self.model_extra or {}).items():
             for item in value if isinstance(value, list) else (value,):
                 if not isinstance(item, str | int | float):
-                    raise ValueError(f"{shown(key)}: expected a value, or a list of values, got {shown(value)}")
+                    raise ValueError(
+                        f"{short_repr(key)}: expected a value, or a list of values, got {short_repr(value)}"
+                    )
         return self
 
     @property
@@ -125,17 +127,17 @@ class OptimizerSection(BaseModel):
         known = {f.name: f.default for f in fields(OPTIMIZERS[self.name])}  # type: ignore[arg-type]
         for key, value in (self.model_extra or {}).items():
             if key not in known:
-                has, hint = ", ".join(known) or "none", nearest(key, ["eta", *known])
-                raise ValueError(f"{self.name} has no parameter {shown(key)} (it has: {has}){hint}")
+                has, hint = ", ".join(known) or "none", did_you_mean(key, ["eta", *known])
+                raise ValueError(f"{self.name} has no parameter {short_repr(key)} (it has: {has}){hint}")
             if isinstance(known[key], bool):
                 if not isinstance(value, bool):
-                    raise ValueError(f"{key}: expected true or false, got {shown(value)}")
+                    raise ValueError(f"{key}: expected true or false, got {short_repr(value)}")
             elif isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST < value < LARGEST:
-                raise ValueError(f"{key}: expected a finite number, got {shown(value)}")
+                raise ValueError(f"{key}: expected a finite number, got {short_repr(value)}")
             elif key in ("beta", "beta1", "beta2", "rho") and not 0 <= value < 1:
-                raise ValueError(f"{key}: expected a number from 0 to below 1, got {shown(value)}")
+                raise ValueError(f"{key}: expected a number from 0 to below 1, got {short_repr(value)}")
             elif key in ("epsilon", "weight_decay") and value < 0:
-                raise ValueError(f"{key}: expected a number of 0 or more, got {shown(value)}")
+                raise ValueError(f"{key}: expected a number of 0 or more, got {short_repr(value)}")
         return self
 
     def build(self) -> Optimizer:
@@ -288,11 +290,11 @@ def check_experiment(values: Mapping[str, Any], *, source: str, changed: Mapping
 def checked_overrides(overrides: Iterable[str]) -> tuple[str, ...]:
     """Changes to an experiment, one text each. Raises ConfigError for one text alone, and for what is no text."""
     if isinstance(overrides, str):
-        raise ConfigError(f"overrides: expected a list of changes, such as [{shown(overrides)}]; this is one text")
+        raise ConfigError(f"overrides: expected a list of changes, such as [{short_repr(overrides)}]; this is one text")
     given = tuple(overrides)
     for override in given:
         if not isinstance(override, str):
-            raise ConfigError(f"overrides: {shown(override)}: expected a text, such as 'optimizer.eta=0.1'")
+            raise ConfigError(f"overrides: {short_repr(override)}: expected a text, such as 'optimizer.eta=0.1'")
     return given
 
 
@@ -301,12 +303,12 @@ def _apply(values: dict[str, Any], override: str) -> str:
     key, equals, text = override.partition("=")
     *sections, name = (part.strip() for part in key.split("."))
     if not equals or not all((*sections, name)):
-        raise ConfigError(f"{_called(override)}: expected KEY=VALUE, for example optimizer.eta=0.1")
+        raise ConfigError(f"{_describe_change(override)}: expected KEY=VALUE, for example optimizer.eta=0.1")
     table: Any = values
     for section in sections:
         table = table.setdefault(section, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"{_called(override)}: {shown(section)} is a value, not a section")
+            raise ConfigError(f"{_describe_change(override)}: {short_repr(section)} is a value, not a section")
     table[name] = _value(text)
     return ".".join((*sections, name))
 
@@ -320,8 +322,8 @@ def _value(text: str) -> Any:
     return found["value"] if len(found) == 1 else text.strip()
 
 
-def _called(override: str) -> str:
-    return f"change {shown(override)}"
+def _describe_change(override: str) -> str:
+    return f"change {short_repr(override)}"
 
 
 def _blamed(key: str, message: str, changed: Mapping[str, str]) -> str | None:
@@ -341,12 +343,12 @@ def _explain(problem: Any, source: str, changed: Mapping[str, str]) -> str:
     message = _message(problem, location, key)
     override = _blamed(key, message, changed)
     short = key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}…"
-    return f"{source if override is None else _called(override)}: {short}: {message}"
+    return f"{source if override is None else _describe_change(override)}: {short}: {message}"
 
 
 def _message(problem: Any, location: list[str], key: str) -> str:
     given = problem["input"]
-    got = f" (got {shown(given)})"
+    got = f" (got {short_repr(given)})"
     match problem["type"]:
         case "extra_forbidden":
             return f"no such key; {_elsewhere(location)}"
@@ -358,7 +360,7 @@ def _message(problem: Any, location: list[str], key: str) -> str:
     message = message[0].lower() + message[1:]
     if problem["type"] == "literal_error":
         choices = [c.strip(" '") for c in problem["ctx"]["expected"].replace(" or ", ",").split(",")]
-        message += nearest(str(given), choices) if isinstance(given, str) else ""
+        message += did_you_mean(str(given), choices) if isinstance(given, str) else ""
     return message if isinstance(given, dict | BaseModel) else message + got
 
 
@@ -371,7 +373,7 @@ def _elsewhere(location: list[str]) -> str:
     elsewhere = [f"{name}.{location[-1]}" for name in _SECTIONS if location[-1] in _SECTIONS[name].model_fields]
     if len(elsewhere) == 1:
         return f"did you mean {elsewhere[0]!r}?"
-    return nearest(location[-1], names).removeprefix("; ") or f"expected one of {', '.join(names)}"
+    return did_you_mean(location[-1], names).removeprefix("; ") or f"expected one of {', '.join(names)}"
 
 
 def to_toml(experiment: Experiment) -> str:

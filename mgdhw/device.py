@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import closing, limits, recovery
-from mgdhw.answers import outputs_of, parameters_of
+from mgdhw.answers import checked_outputs, checked_parameters
 from mgdhw.block import Block, Costs, Part
 from mgdhw.completion import completed
 from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
 from mgdhw.device_info import Capability, DeviceInfo
-from mgdhw.drivers import check_class, device_schemes, made, name_of
+from mgdhw.drivers import check_class, device_schemes, driver_name, make_device
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable
 from mgdhw.expansion import expand
 from mgdhw.motion import Motion, Mover
@@ -187,7 +187,7 @@ class Device(ABC):
         """Connect. Raises DeviceUnavailable, and ConformanceError where the driver does not say what it is."""
         self.stored, self._mover = None, None
         await self.connect()
-        limits.check_info(getattr(self, "info", None), name_of(type(self)), self.uri)
+        limits.check_info(getattr(self, "info", None), driver_name(type(self)), self.uri)
         self.is_open = True
         if self.motion is not None:
             try:
@@ -208,11 +208,11 @@ class Device(ABC):
 
     async def _move_by(self, motion: Motion) -> None:
         mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self._applied, self.uri)
-        mover.starts_at(parameters_of(await self.read(), self.info.n_parameters, "read", self.uri))
+        mover.starts_at(checked_parameters(await self.read(), self.info.n_parameters, "read", self.uri))
         self._mover = mover
 
     async def _applied(self, theta: FloatArray, step: int) -> FloatArray:
-        return parameters_of(await self.apply(theta, step), self.info.n_parameters, "apply", self.uri)
+        return checked_parameters(await self.apply(theta, step), self.info.n_parameters, "apply", self.uri)
 
     async def close(self) -> None:
         """Leave the hardware in its safe state and disconnect. May be called from any state, more than once.
@@ -365,7 +365,7 @@ class HostCodes(Device):
             step: the probe's step. Hardware ignores it; a simulated device keys its noise with it.
             part: which of the probe's measurements this is.
         """
-        outputs = outputs_of(await self.infer(samples), samples.size, self.info.n_outputs, self.uri)
+        outputs = checked_outputs(await self.infer(samples), samples.size, self.info.n_outputs, self.uri)
         return float(COSTS[self.info.cost_kind](outputs, self.dataset.targets[samples]).sum())
 
     async def requested(self) -> FloatArray:
@@ -378,7 +378,7 @@ class HostCodes(Device):
     async def probe_with_host_codes(self, block: Block) -> Costs:
         """Expand a block into writes and measurements. Ends with θ as it was."""
         self.check_open()
-        theta = parameters_of(await self.requested(), self.info.n_parameters, "read", self.uri)
+        theta = checked_parameters(await self.requested(), self.info.n_parameters, "read", self.uri)
         self._check_room(theta, block.codes.amplitude)  # `write` sees to the swings
         return await expand(self, block, theta)
 
@@ -394,7 +394,7 @@ def open_device(uri: str) -> Device:
         ConformanceError: the driver lacks a method of the contract.
         DeviceFault: the driver raises what no driver should, or answers with something else than a Device.
     """
-    device = made(uri)
+    device = make_device(uri)
     if isinstance(device, Device):
         return device
     raise DeviceFault(f"its driver answered with a {type(device).__name__}, not a Device", uri=uri)

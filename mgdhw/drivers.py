@@ -7,9 +7,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, MgdhwError
-from mgdhw.parsing import shown
-from mgdhw.plugins import Broken, load, origin, why
-from mgdhw.uri import check_characters, meant
+from mgdhw.parsing import short_repr
+from mgdhw.plugins import Broken, describe_error, distribution_of, load
+from mgdhw.uri import check_characters, suggest_address
 
 ENTRY_POINTS = "mgdhw.devices"
 PRESETS = "mgdhw.presets"
@@ -29,7 +29,7 @@ def check_class(driver: type, device: type, contract: str) -> None:
         device: the base of all.
         contract: the base that says what this one has to do.
     """
-    name = name_of(driver)
+    name = driver_name(driver)
     where = f"what they are to do is in docs/drivers.md and in: python -m pydoc mgdhw.{contract}"
     renamed = [f"{old} to {new}" for old, new in HOOKS.items() if getattr(driver, old) is not getattr(device, old)]
     if renamed:
@@ -42,14 +42,14 @@ def check_class(driver: type, device: type, contract: str) -> None:
         raise ConformanceError(f"{name} lacks what every device has: {missing}; {where}")
 
 
-def name_of(driver: type) -> str:
+def driver_name(driver: type) -> str:
     """A driver's class, as errors call it."""
     return f"driver {driver.__module__}.{driver.__qualname__}"
 
 
 def installed_drivers() -> list[EntryPoint]:
     """Every driver that a distribution offers, in the order of the URI schemes that they answer to."""
-    found = {(point.name, point.value, origin(point)): point for point in entry_points(group=ENTRY_POINTS)}
+    found = {(point.name, point.value, distribution_of(point)): point for point in entry_points(group=ENTRY_POINTS)}
     return [found[key] for key in sorted(found)]
 
 
@@ -58,7 +58,7 @@ def device_schemes() -> dict[str, EntryPoint]:
     return {point.name: point for point in installed_drivers()}
 
 
-def rivals(point: EntryPoint) -> list[EntryPoint]:
+def conflicting_drivers(point: EntryPoint) -> list[EntryPoint]:
     """Other drivers that answer to the scheme of this one. Nobody can tell which of them is meant."""
     return [other for other in installed_drivers() if other.name == point.name and other != point]
 
@@ -70,35 +70,36 @@ def driver_of(uri: str) -> Callable[[str], object]:
         ConfigError: there is no driver for it, more than one, or none that can be loaded.
     """
     if not isinstance(uri, str):
-        raise ConfigError(f"device: expected an address, such as sim:analog-8bit (got {shown(uri)})")
+        raise ConfigError(f"device: expected an address, such as sim:analog-8bit (got {short_repr(uri)})")
     check_characters(uri)
     scheme, separator, _ = uri.partition(":")
     schemes = device_schemes()
     if scheme not in schemes or not separator:
-        hint = meant(uri, schemes, chips())
+        hint = suggest_address(uri, schemes, simulated_chips())
         if not separator:
             example = hint or ", for example sim:analog-8bit"
-            raise ConfigError(f"device {shown(uri)} has no scheme; expected SCHEME:ADDRESS{example}")
+            raise ConfigError(f"device {short_repr(uri)} has no scheme; expected SCHEME:ADDRESS{example}")
         raise ConfigError(
-            f"device {shown(uri)}: no driver answers to {shown(scheme)}{hint} (installed: {', '.join(schemes)})"
+            f"device {short_repr(uri)}: no driver answers to {short_repr(scheme)}{hint}"
+            f" (installed: {', '.join(schemes)})"
         )
     point = schemes[scheme]
-    others = rivals(point)
+    others = conflicting_drivers(point)
     if others:
-        names = ", ".join(f"{origin(one)} ({one.value})" for one in [*others, point])
+        names = ", ".join(f"{distribution_of(one)} ({one.value})" for one in [*others, point])
         raise ConfigError(
-            f"device {shown(uri)}: several drivers answer to {scheme!r}; uninstall all but one of {names}"
+            f"device {short_repr(uri)}: several drivers answer to {scheme!r}; uninstall all but one of {names}"
         )
-    driver = _loaded(point, f"device {shown(uri)}: its driver")
+    driver = _loaded(point, f"device {short_repr(uri)}: its driver")
     if not callable(driver):
         raise ConfigError(
-            f"device {shown(uri)}: its driver, {point.value} of {origin(point)}, is a {type(driver).__name__}; expected"
-            " a callable that takes an address and answers a Device"
+            f"device {short_repr(uri)}: its driver, {point.value} of {distribution_of(point)}, is a"
+            f" {type(driver).__name__}; expected a callable that takes an address and answers a Device"
         )
     return driver  # type: ignore[no-any-return]
 
 
-def made(uri: str) -> object:
+def make_device(uri: str) -> object:
     """What the driver of an address makes of it.
 
     Raises:
@@ -114,7 +115,9 @@ def made(uri: str) -> object:
     except (MgdhwError, OSError):
         raise
     except Exception as error:  # the driver's own; its traceback is what whoever writes it wants to see
-        raise DeviceFault(f"its driver cannot make a device of this address: {why(error)}", uri=uri) from error
+        raise DeviceFault(
+            f"its driver cannot make a device of this address: {describe_error(error)}", uri=uri
+        ) from error
 
 
 def _loaded(point: EntryPoint, what: str) -> Any:
@@ -122,10 +125,12 @@ def _loaded(point: EntryPoint, what: str) -> Any:
         return load(point)
     except Broken as error:
         # What its module has raised is the cause: whoever writes the driver wants to see where.
-        raise ConfigError(f"{what}, {point.value} of {origin(point)}, cannot be loaded: {error}") from error.__cause__
+        raise ConfigError(
+            f"{what}, {point.value} of {distribution_of(point)}, cannot be loaded: {error}"
+        ) from error.__cause__
 
 
-def chips() -> dict[str, str]:
+def simulated_chips() -> dict[str, str]:
     """Addresses of the simulated chips, by the names that people call them. No board is asked or opened for it."""
     found: dict[str, str] = {}
     for point in entry_points(group=PRESETS, name="sim"):

@@ -7,9 +7,9 @@ from typing import Any
 
 from mgdhw.config import Experiment
 from mgdhw.device import DeviceInfo, open_device
-from mgdhw.drivers import chips
+from mgdhw.drivers import simulated_chips
 from mgdhw.errors import ConfigError
-from mgdhw.parsing import nearest, shown
+from mgdhw.parsing import did_you_mean, short_repr
 from mgdhw.sources import opening
 from mgdhw.timing import Bill, Count, bill, count, expected_baselines
 
@@ -87,16 +87,16 @@ def address(preset: str) -> str:
     """Address of a preset by its name; an address is one already. Raises ConfigError."""
     if ":" in preset:
         return preset
-    known = chips()
+    known = simulated_chips()
     name, question, options = preset.partition("?")
     if name in known:
         return f"{known[name]}{question}{options}"
-    raise ConfigError(f"no preset {shown(name)}{nearest(name, known)} ({', '.join(known)})")
+    raise ConfigError(f"no preset {short_repr(name)}{did_you_mean(name, known)} ({', '.join(known)})")
 
 
 async def _timed() -> list[str]:
     """Names of the presets whose timing is known."""
-    return [name for name, uri in chips().items() if (await _info(uri)).timing is not None]
+    return [name for name, uri in simulated_chips().items() if (await _info(uri)).timing is not None]
 
 
 async def _info(uri: str) -> DeviceInfo:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.answers import cost_of
+from mgdhw.answers import checked_cost
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
 from mgdhw.completion import completed
@@ -52,7 +52,7 @@ async def expand(device: Measuring, block: Block, theta: FloatArray) -> Costs:
     async def measured_at(at: FloatArray, batch: IntArray, step: int, part: Part) -> int | float:
         await device.write(at, step)
         before = device.readings
-        cost = cost_of(await device.measure(batch, step, part), device.uri)
+        cost = checked_cost(await device.measure(batch, step, part), device.uri)
         if device.readings == before:  # else its driver counts them itself
             device.tick()
         return cost

@@ -34,22 +34,22 @@ class _Short(reprlib.Repr):
 _short = _Short()
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value as an error shows it: like `repr`, but of bounded length."""
     return _short.repr(value)
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """A number as an error shows it: a float with six digits, an integer whole, if it isn't endless."""
-    return f"{value:g}" if isinstance(value, float) else shown(value)
+    return f"{value:g}" if isinstance(value, float) else short_repr(value)
 
 
-def grouped(value: int) -> str:
+def format_integer(value: int) -> str:
     """An integer with commas between thousands, if it isn't endless."""
-    return f"{value:,}" if abs(value) < LONGEST_INTEGER else shown(value)
+    return f"{value:,}" if abs(value) < LONGEST_INTEGER else short_repr(value)
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
+def did_you_mean(word: str, words: Iterable[str]) -> str:
     """What to add to "no such name": the name that was probably meant, or nothing."""
     near = difflib.get_close_matches(word[:LONGEST], list(words), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -17,15 +17,15 @@ def load(point: EntryPoint) -> Any:
     try:
         return point.load()
     except (Exception, SystemExit) as error:
-        raise Broken(why(error)) from error
+        raise Broken(describe_error(error)) from error
 
 
-def origin(point: EntryPoint) -> str:
+def distribution_of(point: EntryPoint) -> str:
     """The distribution that an entry point comes from, with its version."""
     return "a distribution of no name" if point.dist is None else f"{point.dist.name} {point.dist.version}"
 
 
-def why(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """What is wrong with a contribution, in one line, and where in its code."""
     message = " ".join(str(error).split())
     text = message if message and isinstance(error, ImportError) else f"{type(error).__name__}: {message}"

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.answers import parameters_of
+from mgdhw.answers import checked_parameters
 from mgdhw.config import LARGEST_SEED, Experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
@@ -32,7 +32,7 @@ from mgdhw.events import (
 )
 from mgdhw.lockstep import LockStep, wave_size
 from mgdhw.outcome import ReplicaResult
-from mgdhw.parsing import grouped, shown
+from mgdhw.parsing import format_integer, short_repr
 from mgdhw.plan import plan
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
@@ -55,14 +55,14 @@ FIRST_ROUND = 4
 def check_count(experiment: Experiment, replicas: int) -> None:
     """Raise ConfigError if there cannot be so many replicas of an experiment."""
     if not isinstance(replicas, int) or isinstance(replicas, bool):
-        raise ConfigError(f"replicas: expected a whole number (got {shown(replicas)})")
+        raise ConfigError(f"replicas: expected a whole number (got {short_repr(replicas)})")
     if replicas < 1:
-        raise ConfigError(f"replicas: expected 1 or more (got {shown(replicas)})")
+        raise ConfigError(f"replicas: expected 1 or more (got {short_repr(replicas)})")
     if replicas > MOST_REPLICAS:
         raise ConfigError(
-            f"replicas: expected at most {MOST_REPLICAS:,} (got {grouped(replicas)}): what comes of each is held in"
-            f" memory, which would take {grouped(replicas * RESULT_BYTES // 10**9)} GB; train several sets, each with"
-            " another seed"
+            f"replicas: expected at most {MOST_REPLICAS:,} (got {format_integer(replicas)}): what comes of each is held"
+            f" in memory, which would take {format_integer(replicas * RESULT_BYTES // 10**9)} GB; train several sets,"
+            " each with another seed"
         )
     if experiment.seed + replicas - 1 > LARGEST_SEED:
         raise ConfigError(
@@ -138,7 +138,7 @@ class Replicas:
         held = None
         if experiment.training.init == "read":  # what the hardware held before any replica was written to it
             answer = await self._retries.repeat(device.read, 0)
-            held = parameters_of(answer, device.info.n_parameters, "read", device.uri)
+            held = checked_parameters(answer, device.info.n_parameters, "read", device.uri)
         has_target = experiment.evaluation.has_target
         notes = list(self._plan.notes)
         if not has_target:

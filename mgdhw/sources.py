@@ -12,7 +12,7 @@ from mgdhw.config import DataSection, Experiment, check_experiment, load_experim
 from mgdhw.datasets import Dataset, load
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError, DeviceUnavailable
-from mgdhw.parsing import shown
+from mgdhw.parsing import short_repr
 
 Source = str | Path | Mapping[str, Any] | Experiment
 
@@ -56,7 +56,9 @@ def resolve(experiment: object, overrides: tuple[str, ...]) -> tuple[Experiment,
     if isinstance(experiment, Mapping):
         experiment = check_experiment(experiment, source="experiment")
     if not isinstance(experiment, Experiment):
-        raise ConfigError(f"experiment: expected a TOML file, a mapping or an Experiment (got {shown(experiment)})")
+        raise ConfigError(
+            f"experiment: expected a TOML file, a mapping or an Experiment (got {short_repr(experiment)})"
+        )
     return changed(experiment, overrides), None, here
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from mgdhw.block import Baseline
 from mgdhw.errors import ConfigError
-from mgdhw.parsing import number
+from mgdhw.parsing import format_number
 
 LARGEST = 1e300
 """Of a time or an energy; an integer is a float then."""
@@ -57,7 +57,7 @@ class Timing:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0 <= value <= LARGEST:
-                raise ConfigError(f"timing.{field.name}={number(value)}: expected a number of 0 or more")
+                raise ConfigError(f"timing.{field.name}={format_number(value)}: expected a number of 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

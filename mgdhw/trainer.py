@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.answers import parameters_of
+from mgdhw.answers import checked_parameters
 from mgdhw.block import Costs
 from mgdhw.codes import Codes
 from mgdhw.completion import unless
@@ -191,7 +191,7 @@ class Trainer:
     async def _first_state(self) -> TrainState:
         held = None
         if self.experiment.training.init == "read":
-            held = parameters_of(await self.device.read(), self.device.info.n_parameters, "read", self.device.uri)
+            held = checked_parameters(await self.device.read(), self.device.info.n_parameters, "read", self.device.uri)
         return first_state(self.experiment, self.device.info, self._recipe, self.dataset, held)
 
     def _next_block(self, state: TrainState, every: int) -> int:

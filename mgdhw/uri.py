@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from mgdhw.errors import ConfigError
-from mgdhw.parsing import nearest, shown
+from mgdhw.parsing import did_you_mean, short_repr
 
 LONGEST_URI = 4096
 """Characters of an address: as many as the path of a file may have."""
@@ -45,23 +45,23 @@ def split_uri(uri: str) -> Address:
     check_characters(uri)
     scheme, _, rest = uri.partition(":")
     if rest.startswith("//"):
-        raise ConfigError(f"{called(uri)}: an address has no // here; write {scheme}:{rest[2:]}")
+        raise ConfigError(f"{shorten_uri(uri)}: an address has no // here; write {scheme}:{rest[2:]}")
     place, _, query = rest.partition("?")
     if "?" in query:
         raise ConfigError(
-            f"{called(uri)}: has a second ?; options follow each other with &, as in {scheme}:{place}?a=1&b=2"
+            f"{shorten_uri(uri)}: has a second ?; options follow each other with &, as in {scheme}:{place}?a=1&b=2"
         )
     options: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, _, text = (unquote(item) for item in part.partition("="))
         if name in options:
-            raise ConfigError(f"{called(uri)}: option {shown(name)} is given twice; leave one of them out")
+            raise ConfigError(f"{shorten_uri(uri)}: option {short_repr(name)} is given twice; leave one of them out")
         check_characters(name + text)
         options[name] = text
     return Address(scheme, place, options)
 
 
-def called(uri: str) -> str:
+def shorten_uri(uri: str) -> str:
     """An address as errors call it: whole, if it isn't endless."""
     return uri if len(uri) <= LONGEST_SHOWN else f"{uri[: LONGEST_SHOWN // 2]}…{uri[-LONGEST_SHOWN // 4 :]}"
 
@@ -70,22 +70,22 @@ def check_characters(uri: str) -> None:
     """Raise ConfigError if an address is endless, or has control characters, of which no name of a place has any."""
     if len(uri) > LONGEST_URI:
         raise ConfigError(
-            f"device {shown(uri)}: is an address of {len(uri):,} characters; expected {LONGEST_URI:,} at most"
+            f"device {short_repr(uri)}: is an address of {len(uri):,} characters; expected {LONGEST_URI:,} at most"
         )
     found = _CONTROL.search(uri)
     if found:
-        raise ConfigError(f"device {shown(uri)}: {found[0]!r} is no character of an address")
+        raise ConfigError(f"device {short_repr(uri)}: {found[0]!r} is no character of an address")
 
 
-def path_of(uri: str, text: str) -> Path:
+def expand_path(uri: str, text: str) -> Path:
     """The path of a file that an address names, with ~ as the home folder. Raises ConfigError where there is none."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ConfigError(f"{called(uri)}: {text}: {error}") from None
+        raise ConfigError(f"{shorten_uri(uri)}: {text}: {error}") from None
 
 
-def meant(uri: str, schemes: Collection[str], chips: Collection[str] = ()) -> str:
+def suggest_address(uri: str, schemes: Collection[str], chips: Collection[str] = ()) -> str:
     """What to add to an error about an address of no known scheme: the address that was probably meant, or nothing.
 
     Args:
@@ -106,4 +106,4 @@ def meant(uri: str, schemes: Collection[str], chips: Collection[str] = ()) -> st
     for kind, found in looks.items():
         if found and kind in schemes:
             return f"; did you mean {kind}:{place.removesuffix(':')}{question}{query}?"
-    return nearest(scheme if colon else place, schemes if colon else chips)
+    return did_you_mean(scheme if colon else place, schemes if colon else chips)

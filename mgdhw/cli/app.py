@@ -65,7 +65,7 @@ def _contributed() -> dict[str, EntryPoint]:
 
 
 def _load(point: EntryPoint) -> Any:
-    from mgdhw.plugins import Broken, load, why
+    from mgdhw.plugins import Broken, describe_error, load
 
     try:
         found = load(point)
@@ -75,7 +75,7 @@ def _load(point: EntryPoint) -> Any:
     except Broken as error:
         command = _broken(point, str(error))
     except Exception as error:  # others' code
-        command = _broken(point, why(error))
+        command = _broken(point, describe_error(error))
     command.name = point.name
     return command
 
@@ -83,13 +83,15 @@ def _load(point: EntryPoint) -> Any:
 def _broken(point: EntryPoint, problem: str) -> Any:
     """Stands in for a command that cannot be loaded, so that `mgdhw --help` still works."""
     from mgdhw.errors import ConfigError
-    from mgdhw.plugins import origin
+    from mgdhw.plugins import distribution_of
 
     stand_in = typer.Typer(add_completion=False, help=f"Cannot be loaded: {problem}.")
 
     @stand_in.callback(invoke_without_command=True)
     def fail() -> None:
-        raise ConfigError(f"command {point.name!r} ({point.value} of {origin(point)}) cannot be loaded: {problem}")
+        raise ConfigError(
+            f"command {point.name!r} ({point.value} of {distribution_of(point)}) cannot be loaded: {problem}"
+        )
 
     return typer.main.get_command(stand_in)
 

@@ -33,18 +33,18 @@ def installed() -> list[dict[str, Any]]:
     """Every installed driver, by URI scheme, each with its distribution, its presets, and what is wrong with it."""
     from importlib.metadata import entry_points
 
-    from mgdhw.drivers import PRESETS, installed_drivers, rivals
-    from mgdhw.plugins import origin
+    from mgdhw.drivers import PRESETS, conflicting_drivers, installed_drivers
+    from mgdhw.plugins import distribution_of
 
     offered = list(entry_points(group=PRESETS))
     drivers = []
     for point in installed_drivers():
-        others = ", ".join(origin(other) for other in rivals(point))
+        others = ", ".join(distribution_of(other) for other in conflicting_drivers(point))
         presets, problem = _presets(point, [one for one in offered if one.name == point.name])
         drivers.append(
             {
                 "scheme": point.name,
-                "package": None if point.dist is None else origin(point),
+                "package": None if point.dist is None else distribution_of(point),
                 "driver": point.value,
                 "presets": presets,
                 "problem": f"another driver answers to this scheme: {others}" if others else problem,
@@ -55,7 +55,7 @@ def installed() -> list[dict[str, Any]]:
 
 def _presets(driver: EntryPoint, offered: list[EntryPoint]) -> tuple[dict[str, str], str | None]:
     """What a driver offers, and what is wrong with it or with that; others' code, which may do anything."""
-    from mgdhw.plugins import Broken, load, why
+    from mgdhw.plugins import Broken, describe_error, load
 
     found: dict[str, str] = {}
     try:
@@ -66,7 +66,7 @@ def _presets(driver: EntryPoint, offered: list[EntryPoint]) -> tuple[dict[str, s
         for point in offered:
             found |= {str(address): str(text) for address, text in dict(load(point)()).items()}
     except (Exception, SystemExit) as error:
-        problem = str(error) if isinstance(error, Broken) else why(error)
+        problem = str(error) if isinstance(error, Broken) else describe_error(error)
         return found, f"what it offers cannot be listed: {problem}"
     return found, None
 

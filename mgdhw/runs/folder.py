@@ -18,7 +18,7 @@ from mgdhw import checkpoint
 from mgdhw.checkpoint import Saved, write_atomically
 from mgdhw.config import Experiment, load_experiment, to_toml
 from mgdhw.errors import CheckpointError, RunError
-from mgdhw.parsing import parse_json, shown
+from mgdhw.parsing import parse_json, short_repr
 from mgdhw.runs.provenance import now, versions
 
 KEPT_CHECKPOINTS = 2
@@ -235,7 +235,7 @@ def find_run(name: str | Path, runs: Path | None = None) -> Run:
                 return Run(choice)
         there = folder.exists()
     except OSError as error:  # a name that is longer than any
-        raise RunError(f"there is no run {shown(str(folder))}: {reason(error)}") from None
+        raise RunError(f"there is no run {short_repr(str(folder))}: {reason(error)}") from None
     if there:
         raise RunError(f"{folder} is no run: it has no {Run(folder).experiment_file.name}")
     raise RunError(f"there is no run {folder}{_others(runs)}")

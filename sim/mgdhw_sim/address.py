@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from mgdhw.errors import ConfigError
-from mgdhw.parsing import nearest, shown
-from mgdhw.uri import called, path_of, split_uri
+from mgdhw.parsing import did_you_mean, short_repr
+from mgdhw.uri import expand_path, shorten_uri, split_uri
 from mgdhw_sim.effects import IDEAL, Effects
 from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.spec import FIELDS, ChipSpec
@@ -26,22 +26,22 @@ def parse(uri: str) -> ChipSpec:
             file that describes no chip.
     """
     _, preset, options = split_uri(uri)
-    uri = called(uri)
+    uri = shorten_uri(uri)
     if preset.endswith(FILE):
-        spec = load_chip(path_of(uri, preset))
+        spec = load_chip(expand_path(uri, preset))
     elif preset in PRESETS:
         spec = PRESETS[preset]
     else:
         first = preset.partition("&")[0]
-        hint = nearest(preset, PRESETS)
+        hint = did_you_mean(preset, PRESETS)
         if "&" in preset and first in PRESETS:
             hint = f"; options begin with a ?: sim:{preset.replace('&', '?', 1)}"
-        raise ConfigError(f"{uri}: no preset {shown(preset)}{hint} ({', '.join(PRESETS)})")
+        raise ConfigError(f"{uri}: no preset {short_repr(preset)}{hint} ({', '.join(PRESETS)})")
     changes: dict[str, Any] = {}
     effects: dict[str, Any] = {}
     for key, value in options.items():
         if key not in OPTIONS:
-            raise ConfigError(f"{uri}: no option {shown(key)}{nearest(key, OPTIONS)} ({', '.join(OPTIONS)})")
+            raise ConfigError(f"{uri}: no option {short_repr(key)}{did_you_mean(key, OPTIONS)} ({', '.join(OPTIONS)})")
         if key in EFFECTS:
             effects[key] = _value(uri, key, value, getattr(IDEAL, key))
         else:
@@ -64,7 +64,7 @@ def anchored(uri: str) -> str:
     path, question, query = rest.partition("?")
     if not path.endswith(FILE):
         return uri
-    return f"{scheme}{colon}{path_of(uri, path).resolve()}{question}{query}"
+    return f"{scheme}{colon}{expand_path(uri, path).resolve()}{question}{query}"
 
 
 def _value(uri: str, key: str, text: str, default: Any) -> Any:
@@ -76,4 +76,4 @@ def _value(uri: str, key: str, text: str, default: Any) -> Any:
         return type(default)(text)
     except (ValueError, KeyError):
         wanted = {bool: "true or false", int: "a whole number", float: "a number", tuple: "sizes such as 64-16-10"}
-        raise ConfigError(f"{uri}: {key}={shown(text)}: expected {wanted[type(default)]}") from None
+        raise ConfigError(f"{uri}: {key}={short_repr(text)}: expected {wanted[type(default)]}") from None

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mgdhw.errors import ConfigError
-from mgdhw.parsing import number
+from mgdhw.parsing import format_number
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 from mgdhw_sim.effects import Effects
@@ -79,7 +79,9 @@ class ChipSpec:
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or not all(1 <= n <= 1 << 16 for n in self.layers):
-            raise ConfigError(f"layers={'-'.join(map(number, self.layers))}: expected two or more sizes of 1 ... 65536")
+            raise ConfigError(
+                f"layers={'-'.join(map(format_number, self.layers))}: expected two or more sizes of 1 ... 65536"
+            )
         if self.topology.n_parameters > MAX_PARAMETERS:
             raise ConfigError(f"layers={self.topology}: {self.topology.n_parameters:,} parameters are too many")
         self._one_of("activation", ACTIVATIONS)
@@ -216,12 +218,12 @@ class ChipSpec:
 
     def _within(self, name: str, low: int, high: int) -> None:
         if not low <= getattr(self, name) <= high:
-            raise ConfigError(f"{name}={number(getattr(self, name))}: expected {low} ... {high}")
+            raise ConfigError(f"{name}={format_number(getattr(self, name))}: expected {low} ... {high}")
 
     def _power_of_two(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
         if not low <= value <= high or 2.0 ** _log2(value) != value:
-            raise ConfigError(f"{name}={number(value)}: expected a power of two, {low:g} ... {high:g}")
+            raise ConfigError(f"{name}={format_number(value)}: expected a power of two, {low:g} ... {high:g}")
 
 
 def _log2(power: float) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw.errors import ConfigError
-from mgdhw.parsing import nearest, parse_toml, shown
+from mgdhw.parsing import did_you_mean, parse_toml, short_repr
 from mgdhw.timing import Timing
 from mgdhw_sim.effects import Effects
 from mgdhw_sim.spec import ChipSpec
@@ -75,7 +75,7 @@ def _built(path: Path, prefix: str, kind: Any, values: dict[str, Any], made: dic
     known = {f.name: f.default for f in fields(kind) if f.name not in (SECTIONS if kind is ChipSpec else ())}
     for key in values:
         if key not in known:
-            hint = nearest(key, known) or f"; expected one of {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"; expected one of {', '.join(known)}"
             raise ConfigError(f"{path}: {prefix}{key}: no such key{hint}")
     try:
         checked = {key: _checked(path, prefix + key, value, type(known[key])) for key, value in values.items()}
@@ -92,7 +92,7 @@ def _checked(path: Path, key: str, value: Any, kind: type) -> Any:
         return float(value)
     if type(value) is kind:
         return value
-    raise ConfigError(f"{path}: {key}: expected {KINDS[kind]} (got {shown(value)})")
+    raise ConfigError(f"{path}: {key}: expected {KINDS[kind]} (got {short_repr(value)})")
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ import pytest
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
 from mgdhw.estimate import address
-from mgdhw.uri import LONGEST_SHOWN, LONGEST_URI, path_of, split_uri
+from mgdhw.uri import LONGEST_SHOWN, LONGEST_URI, expand_path, split_uri
 
 
 def refusal(uri: str) -> str:
@@ -127,7 +127,7 @@ def test_what_is_no_text_is_no_address() -> None:
 
 def test_a_home_that_nobody_has() -> None:
     with pytest.raises(ConfigError, match=r"^x: ~nosuchuser/a: "):
-        path_of("x", "~nosuchuser/a")
+        expand_path("x", "~nosuchuser/a")
     assert refusal("sim:~nosuchuser/mine.toml").startswith("sim:~nosuchuser/mine.toml: ~nosuchuser/mine.toml: ")
     assert "~nosuchuser/secret: " in refusal("tcp:127.0.0.1:5510?secret=~nosuchuser/secret")
 

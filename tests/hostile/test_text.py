@@ -21,7 +21,7 @@ from mgdhw.estimate import address
 from mgdhw.runs import Run, find_run, read_replicas
 from mgdhw.sources import default_experiment
 from mgdhw.study.robustness import from_csv
-from mgdhw.uri import meant
+from mgdhw.uri import suggest_address
 from mgdhw_drivers import secret
 from mgdhw_drivers.linked.address import EXAMPLES, parse, parse_tcp
 from mgdhw_drivers.serve.faults import Faults
@@ -69,7 +69,7 @@ def an_address(draw: random.Random, folder: Path) -> None:
     """Without a look at what is installed, which takes longer than all the rest."""
     uri = gone_wrong(draw, URIS)
     scheme = uri.partition(":")[0]
-    meant(uri, ("serial", "sim", "tcp", "unix"), PRESETS)
+    suggest_address(uri, ("serial", "sim", "tcp", "unix"), PRESETS)
     if scheme in EXAMPLES:
         (parse_tcp if scheme == "tcp" else parse)(uri)
     else:

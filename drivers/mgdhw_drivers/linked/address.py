@@ -6,8 +6,8 @@ import ipaddress
 from dataclasses import dataclass, fields
 
 from mgdhw.errors import ConfigError
-from mgdhw.parsing import nearest, number, shown
-from mgdhw.uri import called, path_of, split_uri
+from mgdhw.parsing import did_you_mean, format_number, short_repr
+from mgdhw.uri import expand_path, shorten_uri, split_uri
 from mgdhw_drivers.linked.link import PROGRESS_SECONDS
 
 DEFAULT_BAUD = 115_200
@@ -70,7 +70,7 @@ LONGEST_LABEL = 63
 def parse(uri: str) -> tuple[str, Options]:
     """Where the board is, and options. Raises ConfigError for an unknown option or a value that isn't of its kind."""
     scheme, place, given = split_uri(uri)
-    uri = called(uri)
+    uri = shorten_uri(uri)
     what, example = EXAMPLES[scheme]
     if not place:
         raise ConfigError(f"{uri}: says no {what}; expected {example}")
@@ -80,35 +80,35 @@ def parse(uri: str) -> tuple[str, Options]:
         if key not in known:
             if key in ONLY:
                 raise ConfigError(f"{uri}: option {key!r} is for {ONLY[key]}: addresses only ({', '.join(known)})")
-            raise ConfigError(f"{uri}: no option {shown(key)}{nearest(key, known)} ({', '.join(known)})")
+            raise ConfigError(f"{uri}: no option {short_repr(key)}{did_you_mean(key, known)} ({', '.join(known)})")
         kind = type(getattr(DEFAULTS, key))
         try:
             chosen[key] = kind(text)
         except ValueError:
             wanted = "a whole number" if kind is int else "a number"
-            raise ConfigError(f"{uri}: {key}={shown(text)}: expected {wanted}") from None
+            raise ConfigError(f"{uri}: {key}={short_repr(text)}: expected {wanted}") from None
     options = Options(**chosen)  # type: ignore[arg-type]
     if options.line not in ("usb", "uart"):
-        raise ConfigError(f"{uri}: line={shown(options.line)}: expected usb or uart")
+        raise ConfigError(f"{uri}: line={short_repr(options.line)}: expected usb or uart")
     for key, (low, high) in RANGES.items():
         value = getattr(options, key)
         if not low <= value <= high:  # also where it is not a number
-            raise ConfigError(f"{uri}: {key}={number(value)}: expected {low:g} ... {high:,g}")
+            raise ConfigError(f"{uri}: {key}={format_number(value)}: expected {low:g} ... {high:,g}")
     if options.secret:
-        path_of(uri, options.secret)
+        expand_path(uri, options.secret)
     return place, options
 
 
 def parse_tcp(uri: str) -> tuple[str, int, Options]:
     """Host, port and options of a `tcp:` address. Raises ConfigError."""
     place, options = parse(uri)
-    uri = called(uri)
+    uri = shorten_uri(uri)
     host, separator, port = place.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not separator or not host or not port:
         raise ConfigError(f"{uri}: expected {EXAMPLES['tcp'][1]}")
     if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        raise ConfigError(f"{uri}: port {shown(port)}: expected 1 ... 65535")
+        raise ConfigError(f"{uri}: port {short_repr(port)}: expected 1 ... 65535")
     _check_host(uri, host)
     return host, int(port), options
 
@@ -121,17 +121,20 @@ def _check_host(uri: str, host: str) -> None:
     except ValueError:
         labels = host.removesuffix(".").split(".")
     if not all(labels):
-        raise ConfigError(f"{uri}: host {shown(host)} has two dots in a row, or begins with one")
+        raise ConfigError(f"{uri}: host {short_repr(host)} has two dots in a row, or begins with one")
     try:
         encoded = host.encode("idna").decode("ascii")
     except UnicodeError:  # which does not say which label
         encoded = host
         if all(len(label) <= LONGEST_LABEL for label in labels):
-            raise ConfigError(f"{uri}: host {shown(host)} has letters that no host's name may have") from None
+            raise ConfigError(f"{uri}: host {short_repr(host)} has letters that no host's name may have") from None
     for label in encoded.split("."):
         if len(label) > LONGEST_LABEL:
             raise ConfigError(
-                f"{uri}: host {shown(host)} has {len(label)} letters between two dots; expected {LONGEST_LABEL} at most"
+                f"{uri}: host {short_repr(host)} has {len(label)} letters between two dots; expected {LONGEST_LABEL} at"
+                " most"
             )
     if not all(letter.isalnum() or letter in "-_." for letter in encoded):
-        raise ConfigError(f"{uri}: host {shown(host)} has letters that no host's name may have; {EXAMPLES['tcp'][1]}")
+        raise ConfigError(
+            f"{uri}: host {short_repr(host)} has letters that no host's name may have; {EXAMPLES['tcp'][1]}"
+        )

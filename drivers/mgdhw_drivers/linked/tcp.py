@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from mgdhw.errors import ConfigError, DeviceAbsent, DeviceError, DeviceUnavailable, LinkError, LinkLost
-from mgdhw.uri import path_of
+from mgdhw.uri import expand_path
 from mgdhw_drivers import secret
 from mgdhw_drivers.link.greeting import HELLO, HostGreeting
 from mgdhw_drivers.linked.stream import Stream, StreamTransport
@@ -90,7 +90,7 @@ class TcpTransport(StreamTransport):
     def _find(self) -> Path | None:
         """The file of the secret. Servers make theirs before they listen, and another one at each start."""
         if self._file:
-            return path_of(self.uri, self._file)
+            return expand_path(self.uri, self._file)
         return secret.find(self._port) if _is_loopback(self._host) else None
 
     def _why_not(self, error: Exception, greeting: _Greeting, file: Path) -> str:

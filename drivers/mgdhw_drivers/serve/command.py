@@ -45,7 +45,7 @@ def serve(
     from mgdhw.device import open_device
     from mgdhw.errors import ConfigError
     from mgdhw.output import PrintableFormatter, echo
-    from mgdhw.parsing import number
+    from mgdhw.parsing import format_number
     from mgdhw_drivers.serve.faults import Faults
     from mgdhw_drivers.serve.limits import Limits
     from mgdhw_drivers.serve.listeners import Listener, PtyListener, SerialListener, TcpListener, UnixListener
@@ -57,9 +57,9 @@ def serve(
     if link is not None and not pty:
         raise ConfigError("--link: only with --pty")
     if not 0 <= baud <= FASTEST:
-        raise ConfigError(f"--baud {number(baud)}: expected 0 ... {FASTEST:,}")
+        raise ConfigError(f"--baud {format_number(baud)}: expected 0 ... {FASTEST:,}")
     if tcp is not None and not 0 <= tcp <= 65535:
-        raise ConfigError(f"--tcp {number(tcp)}: expected a port of 0 ... 65535")
+        raise ConfigError(f"--tcp {format_number(tcp)}: expected a port of 0 ... 65535")
     for name, limit in (("slew", slew), ("stress", stress)):
         if not 0 <= limit < LARGEST:
             raise ConfigError(f"--{name} {limit:g}: expected 0 (any) or more, below {LARGEST:g}")
