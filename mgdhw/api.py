@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import shlex
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from mgdhw import replicate, single
+from mgdhw.config import checked_overrides
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, RunError
 from mgdhw.origin import base_of, check_began, identity_of
@@ -18,6 +21,8 @@ from mgdhw.runs import Evaluation, Run, evaluate_run, find_run
 from mgdhw.session import Session, blocking
 from mgdhw.single import Listener, Result
 from mgdhw.sources import Source, load_dataset, opening
+
+log = logging.getLogger("mgdhw.training")
 
 __all__ = [
     "Listener",
@@ -90,8 +95,26 @@ async def train_async(
         CheckpointError: no checkpoint can be read, or it belongs to something else.
     """
     session = session or Session()
+    work = _work(experiment, device, resume, replicas, runs, checked_overrides(overrides), tuple(listeners), session)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not session.was_asked and session.run is not None:  # a cell of a notebook, or a program under asyncio.run
+            log.warning("training was interrupted%s", session.hint())
+        raise
+
+
+async def _work(
+    experiment: Source | None,
+    device: str | Device | None,
+    resume: str | Path | None,
+    replicas: int | None,
+    runs: str | Path | None,
+    overrides: tuple[str, ...],
+    listeners: tuple[Any, ...],
+    session: Session,
+) -> Result | ReplicasResult:
     folder = None if runs is None else Path(runs)
-    changes, heard = tuple(overrides), tuple(listeners)
     with session.used():
         if resume is not None:
             if experiment is not None:
@@ -100,11 +123,11 @@ async def train_async(
             if run.replicas() != replicas:
                 raise ConfigError(_how_many(run))
             if replicas is not None:
-                return await replicate.resume(run, replicas, device, changes, heard, session)
-            return await single.resume(run, device, changes, heard, session)
+                return await replicate.resume(run, replicas, device, overrides, listeners, session)
+            return await single.resume(run, device, overrides, listeners, session)
         if replicas is not None:
-            return await replicate.begin(experiment, replicas, device, folder, changes, heard, session)
-        return await single.begin(experiment, device, folder, changes, heard, session)
+            return await replicate.begin(experiment, replicas, device, folder, overrides, listeners, session)
+        return await single.begin(experiment, device, folder, overrides, listeners, session)
 
 
 @overload

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import math
+import re
 import sys
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +16,7 @@ from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.errors import ConfigError
 from mgdhw.optimizers import OPTIMIZERS, Optimizer
+from mgdhw.parsing import did_you_mean, parse_toml, short_repr
 from mgdhw.schedule import SCHEDULES, ScheduleSpec
 from mgdhw.text import decode, unwritable
 
@@ -26,15 +25,15 @@ LARGEST_BATCH = 1 << 20
 LARGEST_PERIOD = (1 << 32) - 1  # what a board is told in 32 bits
 LARGEST_BLOCK = 1 << 16
 LARGEST_STEP = 2**63 - 1  # what a block can begin at
+LARGEST = 1e300  # of a parameter of an optimizer; also an integer is a float then
+LONGEST_KEY = 200  # characters of a key that an error shows
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
 
 
 def _one_of(value: str, choices: Iterable[str]) -> str:
     if value not in choices:
-        near = difflib.get_close_matches(value, list(choices), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"expected one of {', '.join(sorted(choices))}{hint}")
+        raise ValueError(f"expected one of {', '.join(sorted(choices))}{did_you_mean(value, choices)}")
     return value
 
 
@@ -54,6 +53,16 @@ class DataSection(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     name: str = "digits"
+
+    @model_validator(mode="after")
+    def _flat(self) -> DataSection:
+        for key, value in (self.model_extra or {}).items():
+            for item in value if isinstance(value, list) else (value,):
+                if not isinstance(item, str | int | float):
+                    raise ValueError(
+                        f"{short_repr(key)}: expected a value, or a list of values, got {short_repr(value)}"
+                    )
+        return self
 
     @property
     def options(self) -> dict[str, Any]:
@@ -138,19 +147,17 @@ class OptimizerSection(BaseModel):
         known = {f.name: f.default for f in fields(OPTIMIZERS[self.name])}  # type: ignore[arg-type]
         for key, value in (self.model_extra or {}).items():
             if key not in known:
-                near = difflib.get_close_matches(key, ["eta", *known], n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                has = ", ".join(known) or "none"
-                raise ValueError(f"{self.name} has no parameter {key!r} (it has: {has}){hint}")
+                has, hint = ", ".join(known) or "none", did_you_mean(key, ["eta", *known])
+                raise ValueError(f"{self.name} has no parameter {short_repr(key)} (it has: {has}){hint}")
             if isinstance(known[key], bool):
                 if not isinstance(value, bool):
-                    raise ValueError(f"{key}: expected true or false, got {value!r}")
-            elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise ValueError(f"{key}: expected a finite number, got {value!r}")
+                    raise ValueError(f"{key}: expected true or false, got {short_repr(value)}")
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST < value < LARGEST:
+                raise ValueError(f"{key}: expected a finite number, got {short_repr(value)}")
             elif key in ("beta", "beta1", "beta2", "rho") and not 0 <= value < 1:
-                raise ValueError(f"{key}: expected a number from 0 to below 1, got {value!r}")
+                raise ValueError(f"{key}: expected a number from 0 to below 1, got {short_repr(value)}")
             elif key in ("epsilon", "weight_decay") and value < 0:
-                raise ValueError(f"{key}: expected a number of 0 or more, got {value!r}")
+                raise ValueError(f"{key}: expected a number of 0 or more, got {short_repr(value)}")
         return self
 
     def build(self) -> Optimizer:
@@ -264,74 +271,131 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `mgdhw new {path}` writes one to begin with") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder, not an experiment file; to go on with a run use --resume") from None
+        raise ConfigError(
+            f"{path} is a folder, not an experiment file; to go on with a run: mgdhw train --resume RUN"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a text file; expected TOML in UTF-8") from None
+    except ValueError as error:  # NUL
+        raise ConfigError(f"{path}: is the name of no file: {error}") from None
     return parse_experiment(text, source=str(path), overrides=overrides)
 
 
 def parse_experiment(text: str, *, source: str, overrides: Iterable[str] = ()) -> Experiment:
     """An experiment from TOML text; `source` is what errors call it."""
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: not valid TOML: {error}") from None
-    for override in overrides:
-        _apply(values, override)
-    return check_experiment(values, source=source)
+    values = parse_toml(text, source)
+    changed = {}
+    for override in checked_overrides(overrides):
+        changed[_apply(values, override)] = override
+    return check_experiment(values, source=source, changed=changed)
 
 
-def check_experiment(values: Mapping[str, Any], *, source: str) -> Experiment:
-    """An experiment from nested mappings; `source` is what errors call them."""
+def check_experiment(values: Mapping[str, Any], *, source: str, changed: Mapping[str, str] | None = None) -> Experiment:
+    """An experiment from nested mappings.
+
+    Args:
+        values: by section and key.
+        source: what errors call them.
+        changed: the override that an error is about instead, by the dotted key that it changed.
+    """
     try:
         return Experiment.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(problem, source) for problem in error.errors())) from None
+        problems = [_explain(problem, source, changed or {}) for problem in error.errors(include_url=False)]
+    except RecursionError:
+        problems = [f"{source}: values are nested too deeply"]
+    raise ConfigError("\n".join(problems))
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def checked_overrides(overrides: Iterable[str]) -> tuple[str, ...]:
+    """Changes to an experiment, one text each. Raises ConfigError for one text alone, and for what is no text."""
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides: expected a list of changes, such as [{short_repr(overrides)}]; this is one text")
+    given = tuple(overrides)
+    for override in given:
+        if not isinstance(override, str):
+            raise ConfigError(f"overrides: {short_repr(override)}: expected a text, such as 'optimizer.eta=0.1'")
+    return given
+
+
+def _apply(values: dict[str, Any], override: str) -> str:
+    """Change one value, and tell its dotted key."""
     key, equals, text = override.partition("=")
-    *sections, name = key.strip().split(".")
+    *sections, name = (part.strip() for part in key.split("."))
     if not equals or not all((*sections, name)):
-        raise ConfigError(f"--set {override}: expected KEY=VALUE, for example --set optimizer.eta=0.1")
+        raise ConfigError(f"{_describe_change(override)}: expected KEY=VALUE, for example optimizer.eta=0.1")
     table: Any = values
     for section in sections:
         table = table.setdefault(section, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"--set {override}: {section!r} is a value, not a section")
+            raise ConfigError(f"{_describe_change(override)}: {short_repr(section)} is a value, not a section")
+    table[name] = _value(text)
+    return ".".join((*sections, name))
+
+
+def _value(text: str) -> Any:
+    """The TOML value that a text is; the text itself, where it is none."""
     try:
-        table[name] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[name] = text.strip()
+        found = parse_toml(f"value = {text}", text)
+    except ConfigError:
+        return text.strip()
+    return found["value"] if len(found) == 1 else text.strip()
 
 
-def _explain(problem: Any, source: str) -> str:
+def _describe_change(override: str) -> str:
+    return f"change {short_repr(override)}"
+
+
+def _blamed(key: str, message: str, changed: Mapping[str, str]) -> str | None:
+    """The override that an error about a key is due to; None if it is the file's."""
+    for name, override in changed.items():
+        last = name.rpartition(".")[2]  # what a whole section says of one of its keys
+        if f"{key}.".startswith(f"{name}.") or (
+            name.startswith(f"{key}.") and re.search(rf"\b{re.escape(last)}\b", message)
+        ):
+            return override
+    return None
+
+
+def _explain(problem: Any, source: str, changed: Mapping[str, str]) -> str:
     location = [str(part) for part in problem["loc"]]
     key = ".".join(location) or "the file"
-    if problem["type"] == "extra_forbidden":
-        model: Any = Experiment
-        for part in location[:-1]:
-            model = model.model_fields[part].annotation
-        names = list(model.model_fields)
-        elsewhere = [f"{name}.{location[-1]}" for name in _SECTIONS if location[-1] in _SECTIONS[name].model_fields]
-        near = elsewhere if len(elsewhere) == 1 else difflib.get_close_matches(location[-1], names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
-        return f"{source}: {key}: no such key; {hint}"
-    if problem["type"] == "model_type":
-        return f"{source}: {key}: expected a section, [{key}], with keys of its own (got {problem['input']!r})"
-    if problem["type"] == "string_pattern_mismatch":
-        return f"{source}: {key}: expected letters, digits, '.', '_' and '-' only (got {problem['input']!r})"
-    message = problem["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
+    message = _message(problem, location, key)
+    override = _blamed(key, message, changed)
+    short = key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}…"
+    return f"{source if override is None else _describe_change(override)}: {short}: {message}"
+
+
+def _message(problem: Any, location: list[str], key: str) -> str:
     given = problem["input"]
+    got = f" (got {short_repr(given)})"
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"no such key; {_elsewhere(location)}"
+        case "model_type":
+            return f"expected a section, [{key}], with keys of its own{got}"
+        case "string_pattern_mismatch":
+            return f"expected letters, digits, '.', '_' and '-' only{got}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
     if problem["type"] == "literal_error":
         choices = [c.strip(" '") for c in problem["ctx"]["expected"].replace(" or ", ",").split(",")]
-        near = difflib.get_close_matches(str(given), choices, n=1)
-        message += f"; did you mean {near[0]!r}?" if near else ""
-    shown = "" if isinstance(given, dict | BaseModel) else f" (got {given!r})"
-    return f"{source}: {key}: {message}{shown}"
+        message += did_you_mean(str(given), choices) if isinstance(given, str) else ""
+    return message if isinstance(given, dict | BaseModel) else message + got
+
+
+def _elsewhere(location: list[str]) -> str:
+    """Where the key that does not exist may have been meant to stand."""
+    model: Any = Experiment
+    for part in location[:-1]:
+        model = model.model_fields[part].annotation
+    names = list(model.model_fields)
+    elsewhere = [f"{name}.{location[-1]}" for name in _SECTIONS if location[-1] in _SECTIONS[name].model_fields]
+    if len(elsewhere) == 1:
+        return f"did you mean {elsewhere[0]!r}?"
+    return did_you_mean(location[-1], names).removeprefix("; ") or f"expected one of {', '.join(names)}"
 
 
 def to_toml(experiment: Experiment) -> str:

@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import closing, limits, recovery
+from mgdhw.answers import checked_outputs, checked_parameters
 from mgdhw.block import Block, Costs, Part
 from mgdhw.completion import completed
 from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
 from mgdhw.device_info import Capability, DeviceInfo
-from mgdhw.drivers import check_class, device_schemes, driver_of
-from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable
+from mgdhw.drivers import check_class, device_schemes, driver_name, make_device
+from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable
 from mgdhw.expansion import expand
 from mgdhw.motion import Motion, Mover
 from mgdhw.segment import Segment, SegmentResult
@@ -189,9 +190,10 @@ class Device(ABC):
     # --- what every device does alike --------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect. Raises DeviceUnavailable."""
+        """Connect. Raises DeviceUnavailable, and ConformanceError where the driver does not say what it is."""
         self.stored, self._mover = None, None
         await self.connect()
+        limits.check_info(getattr(self, "info", None), driver_name(type(self)), self.uri)
         self.is_open = True
         if self.motion is not None:
             try:
@@ -211,9 +213,12 @@ class Device(ABC):
         await self._move_by(motion if self.motion is None else motion.together_with(self.motion))
 
     async def _move_by(self, motion: Motion) -> None:
-        mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self.apply, self.uri)
-        mover.starts_at(await self.read())
+        mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self._applied, self.uri)
+        mover.starts_at(checked_parameters(await self.read(), self.info.n_parameters, "read", self.uri))
         self._mover = mover
+
+    async def _applied(self, theta: FloatArray, step: int) -> FloatArray:
+        return checked_parameters(await self.apply(theta, step), self.info.n_parameters, "apply", self.uri)
 
     async def close(self) -> None:
         """Leave the hardware in its safe state and disconnect. May be called from any state, more than once.
@@ -274,15 +279,14 @@ class Device(ABC):
 
         Returns: (P,) what the hardware really holds.
 
-        Raises:
-            DeviceUnavailable: the device is not open.
-            LimitExceeded: before anything is sent.
+        Raises DeviceUnavailable if it is not open, LimitExceeded before anything is sent, DeviceFault if its driver
+        answers with something else than P parameters.
         """
         self.check_open()
         self.check_limits(theta)
         self.stored = None  # not known, should this fail
-        stored = await (self.apply(theta, step) if self._mover is None else self._mover.move(theta, step))
-        self.stored = np.array(stored)
+        stored = await (self._applied(theta, step) if self._mover is None else self._mover.move(theta, step))
+        self.stored = stored.copy()
         return stored
 
     async def __aenter__(self) -> Self:
@@ -368,7 +372,7 @@ class HostCodes(Device):
             step: the probe's step. Hardware ignores it; a simulated device keys its noise with it.
             part: which of the probe's measurements this is.
         """
-        outputs = await self.infer(samples, step)
+        outputs = checked_outputs(await self.infer(samples, step), samples.size, self.info.n_outputs, self.uri)
         return float(COSTS[self.info.cost_kind](outputs, self.dataset.targets[samples]).sum())
 
     async def requested(self) -> FloatArray:
@@ -381,7 +385,7 @@ class HostCodes(Device):
     async def probe_with_host_codes(self, block: Block) -> Costs:
         """Expand a block into writes and measurements. Ends with θ as it was."""
         self.check_open()
-        theta = await self.requested()
+        theta = checked_parameters(await self.requested(), self.info.n_parameters, "read", self.uri)
         self._check_room(theta, block.codes.amplitude)  # `write` sees to the swings
         return await expand(self, block, theta)
 
@@ -395,12 +399,9 @@ def open_device(uri: str) -> Device:
     Raises:
         ConfigError: there is no driver for the scheme, or the driver cannot read the address.
         ConformanceError: the driver lacks a method of the contract.
+        DeviceFault: the driver raises what no driver should, or answers with something else than a Device.
     """
-    make = driver_of(uri)
-    try:
-        device = make(uri)
-    except ConformanceError as error:
-        raise ConformanceError(f"device {uri!r}: {error}") from None
-    if not isinstance(device, Device):
-        raise DeviceFault(f"its driver answered with a {type(device).__name__}, not a Device", uri=uri)
-    return device
+    device = make_device(uri)
+    if isinstance(device, Device):
+        return device
+    raise DeviceFault(f"its driver answered with a {type(device).__name__}, not a Device", uri=uri)

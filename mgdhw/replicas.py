@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.answers import checked_parameters
 from mgdhw.config import LARGEST_SEED, Experiment
 from mgdhw.control import take_control
 from mgdhw.datasets import Dataset
@@ -32,6 +33,7 @@ from mgdhw.events import (
 )
 from mgdhw.lockstep import LockStep, wave_size
 from mgdhw.outcome import ReplicaResult
+from mgdhw.parsing import format_integer, short_repr
 from mgdhw.plan import plan
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
@@ -53,12 +55,15 @@ FIRST_ROUND = 4
 
 def check_count(experiment: Experiment, replicas: int) -> None:
     """Raise ConfigError if there cannot be so many replicas of an experiment."""
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise ConfigError(f"replicas: expected a whole number (got {short_repr(replicas)})")
     if replicas < 1:
-        raise ConfigError(f"replicas: expected 1 or more (got {replicas})")
+        raise ConfigError(f"replicas: expected 1 or more (got {short_repr(replicas)})")
     if replicas > MOST_REPLICAS:
         raise ConfigError(
-            f"replicas: expected at most {MOST_REPLICAS:,} (got {replicas:,}): what comes of each is held in memory,"
-            f" which would take {replicas * RESULT_BYTES / 1e9:,.0f} GB; train several sets, each with another seed"
+            f"replicas: expected at most {MOST_REPLICAS:,} (got {format_integer(replicas)}): what comes of each is held"
+            f" in memory, which would take {format_integer(replicas * RESULT_BYTES // 10**9)} GB; train several sets,"
+            " each with another seed"
         )
     if experiment.seed + replicas - 1 > LARGEST_SEED:
         raise ConfigError(
@@ -138,7 +143,8 @@ class Replicas:
         await self._retries.load(self.dataset)
         held = None
         if experiment.training.init == "read":  # what the hardware held before any replica was written to it
-            held = await self._retries.repeat(device.read, 0)
+            answer = await self._retries.repeat(device.read, 0)
+            held = checked_parameters(answer, device.info.n_parameters, "read", device.uri)
         has_target = experiment.evaluation.has_target
         notes = list(self._plan.notes)
         if not has_target:

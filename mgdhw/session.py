@@ -47,6 +47,15 @@ class Session:
         self._used = False
 
     @property
+    def was_asked(self) -> bool:
+        """Whether anybody has asked for an end by `stop`, and so hears of it there."""
+        return self._requests > 0
+
+    def hint(self) -> str:
+        """How to go on with what was begun; empty if nothing is kept."""
+        return "" if self.run is None else f"; resume with: {self.run.resume_command()}"
+
+    @property
     def writing(self) -> bool:
         """Whether training is over and its device closed, and nothing but the disk is waited for."""
         return self._give_up is not None
@@ -144,9 +153,7 @@ def blocking(work: Coroutine[Any, Any, Answer], session: Session) -> Answer:
     Ctrl-C stops the session cleanly and is raised once that is done; a second one cancels it. More of them don't
     interrupt the device's closing.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _in_a_loop():
         with _interrupt_stops(session):
             return asyncio.run(work)
     cancel: list[Callable[[], object]] = []
@@ -167,6 +174,14 @@ def blocking(work: Coroutine[Any, Any, Answer], session: Session) -> Answer:
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 future.result()
             raise
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -193,8 +208,7 @@ def _interrupt_stops(session: Session) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         if interrupted:
-            hint = "" if session.run is None else f"; resume with: {session.run.resume_command()}"
-            raise KeyboardInterrupt(f"training was stopped{hint}")
+            raise KeyboardInterrupt(f"training was stopped{session.hint()}") from None
 
 
 def _only_interrupts(handler: Any) -> bool:

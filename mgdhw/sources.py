@@ -13,6 +13,7 @@ from mgdhw.datasets import Dataset, load
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.folders import expanded
+from mgdhw.parsing import short_repr
 
 Source = str | Path | Mapping[str, Any] | Experiment
 
@@ -26,8 +27,16 @@ def default_experiment() -> str:
 
 def _packaged(name: str) -> str | None:
     """An experiment that comes with mgdhw, by its name, as TOML; None if there is none of that name."""
-    file = files("mgdhw").joinpath("experiments", f"{name}.toml")
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+    experiments = files("mgdhw").joinpath("experiments")
+    found = {file.name: file for file in experiments.iterdir()}.get(f"{name}.toml")
+    return None if found is None else found.read_text(encoding="utf-8")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is longer than any
+        return True
 
 
 def resolve(experiment: object, overrides: tuple[str, ...]) -> tuple[Experiment, str | None, Path]:
@@ -41,14 +50,16 @@ def resolve(experiment: object, overrides: tuple[str, ...]) -> tuple[Experiment,
         )
     if isinstance(experiment, str | Path):
         path = Path(experiment)
-        packaged = None if path.exists() or path.name != str(path) else _packaged(path.name)
+        packaged = None if path.name != str(path) or _is_there(path) else _packaged(path.name)
         if packaged is not None:
             return parse_experiment(packaged, source=f"the packaged {path.name}.toml", overrides=overrides), None, here
         return load_experiment(path, overrides), str(path.resolve()), path.resolve().parent
     if isinstance(experiment, Mapping):
         experiment = check_experiment(experiment, source="experiment")
     if not isinstance(experiment, Experiment):
-        raise ConfigError(f"experiment: expected a TOML file, a mapping or an Experiment (got {experiment!r})")
+        raise ConfigError(
+            f"experiment: expected a TOML file, a mapping or an Experiment (got {short_repr(experiment)})"
+        )
     return changed(experiment, overrides), None, here
 
 
@@ -59,7 +70,7 @@ def as_done(experiment: Experiment, device: Device, base: Path) -> Experiment:
 
 
 def changed(experiment: Experiment, overrides: tuple[str, ...]) -> Experiment:
-    """The experiment with some keys changed."""
+    """The experiment with some keys changed. Raises ConfigError."""
     if not overrides:
         return experiment
     return parse_experiment(to_toml(experiment), source="experiment", overrides=overrides)
@@ -76,8 +87,8 @@ def load_dataset(experiment: Experiment, base: Path) -> Dataset:
 @contextlib.asynccontextmanager
 async def opening(device: str | Device) -> AsyncIterator[Device]:
     """A device, open. One that is inside an `async with` of the caller's is used and left open."""
-    if isinstance(device, str):
-        device = open_device(device)
+    if not isinstance(device, Device):
+        device = open_device(device)  # which says what it expects
     if device.entered:
         yield device
         return

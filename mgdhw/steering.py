@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import digest
+from mgdhw.answers import checked_outputs
 from mgdhw.config import LARGEST_BLOCK, EvaluationSection
 from mgdhw.costs import COSTS, correct
 from mgdhw.datasets import Dataset
@@ -163,7 +164,7 @@ async def look(device: Device, dataset: Dataset, state: TrainState) -> Evaluated
     """Try the network that the device holds on the test samples, or on all where there are none."""
     split = "test" if dataset.n_test else "train"
     samples = np.arange(dataset.n_train if dataset.n_test else 0, dataset.n_samples)
-    outputs = await device.infer(samples, state.step)
+    outputs = checked_outputs(await device.infer(samples, state.step), samples.size, dataset.n_outputs, device.uri)
     targets = dataset.targets[samples]
     cost = float(COSTS[device.info.cost_kind](outputs, targets).mean())
     return Evaluated(state.step, state.evaluations, split, float(correct(outputs, targets).mean()), cost)

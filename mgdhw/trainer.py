@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.answers import checked_parameters
 from mgdhw.block import Costs
 from mgdhw.codes import Codes
 from mgdhw.completion import unless
@@ -194,7 +195,9 @@ class Trainer:
     # --- steps of the loop ---------------------------------------------------------------------------------------
 
     async def _first_state(self) -> TrainState:
-        held = await self.device.read() if self.experiment.training.init == "read" else None
+        held = None
+        if self.experiment.training.init == "read":
+            held = checked_parameters(await self.device.read(), self.device.info.n_parameters, "read", self.device.uri)
         return first_state(self.experiment, self.device.info, self._recipe, self.dataset, held)
 
     def _next_block(self, state: TrainState, every: int) -> int:

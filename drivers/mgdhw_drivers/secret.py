@@ -96,8 +96,9 @@ def read(path: Path) -> bytes:
         with open(path, "rb", opener=_at_once) as file:
             _check_file(path, os.fstat(file.fileno()))
             content = file.read(4 * SECRET_BYTES).decode("ascii", errors="replace").strip()
-    except OSError as error:
-        raise ConfigError(f"{path}: the secret cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: NUL in its name
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: the secret cannot be read: {reason}") from None
     if re.fullmatch(r"[0-9a-f]{64}", content) is None:
         raise ConfigError(f"{path}: holds no secret; expected 64 hexadecimal digits, as `mgdhw serve` writes them")
     return bytes.fromhex(content)

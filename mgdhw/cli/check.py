@@ -26,7 +26,7 @@ def check(
     data: Annotated[
         str | None, typer.Option(metavar="NAME", help="What it is to learn; by default a dataset of its sizes.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of codes, samples and initial parameters.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of codes, samples and initial parameters.")] = 0,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the recommended experiment as TOML.")
     ] = None,

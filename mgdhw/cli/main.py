@@ -1,7 +1,7 @@
 """Entry point of the `mgdhw` command: sets the process up, and turns errors into messages and exit codes.
 
-Exit codes: 0 done, 1 an error that mgdhw explains, 2 wrong usage, 130 after Ctrl-C, 143 after SIGTERM (128 and the
-number of the signal).
+Exit codes: 0 done, 1 an error that mgdhw explains (or one that nobody foresaw, with a traceback), 2 wrong usage, 130
+after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP (128 and the number of the signal).
 """
 
 from __future__ import annotations

@@ -64,16 +64,16 @@ def create_locked(
             )
         tidy(runs)
         building.mkdir()
-    except (FileExistsError, NotADirectoryError) as error:
+    except (FileExistsError, NotADirectoryError):
         file = next((path for path in (runs, *runs.parents) if path.exists() and not path.is_dir()), runs)
         raise RunError(
             f"runs folder {runs}: a run cannot be made there: {file} is no folder; choose one with --runs FOLDER,"
             " or a name for a new one"
-        ) from error
-    except OSError as error:
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: NUL in its name
         raise RunError(
             f"runs folder {runs}: a run cannot be made there: {reason(error)}; choose another with --runs FOLDER"
-        ) from error
+        ) from None
     lock = RunLock(Run(building))
     try:
         lock.__enter__()
@@ -96,7 +96,7 @@ def create_locked(
         raise RunError(
             f"run {runs / name} cannot be written: {reason(error)}; {remedy(error)},"
             " or choose another folder with --runs"
-        ) from error
+        ) from None
     return run, lock
 
 

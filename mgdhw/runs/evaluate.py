@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.answers import checked_outputs
 from mgdhw.config import Experiment
 from mgdhw.control import take_control
 from mgdhw.costs import COSTS, correct
@@ -101,7 +102,8 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
             for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
                 if end > first:
                     samples = np.arange(first, end)
-                    outputs = await device.infer(samples, state.step)
+                    answer = await device.infer(samples, state.step)
+                    outputs = checked_outputs(answer, samples.size, dataset.n_outputs, device.uri)
                     scores[split] = _score(info.cost_kind, outputs, dataset.targets[samples])
         except OSError as error:
             raise LinkLost(str(error), uri=device.uri) from error

@@ -17,6 +17,7 @@ from mgdhw import checkpoint
 from mgdhw.checkpoint import Saved
 from mgdhw.config import Experiment, load_experiment
 from mgdhw.errors import CheckpointError, RunError
+from mgdhw.parsing import parse_json, short_repr
 from mgdhw.runs import manifest
 from mgdhw.runs.provenance import now, versions
 
@@ -144,7 +145,7 @@ class Run:
         """Where the run comes from. Raises RunError if the file is missing, edited or damaged."""
         self.check_whole(self.provenance_file)
         try:
-            found = json.loads(self.provenance_file.read_bytes())
+            found = parse_json(self.provenance_file.read_bytes())
         except (OSError, ValueError) as error:
             raise RunError(f"{self.provenance_file}: cannot be read: {error}; the run cannot be used") from None
         kinds = {"device": dict, "sessions": list}
@@ -272,13 +273,18 @@ def find_run(name: str | Path, runs: Path | None = None) -> Run:
     folder = Path(name)
     choices = [folder] if runs is None else [folder, runs / folder]
     choices = [choice for choice in choices if not is_unfinished(choice)]
-    for choice in choices:
-        if Run(choice).experiment_file.is_file():
-            return Run(choice)
-    for missing in (Run(choice).experiment_file for choice in choices if Run(choice).provenance_file.is_file()):
-        what = "is a folder" if missing.is_dir() else "is missing"
-        raise RunError(f"{missing}: {what}; the run cannot be used without that file: restore it from a backup")
-    if folder.exists() and choices:
+    try:
+        for choice in choices:
+            if Run(choice).experiment_file.is_file():
+                return Run(choice)
+        missing = [Run(choice).experiment_file for choice in choices if Run(choice).provenance_file.is_file()]
+        is_there = folder.exists()
+    except OSError as error:  # a name that is longer than any
+        raise RunError(f"there is no run {short_repr(str(folder))}: {reason(error)}") from None
+    for file in missing[:1]:
+        what = "is a folder" if file.is_dir() else "is missing"
+        raise RunError(f"{file}: {what}; the run cannot be used without that file: restore it from a backup")
+    if is_there and choices:
         raise RunError(f"{folder} is no run: it has no {Run(folder).experiment_file.name}")
     raise RunError(f"there is no run {folder}{_others(runs)}")
 
@@ -294,7 +300,7 @@ def step_of(path: Path) -> int:
     return int(number) if number.isascii() and number.isdecimal() else -1
 
 
-def reason(error: OSError | sqlite3.Error) -> str:
+def reason(error: OSError | sqlite3.Error | ValueError) -> str:
     """What went wrong, in the system's words."""
     return str(getattr(error, "strerror", None) or error)
 

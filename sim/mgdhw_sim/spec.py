@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mgdhw.errors import ConfigError
+from mgdhw.parsing import format_number
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 from mgdhw_sim.effects import Effects
@@ -78,7 +79,9 @@ class ChipSpec:
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or not all(1 <= n <= 1 << 16 for n in self.layers):
-            raise ConfigError(f"layers={'-'.join(map(str, self.layers))}: expected two or more sizes of 1 ... 65536")
+            raise ConfigError(
+                f"layers={'-'.join(map(format_number, self.layers))}: expected two or more sizes of 1 ... 65536"
+            )
         if self.topology.n_parameters > MAX_PARAMETERS:
             raise ConfigError(f"layers={self.topology}: {self.topology.n_parameters:,} parameters are too many")
         self._one_of("activation", ACTIVATIONS)
@@ -195,10 +198,19 @@ class ChipSpec:
         if self.weight_bits > PULSED_BITS:
             raise ConfigError(f"weight_bits={self.weight_bits}: cells that move by pulses have {PULSED_BITS} at most")
         if effects.dw_min and not self.weight_lsb / 8 <= effects.dw_min <= self.weight_lsb:
-            raise ConfigError(
-                f"dw_min={effects.dw_min:g}: expected {self.weight_lsb / 8:g} ... {self.weight_lsb:g}, which is one"
-                f" code of {self.weight_bits} bits, or an eighth of it"
-            )
+            raise ConfigError(self._pulses_do_not_fit())
+
+    def _pulses_do_not_fit(self) -> str:
+        """What to do where a pulse is no such share of a code: usually the width was given, and the pulse was not."""
+        code, pulse = self.weight_lsb, self.effects.dw_min
+        fits = (pulse <= self.weight_range * 2.0 ** (1 - bits) <= 8 * pulse for bits in range(PULSED_BITS + 1))
+        widths = [bits for bits, good in enumerate(fits) if good and bits >= 4]
+        others = f", or weight_bits={widths[0]} ... {widths[-1]}" if widths else ""
+        return (
+            f"dw_min={pulse:g} does not go with weight_bits={self.weight_bits}: a code of so many bits is {code:g}, and"
+            " a pulse has to move an eighth of a code at least and a whole one at most; give"
+            f" dw_min={min(max(pulse, code / 8), code)!r} ({code / 8:g} ... {code:g}){others}"
+        )
 
     def _one_of(self, name: str, choices: Any) -> None:
         if getattr(self, name) not in choices:
@@ -206,12 +218,12 @@ class ChipSpec:
 
     def _within(self, name: str, low: int, high: int) -> None:
         if not low <= getattr(self, name) <= high:
-            raise ConfigError(f"{name}={getattr(self, name)}: expected {low} ... {high}")
+            raise ConfigError(f"{name}={format_number(getattr(self, name))}: expected {low} ... {high}")
 
     def _power_of_two(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
         if not low <= value <= high or 2.0 ** _log2(value) != value:
-            raise ConfigError(f"{name}={value:g}: expected a power of two, {low:g} ... {high:g}")
+            raise ConfigError(f"{name}={format_number(value)}: expected a power of two, {low:g} ... {high:g}")
 
 
 def _log2(power: float) -> int:

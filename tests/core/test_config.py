@@ -149,11 +149,35 @@ def test_set_changes_what_the_file_says_and_the_last_one_counts() -> None:
 
 @pytest.mark.parametrize("override", ["optimizer.eta", "=3", "", ".x=3", "a..b=3", "optimizer.=3"])
 def test_a_malformed_set_says_how_it_should_look(override: str) -> None:
-    assert refusal("", override) == f"--set {override}: expected KEY=VALUE, for example --set optimizer.eta=0.1"
+    assert refusal("", override) == f"change {override!r}: expected KEY=VALUE, for example optimizer.eta=0.1"
+
+
+def test_an_error_is_blamed_on_whoever_made_it() -> None:
+    """The file is not to blame for a change, nor the change for the file."""
+    assert refusal("seed = 1", "seed=-1").startswith("change 'seed=-1': seed: ")
+    assert refusal("seed = -1", "name=x").startswith("exp.toml: seed: ")
+    assert refusal("", "optimizer={name='sgd', eta=-1}").startswith(
+        "change \"optimizer={name='sgd', eta=-1}\": optimizer."
+    )
+    assert refusal("[optimizer]\nbeta1 = 2", "optimizer.eta=0.1").startswith("exp.toml: optimizer: beta1: ")
+    assert refusal("", "optimizer.beta1=2").startswith("change 'optimizer.beta1=2': optimizer: beta1: ")
+    assert refusal("seed = -1", "seed=2", "name=a b").startswith("change 'name=a b': name: ")
+
+
+def test_a_change_is_one_value() -> None:
+    assert refusal("", "seed=1\nname='x'").startswith("change \"seed=1\\nname='x'\": seed: input should be a valid")
+
+
+def test_data_options_are_values() -> None:
+    assert (
+        refusal("[data.flips]\na = 1") == "exp.toml: data: 'flips': expected a value, or a list of values, got {'a': 1}"
+    )
+    assert refusal("[data]\nflips = [[1]]").startswith("exp.toml: data: 'flips': expected a value, or a list of values")
+    assert parse_experiment("[data]\nlayers = [1, 2]", source="x").data.options == {"layers": [1, 2]}
 
 
 def test_a_set_inside_a_value_is_refused() -> None:
-    assert refusal("name = 'x'", "name.x=3") == "--set name.x=3: 'name' is a value, not a section"
+    assert refusal("name = 'x'", "name.x=3") == "change 'name.x=3': 'name' is a value, not a section"
 
 
 def test_a_misspelt_set_is_refused_like_a_misspelt_key() -> None:

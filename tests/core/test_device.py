@@ -172,7 +172,9 @@ def test_a_driver_that_cannot_be_loaded_is_a_config_error(
     install: Callable[[str, str], None], source: str, entry: str
 ) -> None:
     install(source, entry)
-    with pytest.raises(ConfigError, match=r"^device 'bowl:1': its driver cannot be loaded: .*thirdparty_"):
+    with pytest.raises(
+        ConfigError, match=r"^device 'bowl:1': its driver, .* of thirdparty-bowl 1\.0, cannot be loaded: .*thirdparty_"
+    ):
         open_device("bowl:1")
 
 

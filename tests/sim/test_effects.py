@@ -1,5 +1,6 @@
 """Each effect on signals and costs does what its definition says; and every effect, at zero, does nothing at all."""
 
+import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 from random import Random
@@ -18,6 +19,7 @@ from mgdhw_sim.address import parse
 from mgdhw_sim.cells import Cells
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.effects import IDEAL, OF_PULSES, RANGES, Effects
+from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.spec import ChipSpec
 
 from . import referee, test_cells
@@ -341,8 +343,28 @@ def test_pulses_need_few_bits_and_a_step_of_about_a_code() -> None:
     with pytest.raises(ConfigError, match="weight_bits=12: cells that move by pulses have 10 at most"):
         ChipSpec(weight_bits=12, effects=Effects(**BOUNDS))
     for bad in (0.0001, 0.1):
-        with pytest.raises(ConfigError, match=rf"dw_min={bad:g}: expected 0.0039062\d* ... 0.03125"):
+        with pytest.raises(ConfigError, match=rf"dw_min={bad:g} does not .* \(0\.0039062\d* \.\.\. 0\.03125\)"):
             ChipSpec(effects=Effects(**BOUNDS, dw_min=bad))
+
+
+@pytest.mark.parametrize("preset", ["rram", "pcm"])
+@pytest.mark.parametrize("bits", range(4, 11))
+def test_what_is_advised_where_a_pulse_does_not_fit_is_a_chip(preset: str, bits: int) -> None:
+    """Who narrows a preset's parameters has not given the pulse, and is told what to give."""
+    uri = f"sim:{preset}?weight_bits={bits}"
+    try:
+        assert parse(uri).weight_bits == bits
+        return
+    except ConfigError as error:
+        said = str(error)
+    assert said.startswith(
+        f"{uri}: dw_min={PRESETS[preset].effects.dw_min} does not go with weight_bits={bits}: a code"
+    )
+    given, low, high, first, last = re.findall(r"[\d.]+", said.partition("; give dw_min=")[2].replace(" ... ", " "))
+    assert low < high
+    assert parse(f"{uri}&dw_min={given}").weight_bits == bits
+    for other in (first, last):
+        assert parse(f"sim:{preset}?weight_bits={other}").weight_bits == int(other)
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Effects)])
