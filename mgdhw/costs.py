@@ -31,6 +31,20 @@ COSTS: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
 }
 
 
+def accuracy_or_r2(outputs: FloatArray, targets: FloatArray, *, classes: bool) -> tuple[float | None, float | None]:
+    """How good (B, n_out) outputs are: the share that is right where they are classes, else R²; the other is None."""
+    return (float(correct(outputs, targets).mean()), None) if classes else (None, r_squared(outputs, targets))
+
+
+def r_squared(outputs: FloatArray, targets: FloatArray) -> float | None:
+    """R² of (B, n_out) outputs: the share of the targets' variance that they explain, all outputs together.
+
+    1 is perfect, 0 as good as the mean of the targets, less is worse. None where targets don't vary.
+    """
+    variation = float(np.square(targets - targets.mean(axis=0)).sum())
+    return 1.0 - float(np.square(outputs - targets).sum()) / variation if variation > 0 else None
+
+
 def correct(outputs: FloatArray, targets: FloatArray) -> NDArray[np.bool_]:
     """(B,) whether each sample is right: the largest output for classes, a threshold of 0.5 for a single output."""
     if outputs.shape[1] == 1:

@@ -245,5 +245,6 @@ class Replicas:
             evaluations=state.evaluations,
             updates=state.update,
             digest=digest,
+            r2=last.r2,
         )
         return ReplicaFinished(result, state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mgdhw.config import Experiment
 from mgdhw.runs.folder import Run, create_run
@@ -14,7 +14,11 @@ from mgdhw.threads import in_thread
 
 
 async def begin_run(
-    stack: contextlib.AsyncExitStack, runs: Path, experiment: Experiment, origin: Callable[[], Mapping[str, Any]]
+    stack: contextlib.AsyncExitStack,
+    runs: Path,
+    experiment: Experiment,
+    origin: Callable[[], Mapping[str, Any]],
+    files: Mapping[str, Callable[[IO[bytes]], None]] | None = None,
 ) -> Run:
     """A new run, made and locked in a thread: a slow disk keeps no device waiting.
 
@@ -23,13 +27,14 @@ async def begin_run(
         runs: folder of runs.
         experiment: as it is done.
         origin: tells where the run comes from; may take its time.
+        files: what else is kept beside the experiment: names, and what writes them.
 
     Raises:
         RunError: it cannot be kept there.
     """
 
     def create() -> tuple[Run, RunLock]:
-        run = create_run(runs, experiment, origin())
+        run = create_run(runs, experiment, origin(), files)
         return run, RunLock(run).__enter__()
 
     run, lock = await in_thread(create)

@@ -8,11 +8,11 @@ import json
 import shlex
 import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mgdhw import checkpoint
 from mgdhw.checkpoint import Saved, write_atomically
@@ -185,13 +185,19 @@ class Run:
         write_atomically(path, (json.dumps(content, indent=2, default=str) + "\n").encode())
 
 
-def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) -> Run:
+def create_run(
+    runs: Path,
+    experiment: Experiment,
+    origin: Mapping[str, Any],
+    files: Mapping[str, Callable[[IO[bytes]], None]] | None = None,
+) -> Run:
     """Make the folder of a new run, named after the experiment and the time.
 
     Args:
         runs: folder of runs; made if it isn't there.
         experiment: what will be done.
         origin: its provenance.
+        files: what else is kept beside the experiment: names, and what writes them.
 
     Raises:
         RunError: the folder cannot be made or written (no permission, a full disk, ...).
@@ -210,6 +216,8 @@ def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) ->
         ) from error
     try:
         write_atomically(run.experiment_file, to_toml(experiment).encode())
+        for name, write in (files or {}).items():
+            write_atomically(run.folder / name, write)
         run._write_json(run.provenance_file, origin)
     except OSError as error:
         shutil.rmtree(run.folder, ignore_errors=True)

@@ -106,10 +106,16 @@ def _row(row: Mapping[str, str]) -> ReplicaResult:
         replica=int(row["replica"]),
         seed=int(row["seed"]),
         reason=row["reason"],
-        accuracy=float(row["accuracy"]),
+        accuracy=_number(row["accuracy"]),
         cost=float(row["cost"]),
         probes=int(row["probes"]),
         evaluations=int(row["evaluations"]),
         updates=int(row["updates"]),
         digest=bytes.fromhex(row["digest"]).hex(),
+        r2=_number(row.get("r2", "")),
     )
+
+
+def _number(cell: str) -> float | None:
+    """What csv made of a number, or of None."""
+    return float(cell) if cell else None
