@@ -86,8 +86,10 @@ def full_name(name: str, base: Path | None = None) -> str:
     Raises:
         DatasetError: it names a file of another form.
     """
-    kind, colon, _ = name.partition(":")
-    if not name or (colon and kind in _FILE_BUILDERS) or name in _BUILDERS:
+    kind, colon, rest = name.partition(":")
+    if colon and kind.lower() in _FILE_BUILDERS:
+        return f"{kind.lower()}:{rest}"
+    if not name or name.partition("-")[0] in _BUILDERS:
         return name
     if name.lower().endswith(".npz"):
         return f"npz:{name}"

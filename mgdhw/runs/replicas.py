@@ -17,6 +17,7 @@ from mgdhw.outcome import ReplicaResult
 from mgdhw.runs.folder import Run
 from mgdhw.runs.writer import Writer
 
+DIGEST_BYTES = 32
 WRITE_SECONDS = 1.0
 """How much of the replicas' work a crash may cost: the file is written whole, so not for each of them."""
 
@@ -111,11 +112,18 @@ def _row(row: Mapping[str, str]) -> ReplicaResult:
         probes=int(row["probes"]),
         evaluations=int(row["evaluations"]),
         updates=int(row["updates"]),
-        digest=bytes.fromhex(row["digest"]).hex(),
+        digest=_digest(row["digest"]),
         r2=_number(row.get("r2", "")),
     )
 
 
 def _number(cell: str) -> float | None:
     """What csv made of a number, or of None."""
-    return float(cell) if cell else None
+    return None if cell == "" else float(cell)
+
+
+def _digest(cell: str) -> str:
+    digest = bytes.fromhex(cell)
+    if len(digest) != DIGEST_BYTES:
+        raise ValueError(f"{cell!r} is no digest")
+    return digest.hex()

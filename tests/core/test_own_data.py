@@ -8,6 +8,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from mgdhw.datasets import Dataset, from_arrays, load, scaled
 from mgdhw.errors import CheckpointError, ConfigError, DatasetError
 from mgdhw.events import BlockDone, Evaluated, Event, ReplicasStarted, Started
 from mgdhw.runs.store import Store
+from mgdhw_sim.address import parse
+from mgdhw_sim.device import SimDevice
 
 CHIP = "sim:analog-8bit?layers=3-4-2"
 QUICK: dict[str, Any] = {
@@ -216,6 +219,29 @@ def test_a_range_that_is_given(tmp_path: Path) -> None:
     assert isinstance(heard[0], Started)
     inputs = heard[0].dataset.inputs[: heard[0].dataset.n_train]
     assert (inputs.min(), inputs.max()) == (0.25, 0.75)
+
+
+async def test_a_device_that_does_not_say_is_not_guessed_at() -> None:
+    """Its inputs stay as they are, unless the experiment names the range."""
+
+    def device() -> SimDevice:
+        silent = SimDevice(CHIP, parse(CHIP))
+        silent.info = replace(silent.info, input_range=None)
+        return silent
+
+    heard: list[Event] = []
+    plain = await mgdhw.train_async(QUICK, dataset=(X, Y), device=device(), runs=None, listeners=[heard.append])
+    assert isinstance(heard[0], Started)
+    assert not [note for note in heard[0].notes if "inputs" in note]
+    as_is = await mgdhw.train_async(QUICK | {"data": {"scale": "none"}}, dataset=(X, Y), runs=None)
+    assert plain.digest == as_is.digest
+    for method in ("minmax", "standard"):
+        given = QUICK | {"data": {"scale": method}}
+        with pytest.raises(ConfigError, match=rf'data\.scale = "{method}": .* name the range: data\.scale_to = \[LOW'):
+            await mgdhw.train_async(given, dataset=(X, Y), device=device(), runs=None)
+        named = QUICK | {"data": {"scale": method, "scale_to": [0, 1]}}
+        found = await mgdhw.train_async(named, dataset=(X, Y), device=device(), runs=None)
+        assert found.digest == (await mgdhw.train_async(given, dataset=(X, Y), runs=None)).digest
 
 
 def test_runs_from_before_there_was_scaling_are_resumed_as_they_were(tmp_path: Path, runs: Path) -> None:
