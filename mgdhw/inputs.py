@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from mgdhw.config import DataSection
 from mgdhw.datasets import Dataset, clipped_share, reach, scaled
 from mgdhw.device_info import DeviceInfo
-from mgdhw.errors import ConfigError
+from mgdhw.errors import ConfigError, ConformanceError
 
 SLACK = 2.0**-16
 """Of the range: what lies beyond it by less is rounding, and nothing to any converter."""
@@ -17,7 +18,8 @@ LEAST_USE = 0.25
 
 def input_notes(info: DeviceInfo, dataset: Dataset) -> tuple[str, ...]:
     """What the user should know about a dataset's inputs on a device; nothing where they fit, or nobody knows."""
-    misfit = None if info.input_range is None else _misfit(dataset, *info.input_range, "are clipped")
+    target = _range_of(info)
+    misfit = None if target is None else _misfit(dataset, *target, "are clipped")
     return () if misfit is None else (f'{misfit}; data.scale = "auto" makes them fit',)
 
 
@@ -38,7 +40,7 @@ def fitted(data: DataSection, dataset: Dataset, info: DeviceInfo) -> tuple[DataS
     """
     wanted, method = data.scale, data.scale or "none"
     target = None if data.scale_to is None else (data.scale_to[0], data.scale_to[1])
-    target = target or info.input_range
+    target = target or _range_of(info)
     notes: tuple[str, ...] = ()
     misfit = None
     if wanted == "auto":
@@ -57,6 +59,18 @@ def fitted(data: DataSection, dataset: Dataset, info: DeviceInfo) -> tuple[DataS
     if misfit is not None:
         notes = (f'{misfit}; they are scaled (data.scale = "minmax"), each by the extremes of its training samples',)
     return data.model_copy(update=decided), dataset, notes
+
+
+def _range_of(info: DeviceInfo) -> tuple[float, float] | None:
+    """What a device's converters take; None where it does not say, or they take anything. Raises ConformanceError."""
+    if info.input_range is None:
+        return None
+    low, high = info.input_range
+    if not low < high:
+        raise ConformanceError(
+            f"{info.model}: DeviceInfo.input_range is ({low:g}, {high:g}); expected (low, high), the ends of a range"
+        )
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _misfit(dataset: Dataset, low: float, high: float, clipped: str) -> str | None:

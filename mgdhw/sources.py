@@ -88,23 +88,35 @@ def task_of(experiment: object, own: OwnData | None, overrides: tuple[str, ...])
             f"dataset: expected (X, y), (X, y, X_test, y_test) or a mgdhw.Dataset (got {type(own).__name__});"
             " one in a file, or in the box, is named by the experiment: data.name"
         )
+    if _changes(overrides, "data.name"):
+        raise ConfigError("data.name: of no use beside dataset=, which is what is trained on")
     given, source, _ = resolve(experiment, overrides)
     dataset = _own_dataset(own, given.data)
     no_device = experiment is None or (isinstance(experiment, Mapping) and "device" not in experiment)
-    if no_device and not any(override.strip().startswith("device") for override in overrides):
+    if no_device and not _changes(overrides, "device.uri"):
         given = given.model_copy(update={"device": DeviceSection(uri=_OWN_CHIP.format(dataset))})
-    if experiment is None and not any(override.strip().startswith("name") for override in overrides):
+    if experiment is None and not _changes(overrides, "name"):
         given = given.model_copy(update={"name": "arrays"})
     data = DataSection(name=f"npz:{OWN_FILE}", scale=given.data.scale or "auto", scale_to=given.data.scale_to)
     return Task(given.model_copy(update={"data": data}), source, None, dataset)
 
 
+def _changes(overrides: tuple[str, ...], key: str) -> bool:
+    """Whether one of the changes is to a key."""
+    return any(override.partition("=")[0].strip() == key for override in overrides)
+
+
 def _own_dataset(own: OwnData, data: DataSection) -> Dataset:
     """Arrays as a dataset, split as the experiment says."""
-    options = {name: value for name, value in data.options.items() if name in _OWN_OPTIONS}
+    for name in data.options:
+        if name not in _OWN_OPTIONS:
+            raise ConfigError(
+                f"data.{name}: no key of data that are given as arrays; expected {', '.join(_OWN_OPTIONS)}, scale or"
+                " scale_to"
+            )
     if not isinstance(own, Dataset):
-        return from_arrays(*own, **options)
-    if "test_fraction" in options:
+        return from_arrays(*own, **data.options)
+    if "test_fraction" in data.options:
         raise ConfigError("data.test_fraction: of no use, the dataset has its own split")
     return own
 

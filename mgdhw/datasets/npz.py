@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -57,15 +58,24 @@ def npz_file(path: Path, *, seed: int = 0, test_fraction: float | None = None) -
 
 def save(dataset: Dataset, file: IO[bytes]) -> None:
     """Write a dataset as it is: what `npz_file` makes of it has the same digest."""
-    np.savez(
-        file,
-        allow_pickle=False,
-        inputs=dataset.inputs,
-        input_scale=np.float64(dataset.input_scale),
-        targets=dataset.targets,
-        n_train=np.int64(dataset.n_train),
-        classes=np.array(dataset.classes, dtype=np.str_),
-    )
+    arrays = {
+        "inputs": dataset.inputs,
+        "input_scale": np.float64(dataset.input_scale),
+        "targets": dataset.targets,
+        "n_train": np.int64(dataset.n_train),
+        "classes": np.array(dataset.classes, dtype=np.str_),
+    }
+    write_arrays(file, arrays)
+
+
+def write_arrays(file: IO[bytes], arrays: Mapping[str, Any]) -> None:
+    """Write an npz file. Raises OSError, also where a disk is full."""
+    try:
+        np.savez(file, allow_pickle=False, **arrays)
+    except ValueError as error:  # what zipfile says of a member that a full disk has cut short
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def _kept(path: Path, arrays: dict[str, NDArray[Any]]) -> Dataset:

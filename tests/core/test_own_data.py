@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import mgdhw
 from mgdhw.config import load_experiment
 from mgdhw.datasets import Dataset, from_arrays, load, scaled
-from mgdhw.errors import CheckpointError, ConfigError, DatasetError
+from mgdhw.errors import CheckpointError, ConfigError, ConformanceError, DatasetError
 from mgdhw.events import BlockDone, Evaluated, Event, ReplicasStarted, Started
 from mgdhw.runs.store import Store
 from mgdhw_sim.address import parse
@@ -80,6 +80,10 @@ def test_all_forms_of_a_dataset() -> None:
         train(None, dataset, "data.test_fraction=0.1")
     with pytest.raises(DatasetError, match="y is int64"):
         train(None, (X, Y[:3]))
+    with pytest.raises(ConfigError, match=r"data\.name: of no use beside dataset="):
+        train(None, dataset, "data.name=xor")
+    with pytest.raises(ConfigError, match=r"data\.test_fractoin: no key of .* expected seed, test_fraction, scale"):
+        train(None, (X, Y), "data.test_fractoin=0.1")
 
 
 def test_a_run_has_its_arrays_with_it(runs: Path) -> None:
@@ -224,9 +228,9 @@ def test_a_range_that_is_given(tmp_path: Path) -> None:
 async def test_a_device_that_does_not_say_is_not_guessed_at() -> None:
     """Its inputs stay as they are, unless the experiment names the range."""
 
-    def device() -> SimDevice:
+    def device(input_range: tuple[float, float] | None = None) -> SimDevice:
         silent = SimDevice(CHIP, parse(CHIP))
-        silent.info = replace(silent.info, input_range=None)
+        silent.info = replace(silent.info, input_range=input_range)
         return silent
 
     heard: list[Event] = []
@@ -235,6 +239,10 @@ async def test_a_device_that_does_not_say_is_not_guessed_at() -> None:
     assert not [note for note in heard[0].notes if "inputs" in note]
     as_is = await mgdhw.train_async(QUICK | {"data": {"scale": "none"}}, dataset=(X, Y), runs=None)
     assert plain.digest == as_is.digest
+    any_size = await mgdhw.train_async(QUICK, dataset=(X, Y), device=device((-np.inf, np.inf)), runs=None)
+    assert any_size.digest == as_is.digest
+    with pytest.raises(ConformanceError, match=r"input_range is \(1, 0\); expected \(low, high\)"):
+        await mgdhw.train_async(QUICK, dataset=(X, Y), device=device((1.0, 0.0)), runs=None)
     for method in ("minmax", "standard"):
         given = QUICK | {"data": {"scale": method}}
         with pytest.raises(ConfigError, match=rf'data\.scale = "{method}": .* name the range: data\.scale_to = \[LOW'):

@@ -6,8 +6,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+import mgdhw
 from mgdhw.device import DeviceInfo
 from mgdhw_drivers.link.description import Description
 from mgdhw_drivers.linked.info import info_of
@@ -48,6 +50,27 @@ def test_codes_say_what_their_converters_take(options: str) -> None:
 def test_of_values_the_details_say_it() -> None:
     assert served(without_converters(input_range=(-2.5, 5.0))).input_range == (-2.5, 5.0)
     assert served(without_converters(input_range=None)).input_range is None
+
+
+async def test_inputs_are_scaled_for_a_board_as_for_the_chip_that_it_is(bench: Any) -> None:
+    """Clipped or scaled, over a real connection: the same notes, the same digest."""
+    x = np.random.default_rng(2).uniform(-3, 3, (20, 2))
+    given = {"training": {"probes": 60, "tau_theta": 20}}
+    found: list[tuple[Any, ...]] = []
+    async with bench.serve(CHIP) as address:
+        for uri in (CHIP, address):
+            for scale in ("none", "auto", "standard"):
+                heard: list[Any] = []
+                result = await mgdhw.train_async(
+                    given | {"data": {"scale": scale}},
+                    dataset=(x, (x[:, 0] > 0) * 1.0),
+                    device=uri,
+                    runs=None,
+                    listeners=[heard.append],
+                )
+                found.append((result.digest, heard[0].notes))
+    assert found[:3] == found[3:]
+    assert len({digest for digest, _ in found}) == 3
 
 
 @pytest.mark.parametrize(
