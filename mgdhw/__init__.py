@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mgdhw.api import Result, evaluate, evaluate_async, train, train_async
     from mgdhw.config import Experiment, load_experiment
-    from mgdhw.datasets import Dataset
+    from mgdhw.datasets import Dataset, from_arrays
     from mgdhw.datasets import load as load_dataset
     from mgdhw.device import Device, open_device
     from mgdhw.errors import MgdhwError
@@ -44,6 +44,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "evaluate_async",
+    "from_arrays",
     "load_dataset",
     "load_experiment",
     "open_device",
@@ -63,6 +64,7 @@ _HOMES = {
     "Trainer": ("mgdhw.trainer", "Trainer"),
     "evaluate": ("mgdhw.api", "evaluate"),
     "evaluate_async": ("mgdhw.api", "evaluate_async"),
+    "from_arrays": ("mgdhw.datasets", "from_arrays"),
     "load_dataset": ("mgdhw.datasets", "load"),
     "load_experiment": ("mgdhw.config", "load_experiment"),
     "open_device": ("mgdhw.device", "open_device"),

@@ -14,13 +14,14 @@ from mgdhw import replicate, single
 from mgdhw.config import checked_overrides
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, RunError
+from mgdhw.inputs import input_notes
 from mgdhw.origin import base_of, check_began, identity_of
 from mgdhw.outcome import ReplicasResult
 from mgdhw.replicate import ReplicasListener
 from mgdhw.runs import Evaluation, Run, evaluate_run, find_run
 from mgdhw.session import Session, blocking
 from mgdhw.single import Listener, Result
-from mgdhw.sources import Source, load_dataset, opening
+from mgdhw.sources import OwnData, Source, load_as_kept, opening
 
 log = logging.getLogger("mgdhw.training")
 
@@ -41,6 +42,7 @@ __all__ = [
 async def train_async(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: None = None,
@@ -53,6 +55,7 @@ async def train_async(
 async def train_async(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: int,
@@ -64,6 +67,7 @@ async def train_async(
 async def train_async(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: int | None = None,
@@ -76,6 +80,11 @@ async def train_async(
 
     Args:
         experiment: a TOML file, a mapping of the same form, or an Experiment; None trains the packaged digits.
+        dataset: your own data instead of the experiment's: (X, y), which is split, (X, y, X_test, y_test), or a
+            `Dataset`. Arrays of numpy, tensors, frames; y are labels, one-hot rows, or numbers in 0 ... 1 (see
+            `mgdhw.datasets.from_arrays`). They are kept with the run. "data.test_fraction" and "data.seed" say how to
+            split, "data.scale" how to scale ("auto"); without a device named, a simulated chip of the data's sizes is
+            trained.
         device: an address or a device (open or not: a device that is open stays open) instead of the experiment's.
         resume: a run to go on with (a folder, or an id within `runs`), instead of an experiment.
         replicas: train so many, independent of each other: replica r has the experiment's seed + r. The result is
@@ -95,7 +104,8 @@ async def train_async(
         CheckpointError: no checkpoint can be read, or it belongs to something else.
     """
     session = session or Session()
-    work = _work(experiment, device, resume, replicas, runs, checked_overrides(overrides), tuple(listeners), session)
+    changes, heard = checked_overrides(overrides), tuple(listeners)
+    work = _work(experiment, device, resume, replicas, runs, changes, heard, session, dataset)
     try:
         return await work
     except asyncio.CancelledError:
@@ -113,27 +123,32 @@ async def _work(
     overrides: tuple[str, ...],
     listeners: tuple[Any, ...],
     session: Session,
+    dataset: OwnData | None,
 ) -> Result | ReplicasResult:
     folder = None if runs is None else Path(runs)
     with session.used():
         if resume is not None:
             if experiment is not None:
                 raise ConfigError("give an experiment to begin with or a run to resume, not both")
+            if dataset is not None:
+                raise ConfigError("dataset: the run to resume has its own; leave it out")
             run = find_run(resume, folder)
             if run.replicas() != replicas:
                 raise ConfigError(_how_many(run))
             if replicas is not None:
                 return await replicate.resume(run, replicas, device, overrides, listeners, session)
             return await single.resume(run, device, overrides, listeners, session)
+        how: Any = (device, folder, overrides, listeners, session, dataset)
         if replicas is not None:
-            return await replicate.begin(experiment, replicas, device, folder, overrides, listeners, session)
-        return await single.begin(experiment, device, folder, overrides, listeners, session)
+            return await replicate.begin(experiment, replicas, *how)
+        return await single.begin(experiment, *how)
 
 
 @overload
 def train(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: None = None,
@@ -146,6 +161,7 @@ def train(
 def train(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: int,
@@ -157,6 +173,7 @@ def train(
 def train(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: int | None = None,
@@ -174,6 +191,7 @@ def train(
     options: dict[str, Any] = {"resume": resume, "replicas": replicas}  # whose overload is the caller's to know
     work: Coroutine[Any, Any, Result | ReplicasResult] = train_async(
         experiment,
+        dataset=dataset,
         device=device,
         runs=runs,
         overrides=overrides,
@@ -212,12 +230,13 @@ async def evaluate_async(
     notes += unreadable
     if saved is None:
         raise CheckpointError(f"run {found.folder} has no checkpoint yet; go on with: {found.resume_command()}")
-    dataset = load_dataset(experiment, base_of(found))
+    dataset = load_as_kept(experiment, base_of(found))
     check_began(found, saved.extra.get("began"), experiment, dataset)
     async with opening(experiment.device.uri if device is None else device) as opened:
         began_on = identity_of(found)
         if began_on not in (None, opened.info.identity):
             notes.append(f"{opened.uri} is {opened.info.identity}, the run began on {began_on}")
+        notes += input_notes(opened.info, dataset)
         evaluation = await evaluate_run(experiment, opened, dataset, saved.state)
     return replace(evaluation, run=found.folder, notes=tuple(notes))
 

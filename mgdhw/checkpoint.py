@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import HeldBaseline
+from mgdhw.datasets.npz import write_arrays
 from mgdhw.errors import CheckpointError
 from mgdhw.gradient import Analog, Window
 from mgdhw.state import TrainState
@@ -75,16 +76,7 @@ def save(path: Path, state: TrainState, extra: Mapping[str, Any] | None = None) 
     }
     document = json.dumps({"format": FORMAT, "sha256": _digest(arrays, scalars), "scalars": scalars})
     members: dict[str, Any] = {**arrays, _JSON: np.frombuffer(document.encode(), dtype=np.uint8)}
-
-    def write(file: IO[bytes]) -> None:
-        try:
-            np.savez(file, allow_pickle=False, **members)
-        except ValueError as error:  # what zipfile says of a member that a full disk has cut short
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
-
-    write_atomically(path, write)
+    write_atomically(path, lambda file: write_arrays(file, members))
 
 
 def load(path: Path) -> Saved:

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
@@ -29,12 +29,22 @@ LARGEST = 1e300  # of a parameter of an optimizer; also an integer is a float th
 LONGEST_KEY = 200  # characters of a key that an error shows
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
+Scale = Literal["auto", "minmax", "standard", "none"]
 
 
 def _one_of(value: str, choices: Iterable[str]) -> str:
     if value not in choices:
         raise ValueError(f"expected one of {', '.join(sorted(choices))}{did_you_mean(value, choices)}")
     return value
+
+
+def _as_whole(value: Any) -> Any:
+    """TOML writes 100,000 as 1e5, too; there it is a float."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_as_whole)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -48,11 +58,24 @@ class DeviceSection(_Section):
 
 
 class DataSection(BaseModel):
-    """Which dataset; every other key is an option of it (seed, flips, n, test_fraction, ...)."""
+    """Which dataset, and how its inputs are scaled; every other key is an option of it (seed, flips, n, ...)."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     name: str = "digits"
+    scale: Scale | None = None
+    scale_to: list[Finite] | None = Field(default=None, min_length=2, max_length=2)
+
+    @model_validator(mode="after")
+    def _range(self) -> DataSection:
+        if self.scale_to is None:
+            return self
+        low, high = self.scale_to
+        if not low < high:
+            raise ValueError(f"scale_to: expected [low, high], the ends of a range (got [{low:g}, {high:g}])")
+        if self.scale in (None, "none"):
+            raise ValueError('scale_to: of no use without scale = "auto", "minmax" or "standard"')
+        return self
 
     @model_validator(mode="after")
     def _flat(self) -> DataSection:
@@ -73,14 +96,14 @@ class DataSection(BaseModel):
 class TrainingSection(_Section):
     """How long, how often, from where. All periods are in probes."""
 
-    probes: int = Field(default=400_000, ge=1, le=LARGEST_STEP)
-    batch: int = Field(default=1, ge=1, le=LARGEST_BATCH)
-    tau_x: int = Field(default=1, ge=1, le=LARGEST_PERIOD)
-    tau_theta: int = Field(default=100, ge=1, le=LARGEST_PERIOD)
+    probes: Whole = Field(default=400_000, ge=1, le=LARGEST_STEP)
+    batch: Whole = Field(default=1, ge=1, le=LARGEST_BATCH)
+    tau_x: Whole = Field(default=1, ge=1, le=LARGEST_PERIOD)
+    tau_theta: Whole = Field(default=100, ge=1, le=LARGEST_PERIOD)
     mode: Literal["discrete", "continuous"] = "discrete"
     baseline: Literal["held", "every", "antithetic"] = "held"
     normalise: Literal["energy", "oripov"] = "energy"
-    update_every: int = Field(default=1, ge=1, le=LARGEST_PERIOD)
+    update_every: Whole = Field(default=1, ge=1, le=LARGEST_PERIOD)
     tau_hp: float = Field(default=10.0, gt=0)
     init: Literal["glorot", "uniform", "read"] = "glorot"
     init_scale: float = Field(default=1.0, ge=0)
@@ -187,7 +210,7 @@ class ScheduleSection(_Section):
 class EvaluationSection(_Section):
     """Learning curve, and when to stop early. Decides no bit of the trajectory but its end."""
 
-    every: int | None = Field(default=None, ge=1)
+    every: Whole | None = Field(default=None, ge=1)
     stop_at_accuracy: float | None = Field(default=None, gt=0, le=1)
     stop_at_cost: float | None = Field(default=None, gt=0)
 
@@ -201,16 +224,16 @@ class RunSection(_Section):
     """How the work is done and kept. Decides no bit of the trajectory."""
 
     level: Level = "auto"
-    block: int | None = Field(default=None, ge=1, le=LARGEST_BLOCK)
+    block: Whole | None = Field(default=None, ge=1, le=LARGEST_BLOCK)
     checkpoint_seconds: float = Field(default=10.0, gt=0)
-    retries: int = Field(default=3, ge=0)
+    retries: Whole = Field(default=3, ge=0)
 
 
 class Experiment(_Section):
     """Everything that one training run is."""
 
     name: str = Field(default="experiment", pattern=r"^[A-Za-z0-9_.-]+$")
-    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
+    seed: Whole = Field(default=0, ge=0, le=LARGEST_SEED)
     device: DeviceSection = DeviceSection()
     data: DataSection = DataSection()
     training: TrainingSection = TrainingSection()

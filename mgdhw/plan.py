@@ -11,6 +11,7 @@ from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
+from mgdhw.inputs import input_notes
 from mgdhw.loop import Recipe
 from mgdhw.recipe import recipe_of
 from mgdhw.timing import Bill, Count, bill, count
@@ -69,6 +70,12 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
         notes.append(
             "this device is not deterministic: levels of delegation and repeated runs agree only statistically"
         )
+    if experiment.evaluation.stop_at_accuracy is not None and not dataset.has_classes:
+        raise ConfigError(
+            f"evaluation.stop_at_accuracy: the targets of dataset {dataset.name!r} are numbers to be met, no classes:"
+            " outputs are not right or wrong; use evaluation.stop_at_cost"
+        )
+    notes += input_notes(info, dataset)
     recipe, about = recipe_of(experiment, info, dataset.n_train)
     level = choose_level(experiment.run.level, device, by_layer=bool(recipe.codes.amplitudes))
     if recipe.codes.amplitudes:

@@ -148,10 +148,10 @@ class Replicas:
         has_target = experiment.evaluation.has_target
         notes = list(self._plan.notes)
         if not has_target:
-            notes.append(
-                "there is no target, so nothing counts as solved; evaluation.stop_at_accuracy or"
-                " evaluation.stop_at_cost gives one"
-            )
+            targets = "evaluation.stop_at_accuracy or evaluation.stop_at_cost"
+            if not self.dataset.has_classes:
+                targets = "evaluation.stop_at_cost"
+            notes.append(f"there is no target, so nothing counts as solved; {targets} gives one")
         yield ReplicasStarted(
             device.info,
             self.dataset,
@@ -258,5 +258,6 @@ class Replicas:
             evaluations=state.evaluations,
             updates=state.update,
             digest=digest,
+            r2=last.r2,
         )
         return ReplicaFinished(result, state)

@@ -23,7 +23,7 @@ from mgdhw.replicas import Replicas, check_count
 from mgdhw.runs import ReplicasRecorder, Run, RunLock, begin_run, read_replicas
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
-from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
+from mgdhw.sources import OwnData, Source, changed, load_as_kept, opening, task_of
 from mgdhw.timing import Bill, together
 from mgdhw.watching import watching
 
@@ -38,29 +38,30 @@ async def begin(
     overrides: tuple[str, ...],
     listeners: tuple[ReplicasListener, ...],
     session: Session,
+    own: OwnData | None = None,
 ) -> ReplicasResult:
     """A new set of replicas, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
-    given, source, base = resolve(experiment, overrides)
-    check_count(given, replicas)
-    dataset = load_dataset(given, base)
+    task = task_of(experiment, own, overrides)
+    check_count(task.experiment, replicas)
     # What is kept is waited for when the device is safe.
     async with (
         contextlib.AsyncExitStack() as stack,
-        opening(given.device.uri if device is None else device) as opened,
+        opening(task.experiment.device.uri if device is None else device) as opened,
     ):
-        given = as_done(given, opened, base)
+        given, dataset, notes = task.on(opened)
 
         async def recorder(runs: Path) -> ReplicasRecorder:
+            base = Path() if task.base is None else task.base  # beside the experiment, wherever that is moved
+
             def origin() -> dict[str, Any]:
-                common = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                common = provenance(source=task.source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
                 return {**common, "replicas": replicas, "began": began_with(given, dataset)}
 
-            return ReplicasRecorder(await begin_run(stack, runs, given, origin))
+            return ReplicasRecorder(await begin_run(stack, runs, given, origin, task.files))
 
         keep = None if folder is None else functools.partial(recorder, folder)
-        return await _follow(
-            Replicas(given, opened, dataset, replicas, controlled=True), keep, stack, listeners, session
-        )
+        going = Replicas(given, opened, dataset, replicas, controlled=True)
+        return await _follow(going, keep, stack, listeners, session, notes=notes)
 
 
 async def resume(
@@ -75,7 +76,7 @@ async def resume(
     kept = run.experiment()
     experiment = changed(kept, overrides)
     check_resumable(run, kept, experiment, ("device", "run"))
-    dataset = load_dataset(experiment, base_of(run))
+    dataset = load_as_kept(experiment, base_of(run))
     with RunLock(run):
         notes = run.check()
         check_began(run, run.provenance().get("began"), experiment, dataset, "replicas.csv")

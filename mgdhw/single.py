@@ -23,7 +23,7 @@ from mgdhw.origin import base_of, began_with, check_began, check_identity, check
 from mgdhw.runs import Recorder, Run, RunLock, begin_run
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
-from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
+from mgdhw.sources import OwnData, Source, changed, load_as_kept, opening, task_of
 from mgdhw.timing import Bill
 from mgdhw.trainer import Trainer
 from mgdhw.watching import watching
@@ -37,7 +37,7 @@ class Result:
 
     Args:
         reason: "done", "target" (the accuracy or cost aimed at), or "stopped" (asked to).
-        accuracy: at the end, on `split`, 0 ... 1.
+        accuracy: at the end, on `split`, 0 ... 1; None where the outputs are no classes (regression).
         cost: at the end, on `split`, in the device's kind of cost.
         split: "test", or "train" where the dataset has no test samples.
         evaluations: applications of a batch to the hardware, probes and baselines.
@@ -49,11 +49,12 @@ class Result:
         run: folder of the run, None if nothing was kept.
         theta: (P,) the optimizer's θ at the end.
         hardware: the time and energy that this takes on the device's hardware, where its timing is known.
+        r2: of regression, at the end, on `split`: 1 is perfect, 0 as good as the targets' mean; else None.
         notes: what the user should know (that the run was finished already).
     """
 
     reason: str
-    accuracy: float
+    accuracy: float | None
     cost: float
     split: str
     evaluations: int
@@ -65,6 +66,7 @@ class Result:
     run: Path | None
     theta: NDArray[np.float64] = field(repr=False)
     hardware: Bill | None = None
+    r2: float | None = None
     notes: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
@@ -72,6 +74,7 @@ class Result:
         return {
             "reason": self.reason,
             "accuracy": self.accuracy,
+            "r2": self.r2,
             "cost": self.cost if math.isfinite(self.cost) else None,
             "split": self.split,
             "evaluations": self.evaluations,
@@ -92,26 +95,29 @@ async def begin(
     overrides: tuple[str, ...],
     listeners: tuple[Listener, ...],
     session: Session,
+    own: OwnData | None = None,
 ) -> Result:
     """A new training, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
-    given, source, base = resolve(experiment, overrides)
-    dataset = load_dataset(given, base)
+    task = task_of(experiment, own, overrides)
     # What is kept is waited for when the device is safe.
     async with (
         contextlib.AsyncExitStack() as stack,
-        opening(given.device.uri if device is None else device) as opened,
+        opening(task.experiment.device.uri if device is None else device) as opened,
     ):
-        given = as_done(given, opened, base)
+        given, dataset, notes = task.on(opened)
 
         async def recorder(runs: Path) -> Recorder:
+            base = Path() if task.base is None else task.base  # beside the experiment, wherever that is moved
+
             def origin() -> dict[str, Any]:
-                common = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                common = provenance(source=task.source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
                 return {**common, "began": began_with(given, dataset)}
 
-            return Recorder(await begin_run(stack, runs, given, origin), began_with(given, dataset))
+            return Recorder(await begin_run(stack, runs, given, origin, task.files), began_with(given, dataset))
 
         keep = None if folder is None else functools.partial(recorder, folder)
-        return await _follow(Trainer(given, opened, dataset, controlled=True), keep, stack, listeners, session)
+        trainer = Trainer(given, opened, dataset, controlled=True)
+        return await _follow(trainer, keep, stack, listeners, session, notes)
 
 
 async def resume(
@@ -125,7 +131,7 @@ async def resume(
     kept = run.experiment()
     experiment = changed(kept, overrides)
     check_resumable(run, kept, experiment, ("device", "evaluation", "run"))
-    dataset = load_dataset(experiment, base_of(run))
+    dataset = load_as_kept(experiment, base_of(run))
     with RunLock(run):
         notes = run.check()
         saved, unreadable = run.latest()
@@ -210,6 +216,7 @@ async def _follow(
         run=None if recorder is None else recorder.run.folder,
         theta=finished.state.theta,
         hardware=finished.hardware,
+        r2=finished.last.r2,
     )
     if recorder is not None:
         recorder.finish(result.summary())

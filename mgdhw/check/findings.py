@@ -58,6 +58,7 @@ class Findings:
         responses, batches: at the start, and where the best of the first pilots ended.
         coarse, pilots: trainings with different η, the lowest η first: a ladder, then those with the recommended Δ
             and B.
+        notes: what the user should know about the data.
         problem: why there is no recommendation, and what to do; None if there is one.
     """
 
@@ -77,6 +78,7 @@ class Findings:
     coarse: tuple[Pilot, ...] = ()
     pilots: tuple[Pilot, ...] = ()
     recommendation: Recommendation | None = None
+    notes: tuple[str, ...] = ()
     problem: str | None = None
 
     @property
@@ -98,6 +100,7 @@ class Findings:
             "identity": self.device.identity,
             "parameters": self.device.n_parameters,
             "data": self.data,
+            "notes": list(self.notes),
             "evaluations": self.evaluations,
             "limit": self.limit,
             "timing": None if self.timing is None else _timing(self.timing),

@@ -25,6 +25,7 @@ from mgdhw.config import Experiment, check_experiment
 from mgdhw.control import take_control
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
+from mgdhw.inputs import input_notes
 from mgdhw.parameters import guard, initial
 
 FloatArray = NDArray[np.float64]
@@ -70,6 +71,7 @@ async def check(
         name = dataset.name if data is None else data
         bench = Bench(device, dataset, seed, MAX_EVALUATIONS, watch)
         findings = Findings(device.uri, device.info, name, dataset.n_train, MAX_EVALUATIONS)
+        findings.notes = input_notes(device.info, dataset)
         try:
             await _measure(bench, findings, start_of(device, name, seed))
         finally:

@@ -93,6 +93,7 @@ async def _measured(
     from mgdhw.check import fitting_dataset
     from mgdhw.config import DataSection, Experiment, check_writable
     from mgdhw.datasets import load
+    from mgdhw.inputs import fitted
     from mgdhw.sources import as_done, opening
 
     dataset = None if data is None else load(data)
@@ -102,10 +103,13 @@ async def _measured(
             check_writable(experiment.device.uri, experiment.data.name)
         if dataset is None:
             dataset = fitting_dataset(device.info, uri)
+        section, dataset, notes = fitted(DataSection(name=data or dataset.name, scale="auto"), dataset, device.info)
         findings = await measure(device, dataset, data=data, seed=seed, watch=watch)
+        findings.notes = (*notes, *findings.notes)
         advice = findings.recommendation
         if advice is not None:  # a file's path is to hold wherever the experiment is kept
-            findings.recommendation = replace(advice, experiment=as_done(advice.experiment, device, Path.cwd()))
+            advised = advice.experiment.model_copy(update={"data": section})
+            findings.recommendation = replace(advice, experiment=as_done(advised, device, Path.cwd()))
         return findings
 
 
@@ -230,6 +234,8 @@ def _show(out: Console, findings: Findings, output: Path | None, plot: Path | No
         table.add_row(name, value)
     out.print()
     print_table(out, table)
+    for note in findings.notes:
+        out.print(f"note: {note}", style="yellow", soft_wrap=True)
     if findings.recommendation is None:
         return
     out.print("\nrecommended", style="bold")

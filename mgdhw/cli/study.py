@@ -112,7 +112,7 @@ def drift(
     from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
     from mgdhw.cli.main import EXIT_INTERRUPTED
-    from mgdhw.cli.numbers import percent
+    from mgdhw.cli.numbers import percent, score
     from mgdhw.events import Evaluated
     from mgdhw.output import console, echo
     from mgdhw.study import figures
@@ -125,7 +125,7 @@ def drift(
     with out.status("learning") as status:
 
         def tell(name: str, event: Evaluated) -> None:
-            status.update(f"{name}: {percent(event.accuracy)} after {event.step:,} probes")
+            status.update(f"{name}: {score(event.accuracy, event.r2)[1]} after {event.step:,} probes")
 
         async def follow() -> Drifting:
             try:

@@ -119,8 +119,8 @@ class Recorder:
             case Updated():
                 self._last_update = event
             case Evaluated():
-                row = (event.step, event.evaluations, self.seconds, event.split, event.accuracy, event.cost)
-                self._add(("evaluation", row))
+                how = (event.split, event.accuracy, event.cost, event.r2)
+                self._add(("evaluation", (event.step, event.evaluations, self.seconds, *how)))
             case Checkpoint(state):
                 saved = Saved(state, {"seconds": self.seconds, "began": self._began, "rows": dict(self._last)})
                 with self._lock:

@@ -21,6 +21,7 @@ from mgdhw.runs.folder import Run
 from mgdhw.runs.store import Row, Store, is_damaged
 from mgdhw.runs.writer import Writer
 
+DIGEST_BYTES = 32
 WRITE_SECONDS = 1.0
 """How much of the replicas' work a crash may cost: the file is written whole, so not for each of them."""
 WAITING_FAULTS = 10_000
@@ -155,10 +156,23 @@ def _row(row: Mapping[str, str]) -> ReplicaResult:
         replica=int(row["replica"]),
         seed=int(row["seed"]),
         reason=row["reason"],
-        accuracy=float(row["accuracy"]),
+        accuracy=_number(row["accuracy"]),
         cost=float(row["cost"]),
         probes=int(row["probes"]),
         evaluations=int(row["evaluations"]),
         updates=int(row["updates"]),
-        digest=bytes.fromhex(row["digest"]).hex(),
+        digest=_digest(row["digest"]),
+        r2=_number(row.get("r2", "")),
     )
+
+
+def _number(cell: str) -> float | None:
+    """What csv made of a number, or of None."""
+    return None if cell == "" else float(cell)
+
+
+def _digest(cell: str) -> str:
+    digest = bytes.fromhex(cell)
+    if len(digest) != DIGEST_BYTES:
+        raise ValueError(f"{cell!r} is no digest")
+    return digest.hex()

@@ -25,8 +25,9 @@ CREATE TABLE IF NOT EXISTS evaluation (
     evaluations INTEGER NOT NULL,
     seconds REAL NOT NULL,
     split TEXT NOT NULL,           -- "test" or "train"
-    accuracy REAL NOT NULL,
-    cost REAL NOT NULL
+    accuracy REAL,                 -- 0 ... 1; NULL where outputs are no classes (regression)
+    cost REAL NOT NULL,
+    r2 REAL                        -- of regression: 1 is perfect, 0 as good as the targets' mean
 );
 CREATE TABLE IF NOT EXISTS fault (
     id INTEGER PRIMARY KEY,
@@ -41,11 +42,21 @@ COMMIT;
 VERSION = "1"
 MEASURED = ("curve", "evaluation")
 """Tables of what a repeated stretch of training measures again."""
+VERSION = "2"
+
+_FROM_1 = (
+    "ALTER TABLE evaluation RENAME TO evaluation_1",
+    "CREATE TABLE evaluation (step INTEGER PRIMARY KEY, evaluations INTEGER NOT NULL, seconds REAL NOT NULL,"
+    " split TEXT NOT NULL, accuracy REAL, cost REAL NOT NULL, r2 REAL)",
+    "INSERT INTO evaluation SELECT *, NULL FROM evaluation_1",
+    "DROP TABLE evaluation_1",
+)
+"""From the first version, which knew no regression."""
 
 _INSERT = {
     "meta": "INSERT OR REPLACE INTO meta VALUES (?, ?)",
     "curve": "INSERT OR REPLACE INTO curve VALUES (?, ?, ?, ?, ?, ?)",
-    "evaluation": "INSERT OR REPLACE INTO evaluation VALUES (?, ?, ?, ?, ?, ?)",
+    "evaluation": "INSERT OR REPLACE INTO evaluation VALUES (?, ?, ?, ?, ?, ?, ?)",
     "fault": "INSERT INTO fault (step, seconds, attempt, kind, message) VALUES (?, ?, ?, ?, ?)",
 }
 
@@ -83,6 +94,9 @@ class Store:
             with self._transaction():
                 if not _tables(self._connection) >= _expected():
                     raise _broken("its tables are not those of a run")
+                columns = [row[1] for row in self._connection.execute("PRAGMA table_info(evaluation)")]
+                for statement in () if "r2" in columns else _FROM_1:
+                    self._connection.execute(statement)
                 self._connection.execute(_INSERT["meta"], ("schema", VERSION))
                 for table in MEASURED:
                     self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (step,))

@@ -75,6 +75,7 @@ async def study(constants: float, seed: int, tell: Callable[[str, Evaluated], No
                 if isinstance(event, Checkpoint):
                     state = event.state
                 if isinstance(event, Evaluated) and (not steps or event.step > steps[-1]):
+                    assert event.accuracy is not None, "its dataset has classes"
                     steps.append(event.step)
                     accuracies.append(event.accuracy)
                     tell(name, event)

@@ -131,7 +131,7 @@ def run(job: Job) -> Row:
     result = train(experiment, runs=None)
     return Row(
         job.task, job.axis, job.value, job.replica, result.reason == "target", result.probes,
-        result.evaluations, result.accuracy,
+        result.evaluations, math.nan if result.accuracy is None else result.accuracy,
     )  # fmt: skip
 
 

@@ -73,6 +73,7 @@ class SimDevice(HostCodes):
             exact_writes=spec.effects.exact_writes,
             details=asdict(spec) | {"effects": spec.effects.given()},
             timing=spec.timing,
+            input_range=(-1.0 if spec.input_bipolar else 0.0, 1.0),
         )
 
     async def connect(self) -> None:

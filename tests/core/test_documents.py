@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mgdhw.config import load_experiment, parse_experiment
 from mgdhw.datasets import load
@@ -15,12 +16,24 @@ from mgdhw.trainer import Trainer
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def first_python(document: str) -> str:
-    """The first block of Python in a document."""
+def first_python(document: str, heading: str = "") -> str:
+    """The first block of Python in a document, or after a heading of it."""
     text = (ROOT / "docs" / document).read_text(encoding="utf-8")
-    found = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    found = re.search(r"```python\n(.*?)```", text[text.index(heading) :], re.DOTALL)
     assert found is not None
     return found[1]
+
+
+def test_the_guide_s_own_data_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, names = first_python("guide.md", "## Your own data"), {}  # type: ignore[var-annotated]
+    assert code.count("\n") <= 15
+    exec(code, names)
+    result = names["result"]
+    assert result.accuracy > 0.85
+    kept = load_experiment(result.run / "experiment.toml")
+    assert (kept.device.uri, kept.data.name) == ("sim:analog-8bit?layers=3-16-2", "npz:dataset.npz")
+    assert load("npz:dataset.npz", base=result.run).n_test == 100
 
 
 async def test_the_driver_in_the_guide_learns_and_is_left_in_its_safe_state() -> None:

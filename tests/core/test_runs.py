@@ -216,7 +216,7 @@ def test_rows_beyond_the_checkpoint_go(run: Run) -> None:
         store.write(
             [
                 ("curve", (step, step, 0.0, 0.5, None, None)),
-                ("evaluation", (step, step, 0.0, "test", 0.5, 0.5)),
+                ("evaluation", (step, step, 0.0, "test", 0.5, 0.5, None)),
                 ("fault", (step, 0.0, 1, "LinkLost", "gone")),
             ]
         )

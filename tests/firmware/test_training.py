@@ -90,6 +90,14 @@ async def assert_same(
         assert await digest_of(uri, level, count, optimizer) == expected
 
 
+@pytest.mark.parametrize("polarity", [(), ("input_bipolar=1",)])
+async def test_a_board_says_what_its_inputs_take(host: Path, polarity: tuple[str, ...]) -> None:
+    low = -1.0 if polarity else 0.0
+    with board(host, "--tcp", "0", *XOR, *polarity) as (_, address):
+        async with open_device(address) as device:
+            assert device.info.input_range == (low, 1.0)
+
+
 @pytest.mark.parametrize("where", ["--tcp 0", "--pty"])
 async def test_on_the_host_port(host: Path, where: str) -> None:
     with board(host, *where.split(), *XOR) as (_, address):
