@@ -108,9 +108,7 @@ async def train_async(
             return await replicate.resume(run, replicas, device, changes, heard, session, cost)
         return await single.resume(run, device, changes, heard, session, cost)
     if replicas is not None:
-        return await replicate.begin(
-            experiment, replicas, device, folder, tuple(overrides), tuple(listeners), session, cost
-        )
+        return await replicate.begin(experiment, replicas, device, folder, changes, heard, session, cost)
     return await single.begin(experiment, device, folder, changes, heard, session, cost)
 
 

@@ -38,6 +38,8 @@ INLINE_SECONDS = 0.25
 KINDS = 256
 """So many kinds of work a device knows the time of; one that is served sees the work of many hosts."""
 
+SHORT_TABLE = 1 << 10
+"""Points that a description has room for; the identity tells all of them apart."""
 MOST_WORK_BYTES = 1 << 33
 """What the signals of one probe's samples may take."""
 
@@ -210,7 +212,10 @@ def _details(spec: ChipSpec) -> dict[str, Any]:
     details: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(spec)}
     details["effects"] = spec.effects.given()
     details["timing"] = None if spec.timing is None else asdict(spec.timing)
-    details["tables"] = {name: asdict(points) for name, points in spec.points().items()}
+    details["tables"] = {
+        name: asdict(points) if len(points.inputs) <= SHORT_TABLE else str(points)
+        for name, points in spec.points().items()
+    }
     return details if details["tables"] else {name: value for name, value in details.items() if name != "tables"}
 
 

@@ -119,14 +119,17 @@ def points_of(value: Any, reach: float, folder: Path) -> Points:
         return _from_csv(folder / Path(value).expanduser())
     if isinstance(value, list) and all(_is_number(one) for one in value):
         return Points.even(map(float, value), reach)
-    if isinstance(value, list) and all(isinstance(one, list) and len(one) == 2 for one in value):
-        if all(_is_number(number) for one in value for number in one):
-            return Points.of((float(z), float(f)) for z, f in value)
+    if isinstance(value, list) and all(_is_pair(one) for one in value):
+        return Points.of((float(z), float(f)) for z, f in value)
     raise ConfigError("expected a list of numbers, a list of pairs [input, value], or the name of a CSV file of pairs")
 
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < 2.0**1000
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
 
 
 def _from_csv(path: Path) -> Points:
@@ -140,6 +143,7 @@ def _from_csv(path: Path) -> Points:
         why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise ConfigError(f"{path}: cannot be read: {why}") from None
     pairs: list[tuple[float, float]] = []
+    headed = False
     rows = csv.reader(io.StringIO(text))
     try:
         for row in rows:
@@ -148,10 +152,11 @@ def _from_csv(path: Path) -> Points:
             try:
                 z, f = map(float, row)
             except ValueError:
-                if pairs or rows.line_num > 1:
+                if pairs or headed:
                     wanted = "expected two numbers, input and value, separated by a comma"
                     raise ConfigError(f"{path}: line {rows.line_num}: {wanted} (got {','.join(row)!r})") from None
-                continue  # a heading
+                headed = True
+                continue
             pairs.append((z, f))
         return Points.of(pairs)
     except csv.Error as error:

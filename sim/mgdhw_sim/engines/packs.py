@@ -139,6 +139,7 @@ def net(spec: ChipSpec) -> kernels.Net:
         for number, layer in enumerate(layers)
     )
     cost_fraction = spec.cost_fraction_bits
+    unused = np.zeros(1, dtype=np.int64)
     divisor = spec.layers[-1] << (2 * fraction - cost_fraction) if spec.cost == "mse" else 1
     return kernels.Net(
         sizes=np.array(spec.layers),
@@ -157,9 +158,7 @@ def net(spec: ChipSpec) -> kernels.Net:
         divisor_bits=divisor.bit_length() - 1 if divisor & (divisor - 1) == 0 else -1,
         target_shift=TARGET_FRACTION_BITS - fraction,
         exp=_cost_curve(spec),
-        log=tables.log_table(fraction + TARGET_FRACTION_BITS).copy()
-        if spec.cost == "xent"
-        else np.zeros(1, dtype=np.int64),
+        log=tables.log_table(fraction + TARGET_FRACTION_BITS).copy() if spec.cost == "xent" else unused,
         exp_bits=tables.EXP_BITS,
         exp_fraction=tables.EXP_FRACTION_BITS,
         log_segment=tables.LOG_SEGMENT_BITS,
