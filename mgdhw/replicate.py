@@ -13,12 +13,14 @@ from typing import Any
 
 from mgdhw.config import Experiment
 from mgdhw.control import take_control
+from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
 from mgdhw.outcome import ReplicaResult, ReplicasResult
+from mgdhw.own_cost import described, same_cost
 from mgdhw.replicas import Replicas, check_count
 from mgdhw.runs import ReplicasRecorder, Run, RunLock, begin_run, read_replicas
 from mgdhw.runs.provenance import provenance
@@ -39,14 +41,15 @@ async def begin(
     listeners: tuple[ReplicasListener, ...],
     session: Session,
     own: OwnData | None = None,
+    cost: CostFunction | None = None,
 ) -> ReplicasResult:
     """A new set of replicas, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
-    task = task_of(experiment, own, overrides)
+    task = task_of(experiment, own, overrides).with_cost(cost)
     check_count(task.experiment, replicas)
     # What is kept is waited for when the device is safe.
     async with (
         contextlib.AsyncExitStack() as stack,
-        opening(task.experiment.device.uri if device is None else device) as opened,
+        opening(task.experiment.device.uri if device is None else device, cost) as opened,
     ):
         given, dataset, notes = task.on(opened)
 
@@ -54,7 +57,10 @@ async def begin(
             base = Path() if task.base is None else task.base  # beside the experiment, wherever that is moved
 
             def origin() -> dict[str, Any]:
-                common = provenance(source=task.source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                own_cost = None if cost is None else described(cost)
+                common = provenance(
+                    source=task.source, base=base, uri=opened.uri, info=opened.info, dataset=dataset, cost=own_cost
+                )
                 return {**common, "replicas": replicas, "began": began_with(given, dataset)}
 
             return ReplicasRecorder(await begin_run(stack, runs, given, origin, task.files))
@@ -71,12 +77,14 @@ async def resume(
     overrides: tuple[str, ...],
     listeners: tuple[ReplicasListener, ...],
     session: Session,
+    cost: CostFunction | None = None,
 ) -> ReplicasResult:
     """Train those replicas of a set that are not finished. See `mgdhw.api.train_async`."""
     kept = run.experiment()
     experiment = changed(kept, overrides)
     check_resumable(run, kept, experiment, ("device", "run"))
     dataset = load_as_kept(experiment, base_of(run))
+    same_cost(kept, experiment, cost, dataset)
     with RunLock(run):
         notes = run.check()
         check_began(run, run.provenance().get("began"), experiment, dataset, "replicas.csv")
@@ -94,7 +102,7 @@ async def resume(
         # What is kept is waited for when the device is safe.
         async with (
             contextlib.AsyncExitStack() as stack,
-            opening(experiment.device.uri if device is None else device) as opened,
+            opening(experiment.device.uri if device is None else device, cost) as opened,
         ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)

@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw import markup
 from mgdhw.checkpoint import Saved
 from mgdhw.config import Experiment
 from mgdhw.control import take_control
+from mgdhw.costs import CostFunction
 from mgdhw.device import Device
 from mgdhw.events import Checkpoint, Event, Finished, Started
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
+from mgdhw.own_cost import described, same_cost
 from mgdhw.runs import Recorder, Run, RunLock, begin_run
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
@@ -87,6 +90,10 @@ class Result:
             "run": None if self.run is None else str(self.run),
         }
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return markup.summary(self.summary(), "training")
+
 
 async def begin(
     experiment: Source | None,
@@ -96,13 +103,14 @@ async def begin(
     listeners: tuple[Listener, ...],
     session: Session,
     own: OwnData | None = None,
+    cost: CostFunction | None = None,
 ) -> Result:
     """A new training, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
-    task = task_of(experiment, own, overrides)
+    task = task_of(experiment, own, overrides).with_cost(cost)
     # What is kept is waited for when the device is safe.
     async with (
         contextlib.AsyncExitStack() as stack,
-        opening(task.experiment.device.uri if device is None else device) as opened,
+        opening(task.experiment.device.uri if device is None else device, cost) as opened,
     ):
         given, dataset, notes = task.on(opened)
 
@@ -110,7 +118,10 @@ async def begin(
             base = Path() if task.base is None else task.base  # beside the experiment, wherever that is moved
 
             def origin() -> dict[str, Any]:
-                common = provenance(source=task.source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                own_cost = None if cost is None else described(cost)
+                common = provenance(
+                    source=task.source, base=base, uri=opened.uri, info=opened.info, dataset=dataset, cost=own_cost
+                )
                 return {**common, "began": began_with(given, dataset)}
 
             return Recorder(await begin_run(stack, runs, given, origin, task.files), began_with(given, dataset))
@@ -126,12 +137,14 @@ async def resume(
     overrides: tuple[str, ...],
     listeners: tuple[Listener, ...],
     session: Session,
+    cost: CostFunction | None = None,
 ) -> Result:
     """Go on with a run. See `mgdhw.api.train_async`."""
     kept = run.experiment()
     experiment = changed(kept, overrides)
     check_resumable(run, kept, experiment, ("device", "evaluation", "run"))
     dataset = load_as_kept(experiment, base_of(run))
+    same_cost(kept, experiment, cost, dataset)
     with RunLock(run):
         notes = run.check()
         saved, unreadable = run.latest()
@@ -148,7 +161,7 @@ async def resume(
         # What is kept is waited for when the device is safe.
         async with (
             contextlib.AsyncExitStack() as stack,
-            opening(experiment.device.uri if device is None else device) as opened,
+            opening(experiment.device.uri if device is None else device, cost) as opened,
         ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -20,11 +20,13 @@ from mgdhw.config import (
     parse_experiment,
     to_toml,
 )
+from mgdhw.costs import CostFunction
 from mgdhw.datasets import METHODS, Dataset, from_arrays, full_name, load, save, scaled
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.folders import expanded
 from mgdhw.inputs import fitted
+from mgdhw.own_cost import lent, with_cost
 from mgdhw.parsing import short_repr
 
 Source = str | Path | Mapping[str, Any] | Experiment
@@ -63,6 +65,10 @@ class Task:
         """
         data, dataset, notes = fitted(self.experiment.data, self.dataset, device.info)
         return as_done(self.experiment.model_copy(update={"data": data}), device, self.base), dataset, notes
+
+    def with_cost(self, cost: CostFunction | None) -> Task:
+        """The task with the user's cost, if there is one. Raises ConfigError if it cannot be one."""
+        return replace(self, experiment=with_cost(self.experiment, cost, self.dataset))
 
     @property
     def files(self) -> dict[str, Callable[[IO[bytes]], None]]:
@@ -206,18 +212,25 @@ def load_as_kept(experiment: Experiment, base: Path) -> Dataset:
 
 
 @contextlib.asynccontextmanager
-async def opening(device: str | Device) -> AsyncIterator[Device]:
-    """A device, open. One that is inside an `async with` of the caller's is used and left open."""
+async def opening(device: str | Device, cost: CostFunction | None = None) -> AsyncIterator[Device]:
+    """A device, open. One that is inside an `async with` of the caller's is used and left open.
+
+    Args:
+        device: an address, or a device.
+        cost: the user's cost, which it has meanwhile.
+    """
     if not isinstance(device, Device):
         device = open_device(device)  # which says what it expects
     if device.entered:
-        yield device
+        with lent(device, cost):
+            yield device
         return
     async with contextlib.AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(device)
         except OSError as error:
             raise DeviceUnavailable(f"cannot be opened: {error}", uri=device.uri) from error
+        stack.enter_context(lent(device, cost))
         yield device
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mgdhw import digest
 from mgdhw.answers import checked_outputs
 from mgdhw.config import LARGEST_BLOCK, EvaluationSection
-from mgdhw.costs import COSTS, accuracy_or_r2
+from mgdhw.costs import accuracy_or_r2
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import DeviceFault
@@ -166,7 +166,7 @@ async def look(device: Device, dataset: Dataset, state: TrainState) -> Evaluated
     samples = np.arange(dataset.n_train if dataset.n_test else 0, dataset.n_samples)
     outputs = checked_outputs(await device.infer(samples, state.step), samples.size, dataset.n_outputs, device.uri)
     targets = dataset.targets[samples]
-    cost = float(COSTS[device.info.cost_kind](outputs, targets).mean())
+    cost = float(device.cost_of(outputs, targets).mean())
     accuracy, r2 = accuracy_or_r2(outputs, targets, classes=dataset.has_classes)
     return Evaluated(state.step, state.evaluations, split, accuracy, cost, r2)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mgdhw.answers import checked_outputs
 from mgdhw.config import Experiment
 from mgdhw.control import take_control
-from mgdhw.costs import COSTS, accuracy_or_r2
+from mgdhw.costs import CostFunction, accuracy_or_r2
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, LinkLost
@@ -109,18 +109,20 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
                     answer = await device.infer(samples, state.step)
                     outputs = checked_outputs(answer, samples.size, dataset.n_outputs, device.uri)
                     targets = dataset.targets[samples]
-                    scores[split] = _score(info.cost_kind, outputs, targets, classes=dataset.has_classes)
+                    scores[split] = _score(device.cost_of, outputs, targets, classes=dataset.has_classes)
         except OSError as error:
             raise LinkLost(str(error), uri=device.uri) from error
     return Evaluation(state.step, scores, dataset.classes)
 
 
-def _score(kind: str, outputs: NDArray[np.float64], targets: NDArray[np.float64], *, classes: bool) -> Score:
+def _score(
+    cost_of: CostFunction, outputs: NDArray[np.float64], targets: NDArray[np.float64], *, classes: bool
+) -> Score:
     confusion = None
     n = targets.shape[1]
     if n > 1 and classes:
         confusion = np.zeros((n, n), dtype=np.int64)
         np.add.at(confusion, (targets.argmax(axis=1), outputs.argmax(axis=1)), 1)
-    cost = float(COSTS[kind](outputs, targets).mean())
+    cost = float(cost_of(outputs, targets).mean())
     accuracy, r2 = accuracy_or_r2(outputs, targets, classes=classes)
     return Score(len(outputs), accuracy, cost, confusion, r2)
