@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import digest
+from mgdhw.amplitude import default_amplitude
 from mgdhw.block import CodeSpec
 from mgdhw.codes import Codes
 from mgdhw.config import Experiment
@@ -18,10 +19,6 @@ from mgdhw.loop import Grid, Recipe
 from mgdhw.order import SampleOrder
 from mgdhw.parameters import guard, initial
 from mgdhw.state import TrainState
-
-DEFAULT_AMPLITUDE = {"sinusoidal": 8}
-"""Code units of Δ when the user says nothing: one, but a sine of one unit is no sine."""
-
 
 MANY_STEPS = 1 << 31
 """More than any parameter has."""
@@ -100,7 +97,7 @@ def _amplitudes(experiment: Experiment, info: DeviceInfo) -> tuple[tuple[int, ..
     """Δ in steps of a parameter: one, or one for each layer."""
     codes, lsb = experiment.codes, float(np.max(info.theta_lsb))
     if codes.delta is None:
-        return (DEFAULT_AMPLITUDE.get(codes.family, 1),), []
+        return (default_amplitude(codes.family, info),), []
     if not isinstance(codes.delta, list):
         amplitude, notes = _amplitude(codes.delta, lsb, info)
         return (amplitude,), notes

@@ -35,6 +35,8 @@ from mgdhw.lockstep import LockStep, wave_size
 from mgdhw.outcome import ReplicaResult
 from mgdhw.parsing import format_integer, short_repr
 from mgdhw.plan import plan
+from mgdhw.recipe import first_state
+from mgdhw.rehearsal import weak_signal
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
 from mgdhw.steering import Breath, Pace, RailWatch, first_size
@@ -147,6 +149,9 @@ class Replicas:
             held = checked_parameters(answer, device.info.n_parameters, "read", device.uri)
         has_target = experiment.evaluation.has_target
         notes = list(self._plan.notes)
+        start = first_state(experiment, device.info, self._plan.recipe, self.dataset, held)
+        if (weak := weak_signal(device, self._plan.recipe, start.theta)) is not None:
+            notes.append(weak)
         if not has_target:
             targets = "evaluation.stop_at_accuracy or evaluation.stop_at_cost"
             if not self.dataset.has_classes:

@@ -26,7 +26,7 @@ KEPT_CHECKPOINTS = 2
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no EDQUOT of files
 _UNFINISHED = re.compile(r"\..+-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}\.new")
 _OURS = re.compile(
-    r"experiment\.toml|provenance\.json|summary\.json|replicas\.csv|SHA256SUMS|lock\.sqlite"
+    r"experiment\.toml|provenance\.json|summary\.json|dataset\.npz|replicas\.csv|SHA256SUMS|lock\.sqlite"
     r"|metrics\.sqlite(-wal|-shm)?|checkpoint-[0-9]+\.(npz|damaged)|\..*\.tmp"
 )
 """Names of a run's files."""

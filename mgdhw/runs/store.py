@@ -92,11 +92,11 @@ class Store:
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(SCHEMA)
             with self._transaction():
-                if not _tables(self._connection) >= _expected():
-                    raise _broken("its tables are not those of a run")
                 columns = [row[1] for row in self._connection.execute("PRAGMA table_info(evaluation)")]
                 for statement in () if "r2" in columns else _FROM_1:
                     self._connection.execute(statement)
+                if not _tables(self._connection) >= _expected():
+                    raise _broken("its tables are not those of a run")
                 self._connection.execute(_INSERT["meta"], ("schema", VERSION))
                 for table in MEASURED:
                     self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (step,))
