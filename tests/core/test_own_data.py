@@ -54,6 +54,16 @@ def write(folder: Path, x: NDArray[Any] = X, y: NDArray[Any] = Y) -> Path:
     return folder / "mine.npz"
 
 
+def copied(run: Path, *patterns: str) -> Path:
+    """A folder with some of a run's files."""
+    folder = run.with_name("copied")
+    folder.mkdir()
+    for pattern in patterns:
+        for file in run.glob(pattern):
+            shutil.copy(file, folder)
+    return folder
+
+
 # --- arrays ----------------------------------------------------------------------------------------------------------
 
 
@@ -113,9 +123,10 @@ def test_a_run_has_its_arrays_with_it(runs: Path) -> None:
 def test_other_arrays_do_not_pass_for_those_of_a_run(runs: Path) -> None:
     result, _ = train(runs, (X, Y))
     assert result.run is not None
-    np.savez(result.run / "dataset.npz", x=X, y=1 - Y)
+    other = copied(result.run, "experiment.toml", "provenance.json", "checkpoint-*.npz")
+    np.savez(other / "dataset.npz", x=X, y=1 - Y)
     with pytest.raises(CheckpointError, match="belongs to another experiment or other data"):
-        mgdhw.evaluate(result.run)
+        mgdhw.evaluate(other)
 
 
 def test_without_an_experiment_a_chip_of_the_data_s_sizes_is_trained(runs: Path) -> None:
@@ -139,10 +150,10 @@ def test_replicas_of_arrays(runs: Path) -> None:
     alone, _ = train(None, (X, Y), "seed=1")
     assert found.replicas[1].digest == alone.digest
     assert found.run is not None
-    (found.run / "summary.json").unlink()
+    half = copied(found.run, "experiment.toml", "provenance.json", "dataset.npz")
     rows = (found.run / "replicas.csv").read_text().splitlines(keepends=True)
-    (found.run / "replicas.csv").write_text("".join(rows[:-1]))
-    assert mgdhw.train(resume=found.run, replicas=2).digest == found.digest
+    (half / "replicas.csv").write_text("".join(rows[:-1]))
+    assert mgdhw.train(resume=half, replicas=2).digest == found.digest
 
 
 # --- inputs that do not fit ------------------------------------------------------------------------------------------
@@ -255,12 +266,12 @@ async def test_a_device_that_does_not_say_is_not_guessed_at() -> None:
 def test_runs_from_before_there_was_scaling_are_resumed_as_they_were(tmp_path: Path, runs: Path) -> None:
     result = mgdhw.train(QUICK | {"data": {"name": str(write(tmp_path))}}, runs=runs)
     assert result.run is not None
-    file = result.run / "experiment.toml"
-    lines = file.read_text().splitlines(keepends=True)
+    lines = (result.run / "experiment.toml").read_text().splitlines(keepends=True)
     assert 'scale = "none"\n' in lines
-    file.write_text("".join(line for line in lines if not line.startswith("scale")))
-    assert mgdhw.train(resume=result.run).digest == result.digest
-    assert mgdhw.evaluate(result.run).scores["test"].accuracy == result.accuracy
+    old = copied(result.run, "provenance.json", "checkpoint-*.npz")
+    (old / "experiment.toml").write_text("".join(line for line in lines if not line.startswith("scale")))
+    assert mgdhw.train(resume=old).digest == result.digest
+    assert mgdhw.evaluate(old).scores["test"].accuracy == result.accuracy
 
 
 # --- regression ------------------------------------------------------------------------------------------------------

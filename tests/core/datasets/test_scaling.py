@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mgdhw.datasets import Dataset, clipped_share, scaled
+from mgdhw.datasets import Dataset, clipped_share, load, scaled
 from mgdhw.datasets.scaling import _moments, _moments_of_bytes
 from mgdhw.errors import DatasetError
 
@@ -104,3 +104,14 @@ def test_the_share_that_is_clipped() -> None:
     stored = np.array([[0, 4], [8, 255]], dtype=np.uint8)  # a quarter each
     assert clipped_share(dataset_of(stored), 0.0, 1.0) == 0.5
     assert clipped_share(replace(dataset_of(stored), input_scale=1 / 255), 0.0, 1.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("method", "digest"),
+    [("minmax", "00d3ab0ace72d904"), ("standard", "d25a1793c41a5f1a")],
+)
+def test_the_same_bits_on_every_machine(method: str, digest: str) -> None:
+    """Digits as floats of no round numbers, so that every sum and every quotient is rounded."""
+    digits = load("digits")
+    odd = Dataset("odd", digits.inputs / 7.0 - 0.3, 1.0, digits.targets, digits.n_train)
+    assert scaled(odd, method, -1.0, 1.0).digest[:16] == digest
