@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,14 @@ class ReplicasResult:
         """Of the final accuracy of the finished replicas; not numbers where there are none."""
         return quartiles([one.accuracy for one in self.replicas])
 
+    def mean_accuracy(self) -> tuple[float, float]:
+        """Mean and standard deviation of the finished replicas' final accuracy; not numbers where there are too few."""
+        values = [one.accuracy for one in self.replicas]
+        return (
+            statistics.fmean(values) if values else math.nan,
+            statistics.stdev(values) if len(values) > 1 else math.nan,
+        )
+
     def costs(self) -> Quartiles:
         """Of the final cost of the finished replicas; not numbers where there are none."""
         return quartiles([one.cost for one in self.replicas])
@@ -152,6 +161,8 @@ class ReplicasResult:
             "time_to_solution": {measure: self.quartiles(measure).summary() for measure in MEASURES},
             "split": self.split,
             "accuracy": self.accuracies().summary(),
+            "mean_accuracy": _finite(self.mean_accuracy()[0]),
+            "accuracy_deviation": _finite(self.mean_accuracy()[1]),
             "cost": self.costs().summary(),
             "probes": self.probes,
             "parameter_writes": self.parameter_writes,
@@ -160,6 +171,10 @@ class ReplicasResult:
             "digest": self.digest,
             "run": None if self.run is None else str(self.run),
         }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def quartiles(values: Iterable[float]) -> Quartiles:

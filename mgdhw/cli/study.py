@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mgdhw.study.intervals import Interval
     from mgdhw.study.robustness import Point
 
     Found = dict[str, dict[str, list[Point]]]
@@ -24,7 +28,10 @@ study = typer.Typer(
 @study.command()
 def robustness(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where robustness.csv and .png go.")] = Path("study"),
-    axes: Annotated[list[str] | None, typer.Option("--axis", help="Only this imperfection; repeatable.")] = None,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option("--axis", metavar="NAME[=VALUES]", help="Only this imperfection, these strengths; repeatable."),
+    ] = None,
     tasks: Annotated[list[str] | None, typer.Option("--task", help="Only this task; repeatable.")] = None,
     replicas: Annotated[int, typer.Option(min=1, max=1000, help="Chips (and seeds) for each strength.")] = 10,
     workers: Annotated[
@@ -36,19 +43,18 @@ def robustness(
 
     Trainings that are in FOLDER/robustness.csv already are not done again: an interrupted study goes on.
 
-    Example: mgdhw study robustness --axis mismatch --task nist7x7 --replicas 4
+    Example: mgdhw study robustness --axis mismatch=0.1,0.25 --task nist7x7 --replicas 10
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
     from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
-    from mgdhw.cli.main import EXIT_INTERRUPTED
     from mgdhw.output import console, echo
     from mgdhw.study import figures
     from mgdhw.study.axes import AXES
     from mgdhw.study.robustness import TASKS, Row, from_csv, jobs, points, study, to_csv
 
-    chosen_axes, chosen_tasks = _known("axis", axes, list(AXES)), _known("task", tasks, list(TASKS))
+    given = dict(one.partition("=")[::2] for one in axes or ())
+    chosen_axes, chosen_tasks = _known("axis", list(given), list(AXES)), _known("task", tasks, list(TASKS))
+    strengths = {name: AXES[name].chosen(given[name]) if given.get(name) else AXES[name].values for name in chosen_axes}
     out = console(stderr=as_json)
     pictures.require()
     _make(output)
@@ -57,29 +63,18 @@ def robustness(
     done = {(row.task, row.axis, row.value, row.replica) for row in rows}
     todo = [
         job
-        for job in jobs(chosen_tasks, chosen_axes, replicas)
+        for job in jobs(chosen_tasks, strengths, replicas)
         if (job.task, job.axis, job.value, job.replica) not in done
     ]
-    columns = ("[dim]trainings", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=out, transient=True) as progress:
-        bar = progress.add_task("", total=len(todo))
+    with _going_on(out, "trainings", len(todo), table) as advance:
 
         def tell(row: Row) -> None:
             rows.append(row)
-            progress.advance(bar)
             write_atomically(table, to_csv(rows).encode())
-            if not out.is_terminal:  # no bar to look at
-                name = f"{row.task}, {row.axis} {row.value:g}, replica {row.replica}"
-                end = f"{row.probes:,} probes" if row.solved else "not solved"
-                out.print(f"{name}: {end}", soft_wrap=True)
+            name = f"{row.task}, {row.axis} {row.value:g}, replica {row.replica}"
+            advance(f"{name}: {f'{row.probes:,} probes' if row.solved else 'not solved'}")
 
-        try:
-            study(todo, tell, workers)
-        except (KeyboardInterrupt, SystemExit) as ending:
-            progress.stop()
-            kept = f"stopped; what is done is in {table}, and the same command goes on from there"
-            echo(kept if table.exists() else "stopped; no training was finished", stderr=True)
-            raise typer.Exit(int(ending.code or 0) if isinstance(ending, SystemExit) else EXIT_INTERRUPTED) from None
+        study(todo, tell, workers)
     figures.robustness(rows, picture)
     found = {
         task: {name: points(rows, task, AXES[name]) for name in chosen_axes if points(rows, task, AXES[name])}
@@ -96,69 +91,96 @@ def robustness(
 def drift(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where drift.csv and .png go.")] = Path("study"),
     constants: Annotated[float, typer.Option(min=0.1, help="Time constants of the drift to follow.")] = 10.0,
-    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    replicas: Annotated[int, typer.Option(min=1, max=1000, help="Chips (and seeds).")] = 10,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes; one for each processor by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, for scripts.")] = False,
 ) -> None:
     """Whether training keeps up with a chip whose cells decay.
 
-    An interrupted study begins again.
+    Chips that are in FOLDER/drift.csv already are not trained again: an interrupted study goes on.
 
-    Example: mgdhw study drift --constants 10
+    Example: mgdhw study drift --constants 10 --replicas 6
     """
-    import asyncio
     import json
-    import os
 
     from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
-    from mgdhw.cli.main import EXIT_INTERRUPTED
     from mgdhw.cli.numbers import percent
-    from mgdhw.events import Evaluated
     from mgdhw.output import console, echo
+    from mgdhw.study import drift as drifting
     from mgdhw.study import figures
-    from mgdhw.study.drift import Curve, Drifting, study
 
     out = console(stderr=as_json)
     pictures.require()
     _make(output)
+    table, picture = output / "drift.csv", output / "drift.png"
+    text = table.read_text(encoding="utf-8", errors="replace") if table.exists() else ""
+    rows = drifting.from_csv(text, str(table), constants)
+    done = {row.seed for row in rows}
+    todo = [drifting.Job(seed, constants) for seed in range(replicas) if seed not in done]
+    with _going_on(out, "chips", len(todo), table) as advance:
 
-    with out.status("learning") as status:
+        def tell(found: list[drifting.Row]) -> None:
+            rows.extend(found)
+            write_atomically(table, drifting.to_csv(rows).encode())
+            (one,) = drifting.outcomes(found)
+            name = f"seed {found[0].seed}: learned {percent(one.learned)}"
+            advance(f"{name}; trained {percent(one.trained_end)}, frozen {percent(one.frozen_end)} at the end")
 
-        def tell(name: str, event: Evaluated) -> None:
-            status.update(f"{name}: {percent(event.accuracy)} after {event.step:,} probes")
-
-        async def follow() -> Drifting:
-            try:
-                return await study(constants, seed, tell)
-            except asyncio.CancelledError:
-                status.stop()
-                typer.echo("stopped; nothing is kept, and the same command begins again", err=True)
-                # At once: the loop would wait for a chip that is being compiled. All chips are simulated, and closed.
-                os._exit(EXIT_INTERRUPTED)
-
-        found = asyncio.run(follow())
-    lines = ["part,step,accuracy"]
-    curves: dict[str, Curve] = {"learning": found.learning, "trained": found.trained, "frozen": found.frozen}
-    for name, curve in curves.items():
-        lines += [f"{name},{s},{a:.4f}" for s, a in zip(curve.steps, curve.accuracies, strict=True)]
-    write_atomically(output / "drift.csv", ("\n".join(lines) + "\n").encode())
-    figures.drift(found, output / "drift.png")
-    learned = found.learning.accuracies[-1]
-    outcome = {
-        "learned": learned,
-        "trained_worst": min(found.trained.accuracies),
-        "trained_end": found.trained.accuracies[-1],
-        "frozen_end": found.frozen.accuracies[-1],
+        drifting.study(todo, tell, workers)
+    figures.drift(rows, picture)
+    outcomes = drifting.outcomes(rows)
+    never = sum(one.trained_worst >= one.learned for one in outcomes)
+    numbers = {
+        "learned": drifting.summary([one.learned for one in outcomes]),
+        "trained_worst": drifting.summary([one.trained_worst for one in outcomes]),
+        "trained_end": drifting.summary([one.trained_end for one in outcomes]),
+        "frozen_end": drifting.summary([one.frozen_end for one in outcomes]),
     }
     if as_json:
-        echo(json.dumps(outcome))
+        found = {name: number.summary() for name, number in numbers.items()}
+        echo(json.dumps({"chips": len(outcomes), "never_worse": never, **found}))
         return
-    out.print(f"learned                     {percent(learned)}")
-    out.print(
-        f"training goes on, worst     {percent(outcome['trained_worst'])}, at the end {percent(outcome['trained_end'])}"
-    )
-    out.print(f"training has ended          {percent(outcome['frozen_end'])} at the end")
-    out.print(f"\n{output / 'drift.csv'}\n{output / 'drift.png'}")
+    out.print(f"test accuracy of {len(outcomes)} chips, medians with their intervals of 95 %", soft_wrap=True)
+    told = {
+        "learned": "learned",
+        "trained_worst": "training goes on, worst",
+        "trained_end": "training goes on, at the end",
+        "frozen_end": "training has ended, at the end",
+    }
+    for name, number in numbers.items():
+        out.print(f"{told[name]:30}  {percent(number.median)}{_between(number.interval, percent)}", soft_wrap=True)
+    out.print(f"{'never worse than learned':30}  {_counted(never, len(outcomes), ' chips')}", soft_wrap=True)
+    out.print(f"\n{table}\n{picture}")
+
+
+@contextmanager
+def _going_on(out: Console, what: str, total: int, table: Path) -> Iterator[Callable[[str], None]]:
+    """A bar, or lines where nobody looks at one; calls with what is to be said. An interruption says what is kept."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from mgdhw.cli.main import EXIT_INTERRUPTED
+    from mgdhw.output import echo
+
+    with Progress(
+        f"[dim]{what}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=out, transient=True
+    ) as progress:
+        bar = progress.add_task("", total=total)
+
+        def advance(line: str) -> None:
+            progress.advance(bar)
+            if not out.is_terminal:  # no bar to look at
+                out.print(line, soft_wrap=True)
+
+        try:
+            yield advance
+        except (KeyboardInterrupt, SystemExit) as ending:
+            progress.stop()
+            kept = f"stopped; what is done is in {table}, and the same command goes on from there"
+            echo(kept if table.exists() else f"stopped; no {what.removesuffix('s')} was finished", stderr=True)
+            raise typer.Exit(int(ending.code or 0) if isinstance(ending, SystemExit) else EXIT_INTERRUPTED) from None
 
 
 def _make(folder: Path) -> None:
@@ -187,25 +209,41 @@ def _as_json(found: Found) -> str:
 
 
 def _show(out: Console, found: Found) -> None:
-    import math
-
     from rich.table import Table
 
-    from mgdhw.cli.numbers import percent
     from mgdhw.output import print_table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("task", "imperfection"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("strength", "probes to solution", "quartiles", "of the first", "solved"):
+    # Numbers are followed by their intervals of 95 %.
+    for heading in ("strength", "probes to solution", "of the first", "solved"):
         table.add_column(heading, justify="right", no_wrap=True)
     for task, axes in found.items():
         for axis, points in axes.items():
-            base = points[0].times.median
             for p in points:
-                low, middle, high = (
-                    f"{t:,.0f}" if math.isfinite(t) else "–" for t in (p.times.lower, p.times.median, p.times.upper)
-                )
-                ratio = f"{p.times.median / base:.2f}" if math.isfinite(p.times.median / base) else "–"
-                table.add_row(task, axis, f"{p.value:g}", middle, f"{low} … {high}", ratio, percent(p.solved))
+                table.add_row(
+                    task, axis, f"{p.value:g}", _sure(p.times.median, p.median, "{:,.0f}".format),
+                    _sure(p.ratio, p.ratio_interval, "{:.2f}".format), _counted(p.learned, p.chips),
+                )  # fmt: skip
     print_table(out, table)
+
+
+def _counted(count: int, of: int, what: str = "") -> str:
+    """So many of so many, and the interval of their share."""
+    from mgdhw.study.intervals import of_share
+
+    return f"{count} of {of}{what}{_between(of_share(count, of), lambda share: f'{100 * share:.0f}', ' %')}"
+
+
+def _sure(value: float, interval: Interval, show: Callable[[float], str]) -> str:
+    """A number and its interval; a dash where there is none."""
+    return f"{show(value) if math.isfinite(value) else '–'}{_between(interval, show)}"
+
+
+def _between(interval: Interval, show: Callable[[float], str], unit: str = "") -> str:
+    """An interval in parentheses; nothing where neither end is known."""
+    if not (math.isfinite(interval.low) or math.isfinite(interval.high)):
+        return ""
+    low, high = (show(end) if math.isfinite(end) else "–" for end in (interval.low, interval.high))
+    return f" ({low} … {high}{unit})"

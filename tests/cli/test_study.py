@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mgdhw.study import figures, robustness
+from mgdhw.study import drift, figures, robustness
 from mgdhw.study.axes import AXES
 
 
@@ -45,6 +45,8 @@ def test_a_study_goes_on_from_what_is_done(mgdhw: Any) -> None:
     assert done.code == 0, done.err
     found = json.loads(done.out)["nist7x7"]["stuck"]
     assert [point["value"] for point in found] == [0, 0.5]
+    assert [point["median_interval"] for point in found] == [[None, None]] * 2, "one chip says nothing of others"
+    assert [point["solved_interval"] for point in found] == [[0.0, pytest.approx(0.975)]] * 2
     assert Path("here/robustness.png").stat().st_size > 10_000
     table = Path("here/robustness.csv").read_text()
     assert len(table.splitlines()) == 3
@@ -61,10 +63,50 @@ def test_a_pipe_gets_the_whole_table(mgdhw: Any, monkeypatch: pytest.MonkeyPatch
     done = mgdhw(*ARGUMENTS)
     assert done.code == 0, done.err
     heading, *rows = done.out[done.out.index("task ") :].splitlines()[:3]
-    columns = ["task", "imperfection", "strength", "probes to solution", "quartiles", "of the first", "solved"]
+    columns = ["task", "imperfection", "strength", "probes to solution", "of the first", "solved"]
     assert re.split(r"  +", heading) == columns
     assert [re.split(r"  +", row)[:3] for row in rows] == [["nist7x7", "stuck", "0"], ["nist7x7", "stuck", "0.5"]]
-    assert all(row.endswith(" %") for row in rows)
+    assert all(row.endswith("0 of 1 (0 … 98 %)") for row in rows)
+
+
+@pytest.fixture
+def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Chips that decay, in no time; those that were followed."""
+    asked: list[int] = []
+
+    def here(todo: list[drift.Job], tell: Callable[[list[drift.Row]], None], workers: int | None) -> None:
+        for job in todo:
+            asked.append(job.seed)
+            worst = 0.89 if job.seed == 3 else 0.91
+            end = drift.end_of(job.constants)
+            tell([
+                drift.Row(job.seed, "learning", drift.LEARNING, 0.9),
+                drift.Row(job.seed, "trained", end - 5_000, worst),
+                drift.Row(job.seed, "trained", end, 0.95),
+                drift.Row(job.seed, "frozen", end, 0.1),
+            ])  # fmt: skip
+
+    monkeypatch.setattr(drift, "study", here)
+    return asked
+
+
+@pytest.mark.usefixtures("fonts")
+def test_a_study_of_drift_goes_on_from_what_is_done_and_counts_its_chips(mgdhw: Any, followed: list[int]) -> None:
+    line = ("study", "drift", "--constants", "1", "--output", "here")
+    done = mgdhw(*line, "--replicas", "4")
+    assert done.code == 0, done.err
+    assert "seed 3: learned 90.0 %" in done.out
+    table = Path("here/drift.csv").read_text()
+    done = mgdhw(*line, "--replicas", "7", "--json")
+    assert followed == [0, 1, 2, 3, 4, 5, 6], "nothing is trained twice"
+    assert Path("here/drift.csv").read_text().startswith(table)
+    assert Path("here/drift.png").stat().st_size > 10_000
+    found = json.loads(done.out)
+    assert (found["chips"], found["never_worse"]) == (7, 6)
+    assert found["trained_worst"] == {"median": 0.91, "median_interval": [0.89, 0.91]}
+    done = mgdhw(*line, "--replicas", "7")
+    assert re.search(r"training goes on, worst +91\.0 % \(89\.0 % … 91\.0 %\)", done.out), done.out
+    assert re.search(r"never worse than learned +6 of 7 chips \(42 … 100 %\)", done.out), done.out
 
 
 def test_what_cannot_be_done_is_said(mgdhw: Any) -> None:
