@@ -67,8 +67,8 @@ PEERS = {
     "back-propagation, AdamW": [
         Setting(eta, batch, epochs, decay)
         for batch, epochs in ((16, 100), (16, 400), (64, 400))
-        for eta in (0.003, 0.01, 0.03, 0.1)
-        for decay in (0.003, 0.01, 0.03, 0.1, 0.3)
+        for eta in (0.003, 0.01, 0.03)
+        for decay in (0.01, 0.03, 0.1, 0.3, 1.0)
     ],
 }
 QUICK = {"back-propagation, SGD": [Setting(10.0, 64, 5)], "back-propagation, AdamW": [Setting(0.01, 64, 5, 0.01)]}

@@ -127,6 +127,16 @@ def fastest(rows: list[Row]) -> list[Row]:
     return list(found.values())
 
 
+def quote(rows: list[Row]) -> None:
+    """Print what is to be told of a measurement: each race by its fastest peer, and everything that falls short."""
+    quoted = fastest(rows)
+    heads = ("case", "metric", "ours", "fastest peer", "", "ratio", "target", "holds")
+    lines = [(r.case, r.metric, r.ours, r.peer, r.peer_name, r.ratio, r.target, r.holds) for r in quoted]
+    table("Ours beside the fastest peer of each race", heads, lines)
+    short = [f"{row.case} {row.metric}" for row in rows if row.holds is False and (row in quoted or not raceable(row))]
+    print(f"fall short of their bar: {', '.join(dict.fromkeys(short)) or 'none'}")
+
+
 def imperfect(letter: str, images: str, rounds: int, seconds: float) -> Row:
     """The row of a case's chip with every non-ideality on, beside the ideal one, which takes the place of a peer."""
     case = CASES[letter]
@@ -185,13 +195,8 @@ def main(options: Options, images: str, only: str) -> None:
         rows += unburdened(rounds, 20 if options.quick else 1_000)
     if "f" in only:
         rows += trained(rounds, 2_000 if options.quick else None)
-    quoted = fastest(rows)
-    heads = ("case", "metric", "ours", "fastest peer", "peer", "ratio", "target", "holds")
-    lines = [(r.case, r.metric, r.ours, r.peer, r.peer_name, r.ratio, r.target, r.holds) for r in quoted]
-    table("Ours beside the fastest peer", heads, lines)
-    short = [f"{row.case} {row.metric}" for row in rows if row.holds is False and (row in quoted or not raceable(row))]
-    print(f"fall short of their bar: {', '.join(short) or 'none'}")
     report("Speed: steps per second (d: ns and an exponent, e: µs, f: s)", rows, options)
+    quote(rows)
 
 
 def given(argv: list[str] | None = None) -> tuple[Options, str, str]:

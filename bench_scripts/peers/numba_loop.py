@@ -4,8 +4,9 @@ What somebody writes who knows that Python is slow and a compiler is at hand: on
 it, `fastmath`, signs from the bits of a xorshift generator, and both costs of a step in one walk over the weights:
 C₀ and C(θ + θ̃) share what they read.
 
-Replicas lie side by side in tiles, the innermost axis of every array, so that the compiler makes vectors of them; tiles
-are shared between the cores.
+Replicas of a lie side by side in tiles, the innermost axis of every array, so that the compiler makes vectors of them;
+those of b, whose layers are wide enough for vectors, are trained one by one (side by side in tiles of 8 ... 64 they are
+half as fast). The cores share them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from peers.task import Advance, Task, serve
 
 Array = NDArray[Any]
 
-TILE = {"a": 64, "b": 16}
+TILE = {"a": 64}
 """Replicas in a tile."""
 
 compiled = numba.njit(fastmath=True, error_model="numpy")
@@ -62,21 +63,36 @@ def xorshift32(word: int) -> int:
 
 def build(task: Task) -> Advance:
     """The training, compiled."""
-    generator = np.random.default_rng(1)
-    if task.replicas == 1:
-        run, theta = _single(task), task.theta[0].copy()
-        words = generator.integers(1, 1 << 63, 1, dtype=np.uint64)
-    else:
-        run, tile = _side_by_side(task), TILE[task.letter]
-        tiled = task.theta.reshape(-1, tile, task.theta.shape[1])
-        theta = np.ascontiguousarray(tiled.transpose(0, 2, 1))
-        words = generator.integers(1, 1 << 32, (len(theta), tile), dtype=np.uint32)
+    run, theta, words = begin(task)
 
     def advance(steps: int) -> int:
         run(theta, task.inputs, task.targets, words, steps)
         return steps
 
     return advance
+
+
+def begin(task: Task) -> tuple[Callable[..., None], Array, Array]:
+    """What goes on by so many steps; θ, (replicas, P) or (tiles, P, TILE); and the words of its generators."""
+    generator = np.random.default_rng(1)
+    if task.letter not in TILE or task.replicas == 1:
+        words = generator.integers(1, 1 << 63, (task.replicas, 1), dtype=np.uint64)
+        return _one_by_one(task), task.theta.copy(), words
+    tile = TILE[task.letter]
+    tiled = task.theta.reshape(-1, tile, task.theta.shape[1])
+    theta = np.ascontiguousarray(tiled.transpose(0, 2, 1))
+    return _side_by_side(task), theta, generator.integers(1, 1 << 32, (len(theta), tile), dtype=np.uint32)
+
+
+def _one_by_one(task: Task) -> Callable[..., None]:
+    one = _single(task)
+
+    @numba.njit(parallel=task.replicas > 1)
+    def run(theta: Array, inputs: Array, targets: Array, words: Array, steps: int) -> None:
+        for number in numba.prange(len(theta)):
+            one(theta[number], inputs, targets, words[number], steps)
+
+    return run
 
 
 def _single(task: Task) -> Callable[..., None]:

@@ -176,7 +176,7 @@ def from_csv(text: str, source: str, constants: float) -> list[Row]:
         if text and lines.fieldnames != [field.name for field in fields(Row)]:
             raise ValueError(text)
         rows = [
-            Row(int(one["seed"]), PARTS[PARTS.index(one["part"])], int(one["step"]), float(one["accuracy"]))  # type: ignore[arg-type]
+            Row(int(one["seed"]), PARTS[PARTS.index(one["part"])], int(one["step"]), float(one["accuracy"]))
             for one in lines
         ]
         seeds = {row.seed for row in rows}
