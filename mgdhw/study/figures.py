@@ -51,8 +51,7 @@ def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
         x = _positions(axis, found)
         drawn = [(at, p) for at, p in zip(x, found, strict=True) if math.isfinite(p.ratio)]
         ratios = [p.ratio for _, p in drawn]
-        low = [max(0.0, p.ratio - max(p.ratio_interval.low, LEAST)) for _, p in drawn]
-        high = [max(0.0, min(p.ratio_interval.high, MOST) - p.ratio) for _, p in drawn]
+        low, high = zip(*[_bars(p) for _, p in drawn], strict=True) if drawn else ((), ())
         times.errorbar([at for at, _ in drawn], ratios, [low, high], fmt="o-", **LINE, color=colour, label=task)
         solved = [p.solved for p in found]
         under = [p.solved - p.solved_interval.low for p in found]
@@ -84,6 +83,14 @@ def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
     shares.set_xlabel(axis.label, fontsize=9)
     for place in (times, shares):
         place.grid(alpha=0.25)
+
+
+def _bars(point: Point) -> tuple[float, float]:
+    """How far a ratio's interval reaches below and above it; not at all where nothing bounds it."""
+    low, high = point.ratio_interval.low, point.ratio_interval.high
+    if math.isinf(low) and math.isinf(high):
+        return 0.0, 0.0
+    return max(0.0, point.ratio - max(low, LEAST)), max(0.0, min(high, MOST) - point.ratio)
 
 
 def _positions(axis: Axis, found: Sequence[Point]) -> list[float]:
