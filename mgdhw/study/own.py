@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from mgdhw.checkpoint import write_atomically
 from mgdhw.config import Experiment
+from mgdhw.datasets import Dataset
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError
 from mgdhw.sources import as_done, load_dataset, resolve
@@ -67,34 +68,50 @@ def checked(task: Task) -> Task:
     """A task whose chip fits its data. Raises ConfigError."""
     from mgdhw.config import check_experiment
 
-    info = simulated(task.uri).info
-    dataset = load_dataset(check_experiment(task.experiment, source=task.name), Path())
-    sizes, wanted = (info.n_inputs, info.n_outputs), (dataset.n_inputs, dataset.n_outputs)
-    if sizes != wanted:
-        raise ConfigError(
-            f"task {task.name}: dataset {dataset.name!r} has {wanted[0]} inputs and {wanted[1]} outputs, {task.uri} has"
-            f" {sizes[0]} and {sizes[1]}; give it layers={wanted[0]}-16-{wanted[1]}, or choose another --task"
-        )
+    dataset_for(task.name, check_experiment(task.experiment, source=task.name), task.uri)
     return task
 
 
-def remember(file: Path, tasks: Iterable[Task]) -> None:
+def dataset_for(task: str, experiment: Experiment, address: str) -> Dataset:
+    """The data of a task, which a chip has to fit. Raises ConfigError."""
+    info, dataset = simulated(address).info, load_dataset(experiment, Path())
+    sizes, wanted = (info.n_inputs, info.n_outputs), (dataset.n_inputs, dataset.n_outputs)
+    if sizes != wanted:
+        raise ConfigError(
+            f"task {task}: dataset {dataset.name!r} has {wanted[0]} inputs and {wanted[1]} outputs, {address} has"
+            f" {sizes[0]} and {sizes[1]}; give it layers={wanted[0]}-16-{wanted[1]}, or choose another task"
+        )
+    return dataset
+
+
+def remember(file: Path, tasks: Iterable[Task], trained: Collection[str], before: Iterable[Task]) -> None:
     """Write down what a folder's trainings are of, and see that those of before are of the same.
 
+    Args:
+        file: where it is written down.
+        tasks: what the study is of now.
+        trained: names of the tasks that the folder has trainings of.
+        before: what those are of where there is no such file: older studies wrote none.
+
     Raises:
-        ConfigError: a task of the same name was of another chip or experiment.
+        ConfigError: a training of a task of the same name was of another chip or experiment.
     """
-    known: dict[str, object] = {}
+    known = {task.name: _described(task) for task in before}
     if file.exists():
         try:
             known = dict(json.loads(file.read_bytes()))
         except (ValueError, TypeError):
             raise ConfigError(f"{file}: is not what a study has written; give another --output") from None
+    known = {name: what for name, what in known.items() if name in trained}
     for task in tasks:
-        now = json.loads(json.dumps({"device": task.uri, "experiment": task.experiment}))
-        if known.setdefault(task.name, now) != now:
+        if known.setdefault(task.name, _described(task)) != _described(task):
             raise ConfigError(
                 f"{file}: the trainings of task {task.name} there are of another chip or experiment; give another"
-                " --output, or the experiment another name"
+                " --output"
             )
     write_atomically(file, json.dumps(known, indent=1).encode())
+
+
+def _described(task: Task) -> object:
+    """A task as JSON gives it back."""
+    return json.loads(json.dumps({"device": task.uri, "experiment": task.experiment}))

@@ -157,3 +157,4 @@ def test_without_target_the_accuracy_is_shown(mgdhw: Any, tmp_path: Path) -> Non
     assert re.search(r"^train accuracy +\d", done.out, re.MULTILINE)
     assert re.search(r"^ *[\d.]+ % to [\d.]+ % █+ \d$", done.out, re.MULTILINE)
     assert "finished  3 of 3 replicas" in done.out
+    assert re.search(r"^mean +[\d.]+ % ± [\d.]+ % \(standard deviation\), train accuracy$", done.out, re.MULTILINE)
