@@ -26,7 +26,7 @@ class Sequential(CodeFamily):
 
     def mixed_up(self, groups: int) -> str | None:
         return (
-            "sequential codes, which move every parameter to the same side, lose what all gradients have in common: it is"
+            "sequential codes, which move every parameter to one side, lose what all gradients have in common: it is"
             " a constant cost, and the high-pass takes it away; use codes.family=random, or training.mode=discrete"
         )
 
