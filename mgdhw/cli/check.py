@@ -26,7 +26,7 @@ def check(
     data: Annotated[
         str | None, typer.Option(metavar="NAME", help="What it is to learn; by default a dataset of its sizes.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of codes, samples and initial parameters.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of codes, samples and initial parameters.")] = 0,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the recommended experiment as TOML.")
     ] = None,
@@ -51,9 +51,13 @@ def check(
 
     from mgdhw import pictures
     from mgdhw.cli.notices import telling
-    from mgdhw.errors import ConformanceError, DeviceFault
+    from mgdhw.config import LARGEST_SEED
+    from mgdhw.errors import ConfigError, ConformanceError, DeviceFault
     from mgdhw.output import console, echo, printing
+    from mgdhw.parsing import format_number
 
+    if seed > LARGEST_SEED:
+        raise ConfigError(f"--seed {format_number(seed)}: expected {LARGEST_SEED} at most")
     for file in (output, plot):
         _check_file(file)
     _check_own(output)
