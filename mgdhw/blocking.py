@@ -115,7 +115,7 @@ class BlockingDevice(HostCodes):
         held = await self.in_thread(self.read_parameters)
         return await super().read() if held is None else held
 
-    async def infer(self, samples: IntArray) -> FloatArray:
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         self.check_open()
         inputs, size = self.dataset.values(samples), self.samples_per_reading
         parts = [np.zeros((0, self.info.n_outputs))]

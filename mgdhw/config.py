@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
@@ -17,6 +18,7 @@ from mgdhw.errors import ConfigError
 from mgdhw.optimizers import OPTIMIZERS, Optimizer
 from mgdhw.parsing import did_you_mean, parse_toml, short_repr
 from mgdhw.schedule import SCHEDULES, ScheduleSpec
+from mgdhw.text import decode, unwritable
 
 LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
 LARGEST_BATCH = 1 << 20
@@ -26,13 +28,24 @@ LARGEST_STEP = 2**63 - 1  # what a block can begin at
 LARGEST = 1e300  # of a parameter of an optimizer; also an integer is a float then
 LONGEST_KEY = 200  # characters of a key that an error shows
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
+OWN_COST = re.compile("[^@]+@[0-9a-f]{16}")
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
+Scale = Literal["auto", "minmax", "standard", "none"]
 
 
 def _one_of(value: str, choices: Iterable[str]) -> str:
     if value not in choices:
         raise ValueError(f"expected one of {', '.join(sorted(choices))}{did_you_mean(value, choices)}")
     return value
+
+
+def _as_whole(value: Any) -> Any:
+    """TOML writes 100,000 as 1e5, too; there it is a float."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_as_whole)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -46,11 +59,24 @@ class DeviceSection(_Section):
 
 
 class DataSection(BaseModel):
-    """Which dataset; every other key is an option of it (seed, flips, n, test_fraction, ...)."""
+    """Which dataset, and how its inputs are scaled; every other key is an option of it (seed, flips, n, ...)."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     name: str = "digits"
+    scale: Scale | None = None
+    scale_to: list[Finite] | None = Field(default=None, min_length=2, max_length=2)
+
+    @model_validator(mode="after")
+    def _range(self) -> DataSection:
+        if self.scale_to is None:
+            return self
+        low, high = self.scale_to
+        if not low < high:
+            raise ValueError(f"scale_to: expected [low, high], the ends of a range (got [{low:g}, {high:g}])")
+        if self.scale in (None, "none"):
+            raise ValueError('scale_to: of no use without scale = "auto", "minmax" or "standard"')
+        return self
 
     @model_validator(mode="after")
     def _flat(self) -> DataSection:
@@ -71,14 +97,14 @@ class DataSection(BaseModel):
 class TrainingSection(_Section):
     """How long, how often, from where. All periods are in probes."""
 
-    probes: int = Field(default=400_000, ge=1, le=LARGEST_STEP)
-    batch: int = Field(default=1, ge=1, le=LARGEST_BATCH)
-    tau_x: int = Field(default=1, ge=1, le=LARGEST_PERIOD)
-    tau_theta: int = Field(default=100, ge=1, le=LARGEST_PERIOD)
+    probes: Whole = Field(default=400_000, ge=1, le=LARGEST_STEP)
+    batch: Whole = Field(default=1, ge=1, le=LARGEST_BATCH)
+    tau_x: Whole = Field(default=1, ge=1, le=LARGEST_PERIOD)
+    tau_theta: Whole = Field(default=100, ge=1, le=LARGEST_PERIOD)
     mode: Literal["discrete", "continuous"] = "discrete"
     baseline: Literal["held", "every", "antithetic"] = "held"
     normalise: Literal["energy", "oripov"] = "energy"
-    update_every: int = Field(default=1, ge=1, le=LARGEST_PERIOD)
+    update_every: Whole = Field(default=1, ge=1, le=LARGEST_PERIOD)
     tau_hp: float = Field(default=10.0, gt=0)
     init: Literal["glorot", "uniform", "read"] = "glorot"
     init_scale: float = Field(default=1.0, ge=0)
@@ -99,9 +125,27 @@ class CodesSection(_Section):
     """Which perturbations."""
 
     family: str = "random"
-    delta: float | None = Field(default=None, gt=0)
+    delta: float | list[float] | None = None
     groups: Literal["all", "layer"] = "all"
     density: float = Field(default=0.1, ge=2**-15, le=1)
+
+    @field_validator("delta", mode="plain")
+    @classmethod
+    def _delta(cls, value: Any) -> Any:
+        """One number, or one for each layer: a union's own error would name both, and the value twice."""
+        each = value if isinstance(value, list) else [value]
+        if value is None:
+            return None
+        if not each:
+            raise ValueError("expected a number, or one for each layer")
+        for delta in each:
+            if isinstance(delta, bool) or not isinstance(delta, int | float):
+                raise ValueError("input should be a valid number, or a list of one for each layer")
+            if not abs(delta) <= sys.float_info.max:  # an integer may be larger than any float
+                raise ValueError("input should be a finite number")
+            if delta <= 0:
+                raise ValueError("input should be greater than 0")
+        return [float(delta) for delta in each] if isinstance(value, list) else float(value)
 
     @field_validator("family")
     @classmethod
@@ -167,7 +211,7 @@ class ScheduleSection(_Section):
 class EvaluationSection(_Section):
     """Learning curve, and when to stop early. Decides no bit of the trajectory but its end."""
 
-    every: int | None = Field(default=None, ge=1)
+    every: Whole | None = Field(default=None, ge=1)
     stop_at_accuracy: float | None = Field(default=None, gt=0, le=1)
     stop_at_cost: float | None = Field(default=None, gt=0)
 
@@ -181,16 +225,18 @@ class RunSection(_Section):
     """How the work is done and kept. Decides no bit of the trajectory."""
 
     level: Level = "auto"
-    block: int | None = Field(default=None, ge=1, le=LARGEST_BLOCK)
+    block: Whole | None = Field(default=None, ge=1, le=LARGEST_BLOCK)
     checkpoint_seconds: float = Field(default=10.0, gt=0)
-    retries: int = Field(default=3, ge=0)
+    retries: Whole = Field(default=3, ge=0)
 
 
 class Experiment(_Section):
     """Everything that one training run is."""
 
     name: str = Field(default="experiment", pattern=r"^[A-Za-z0-9_.-]+$")
-    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
+    seed: Whole = Field(default=0, ge=0, le=LARGEST_SEED)
+    cost: str | None = None
+    """Name and fingerprint of a cost that was given in Python (`mgdhw.own_cost`): written, not chosen."""
     device: DeviceSection = DeviceSection()
     data: DataSection = DataSection()
     training: TrainingSection = TrainingSection()
@@ -199,6 +245,16 @@ class Experiment(_Section):
     schedule: ScheduleSection = ScheduleSection()
     evaluation: EvaluationSection = EvaluationSection()
     run: RunSection = RunSection()
+
+    @field_validator("cost")
+    @classmethod
+    def _cost(cls, value: str | None) -> str | None:
+        if value is None or OWN_COST.fullmatch(value):
+            return value
+        raise ValueError(
+            "expected the name and fingerprint of a function, as kept runs have it; which cost is measured is the"
+            " device's (sim:analog-8bit?cost=xent), and one in Python is given as mgdhw.train(..., cost=function)"
+        )
 
     def decisive(self) -> dict[str, Any]:
         """What decides the trajectory on a given device and dataset: the part that the digest begins with.
@@ -210,10 +266,14 @@ class Experiment(_Section):
         unused = ("baseline", "normalise") if self.training.mode == "continuous" else ("update_every", "tau_hp")
         for key in unused:
             del kept["training"][key]
+        if self.training.mode == "continuous":
+            kept["training"]["divided_by"] = "gain"  # what was trained before it was goes on to no digest of this
         if self.codes.family != "sparse":
             del kept["codes"]["density"]
         used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))
         kept["schedule"] = {key: kept["schedule"][key] for key in used}
+        if self.cost is not None:
+            kept["cost"] = self.cost.rpartition("@")[2]
         return kept
 
     def replica(self, number: int) -> Experiment:
@@ -233,6 +293,15 @@ _SECTIONS: dict[str, Any] = {
 }
 
 
+def missing_cost(cost: str) -> str:
+    """What to say where an experiment was made with a cost that nobody has given."""
+    name = cost.rpartition("@")[0]
+    return (
+        f"cost: it was made with a function of Python, {name}, which has to be given again:"
+        f" mgdhw.train(..., cost={name.rpartition('.')[2]}), with resume=RUN and to mgdhw.evaluate, too"
+    )
+
+
 def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experiment:
     """Read an experiment file.
 
@@ -245,7 +314,7 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = decode(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `mgdhw new {path}` writes one to begin with") from None
     except IsADirectoryError:
@@ -377,11 +446,32 @@ def _elsewhere(location: list[str]) -> str:
 
 
 def to_toml(experiment: Experiment) -> str:
-    """The experiment with every default filled in, as a TOML file."""
+    """The experiment with every default filled in, as a TOML file.
+
+    Raises:
+        ConfigError: it names a file whose path cannot be written in one.
+    """
     values = experiment.model_dump(mode="json", exclude_none=True)
+    tables = [table for table in values.values() if isinstance(table, dict)]
+    check_writable(*(value for table in tables for value in table.values() if isinstance(value, str)))
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict)]
     for section, table in values.items():
         if isinstance(table, dict):
             lines += ["", f"[{section}]"]
             lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
     return "\n".join(lines) + "\n"
+
+
+def check_writable(*values: str) -> None:
+    """Make sure that values (addresses of devices and of data) can be written in a TOML file.
+
+    Raises:
+        ConfigError: one has the path of a file whose name, or whose folder's, is no UTF-8.
+    """
+    for value in values:
+        strange = unwritable(value)
+        if strange is not None:
+            raise ConfigError(
+                f"{value}: {strange} in this path is no UTF-8, so an experiment file cannot name it; rename that file"
+                " or folder, or use a copy of the file elsewhere"
+            )

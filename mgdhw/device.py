@@ -11,7 +11,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +20,7 @@ from mgdhw import closing, limits, recovery
 from mgdhw.answers import checked_outputs, checked_parameters
 from mgdhw.block import Block, Costs, Part
 from mgdhw.completion import completed
-from mgdhw.costs import COSTS
+from mgdhw.costs import COSTS, CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device_info import Capability, DeviceInfo
 from mgdhw.drivers import check_class, device_schemes, driver_name, make_device
@@ -66,6 +65,9 @@ class Device(ABC):
     watch: Callable[[], None] | None = None
     """Called after each reading."""
 
+    own_cost: CostFunction | None = None
+    """The user's cost instead of that of `info.cost_kind`, as long as a training with one lasts."""
+
     entered = False
     """Whether it is inside `async with`, and so whether somebody sees to its closing."""
     is_open = False
@@ -73,8 +75,9 @@ class Device(ABC):
     stored: FloatArray | None = None
     """(P,) what the last write left; `connect` may set it where hardware says what it begins with."""
 
-    _contract = "device.Device"
-    """Where it says what a driver has to do."""
+    _contract = "device.Device"  # where it says what a driver has to do
+    _controller: object = None
+    """Who has it under control, and keeps others away; see `mgdhw.control`."""
     _mover: Mover | None = None
     _closing: asyncio.Task[None] | None = None
 
@@ -150,8 +153,14 @@ class Device(ABC):
         """Put back what `snapshot` answered."""
 
     @abstractmethod
-    async def infer(self, samples: IntArray) -> FloatArray:
-        """Outputs, (B, n_out), for (B,) sample indices. Disturbs no training."""
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
+        """Outputs, (B, n_out), for (B,) sample indices. Disturbs no training.
+
+        Args:
+            samples: (B,).
+            step: of the training, at which they are wanted. Hardware ignores it; a simulated device keys its noise with
+                it, and knows the time by it.
+        """
 
     @abstractmethod
     async def probe(self, block: Block) -> Costs:
@@ -175,6 +184,10 @@ class Device(ABC):
         Here one after the other. What the hardware holds afterwards is not defined.
         """
         return [await self.learn(segment) for segment in segments]
+
+    def cost_function(self) -> CostFunction | None:
+        """How the cost follows from outputs and targets, for reports; None where nobody knows `info.cost_kind`."""
+        return self.own_cost or COSTS.get(self.info.cost_kind)
 
     @property
     def motion(self) -> Motion | None:
@@ -284,18 +297,17 @@ class Device(ABC):
         return stored
 
     async def __aenter__(self) -> Self:
+        if self.entered:
+            raise DeviceUnavailable("is inside another `async with`, which opens and closes it", uri=self.uri)
+        self.entered = True
         try:
             await self.open()
         except BaseException as error:
             await self._close_after(error)  # half open is not safe
             raise
-        self.entered = True
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.entered = False
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         await self._close_after(error)
 
     async def _close_after(self, error: BaseException | None) -> None:
@@ -313,6 +325,15 @@ class Device(ABC):
                 ) from problem
             else:
                 raise
+        finally:
+            self.entered = False
+
+    def cost_of(self, outputs: FloatArray, targets: FloatArray) -> FloatArray:
+        """(B,) costs of (B, n_out) outputs and targets, in units of the cost: of evaluations, and see `HostCodes`."""
+        function = self.cost_function()
+        if function is None:
+            raise DeviceFault(f"nobody knows how its cost, {self.info.cost_kind!r}, is computed", uri=self.uri)
+        return function(outputs, targets)
 
     def moved(self) -> float:
         """When `write` or `close` moved something last, by `time.monotonic`; 0: nobody knows."""
@@ -358,15 +379,21 @@ class HostCodes(Device):
     async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
         """One evaluation: apply (B,) samples, answer the cost summed over them.
 
-        Here it is computed from outputs and targets, in units of the cost: with a `cost_lsb` of 1.
+        Here it is computed from outputs and targets (`cost_of`), in units of the cost: with a `cost_lsb` of 1.
 
         Args:
             samples: (B,) sample indices.
             step: the probe's step. Hardware ignores it; a simulated device keys its noise with it.
             part: which of the probe's measurements this is.
         """
-        outputs = checked_outputs(await self.infer(samples), samples.size, self.info.n_outputs, self.uri)
-        return float(COSTS[self.info.cost_kind](outputs, self.dataset.targets[samples]).sum())
+        outputs = checked_outputs(await self.infer(samples, step), samples.size, self.info.n_outputs, self.uri)
+        return float(self.cost_of(outputs, self.dataset.targets[samples]).sum())
+
+    @property
+    def takes_own_cost(self) -> bool:
+        """Whether the host computes its cost from its outputs, and so may compute another (`own_cost`)."""
+        delegated = Capability.PROBE | Capability.LEARN
+        return type(self).measure is HostCodes.measure and not self.info.capabilities & delegated
 
     async def requested(self) -> FloatArray:
         """(P,) what codes are added to: what it was asked to hold, where that differs from what it holds."""

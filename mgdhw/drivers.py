@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -17,6 +18,8 @@ PRESETS = "mgdhw.presets"
 
 HOOKS = {"open": "connect", "close": "disconnect", "write": "apply"}
 """What every device does alike, and the part of it that a driver does."""
+CALLED = ("apply", "infer", "load", "probe", "learn", "restore")
+"""What is called with arguments, so that a driver's own has to take them."""
 
 
 def check_class(driver: type, device: type, contract: str) -> None:
@@ -40,6 +43,15 @@ def check_class(driver: type, device: type, contract: str) -> None:
     missing = ", ".join(sorted(getattr(driver, "__abstractmethods__", ())))
     if missing:
         raise ConformanceError(f"{name} lacks what every device has: {missing}; {where}")
+    for method in CALLED:
+        wanted, own = getattr(device, method), getattr(driver, method)
+        if own is wanted:
+            continue
+        arguments = list(inspect.signature(wanted).parameters)
+        try:
+            inspect.signature(own).bind(*arguments)
+        except TypeError:
+            raise ConformanceError(f"{name}: its {method} has to take ({', '.join(arguments)}); {where}") from None
 
 
 def driver_name(driver: type) -> str:

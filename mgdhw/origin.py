@@ -18,7 +18,7 @@ def base_of(run: Run) -> Path:
     base = run.provenance().get("base")
     if not isinstance(base, str):
         raise RunError(f"{run.provenance_file}: does not say where the run's relative paths count from")
-    return Path(base)
+    return run.folder / base  # absolute, but for data that lie in the run's own folder
 
 
 def began_with(experiment: Experiment, dataset: Dataset) -> str:

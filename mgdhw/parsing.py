@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import reprlib
 import tomllib
 from collections.abc import Iterable
@@ -64,11 +65,20 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: not valid TOML: {error}") from None
+        raise ConfigError(f"{source}: not valid TOML: {error}{_about_backslashes(text, error)}") from None
     except RecursionError:
         raise ConfigError(f"{source}: not valid TOML: arrays or tables are nested too deeply") from None
     except ValueError:  # of Python's own conversion: the grammar is right
         raise ConfigError(f"{source}: not valid TOML: a number has too many digits (integers have 64 bits)") from None
+
+
+def _about_backslashes(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """What to do about "npz:C:\\Users\\...", where that is what an error is about."""
+    where = re.search(r"at line (\d+)", str(error))
+    lines = text.splitlines()
+    if where is None or not 0 < int(where[1]) <= len(lines) or "\\" not in lines[int(where[1]) - 1]:
+        return ""
+    return "; a backslash in double quotes begins an escape: put a path in single quotes, or write / for \\"
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from mgdhw.errors import ConfigError
+from mgdhw.folders import expanded
 from mgdhw.parsing import did_you_mean, short_repr
 
 LONGEST_URI = 4096
@@ -80,9 +81,9 @@ def check_characters(uri: str) -> None:
 def expand_path(uri: str, text: str) -> Path:
     """The path of a file that an address names, with ~ as the home folder. Raises ConfigError where there is none."""
     try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"{shorten_uri(uri)}: {text}: {error}") from None
+        return expanded(text)
+    except ConfigError as error:
+        raise ConfigError(f"{shorten_uri(uri)}: {error}") from None
 
 
 def suggest_address(uri: str, schemes: Collection[str], chips: Collection[str] = ()) -> str:

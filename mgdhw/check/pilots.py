@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.check.bench import Bench
+from mgdhw.check.learning import Learning, measure_learning
 from mgdhw.check.model import evaluations_of
 from mgdhw.codes import Codes
 from mgdhw.config import Experiment
@@ -24,21 +25,24 @@ COARSE = 4.0
 """From one η of the first ladder to the next."""
 FINE = 2.0
 """From one η to the next of those that are looked at closely."""
-MOST_FINE = 5
-FIRST = 0.13
-"""Evaluations of each of these before all but two are given up, as a share of what all may take."""
-MOST_COARSE = 7
+MOST_COARSE = 6
+"""Pilots of the first ladder, at most."""
+FIRST = 0.12
+"""Evaluations of each of the five of these before all but three are given up, as a share of what all may take."""
+FURTHEST = 0.9
+"""Share of the longest pilot's evaluations that others have who got as far."""
 FINE_REPEAT = 0.005
 """How exactly a pilot's cost is measured, as a share of the cost at the beginning."""
-MOST_REPEATS = 32
+MOST_REPEATS = 8
 CHUNK = 256
 LOOKS = 8
 """Measurements of the cost in a round."""
 SMALLEST = 1e-6
 """Costs below this are all the same."""
-CAUTION = 0.05
-"""How much lower a larger η's score has to be, as a share of the fall since the beginning where that is small: half of
-the best η takes at most twice as long, twice of it may not learn at all, and gradients shrink as training goes on."""
+TEMPERATURE = 0.04
+"""How much worse a pilot's score may be, as a share of its fall, to count for 1/e of the best in the mean of η."""
+LEAST_FALL = 0.05
+"""Of the score, where nothing has fallen."""
 
 
 @dataclass
@@ -73,7 +77,7 @@ class Pilot:
 
 
 class Pilots:
-    """Runs pilots of one experiment: a coarse ladder of η, or one η and its neighbours, the best two to the end.
+    """Runs pilots of one experiment: a coarse ladder of η, or one η and its neighbours.
 
     The best is the one with the lowest `score`; all of a round have had the same evaluations.
 
@@ -126,19 +130,48 @@ class Pilots:
         return best
 
     async def fine(self, about: float) -> Pilot:
-        """The best of an η, its half and its double; the best two go on until the budget is spent."""
-        near, each = [about / FINE, about, about * FINE], int(FIRST * self._budget)
-        best = await self._best(near, each)
-        while best.eta in (min(near), max(near)) and len(near) < MOST_FINE:
-            near.append(best.eta * FINE if best.eta == max(near) else best.eta / FINE)
-            best = await self._best(near, each)
-        finalists = sorted(near, key=lambda one: self._all[one].score)[:2]
-        spent = sum(self._all[one].state.evaluations for one in finalists)
-        await self._best(finalists, (self._end - self._bench.used + spent) // 2)
-        pilots = sorted((self._all[eta] for eta in finalists), key=lambda pilot: pilot.eta)
-        fall = float(np.log(max(pilots[0].curve[0][1], SMALLEST))) - min(pilot.score for pilot in pilots)
-        slow, fast = pilots
-        return slow if slow.score <= fast.score + CAUTION * min(1.0, max(0.0, fall)) else fast
+        """The best of an η and its neighbours, in steps of two, which all get equally far with a part of the budget."""
+        return await self._best([about * FINE**power for power in (0, -1, 1, -2, 2)], int(FIRST * self._budget))
+
+    async def single(self, eta: float) -> Pilot:
+        """One pilot, as far as the budget goes."""
+        return await self._best([eta], self._budget)
+
+    async def go_on(self, count: int, budget: int) -> Pilot:
+        """The best of so many of the best, which go on together until a further budget is spent."""
+        self._end = self._bench.used + budget
+        best = sorted(self._all, key=lambda eta: self._all[eta].score)[:count]
+        spent = sum(self._all[eta].state.evaluations for eta in best)
+        return await self._best(best, (budget + spent) // count)
+
+    def mean_eta(self) -> float:
+        """The mean of the η of the pilots that got furthest, on a logarithmic scale, weighted by how good they were.
+
+        The best of a few pilots is a matter of chance where several are about as good; their mean is not.
+        """
+        furthest = max(pilot.state.evaluations for pilot in self.all)
+        pilots = [pilot for pilot in self.all if pilot.state.evaluations >= FURTHEST * furthest]
+        scores = np.array([pilot.score for pilot in pilots])
+        start = float(np.log(max(pilots[0].curve[0][1], SMALLEST)))
+        fall = max(start - float(scores.min()), LEAST_FALL)
+        weights = np.exp(-(scores - scores.min()) / (TEMPERATURE * fall))
+        return float(np.exp((weights * np.log([pilot.eta for pilot in pilots])).sum() / weights.sum()))
+
+    async def learning(self, pilot: Pilot) -> Learning:
+        """How a pilot's answers compare with a constant one. Takes one evaluation."""
+        await self._take_up(pilot)
+        return await measure_learning(self._bench, pilot.cost, self._batch, self.error, drifts=self._drifts)
+
+    def another(self, experiment: Experiment, budget: int) -> Pilots:
+        """Pilots of another experiment on the same device, compared by costs that are measured as exactly."""
+        pilots = Pilots(self._bench, experiment, self._batch, self._sigma, budget, self._fresh, self._drifts)
+        pilots._repeats = self._repeats
+        return pilots
+
+    @property
+    def error(self) -> float:
+        """Standard error of a pilot's cost."""
+        return self._sigma / math.sqrt(self._repeats)
 
     async def _best(self, etas: list[float], evaluations: int) -> Pilot:
         for eta in etas:

@@ -7,21 +7,23 @@ from mgdhw.check.batches import CLIPPED
 from mgdhw.check.findings import Findings
 from mgdhw.check.model import Window
 from mgdhw.check.pilots import Pilot
+from mgdhw.config import OptimizerSection
 
+NAMES = {"adam": "Adam", "sgd": "plain gradient descent"}
 LEAST_BATCH = 32
 """Samples that a probe sees at least: gradients shrink in training, their spread does not."""
-NO_FALL = 0.05
-"""Share of its cost by which the best pilot must have fallen."""
 
 
-def reasons(findings: Findings, window: Window, best: Pilot, amplitude: int, batch: int, eta: float) -> tuple[str, ...]:
+def reasons(
+    findings: Findings, window: Window, best: Pilot, amplitude: int, batch: int, optimizer: OptimizerSection
+) -> tuple[str, ...]:
     """A line on each choice: Δ, τ_θ with its baseline, B, η; and what gives cause for concern."""
     return (
         _delta(findings, amplitude),
         _tau(findings, window),
         _batch(findings, batch),
-        _eta(findings, best, eta, window),
-        *_concerns(findings, best),
+        _eta(findings, best, optimizer),
+        *_concerns(findings),
     )
 
 
@@ -68,19 +70,35 @@ def _batch(findings: Findings, batch: int) -> str:
     )
 
 
-def _eta(findings: Findings, best: Pilot, eta: float, window: Window) -> str:
-    tried = "; ".join(f"η = {one.eta:.3g}: {one.cost:.3g} after {one.curve[-1][0]:,}" for one in findings.pilots)
-    return (
-        f"η = {eta:.3g}, plain gradient descent: the model says |g|²/(gᵀHg + tr(H)·S/τ) = {window.eta:.3g}; of pilots"
-        f" from the same start (cost {best.curve[0][1]:.3g}; {tried} evaluations) that with {best.eta:.3g} was best,"
-        " and √2 less is safer: too little is slow, too much learns nothing"
-    )
+def _eta(findings: Findings, best: Pilot, optimizer: OptimizerSection) -> str:
+    pilots = findings.pilots + findings.others
+    tried = "; ".join(f"η = {one.eta:.3g}: {one.cost:.3g} after {one.curve[-1][0]:,}" for one in pilots)
+    begun = f"of pilots from the same start (cost {best.curve[0][1]:.3g}; {tried} evaluations)"
+    learning = findings.learning
+    assert learning is not None, "measured before"
+    if findings.others:
+        chosen = f"{begun} this is the first that has learnt anything"
+    else:
+        chosen = f"{begun} that with {best.eta:.3g} was best; this is the mean of the best ones, weighted by how good"
+    return f"η = {optimizer.eta:.3g}, {NAMES.get(optimizer.name, optimizer.name)}: {chosen}; it had {learning.told}"
 
 
-def _concerns(findings: Findings, best: Pilot) -> list[str]:
+def _concerns(findings: Findings) -> list[str]:
     noise, writes, concerns = findings.noise, findings.writes, []
     assert noise is not None, "measured before"
     assert writes is not None, "measured before"
+    if noise.carries:
+        concerns.append(
+            f"note: outputs have not settled when the cost is measured: {noise.carried:.1%}"
+            f" (± {noise.carried_error:.1%}) of the measurement before is still in it; wait longer"
+            " between perturbing and measuring"
+        )
+    elif noise.unsettled:
+        concerns.append(
+            f"note: σ = {noise.sigma:.3g} on {noise.batch} samples is more than {noise.sigma_single:.3g} on one, which"
+            " noise of samples cannot do: a measurement seems to depend on the one before it (outputs that have not"
+            " settled?)"
+        )
     if noise.drifts:
         concerns.append(
             f"note: the cost drifts by {noise.slope:.3g} a probe (± {noise.slope_error:.2g}) while nothing is changed,"
@@ -89,11 +107,6 @@ def _concerns(findings: Findings, best: Pilot) -> list[str]:
     if not writes.exact:
         concerns.append(
             f"note: what is held is not what was written: {writes.error:.3g} steps rms, {writes.worst:.3g} at worst"
-        )
-    if best.cost > (1 - NO_FALL) * best.curve[0][1]:
-        concerns.append(
-            f"note: the best pilot hardly moved the cost, from {best.curve[0][1]:.4g} to {best.cost:.4g}: little can be"
-            " said about η"
         )
     clipped = max(one.clipped for one in findings.batches)
     if clipped > CLIPPED:

@@ -57,7 +57,7 @@ def reader(n_out: int, samples: int = 2, seed: int = 1, **effects: Any) -> Chip:
 
 def seen(chip: Chip, *samples: int) -> FloatArray:
     """(B, n_out) outputs in signal units."""
-    return chip.infer(np.array(samples)) * 2.0**-12
+    return chip.infer(np.array(samples), chip.now) * 2.0**-12
 
 
 # --- noise
@@ -145,7 +145,7 @@ def test_steepness_comes_before_the_curve_and_amplitude_after_it() -> None:
         chip = Chip(replace(chip.spec, layers=(1, 50), output_activation="logistic", signal_range=64.0))
         chip.load(Dataset("halves", np.full((1, 1), 0.5), 1.0, np.zeros((1, 50)), 1))
         chip.write(np.full(100, 3.9), 0)
-        assert (len(set((chip.infer(np.array([0]))[0] >> 12).tolist())) == 1) == saturated
+        assert (len(set((chip.infer(np.array([0]), 0)[0] >> 12).tolist())) == 1) == saturated
 
 
 def test_neuron_std() -> None:
@@ -166,9 +166,9 @@ def test_adc_inl() -> None:
     theta = np.concatenate([np.linspace(-3.9, 3.9, 200), np.linspace(-3.9, 3.9, 200)])
     for chip in (clean, bowed):
         chip.write(theta, 1)
-    code = clean.infer(np.array([0]))[0]
+    code = clean.infer(np.array([0]), 0)[0]
     expected = 60 * (1 - ((2 * code + 1) / 2.0**16 - 1 / 2**16) ** 2)
-    assert np.abs(bowed.infer(np.array([0]))[0] - code - expected).max() < 0.6
+    assert np.abs(bowed.infer(np.array([0]), 0)[0] - code - expected).max() < 0.6
     assert bowed.measure(np.array([0]), 1, Part.PLUS) == clean.measure(np.array([0]), 1, Part.PLUS)
 
 
@@ -206,7 +206,7 @@ def test_settling() -> None:
     chip = Chip(replace(spec, effects=Effects(settling=share, stuck=1.0), seed=3))  # stuck: no code moves a weight
     chip.load(Dataset("two", np.array([[0.0], [0.9]]), 1.0, np.array([target, target]), 2))
     chip.write(np.zeros(2), 4)
-    h = chip.infer(np.array([0, 1]))[:, 0]  # 16 bits of output are those of the signal
+    h = chip.infer(np.array([0, 1]), 0)[:, 0]  # 16 bits of output are those of the signal
     order = SampleOrder(5, 2, batch=1, tau_x=1)
     costs = chip.probe(Block(4, 12, CodeSpec(), order, Baseline.NONE)).perturbed
     going = [int(h[order.samples(step, 1)[0, 0]]) for step in range(4, 16)]
@@ -257,7 +257,7 @@ def answers(chip: Chip, number: int, *, imperfect: bool) -> list[Any]:
     some = np.arange(dataset.n_samples)
     measured = chip.measure(some, block.first_step, Part.PLUS)
     held = chip.held()
-    return [costs.perturbed, costs.reference, costs.evaluations, costs.held, measured, chip.infer(some), held]
+    return [costs.perturbed, costs.reference, costs.evaluations, costs.held, measured, chip.infer(some, chip.now), held]
 
 
 def assert_same(one: list[Any], other: list[Any]) -> None:

@@ -164,11 +164,28 @@ def test_a_file_that_is_no_chip_says_why(text: str, message: str, tmp_path: Path
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_editors_and_shells_that_mark_their_files(tmp_path: Path, encoding: str) -> None:
+    """What `mgdhw sim show --toml > mine.toml` makes in Windows PowerShell is UTF-16."""
+    file = tmp_path / "mine.toml"
+    file.write_bytes(to_toml(PRESETS["pcm"]).replace("\n", "\r\n").encode(encoding))
+    assert load_chip(file) == PRESETS["pcm"]
+
+
+def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "caf\udce9.toml"
+    try:
+        file.write_text("layers = [2, 3, 1]")
+    except (OSError, UnicodeError):
+        pytest.skip("there are no such names on this file system")
+    assert load_chip(file).name == r"caf\udce9"
+
+
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no such file; `mgdhw sim show analog-8bit --toml > .*` writes one"):
         load_chip(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_chip(tmp_path)
-    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not a text file"):
         load_chip(tmp_path / "binary.toml")

@@ -214,7 +214,7 @@ class Player:
 
     def resume(self) -> None:
         """Go on with the run."""
-        (run,) = self.folder.glob("runs/*")
+        (run,) = self.folder.glob("runs/[!.]*")
         self.start_host("--resume", str(run))
 
     def finish(self) -> None:
