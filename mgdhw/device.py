@@ -419,7 +419,7 @@ def open_device(uri: str) -> Device:
     Raises:
         ConfigError: there is no driver for the scheme, or the driver cannot read the address.
         ConformanceError: the driver lacks a method of the contract.
-        DeviceFault: the driver raises what no driver should, or answers with something else than a Device.
+        DeviceUnavailable, DeviceFault: the driver fails, or answers with something else than a Device.
     """
     device = make_device(uri)
     if isinstance(device, Device):
