@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mgdhw.checkpoint import write_atomically
-from mgdhw.config import Experiment
+from mgdhw.config import Experiment, check_experiment
+from mgdhw.datasets import Dataset
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError
 from mgdhw.sources import as_done, load_dataset, resolve
@@ -65,10 +66,7 @@ def on_chip(task: Task, address: str) -> Task:
 
 def checked(task: Task) -> Task:
     """A task whose chip fits its data. Raises ConfigError."""
-    from mgdhw.config import check_experiment
-
-    info = simulated(task.uri).info
-    dataset = load_dataset(check_experiment(task.experiment, source=task.name), Path())
+    info, dataset = simulated(task.uri).info, _data_of(task)
     sizes, wanted = (info.n_inputs, info.n_outputs), (dataset.n_inputs, dataset.n_outputs)
     if sizes != wanted:
         raise ConfigError(
@@ -78,11 +76,15 @@ def checked(task: Task) -> Task:
     return task
 
 
+def _data_of(task: Task) -> Dataset:
+    return load_dataset(check_experiment(task.experiment, source=task.name), Path())
+
+
 def remember(file: Path, tasks: Iterable[Task]) -> None:
     """Write down what a folder's trainings are of, and see that those of before are of the same.
 
     Raises:
-        ConfigError: a task of the same name was of another chip or experiment.
+        ConfigError: a task of the same name was of another chip (or its file has changed), experiment or data.
     """
     known: dict[str, object] = {}
     if file.exists():
@@ -91,7 +93,9 @@ def remember(file: Path, tasks: Iterable[Task]) -> None:
         except (ValueError, TypeError):
             raise ConfigError(f"{file}: is not what a study has written; give another --output") from None
     for task in tasks:
-        now = json.loads(json.dumps({"device": task.uri, "experiment": task.experiment}))
+        chip, data = simulated(task.uri).info.identity, _data_of(task).digest
+        of = {"device": task.uri, "chip": chip, "data": data, "experiment": task.experiment}
+        now = json.loads(json.dumps(of))  # as it comes back
         if known.setdefault(task.name, now) != now:
             raise ConfigError(
                 f"{file}: the trainings of task {task.name} there are of another chip or experiment; give another"

@@ -158,6 +158,13 @@ def test_a_folder_is_of_one_study(own: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the trainings of task mine there are of another chip or experiment"):
         remember(file, [other])
     remember(file, [replace(other, name="other"), task])
+    chip = tmp_path / "chip.toml"
+    chip.write_text("layers = [2, 3, 1]\n")
+    of_file = replace(task, name="of a file", uri=f"sim:{chip}")
+    remember(file, [of_file])
+    chip.write_text("layers = [2, 3, 1]\nweight_bits = 7\n")
+    with pytest.raises(ConfigError, match="the trainings of task of a file there are of another chip"):
+        remember(file, [of_file])
     file.write_text("[1")
     with pytest.raises(ConfigError, match=r"robustness\.json: is not what a study has written"):
         remember(file, [task])
