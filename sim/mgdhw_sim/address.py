@@ -16,7 +16,7 @@ from mgdhw_sim.toml import load_chip
 
 FILE = ".toml"
 EFFECTS = sorted(f.name for f in fields(Effects))
-OPTIONS = sorted([*(set(FIELDS) - {"name", "effects", "timing"}), *EFFECTS])
+OPTIONS = sorted([*(set(FIELDS) - {"name", "effects", "tables", "timing"}), *EFFECTS])
 
 
 def parse(uri: str) -> ChipSpec:

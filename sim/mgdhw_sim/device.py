@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Block, Costs, Part
+from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
@@ -37,6 +38,8 @@ INLINE_SECONDS = 0.25
 KINDS = 256
 """So many kinds of work a device knows the time of; one that is served sees the work of many hosts."""
 
+SHORT_TABLE = 1 << 10
+"""Points that a description has room for; the identity tells all of them apart."""
 MOST_WORK_BYTES = 1 << 33
 """What the signals of one probe's samples may take."""
 
@@ -71,8 +74,16 @@ class SimDevice(HostCodes):
             cost_lsb=spec.cost_lsb,
             capabilities=capabilities,
             exact_writes=spec.effects.exact_writes,
-            details=asdict(spec) | {"effects": spec.effects.given()},
+            details=_details(spec),
             timing=spec.timing,
+        )
+
+    def cost_function(self) -> CostFunction | None:
+        table = self.spec.points().get("cost")
+        if table is None:
+            return super().cost_function()
+        return lambda outputs, targets: np.asarray(
+            np.interp(outputs - targets, table.inputs, table.outputs).sum(axis=1), dtype=np.float64
         )
 
     async def connect(self) -> None:
@@ -194,6 +205,18 @@ class SimDevice(HostCodes):
             self._seconds.clear()
         self._seconds[kind] = (time.perf_counter() - began) / max(1, size)
         return answer
+
+
+def _details(spec: ChipSpec) -> dict[str, Any]:
+    """The whole chip, as a record of a run holds it."""
+    details: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(spec)}
+    details["effects"] = spec.effects.given()
+    details["timing"] = None if spec.timing is None else asdict(spec.timing)
+    details["tables"] = {
+        name: asdict(points) if len(points.inputs) <= SHORT_TABLE else str(points)
+        for name, points in spec.points().items()
+    }
+    return details if details["tables"] else {name: value for name, value in details.items() if name != "tables"}
 
 
 def _kind(method: str, named: Block | Recipe) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from mgdhw.errors import ConfigError
 from mgdhw.timing import Timing
 from mgdhw_sim.effects import Effects
+from mgdhw_sim.points import TABLE, Points, Tables, points_of
 from mgdhw_sim.spec import ChipSpec
 
 SECTIONS: dict[str, Any] = {"effects": Effects, "timing": Timing}
@@ -20,13 +21,16 @@ KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 def to_toml(spec: ChipSpec) -> str:
-    """The chip as a TOML file; of effects and timing what is not off."""
-    lines = [f"{f.name} = {_text(getattr(spec, f.name))}" for f in fields(spec) if f.name not in SECTIONS]
+    """The chip as a TOML file; of effects and timing what is not off, of tables every point."""
+    own = {*SECTIONS, "tables"}
+    lines = [f"{f.name} = {_text(getattr(spec, f.name))}" for f in fields(spec) if f.name not in own]
     for name, kind in SECTIONS.items():
         table = getattr(spec, name)
         if table is not None and (name == "timing" or table != kind()):
             given = [f.name for f in fields(table) if getattr(table, f.name) != f.default]
             lines += ["", f"[{name}]", *(f"{field} = {_text(getattr(table, field))}" for field in given)]
+    if spec.tables.given():
+        lines += ["", "[tables]", *(f"{name} = {_text(points)}" for name, points in spec.tables.given().items())]
     return "\n".join(lines) + "\n"
 
 
@@ -56,12 +60,40 @@ def load_chip(path: Path) -> ChipSpec:
             if not isinstance(table, dict):
                 raise ConfigError(f"{path}: {name}: expected a section, [{name}], with keys of its own")
             found[name] = _built(path, f"{name}.", kind, table)
+    if "tables" in values:
+        found["tables"] = _tables(path, values.pop("tables"), values)
     return _built(path, "", ChipSpec, values, found)  # type: ignore[no-any-return]
+
+
+def _tables(path: Path, given: Any, values: dict[str, Any]) -> Tables:
+    """The section [tables]. What it names and the file says nothing of is a "table" then.
+
+    Args:
+        path: of the chip file.
+        given: the section.
+        values: the file's other keys; those of tables are added.
+    """
+    known = [f.name for f in fields(Tables)]
+    if not isinstance(given, dict):
+        raise ConfigError(f"{path}: tables: expected a section, [tables], with keys of its own")
+    reach = values.get("signal_range", ChipSpec.__dataclass_fields__["signal_range"].default)
+    found: dict[str, Points] = {}
+    for name, value in given.items():
+        if name not in known:
+            raise ConfigError(f"{path}: tables.{name}: no such key; expected one of {', '.join(known)}")
+        values.setdefault(name, TABLE)
+        span = float(reach) if isinstance(reach, int | float) else 1.0  # what is no number is refused below
+        try:
+            found[name] = points_of(value, 2 * span if name == "cost" else span, path.parent)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: tables.{name}: {error}") from None
+    return Tables(**found)
 
 
 def _built(path: Path, prefix: str, kind: Any, values: dict[str, Any], made: dict[str, Any] | None = None) -> Any:
     """A dataclass from a table, checked field by field."""
-    known = {f.name: f.default for f in fields(kind) if f.name not in (SECTIONS if kind is ChipSpec else ())}
+    own = {*SECTIONS, "tables"} if kind is ChipSpec else ()
+    known = {f.name: f.default for f in fields(kind) if f.name not in own}
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
@@ -86,6 +118,8 @@ def _checked(path: Path, key: str, value: Any, kind: type) -> Any:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Points):
+        return f"[{', '.join(f'[{z!r}, {f!r}]' for z, f in zip(value.inputs, value.outputs, strict=True))}]"
     if isinstance(value, float):
         return repr(value)
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

@@ -20,12 +20,12 @@ from .referee import (
     arctangent,
     clip,
     cost_code,
+    curve_table,
     input_codes,
     layers,
     logarithm_table,
     nearest,
     neuron,
-    neuron_table,
     output_codes,
     parameter_codes,
     perturbation,
@@ -407,9 +407,7 @@ class ImperfectChip:
         T = self.temperature(at)
         for number, layer in enumerate(layers(chip.layers)):
             last = number == len(chip.layers) - 2
-            table = neuron_table(
-                chip.output_activation if last else chip.activation, chip.signal_bits, bits.s, chip.lut_bits
-            )
+            table = curve_table(chip, last)
             added = self.row_noise(READ, size(fx.read_noise * 2.0**bits.s), step, number, part, b, layer.outputs)
             result = []
             for j in range(layer.outputs):
