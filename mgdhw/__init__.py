@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mgdhw.api import Result, evaluate, evaluate_async, train, train_async
+    from mgdhw.cli.notebook import Progress
     from mgdhw.config import Experiment, load_experiment
     from mgdhw.datasets import Dataset
     from mgdhw.datasets import load as load_dataset
@@ -36,6 +37,7 @@ __all__ = [
     "Device",
     "Experiment",
     "MgdhwError",
+    "Progress",
     "Replicas",
     "ReplicasResult",
     "Result",
@@ -56,6 +58,7 @@ _HOMES = {
     "Device": ("mgdhw.device", "Device"),
     "Experiment": ("mgdhw.config", "Experiment"),
     "MgdhwError": ("mgdhw.errors", "MgdhwError"),
+    "Progress": ("mgdhw.cli.notebook", "Progress"),
     "Replicas": ("mgdhw.replicas", "Replicas"),
     "ReplicasResult": ("mgdhw.outcome", "ReplicasResult"),
     "Result": ("mgdhw.api", "Result"),

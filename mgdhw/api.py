@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, overload
 
 from mgdhw import replicate, single
+from mgdhw.costs import CostFunction
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, RunError
 from mgdhw.origin import base_of, check_began, identity_of
 from mgdhw.outcome import ReplicasResult
+from mgdhw.own_cost import same_cost
 from mgdhw.replicate import ReplicasListener
 from mgdhw.runs import Evaluation, Run, evaluate_run, find_run
 from mgdhw.session import Session, blocking
@@ -41,6 +43,7 @@ async def train_async(
     replicas: None = None,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[Listener] = (),
     session: Session | None = None,
 ) -> Result: ...
@@ -53,6 +56,7 @@ async def train_async(
     replicas: int,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[ReplicasListener] = (),
     session: Session | None = None,
 ) -> ReplicasResult: ...
@@ -64,6 +68,7 @@ async def train_async(
     replicas: int | None = None,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[Any] = (),
     session: Session | None = None,
 ) -> Result | ReplicasResult:
@@ -77,6 +82,9 @@ async def train_async(
             the distribution of their time to solution. To resume a set, give the number that it began with.
         runs: folder to keep runs in; None keeps nothing on disk.
         overrides: changes to the experiment such as "optimizer.eta=0.1".
+        cost: a function of (B, n_out) outputs and targets that answers (B,) costs, instead of the device's own cost:
+            for devices whose outputs are read and whose cost the host computes. A run that began with one is resumed
+            with the same.
         listeners: called with every event, in order (of `mgdhw.events.ReplicasEvent` where there are replicas).
         session: a handle to stop it by.
 
@@ -88,6 +96,7 @@ async def train_async(
         CheckpointError: no checkpoint can be read, or it belongs to something else.
     """
     session = session or Session()
+    changes, heard = tuple(overrides), tuple(listeners)
     folder = None if runs is None else Path(runs)
     if resume is not None:
         if experiment is not None:
@@ -96,11 +105,11 @@ async def train_async(
         if run.replicas() != replicas:
             raise ConfigError(_how_many(run))
         if replicas is not None:
-            return await replicate.resume(run, replicas, device, tuple(overrides), tuple(listeners), session)
-        return await single.resume(run, device, tuple(overrides), tuple(listeners), session)
+            return await replicate.resume(run, replicas, device, changes, heard, session, cost)
+        return await single.resume(run, device, changes, heard, session, cost)
     if replicas is not None:
-        return await replicate.begin(experiment, replicas, device, folder, tuple(overrides), tuple(listeners), session)
-    return await single.begin(experiment, device, folder, tuple(overrides), tuple(listeners), session)
+        return await replicate.begin(experiment, replicas, device, folder, changes, heard, session, cost)
+    return await single.begin(experiment, device, folder, changes, heard, session, cost)
 
 
 @overload
@@ -112,6 +121,7 @@ def train(
     replicas: None = None,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[Listener] = (),
     session: Session | None = None,
 ) -> Result: ...
@@ -124,6 +134,7 @@ def train(
     replicas: int,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[ReplicasListener] = (),
     session: Session | None = None,
 ) -> ReplicasResult: ...
@@ -135,6 +146,7 @@ def train(
     replicas: int | None = None,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[Any] = (),
     session: Session | None = None,
 ) -> Result | ReplicasResult:
@@ -150,6 +162,7 @@ def train(
         device=device,
         runs=runs,
         overrides=overrides,
+        cost=cost,
         listeners=listeners,
         session=session,
         **options,
@@ -158,7 +171,11 @@ def train(
 
 
 async def evaluate_async(
-    run: str | Path, *, device: str | Device | None = None, runs: str | Path = "runs"
+    run: str | Path,
+    *,
+    device: str | Device | None = None,
+    runs: str | Path = "runs",
+    cost: CostFunction | None = None,
 ) -> Evaluation:
     """Try the network of a run on all of its data.
 
@@ -166,8 +183,10 @@ async def evaluate_async(
         run: a folder, or an id within `runs`.
         device: an address or a device instead of the run's.
         runs: folder of runs.
+        cost: the function that the run was trained with, where it was one.
 
     Raises:
+        ConfigError: the run was trained with a cost that is not given, or another one.
         RunError: there is no such run, or it is a set of replicas.
         CheckpointError: it has no checkpoint that can be read, or one of another network, experiment or dataset.
         DatasetError: the dataset cannot be had.
@@ -184,8 +203,9 @@ async def evaluate_async(
     if saved is None:
         raise CheckpointError(f"run {found.folder} has no checkpoint yet; go on with: {found.resume_command()}")
     dataset = load_dataset(experiment, base_of(found))
+    same_cost(experiment, experiment, cost, dataset)
     check_began(found, saved.extra.get("began"), experiment, dataset)
-    async with opening(experiment.device.uri if device is None else device) as opened:
+    async with opening(experiment.device.uri if device is None else device, cost) as opened:
         began_on = identity_of(found)
         if began_on not in (None, opened.info.identity):
             notes.append(f"{opened.uri} is {opened.info.identity}, the run began on {began_on}")
@@ -193,9 +213,15 @@ async def evaluate_async(
     return replace(evaluation, run=found.folder, notes=tuple(notes))
 
 
-def evaluate(run: str | Path, *, device: str | Device | None = None, runs: str | Path = "runs") -> Evaluation:
+def evaluate(
+    run: str | Path,
+    *,
+    device: str | Device | None = None,
+    runs: str | Path = "runs",
+    cost: CostFunction | None = None,
+) -> Evaluation:
     """Try the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
-    return blocking(evaluate_async(run, device=device, runs=runs), Session())
+    return blocking(evaluate_async(run, device=device, runs=runs, cost=cost), Session())
 
 
 def _how_many(run: Run) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -25,6 +26,7 @@ LARGEST_PERIOD = (1 << 32) - 1  # what a board is told in 32 bits
 LARGEST_BLOCK = 1 << 16
 LARGEST_STEP = 2**63 - 1  # what a block can begin at
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
+OWN_COST = re.compile("[^@]+@[0-9a-f]{16}")
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
 
 
@@ -184,6 +186,8 @@ class Experiment(_Section):
 
     name: str = Field(default="experiment", pattern=r"^[A-Za-z0-9_.-]+$")
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
+    cost: str | None = None
+    """Name and fingerprint of a cost that was given in Python (`mgdhw.own_cost`): written, not chosen."""
     device: DeviceSection = DeviceSection()
     data: DataSection = DataSection()
     training: TrainingSection = TrainingSection()
@@ -192,6 +196,16 @@ class Experiment(_Section):
     schedule: ScheduleSection = ScheduleSection()
     evaluation: EvaluationSection = EvaluationSection()
     run: RunSection = RunSection()
+
+    @field_validator("cost")
+    @classmethod
+    def _cost(cls, value: str | None) -> str | None:
+        if value is None or OWN_COST.fullmatch(value):
+            return value
+        raise ValueError(
+            "expected the name and fingerprint of a function, as kept runs have it; which cost is measured is the"
+            " device's (sim:analog-8bit?cost=xent), and one in Python is given as mgdhw.train(..., cost=function)"
+        )
 
     def decisive(self) -> dict[str, Any]:
         """What decides the trajectory on a given device and dataset: the part that the digest begins with.
@@ -207,6 +221,8 @@ class Experiment(_Section):
             del kept["codes"]["density"]
         used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))
         kept["schedule"] = {key: kept["schedule"][key] for key in used}
+        if self.cost is not None:
+            kept["cost"] = self.cost.rpartition("@")[2]
         return kept
 
     def replica(self, number: int) -> Experiment:
@@ -224,6 +240,15 @@ class Experiment(_Section):
 _SECTIONS: dict[str, Any] = {
     name: field.annotation for name, field in Experiment.model_fields.items() if isinstance(field.default, BaseModel)
 }
+
+
+def missing_cost(cost: str) -> str:
+    """What to say where an experiment was made with a cost that nobody has given."""
+    name = cost.rpartition("@")[0]
+    return (
+        f"cost: it was made with a function of Python, {name}, which has to be given again:"
+        f" mgdhw.train(..., cost={name.rpartition('.')[2]}), with resume=RUN and to mgdhw.evaluate, too"
+    )
 
 
 def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experiment:

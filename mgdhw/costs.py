@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+CostFunction = Callable[[FloatArray, FloatArray], FloatArray]
+"""(B,) costs of (B, n_out) outputs and targets."""
 
 
 def mean_squared_error(outputs: FloatArray, targets: FloatArray) -> FloatArray:
@@ -25,7 +27,7 @@ def cross_entropy(outputs: FloatArray, targets: FloatArray) -> FloatArray:
     return np.asarray(log_sum - (targets * outputs).sum(axis=1))
 
 
-COSTS: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
+COSTS: dict[str, CostFunction] = {
     "mse": mean_squared_error,
     "xent": cross_entropy,
 }

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mgdhw import closing, limits, recovery
 from mgdhw.block import Block, Costs, Part
 from mgdhw.completion import completed
-from mgdhw.costs import COSTS
+from mgdhw.costs import COSTS, CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device_info import Capability, DeviceInfo
 from mgdhw.drivers import check_class, device_schemes, driver_of
@@ -64,6 +64,9 @@ class Device(ABC):
     """How often it was measured."""
     watch: Callable[[], None] | None = None
     """Called after each reading."""
+
+    own_cost: CostFunction | None = None
+    """The user's cost instead of that of `info.cost_kind`, as long as a training with one lasts."""
 
     entered = False
     """Whether it is inside `async with`, and so whether somebody sees to its closing."""
@@ -174,6 +177,10 @@ class Device(ABC):
         Here one after the other. What the hardware holds afterwards is not defined.
         """
         return [await self.learn(segment) for segment in segments]
+
+    def cost_function(self) -> CostFunction | None:
+        """How the cost follows from outputs and targets, for reports; None where nobody knows `info.cost_kind`."""
+        return self.own_cost or COSTS.get(self.info.cost_kind)
 
     @property
     def motion(self) -> Motion | None:
@@ -310,6 +317,13 @@ class Device(ABC):
             else:
                 raise
 
+    def cost_of(self, outputs: FloatArray, targets: FloatArray) -> FloatArray:
+        """(B,) costs of (B, n_out) outputs and targets, in units of the cost: of evaluations, and see `HostCodes`."""
+        function = self.cost_function()
+        if function is None:
+            raise DeviceFault(f"nobody knows how its cost, {self.info.cost_kind!r}, is computed", uri=self.uri)
+        return function(outputs, targets)
+
     def moved(self) -> float:
         """When `write` or `close` moved something last, by `time.monotonic`; 0: nobody knows."""
         return 0.0 if self._mover is None else self._mover.moved()
@@ -354,7 +368,7 @@ class HostCodes(Device):
     async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
         """One evaluation: apply (B,) samples, answer the cost summed over them.
 
-        Here it is computed from outputs and targets, in units of the cost: with a `cost_lsb` of 1.
+        Here it is computed from outputs and targets (`cost_of`), in units of the cost: with a `cost_lsb` of 1.
 
         Args:
             samples: (B,) sample indices.
@@ -362,7 +376,7 @@ class HostCodes(Device):
             part: which of the probe's measurements this is.
         """
         outputs = await self.infer(samples)
-        return float(COSTS[self.info.cost_kind](outputs, self.dataset.targets[samples]).sum())
+        return float(self.cost_of(outputs, self.dataset.targets[samples]).sum())
 
     async def requested(self) -> FloatArray:
         """(P,) what codes are added to: what it was asked to hold, where that differs from what it holds."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mgdhw import markup
 from mgdhw.timing import Bill
 
 Measure = Literal["probes", "evaluations", "updates"]
@@ -160,6 +161,10 @@ class ReplicasResult:
             "digest": self.digest,
             "run": None if self.run is None else str(self.run),
         }
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return markup.summary(self.summary(), f"{len(self.replicas):,} of {self.asked:,} replicas finished")
 
 
 def quartiles(values: Iterable[float]) -> Quartiles:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mgdhw.config import Experiment
+from mgdhw.config import Experiment, missing_cost
 from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
@@ -57,7 +57,9 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
     if not hasattr(device, "info"):
         raise DeviceUnavailable("the device is not open; use it inside `async with`", uri=device.uri)
     training, info = experiment.training, device.info
-    if info.cost_kind not in COSTS:
+    if experiment.cost is not None and device.own_cost is None:
+        raise ConfigError(missing_cost(experiment.cost))
+    if device.cost_function() is None:
         raise ConfigError(f"{device.uri} measures {info.cost_kind!r}; known costs are {', '.join(sorted(COSTS))}")
     notes: list[str] = []
     if training.update_period > training.probes:

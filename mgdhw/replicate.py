@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw.config import Experiment
+from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
 from mgdhw.outcome import ReplicaResult, ReplicasResult
+from mgdhw.own_cost import described, same_cost, with_cost
 from mgdhw.replicas import Replicas, check_count
 from mgdhw.runs import ReplicasRecorder, Run, RunLock, begin_run, read_replicas
 from mgdhw.runs.provenance import provenance
@@ -37,21 +39,26 @@ async def begin(
     overrides: tuple[str, ...],
     listeners: tuple[ReplicasListener, ...],
     session: Session,
+    cost: CostFunction | None = None,
 ) -> ReplicasResult:
     """A new set of replicas, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
     given, source, base = resolve(experiment, overrides)
     check_count(given, replicas)
     dataset = load_dataset(given, base)
+    given = with_cost(given, cost, dataset)
     # What is kept is waited for when the device is safe.
     async with (
         contextlib.AsyncExitStack() as stack,
-        opening(given.device.uri if device is None else device) as opened,
+        opening(given.device.uri if device is None else device, cost) as opened,
     ):
         given = as_done(given, opened, base)
 
         async def recorder(runs: Path) -> ReplicasRecorder:
             def origin() -> dict[str, Any]:
-                common = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                own = None if cost is None else described(cost)
+                common = provenance(
+                    source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset, cost=own
+                )
                 return {**common, "replicas": replicas, "began": began_with(given, dataset)}
 
             return ReplicasRecorder(await begin_run(stack, runs, given, origin))
@@ -67,12 +74,14 @@ async def resume(
     overrides: tuple[str, ...],
     listeners: tuple[ReplicasListener, ...],
     session: Session,
+    cost: CostFunction | None = None,
 ) -> ReplicasResult:
     """Train those replicas of a set that are not finished. See `mgdhw.api.train_async`."""
     kept = run.experiment()
     experiment = changed(kept, overrides)
     check_resumable(run, kept, experiment, ("device", "run"))
     dataset = load_dataset(experiment, base_of(run))
+    same_cost(kept, experiment, cost, dataset)
     with RunLock(run):
         check_began(run, run.provenance().get("began"), experiment, dataset, "replicas.csv")
         finished = read_replicas(run)
@@ -89,7 +98,7 @@ async def resume(
         # What is kept is waited for when the device is safe.
         async with (
             contextlib.AsyncExitStack() as stack,
-            opening(experiment.device.uri if device is None else device) as opened,
+            opening(experiment.device.uri if device is None else device, cost) as opened,
         ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)

@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw import markup
 from mgdhw.checkpoint import Saved
 from mgdhw.config import Experiment
+from mgdhw.costs import CostFunction
 from mgdhw.device import Device
 from mgdhw.events import Checkpoint, Event, Finished, Started
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
+from mgdhw.own_cost import described, same_cost, with_cost
 from mgdhw.runs import Recorder, Run, RunLock, begin_run
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
@@ -83,6 +86,10 @@ class Result:
             "run": None if self.run is None else str(self.run),
         }
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return markup.summary(self.summary(), "training")
+
 
 async def begin(
     experiment: Source | None,
@@ -91,20 +98,23 @@ async def begin(
     overrides: tuple[str, ...],
     listeners: tuple[Listener, ...],
     session: Session,
+    cost: CostFunction | None = None,
 ) -> Result:
     """A new training, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
     given, source, base = resolve(experiment, overrides)
     dataset = load_dataset(given, base)
+    given = with_cost(given, cost, dataset)
     # What is kept is waited for when the device is safe.
     async with (
         contextlib.AsyncExitStack() as stack,
-        opening(given.device.uri if device is None else device) as opened,
+        opening(given.device.uri if device is None else device, cost) as opened,
     ):
         given = as_done(given, opened, base)
 
         async def recorder(runs: Path) -> Recorder:
             def origin() -> dict[str, Any]:
-                return provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                own = None if cost is None else described(cost)
+                return provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset, cost=own)
 
             return Recorder(await begin_run(stack, runs, given, origin), began_with(given, dataset))
 
@@ -118,12 +128,14 @@ async def resume(
     overrides: tuple[str, ...],
     listeners: tuple[Listener, ...],
     session: Session,
+    cost: CostFunction | None = None,
 ) -> Result:
     """Go on with a run. See `mgdhw.api.train_async`."""
     kept = run.experiment()
     experiment = changed(kept, overrides)
     check_resumable(run, kept, experiment, ("device", "evaluation", "run"))
     dataset = load_dataset(experiment, base_of(run))
+    same_cost(kept, experiment, cost, dataset)
     with RunLock(run):
         saved, notes = run.latest()
         if saved is not None:
@@ -134,7 +146,7 @@ async def resume(
         # What is kept is waited for when the device is safe.
         async with (
             contextlib.AsyncExitStack() as stack,
-            opening(experiment.device.uri if device is None else device) as opened,
+            opening(experiment.device.uri if device is None else device, cost) as opened,
         ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)

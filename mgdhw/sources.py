@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw.config import DataSection, Experiment, check_experiment, load_experiment, parse_experiment, to_toml
+from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset, load
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError, DeviceUnavailable
+from mgdhw.own_cost import lent
 
 Source = str | Path | Mapping[str, Any] | Experiment
 
@@ -73,18 +75,25 @@ def load_dataset(experiment: Experiment, base: Path) -> Dataset:
 
 
 @contextlib.asynccontextmanager
-async def opening(device: str | Device) -> AsyncIterator[Device]:
-    """A device, open. One that is inside an `async with` of the caller's is used and left open."""
+async def opening(device: str | Device, cost: CostFunction | None = None) -> AsyncIterator[Device]:
+    """A device, open. One that is inside an `async with` of the caller's is used and left open.
+
+    Args:
+        device: an address, or a device.
+        cost: the user's cost, which it has meanwhile.
+    """
     if isinstance(device, str):
         device = open_device(device)
     if device.entered:
-        yield device
+        with lent(device, cost):
+            yield device
         return
     async with contextlib.AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(device)
         except OSError as error:
             raise DeviceUnavailable(f"cannot be opened: {error}", uri=device.uri) from error
+        stack.enter_context(lent(device, cost))
         yield device
 
 

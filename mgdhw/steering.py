@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mgdhw import digest
 from mgdhw.config import LARGEST_BLOCK, EvaluationSection
-from mgdhw.costs import COSTS, correct
+from mgdhw.costs import correct
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import DeviceFault
@@ -165,7 +165,7 @@ async def look(device: Device, dataset: Dataset, state: TrainState) -> Evaluated
     samples = np.arange(dataset.n_train if dataset.n_test else 0, dataset.n_samples)
     outputs = await device.infer(samples)
     targets = dataset.targets[samples]
-    cost = float(COSTS[device.info.cost_kind](outputs, targets).mean())
+    cost = float(device.cost_of(outputs, targets).mean())
     return Evaluated(state.step, state.evaluations, split, float(correct(outputs, targets).mean()), cost)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw import markup
 from mgdhw.errors import DatasetError
 
 
@@ -116,6 +117,13 @@ class Dataset:
         for array in (self.inputs, self.targets):
             hasher.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
         return hasher.hexdigest()
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        sizes = {"training samples": self.n_train, "test samples": self.n_test}
+        shape = {"inputs": self.n_inputs, "outputs": self.n_outputs}
+        classes = {"classes": ", ".join(self.classes) or None}
+        return markup.summary({**sizes, **shape, **classes, "digest": self.digest}, f"dataset {self.name}")
 
 
 def one_hot(labels: NDArray[np.integer[Any]], count: int) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.config import Experiment
-from mgdhw.costs import COSTS, correct
+from mgdhw.costs import CostFunction, correct
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, LinkLost
@@ -98,17 +98,17 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
         for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
             if end > first:
                 samples = np.arange(first, end)
-                scores[split] = _score(info.cost_kind, await device.infer(samples), dataset.targets[samples])
+                scores[split] = _score(device.cost_of, await device.infer(samples), dataset.targets[samples])
     except OSError as error:
         raise LinkLost(str(error), uri=device.uri) from error
     return Evaluation(state.step, scores, dataset.classes)
 
 
-def _score(kind: str, outputs: NDArray[np.float64], targets: NDArray[np.float64]) -> Score:
+def _score(cost_of: CostFunction, outputs: NDArray[np.float64], targets: NDArray[np.float64]) -> Score:
     confusion = None
     n = targets.shape[1]
     if n > 1:
         confusion = np.zeros((n, n), dtype=np.int64)
         np.add.at(confusion, (targets.argmax(axis=1), outputs.argmax(axis=1)), 1)
-    cost = float(COSTS[kind](outputs, targets).mean())
+    cost = float(cost_of(outputs, targets).mean())
     return Score(len(outputs), float(correct(outputs, targets).mean()), cost, confusion)
