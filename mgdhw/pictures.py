@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 MISSING = "pictures need matplotlib; install it with: pip install 'mgdhw[plot]'"
 
 
+def available() -> bool:
+    """Whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def require() -> None:
     """Say before long work that its picture could not be drawn. Raises ConfigError if matplotlib is not installed."""
-    if importlib.util.find_spec("matplotlib") is None:
+    if not available():
         raise ConfigError(MISSING)
 
 

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mgdhw.config import Experiment, check_experiment
+from mgdhw.config import Experiment, ScheduleSection, check_experiment
+from mgdhw.errors import ConfigError
 from mgdhw.events import Checkpoint, Evaluated
 from mgdhw.sources import changed, load_dataset, opening
 from mgdhw.state import TrainState
+from mgdhw.study.axes import options_of, with_options
 from mgdhw.trainer import Trainer
 
 TIME_CONSTANT = 100_000
@@ -32,11 +34,19 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Drifting:
-    """Learning, and what came after it with and without training, time in probes."""
+    """Learning, and what came after it with and without training, time in probes.
+
+    Args:
+        learning, trained, frozen: accuracy over time.
+        learned_at: where learning ended.
+        time_constant: of the cells' decay.
+    """
 
     learning: Curve
     trained: Curve
     frozen: Curve
+    learned_at: int
+    time_constant: float
 
 
 def experiment(constants: float = CONSTANTS, seed: int = 0) -> Experiment:
@@ -55,17 +65,43 @@ def experiment(constants: float = CONSTANTS, seed: int = 0) -> Experiment:
     )
 
 
-async def study(constants: float, seed: int, tell: Callable[[str, Evaluated], None]) -> Drifting:
+def decaying(own: Experiment, seed: int) -> Experiment:
+    """A user's experiment on its chip, whose cells decay: as its address says, or with the time constant above.
+
+    It aims at nothing, and its learning rate is constant: it is followed beyond its end.
+    """
+    others = {"drift_every": "100", "retention": str(TIME_CONSTANT)}
+    uri = with_options(own.device.uri, {**others, **options_of(own.device.uri)})
+    return own.model_copy(
+        update={
+            "seed": own.seed + seed,
+            "device": own.device.model_copy(update={"uri": uri}),
+            "schedule": ScheduleSection(),
+            "evaluation": own.evaluation.model_copy(update={"stop_at_accuracy": None, "stop_at_cost": None}),
+        }
+    )
+
+
+async def study(
+    constants: float, seed: int, tell: Callable[[str, Evaluated], None], own: Experiment | None = None
+) -> Drifting:
     """Train, then go on twice from there: training, and probing without updates.
 
     Args:
         constants: time constants to follow the chip for.
         seed: of training and chip.
         tell: hears of every evaluation, with the name of the part.
+        own: a user's experiment, instead of the digits.
+
+    Raises:
+        ConfigError: the chip's cells do not decay.
     """
-    first = experiment(constants, seed)
+    first = experiment(constants, seed) if own is None else decaying(own, seed)
+    given = options_of(first.device.uri)["retention"]
+    time_constant = _positive(given)
     dataset = load_dataset(first, Path())
-    end = LEARNING + round(constants * TIME_CONSTANT)
+    learning_ends = first.training.probes
+    end = learning_ends + round(constants * time_constant)
 
     async def follow(name: str, how: Experiment, state: TrainState | None) -> tuple[Curve, TrainState | None]:
         steps: list[int] = []
@@ -84,4 +120,14 @@ async def study(constants: float, seed: int, tell: Callable[[str, Evaluated], No
     going = changed(first, (f"training.probes={end}",))
     trained, _ = await follow("trained", going, None if state is None else replace(state))
     frozen, _ = await follow("frozen", changed(going, ("optimizer.eta=0",)), state)
-    return Drifting(learning, trained, frozen)
+    return Drifting(learning, trained, frozen, learning_ends, time_constant)
+
+
+def _positive(retention: str) -> float:
+    try:
+        found = float(retention)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ConfigError(f"retention={retention}: expected the time constant of the cells' decay, in probes")
+    return found

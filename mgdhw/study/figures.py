@@ -9,10 +9,12 @@ from typing import Any
 
 from mgdhw import pictures
 from mgdhw.study.axes import AXES, Axis
-from mgdhw.study.drift import LEARNING, TIME_CONSTANT, Curve, Drifting
+from mgdhw.study.drift import Curve, Drifting
 from mgdhw.study.robustness import Point, Row, points
 
 COLOURS = {"nist7x7": "#1b6ca8", "digits": "#c8553d"}
+OTHER_COLOURS = ("#3a7d44", "#7b4b94", "#b8860b", "0.3")
+"""Of tasks that are the user's own."""
 DPI = 120
 
 
@@ -37,7 +39,7 @@ def robustness(rows: Sequence[Row], path: Path) -> None:
 
 
 def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
-    for task, colour in COLOURS.items():
+    for task, colour in _colours(rows).items():
         found = points(rows, task, axis)
         if not found:
             continue
@@ -53,7 +55,7 @@ def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
         for place in (times, shares):
             place.set_xlim(-0.4, len(axis.values) - 0.6)
             place.set_xticks(*ticks, fontsize=7, rotation=45)
-    if axis.name == "mismatch":
+    if axis.name == "mismatch" and any(row.task == "nist7x7" for row in rows):
         times.axvline(_place(axis, 0.25), color="0.6", lw=1, ls=":")
         times.annotate(
             "2023 paper: 2× slower,\nnone solved beyond",
@@ -77,6 +79,12 @@ def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
         place.grid(alpha=0.25)
 
 
+def _colours(rows: Sequence[Row]) -> dict[str, str]:
+    """Of every task that there is, in the order of the pictures."""
+    others = sorted({row.task for row in rows} - set(COLOURS))
+    return COLOURS | {task: OTHER_COLOURS[k % len(OTHER_COLOURS)] for k, task in enumerate(others)}
+
+
 def _positions(axis: Axis, found: Sequence[Point]) -> list[float]:
     return [_place(axis, point.value) for point in found]
 
@@ -92,7 +100,7 @@ def drift(found: Drifting, path: Path) -> None:
     place = drawn.subplots()
 
     def line(curve: Curve, colour: str, label: str) -> None:
-        steps = [(step - LEARNING) / TIME_CONSTANT for step in curve.steps]
+        steps = [(step - found.learned_at) / found.time_constant for step in curve.steps]
         place.plot(steps, [100 * a for a in curve.accuracies], color=colour, lw=1.6, label=label)
 
     line(found.learning, "0.5", "learning")

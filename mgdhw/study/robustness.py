@@ -13,14 +13,17 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+
+from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
 from mgdhw.outcome import Quartiles, quartiles
-from mgdhw.study.axes import AXES, WEIGHT_RANGE, Axis
+from mgdhw.study.axes import AXES, Axis
 
 DELTA = 0.125
 """Δ, in units of a parameter: four steps of 8 bits."""
@@ -117,26 +120,29 @@ def jobs(tasks: Iterable[str], axes: Iterable[str], replicas: int) -> list[Job]:
     return [Job(task, axis, value, replica) for replica in range(replicas) for task, axis, value in every]
 
 
-def run(job: Job) -> Row:
+def run(job: Job, task: Task) -> Row:
     """Train one chip."""
     from mgdhw.api import train
     from mgdhw.config import check_experiment
 
-    task, axis = TASKS[job.task], AXES[job.axis]
-    uri = axis.address(task.uri, job.value, seed=1 + job.replica)
-    # Coarse parameters can be perturbed by no less than one of their steps.
-    step = 2 * WEIGHT_RANGE / 2**job.value if axis.option == "weight_bits" else 0.0
-    given = {"seed": job.replica, "device": {"uri": uri}, "codes": {"delta": max(DELTA, step)}, **task.experiment}
-    experiment = check_experiment(given, source="study")
-    result = train(experiment, runs=None)
+    uri = AXES[job.axis].address(task.uri, job.value, seed=1 + job.replica)
+    given = {"codes": {"delta": DELTA}, **task.experiment, "device": {"uri": uri}}
+    given["seed"] = task.experiment.get("seed", 0) + job.replica
+    delta = given["codes"].get("delta")
+    if delta is not None:  # coarse parameters can be perturbed by no less than one of their steps
+        step = float(np.max(open_device(uri).info.theta_lsb))
+        given["codes"] = {**given["codes"], "delta": max(delta, step)}
+    result = train(check_experiment(given, source="study"), runs=None)
     return Row(
         job.task, job.axis, job.value, job.replica, result.reason == "target", result.probes,
         result.evaluations, result.accuracy,
     )  # fmt: skip
 
 
-def study(todo: Sequence[Job], tell: Callable[[Row], None], workers: int | None = None) -> None:
-    """Run trainings on all processors; `tell` hears of each as it ends.
+def study(
+    todo: Sequence[Job], tasks: Mapping[str, Task], tell: Callable[[Row], None], workers: int | None = None
+) -> None:
+    """Run trainings of tasks on all processors; `tell` hears of each as it ends.
 
     An interruption ends the others in the middle and is raised; what was told of is done.
     """
@@ -146,7 +152,7 @@ def study(todo: Sequence[Job], tell: Callable[[Row], None], workers: int | None 
     with ProcessPoolExecutor(workers or os.cpu_count() or 1, context, _end_with_parent) as pool:
         try:
             with _held_back(signal.SIGINT):  # and so in the workers, for good: who is interrupted is this process
-                futures = [pool.submit(run, job) for job in todo]
+                futures = [pool.submit(run, job, tasks[job.task]) for job in todo]
             for future in as_completed(futures):
                 tell(future.result())
         except BaseException:
@@ -235,6 +241,7 @@ def _rows(text: str) -> list[Row]:
     ]  # fmt: skip
 
 
-def _place(row: Row) -> tuple[int, int, int, int]:
-    values = AXES[row.axis].values
-    return list(TASKS).index(row.task), list(AXES).index(row.axis), values.index(row.value), row.replica
+def _place(row: Row) -> tuple[int, str, int, int, int]:
+    values, known = AXES[row.axis].values, list(TASKS)
+    task = known.index(row.task) if row.task in known else len(known)
+    return task, row.task, list(AXES).index(row.axis), values.index(row.value), row.replica
