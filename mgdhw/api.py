@@ -118,7 +118,7 @@ async def train_async(
         return await work
     except asyncio.CancelledError:
         if not session.was_asked and session.run is not None:  # a cell of a notebook, or a program under asyncio.run
-            log.warning("training was interrupted%s", session.hint())
+            log.warning("training was interrupted%s", session.resume_hint())
         raise
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, MgdhwError
+from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, MgdhwError
 from mgdhw.parsing import short_repr
 from mgdhw.plugins import Broken, describe_error, distribution_of, load
 from mgdhw.uri import check_characters, suggest_address
@@ -117,6 +117,7 @@ def make_device(uri: str) -> object:
     Raises:
         ConfigError: as `driver_of`, or as the driver says that it cannot read the address.
         ConformanceError: the driver lacks a method of the contract.
+        DeviceUnavailable: the system refuses what the driver asks of it.
         DeviceFault: it raises what no driver should.
     """
     driver = driver_of(uri)
@@ -124,8 +125,10 @@ def make_device(uri: str) -> object:
         return driver(uri)
     except ConformanceError as error:
         raise ConformanceError(f"device {uri!r}: {error}") from None
-    except (MgdhwError, OSError):
+    except MgdhwError:
         raise
+    except OSError as error:
+        raise DeviceUnavailable(f"cannot be opened: {error}", uri=uri) from error
     except Exception as error:  # the driver's own; its traceback is what whoever writes it wants to see
         raise DeviceFault(
             f"its driver cannot make a device of this address: {describe_error(error)}", uri=uri

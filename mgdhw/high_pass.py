@@ -17,6 +17,8 @@ FloatArray = NDArray[np.float64]
 LEAST = 0.25
 """A probe's least worth behind the filter: below, an estimate takes more than four times the probes that it takes where
 C̃ is measured against a known baseline, and then another code or a slower filter is the better choice."""
+SHORTEST = 1e-3
+"""Probes. A filter so fast is a difference of neighbours; a faster one changes nothing but the size of its numbers."""
 DOUBLINGS = 64
 
 
@@ -33,16 +35,15 @@ def filter_weight(codes: Codes, tau_hp: float, theta_lsb: float | FloatArray) ->
     """(P,) what makes C̃ θ̃ an unbiased estimate of the gradient: one over ⟨θ̃²⟩, a code unit and the gain.
 
     Raises:
-        ConfigError: the filter mixes up the codes of different parameters, or it leaves so little of one that dividing
-            by it would make noise of it.
+        ConfigError: the time constant is too short; the filter mixes up the codes of different parameters, or it leaves
+            so little of one that dividing by it would make noise of it.
     """
     family = codes.spec.family
     mixed_up = codes.family.mixed_up(len(codes.groups))
     if mixed_up is not None:
-        raise ConfigError(
-            f"codes.family: {mixed_up}; in continuous mode expected another one, as random, walsh or rank1"
-            " (training.mode=discrete takes this one, too)"
-        )
+        raise ConfigError(f"codes.family: in continuous mode {mixed_up}")
+    if tau_hp < SHORTEST:
+        raise ConfigError(f"training.tau_hp: expected at least {SHORTEST:g} probes (got {tau_hp:g})")
     gain = gains(codes, tau_hp)
     worth = _worth(gain, tau_hp)
     if worth.min() < LEAST:

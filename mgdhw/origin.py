@@ -33,7 +33,7 @@ def check_resumable(run: Run, kept: Experiment, wanted: Experiment, free: tuple[
         sections = f"{', '.join(free[:-1])} and {free[-1]}"
         raise ConfigError(
             f"run {run.folder}: a run is resumed as it began; only the sections {sections} can be changed."
-            f" To begin a new one: mgdhw train {shlex.quote(str(run.experiment_file))} --set ..."
+            f" To begin a new one with other settings: mgdhw train {shlex.quote(str(run.experiment_file))}"
         )
 
 

@@ -103,8 +103,9 @@ def _amplitudes(experiment: Experiment, info: DeviceInfo) -> tuple[tuple[int, ..
         return (amplitude,), notes
     layers = info.topology.layers
     if len(codes.delta) != len(layers):
-        has = f"{info.model} has {len(layers)}" if layers else f"nobody knows the layers of {info.model}"
-        raise ConfigError(f"codes.delta: {len(codes.delta)} values, one for each layer, but {has}; expected one number")
+        has = f"{info.model} has {len(layers)} layers" if layers else f"nobody knows the layers of {info.model}"
+        expected = f"one number or {len(layers)}" if layers else "one number"
+        raise ConfigError(f"codes.delta: a list of {len(codes.delta)}, but {has}; expected {expected}")
     steps = np.broadcast_to(np.asarray(info.theta_lsb, dtype=np.float64), info.n_parameters)
     each = [
         _amplitude(delta, float(np.max(steps[layer.parameters])), info)

@@ -51,7 +51,7 @@ class Session:
         """Whether anybody has asked for an end by `stop`, and so hears of it there."""
         return self._requests > 0
 
-    def hint(self) -> str:
+    def resume_hint(self) -> str:
         """How to go on with what was begun; empty if nothing is kept."""
         return "" if self.run is None else f"; resume with: {self.run.resume_command()}"
 
@@ -208,7 +208,7 @@ def _interrupt_stops(session: Session) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         if interrupted:
-            raise KeyboardInterrupt(f"training was stopped{session.hint()}") from None
+            raise KeyboardInterrupt(f"training was stopped{session.resume_hint()}") from None
 
 
 def _only_interrupts(handler: Any) -> bool:

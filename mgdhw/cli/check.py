@@ -26,7 +26,7 @@ def check(
     data: Annotated[
         str | None, typer.Option(metavar="NAME", help="What it is to learn; by default a dataset of its sizes.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of codes, samples and initial parameters.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of codes, samples and initial parameters.")] = 0,
     budget: Annotated[
         int, typer.Option(metavar="EVALUATIONS", help="How many evaluations it may take; more makes pilots longer.")
     ] = 20_000,
@@ -55,9 +55,13 @@ def check(
     from mgdhw import pictures
     from mgdhw.check import check_budget
     from mgdhw.cli.notices import telling
-    from mgdhw.errors import ConformanceError, DeviceFault
+    from mgdhw.config import LARGEST_SEED
+    from mgdhw.errors import ConfigError, ConformanceError, DeviceFault
     from mgdhw.output import console, echo, printing
+    from mgdhw.parsing import format_number
 
+    if seed > LARGEST_SEED:
+        raise ConfigError(f"--seed {format_number(seed)}: expected {LARGEST_SEED} at most")
     check_budget(budget)
     for file in (output, plot):
         _check_file(file)

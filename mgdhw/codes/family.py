@@ -92,7 +92,7 @@ class CodeFamily(ABC):
         return np.full(group.size, keep)
 
     def mixed_up(self, groups: int) -> str | None:
-        """Why behind a high-pass filter codes of different parameters are no longer orthogonal; None if they are.
+        """Why codes behind a high-pass filter are not orthogonal, and what to use instead; None if they are.
 
         Args:
             groups: number of groups that take turns.

@@ -26,8 +26,8 @@ class Sequential(CodeFamily):
 
     def mixed_up(self, groups: int) -> str | None:
         return (
-            "sequential codes move every parameter to the same side, so a high-pass filter, which takes away what is"
-            " constant, takes what all gradients have in common"
+            "sequential codes, which move every parameter to one side, lose what all gradients have in common: it is"
+            " a constant cost, and the high-pass takes it away; use codes.family=random, or training.mode=discrete"
         )
 
     def window(self, group: Group) -> int:

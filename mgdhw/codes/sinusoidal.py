@@ -89,8 +89,8 @@ class Sinusoidal(CodeFamily):
         if groups == 1:
             return None
         return (
-            "sinusoidal codes have the same frequencies in each layer, and a high-pass filter still feels the layers"
-            " that had their turn before; use codes.groups=all"
+            "sinusoidal codes of layers that take turns are mixed up: they have the same frequencies, and the high-pass"
+            " still feels the layer before; use codes.groups=all, codes.family=random, or training.mode=discrete"
         )
 
     def window(self, group: Group) -> int:

@@ -20,7 +20,7 @@ from mgdhw.state import TrainState
 from mgdhw.study import intervals
 from mgdhw.study.axes import options_of, with_options
 from mgdhw.study.intervals import Interval
-from mgdhw.study.own import dataset_for
+from mgdhw.study.own import checked, data_of
 from mgdhw.study.pool import each
 from mgdhw.study.robustness import Task
 from mgdhw.trainer import Trainer
@@ -67,8 +67,7 @@ class Course:
     @property
     def task(self) -> Task:
         """As a folder remembers it."""
-        given = self.experiment.model_dump(mode="json", exclude_none=True)
-        return Task("drift", self.experiment.device.uri, given)
+        return _task(self.experiment)
 
     def of(self, seed: int) -> Experiment:
         """How one chip learns: each seed is another training, and another chip."""
@@ -147,13 +146,17 @@ def course(constants: float = CONSTANTS, own: Experiment | None = None) -> Cours
         }
     )
     time_constant = _positive(options["retention"])
-    dataset = dataset_for("drift", given, given.device.uri)
+    dataset = data_of(checked(_task(given)))
     if not dataset.has_classes:
         raise ConfigError(
             f"data.name: a study of drift follows an accuracy, and {dataset.name!r} has no classes (regression); mgdhw"
             " study robustness --axis drift measures the time until a stop_at_cost is met"
         )
     return Course(given, constants, time_constant, "test" if dataset.n_test else "train")
+
+
+def _task(experiment: Experiment) -> Task:
+    return Task("drift", experiment.device.uri, experiment.model_dump(mode="json", exclude_none=True))
 
 
 def _on(experiment: Experiment, uri: str) -> Experiment:

@@ -66,7 +66,11 @@ BAD_CALLS = {
     "two seeds": (["check", "sim:rram", "--seed", "1", "--seed=2"], 2, "--seed is given more than once"),
     "two ports": (["sim", "serve", "rram", "--tcp", "1", "--tcp", "2"], 2, "--tcp is given more than once"),
     "two pictures": (["sim", "show", "rram", "--plot", "a", "--plot", "b"], 2, "--plot is given more than once"),
-    "a seed beyond all": (["check", "sim:rram", "--seed", "9" * 30], 2, "--seed"),
+    "a seed beyond all": (
+        ["check", "sim:rram", "--seed", "9" * 400],
+        1,
+        "--seed an integer of some 400 digits: expected",
+    ),
     "a serial port": (["train", "good.toml", "--device", "/dev/ttyACM0"], 1, "did you mean serial:/dev/ttyACM0?"),
     "a port": (["check", "192.168.0.7:5510"], 1, "did you mean tcp:192.168.0.7:5510?"),
     "no replicas": (["train", "good.toml", "--replicas", "0"], 1, "replicas: expected 1 or more (got 0)"),

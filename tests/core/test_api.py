@@ -211,8 +211,9 @@ def test_a_stop_between_evaluations_does_not_steer(runs: Path) -> None:
 def test_a_run_stays_the_same_experiment(runs: Path, digest: str) -> None:
     first = stopped_run(runs)
     assert first.run is not None
-    with pytest.raises(ConfigError, match="is resumed as it began"):
+    with pytest.raises(ConfigError, match="is resumed as it began") as raised:
         mgdhw.train(resume=first.run, overrides=["optimizer.eta=0.5"])
+    assert "--set" not in str(raised.value)
     with pytest.raises(ConfigError, match="not both"):
         mgdhw.train(XOR, resume=first.run)
     assert mgdhw.train(resume=first.run, overrides=["run.level=host-codes"]).digest == digest

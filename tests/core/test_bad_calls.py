@@ -6,6 +6,7 @@ says nothing. Where another's code has failed, its error is the cause, and says 
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -132,12 +133,20 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 
+@pytest.mark.parametrize("notebook", [False, True], ids=["script", "notebook"])
 @pytest.mark.parametrize("case", CALLS)
-def test_one_typed_error_without_a_chain(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_typed_error_without_a_chain(
+    case: str, notebook: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     call, says = CALLS[case]
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MgdhwError) as raised:
+
+    async def cell() -> None:
         call()
+
+    run = (lambda: asyncio.run(cell())) if notebook else call
+    with pytest.raises(MgdhwError) as raised:
+        run()
     error = raised.value
     message = str(error)
     assert says in message

@@ -344,6 +344,13 @@ def test_what_decides_the_trajectory_leaves_out_how_the_work_is_done() -> None:
         assert parse_experiment("", source="x", overrides=[other]).decisive() != base
 
 
+def test_continuous_mode_begins_no_digest_of_before_its_division() -> None:
+    """A checkpoint is known by what its digest begins with: those of undivided training are not gone on with."""
+    continuous = parse_experiment("", source="x", overrides=["training.mode=continuous"]).decisive()["training"]
+    assert continuous["divided_by"] == "gain"
+    assert "divided_by" not in Experiment().decisive()["training"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "every"),
     [

@@ -10,7 +10,7 @@ import pytest
 
 from mgdhw.cli.devices import installed
 from mgdhw.device import open_device
-from mgdhw.errors import ConfigError, DeviceFault
+from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable
 
 Install = Callable[..., None]
 
@@ -135,4 +135,10 @@ def test_a_driver_that_cannot_read_the_address(install: Install) -> None:
     with pytest.raises(
         DeviceFault, match=r"^bench:x: its driver cannot make .* ValueError: .*\(lab_bench\.py, line 2\)"
     ):
+        open_device("bench:x")
+
+
+def test_a_driver_that_the_system_refuses_something(install: Install) -> None:
+    install("lab-bench", "def make(uri):\n    return open('/nowhere/at/all')", driver="bench = lab_bench:make")
+    with pytest.raises(DeviceUnavailable, match=r"^bench:x: cannot be opened: .*No such file or directory"):
         open_device("bench:x")

@@ -175,9 +175,13 @@ def info_of(topology: Topology, can: Capability = Capability.MEASURE) -> DeviceI
 @pytest.mark.parametrize(
     ("topology", "delta", "message"),
     [
-        (NETWORK, "[0.5, 0.5]", r"^codes\.delta: 2 values, one for each layer, but a device has 3"),
-        (NETWORK, "[0.5, 0.5, 0.5, 0.5]", r"^codes\.delta: 4 values, one for each layer, but a device has 3"),
-        (Topology(9), "[0.5]", r"^codes\.delta: 1 values, .*nobody knows the layers of a device; expected one number"),
+        (NETWORK, "[0.5, 0.5]", r"^codes\.delta: a list of 2, but a device has 3 layers; expected one number or 3"),
+        (NETWORK, "[0.5, 0.5, 0.5, 0.5]", r"^codes\.delta: a list of 4, but a device has 3 layers"),
+        (
+            Topology(9),
+            "[0.5]",
+            r"^codes\.delta: a list of 1, but nobody knows the layers of a device; .* one number$",
+        ),
         (NETWORK, "[0.5, 0.01, 0.5]", r"^codes\.delta: 0\.01 is less than half of the smallest step"),
         (NETWORK, "[0.5, 90.0, 0.5]", r"^codes\.delta: a perturbation of 90 leaves no room"),
         (NETWORK, "1e300", r"^codes\.delta: a perturbation of .* leaves no room"),

@@ -51,7 +51,7 @@ class Adder(HostCodes):
         self.theta = np.round(theta / 0.001) * 0.001
         return self.theta
 
-    async def infer(self, samples: NDArray[np.int64]) -> FloatArray:
+    async def infer(self, samples: NDArray[np.int64], step: int = 0) -> FloatArray:
         return outputs_of(self.theta, self.dataset.values(samples))
 
 

@@ -111,6 +111,7 @@ def many_marks(monkeypatch: pytest.MonkeyPatch) -> None:
         ("training.rounding=stochastic",),
         ("training.mode=continuous", "training.update_every=4", "optimizer.eta=0.001"),
         ("training.baseline=antithetic", "optimizer.name=momentum"),
+        ("codes.delta=[0.25, 0.0625]", "codes.groups=layer"),
     ],
     ids=str,
 )

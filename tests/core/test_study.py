@@ -255,6 +255,13 @@ def test_a_folder_is_of_one_study(own: Path, tmp_path: Path) -> None:
     remember(file, [other], {"other"}, [])  # there are no trainings of the one of before
     with pytest.raises(ConfigError, match="the trainings of task mine there are of another chip or experiment"):
         remember(file, [task], {"mine"}, [])
+    chip = tmp_path / "chip.toml"
+    chip.write_text("layers = [2, 3, 1]\n")
+    of_file = replace(task, name="of a file", uri=f"sim:{chip}")
+    remember(file, [of_file], [], [])
+    chip.write_text("layers = [2, 3, 1]\nweight_bits = 7\n")
+    with pytest.raises(ConfigError, match="the trainings of task of a file there are of another chip"):
+        remember(file, [of_file], {"of a file"}, [])
     file.write_text("[1")
     with pytest.raises(ConfigError, match=r"robustness\.json: is not what a study has written"):
         remember(file, [task], [], [])
@@ -263,9 +270,9 @@ def test_a_folder_is_of_one_study(own: Path, tmp_path: Path) -> None:
 def test_a_table_that_came_alone_is_of_the_studys_own_chips(own: Path, tmp_path: Path) -> None:
     file, digits = tmp_path / "robustness.json", TASKS["digits"]
     with pytest.raises(ConfigError, match="the trainings of task digits there are of another chip or experiment"):
-        remember(file, [replace(digits, uri="sim:pcm")], {"digits"}, TASKS.values())
+        remember(file, [replace(digits, uri="sim:pcm?layers=64-16-10")], {"digits"}, TASKS.values())
     remember(file, [digits], {"digits"}, TASKS.values())
-    remember(tmp_path / "new.json", [replace(digits, uri="sim:pcm")], [], TASKS.values())
+    remember(tmp_path / "new.json", [replace(digits, uri="sim:pcm?layers=64-16-10")], [], TASKS.values())
 
 
 def test_an_own_chip_is_followed_too(own: Path) -> None:

@@ -120,7 +120,7 @@ def test_compiled_loops_give_the_bits_of_the_reference(kind: str) -> None:
         assert_array_equal(ours.perturbed, expected.perturbed, err_msg=f"{number}: {chip.spec}")
         assert_array_equal(ours.reference, expected.reference)
         samples = np.arange(n)
-        assert_array_equal(COMPILED.infer(chip, samples), chip.infer(samples))
+        assert_array_equal(COMPILED.infer(chip, samples, 3), chip.infer(samples, 3))
         recipe = draw_recipe(rng, chip, n, "sgd", "random")
         state = first_state(chip, recipe)
         learnt = learn(REFERENCE, chip, state, recipe, [40])
@@ -226,6 +226,12 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, text: str, message: str) 
     with pytest.raises(ConfigError, match=message) as error:
         load_chip(chip_file(tmp_path, f"[tables]\n{text}\n"))
     assert str(error.value).startswith(f"{tmp_path / 'mine.toml'}: ")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a file without end")
+def test_a_file_without_end_is_left(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: expected a table of 65,536 points at most"):
+        load_chip(chip_file(tmp_path, '[tables]\ncost = "/dev/zero"\n'))
 
 
 @pytest.mark.parametrize("name", ["activation", "output_activation", "cost"])
