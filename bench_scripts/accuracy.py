@@ -42,6 +42,7 @@ PEER = "back-propagation"
 EXPERIMENT: dict[str, Any] = {
     "device": {"uri": URI},
     "training": {"probes": 800_000, "batch": 32, "tau_theta": 100},
+    "codes": {"delta": 0.03125},
     "optimizer": {"name": "adamw", "eta": 0.05, "weight_decay": 0.005},
     "schedule": {"name": "cosine", "final": 0.02},
 }

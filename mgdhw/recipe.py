@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import digest
+from mgdhw.amplitude import default_amplitude
 from mgdhw.block import CodeSpec
 from mgdhw.config import Experiment
 from mgdhw.datasets import Dataset
@@ -16,9 +17,6 @@ from mgdhw.loop import Grid, Recipe
 from mgdhw.order import SampleOrder
 from mgdhw.parameters import guard, initial
 from mgdhw.state import TrainState
-
-DEFAULT_AMPLITUDE = {"sinusoidal": 8}
-"""Code units of Δ when the user says nothing: one, but a sine of one unit is no sine."""
 
 
 def recipe_of(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[Recipe, list[str]]:
@@ -86,7 +84,7 @@ def _amplitude(experiment: Experiment, info: DeviceInfo) -> tuple[int, list[str]
     """Δ in steps of a parameter."""
     codes, lsb = experiment.codes, float(np.max(info.theta_lsb))
     if codes.delta is None:
-        return DEFAULT_AMPLITUDE.get(codes.family, 1), []
+        return default_amplitude(codes.family, info), []
     amplitude = int(np.floor(codes.delta / lsb + 0.5))
     if amplitude < 1:
         raise ConfigError(

@@ -32,6 +32,8 @@ from mgdhw.events import (
 from mgdhw.lockstep import LockStep, wave_size
 from mgdhw.outcome import ReplicaResult
 from mgdhw.plan import plan
+from mgdhw.recipe import first_state
+from mgdhw.rehearsal import weak_signal
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
 from mgdhw.steering import Breath, Pace, RailWatch, first_size
@@ -135,6 +137,9 @@ class Replicas:
             held = await self._retries.repeat(device.read, 0)
         has_target = experiment.evaluation.has_target
         notes = list(self._plan.notes)
+        start = first_state(experiment, device.info, self._plan.recipe, self.dataset, held)
+        if (weak := weak_signal(device, self._plan.recipe, start.theta)) is not None:
+            notes.append(weak)
         if not has_target:
             notes.append(
                 "there is no target, so nothing counts as solved; evaluation.stop_at_accuracy or"

@@ -22,6 +22,7 @@ from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Finished, Star
 from mgdhw.loop import Step, absorb, block_at, to_write, update
 from mgdhw.plan import plan
 from mgdhw.recipe import first_state
+from mgdhw.rehearsal import weak_signal
 from mgdhw.retries import Retries
 from mgdhw.segment import Segment
 from mgdhw.state import TrainState
@@ -87,6 +88,7 @@ class Trainer:
         self._recipe, self._level = self._plan.recipe, self._plan.level
         self._codes = Codes(self._recipe.codes, device.info.topology)
         self._retries = Retries(device, experiment.run.retries)
+        self._alone = rails is None
         self._rails = rails or RailWatch()
         period = self._recipe.update_period  # a first block that ends with an update has nothing to carry on
         first = period if FIRST_BLOCK < period <= LARGEST_FIRST_BLOCK else FIRST_BLOCK
@@ -127,6 +129,7 @@ class Trainer:
             await self._retries.restore(state.cells, state.step)
         stored = await self._write(state)
         state = await self._remembered(state)
+        weak = weak_signal(device, self._recipe, state.theta) if self._alone and self._resume is None else None
         yield Started(
             device.info,
             self.dataset,
@@ -134,7 +137,7 @@ class Trainer:
             self._plan.delta,
             state.step,
             training.probes,
-            self._plan.notes,
+            self._plan.notes if weak is None else (*self._plan.notes, weak),
         )
         if self._resume is None:
             yield Checkpoint(state)  # what the hardware held at the beginning ("read") is known only now

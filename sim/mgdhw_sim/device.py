@@ -135,6 +135,14 @@ class SimDevice(HostCodes):
         engine = self._engine(block)
         return await self._run(_kind("probe", block), block.n_probes, lambda chip: engine.probe(chip, block))
 
+    def rehearse(self, theta: FloatArray, block: Block) -> Costs | None:
+        """The answer to a block at θ, (P,), of a copy of the chip; None where it has no noise (`mgdhw.rehearsal`)."""
+        if not self.spec.effects.noisy:
+            return None
+        apart = copy(self.chip)
+        apart.write(theta, block.first_step)
+        return choose("reference").probe(apart, block)
+
     async def learn(self, segment: Segment) -> SegmentResult:
         if self.spec.codes == "host":
             return await super().learn(segment)

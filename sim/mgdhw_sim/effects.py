@@ -122,6 +122,11 @@ class Effects:
         return self.w_max > 0
 
     @property
+    def noisy(self) -> bool:
+        """Whether a cost is another one each time that it is measured, while nothing else changes."""
+        return self.input_noise > 0 or self.read_noise > 0 or self.cost_noise > 0
+
+    @property
     def ages(self) -> bool:
         """Whether what a cell holds changes with time."""
         return self.retention > 0 or self.drift_nu > 0
