@@ -11,6 +11,7 @@ from mgdhw.checkpoint import write_atomically
 from mgdhw.config import Experiment
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError
+from mgdhw.parsing import parse_json
 from mgdhw.sources import as_done, load_dataset, resolve
 from mgdhw.study.robustness import Task
 
@@ -87,7 +88,7 @@ def remember(file: Path, tasks: Iterable[Task]) -> None:
     known: dict[str, object] = {}
     if file.exists():
         try:
-            known = dict(json.loads(file.read_bytes()))
+            known = dict(parse_json(file.read_bytes()))
         except (ValueError, TypeError):
             raise ConfigError(f"{file}: is not what a study has written; give another --output") from None
     for task in tasks:
