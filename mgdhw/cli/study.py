@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mgdhw.commands import Command
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -21,7 +23,7 @@ study = typer.Typer(
 )
 
 
-@study.command()
+@study.command(cls=Command)
 def robustness(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where robustness.csv and .png go.")] = Path("study"),
     axes: Annotated[list[str] | None, typer.Option("--axis", help="Only this imperfection; repeatable.")] = None,
@@ -105,10 +107,10 @@ def robustness(
     out.print(f"\n{table}\n{picture if drawn else pictures.MISSING}", soft_wrap=True)
 
 
-@study.command()
+@study.command(cls=Command)
 def drift(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where drift.csv and .png go.")] = Path("study"),
-    constants: Annotated[float, typer.Option(min=0.1, help="Time constants of the drift to follow.")] = 10.0,
+    constants: Annotated[float, typer.Option(min=0.1, max=1e6, help="Time constants of the drift to follow.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
     device: Annotated[
         str | None,
