@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mgdhw.commands import Command
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -26,7 +28,7 @@ study = typer.Typer(
 )
 
 
-@study.command()
+@study.command(cls=Command)
 def robustness(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where robustness.csv and .png go.")] = Path("study"),
     axes: Annotated[
@@ -101,10 +103,10 @@ def robustness(
     out.print(f"\n{table}\n{picture if drawn else pictures.MISSING}", soft_wrap=True)
 
 
-@study.command()
+@study.command(cls=Command)
 def drift(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where drift.csv and .png go.")] = Path("study"),
-    constants: Annotated[float, typer.Option(min=0.1, help="Time constants of the drift to follow.")] = 10.0,
+    constants: Annotated[float, typer.Option(min=0.1, max=1e6, help="Time constants of the drift to follow.")] = 10.0,
     device: Annotated[
         str | None,
         typer.Option(

@@ -173,7 +173,7 @@ class Run:
         try:
             if not manifest.is_whole(self.folder, self.summary_file.name):
                 return None
-            found = json.loads(self.summary_file.read_bytes())
+            found = parse_json(self.summary_file.read_bytes())
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None

@@ -12,6 +12,7 @@ from mgdhw.config import Experiment, check_experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError
+from mgdhw.parsing import parse_json
 from mgdhw.sources import as_done, load_dataset, resolve
 from mgdhw.study.robustness import Task
 
@@ -98,7 +99,7 @@ def remember(file: Path, tasks: Iterable[Task], trained: Collection[str], before
         known = {task.name: _described(task) for task in before if task.name in trained}
     else:
         try:
-            known = dict(json.loads(file.read_bytes()))
+            known = dict(parse_json(file.read_bytes()))
         except (ValueError, TypeError):
             raise ConfigError(f"{file}: is not what a study has written; give another --output") from None
         known = {name: what for name, what in known.items() if name in trained}

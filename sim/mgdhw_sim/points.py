@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw.errors import ConfigError
+from mgdhw.folders import expanded
 
 MOST_POINTS = 1 << 16
 LARGEST_FILE = 1 << 23
@@ -116,7 +117,7 @@ def points_of(value: Any, reach: float, folder: Path) -> Points:
         ConfigError: it is none of them, or the file cannot be read.
     """
     if isinstance(value, str):
-        return _from_csv(folder / Path(value).expanduser())
+        return _from_csv(folder / expanded(value))
     if isinstance(value, list) and all(_is_number(one) for one in value):
         return Points.even(map(float, value), reach)
     if isinstance(value, list) and all(_is_pair(one) for one in value):
@@ -142,7 +143,8 @@ def _from_csv(path: Path) -> Points:
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; relative names count from the folder of the chip file") from None
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        why = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        why = error.strerror if isinstance(error, OSError) else why
         raise ConfigError(f"{path}: cannot be read: {why}") from None
     pairs: list[tuple[float, float]] = []
     headed = False

@@ -93,7 +93,8 @@ def _tables(path: Path, given: Any, values: dict[str, Any]) -> Tables:
         if name not in known:
             raise ConfigError(f"{path}: tables.{name}: no such key; expected one of {', '.join(known)}")
         values.setdefault(name, TABLE)
-        span = float(reach) if isinstance(reach, int | float) else 1.0  # what is no number is refused below
+        # What is no range is refused below.
+        span = float(reach) if isinstance(reach, int | float) and 0 < reach < LARGEST_WHOLE else 1.0
         try:
             found[name] = points_of(value, 2 * span if name == "cost" else span, path.parent)
         except ConfigError as error:

@@ -105,6 +105,22 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "a chip of 5,000 digits": (lambda: load_chip(written("c.toml", "seed = " + "9" * 5000)), "too many digits"),
     "a chip of 400 digits": (lambda: load_chip(written("c.toml", "weight_range = " + "9" * 400)), "400 digits"),
     "a size of 400 digits": (lambda: load_chip(written("c.toml", f"layers = [2, {'9' * 400}]")), "400 digits"),
+    "a table over 400 digits": (
+        lambda: load_chip(written("c.toml", f"signal_range = {'9' * 400}\n[tables]\nactivation = [0, 1]")),
+        "400 digits",
+    ),
+    "a table over no number": (
+        lambda: load_chip(written("c.toml", "signal_range = nan\n[tables]\nactivation = [0, 1]")),
+        "signal_range=nan",
+    ),
+    "a table at nobody's home": (
+        lambda: load_chip(written("c.toml", '[tables]\nactivation = "~nosuchuser/a.csv"')),
+        "tables.activation: ~nosuchuser/a.csv: ",
+    ),
+    "a table with NUL": (
+        lambda: load_chip(written("c.toml", '[tables]\nactivation = "a\\u0000b"')),
+        "cannot be read: embedded null byte",
+    ),
     "an effect of 400 digits": (lambda: Effects(cost_noise=10**400), "400 digits"),
     "a time of 400 digits": (lambda: Timing(probe_seconds=10**400), "400 digits"),
     "a layer of 10,000 digits": (lambda: ChipSpec(layers=(2, 10**10_000)), "digits"),

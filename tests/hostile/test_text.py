@@ -50,7 +50,12 @@ CHANGES = [
     "optimizer.eta=0.05", "optimizer={name='sgd', eta=1.0}", "training.probes=1_000", "codes.family=walsh", "seed=3",
     "device.uri=sim:rram?seed=1", "data.name=npz:~/a.npz", "data.flips=3", "evaluation.stop_at_accuracy=0.9", "name=x",
 ]  # fmt: skip
-CHIPS = [chip_to_toml(PRESETS[name]) for name in ("analog-8bit", "rram", "microring")]
+CHIPS = [
+    *(chip_to_toml(PRESETS[name]) for name in ("analog-8bit", "rram", "microring")),
+    'layers = [2, 4, 1]\nsignal_range = 4\n[tables]\nactivation = "m.csv"\noutput_activation = [0, 1, 2.5]\n',
+    "signal_range = 4.0\n[tables]\ncost = [[-1, 1], [-0.2, 0.1], [0, 0], [1, 1]]\nactivation = [0, 0.5, 1]\n",
+]
+POINTS = ["input,output\n-4,0.02\n-1,0.1\n0,0.5\n1,0.9\n4,0.98\n", "# measured\n0,0\n1,1\n"]
 SECRETS = ["0123456789abcdef" * 4 + "\n"]
 FAULTS = ["drop=0.01,corrupt=0.01,dup=0.01,split=0.01,delay=5ms,late=0.01,reboot=0.0001,unplug=0.0001,away=200ms"]
 JSON = ['{"base": "/x", "device": {"identity": "1"}, "sessions": [{"a": [1, 2.5, null, true]}], "replicas": 3}']
@@ -86,6 +91,7 @@ def a_change(draw: random.Random, folder: Path) -> None:
 
 
 def a_chip(draw: random.Random, folder: Path) -> None:
+    _written(folder / "m.csv", gone_wrong(draw, POINTS))
     load_chip(_written(folder / "chip.toml", gone_wrong(draw, CHIPS)))
 
 
@@ -132,7 +138,7 @@ KINDS: dict[str, tuple[Callable[[random.Random, Path], None], int]] = {
     "an address": (an_address, 2000),
     "an experiment": (an_experiment, 300),
     "a change": (a_change, 600),
-    "a chip": (a_chip, 300),
+    "a chip": (a_chip, 400),
     "a secret": (a_secret, 200),
     "faults": (faults, 500),
     "a run": (a_run, 60),
