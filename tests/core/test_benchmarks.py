@@ -55,10 +55,12 @@ def test_every_race_has_peers_that_do_the_same_work(bench: Callable[[str], Any])
 def test_settings_are_chosen_without_a_look_at_the_test_samples(bench: Callable[[str], Any]) -> None:
     accuracy = bench("accuracy")
     whole = load("digits", seed=0)
-    part = accuracy.without_tests(whole)
-    assert part.n_samples == whole.n_train
-    np.testing.assert_array_equal(part.inputs, whole.inputs[: whole.n_train])
-    assert part.n_train == whole.n_train - accuracy.VALIDATION
+    parts = accuracy.folds(whole)
+    kept_back = [part.inputs[part.n_train :] for part in parts]
+    np.testing.assert_array_equal(np.concatenate(kept_back), whole.inputs[: whole.n_train])
+    for part in parts:
+        assert part.n_samples == whole.n_train
+        assert sorted(map(bytes, part.inputs)) == sorted(map(bytes, whole.inputs[: whole.n_train]))
     assert not set(accuracy.CHOOSING) & set(accuracy.SEEDS)
     assert len(accuracy.SEEDS) == 20
     assert accuracy.EXPERIMENT["codes"]["delta"] == 2**-5
