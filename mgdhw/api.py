@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, overload
 
 from mgdhw import replicate, single
-from mgdhw.config import checked_overrides
 from mgdhw.costs import CostFunction
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, RunError
 from mgdhw.inputs import input_notes
 from mgdhw.origin import base_of, check_began, identity_of
 from mgdhw.outcome import ReplicasResult
+from mgdhw.overrides import checked_overrides
 from mgdhw.own_cost import same_cost
 from mgdhw.replicate import ReplicasListener
 from mgdhw.runs import Evaluation, Run, evaluate_run, find_run

@@ -16,9 +16,11 @@ from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.errors import ConfigError
 from mgdhw.optimizers import OPTIMIZERS, Optimizer
+from mgdhw.overrides import apply_override, checked_overrides
 from mgdhw.parsing import did_you_mean, parse_toml, short_repr
 from mgdhw.schedule import SCHEDULES, ScheduleSpec
 from mgdhw.text import decode, unwritable
+from mgdhw.validation import explain
 
 LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
 LARGEST_BATCH = 1 << 20
@@ -26,7 +28,6 @@ LARGEST_PERIOD = (1 << 32) - 1  # what a board is told in 32 bits
 LARGEST_BLOCK = 1 << 16
 LARGEST_STEP = 2**63 - 1  # what a block can begin at
 LARGEST = 1e300  # of a parameter of an optimizer; also an integer is a float then
-LONGEST_KEY = 200  # characters of a key that an error shows
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
 OWN_COST = re.compile("[^@]+@[0-9a-f]{16}")
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
@@ -288,11 +289,6 @@ class Experiment(_Section):
         return max(1, self.training.probes // 20 // period) * period
 
 
-_SECTIONS: dict[str, Any] = {
-    name: field.annotation for name, field in Experiment.model_fields.items() if isinstance(field.default, BaseModel)
-}
-
-
 def missing_cost(cost: str) -> str:
     """What to say where an experiment was made with a cost that nobody has given."""
     name = cost.rpartition("@")[0]
@@ -335,7 +331,7 @@ def parse_experiment(text: str, *, source: str, overrides: Iterable[str] = ()) -
     values = parse_toml(text, source)
     changed = {}
     for override in checked_overrides(overrides):
-        changed[_apply(values, override)] = override
+        changed[apply_override(values, override)] = override
     return check_experiment(values, source=source, changed=changed)
 
 
@@ -350,99 +346,11 @@ def check_experiment(values: Mapping[str, Any], *, source: str, changed: Mapping
     try:
         return Experiment.model_validate(dict(values))
     except ValidationError as error:
-        problems = [_explain(problem, source, changed or {}) for problem in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        problems = [explain(problem, Experiment, source, changed or {}) for problem in found]
     except RecursionError:
         problems = [f"{source}: values are nested too deeply"]
     raise ConfigError("\n".join(problems))
-
-
-def checked_overrides(overrides: Iterable[str]) -> tuple[str, ...]:
-    """Changes to an experiment, one text each. Raises ConfigError for one text alone, and for what is no text."""
-    if isinstance(overrides, str):
-        raise ConfigError(f"overrides: expected a list of changes, such as [{short_repr(overrides)}]; this is one text")
-    given = tuple(overrides)
-    for override in given:
-        if not isinstance(override, str):
-            raise ConfigError(f"overrides: {short_repr(override)}: expected a text, such as 'optimizer.eta=0.1'")
-    return given
-
-
-def _apply(values: dict[str, Any], override: str) -> str:
-    """Change one value, and tell its dotted key."""
-    key, equals, text = override.partition("=")
-    *sections, name = (part.strip() for part in key.split("."))
-    if not equals or not all((*sections, name)):
-        raise ConfigError(f"{_describe_change(override)}: expected KEY=VALUE, for example optimizer.eta=0.1")
-    table: Any = values
-    for section in sections:
-        table = table.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"{_describe_change(override)}: {short_repr(section)} is a value, not a section")
-    table[name] = _value(text)
-    return ".".join((*sections, name))
-
-
-def _value(text: str) -> Any:
-    """The TOML value that a text is; the text itself, where it is none."""
-    try:
-        found = parse_toml(f"value = {text}", text)
-    except ConfigError:
-        return text.strip()
-    return found["value"] if len(found) == 1 else text.strip()
-
-
-def _describe_change(override: str) -> str:
-    return f"change {short_repr(override)}"
-
-
-def _blamed(key: str, message: str, changed: Mapping[str, str]) -> str | None:
-    """The override that an error about a key is due to; None if it is the file's."""
-    for name, override in changed.items():
-        last = name.rpartition(".")[2]  # what a whole section says of one of its keys
-        if f"{key}.".startswith(f"{name}.") or (
-            name.startswith(f"{key}.") and re.search(rf"\b{re.escape(last)}\b", message)
-        ):
-            return override
-    return None
-
-
-def _explain(problem: Any, source: str, changed: Mapping[str, str]) -> str:
-    location = [str(part) for part in problem["loc"]]
-    key = ".".join(location) or "the file"
-    message = _message(problem, location, key)
-    override = _blamed(key, message, changed)
-    short = key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}…"
-    return f"{source if override is None else _describe_change(override)}: {short}: {message}"
-
-
-def _message(problem: Any, location: list[str], key: str) -> str:
-    given = problem["input"]
-    got = f" (got {short_repr(given)})"
-    match problem["type"]:
-        case "extra_forbidden":
-            return f"no such key; {_elsewhere(location)}"
-        case "model_type":
-            return f"expected a section, [{key}], with keys of its own{got}"
-        case "string_pattern_mismatch":
-            return f"expected letters, digits, '.', '_' and '-' only{got}"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    if problem["type"] == "literal_error":
-        choices = [c.strip(" '") for c in problem["ctx"]["expected"].replace(" or ", ",").split(",")]
-        message += did_you_mean(str(given), choices) if isinstance(given, str) else ""
-    return message if isinstance(given, dict | BaseModel) else message + got
-
-
-def _elsewhere(location: list[str]) -> str:
-    """Where the key that does not exist may have been meant to stand."""
-    model: Any = Experiment
-    for part in location[:-1]:
-        model = model.model_fields[part].annotation
-    names = list(model.model_fields)
-    elsewhere = [f"{name}.{location[-1]}" for name in _SECTIONS if location[-1] in _SECTIONS[name].model_fields]
-    if len(elsewhere) == 1:
-        return f"did you mean {elsewhere[0]!r}?"
-    return did_you_mean(location[-1], names).removeprefix("; ") or f"expected one of {', '.join(names)}"
 
 
 def to_toml(experiment: Experiment) -> str:
