@@ -212,7 +212,7 @@ def test_a_folder_of_chips_that_decay_is_of_one_study(mgdhw: Any, followed: list
     assert done.code == 1
     assert "here/drift.json: the trainings of task drift there are of another chip or experiment" in done.err
     assert not Path("here/drift.json").exists()
-    assert mgdhw(*line, "--replicas", "2").code == 0
+    assert mgdhw("study", "drift", "--replicas", "2", "--output", "here").code == 0
     assert followed == [0, 1], "a table of before is gone on with"
     done = mgdhw(*line, "--constants", "3")
     assert "its chips were followed for 10 time constants, not 3; move it away" in " ".join(done.err.split())
