@@ -14,7 +14,6 @@ from mgdhw.block import Block
 from mgdhw.codes import FAMILIES
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
-from mgdhw.optimizers import OPTIMIZERS
 from mgdhw.order import SampleOrder
 from mgdhw_drivers.serve.describe import Limits, describe
 from mgdhw_sim import datapath, tables
@@ -137,13 +136,12 @@ def test_imperfect_chips_have_them_too(number: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("start", range(0, 40, 10))
-def test_imperfect_chips_in_compiled_loops(start: int) -> None:
-    for number in range(start, start + 10):
+def test_imperfect_chips_in_compiled_loops() -> None:
+    for number in range(12):
         rng = Random(f"imperfect own {number}")
         spec = replace(draw_chip(rng, ((12, 1.0), (16, 8.0))), weight_bits=8, input_bits=8, lut_bits=rng.randint(4, 8))
         spec = draw_effects(rng, draw_tables(rng, spec, "curves" if number % 2 else "any"))
-        compare_segments(rng, spec, list(OPTIMIZERS)[number % len(OPTIMIZERS)], rng.choice(("random", *FAMILIES)))
+        compare_segments(rng, spec, ("sgd", "adam")[number // 2 % 2], rng.choice(("random", *FAMILIES)))
 
 
 def test_steep_curves_run_on_plain_kernels() -> None:
