@@ -142,8 +142,8 @@ def _from_csv(path: Path) -> Points:
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; relative names count from the folder of the chip file") from None
     except (OSError, ValueError) as error:
-        why = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else error
-        why = error.strerror if isinstance(error, OSError) else why
+        why = error.strerror if isinstance(error, OSError) else str(error)  # NUL in its name
+        why = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else why
         raise ConfigError(f"{path}: cannot be read: {why}") from None
     pairs: list[tuple[float, float]] = []
     headed = False
