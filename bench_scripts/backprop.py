@@ -2,8 +2,9 @@
 
 The network is the chip's (sizes, activations, cost), its parameters start where the chip's start (the same θ for the
 same seed), and samples come in the same keyed order. Nothing is quantised, nothing saturates, weights have no limits.
-Plain mini-batch SGD, with a learning rate that falls to zero along half a cosine. All seeds are trained at once, as
-stacked matrices, which is what makes a grid of settings affordable.
+Mini-batch SGD, or AdamW (weight decay apart from the gradient, of weights and biases alike), with a learning rate that
+falls to zero along half a cosine. All seeds are trained at once, as stacked matrices, which is what makes a grid of
+settings affordable.
 
 Not a benchmark by itself: `accuracy.py` runs it.
 """
@@ -41,14 +42,19 @@ ACTIVATIONS: dict[str, tuple[Curve, Curve]] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """How back-propagation trains: learning rate at the beginning, samples per update, passes through the data."""
+    """How back-propagation trains: learning rate at the beginning, samples per update, passes through the data.
+
+    With a `decay` of weights it is AdamW, else SGD.
+    """
 
     eta: float
     batch: int
     epochs: int
+    decay: float | None = None
 
     def __str__(self) -> str:
-        return f"η {self.eta:g}, batch {self.batch}, {self.epochs} epochs"
+        decay = "" if self.decay is None else f", weight decay {self.decay:g}"
+        return f"η {self.eta:g}{decay}, batch {self.batch}, {self.epochs} epochs"
 
     def updates(self, n_train: int) -> int:
         """Updates of a whole training."""
@@ -87,8 +93,8 @@ class Network:
             signals.append(ACTIVATIONS[name][0](signals[-1] @ w.swapaxes(-1, -2) + b))
         return signals
 
-    def step(self, x: FloatArray, targets: FloatArray, eta: float) -> None:
-        """One update, in place, from (S, B, n_in) inputs and (S, B, n_out) targets."""
+    def slopes(self, x: FloatArray, targets: FloatArray) -> list[FloatArray]:
+        """The cost's gradient by every array of `parameters`, for (S, B, n_in) inputs and (S, B, n_out) targets."""
         signals = self.outputs(x)
         y = signals.pop()
         if self.cost == "mse":
@@ -97,13 +103,52 @@ class Network:
             exponentials = np.exp(y - y.max(axis=-1, keepdims=True))
             error = exponentials / exponentials.sum(axis=-1, keepdims=True) - targets
         delta = error * ACTIVATIONS[self.activations[-1]][1](y) / y.shape[-2]
+        weights: list[FloatArray] = []
+        biases: list[FloatArray] = []
         for number in reversed(range(len(self.weights))):
             x = signals[number]
-            slope = delta.swapaxes(-1, -2) @ x, delta.sum(axis=-2, keepdims=True)
+            weights.insert(0, delta.swapaxes(-1, -2) @ x)
+            biases.insert(0, delta.sum(axis=-2, keepdims=True))
             if number:
                 delta = delta @ self.weights[number] * ACTIVATIONS[self.activations[number - 1]][1](x)
-            self.weights[number] -= eta * slope[0]
-            self.biases[number] -= eta * slope[1]
+        return weights + biases
+
+    @property
+    def parameters(self) -> list[FloatArray]:
+        """All weights, then all biases."""
+        return self.weights + self.biases
+
+
+class AdamW:
+    """Adam with decoupled weight decay, as Loshchilov and Hutter have it (and PyTorch), with its usual constants."""
+
+    BETAS = 0.9, 0.999
+    EPSILON = 1e-8
+
+    def __init__(self, parameters: list[FloatArray], decay: float) -> None:
+        self._decay, self._count = decay, 0
+        self._mean = [np.zeros_like(one) for one in parameters]
+        self._square = [np.zeros_like(one) for one in parameters]
+
+    def update(self, parameters: list[FloatArray], slopes: list[FloatArray], eta: float) -> None:
+        """One update, in place."""
+        self._count += 1
+        first, second = self.BETAS
+        of_mean, of_square = 1.0 - first**self._count, 1.0 - second**self._count
+        for theta, slope, mean, square in zip(parameters, slopes, self._mean, self._square, strict=True):
+            mean += (1.0 - first) * (slope - mean)
+            square += (1.0 - second) * (slope * slope - square)
+            theta *= 1.0 - eta * self._decay
+            theta -= eta / of_mean * mean / (np.sqrt(square / of_square) + self.EPSILON)
+
+
+class Sgd:
+    """Plain steps against the gradient."""
+
+    def update(self, parameters: list[FloatArray], slopes: list[FloatArray], eta: float) -> None:
+        """One update, in place."""
+        for theta, slope in zip(parameters, slopes, strict=True):
+            theta -= eta * slope
 
 
 def backprop(uri: str, dataset: Dataset, seeds: Sequence[int], setting: Setting) -> FloatArray:
@@ -113,6 +158,7 @@ def backprop(uri: str, dataset: Dataset, seeds: Sequence[int], setting: Setting)
         (S,) test accuracies at the end.
     """
     network = Network.like(uri, seeds)
+    method = Sgd() if setting.decay is None else AdamW(network.parameters, setting.decay)
     values: FloatArray = dataset.values(np.arange(dataset.n_samples))
     targets = dataset.targets
     updates, batch = setting.updates(dataset.n_train), setting.batch
@@ -123,6 +169,6 @@ def backprop(uri: str, dataset: Dataset, seeds: Sequence[int], setting: Setting)
             samples = np.stack([order.samples(update, ORDER_CHUNK) for order in orders], axis=1)
         chosen = samples[update % ORDER_CHUNK]
         eta = setting.eta * 0.5 * (1.0 + math.cos(math.pi * update / updates))
-        network.step(values[chosen], targets[chosen], eta)
+        method.update(network.parameters, network.slopes(values[chosen], targets[chosen]), eta)
     outputs = network.outputs(values[dataset.n_train :])[-1]
     return np.asarray((outputs.argmax(axis=-1) == targets[dataset.n_train :].argmax(axis=-1)).mean(axis=-1))

@@ -18,7 +18,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
-from backprop import Network
+from backprop import Network, Sgd
 from common import Row, arguments, progress, report, train
 
 from mgdhw.datasets import load
@@ -52,7 +52,7 @@ def peer_solved(example: str, seeds: range, updates: int) -> tuple[int, float]:
         network = Network.like(values["device"]["uri"], seeds, values["training"])
         ever = np.zeros(len(seeds), dtype=bool)
         for update in range(updates):
-            network.step(x, data.targets, eta)
+            Sgd().update(network.parameters, network.slopes(x, data.targets), eta)
             if (update + 1) % PEER_LOOK == 0:
                 y = network.outputs(x)[-1]
                 right = ((y > 0.5) == (data.targets > 0.5)).all(axis=(1, 2))

@@ -12,7 +12,7 @@ from mgdhw.device_info import DeviceInfo
 from mgdhw.motion import steps_at_once
 
 RANGE_SHARE = 1 / 64
-"""Δ as a share of the range; docs/decisions/0030-default-delta.md says how it was chosen."""
+"""Δ as a share of the range; docs/decisions/0030-delta-and-pilots.md says how it was chosen."""
 LEAST = {"sinusoidal": 8}
 """Fewest steps of a parameter, where that is not one: a sine of one step is no sine."""
 MOST = (1 << 15) - 1

@@ -177,7 +177,7 @@ class OptimizerSection(BaseModel):
             if isinstance(known[key], bool):
                 if not isinstance(value, bool):
                     raise ValueError(f"{key}: expected true or false, got {short_repr(value)}")
-            elif isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST < value < LARGEST:
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
                 raise ValueError(f"{key}: expected a finite number, got {short_repr(value)}")
             elif key in ("beta", "beta1", "beta2", "rho") and not 0 <= value < 1:
                 raise ValueError(f"{key}: expected a number from 0 to below 1, got {short_repr(value)}")

@@ -389,12 +389,6 @@ class HostCodes(Device):
         outputs = checked_outputs(await self.infer(samples, step), samples.size, self.info.n_outputs, self.uri)
         return float(self.cost_of(outputs, self.dataset.targets[samples]).sum())
 
-    @property
-    def takes_own_cost(self) -> bool:
-        """Whether the host computes its cost from its outputs, and so may compute another (`own_cost`)."""
-        delegated = Capability.PROBE | Capability.LEARN
-        return type(self).measure is HostCodes.measure and not self.info.capabilities & delegated
-
     async def requested(self) -> FloatArray:
         """(P,) what codes are added to: what it was asked to hold, where that differs from what it holds."""
         return await self.read()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,17 @@ class ReplicasResult:
         """Of the final R² of the finished replicas; not numbers where there are none, or where outputs are classes."""
         return quartiles(one.r2 for one in self.replicas if one.r2 is not None)
 
+    def mean_accuracy(self) -> tuple[float, float]:
+        """Mean and standard deviation of the finished replicas' final accuracy.
+
+        They are not numbers where there are too few, or of regression.
+        """
+        values = [one.accuracy for one in self.replicas if one.accuracy is not None]
+        return (
+            statistics.fmean(values) if values else math.nan,
+            statistics.stdev(values) if len(values) > 1 else math.nan,
+        )
+
     def costs(self) -> Quartiles:
         """Of the final cost of the finished replicas; not numbers where there are none."""
         return quartiles([one.cost for one in self.replicas])
@@ -159,6 +171,8 @@ class ReplicasResult:
             "time_to_solution": {measure: self.quartiles(measure).summary() for measure in MEASURES},
             "split": self.split,
             "accuracy": self.accuracies().summary(),
+            "mean_accuracy": _finite(self.mean_accuracy()[0]),
+            "accuracy_deviation": _finite(self.mean_accuracy()[1]),
             "r2": self.r2s().summary(),
             "cost": self.costs().summary(),
             "probes": self.probes,
@@ -172,6 +186,10 @@ class ReplicasResult:
     def _repr_html_(self) -> str:
         """For notebooks."""
         return markup.summary(self.summary(), f"{len(self.replicas):,} of {self.asked:,} replicas finished")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def quartiles(values: Iterable[float]) -> Quartiles:

@@ -19,7 +19,7 @@ import numpy as np
 from mgdhw.config import Experiment, missing_cost
 from mgdhw.costs import CostFunction, FloatArray
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device, HostCodes
+from mgdhw.device import Capability, Device, HostCodes
 from mgdhw.errors import ConfigError
 from mgdhw.philox import Stream, words
 
@@ -69,7 +69,7 @@ def lent(device: Device, cost: CostFunction | None) -> Iterator[None]:
     if cost is None:
         yield
         return
-    if not isinstance(device, HostCodes) or not device.takes_own_cost:
+    if not computed_by_host(device):
         raise ConfigError(
             f"{device.uri}: measures its cost ({device.info.cost_kind}) by itself, so no other can be given; a cost in"
             " Python is for devices whose outputs are read and whose cost the host computes. A simulated chip takes a"
@@ -80,6 +80,12 @@ def lent(device: Device, cost: CostFunction | None) -> Iterator[None]:
         yield
     finally:
         device.own_cost = before
+
+
+def computed_by_host(device: Device) -> bool:
+    """Whether the host computes an open device's cost from its outputs, and so may compute another."""
+    delegated = device.info.capabilities & (Capability.PROBE | Capability.LEARN)
+    return isinstance(device, HostCodes) and type(device).measure is HostCodes.measure and not delegated
 
 
 def costs(cost: CostFunction, outputs: FloatArray, targets: FloatArray) -> FloatArray:

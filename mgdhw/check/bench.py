@@ -184,10 +184,10 @@ class Bench:
         """Random signs of an amplitude, in steps of a parameter."""
         return CodeSpec("random", self.seed, amplitude)
 
-    async def infer(self, batch: int) -> FloatArray:
-        """(B, n_out) outputs where the parameters stand, of the samples that `cost` sees; counts as one evaluation."""
-        samples = self.samples(batch)
-        self.used += 1
+    async def infer(self, count: int, batch: int) -> FloatArray:
+        """(count, n_out) outputs where the parameters stand; an evaluation for each `batch` of them."""
+        samples = self.samples(count)
+        self.used += -(-count // batch)
         outputs = await self._retries.repeat(lambda: self.device.infer(samples), self._step)
         self._watch(self.doing, self.used)
         return outputs

@@ -12,19 +12,21 @@ from mgdhw.costs import COSTS, correct
 
 BETTER = 0.02
 """Share of its cost by which a constant answer has to be beaten."""
+ANSWERS = 1024
+"""Samples whose answers are looked at."""
 ERRORS = 4.0
 """Standard errors by which it has to be beaten, too."""
 
 
 @dataclass(frozen=True)
 class Learning:
-    """A pilot beside a constant answer, on the same training samples.
+    """A pilot beside a constant answer, on training samples.
 
     Args:
         cost, constant: the pilot's cost per sample as the device measures it, and the best constant answer's.
         of_outputs: the cost of its outputs, as the host computes it.
         error: standard error of the former.
-        samples: their number.
+        samples: number of the answers.
         accuracy, chance: shares of right answers of both; None where the targets are no classes.
         drifts: whether the measured cost changes by itself, so that it cannot be compared with a computed one.
     """
@@ -60,7 +62,7 @@ class Learning:
 
 
 async def measure_learning(bench: Bench, cost: float, batch: int, error: float, *, drifts: bool) -> Learning:
-    """Compare what the device holds now with a constant answer. Takes one evaluation.
+    """Compare what the device holds now with a constant answer. Takes ANSWERS / batch evaluations at most.
 
     Args:
         bench: the device.
@@ -69,10 +71,12 @@ async def measure_learning(bench: Bench, cost: float, batch: int, error: float, 
         error: standard error of the cost.
         drifts: whether the cost changes by itself.
     """
-    outputs = await bench.infer(batch)
-    targets = np.asarray(bench.dataset.targets[bench.samples(batch)], dtype=np.float64)
+    of_cost = np.asarray(bench.dataset.targets[bench.samples(batch)], dtype=np.float64)
+    samples = min(ANSWERS, bench.dataset.n_train)
+    outputs = await bench.infer(samples, batch)
+    targets = np.asarray(bench.dataset.targets[bench.samples(samples)], dtype=np.float64)
     chance = constant_accuracy(targets)
     right = None if chance is None else float(correct(outputs, targets).mean())
     kind = bench.info.cost_kind
     of_outputs = float(COSTS[kind](outputs, targets).mean()) if kind in COSTS else float("inf")
-    return Learning(cost, constant_cost(kind, targets), of_outputs, error, batch, right, chance, drifts)
+    return Learning(cost, constant_cost(kind, of_cost), of_outputs, error, samples, right, chance, drifts)

@@ -12,6 +12,7 @@ evaluations.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,8 @@ from mgdhw.check.noise import Noise
 from mgdhw.check.response import Response
 from mgdhw.check.slope import Slope
 
-LONGEST_WINDOW = 1024
+SHORTEST, LONGEST = 1.0, 4.0
+"""Probes of a window over √P. Momentum averages over ten of them: shorter ones only take more updates for it."""
 SIMILAR = 0.9
 """Share of the best quality from which on one Δ is as good as another."""
 ALMOST = 0.8
@@ -118,12 +120,17 @@ def powers(
     return Powers(parameters, gradient, batches.spread, variance / square, curvature, trace, along, drift)
 
 
+def window_lengths(parameters: int) -> list[int]:
+    """Powers of two from about √P probes on."""
+    first, last = (round(math.log2(factor * parameters**0.5)) for factor in (SHORTEST, LONGEST))
+    return [1 << power for power in range(first, last + 1)]
+
+
 def best_window(numbers: Powers, batch: int) -> Window:
     """The longest window that has almost the largest expected fall of the cost for each evaluation."""
     windows = []
     for baseline in (Baseline.HELD, Baseline.ANTITHETIC):
-        for power in range(LONGEST_WINDOW.bit_length()):
-            tau = 1 << power
+        for tau in window_lengths(numbers.parameters):
             per_probe = numbers.per_probe(baseline, batch, tau)
             bend = numbers.along + numbers.trace * per_probe / tau
             if baseline is Baseline.HELD:

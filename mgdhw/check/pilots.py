@@ -1,4 +1,4 @@
-"""Short trainings from the same start with different learning rates, within what is left of the budget."""
+"""Short trainings with different learning rates, within what is left of the budget."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ FINE = 2.0
 """From one η to the next of those that are looked at closely."""
 MOST_COARSE = 6
 """Pilots of the first ladder, at most."""
-FIRST = 0.12
-"""Evaluations of each of the five of these before all but three are given up, as a share of what all may take."""
-FURTHEST = 0.9
-"""Share of the longest pilot's evaluations that others have who got as far."""
+STARTS = 2
+"""Pilots of each η that is looked at closely, from other parameters and with other codes: one may be lucky."""
+APART = 1 << 20
+"""Between the seeds of two starts."""
 FINE_REPEAT = 0.005
 """How exactly a pilot's cost is measured, as a share of the cost at the beginning."""
 MOST_REPEATS = 8
@@ -39,7 +39,7 @@ LOOKS = 8
 """Measurements of the cost in a round."""
 SMALLEST = 1e-6
 """Costs below this are all the same."""
-TEMPERATURE = 0.04
+TEMPERATURE = 0.2
 """How much worse a pilot's score may be, as a share of its fall, to count for 1/e of the best in the mean of η."""
 LEAST_FALL = 0.05
 """Of the score, where nothing has fallen."""
@@ -112,12 +112,12 @@ class Pilots:
         self._start: tuple[FloatArray, float] | None = None
         """θ and cost of the first pilot at its beginning."""
         self._repeats = 2
-        self._all: dict[float, Pilot] = {}
+        self._all: dict[tuple[float, int], Pilot] = {}
 
     @property
     def all(self) -> tuple[Pilot, ...]:
         """All that were run, the lowest η first."""
-        return tuple(self._all[eta] for eta in sorted(self._all))
+        return tuple(self._all[key] for key in sorted(self._all))
 
     async def coarse(self, guess: float) -> Pilot:
         """The best η of a ladder around a guess, in steps of four, which goes on while the best lies at an end."""
@@ -130,35 +130,34 @@ class Pilots:
         return best
 
     async def fine(self, about: float) -> Pilot:
-        """The best of an η and its neighbours, in steps of two, which all get equally far with a part of the budget."""
-        return await self._best([about * FINE**power for power in (0, -1, 1, -2, 2)], int(FIRST * self._budget))
+        """The best of an η and its neighbours, in steps of two, each from some starts, which all get equally far."""
+        etas = [about * FINE**power for power in (0, -1, 1, -2, 2)]
+        each = self._budget // (len(etas) * STARTS) - (LOOKS + 1) * self._look
+        return await self._best(etas, each, STARTS)
 
     async def single(self, eta: float) -> Pilot:
         """One pilot, as far as the budget goes."""
         return await self._best([eta], self._budget)
 
-    async def go_on(self, count: int, budget: int) -> Pilot:
-        """The best of so many of the best, which go on together until a further budget is spent."""
+    async def go_on(self, pilot: Pilot, budget: int) -> None:
+        """Let a pilot go on until a further budget is spent."""
         self._end = self._bench.used + budget
-        best = sorted(self._all, key=lambda eta: self._all[eta].score)[:count]
-        spent = sum(self._all[eta].state.evaluations for eta in best)
-        return await self._best(best, (budget + spent) // count)
+        await self._advance(pilot, pilot.state.evaluations + budget)
 
     def mean_eta(self) -> float:
-        """The mean of the η of the pilots that got furthest, on a logarithmic scale, weighted by how good they were.
+        """The mean of the pilots' η, on a logarithmic scale, weighted by how good they were.
 
         The best of a few pilots is a matter of chance where several are about as good; their mean is not.
         """
-        furthest = max(pilot.state.evaluations for pilot in self.all)
-        pilots = [pilot for pilot in self.all if pilot.state.evaluations >= FURTHEST * furthest]
-        scores = np.array([pilot.score for pilot in pilots])
-        start = float(np.log(max(pilots[0].curve[0][1], SMALLEST)))
+        etas = sorted({pilot.eta for pilot in self.all})
+        scores = np.array([np.mean([pilot.score for pilot in self.all if pilot.eta == eta]) for eta in etas])
+        start = float(np.log(max(self.all[0].curve[0][1], SMALLEST)))
         fall = max(start - float(scores.min()), LEAST_FALL)
         weights = np.exp(-(scores - scores.min()) / (TEMPERATURE * fall))
-        return float(np.exp((weights * np.log([pilot.eta for pilot in pilots])).sum() / weights.sum()))
+        return float(np.exp((weights * np.log(etas)).sum() / weights.sum()))
 
     async def learning(self, pilot: Pilot) -> Learning:
-        """How a pilot's answers compare with a constant one. Takes one evaluation."""
+        """How a pilot's answers compare with a constant one."""
         await self._take_up(pilot)
         return await measure_learning(self._bench, pilot.cost, self._batch, self.error, drifts=self._drifts)
 
@@ -173,18 +172,19 @@ class Pilots:
         """Standard error of a pilot's cost."""
         return self._sigma / math.sqrt(self._repeats)
 
-    async def _best(self, etas: list[float], evaluations: int) -> Pilot:
+    async def _best(self, etas: list[float], evaluations: int, starts: int = 1) -> Pilot:
         for eta in etas:
-            pilot = self._all.get(eta)
-            if pilot is None:
-                pilot = self._all[eta] = await self._begin(eta)
-            await self._advance(pilot, evaluations)
-        return min((self._all[eta] for eta in etas), key=lambda pilot: pilot.score)
+            for start in range(starts):
+                pilot = self._all.get((eta, start))
+                if pilot is None:
+                    pilot = self._all[eta, start] = await self._begin(eta, start)
+                await self._advance(pilot, evaluations)
+        return min((self._all[eta, start] for eta in etas for start in range(starts)), key=lambda pilot: pilot.score)
 
-    async def _begin(self, eta: float) -> Pilot:
+    async def _begin(self, eta: float, start: int) -> Pilot:
         self._bench.begin(f"trying η = {eta:.3g}")
         optimizer = self._experiment.optimizer.model_copy(update={"eta": eta})
-        experiment = self._experiment.model_copy(update={"optimizer": optimizer})
+        experiment = self._experiment.replica(start * APART).model_copy(update={"optimizer": optimizer})
         recipe, _ = recipe_of(experiment, self._bench.info, self._bench.dataset.n_train)
         pilot = Pilot(eta, recipe, first_state(experiment, self._bench.info, recipe, self._bench.dataset))
         await self._take_up(pilot)

@@ -36,12 +36,12 @@ def why_unusable(bench: Bench, findings: Findings) -> str | None:
     )
 
 
-def nothing_learnt(findings: Findings) -> str:
+def nothing_learnt(bench: Bench, findings: Findings) -> str:
     """What to say where no pilot has done better than a constant answer."""
     assert findings.learning is not None, "measured before"
     etas = [pilot.eta for pilot in findings.pilots]
     return (
-        f"nothing was found that learns within {findings.evaluations:,} evaluations: of {len(etas)} pilots with η ="
+        f"nothing was found that learns within {bench.used:,} evaluations: of {len(etas)} pilots with η ="
         f" {min(etas):.3g} ... {max(etas):.3g}, a longer one, one with larger perturbations and one of plain gradient"
         f" descent the best ended at {findings.learning.told}; allow more evaluations (--budget {10 * findings.limit}),"
         " lower the cost's noise, or try a smaller network"

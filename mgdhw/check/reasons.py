@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mgdhw.block import Baseline
-from mgdhw.check.batches import CLIPPED
+from mgdhw.check.batches import CLIPPED, LARGEST
 from mgdhw.check.findings import Findings
 from mgdhw.check.model import Window
 from mgdhw.check.pilots import Pilot
@@ -43,7 +43,7 @@ def _tau(findings: Findings, window: Window) -> str:
     numbers = findings.numbers
     assert numbers is not None, "measured before"
     bend = numbers.trace * window.power
-    updates = f"{window.evaluations} evaluations an update"
+    updates = f"{window.evaluations} evaluations an update; of √P ... 4 √P, since momentum averages over ten windows"
     if window.baseline is Baseline.HELD:
         return (
             f"τ_θ = {window.tau} with a held baseline and held samples ({updates}): a window of τ random codes bends"
@@ -66,20 +66,26 @@ def _batch(findings: Findings, batch: int) -> str:
         return f"B = {batch}: all samples; a probe sees them at once"
     return (
         f"B = {batch}: samples' gradients spread by tr(Σ)/|g|² = {where}, the batch at which samples add as much noise"
-        f" as there is signal; {LEAST_BATCH} at least, because gradients shrink in training"
+        f" as there is signal; {LEAST_BATCH} at least, because gradients shrink in training,"
+        f" {LARGEST} at most, because samples take turns on hardware"
     )
 
 
 def _eta(findings: Findings, best: Pilot, optimizer: OptimizerSection) -> str:
     pilots = findings.pilots + findings.others
-    tried = "; ".join(f"η = {one.eta:.3g}: {one.cost:.3g} after {one.curve[-1][0]:,}" for one in pilots)
-    begun = f"of pilots from the same start (cost {best.curve[0][1]:.3g}; {tried} evaluations)"
+    ends = {one.eta: [f"{other.cost:.3g}" for other in pilots if other.eta == one.eta] for one in pilots}
+    tried = "; ".join(f"η = {eta:.3g}: {' and '.join(costs)}" for eta, costs in ends.items())
+    longest = max(one.curve[-1][0] for one in pilots)
+    begun = f"of pilots of up to {longest:,} evaluations (cost {best.curve[0][1]:.3g} at first; {tried})"
     learning = findings.learning
     assert learning is not None, "measured before"
     if findings.others:
         chosen = f"{begun} this is the first that has learnt anything"
     else:
-        chosen = f"{begun} that with {best.eta:.3g} was best; this is the mean of the best ones, weighted by how good"
+        chosen = (
+            f"{begun} that with {best.eta:.3g} was best; this is the usual one, a 160th of the range, moved towards the"
+            " mean of good ones by a part of the way: pilots are short and prefer what is quick at first"
+        )
     return f"η = {optimizer.eta:.3g}, {NAMES.get(optimizer.name, optimizer.name)}: {chosen}; it had {learning.told}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,13 +41,22 @@ COARSE = 0.3
 """Share of what is left after the first measurements for the first ladder of η, at most."""
 FIRST_ETA = 1 / 160
 """η that pilots begin with, as a share of the parameters' range: about what an update of Adam moves a parameter by."""
-RESERVE = 4
+RESERVE = 16
 """Evaluations that are kept for the last looks."""
-FINALISTS = 3
+FINE = 0.55
+"""Share of what is left after those for pilots with η close to each other; the rest is for when none has learnt."""
+LONGER = 0.5
+"""Share of that rest for the best of them to go on; what else is tried gets the other half."""
 LARGER = 4
 """How many times larger perturbations are tried where nothing has been learnt."""
-RUN = 100
-"""How many times longer than the longest pilot the recommended training is."""
+MEASURED = 1 / 4
+"""How far to go, on a logarithmic scale, from the usual η to what pilots say."""
+FAR = 2.0
+"""Octaves below the usual η: what lies beyond is no chance, and counts in full."""
+MOST = 0.5
+"""Octaves above the usual η, at most: less takes longer at first, more may wear out in the end what pulses have set."""
+RUN = 15
+"""Probes of the recommended training, as a multiple of the evaluations that the check may take."""
 FINAL = 0.02
 """η at its end, as a share of η at the beginning."""
 
@@ -155,22 +165,32 @@ async def _measure(bench: Bench, findings: Findings, start: Experiment) -> None:
     batch = max(batch, *(one.best for one in findings.batches))
     experiment = _with(start, bench, amplitude, window, batch, best.eta)
     plan = Attempt(experiment, window, amplitude)
-    fine = Pilots(bench, experiment, compared, sigma, bench.left - RESERVE, fresh, noise.drifts)
+    budget = int(FINE * (bench.left - RESERVE))
+    fine = Pilots(bench, experiment, compared, sigma, budget, fresh, noise.drifts)
     best = await fine.fine(best.eta)
+    eta = towards_usual(fine.mean_eta(), first_eta)
     findings.learning = await fine.learning(best)
-    if findings.learning.seen:
-        best = await fine.go_on(FINALISTS, bench.left - RESERVE)
-        findings.learning = await fine.learning(best)
-        eta = fine.mean_eta()
-    else:
+    if not findings.learning.seen:
         plan, best = await _try_more(bench, findings, plan, fine, best)
-        eta = best.eta
+        if plan.experiment.optimizer.name == "sgd":  # whose η is another thing
+            eta = best.eta
     findings.pilots = fine.all
     assert findings.learning is not None, "measured above"
     if not findings.learning.seen:
-        findings.problem = nothing_learnt(findings)
+        findings.problem = nothing_learnt(bench, findings)
         return
     findings.recommendation = _recommend(bench, findings, plan, best, eta)
+
+
+def towards_usual(eta: float, usual: float) -> float:
+    """An η between what pilots say and the usual one.
+
+    Pilots are a hundredth of the training: they prefer what is quick at first, and which of several η that is differs
+    from start to start by more than it matters in the end.
+    """
+    octaves = math.log2(eta / usual)
+    kept = MEASURED * max(octaves, -FAR) + min(0.0, octaves + FAR)
+    return float(usual * 2.0 ** min(kept, MOST))
 
 
 @dataclass(frozen=True)
@@ -186,12 +206,11 @@ async def _try_more(
     bench: Bench, findings: Findings, first: Attempt, fine: Pilots, best: Pilot
 ) -> tuple[Attempt, Pilot]:
     """Where no pilot has learnt anything: longer, with larger perturbations, and with another optimizer."""
-    share = (bench.left - RESERVE) // 3
-    best = await fine.go_on(1, share)
+    await fine.go_on(best, int(LONGER * (bench.left - RESERVE)))
     findings.learning = await fine.learning(best)
     if findings.learning.seen:
         return first, best
-    tried = first, best
+    tried, share = (first, best), (bench.left - RESERVE) // 2
     for attempt, eta in _others(bench, findings, first, best):
         pilots = fine.another(attempt.experiment, share)
         pilot = await pilots.single(eta)
@@ -206,7 +225,8 @@ async def _try_more(
 
 def _others(bench: Bench, findings: Findings, first: Attempt, best: Pilot) -> list[tuple[Attempt, float]]:
     """What else is tried, with the η that it is tried with."""
-    amplitude = min(LARGER * first.amplitude, int(findings.responses[0].amplitudes[-1]))
+    amplitudes = findings.responses[0].amplitudes
+    amplitude = int(amplitudes[amplitudes <= LARGER * first.amplitude][-1])
     window = replace(first.window, baseline=Baseline.ANTITHETIC)
     experiment = first.experiment
     larger = _with(experiment, bench, amplitude, window, experiment.training.batch, best.eta)
@@ -220,8 +240,7 @@ def _others(bench: Bench, findings: Findings, first: Attempt, best: Pilot) -> li
 def _recommend(bench: Bench, findings: Findings, plan: Attempt, best: Pilot, eta: float) -> Recommendation:
     batch, window = plan.experiment.training.batch, plan.window
     experiment = _with(plan.experiment, bench, plan.amplitude, window, batch, eta)
-    probes = max(pilot.state.step for pilot in findings.pilots) * RUN
-    training = experiment.training.model_copy(update={"probes": probes // window.tau * window.tau})
+    training = experiment.training.model_copy(update={"probes": RUN * findings.limit // window.tau * window.tau})
     schedule = experiment.schedule.model_copy(update={"name": "cosine", "final": FINAL})
     return Recommendation(
         delta=plan.amplitude * float(np.max(bench.info.theta_lsb)),

@@ -57,6 +57,9 @@ def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
         facts.add_row("solved", solved, style="bold")
     else:
         facts.add_row("finished", f"{len(result.replicas):,} of {result.asked:,} replicas", style="bold")
+    mean, deviation = result.mean_accuracy()
+    if math.isfinite(deviation) and not result.has_target:  # with a target all end where they reach it
+        facts.add_row("mean", f"{percent(mean)} ± {percent(deviation)} (standard deviation), {result.split} accuracy")
     facts.add_row("probes", f"{result.probes:,} of all finished replicas")
     if result.hardware is not None:
         facts.add_row("on hardware", f"{taken(result.hardware)}, one after the other")

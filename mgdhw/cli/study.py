@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +14,9 @@ from mgdhw.commands import Command
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
+    from mgdhw.study.intervals import Interval
     from mgdhw.study.robustness import Point, Task
 
     Found = dict[str, dict[str, list[Point]]]
@@ -26,7 +31,10 @@ study = typer.Typer(
 @study.command(cls=Command)
 def robustness(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where robustness.csv and .png go.")] = Path("study"),
-    axes: Annotated[list[str] | None, typer.Option("--axis", help="Only this imperfection; repeatable.")] = None,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option("--axis", metavar="NAME[=VALUES]", help="Only this imperfection, these strengths; repeatable."),
+    ] = None,
     tasks: Annotated[list[str] | None, typer.Option("--task", help="Only this task; repeatable.")] = None,
     device: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Another simulated chip: sim:PRESET?… or sim:FILE.toml.")
@@ -45,55 +53,43 @@ def robustness(
 
     Trainings that are in FOLDER/robustness.csv already are not done again: an interrupted study goes on.
 
-    Example: mgdhw study robustness --axis mismatch --task nist7x7 --replicas 4
+    Example: mgdhw study robustness --axis mismatch=0.1,0.25 --task nist7x7 --replicas 10
 
     The table needs no more than this; the picture needs matplotlib (pip install 'mgdhw[plot]').
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
     from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
-    from mgdhw.cli.main import EXIT_INTERRUPTED
     from mgdhw.output import console, echo
     from mgdhw.study import figures
     from mgdhw.study.axes import AXES
     from mgdhw.study.own import remember
-    from mgdhw.study.robustness import Row, from_csv, jobs, points, study, to_csv
+    from mgdhw.study.robustness import TASKS, Row, from_csv, jobs, points, study, to_csv
 
-    chosen_axes = _known("axis", axes, list(AXES))
+    given = dict(one.partition("=")[::2] for one in axes or ())
+    chosen_axes = _known("axis", list(given), list(AXES))
+    strengths = {name: AXES[name].chosen(given[name]) if given.get(name) else AXES[name].values for name in chosen_axes}
     chosen_tasks = _tasks(tasks, device, experiment)
     out = console(stderr=as_json)
+    drawn = _drawn()
     _make(output)
-    remember(output / "robustness.json", chosen_tasks.values())
     table, picture = output / "robustness.csv", output / "robustness.png"
-    rows = from_csv(table.read_text(encoding="utf-8", errors="replace"), str(table)) if table.exists() else []
+    rows = from_csv(_text(table), str(table))
+    remember(output / "robustness.json", chosen_tasks.values(), {row.task for row in rows}, TASKS.values())
     done = {(row.task, row.axis, row.value, row.replica) for row in rows}
     todo = [
         job
-        for job in jobs(chosen_tasks, chosen_axes, replicas)
+        for job in jobs(chosen_tasks, strengths, replicas)
         if (job.task, job.axis, job.value, job.replica) not in done
     ]
-    columns = ("[dim]trainings", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=out, transient=True) as progress:
-        bar = progress.add_task("", total=len(todo))
+    with _going_on(out, "trainings", len(todo), table) as advance:
 
         def tell(row: Row) -> None:
             rows.append(row)
-            progress.advance(bar)
             write_atomically(table, to_csv(rows).encode())
-            if not out.is_terminal:  # no bar to look at
-                name = f"{row.task}, {row.axis} {row.value:g}, replica {row.replica}"
-                end = f"{row.probes:,} probes" if row.solved else "not solved"
-                out.print(f"{name}: {end}", soft_wrap=True)
+            name = f"{row.task}, {row.axis} {row.value:g}, replica {row.replica}"
+            advance(f"{name}: {f'{row.probes:,} probes' if row.solved else 'not solved'}")
 
-        try:
-            study(todo, chosen_tasks, tell, workers)
-        except (KeyboardInterrupt, SystemExit) as ending:
-            progress.stop()
-            kept = f"stopped; what is done is in {table}, and the same command goes on from there"
-            echo(kept if table.exists() else "stopped; no training was finished", stderr=True)
-            raise typer.Exit(int(ending.code or 0) if isinstance(ending, SystemExit) else EXIT_INTERRUPTED) from None
-    drawn = pictures.available()
+        study(todo, chosen_tasks, tell, workers)
     if drawn:
         figures.robustness(rows, picture)
     found = {
@@ -111,7 +107,6 @@ def robustness(
 def drift(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where drift.csv and .png go.")] = Path("study"),
     constants: Annotated[float, typer.Option(min=0.1, max=1e6, help="Time constants of the drift to follow.")] = 10.0,
-    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
     device: Annotated[
         str | None,
         typer.Option(
@@ -122,75 +117,123 @@ def drift(
     experiment: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="How it learns, instead of the digits.")
     ] = None,
+    replicas: Annotated[int, typer.Option(min=1, max=1000, help="Chips (and seeds).")] = 10,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes; one for each processor by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON, for scripts.")] = False,
 ) -> None:
     """Whether training keeps up with a chip whose cells decay.
 
-    An interrupted study begins again.
+    Chips that are in FOLDER/drift.csv already are not trained again: an interrupted study goes on.
 
-    Example: mgdhw study drift --constants 10
+    Example: mgdhw study drift --constants 10 --replicas 6
+
+    The table needs no more than this; the picture needs matplotlib (pip install 'mgdhw[plot]').
     """
-    import asyncio
     import json
-    import os
 
     from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
-    from mgdhw.cli.main import EXIT_INTERRUPTED
-    from mgdhw.cli.numbers import percent, score
-    from mgdhw.events import Evaluated
+    from mgdhw.cli.numbers import percent
     from mgdhw.output import console, echo
     from mgdhw.study import drift as drifting
     from mgdhw.study import figures
-    from mgdhw.study.drift import Curve, Drifting, study
-    from mgdhw.study.own import on_device, own_experiment
+    from mgdhw.study.own import on_device, own_experiment, remember
 
-    out = console(stderr=as_json)
     own = None
     if experiment is not None:
         own = own_experiment(experiment, device)
     elif device is not None:
-        own = on_device(drifting.experiment(constants), device)
+        own = on_device(drifting.experiment(), device)
+    course = drifting.course(constants, own)
+    out = console(stderr=as_json)
+    drawn = _drawn()
     _make(output)
+    table, picture = output / "drift.csv", output / "drift.png"
+    rows = drifting.from_csv(_text(table), str(table))
+    trained = [course.task.name] if rows else []
+    remember(output / "drift.json", [course.task], trained, [drifting.course().task])
+    drifting.check_length(rows, course, str(table))
+    done = {row.seed for row in rows}
+    todo = [seed for seed in range(replicas) if seed not in done]
+    with _going_on(out, "chips", len(todo), table) as advance:
 
-    with out.status("learning") as status:
+        def tell(found: list[drifting.Row]) -> None:
+            rows.extend(found)
+            write_atomically(table, drifting.to_csv(rows).encode())
+            (one,) = drifting.outcomes(found)
+            name = f"seed {found[0].seed}: learned {percent(one.learned)}"
+            advance(f"{name}; trained {percent(one.trained_end)}, frozen {percent(one.frozen_end)} at the end")
 
-        def tell(name: str, event: Evaluated) -> None:
-            status.update(f"{name}: {score(event.accuracy, event.r2)[1]} after {event.step:,} probes")
-
-        async def follow() -> Drifting:
-            try:
-                return await study(constants, seed, tell, own)
-            except asyncio.CancelledError:
-                status.stop()
-                typer.echo("stopped; nothing is kept, and the same command begins again", err=True)
-                # At once: the loop would wait for a chip that is being compiled. All chips are simulated, and closed.
-                os._exit(EXIT_INTERRUPTED)
-
-        found = asyncio.run(follow())
-    lines = ["part,step,accuracy"]
-    curves: dict[str, Curve] = {"learning": found.learning, "trained": found.trained, "frozen": found.frozen}
-    for name, curve in curves.items():
-        lines += [f"{name},{s},{a:.4f}" for s, a in zip(curve.steps, curve.accuracies, strict=True)]
-    write_atomically(output / "drift.csv", ("\n".join(lines) + "\n").encode())
-    drawn = pictures.available()
+        drifting.study(course, todo, tell, workers)
     if drawn:
-        figures.drift(found, output / "drift.png")
-    learned = found.learning.accuracies[-1]
-    outcome = {
-        "learned": learned,
-        "trained_worst": min(found.trained.accuracies),
-        "trained_end": found.trained.accuracies[-1],
-        "frozen_end": found.frozen.accuracies[-1],
+        figures.drift(rows, course, picture)
+    outcomes = drifting.outcomes(rows)
+    never = sum(one.trained_worst >= one.learned for one in outcomes)
+    numbers = {
+        "learned": drifting.summary([one.learned for one in outcomes]),
+        "trained_worst": drifting.summary([one.trained_worst for one in outcomes]),
+        "trained_end": drifting.summary([one.trained_end for one in outcomes]),
+        "frozen_end": drifting.summary([one.frozen_end for one in outcomes]),
     }
     if as_json:
-        echo(json.dumps(outcome))
+        found = {name: number.summary() for name, number in numbers.items()}
+        echo(json.dumps({"chips": len(outcomes), "never_worse": never, **found}))
         return
-    out.print(f"learned                     {percent(learned)}")
-    ends = percent(outcome["trained_end"])
-    out.print(f"training goes on, worst     {percent(outcome['trained_worst'])}, at the end {ends}")
-    out.print(f"training has ended          {percent(outcome['frozen_end'])} at the end")
-    out.print(f"\n{output / 'drift.csv'}\n{output / 'drift.png' if drawn else pictures.MISSING}", soft_wrap=True)
+    out.print(f"{course.split} accuracy of {len(outcomes)} chips, medians with their intervals of 95 %", soft_wrap=True)
+    told = {
+        "learned": "learned",
+        "trained_worst": "training goes on, worst",
+        "trained_end": "training goes on, at the end",
+        "frozen_end": "training has ended, at the end",
+    }
+    for name, number in numbers.items():
+        out.print(f"{told[name]:30}  {percent(number.median)}{_between(number.interval, percent)}", soft_wrap=True)
+    out.print(f"{'never worse than learned':30}  {_counted(never, len(outcomes), ' chips')}", soft_wrap=True)
+    out.print(f"\n{table}\n{picture if drawn else pictures.MISSING}", soft_wrap=True)
+
+
+@contextmanager
+def _going_on(out: Console, what: str, total: int, table: Path) -> Iterator[Callable[[str], None]]:
+    """A bar, or lines where nobody looks at one; calls with what is to be said. An interruption says what is kept."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from mgdhw.cli.main import EXIT_INTERRUPTED
+    from mgdhw.output import echo
+
+    with Progress(
+        f"[dim]{what}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=out, transient=True
+    ) as progress:
+        bar = progress.add_task("", total=total)
+
+        def advance(line: str) -> None:
+            progress.advance(bar)
+            if not out.is_terminal:  # no bar to look at
+                out.print(line, soft_wrap=True)
+
+        try:
+            yield advance
+        except (KeyboardInterrupt, SystemExit) as ending:
+            progress.stop()
+            kept = f"stopped; what is done is in {table}, and the same command goes on from there"
+            echo(kept if table.exists() else f"stopped; no {what.removesuffix('s')} was finished", stderr=True)
+            raise typer.Exit(int(ending.code or 0) if isinstance(ending, SystemExit) else EXIT_INTERRUPTED) from None
+
+
+def _drawn() -> bool:
+    """Whether there will be a picture. Raises ConfigError, before long work, if matplotlib is there but of no use."""
+    from mgdhw import pictures
+
+    if not pictures.available():
+        return False
+    pictures.require()
+    return True
+
+
+def _text(table: Path) -> str:
+    """A table that was written before; empty if there is none."""
+    return table.read_text(encoding="utf-8", errors="replace") if table.exists() else ""
 
 
 def _make(folder: Path) -> None:
@@ -234,26 +277,60 @@ def _as_json(found: Found) -> str:
 
 
 def _show(out: Console, found: Found) -> None:
-    import math
+    from mgdhw.output import WIDE, print_table
 
+    def missing(table: Table) -> int:
+        return out.measure(table, options=out.options.update_width(WIDE)).maximum - out.width
+
+    table = _table(found, stacked=False)
+    if out.file.isatty() and missing(table) > 0:
+        table = _table(found, stacked=True)
+        if (columns := missing(table)) > 0:  # the name of an experiment may be long, and is folded
+            longest = max(map(len, ("imperfection", *found)))
+            table.columns[0].max_width = max(len("imperfection"), longest - columns)
+    print_table(out, table)
+    out.print("\nmedians, ratios to the first, and chips that learn, with intervals of 95 %", style="dim")
+
+
+def _table(found: Found, *, stacked: bool) -> Table:
+    """Strength by strength; `stacked` has intervals beneath their numbers, for 80 columns."""
     from rich.table import Table
 
-    from mgdhw.cli.numbers import percent
-    from mgdhw.output import print_table
-
     table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("task", overflow="fold")  # the name of an experiment may be long
-    table.add_column("imperfection", no_wrap=True)
-    for heading in ("strength", "probes", "quartiles", "ratio", "solved"):
-        table.add_column(heading, justify="right", no_wrap=heading != "quartiles")
+    joint = "\n" if stacked else " "
+    if stacked:
+        table.add_column("task,\nimperfection", overflow="fold")
+    else:
+        for heading in ("task", "imperfection"):
+            table.add_column(heading, no_wrap=True)
+    for heading in ("strength", "probes to solution", "of the first", "solved"):
+        table.add_column(heading, justify="right", no_wrap=not stacked, overflow="fold")
     for task, axes in found.items():
         for axis, points in axes.items():
-            base = points[0].times.median
             for p in points:
-                low, middle, high = (
-                    f"{t:,.0f}" if math.isfinite(t) else "–" for t in (p.times.lower, p.times.median, p.times.upper)
-                )
-                ratio = f"{p.times.median / base:.2f}" if math.isfinite(p.times.median / base) else "–"
-                table.add_row(task, axis, f"{p.value:g}", middle, f"{low} … {high}", ratio, percent(p.solved))
-    print_table(out, table)
-    out.print("\nprobes to solution: median, quartiles, and ratio to the median of the first row", style="dim")
+                name = (f"{task}\n{axis}",) if stacked else (task, axis)
+                table.add_row(
+                    *name, f"{p.value:g}", _sure(p.times.median, p.median, "{:,.0f}".format, joint),
+                    _sure(p.ratio, p.ratio_interval, "{:.2f}".format, joint), _counted(p.learned, p.chips, joint=joint),
+                )  # fmt: skip
+    return table
+
+
+def _counted(count: int, of: int, what: str = "", joint: str = " ") -> str:
+    """So many of so many, and the interval of their share."""
+    from mgdhw.study.intervals import of_share
+
+    return f"{count} of {of}{what}{_between(of_share(count, of), lambda share: f'{100 * share:.0f}', ' %', joint)}"
+
+
+def _sure(value: float, interval: Interval, show: Callable[[float], str], joint: str = " ") -> str:
+    """A number and its interval; a dash where there is none."""
+    return f"{show(value) if math.isfinite(value) else '–'}{_between(interval, show, joint=joint)}"
+
+
+def _between(interval: Interval, show: Callable[[float], str], unit: str = "", joint: str = " ") -> str:
+    """An interval in parentheses, after `joint`; nothing where neither end is known."""
+    if not (math.isfinite(interval.low) or math.isfinite(interval.high)):
+        return ""
+    low, high = (show(end) if math.isfinite(end) else "–" for end in (interval.low, interval.high))
+    return f"{joint}({low} … {high}{unit})"

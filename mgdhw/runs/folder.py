@@ -247,10 +247,10 @@ class Run:
 
     def cannot_write(self, error: OSError | sqlite3.Error, path: Path | None = None) -> RunError:
         """The error for anything that could not be written here, in a file if one is to blame."""
-        if not self.folder.is_dir():
+        if isinstance(error, FileNotFoundError) or not self.folder.is_dir():
             return RunError(
-                f"run {self.folder}: its folder is gone: somebody has deleted or moved it; if it was moved, go on with"
-                " mgdhw train --resume and its new name, else begin a new run"
+                f"run {self.folder}: its folder is gone, or is being emptied: somebody has deleted or moved it; if it"
+                " was moved, go on with mgdhw train --resume and its new name, else begin a new run"
             )
         if path is None and isinstance(error, OSError) and error.filename is not None:
             path = Path(error.filename2 or error.filename)

@@ -39,7 +39,6 @@ CREATE TABLE IF NOT EXISTS fault (
 );
 COMMIT;
 """
-VERSION = "1"
 MEASURED = ("curve", "evaluation")
 """Tables of what a repeated stretch of training measures again."""
 VERSION = "2"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
+
+from mgdhw.errors import ConfigError
 
 WEIGHT_RANGE = 4.0
 """Range of the parameters of the chips that are studied."""
@@ -26,6 +29,21 @@ class Axis:
     option: str
     values: tuple[float, ...]
     others: str = ""
+
+    def chosen(self, text: str) -> tuple[float, ...]:
+        """Some strengths, from "0.05,0.1", in their order; the first of all, to compare with, is always among them.
+
+        Raises:
+            ConfigError: it names others.
+        """
+        try:
+            wanted = {float(word) for word in text.split(",")}
+        except ValueError:
+            wanted = {math.nan}
+        if not wanted <= set(self.values):
+            known = ",".join(f"{value:g}" for value in self.values)
+            raise ConfigError(f"--axis {self.name}={text}: expected some of {known}, separated by commas")
+        return tuple(value for value in self.values if value in wanted | {self.values[0]})
 
     def address(self, base: str, value: float, seed: int) -> str:
         """The base chip with this much of it (0 is none); `seed` says which chip of its kind."""

@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw import pictures
+from mgdhw.study import drift as drifting
+from mgdhw.study import intervals
 from mgdhw.study.axes import AXES, Axis
-from mgdhw.study.drift import Curve, Drifting
 from mgdhw.study.robustness import Point, Row, points
 
 COLOURS = {"nist7x7": "#1b6ca8", "digits": "#c8553d"}
 OTHER_COLOURS = ("#3a7d44", "#7b4b94", "#b8860b", "0.3")
 """Of tasks that are the user's own."""
 DPI = 120
+LINE: dict[str, Any] = {"ms": 4, "lw": 1.2, "elinewidth": 1.0, "capsize": 2}
+LEAST, MOST = 0.25, 48.0
+"""Where the bars of ratios end at the latest, outside of what is drawn."""
 
 
 def robustness(rows: Sequence[Row], path: Path) -> None:
-    """For every imperfection: time to solution relative to the chip without it, and share solved."""
+    """For every imperfection: median time to solution relative to the chip without it, and share solved.
+
+    Bars are intervals of 95 %; where less than half of the chips learn there is no median.
+    """
     shown = [axis for axis in AXES.values() if any(row.axis == axis.name for row in rows)]
     columns = min(4, len(shown))
     bands = math.ceil(len(shown) / columns)
@@ -32,7 +39,7 @@ def robustness(rows: Sequence[Row], path: Path) -> None:
         for half in (0, 1):
             places[2 * (number // columns) + half][number % columns].set_axis_off()
     for band in range(bands):
-        places[2 * band][0].set_ylabel("probes to solution,\nof those without it")
+        places[2 * band][0].set_ylabel("median probes to solution,\nof those without it")
         places[2 * band + 1][0].set_ylabel("share solved")
     places[0][0].legend(frameon=False, fontsize=8)
     pictures.save(drawn, path, DPI)
@@ -43,14 +50,15 @@ def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
         found = points(rows, task, axis)
         if not found:
             continue
-        base = found[0].times.median
         x = _positions(axis, found)
-        drawn = [k for k, p in enumerate(found) if math.isfinite(p.times.median) and math.isfinite(base)]
-        middle = [found[k].times.median / base for k in drawn]
-        low = [(found[k].times.median - found[k].times.lower) / base for k in drawn]
-        high = [(min(found[k].times.upper, 20 * base) - found[k].times.median) / base for k in drawn]
-        times.errorbar([x[k] for k in drawn], middle, [low, high], fmt="o-", ms=4, lw=1.2, color=colour, label=task)
-        shares.plot(x, [p.solved for p in found], "o-", ms=4, lw=1.2, color=colour)
+        drawn = [(at, p) for at, p in zip(x, found, strict=True) if math.isfinite(p.ratio)]
+        ratios = [p.ratio for _, p in drawn]
+        low, high = zip(*[_bars(p) for _, p in drawn], strict=True) if drawn else ((), ())
+        times.errorbar([at for at, _ in drawn], ratios, [low, high], fmt="o-", **LINE, color=colour, label=task)
+        solved = [p.solved for p in found]
+        under = [p.solved - p.solved_interval.low for p in found]
+        over = [p.solved_interval.high - p.solved for p in found]
+        shares.errorbar(x, solved, [under, over], fmt="o-", **LINE, color=colour)
         ticks = x, [f"{p.value:g}" for p in found]
         for place in (times, shares):
             place.set_xlim(-0.4, len(axis.values) - 0.6)
@@ -85,6 +93,14 @@ def _colours(rows: Sequence[Row]) -> dict[str, str]:
     return COLOURS | {task: OTHER_COLOURS[k % len(OTHER_COLOURS)] for k, task in enumerate(others)}
 
 
+def _bars(point: Point) -> tuple[float, float]:
+    """How far a ratio's interval reaches below and above it; not at all where nothing bounds it."""
+    low, high = point.ratio_interval.low, point.ratio_interval.high
+    if math.isinf(low) and math.isinf(high):
+        return 0.0, 0.0
+    return max(0.0, point.ratio - max(low, LEAST)), max(0.0, min(high, MOST) - point.ratio)
+
+
 def _positions(axis: Axis, found: Sequence[Point]) -> list[float]:
     return [_place(axis, point.value) for point in found]
 
@@ -94,21 +110,27 @@ def _place(axis: Axis, value: float) -> float:
     return float(axis.values.index(value))
 
 
-def drift(found: Drifting, path: Path) -> None:
-    """Accuracy over time with and without training."""
+def drift(rows: Sequence[drifting.Row], course: drifting.Course, path: Path) -> None:
+    """Accuracy over time with and without training: medians of all seeds, and their intervals of 95 %."""
     drawn = pictures.figure((7.0, 3.8))
     place = drawn.subplots()
-
-    def line(curve: Curve, colour: str, label: str) -> None:
-        steps = [(step - found.learned_at) / found.time_constant for step in curve.steps]
-        place.plot(steps, [100 * a for a in curve.accuracies], color=colour, lw=1.6, label=label)
-
-    line(found.learning, "0.5", "learning")
-    line(found.trained, "#1b6ca8", "training goes on")
-    line(found.frozen, "#c8553d", "training has ended")
+    looks = {
+        "learning": ("0.5", "learning"),
+        "trained": ("#1b6ca8", "training goes on"),
+        "frozen": ("#c8553d", "training has ended"),
+    }
+    for part, (colour, label) in looks.items():
+        steps = sorted({row.step for row in rows if row.part == part})
+        at = [(step - course.learned_at) / course.time_constant for step in steps]
+        own = [drifting.summary([r.accuracy for r in rows if (r.part, r.step) == (part, step)]) for step in steps]
+        place.plot(at, [100 * one.median for one in own], color=colour, lw=1.6, label=label)
+        low = [100 * max(one.interval.low, 0.0) for one in own]
+        high = [100 * min(one.interval.high, 1.0) for one in own]
+        if len({row.seed for row in rows}) >= intervals.FEWEST:
+            place.fill_between(at, low, high, color=colour, alpha=0.25, lw=0)
     place.axvline(0, color="0.7", lw=1, ls=":")
     place.set_xlabel("time constants of the cells' decay since learning ended")
-    place.set_ylabel("test accuracy, %")
+    place.set_ylabel(f"{course.split} accuracy, %")
     place.set_ylim(0, 100)
     place.grid(alpha=0.25)
     place.legend(frameon=False, loc="lower left")

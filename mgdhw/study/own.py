@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from mgdhw.checkpoint import write_atomically
-from mgdhw.config import Experiment
+from mgdhw.config import Experiment, check_experiment
+from mgdhw.datasets import Dataset
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError
 from mgdhw.parsing import parse_json
@@ -66,36 +67,55 @@ def on_chip(task: Task, address: str) -> Task:
 
 def checked(task: Task) -> Task:
     """A task whose chip fits its data. Raises ConfigError."""
-    from mgdhw.config import check_experiment
-
-    info = simulated(task.uri).info
-    dataset = load_dataset(check_experiment(task.experiment, source=task.name), Path())
+    info, dataset = simulated(task.uri).info, data_of(task)
     sizes, wanted = (info.n_inputs, info.n_outputs), (dataset.n_inputs, dataset.n_outputs)
     if sizes != wanted:
         raise ConfigError(
             f"task {task.name}: dataset {dataset.name!r} has {wanted[0]} inputs and {wanted[1]} outputs, {task.uri} has"
-            f" {sizes[0]} and {sizes[1]}; give it layers={wanted[0]}-16-{wanted[1]}, or choose another --task"
+            f" {sizes[0]} and {sizes[1]}; give it layers={wanted[0]}-16-{wanted[1]}, or choose another task"
         )
     return task
 
 
-def remember(file: Path, tasks: Iterable[Task]) -> None:
+def data_of(task: Task) -> Dataset:
+    """What a task's chips learn, as it is. Raises ConfigError, DatasetError."""
+    return load_dataset(check_experiment(task.experiment, source=task.name), Path())
+
+
+def remember(file: Path, tasks: Iterable[Task], trained: Collection[str], before: Iterable[Task]) -> None:
     """Write down what a folder's trainings are of, and see that those of before are of the same.
 
+    Args:
+        file: where it is written down.
+        tasks: what the study is of now.
+        trained: names of the tasks that the folder has trainings of.
+        before: what those are of where there is no such file: older studies wrote none.
+
     Raises:
-        ConfigError: a task of the same name was of another chip or experiment.
+        ConfigError: trainings of a task of the same name were of another chip (or its file has changed), experiment or
+            data.
     """
-    known: dict[str, object] = {}
-    if file.exists():
+    if not file.exists():
+        known = {task.name: _described(task) for task in before if task.name in trained}
+    else:
         try:
             known = dict(parse_json(file.read_bytes()))
         except (ValueError, TypeError):
             raise ConfigError(f"{file}: is not what a study has written; give another --output") from None
+        known = {name: what for name, what in known.items() if name in trained}
     for task in tasks:
-        now = json.loads(json.dumps({"device": task.uri, "experiment": task.experiment}))
+        now = _described(task)
         if known.setdefault(task.name, now) != now:
             raise ConfigError(
                 f"{file}: the trainings of task {task.name} there are of another chip or experiment; give another"
-                " --output, or the experiment another name"
+                " --output"
             )
     write_atomically(file, json.dumps(known, indent=1).encode())
+
+
+def _described(task: Task) -> object:
+    """What decides the bits of a task's trainings, as JSON gives it back."""
+    chip, data = simulated(task.uri).info.identity, data_of(task).digest
+    return json.loads(
+        json.dumps({"device": task.uri, "chip": chip, "data": data, "experiment": task.experiment}),
+    )

@@ -5,16 +5,10 @@ A replica has its own seed and its own chip: mismatch and noise differ between r
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import math
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -23,7 +17,10 @@ import numpy as np
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
 from mgdhw.outcome import Quartiles, quartiles
+from mgdhw.study import intervals
 from mgdhw.study.axes import AXES, Axis
+from mgdhw.study.intervals import Interval
+from mgdhw.study.pool import each
 
 DELTA = 0.125
 """Δ, in units of a parameter: four steps of 8 bits."""
@@ -97,26 +94,59 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """All replicas at one strength.
+    """All replicas at one strength. Intervals are of 95 %: see `mgdhw.study.intervals`.
 
     Args:
         value: the strength.
-        solved: share of the replicas that learned the task.
+        chips: how many replicas there are.
+        learned: how many of them learned the task.
         times: quartiles of their probes to solution; infinite where too few did.
+        median: interval of the median.
+        ratio, ratio_interval: median over that of the chip without the imperfection, of the replicas that have both;
+            not a number where too few learned.
     """
 
     value: float
-    solved: float
+    chips: int
+    learned: int
     times: Quartiles
+    median: Interval
+    ratio: float
+    ratio_interval: Interval
 
-    def summary(self) -> dict[str, float | None]:
+    @property
+    def solved(self) -> float:
+        """Share of the replicas that learned."""
+        return self.learned / self.chips
+
+    @property
+    def solved_interval(self) -> Interval:
+        """Of that share."""
+        return intervals.of_share(self.learned, self.chips)
+
+    def summary(self) -> dict[str, object]:
         """As JSON can hold it."""
-        return {"value": self.value, "solved": self.solved, **self.times.summary()}
+        return {
+            "value": self.value,
+            "chips": self.chips,
+            "solved": self.solved,
+            "solved_interval": self.solved_interval.summary(),
+            **self.times.summary(),
+            "median_interval": self.median.summary(),
+            "ratio": self.ratio if math.isfinite(self.ratio) else None,
+            "ratio_interval": self.ratio_interval.summary(),
+        }
 
 
-def jobs(tasks: Iterable[str], axes: Iterable[str], replicas: int) -> list[Job]:
-    """All trainings of a study; those of one replica number together, so that a study that is cut short is whole."""
-    every = [(task, axis, value) for task in tasks for axis in axes for value in AXES[axis].values]
+def jobs(tasks: Iterable[str], axes: Mapping[str, Sequence[float]], replicas: int) -> list[Job]:
+    """All trainings of a study; those of one replica number together, so that a study that is cut short is whole.
+
+    Args:
+        tasks: by name.
+        axes: strengths by the name of the imperfection.
+        replicas: of each.
+    """
+    every = [(task, axis, value) for task in tasks for axis, values in axes.items() for value in values]
     return [Job(task, axis, value, replica) for replica in range(replicas) for task, axis, value in every]
 
 
@@ -142,67 +172,33 @@ def run(job: Job, task: Task) -> Row:
 def study(
     todo: Sequence[Job], tasks: Mapping[str, Task], tell: Callable[[Row], None], workers: int | None = None
 ) -> None:
-    """Run trainings of tasks on all processors; `tell` hears of each as it ends.
-
-    An interruption ends the others in the middle and is raised; what was told of is done.
-    """
-    _one_thread_each()
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers or os.cpu_count() or 1, context, _end_with_parent) as pool:
-        try:
-            with _held_back(signal.SIGINT):  # and so in the workers, for good: who is interrupted is this process
-                futures = [pool.submit(run, job, tasks[job.task]) for job in todo]
-            for future in as_completed(futures):
-                tell(future.result())
-        except BaseException:
-            # They would finish what they have begun. The pool is broken then: it begins nothing else, and is left when
-            # its own thread has seen to that.
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
-            raise
-
-
-def _end_with_parent() -> None:
-    """In a worker: end when the process is gone that asked for the work, in whatever way it went."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "workers have one"
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, name="mgdhw watches its parent", daemon=True).start()
-
-
-@contextlib.contextmanager
-def _held_back(number: int) -> Iterator[None]:
-    """While this lasts, a signal waits; processes that are begun meanwhile never get it (not on Windows)."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _one_thread_each() -> None:
-    """The workers share the processors already."""
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    """Run trainings of tasks on all processors; `tell` hears of each as it ends. See `mgdhw.study.pool`."""
+    each(run, [(job, tasks[job.task]) for job in todo], tell, workers)
 
 
 def points(rows: Iterable[Row], task: str, axis: Axis) -> list[Point]:
     """What the replicas make together, strength by strength."""
-    found = []
-    for value in axis.values:
-        own = [row for row in rows if (row.task, row.axis) == (task, axis.name) and row.value == value]
-        if own:
-            times = quartiles(row.probes if row.solved else math.inf for row in own)
-            found.append(Point(value, sum(row.solved for row in own) / len(own), times))
-    return found
+    times: dict[float, dict[int, float]] = {value: {} for value in axis.values}
+    for row in rows:
+        if (row.task, row.axis) == (task, axis.name):
+            times[row.value][row.replica] = row.probes if row.solved else math.inf
+    return [_point(value, own, times[axis.values[0]]) for value, own in times.items() if own]
+
+
+def _point(value: float, own: Mapping[int, float], base: Mapping[int, float]) -> Point:
+    """Times to solution by replica: at one strength, and without the imperfection."""
+    both = sorted(own.keys() & base.keys())
+    here, there = (np.array([times[replica] for replica in both], dtype=np.float64) for times in (own, base))
+    over, under = quartiles(here).median, quartiles(there).median
+    return Point(
+        value,
+        len(own),
+        sum(math.isfinite(time) for time in own.values()),
+        quartiles(own.values()),
+        intervals.of_median(list(own.values())),
+        over / under if math.isfinite(over) and math.isfinite(under) else math.nan,
+        intervals.of_ratio(here, there),
+    )
 
 
 def to_csv(rows: Iterable[Row]) -> str:

@@ -136,14 +136,16 @@ def _is_pair(value: Any) -> bool:
 
 def _from_csv(path: Path) -> Points:
     try:
-        if path.stat().st_size > LARGEST_FILE:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)  # also of what has no end
+        if len(content) > LARGEST_FILE:
             raise ConfigError(f"{path}: expected a table of {MOST_POINTS:,} points at most")
-        text = path.read_bytes().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; relative names count from the folder of the chip file") from None
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)  # NUL in its name
-        why = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else why
+        no_text = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        why = getattr(error, "strerror", None) or no_text
         raise ConfigError(f"{path}: cannot be read: {why}") from None
     pairs: list[tuple[float, float]] = []
     headed = False

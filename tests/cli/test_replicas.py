@@ -32,6 +32,8 @@ probes = 3000
 batch = 4
 tau_theta = 16
 init = "uniform"
+[codes]
+delta = 0.0625
 [optimizer]
 eta = 0.05
 [evaluation]
@@ -157,3 +159,4 @@ def test_without_target_the_accuracy_is_shown(mgdhw: Any, tmp_path: Path) -> Non
     assert re.search(r"^train accuracy +\d", done.out, re.MULTILINE)
     assert re.search(r"^ *[\d.]+ % to [\d.]+ % █+ \d$", done.out, re.MULTILINE)
     assert "finished  3 of 3 replicas" in done.out
+    assert re.search(r"^mean +[\d.]+ % ± [\d.]+ % \(standard deviation\), train accuracy$", done.out, re.MULTILINE)

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -14,8 +15,9 @@ import pytest
 from mgdhw.cli.study import _show
 from mgdhw.outcome import Quartiles
 from mgdhw.output import console
-from mgdhw.study import figures, robustness
+from mgdhw.study import drift, figures, robustness
 from mgdhw.study.axes import AXES
+from mgdhw.study.intervals import Interval
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,14 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         for job in todo:
             tell(robustness.run(job, tasks[job.task]))
 
+    def followed_here(
+        course: drift.Course, seeds: list[int], tell: Callable[[list[drift.Row]], None], workers: int | None
+    ) -> None:
+        for seed in seeds:
+            tell(drift.run(course, seed))
+
     monkeypatch.setattr(robustness, "study", here)
+    monkeypatch.setattr(drift, "study", followed_here)
 
 
 ARGUMENTS = ("study", "robustness", "--axis", "stuck", "--task", "nist7x7", "--replicas", "1", "--output", "here")
@@ -55,6 +64,8 @@ def test_a_study_goes_on_from_what_is_done(mgdhw: Any) -> None:
     assert done.code == 0, done.err
     found = json.loads(done.out)["nist7x7"]["stuck"]
     assert [point["value"] for point in found] == [0, 0.5]
+    assert [point["median_interval"] for point in found] == [[None, None]] * 2, "one chip says nothing of others"
+    assert [point["solved_interval"] for point in found] == [[0.0, pytest.approx(0.975)]] * 2
     assert Path("here/robustness.png").stat().st_size > 10_000
     table = Path("here/robustness.csv").read_text()
     assert len(table.splitlines()) == 3
@@ -71,10 +82,51 @@ def test_a_pipe_gets_the_whole_table(mgdhw: Any, monkeypatch: pytest.MonkeyPatch
     done = mgdhw(*ARGUMENTS)
     assert done.code == 0, done.err
     heading, *rows = done.out[done.out.index("task ") :].splitlines()[:3]
-    columns = ["task", "imperfection", "strength", "probes", "quartiles", "ratio", "solved"]
+    columns = ["task", "imperfection", "strength", "probes to solution", "of the first", "solved"]
     assert re.split(r"  +", heading) == columns
     assert [re.split(r"  +", row)[:3] for row in rows] == [["nist7x7", "stuck", "0"], ["nist7x7", "stuck", "0.5"]]
-    assert all(row.endswith(" %") for row in rows)
+    assert all(row.endswith("0 of 1 (0 … 98 %)") for row in rows)
+
+
+@pytest.fixture
+def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Chips that decay, in no time; those that were followed."""
+    asked: list[int] = []
+
+    def here(
+        course: drift.Course, seeds: list[int], tell: Callable[[list[drift.Row]], None], workers: int | None
+    ) -> None:
+        for seed in seeds:
+            asked.append(seed)
+            worst = 0.89 if seed == 3 else 0.91
+            tell([
+                drift.Row(seed, "learning", course.learned_at, 0.9),
+                drift.Row(seed, "trained", course.ends_at - 5_000, worst),
+                drift.Row(seed, "trained", course.ends_at, 0.95),
+                drift.Row(seed, "frozen", course.ends_at, 0.1),
+            ])  # fmt: skip
+
+    monkeypatch.setattr(drift, "study", here)
+    return asked
+
+
+@pytest.mark.usefixtures("fonts")
+def test_a_study_of_drift_goes_on_from_what_is_done_and_counts_its_chips(mgdhw: Any, followed: list[int]) -> None:
+    line = ("study", "drift", "--constants", "1", "--output", "here")
+    done = mgdhw(*line, "--replicas", "4")
+    assert done.code == 0, done.err
+    assert "seed 3: learned 90.0 %" in done.out
+    table = Path("here/drift.csv").read_text()
+    done = mgdhw(*line, "--replicas", "7", "--json")
+    assert followed == [0, 1, 2, 3, 4, 5, 6], "nothing is trained twice"
+    assert Path("here/drift.csv").read_text().startswith(table)
+    assert Path("here/drift.png").stat().st_size > 10_000
+    found = json.loads(done.out)
+    assert (found["chips"], found["never_worse"]) == (7, 6)
+    assert found["trained_worst"] == {"median": 0.91, "median_interval": [0.89, 0.91]}
+    done = mgdhw(*line, "--replicas", "7")
+    assert re.search(r"training goes on, worst +91\.0 % \(89\.0 % … 91\.0 %\)", done.out), done.out
+    assert re.search(r"never worse than learned +6 of 7 chips \(42 … 100 %\)", done.out), done.out
 
 
 def test_what_cannot_be_done_is_said(mgdhw: Any) -> None:
@@ -114,12 +166,15 @@ def test_a_table_needs_no_picture(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -
     assert "a-long-name-of-an-experiment" in done.out
     assert len(Path("study/robustness.csv").read_text().splitlines()) == 3
     assert not Path("study/robustness.png").exists()
-    arguments = ("study", "drift", "--constants", "0.1", "--experiment", "mine.toml")
+    arguments = ("study", "drift", "--constants", "0.1", "--replicas", "2", "--experiment", "mine.toml")
     chip = "sim:analog-8bit?layers=2-3-1&engine=reference&retention=2000"
     done = mgdhw(*arguments, "--device", chip)
     assert done.code == 0, done.err
     assert "pip install 'mgdhw[plot]'" in done.out
-    assert Path("study/drift.csv").read_text().splitlines()[-1].startswith("frozen,400,")
+    assert re.search(r"^train accuracy of 2 chips, medians", done.out, re.MULTILINE)
+    assert Path("study/drift.csv").read_text().splitlines()[-1].startswith("1,frozen,400,")
+    assert json.loads(Path("study/drift.json").read_text())["drift"]["device"] == f"{chip}&drift_every=100"
+    assert not Path("study/drift.png").exists()
 
 
 def importable(name: str) -> bool:
@@ -147,17 +202,75 @@ def test_a_chip_of_ones_own_is_studied(mgdhw: Any) -> None:
     assert "--task and --experiment: choose one of them" in done.err
 
 
-def test_a_table_is_whole_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("fonts")
+def test_a_folder_of_chips_that_decay_is_of_one_study(mgdhw: Any, followed: list[int]) -> None:
+    line = ("study", "drift", "--replicas", "1", "--output", "here")
+    assert mgdhw(*line).code == 0
+    Path("here/drift.json").unlink()  # as older studies left it
+    chip = ("--device", "sim:rram?layers=64-16-10&retention=20000")
+    done = mgdhw(*line, *chip)
+    assert done.code == 1
+    assert "here/drift.json: the trainings of task drift there are of another chip or experiment" in done.err
+    assert not Path("here/drift.json").exists()
+    assert mgdhw("study", "drift", "--replicas", "2", "--output", "here").code == 0
+    assert followed == [0, 1], "a table of before is gone on with"
+    done = mgdhw(*line, "--constants", "3")
+    assert "its chips were followed for 10 time constants, not 3; move it away" in " ".join(done.err.split())
+    Path("here/drift.csv").unlink()
+    assert mgdhw(*line, *chip).code == 0
+    assert json.loads(Path("here/drift.json").read_text())["drift"]["device"] == f"{chip[1]}&drift_every=100"
+
+
+@pytest.fixture
+def long_numbers() -> dict[str, dict[str, list[robustness.Point]]]:
+    """Points whose numbers and names are as long as they can be."""
+    times = Quartiles(87_500, 1_234_500, 10_000_000)
+    ratio = Interval(110.11, 1_414.14)
+    points = [
+        robustness.Point(value, 1_000, 987, times, Interval(1_087_500, 10_123_456), 123.45, ratio)
+        for value in (0, 3_000_000.0, 0.003)
+    ]
+    return {"nist7x7": {"cost-noise": points}, "a-long-name-of-an-experiment": {"write-noise": points}}
+
+
+@pytest.mark.parametrize("width", [40, 80, 130, 300])
+def test_a_table_is_whole_at_every_width(
+    width: int,
+    long_numbers: dict[str, dict[str, list[robustness.Point]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = console()
+    out.width = width
+    monkeypatch.setattr(type(out.file), "isatty", lambda self: True, raising=False)
+    with out.capture() as captured:
+        _show(out, long_numbers)
+    lines = captured.get().splitlines()
+    assert all(len(line) <= width for line in lines)
+    text = captured.get()
+    assert text.count("…") == 3 * 6, "one in each interval, and nothing was cut off"
+    if width < 80:
+        return
+    for word in (
+        "imperfection", "strength", "1,234,500", "(1,087,500", "10,123,456)", "123.45", "(110.11", "1414.14)",
+        "987 of 1000", "(98 … 99 %)", "cost-noise", "write-noise", "3e+06",
+    ):  # fmt: skip
+        assert word in text, word
+    name = re.sub(r"[^a-z]", "", "".join(line[:14] for line in lines[8:])) if width == 80 else text
+    assert ("alongnameofanexperiment" if width == 80 else "a-long-name-of-an-experiment") in name
+    assert (lines[0].split("  ")[0] == "task,") == (width <= 130)
+
+
+def test_intervals_stand_beneath_their_numbers_where_there_is_no_room(
+    long_numbers: dict[str, dict[str, list[robustness.Point]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = replace(long_numbers["nist7x7"]["cost-noise"][0], median=Interval(87_500, math.inf))
     out = console()
     out.width = 80
     monkeypatch.setattr(type(out.file), "isatty", lambda self: True, raising=False)
-    times = Quartiles(87_500, 1_234_500, 10_000_000)
-    points = [robustness.Point(value, 0.75, times) for value in (0, 3_000_000.0, 0.003)]
     with out.capture() as captured:
-        _show(out, {"nist7x7": {"cost-noise": points}, "a-long-name-of-an-experiment": {"asymmetry": points}})
-    lines = captured.get().splitlines()
-    assert all(len(line) <= 80 for line in lines)
-    text = " ".join(lines)
-    assert text.count("…") == 6, "one between each pair of quartiles, and nothing was cut off"
-    for word in ("imperfection", "strength", "quartiles", "1,234,500", "10,000,000", "75.0 %", "cost-noise", "3e+06"):
-        assert word in text
+        _show(out, {"nist7x7": {"asymmetry": [point]}})
+    _, _, number, interval, *_ = captured.get().splitlines()
+    assert number.split() == ["nist7x7", "0", "1,234,500", "123.45", "987", "of", "1000"]
+    assert interval.split("  ")[0] == "asymmetry"
+    assert "(87,500 … –)" in interval
+    assert "(110.11 … 1414.14)" in interval

@@ -18,9 +18,10 @@ from mgdhw.check.batches import fit_spread
 from mgdhw.check.bench import Bench
 from mgdhw.check.constant import constant_accuracy, constant_cost
 from mgdhw.check.learning import Learning
-from mgdhw.check.model import Powers, best_window
+from mgdhw.check.model import Powers, best_window, window_lengths
 from mgdhw.check.noise import Noise, allan_variance, drift, measure_noise
 from mgdhw.check.response import amplitudes_of, measure_response
+from mgdhw.check.run import towards_usual
 from mgdhw.check.slope import measure_slope
 from mgdhw.check.timing import fit_line
 from mgdhw.config import parse_experiment, to_toml
@@ -121,7 +122,7 @@ def test_no_more_evaluations_than_allowed_and_all_are_counted() -> None:
     told: list[int] = []
     findings = checked(device, watch=lambda doing, used: told.append(used))
     assert device.measured == findings.evaluations == told[-1]
-    assert 0.9 * MAX_EVALUATIONS < findings.evaluations <= MAX_EVALUATIONS
+    assert 0.7 * MAX_EVALUATIONS < findings.evaluations <= MAX_EVALUATIONS  # the rest is for when nothing has learnt
     assert told == sorted(told)
 
 
@@ -137,9 +138,9 @@ def test_another_budget_is_kept_and_makes_longer_pilots() -> None:
     device = Toy(noise=0.01)
     findings = checked(device, budget=12_000)
     assert device.measured == findings.evaluations
-    assert 0.9 * 12_000 < findings.evaluations <= findings.limit == 12_000
+    assert 0.7 * 12_000 < findings.evaluations <= findings.limit == 12_000
     longer = checked(Toy(noise=0.01), budget=24_000)
-    assert longer.evaluations > 0.9 * 24_000
+    assert 0.65 * 24_000 < longer.evaluations <= 24_000
     assert max(one.state.evaluations for one in longer.pilots) > 2 * max(
         one.state.evaluations for one in findings.pilots
     )
@@ -182,10 +183,9 @@ async def test_noise_is_told_from_drift() -> None:
 async def test_outputs_that_have_not_settled_are_suspected(noise: float) -> None:
     for settling in (0.05, 0.3):
         found = await measure_noise(await bench_of(Toy(noise=noise, settling=settling)), 4)
-        assert found.unsettled == found.carries
-        if noise == 0 or settling > 0.1:
-            assert found.carries
-            assert found.carried == pytest.approx(settling, rel=0.3)
+        assert found.unsettled
+        assert found.carries
+        assert found.carried == pytest.approx(settling, rel=0.3)
     for quiet in (Toy(noise=noise), Toy(noise=noise, drift=1e-3)):
         found = await measure_noise(await bench_of(quiet), 4)
         assert not found.unsettled
@@ -311,7 +311,7 @@ def test_the_model_chooses_baselines_and_windows() -> None:
     assert clean.eta == pytest.approx(1.0 / (0.1 + 10.0 / clean.tau))
     for disturbed in (powers(noise=10.0), powers(curvature=5.0), powers(drift=1.0)):
         assert best_window(disturbed, 32).baseline is Baseline.ANTITHETIC
-    assert best_window(powers(noise=100.0), 32).tau > clean.tau
+    assert best_window(powers(noise=100.0), 32).tau == window_lengths(100)[-1]
 
 
 # --- what is recommended --------------------------------------------------------------------------------------------
@@ -379,6 +379,51 @@ def test_eta_hardly_depends_on_the_seed_of_the_check() -> None:
     assert max(etas) <= 2 * min(etas)
 
 
+def test_eta_is_near_the_usual_one_unless_pilots_want_much_less() -> None:
+    assert towards_usual(0.05, 0.05) == pytest.approx(0.05)
+    assert towards_usual(0.1, 0.05) == pytest.approx(0.05 * 2**0.25)
+    for far in (0.4, 10.0):  # what is quick at first is not what lasts
+        assert towards_usual(far, 0.05) == pytest.approx(0.05 * 2**0.5)
+    assert towards_usual(0.05 / 4, 0.05) == pytest.approx(0.05 / 2**0.5)
+    assert towards_usual(0.05 / 64, 0.05) == pytest.approx(0.05 / 2**4.5)
+
+
+def test_windows_suit_the_number_of_parameters() -> None:
+    assert window_lengths(1) == [1, 2, 4]
+    assert window_lengths(1210) == [32, 64, 128]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [1, 9])
+def test_a_recommendation_is_no_worse_than_the_packaged_settings(number: int) -> None:
+    """Two of the ten chips of bench_scripts/recommendations.py, one of them pulsed."""
+    uri = {
+        1: "seed=1&weight_bits=8&cost_noise=0.0266&read_noise=0.0144&neuron_std=0.0949&stuck=0.0156&settling=0.1",
+        9: "seed=9&weight_bits=6&cost_noise=0.003&read_noise=0.06&neuron_std=0.08&w_max=4&w_min=-4&dw_min_std=0.5",
+    }[number]
+    uri = f"sim:analog-8bit?layers=49-4-4&{uri}"
+
+    async def run() -> Findings:
+        async with mgdhw.open_device(uri) as device:
+            return await check(device, load("nist7x7"))
+
+    def accuracy(values: dict[str, Any], probes: int) -> float:
+        training = values["training"] | {"probes": probes}
+        values = values | {"seed": 1000, "device": {"uri": uri}, "training": training, "evaluation": {"every": probes}}
+        return float(np.mean([one.accuracy for one in mgdhw.train(values, replicas=5, runs=None).replicas]))
+
+    advice = asyncio.run(run()).recommendation
+    assert advice is not None
+    packaged = {
+        "data": {"name": "nist7x7"},
+        "training": {"batch": 4, "tau_theta": 50},
+        "optimizer": {"name": "adam", "eta": 0.05},
+        "schedule": {"name": "cosine", "final": 0.05},
+    }
+    ours = accuracy(advice.experiment.model_dump(mode="json", exclude_none=True), 32_768)
+    assert ours >= accuracy(packaged, 16_000) - 0.02  # its baselines are measured for each probe
+
+
 def test_one_parameter() -> None:
     findings = checked(Toy(lambda theta: float((theta[0] - 0.7) ** 2) + 0.01, p=1))
     assert findings.recommendation is not None
@@ -420,7 +465,7 @@ def test_where_nothing_learns_more_is_tried_and_then_it_is_said_plainly() -> Non
     findings = checked(Toy(lambda theta: 0.4 + bowl(theta), noise=0.003))
     assert findings.recommendation is None
     assert len(findings.others) == 2  # larger perturbations, plain gradient descent
-    assert findings.evaluations <= MAX_EVALUATIONS
+    assert 0.9 * MAX_EVALUATIONS < findings.evaluations <= MAX_EVALUATIONS
     problem = str(findings.problem)
     assert problem.startswith("nothing was found that learns within ")
     assert "where the best constant answer has 0.25 and 50%" in problem

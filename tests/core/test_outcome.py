@@ -76,9 +76,11 @@ def test_the_summary_is_json() -> None:
     summary = json.loads(json.dumps(result([100, None, None]).summary(), allow_nan=False))
     assert summary["time_to_solution"]["probes"] == {"lower": 100, "median": None, "upper": None}
     assert summary["accuracy"] == {"lower": 0.9, "median": 0.9, "upper": 0.9}
+    assert (summary["mean_accuracy"], summary["accuracy_deviation"]) == (pytest.approx(0.9), pytest.approx(0.0))
     assert (summary["replicas"], summary["finished"], summary["solved"]) == (3, 3, 1)
 
 
 def test_nothing_finished_is_no_number() -> None:
     assert result([], asked=3).summary()["accuracy"] == {"lower": None, "median": None, "upper": None}
+    assert result([], asked=3).summary()["mean_accuracy"] is None
     assert math.isnan(quartiles([]).median)

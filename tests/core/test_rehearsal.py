@@ -67,7 +67,8 @@ def test_replicas_say_it_once(uri: str) -> None:
 def test_every_family_and_mode_is_rehearsed(family: str) -> None:
     changes = f"codes.family={family}", "codes.delta=0.03125"
     assert len(notes_of(NOISY_CHIP, *changes)) == 1
-    assert len(notes_of(NOISY_CHIP, *changes, "training.mode=continuous")) == 1
+    if family != "sequential":  # which continuous mode refuses
+        assert len(notes_of(NOISY_CHIP, *changes, "training.mode=continuous")) == 1
 
 
 async def test_rehearsing_changes_nothing() -> None:

@@ -1,19 +1,22 @@
 """Studies: what is varied, what is kept, and what is made of it."""
 
 import math
+import pickle
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import mgdhw
 from mgdhw.errors import ConfigError
-from mgdhw.events import Evaluated
 from mgdhw.outcome import Quartiles
+from mgdhw.study import drift
 from mgdhw.study.axes import AXES
-from mgdhw.study.drift import CHIP, study
-from mgdhw.study.own import own_experiment, own_task, remember
-from mgdhw.study.robustness import TASKS, Job, Point, Row, from_csv, jobs, points, run, to_csv
+from mgdhw.study.intervals import Interval, of_share
+from mgdhw.study.own import on_device, own_experiment, own_task, remember
+from mgdhw.study.robustness import TASKS, Job, Row, from_csv, jobs, points, run, to_csv
 from mgdhw_sim.address import parse
 
 
@@ -26,9 +29,19 @@ def test_every_strength_is_a_chip_and_no_two_are_the_same(task: str, axis: str) 
 
 
 def test_every_strength_is_trained_once_for_each_replica() -> None:
-    todo = jobs(["nist7x7"], ["stuck", "drift"], 3)
+    todo = jobs(["nist7x7"], {name: AXES[name].values for name in ("stuck", "drift")}, 3)
     assert len(todo) == len(set(todo)) == 3 * (len(AXES["stuck"].values) + len(AXES["drift"].values))
     assert [job.replica for job in todo] == sorted(job.replica for job in todo)
+
+
+def test_some_strengths_come_with_the_first() -> None:
+    assert AXES["weight-bits"].chosen("5,8") == (12, 8, 5)
+    assert AXES["stuck"].chosen("0") == (0,)
+    for text in ("0.07", "0.1,", "much"):
+        with pytest.raises(
+            ConfigError, match=f"--axis stuck={text}: expected some of 0,0.01,0.02,0.05,0.1,0.2,0.3, sep"
+        ):
+            AXES["stuck"].chosen(text)
 
 
 HEADER = "task,axis,value,replica,solved,probes,evaluations,accuracy\n"
@@ -40,7 +53,48 @@ def row(value: float, replica: int, *, solved: bool, probes: int) -> Row:
 
 def test_a_chip_that_does_not_learn_takes_for_ever() -> None:
     rows = [row(0.0, k, solved=k < 2, probes=100 * (k + 1)) for k in range(4)]
-    assert points(rows, "nist7x7", AXES["stuck"]) == [Point(0.0, 0.5, Quartiles(100, 200, math.inf))]
+    (point,) = points(rows, "nist7x7", AXES["stuck"])
+    assert (point.value, point.chips, point.learned, point.solved) == (0.0, 4, 2, 0.5)
+    assert point.times == Quartiles(100, 200, math.inf)
+
+
+def test_every_number_of_a_point_has_its_interval() -> None:
+    rows = [row(0.0, k, solved=True, probes=100 * (k + 1)) for k in range(10)]
+    rows += [row(0.3, k, solved=k != 4, probes=300 * (k + 1)) for k in range(10)]
+    first, last = points(rows, "nist7x7", AXES["stuck"])
+    assert (first.times.median, first.median) == (500, Interval(200, 900))
+    assert (first.ratio, first.ratio_interval) == (1.0, Interval(1.0, 1.0))
+    assert (last.times.median, last.median) == (1800, Interval(600, 3000))
+    assert last.ratio == 3.6
+    assert 3.0 <= last.ratio_interval.low < 3.6 < last.ratio_interval.high < math.inf
+    assert last.solved_interval == of_share(9, 10)
+    told = last.summary()
+    assert told["chips"] == 10
+    assert told["median_interval"] == [600, 3000]
+    assert told["ratio_interval"] == [last.ratio_interval.low, last.ratio_interval.high]
+
+
+def test_a_ratio_is_of_the_replicas_that_both_strengths_have() -> None:
+    rows = [row(0.0, k, solved=True, probes=100) for k in range(8)]
+    rows += [row(0.0, k, solved=True, probes=900) for k in range(8, 30)]
+    rows += [row(0.3, k, solved=True, probes=200) for k in range(8)]
+    assert points(rows, "nist7x7", AXES["stuck"])[1].ratio == 2.0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_study_states_its_perturbation(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an experiment gets by default may be another one day; a study is repeated to the same bits."""
+    given: list[dict[str, Any]] = []
+
+    def check(values: dict[str, Any], source: str) -> None:
+        given.append(values)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr("mgdhw.config.check_experiment", check)
+    with pytest.raises(ConfigError, match="enough"):
+        run(Job(task, "mismatch", 0.2, 0), TASKS[task])
+    assert given[0]["codes"] == {"delta": 0.125}
+    assert drift.experiment().codes.delta == 0.125
 
 
 def test_rows_come_back_from_csv_in_the_order_of_the_study() -> None:
@@ -65,24 +119,64 @@ def test_a_replica_is_the_same_whenever_it_is_trained() -> None:
 
 
 @pytest.mark.long
-async def test_a_chip_that_decays_is_followed_twice_from_where_learning_ended(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("mgdhw.study.drift.CHIP", f"{CHIP}&engine=reference")  # compiling would take longer
-    monkeypatch.setattr("mgdhw.study.drift.LEARNING", 5_000)
-    monkeypatch.setattr("mgdhw.study.drift.TIME_CONSTANT", 10_000)
-    heard: list[str] = []
+def test_a_chip_that_decays_is_followed_twice_from_where_learning_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "CHIP", f"{drift.CHIP}&engine=reference")  # compiling would take longer
+    monkeypatch.setattr(drift, "LEARNING", 5_000)
+    monkeypatch.setattr(drift, "TIME_CONSTANT", 10_000)
+    rows = drift.run(drift.course(1.0), 0)
+    curves = {part: [one for one in rows if one.part == part] for part in drift.PARTS}
+    learning, trained, frozen = (curves[part] for part in drift.PARTS)
+    assert [one.step for one in learning] == [0, 5_000]
+    assert [one.step for one in trained] == [one.step for one in frozen] == [5_000, 10_000, 15_000]
+    assert trained[0].accuracy == frozen[0].accuracy == learning[-1].accuracy
+    assert [one.accuracy for one in trained] != [one.accuracy for one in frozen]
+    table = drift.to_csv(rows)
+    assert drift.to_csv(drift.from_csv(table, "table")) == table
 
-    def tell(name: str, event: Evaluated) -> None:
-        heard.append(name)
 
-    found = await study(1.0, 0, tell)
-    assert found.learning.steps == (0, 5_000)
-    assert found.trained.steps == found.frozen.steps == (5_000, 10_000, 15_000)
-    assert found.trained.accuracies[0] == found.frozen.accuracies[0] == found.learning.accuracies[-1]
-    assert found.trained.accuracies != found.frozen.accuracies
-    assert set(heard) == {"learning", "trained", "frozen"}
-    assert (found.learned_at, found.time_constant) == (5_000, 10_000)
+def followed(seed: int, trained: list[float], frozen: float) -> list[drift.Row]:
+    end = drift.course(1.0).ends_at
+    return [
+        drift.Row(seed, "learning", drift.LEARNING, 0.9),
+        *[drift.Row(seed, "trained", end - 5_000 * k, one) for k, one in enumerate(trained[::-1])][::-1],
+        drift.Row(seed, "frozen", end, frozen),
+    ]
+
+
+def test_what_came_of_every_chip_that_decays_is_told() -> None:
+    rows = followed(1, [0.95, 0.85], 0.2) + followed(0, [0.91, 0.96], 0.1)
+    expected = [drift.Outcome(0.9, 0.91, 0.96, 0.1), drift.Outcome(0.9, 0.85, 0.85, 0.2)]
+    assert drift.outcomes(rows) == expected
+    again = drift.from_csv(drift.to_csv(rows), "table")
+    assert [one.seed for one in again] == sorted(one.seed for one in rows)
+    assert drift.outcomes(again) == expected
+    assert drift.summary([0.1, 0.4, 0.2, 0.3, 0.6, 0.5]).interval == Interval(0.1, 0.6)
+
+
+DRIFT_HEADER = "seed,part,step,accuracy\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["garbage", "part,step,accuracy\n", DRIFT_HEADER + "0,asleep,1,0.5\n", DRIFT_HEADER + "0,frozen,1,0.5\n", "\0"],
+)
+def test_another_table_of_drift_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"mine\.csv: is no table of this study; move it away"):
+        drift.from_csv(text, "mine.csv")
+
+
+def test_a_table_of_another_length_is_refused() -> None:
+    rows = followed(0, [0.9], 0.1)
+    drift.check_length(rows, drift.course(1.0), "mine.csv")
+    with pytest.raises(ConfigError, match=r"mine\.csv: its chips were followed for 1 time constants, not 10"):
+        drift.check_length(rows, drift.course(10.0), "mine.csv")
+
+
+def test_every_chip_that_decays_is_another() -> None:
+    course = drift.course()
+    given = [course.of(seed) for seed in (0, 1)]
+    assert [one.seed for one in given] == [0, 1]
+    assert [parse(one.device.uri).seed for one in given] == [0, 1]
 
 
 # --- a chip and an experiment of one's own ----------------------------------------------------------------------------
@@ -133,7 +227,7 @@ def test_an_own_task_is_the_experiment_on_its_chip(own: Path) -> None:
     assert (task.name, task.uri) == ("mine", "sim:analog-8bit?layers=2-3-1&engine=reference")
     on_another = own_task(own_experiment(own, "sim:pcm?layers=2-4-1"))
     assert on_another.uri == "sim:pcm?layers=2-4-1"
-    trained = run(Job("mine", "stuck", 0.0, 2), task)
+    trained = run(Job("mine", "stuck", 0.0, 2), pickle.loads(pickle.dumps(task)))
     alone = mgdhw.train(
         own, device="sim:analog-8bit?layers=2-3-1&seed=3&engine=reference", runs=None, overrides=["seed=7"]
     )
@@ -152,22 +246,70 @@ def test_what_cannot_be_studied_is_said(own: Path) -> None:
 
 def test_a_folder_is_of_one_study(own: Path, tmp_path: Path) -> None:
     file, task = tmp_path / "robustness.json", own_task(own_experiment(own, None))
-    remember(file, [task])
-    remember(file, [TASKS["digits"], task])
+    remember(file, [task], [], [])
+    remember(file, [TASKS["digits"], task], {"mine"}, [])
     other = replace(task, uri="sim:pcm?layers=2-3-1")
     with pytest.raises(ConfigError, match="the trainings of task mine there are of another chip or experiment"):
-        remember(file, [other])
-    remember(file, [replace(other, name="other"), task])
+        remember(file, [other], {"mine", "digits"}, [])
+    remember(file, [replace(other, name="other"), task], {"mine"}, [])
+    remember(file, [other], {"other"}, [])  # there are no trainings of the one of before
+    with pytest.raises(ConfigError, match="the trainings of task mine there are of another chip or experiment"):
+        remember(file, [task], {"mine"}, [])
+    chip = tmp_path / "chip.toml"
+    chip.write_text("layers = [2, 3, 1]\n")
+    of_file = replace(task, name="of a file", uri=f"sim:{chip}")
+    remember(file, [of_file], [], [])
+    chip.write_text("layers = [2, 3, 1]\nweight_bits = 7\n")
+    with pytest.raises(ConfigError, match="the trainings of task of a file there are of another chip"):
+        remember(file, [of_file], {"of a file"}, [])
     file.write_text("[1")
     with pytest.raises(ConfigError, match=r"robustness\.json: is not what a study has written"):
-        remember(file, [task])
+        remember(file, [task], [], [])
 
 
-async def test_an_own_chip_is_followed_too(own: Path) -> None:
+def test_a_table_that_came_alone_is_of_the_studys_own_chips(own: Path, tmp_path: Path) -> None:
+    file, digits = tmp_path / "robustness.json", TASKS["digits"]
+    with pytest.raises(ConfigError, match="the trainings of task digits there are of another chip or experiment"):
+        remember(file, [replace(digits, uri="sim:pcm?layers=64-16-10")], {"digits"}, TASKS.values())
+    remember(file, [digits], {"digits"}, TASKS.values())
+    remember(tmp_path / "new.json", [replace(digits, uri="sim:pcm?layers=64-16-10")], [], TASKS.values())
+
+
+def test_an_own_chip_is_followed_too(own: Path) -> None:
     given = own_experiment(own, "sim:analog-8bit?layers=2-3-1&retention=200&drift_every=10&engine=reference")
-    found = await study(2.0, 0, lambda name, event: None, given)
-    assert (found.learned_at, found.time_constant) == (200, 200)
-    assert found.learning.steps == (0, 100, 200), "its target ends nothing"
-    assert found.trained.steps == found.frozen.steps == (200, 300, 400, 500, 600)
+    course = drift.course(2.0, given)
+    assert (course.learned_at, course.time_constant, course.ends_at, course.split) == (200, 200.0, 600, "train")
+    rows = drift.run(pickle.loads(pickle.dumps(course)), 1)  # as a worker gets it
+    steps = {part: [one.step for one in rows if one.part == part] for part in drift.PARTS}
+    assert steps["learning"] == [0, 100, 200], "its target ends nothing"
+    assert steps["trained"] == steps["frozen"] == [200, 300, 400, 500, 600]
+    assert {one.seed for one in rows} == {1}
+    drift.check_length(rows, course, "table")
+    assert drift.to_csv(drift.from_csv(drift.to_csv(rows), "table")) == drift.to_csv(rows)
+    assert course.of(1).seed == 5 + 1
+    assert parse(course.of(1).device.uri).seed == 1
+
+
+def test_what_cannot_be_followed_is_said(own: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="retention=0: expected the time constant of the cells' decay"):
-        await study(2.0, 0, lambda name, event: None, own_experiment(own, "sim:analog-8bit?layers=2-3-1&retention=0"))
+        drift.course(2.0, own_experiment(own, "sim:analog-8bit?layers=2-3-1&retention=0"))
+    with pytest.raises(
+        ConfigError, match=r"'digits' has 64 inputs and 10 outputs, sim:pcm\?layers=2-3-1.* has 2 and 1"
+    ):
+        drift.course(2.0, on_device(drift.experiment(), "sim:pcm?layers=2-3-1"))
+    np.savez(tmp_path / "curve.npz", x=np.eye(2), y=np.array([0.25, 0.5]))
+    own.write_text(OWN.replace('"xor"', '"npz:curve.npz"'))
+    with pytest.raises(ConfigError, match=r"data\.name: a study of drift follows an accuracy, .* \(regression\)"):
+        drift.course(2.0, own_experiment(own, None))
+
+
+def test_inputs_of_a_chip_that_decays_are_scaled_as_the_experiment_says(own: Path, tmp_path: Path) -> None:
+    x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
+    np.savez(tmp_path / "large.npz", x=200 * x, y=y)
+    np.savez(tmp_path / "fit.npz", x=x.astype(np.float64), y=y)
+    chip = "sim:analog-8bit?layers=2-3-2&retention=200&engine=reference"
+    tables = []
+    for name, scale in (("large", "minmax"), ("fit", "none")):
+        own.write_text(OWN.replace('"xor"', f'"npz:{name}.npz"\nscale = "{scale}"'))
+        tables.append(drift.run(drift.course(1.0, own_experiment(own, chip)), 0))
+    assert tables[0] == tables[1]

@@ -320,7 +320,7 @@ async def test_delta_is_taken_in_whole_steps_and_says_so(change: str, delta: flo
     assert all("is taken as" in note for note in started.notes)
 
 
-@pytest.mark.parametrize(("family", "steps"), [("random", 1), ("walsh", 1), ("sinusoidal", 8)])
+@pytest.mark.parametrize(("family", "steps"), [("random", 4), ("walsh", 4), ("sinusoidal", 8)])
 async def test_delta_has_a_default(family: str, steps: int) -> None:
     async with SimDevice(CHIP, parse(CHIP)) as device:
         experiment = parse_experiment(f"[codes]\nfamily = '{family}'\n[training]\nprobes = 1", source="test")

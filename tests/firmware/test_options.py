@@ -10,4 +10,4 @@ import pytest
 def test_the_core_has_no_tables_and_says_so(host: Path, option: str) -> None:
     done = subprocess.run([host, option], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
-    assert f"no such choice: {option}" in done.stderr or option in done.stderr
+    assert f"no such choice: {option}" in done.stderr

@@ -79,7 +79,8 @@ def draw(number: int) -> Drawn:
         "init": rng.choice(("glorot", "uniform", "read")),
         "rounding": rng.choice(("nearest", "stochastic")),
     }
-    codes = {"family": rng.choice(list(FAMILIES)), "delta": spec.weight_lsb * rng.randint(1, 4)}
+    families = list(FAMILIES) if mode == "discrete" else ["random", "sparse"]  # others lose too much by the filter
+    codes = {"family": rng.choice(families), "delta": spec.weight_lsb * rng.randint(1, 4)}
     if rng.random() < 0.3 and codes["family"] != "rank1":
         codes["groups"] = "layer"
     experiment = {

@@ -20,6 +20,7 @@ from mgdhw.compiled.code_folder import VERSION_DIGITS, CodeFolder
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has no owners and modes of this kind")
 
 STRANGER = 54321
+IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def helper(x: Any) -> Any:
@@ -96,7 +97,7 @@ def test_where_others_may_write(
         assert trace.exists()
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.skipif(not IS_ROOT, reason="only root may give files away")
 @pytest.mark.parametrize("depth", [0, 1, 2], ids=["file", "folder", "base"])
 def test_what_is_another_users(
     base: Path, poisoned: Path, trace: Path, caplog: pytest.LogCaptureFixture, depth: int
@@ -106,7 +107,7 @@ def test_what_is_another_users(
     assert_not_used(base, trace, caplog, f"{path} belongs to another user", "NUMBA_CACHE_DIR")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="what is root's is trusted")
+@pytest.mark.skipif(IS_ROOT, reason="what is root's is trusted")
 def test_what_was_this_users(
     base: Path, poisoned: Path, trace: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

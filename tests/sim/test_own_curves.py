@@ -228,6 +228,12 @@ def test_a_table_that_is_none_is_named(tmp_path: Path, text: str, message: str) 
     assert str(error.value).startswith(f"{tmp_path / 'mine.toml'}: ")
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a file without end")
+def test_a_file_without_end_is_left(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: expected a table of 65,536 points at most"):
+        load_chip(chip_file(tmp_path, '[tables]\ncost = "/dev/zero"\n'))
+
+
 @pytest.mark.parametrize("name", ["activation", "output_activation", "cost"])
 def test_a_table_that_is_missing_is_named(name: str) -> None:
     with pytest.raises(ConfigError, match=rf'{name}=table: the chip has no such table; .*\[tables\] {name} = "FILE'):

@@ -144,8 +144,8 @@ def main(count: int, tell: Callable[[str], object], seed: int = 0) -> int:
             found, broken = play(draw, host, cold if compiles else warm, kills, wanted)
             where += found
             violations += len(broken)
-            for what in broken:
-                tell(f"scenario {scenarios}: {what}")
+            how = "holds" if not broken else "NO: " + "; ".join(broken)
+            tell(f"{scenarios:4}  {'compiles' if compiles else '':8}  {kills} kills  {how}")
             killed += kills
             scenarios += 1
             shutil.rmtree(host.folder)

@@ -37,7 +37,7 @@ from pathlib import Path
 from mgdhw.study import robustness
 
 
-def run(job):
+def run(job, task):
     if job.value == 0:
         return robustness.Row(job.task, job.axis, job.value, job.replica, True, 100, 200, 0.95)
     Path("begun").touch()
@@ -101,33 +101,28 @@ def test_the_workers_of_a_study_that_was_killed(tmp_path: Path, unmeasured: dict
 
 
 COMPILES_FOR_EVER = """
-import asyncio
 import time
 from pathlib import Path
 
-from mgdhw_sim.device import SimDevice
+from mgdhw.study import drift
 
 
-def compiling():
+def run(course, seed):
     Path("begun").touch()
     while True:
         time.sleep(3600)
 
 
-async def learn(self, segment):
-    await asyncio.to_thread(compiling)
-
-
-SimDevice.learn = learn
+drift.run = run
 """
 
 
-def test_a_study_of_one_training(tmp_path: Path, unmeasured: dict[str, str]) -> None:
+def test_a_study_of_chips_that_decay(tmp_path: Path, unmeasured: dict[str, str]) -> None:
     with terminal(program(tmp_path, COMPILES_FOR_EVER, "study", "drift"), tmp_path, unmeasured) as seen:
         seen.wait_for(lambda _: (tmp_path / "begun").exists())
         seen.press_ctrl_c()
         assert seen.end() == 130, seen.shown
-    assert "stopped; nothing is kept, and the same command begins again" in seen.shown
+    assert "stopped; no chip was finished" in seen.shown
     assert "Traceback" not in seen.shown
 
 

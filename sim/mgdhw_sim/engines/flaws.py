@@ -17,7 +17,8 @@ from mgdhw.noise import STRENGTH_BITS, strength
 from mgdhw_sim import tables
 from mgdhw_sim.cells import AGE_FRACTION_BITS, LARGEST_AGE, Cells, dac_curve
 from mgdhw_sim.datapath import curve_of
-from mgdhw_sim.engines.packs import padded, paired, pairs, room, zeros
+from mgdhw_sim.engines.curves import paired, pairs
+from mgdhw_sim.engines.packs import padded, room, zeros
 from mgdhw_sim.mismatch import NEURON_UNIT, cells_of, drift_of, endurance_of, fixed, neurons_of, pulses_of
 from mgdhw_sim.spec import CELL_FRACTION_BITS, ChipSpec
 

@@ -24,6 +24,7 @@ from mgdhw.topology import Topology
 from mgdhw_sim import datapath, tables
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import kernels, loops, moves
+from mgdhw_sim.engines.curves import cost_curve, paired, pairs
 from mgdhw_sim.engines.matrix import Tile
 from mgdhw_sim.engines.segments import Ahead, Setup
 from mgdhw_sim.engines.vector import Narrow, Space
@@ -157,7 +158,7 @@ def net(spec: ChipSpec) -> kernels.Net:
         divisor=divisor,
         divisor_bits=divisor.bit_length() - 1 if divisor & (divisor - 1) == 0 else -1,
         target_shift=TARGET_FRACTION_BITS - fraction,
-        exp=_cost_curve(spec),
+        exp=cost_curve(spec),
         log=tables.log_table(fraction + TARGET_FRACTION_BITS).copy() if spec.cost == "xent" else unused,
         exp_bits=tables.EXP_BITS,
         exp_fraction=tables.EXP_FRACTION_BITS,
@@ -165,15 +166,6 @@ def net(spec: ChipSpec) -> kernels.Net:
         mantissa_bits=tables.MANTISSA_BITS,
         cost_shift=fraction + TARGET_FRACTION_BITS - cost_fraction,
     )
-
-
-def _cost_curve(spec: ChipSpec) -> NDArray[np.int64]:
-    """Of a cost unit that has one: the exponential, or the cost of an error."""
-    if spec.cost == TABLE:
-        return datapath.cost_units_table(spec).copy()
-    if spec.cost == "xent":
-        return tables.exp_table(spec.signal_bits, spec.signal_fraction_bits).copy()
-    return np.zeros(1, dtype=np.int64)
 
 
 @lru_cache(maxsize=16)
@@ -273,17 +265,6 @@ def narrow(spec: ChipSpec) -> Narrow | None:
         hidden=pairs(curves[0]),
         output=pairs(curves[1]),
     )
-
-
-def paired(spec: ChipSpec) -> bool:
-    """Whether kernels of small numbers know its cost unit, and its curves are so flat that `pairs` holds them."""
-    steepest = max(int(np.abs(np.diff(datapath.curve_of(spec, last=last))).max()) for last in (False, True))
-    return spec.cost != TABLE and steepest < 1 << 15
-
-
-def pairs(curve: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Each border's signal in the low 16 bits, the way to the next one's in the high ones."""
-    return np.asarray((curve[:-1] & 0xFFFF) | (np.diff(curve) << 16)).astype(np.int32)
 
 
 def order_of(order: SampleOrder) -> Order:

@@ -1,0 +1,110 @@
+"""How sure a study is of its numbers: 95 % intervals that assume nothing of how times are distributed.
+
+Of a median, two of the values themselves (order statistics); of a share, those of Clopper and Pearson. Both are exact:
+they hold the true number in at least 95 % of all studies, for any number of chips. Of a ratio of two medians there is
+no such interval that would be narrow enough to say something; its is a bootstrap of the chips, with a stated seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVEL = 0.95
+"""Share of studies whose interval holds the true number."""
+FEWEST = 6
+"""Values that bound a median."""
+RESAMPLES = 4_000
+"""Of a bootstrap."""
+SEED = 0
+"""Of the bootstrap's generator (numpy's Philox, whose words are the same in every version)."""
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """From `low` to `high`; infinite where there are too few values to bound it, or too many that take for ever."""
+
+    low: float
+    high: float
+
+    def summary(self) -> list[float | None]:
+        """As JSON can hold it: null for an end that is not finite."""
+        return [end if math.isfinite(end) else None for end in (self.low, self.high)]
+
+
+def of_median(values: Sequence[float]) -> Interval:
+    """The interval of a median, by order statistics; values may be infinite.
+
+    The k-th smallest of n values lies above the median where fewer than k are below it, which goes by coins thrown n
+    times. With fewer than `FEWEST` nothing is bounded.
+    """
+    ordered = sorted(values)
+    most = (1.0 - LEVEL) / 2 * 2 ** len(ordered)
+    below, outer = 0, 0  # outcomes of the coins with at most `outer` - 1 heads, and how many values lie outside
+    while outer < len(ordered) // 2 and below + math.comb(len(ordered), outer) <= most:
+        below += math.comb(len(ordered), outer)
+        outer += 1
+    if outer == 0:
+        return Interval(-math.inf, math.inf)
+    return Interval(ordered[outer - 1], ordered[-outer])
+
+
+def of_share(count: int, of: int) -> Interval:
+    """The interval of a share of which `count` in `of` were seen, by Clopper and Pearson."""
+    tail = (1.0 - LEVEL) / 2
+    low = 0.0 if count == 0 else _share_where(lambda p: 1.0 - _at_most(count - 1, of, p), tail)
+    high = 1.0 if count == of else 1.0 - _share_where(lambda p: 1.0 - _at_most(of - count - 1, of, p), tail)
+    return Interval(low, high)
+
+
+def of_ratio(values: FloatArray, base: FloatArray) -> Interval:
+    """The interval of median(values) / median(base), by a bootstrap of the chips.
+
+    Args:
+        values, base: (n,) times of the same n chips (seeds), infinite for those that did not learn: chips are drawn
+            with both of their times.
+    """
+    n = len(values)
+    if n < FEWEST:
+        return Interval(-math.inf, math.inf)
+    drawn = (np.random.Philox(SEED).random_raw(RESAMPLES * n) % np.uint64(n)).astype(np.int64).reshape(RESAMPLES, n)
+    over, under = _medians(values[drawn]), _medians(base[drawn])
+    # Where the base has no median the ratio has none either; it counts at both ends.
+    known = np.isfinite(under)
+    low, high = (np.full(RESAMPLES, end) for end in (-np.inf, np.inf))
+    low[known] = high[known] = over[known] / under[known]
+    outer = math.ceil((1.0 - LEVEL) / 2 * RESAMPLES)
+    return Interval(float(np.sort(low)[outer - 1]), float(np.sort(high)[-outer]))
+
+
+def _medians(rows: FloatArray) -> FloatArray:
+    """Of every row, the value within which half of its values lie, as `mgdhw.outcome.quartiles` has it."""
+    middle = math.ceil(rows.shape[1] / 2) - 1
+    found: FloatArray = np.partition(rows, middle, axis=1)[:, middle]
+    return found
+
+
+def _at_most(count: int, of: int, share: float) -> float:
+    """Chance of at most `count` successes in `of` trials."""
+    if share <= 0.0:
+        return 1.0
+    logs = math.log(share), math.log1p(-share)
+    ways = math.lgamma(of + 1)
+    return math.fsum(
+        math.exp(ways - math.lgamma(k + 1) - math.lgamma(of - k + 1) + k * logs[0] + (of - k) * logs[1])
+        for k in range(count + 1)
+    )
+
+
+def _share_where(chance: Callable[[float], float], value: float) -> float:
+    """The share at which a rising chance reaches a value, by halving."""
+    low, high = 0.0, 1.0
+    while low < (middle := (low + high) / 2) < high and high - low > 1e-9:
+        low, high = (middle, high) if chance(middle) < value else (low, middle)
+    return (low + high) / 2
