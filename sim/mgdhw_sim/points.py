@@ -19,6 +19,7 @@ from typing import Any
 
 from mgdhw.errors import ConfigError
 from mgdhw.folders import expanded
+from mgdhw.parsing import short_repr
 
 MOST_POINTS = 1 << 16
 LARGEST_FILE = 1 << 23
@@ -158,7 +159,9 @@ def _from_csv(path: Path) -> Points:
             except ValueError:
                 if pairs or headed:
                     wanted = "expected two numbers, input and value, separated by a comma"
-                    raise ConfigError(f"{path}: line {rows.line_num}: {wanted} (got {','.join(row)!r})") from None
+                    raise ConfigError(
+                        f"{path}: line {rows.line_num}: {wanted} (got {short_repr(','.join(row))})"
+                    ) from None
                 headed = True
                 continue
             pairs.append((z, f))

@@ -172,7 +172,7 @@ def tried(read: Callable[[random.Random, Path], None], draw: random.Random, coun
         if refusal is not None:
             refused += 1
             assert refusal.__context__ is None or refusal.__suppress_context__
-            assert len(str(refusal)) < 20_000
+            assert len(str(refusal)) < 20_000, str(refusal)[:500]
     return refused
 
 
