@@ -78,5 +78,6 @@ async def measure_learning(bench: Bench, cost: float, batch: int, error: float, 
     chance = constant_accuracy(targets)
     right = None if chance is None else float(correct(outputs, targets).mean())
     kind = bench.info.cost_kind
-    of_outputs = float(COSTS[kind](outputs, targets).mean()) if kind in COSTS else float("inf")
-    return Learning(cost, constant_cost(kind, of_cost), of_outputs, error, samples, right, chance, drifts)
+    constant = constant_cost(kind, of_cost)
+    of_outputs = float(COSTS[kind](outputs, targets).mean()) if kind in COSTS else constant
+    return Learning(cost, constant, of_outputs, error, samples, right, chance, drifts)

@@ -25,8 +25,8 @@ from mgdhw.check.slope import Slope
 
 SHORTEST, LONGEST = 1.0, 4.0
 """Probes of a window over √P. Momentum averages over ten of them: shorter ones only take more updates for it."""
-SIMILAR = 0.9
-"""Share of the best quality from which on one Δ is as good as another."""
+SIMILAR = 0.75
+"""Share of the best quality from which on a smaller Δ is preferred: what is curved biases the gradient to the end."""
 ALMOST = 0.8
 """Share of the best gain that a longer window may have: it needs fewer updates."""
 
@@ -93,13 +93,12 @@ def evaluations_of(baseline: Baseline, tau: int) -> int:
 
 
 def best_delta(responses: list[Response]) -> int:
-    """Amplitude, in steps, whose quality is best where it is worst among some points of training.
+    """Amplitude, in steps, whose quality is good where it is worst among some points of training.
 
-    Of amplitudes about as good as the best it is the one in the middle.
+    Of amplitudes about as good as the best it is the smallest.
     """
     shared = np.min([response.quality / response.quality.max() for response in responses], axis=0)
-    good = np.flatnonzero(shared >= SIMILAR * shared.max())
-    return int(responses[0].amplitudes[good[(good.size - 1) // 2]])
+    return int(responses[0].amplitudes[np.flatnonzero(shared >= SIMILAR * shared.max())[0]])
 
 
 def powers(

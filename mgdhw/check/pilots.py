@@ -139,6 +139,11 @@ class Pilots:
         """One pilot, as far as the budget goes."""
         return await self._best([eta], self._budget)
 
+    def steady(self, eta: float) -> Pilot:
+        """The best of those with an η of no more than that; of all if there is none."""
+        slow = [pilot for pilot in self.all if pilot.eta <= eta * (1 + 1e-9)]
+        return min(slow or self.all, key=lambda pilot: pilot.score)
+
     async def go_on(self, pilot: Pilot, budget: int) -> None:
         """Let a pilot go on until a further budget is spent."""
         self._end = self._bench.used + budget

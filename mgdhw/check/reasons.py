@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mgdhw.block import Baseline
 from mgdhw.check.batches import CLIPPED, LARGEST
 from mgdhw.check.findings import Findings
@@ -34,7 +36,8 @@ def _delta(findings: Findings, amplitude: int) -> str:
     for response, when in zip(findings.responses, ("at the start", "after pilots"), strict=False):
         if response.usable is not None:
             low, high = response.usable
-            worth = float(response.quality[response.amplitudes == amplitude][0] / response.quality.max())
+            near = int(np.argmin(np.abs(np.log(response.amplitudes / amplitude))))
+            worth = float(response.quality[near] / response.quality.max())
             parts.append(f"{when} {low:.3g} ... {high:.3g} is usable, and this worth {worth:.0%} of the best")
     return f"Δ = {delta:.4g} ({amplitude} step{'s' * (amplitude > 1)} of a parameter): {'; '.join(parts)}"
 
@@ -43,7 +46,7 @@ def _tau(findings: Findings, window: Window) -> str:
     numbers = findings.numbers
     assert numbers is not None, "measured before"
     bend = numbers.trace * window.power
-    updates = f"{window.evaluations} evaluations an update; of √P ... 4 √P, since momentum averages over ten windows"
+    updates = f"{window.evaluations} evaluations an update; four times a pilot's √P ... 4 √P"
     if window.baseline is Baseline.HELD:
         return (
             f"τ_θ = {window.tau} with a held baseline and held samples ({updates}): a window of τ random codes bends"

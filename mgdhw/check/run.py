@@ -45,8 +45,10 @@ RESERVE = 16
 """Evaluations that are kept for the last looks."""
 FINE = 0.55
 """Share of what is left after those for pilots with η close to each other; the rest is for when none has learnt."""
-LONGER = 0.5
+LONGER = 0.7
 """Share of that rest for the best of them to go on; what else is tried gets the other half."""
+MOST_ETA = 4.0
+"""Times the usual η that a pilot has, at most, which is to show in the end whether anything is learnt."""
 LARGER = 4
 """How many times larger perturbations are tried where nothing has been learnt."""
 MEASURED = 1 / 4
@@ -55,7 +57,9 @@ FAR = 2.0
 """Octaves below the usual η: what lies beyond is no chance, and counts in full."""
 MOST = 0.5
 """Octaves above the usual η, at most: less takes longer at first, more may wear out in the end what pulses have set."""
-RUN = 15
+STEADIER = 4
+"""How many times longer the windows of a training are than a pilot's: it has the time, and every update wears cells."""
+RUN = 20
 """Probes of the recommended training, as a multiple of the evaluations that the check may take."""
 FINAL = 0.02
 """η at its end, as a share of η at the beginning."""
@@ -171,7 +175,7 @@ async def _measure(bench: Bench, findings: Findings, start: Experiment) -> None:
     eta = towards_usual(fine.mean_eta(), first_eta)
     findings.learning = await fine.learning(best)
     if not findings.learning.seen:
-        plan, best = await _try_more(bench, findings, plan, fine, best)
+        plan, best = await _try_more(bench, findings, plan, fine, first_eta)
         if plan.experiment.optimizer.name == "sgd":  # whose η is another thing
             eta = best.eta
     findings.pilots = fine.all
@@ -203,9 +207,10 @@ class Attempt:
 
 
 async def _try_more(
-    bench: Bench, findings: Findings, first: Attempt, fine: Pilots, best: Pilot
+    bench: Bench, findings: Findings, first: Attempt, fine: Pilots, first_eta: float
 ) -> tuple[Attempt, Pilot]:
     """Where no pilot has learnt anything: longer, with larger perturbations, and with another optimizer."""
+    best = fine.steady(MOST_ETA * first_eta)
     await fine.go_on(best, int(LONGER * (bench.left - RESERVE)))
     findings.learning = await fine.learning(best)
     if findings.learning.seen:
@@ -238,17 +243,20 @@ def _others(bench: Bench, findings: Findings, first: Attempt, best: Pilot) -> li
 
 
 def _recommend(bench: Bench, findings: Findings, plan: Attempt, best: Pilot, eta: float) -> Recommendation:
-    batch, window = plan.experiment.training.batch, plan.window
-    experiment = _with(plan.experiment, bench, plan.amplitude, window, batch, eta)
+    batch, window = plan.experiment.training.batch, replace(plan.window, tau=STEADIER * plan.window.tau)
+    # What an evaluation is worth in pilots asks for a larger Δ than the end of training, where curvature biases.
+    usual = default_amplitude("random", bench.info)
+    amplitude = min(plan.amplitude, -(-(plan.amplitude + usual) // 2))
+    experiment = _with(plan.experiment, bench, amplitude, window, batch, eta)
     training = experiment.training.model_copy(update={"probes": RUN * findings.limit // window.tau * window.tau})
     schedule = experiment.schedule.model_copy(update={"name": "cosine", "final": FINAL})
     return Recommendation(
-        delta=plan.amplitude * float(np.max(bench.info.theta_lsb)),
+        delta=amplitude * float(np.max(bench.info.theta_lsb)),
         tau=window.tau,
         batch=batch,
         eta=experiment.optimizer.eta,
         baseline=window.baseline,
-        reasons=reasons(findings, window, best, plan.amplitude, batch, experiment.optimizer),
+        reasons=reasons(findings, window, best, amplitude, batch, experiment.optimizer),
         experiment=experiment.model_copy(update={"training": training, "schedule": schedule}),
     )
 
