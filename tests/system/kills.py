@@ -86,27 +86,49 @@ def undisturbed(folder: Path, code: Path) -> float:
     return time.monotonic() - began
 
 
-def play(draw: random.Random, host: Host, seconds: float, kills: int, wanted: str) -> tuple[Counter[str], list[str]]:
+class Instants:
+    """Draws when to kill: from how long processes of a kind have taken of late, on a machine that is busy or not."""
+
+    def __init__(self, draw: random.Random, seconds: float) -> None:
+        self.draw = draw
+        self._first = seconds
+        self._seconds: dict[str, float] = {}
+
+    def of(self, kind: str) -> float:
+        """Seconds after its start."""
+        return self.draw.uniform(0.0, self._seconds.setdefault(kind, self._first))
+
+    def learn(self, kind: str, ended_after: float | None) -> None:
+        """One has ended by itself after so many seconds, or was killed."""
+        self._seconds[kind] = 1.03 * self._seconds[kind] if ended_after is None else ended_after
+
+
+def play(instants: Instants, host: Host, kills: int, wanted: str) -> tuple[Counter[str], list[str]]:
     """One scenario: where processes were killed, and what did not hold."""
     where: Counter[str] = Counter()
     broken: list[str] = []
-    for _ in range(kills):
+    while where.total() < kills and not broken:
+        kind = "resumes" if host.runs() else "begins"
+        began = time.monotonic()
         process = host.start()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=draw.uniform(0.0, seconds))  # a random instant is what is wanted
+            process.wait(timeout=instants.of(kind))  # a random instant is what is wanted
         process.kill()
         _, err = process.communicate(timeout=SECONDS)
+        if process.returncode == 0:  # it was faster, and the run is over
+            instants.learn(kind, time.monotonic() - began)
+            shutil.rmtree(host.folder / "runs")
+            continue
+        instants.learn(kind, None)
         if process.returncode > 0:
             broken.append(f"it ended by itself: {err.strip()[-300:]}")
         runs = host.runs()
-        if process.returncode == 0:
-            where["after the end"] += 1
-        elif not runs:
-            where["before there was a run" + (" (but a leftover)" if host.leftovers() else "")] += 1
+        if not runs:
+            where["before there was a run" + (" (a leftover was there)" if host.leftovers() else "")] += 1
         elif not list((host.folder / runs[0]).glob("checkpoint-*.npz")):
             where["before its first checkpoint"] += 1
         else:
-            where["later"] += 1
+            where["between its first checkpoint and its end"] += 1
     process = host.start()
     out, err = process.communicate(timeout=SECONDS)
     if process.returncode != 0:
@@ -130,28 +152,29 @@ def main(count: int, tell: Callable[[str], object], seed: int = 0) -> int:
 
     draw = random.Random(seed)
     where: Counter[str] = Counter()
-    violations, killed, scenarios = 0, 0, 0
+    violations, scenarios = 0, 0
     with tempfile.TemporaryDirectory() as place:
         folder, code = Path(place), Path(place) / "code"
         cold = undisturbed(folder / "cold", code)
         warm = undisturbed(folder / "warm", code)
+        compiling, others = Instants(draw, cold), Instants(draw, warm)
         wanted = mgdhw.train(folder / "cold" / "experiment.toml", runs=None).digest
         tell(f"a training takes {cold:.1f} s with its first compilation, {warm:.1f} s without")
-        while killed < count:
-            kills = min(draw.randint(1, MOST_KILLS), count - killed)
+        while where.total() < count:
+            kills = min(draw.randint(1, MOST_KILLS), count - where.total())
             compiles = scenarios % COLD == 0
             host = Host(folder / "host", folder / "other code" if compiles else code)
-            found, broken = play(draw, host, cold if compiles else warm, kills, wanted)
+            found, broken = play(compiling if compiles else others, host, kills, wanted)
             where += found
             violations += len(broken)
             how = "holds" if not broken else "NO: " + "; ".join(broken)
-            tell(f"{scenarios:4}  {'compiles' if compiles else '':8}  {kills} kills  {how}")
-            killed += kills
+            tell(f"{scenarios:4}  {'compiles' if compiles else '':8}  {found.total()} kills  {how}")
             scenarios += 1
             shutil.rmtree(host.folder)
             shutil.rmtree(folder / "other code", ignore_errors=True)
-    tell("".join(f"{name:45} {times:6}\n" for name, times in sorted(where.items())).rstrip())
-    tell(f"{killed} kills in {scenarios} scenarios: {violations} violations")
+    for name, times in sorted(where.items()):
+        tell(f"{name:50} {times:6}")
+    tell(f"{where.total()} kills in {scenarios} scenarios: {violations} violations")
     return violations
 
 
