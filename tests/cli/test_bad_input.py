@@ -72,7 +72,11 @@ BAD_CALLS = {
         "--seed an integer of some 400 digits: expected",
     ),
     "a study without end": (["study", "drift", "--constants", "inf"], 2, "--constants"),
-    "two studies": (["study", "drift", "--seed", "1", "--seed", "2"], 2, "--seed is given more than once"),
+    "two studies": (
+        ["study", "drift", "--device", "sim:pcm", "--device", "sim:rram"],
+        2,
+        "--device is given more than once",
+    ),
     "a serial port": (["train", "good.toml", "--device", "/dev/ttyACM0"], 1, "did you mean serial:/dev/ttyACM0?"),
     "a port": (["check", "192.168.0.7:5510"], 1, "did you mean tcp:192.168.0.7:5510?"),
     "no replicas": (["train", "good.toml", "--replicas", "0"], 1, "replicas: expected 1 or more (got 0)"),

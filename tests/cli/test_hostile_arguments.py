@@ -31,7 +31,7 @@ COMMANDS: dict[str, list[str]] = {
     "resume": ["train", "--resume", "RUN", "--runs", "RUN"],
     "evaluate": ["evaluate", "RUN", "--runs", "RUN"],
     "check": ["check", "DEVICE", "--seed", "NUMBER", "--output", "none/x.toml"],
-    "study": ["study", "drift", "--constants", "NUMBER", "--seed", "NUMBER", "--output", "good.toml"],
+    "study": ["study", "drift", "--constants", "NUMBER", "--replicas", "NUMBER", "--output", "good.toml"],
     "serve": ["serve", "sim:rram", "--unix", "none/x", "--baud", "NUMBER", "--slew", "NUMBER", "--faults", "FAULTS"],
     "serve a port": ["serve", "DEVICE", "--tcp", "70000", "--seed", "NUMBER", "--stress", "NUMBER"],
 }
