@@ -67,7 +67,7 @@ def test_input_noise() -> None:
     chip = reader(1, SAMPLES, input_noise=STD)
     first = seen(chip, *range(SAMPLES))[:, 0]
     assert_gaussian(first, STD, 0.5)
-    chip.write(np.array([0.5, 0.0]), 9)
+    chip.write(np.array([0.5, 0.0]), 0)
     assert np.abs(seen(chip, *range(SAMPLES))[:, 0] * 2 - first).max() < 2**-10  # it comes before the weights
 
 

@@ -52,6 +52,8 @@ name = "xor"
 [training]
 probes = {probes}
 tau_theta = 20
+[codes]
+delta = 0.0625
 [evaluation]
 every = 200
 [run]

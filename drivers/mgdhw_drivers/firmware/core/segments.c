@@ -127,7 +127,7 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
         mg_refuse_status(board, frame->sequence, status);
         return;
     }
-    mg_operation learn = {MG_LEARN, frame->sequence, block.first_step, block.n_probes, ticket, NULL};
+    mg_operation learn = {MG_LEARN, frame->sequence, block.first_step, block.n_probes, 0, ticket, NULL};
     *operation = learn;
     board->theta_crc = board->state_crc = 0;
 }
