@@ -50,9 +50,8 @@ def _tau(findings: Findings, window: Window) -> str:
     if window.baseline is Baseline.HELD:
         return (
             f"τ_θ = {window.tau} with a held baseline and held samples ({updates}): a window of τ random codes bends"
-            f" the cost by tr(H)·S/τ = {bend:.3g}/τ, the gradient itself by gᵀHg = {numbers.along:.3g}; windows"
-            f" much longer than {max(1.0, bend / max(numbers.along, 1e-300)):.0f} waste probes, short ones pay"
-            " for more baselines"
+            f" the cost by tr(H)·S/τ = {bend:.3g}/τ, the gradient itself by gᵀHg = {numbers.along:.3g}, and noise,"
+            " curvature and drift do not ask for pairs; longer windows are fewer updates, over which momentum averages"
         )
     other = 2 * numbers.noise + numbers.curvature + numbers.drift * window.tau**2 / 3
     return (

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mgdhw.testing import Outcome
 
 LINE_SECONDS = 5.0
+FIRST_SHARE = 0.02
+"""Of the budget, before which nobody can tell the time left: a chip may have to be compiled first."""
 HEADING = "Recommended by mgdhw check"
 
 
@@ -224,7 +226,11 @@ def _progress(
             nonlocal last
             speed(used)
             rate = speed.per_second
-            left = f"at most {duration((budget - used) / rate)} left" if rate and used < budget else ""
+            left = (
+                f"at most {duration((budget - used) / rate)} left"
+                if rate and FIRST_SHARE * budget < used < budget
+                else ""
+            )
             bar.update(task, description=doing, completed=used, left=left)
             now = time.monotonic()
             if not live and (doing != last[0] or now - last[1] >= LINE_SECONDS):
