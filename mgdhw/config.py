@@ -269,6 +269,8 @@ class Experiment(_Section):
             del kept["training"][key]
         if self.training.mode == "continuous":
             kept["training"]["divided_by"] = "gain"  # what was trained before it was goes on to no digest of this
+        if self.codes.delta is None:
+            kept["codes"]["delta"] = "a share of the range"  # before, it was one step
         if self.codes.family != "sparse":
             del kept["codes"]["density"]
         used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))

@@ -188,7 +188,7 @@ class Bench:
         """(count, n_out) outputs where the parameters stand; an evaluation for each `batch` of them."""
         samples = self.samples(count)
         self.used += -(-count // batch)
-        outputs = await self._retries.repeat(lambda: self.device.infer(samples), self._step)
+        outputs = await self._retries.repeat(lambda: self.device.infer(samples, self._step), self._step)
         self._watch(self.doing, self.used)
         return outputs
 
