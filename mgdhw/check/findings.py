@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from mgdhw.block import Baseline
 from mgdhw.check.batches import Batches
+from mgdhw.check.learning import Learning
 from mgdhw.check.model import Powers
 from mgdhw.check.noise import Noise
 from mgdhw.check.pilots import Pilot
@@ -28,9 +29,8 @@ class Recommendation:
         delta: Δ, in parameter units.
         tau: τ_θ, in probes.
         batch: B.
-        eta: η of plain gradient descent.
+        eta: η of the experiment's optimizer.
         baseline: how C₀ is had.
-        guess: η that the model said before any pilot.
         reasons: why, in numbers; a line each.
         experiment: all of it, ready to be trained.
     """
@@ -40,7 +40,6 @@ class Recommendation:
     batch: int
     eta: float
     baseline: Baseline
-    guess: float
     reasons: tuple[str, ...]
     experiment: Experiment
 
@@ -58,6 +57,8 @@ class Findings:
         responses, batches: at the start, and where the best of the first pilots ended.
         coarse, pilots: trainings with different η, the lowest η first: a ladder, then those with the recommended Δ
             and B.
+        others: what else was tried where none of those learnt anything.
+        learning: the best of all beside a constant answer.
         problem: why there is no recommendation, and what to do; None if there is one.
     """
 
@@ -76,6 +77,8 @@ class Findings:
     numbers: Powers | None = None
     coarse: tuple[Pilot, ...] = ()
     pilots: tuple[Pilot, ...] = ()
+    others: tuple[Pilot, ...] = ()
+    learning: Learning | None = None
     recommendation: Recommendation | None = None
     problem: str | None = None
 
@@ -109,6 +112,8 @@ class Findings:
             "signal_to_noise_per_evaluation": self.signal_to_noise,
             "coarse_pilots": [{"eta": one.eta, "curve": one.curve} for one in self.coarse],
             "pilots": [{"eta": one.eta, "curve": one.curve} for one in self.pilots],
+            "others": [{"eta": one.eta, "curve": one.curve} for one in self.others],
+            "learning": None if self.learning is None else asdict(self.learning) | {"seen": self.learning.seen},
             "recommendation": None
             if r is None
             else {
@@ -117,7 +122,7 @@ class Findings:
                 "batch": r.batch,
                 "eta": r.eta,
                 "baseline": str(r.baseline),
-                "eta_of_the_model": r.guess,
+                "optimizer": r.experiment.optimizer.name,
                 "reasons": list(r.reasons),
             },
             "problem": self.problem,
@@ -155,6 +160,9 @@ def _noise(noise: Noise) -> dict[str, Any]:
         "drift_per_probe": noise.slope,
         "drift_error": noise.slope_error,
         "drifts": noise.drifts,
+        "carried": noise.carried,
+        "carried_error": noise.carried_error,
+        "unsettled": noise.unsettled,
         "allan": [list(point) for point in noise.allan],
     }
 
