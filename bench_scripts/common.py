@@ -183,7 +183,9 @@ class Training:
     @property
     def accuracy(self) -> float:
         """At the end, on the test samples."""
-        return self.finished.last.accuracy
+        accuracy = self.finished.last.accuracy
+        assert accuracy is not None, "what is measured here has classes"
+        return accuracy
 
 
 def train(values: Mapping[str, Any], dataset: Dataset | None = None) -> Training:

@@ -110,7 +110,7 @@ def reached(study: Study, name: str, eta: float, seeds: range, cap: int) -> Reac
         "seed": seeds.start,
         "device": {"uri": f"sim:analog-8bit?layers={study.layers}&{study.options}"},
         "training": {"probes": cap * study.tau_theta, "batch": BATCH, "tau_theta": study.tau_theta},
-        "codes": {"groups": study.groups},
+        "codes": {"groups": study.groups, "delta": 0.03125},
         "optimizer": {"name": name, "eta": eta},
         "evaluation": {"every": study.look * study.tau_theta, "stop_at_accuracy": ACCURACY},
     }

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mgdhw.api import Result, evaluate, evaluate_async, train, train_async
+    from mgdhw.cli.notebook import Progress
     from mgdhw.config import Experiment, load_experiment
-    from mgdhw.datasets import Dataset
+    from mgdhw.datasets import Dataset, from_arrays
     from mgdhw.datasets import load as load_dataset
     from mgdhw.device import Device, open_device
     from mgdhw.errors import MgdhwError
@@ -36,6 +37,7 @@ __all__ = [
     "Device",
     "Experiment",
     "MgdhwError",
+    "Progress",
     "Replicas",
     "ReplicasResult",
     "Result",
@@ -44,6 +46,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "evaluate_async",
+    "from_arrays",
     "load_dataset",
     "load_experiment",
     "open_device",
@@ -56,6 +59,7 @@ _HOMES = {
     "Device": ("mgdhw.device", "Device"),
     "Experiment": ("mgdhw.config", "Experiment"),
     "MgdhwError": ("mgdhw.errors", "MgdhwError"),
+    "Progress": ("mgdhw.cli.notebook", "Progress"),
     "Replicas": ("mgdhw.replicas", "Replicas"),
     "ReplicasResult": ("mgdhw.outcome", "ReplicasResult"),
     "Result": ("mgdhw.api", "Result"),
@@ -63,6 +67,7 @@ _HOMES = {
     "Trainer": ("mgdhw.trainer", "Trainer"),
     "evaluate": ("mgdhw.api", "evaluate"),
     "evaluate_async": ("mgdhw.api", "evaluate_async"),
+    "from_arrays": ("mgdhw.datasets", "from_arrays"),
     "load_dataset": ("mgdhw.datasets", "load"),
     "load_experiment": ("mgdhw.config", "load_experiment"),
     "open_device": ("mgdhw.device", "open_device"),

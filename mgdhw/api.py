@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import shlex
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
@@ -9,15 +11,21 @@ from pathlib import Path
 from typing import Any, overload
 
 from mgdhw import replicate, single
+from mgdhw.costs import CostFunction
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, RunError
+from mgdhw.inputs import input_notes
 from mgdhw.origin import base_of, check_began, identity_of
 from mgdhw.outcome import ReplicasResult
+from mgdhw.overrides import checked_overrides
+from mgdhw.own_cost import same_cost
 from mgdhw.replicate import ReplicasListener
 from mgdhw.runs import Evaluation, Run, evaluate_run, find_run
 from mgdhw.session import Session, blocking
 from mgdhw.single import Listener, Result
-from mgdhw.sources import Source, load_dataset, opening
+from mgdhw.sources import OwnData, Source, load_as_kept, opening
+
+log = logging.getLogger("mgdhw.training")
 
 __all__ = [
     "Listener",
@@ -36,11 +44,13 @@ __all__ = [
 async def train_async(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: None = None,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[Listener] = (),
     session: Session | None = None,
 ) -> Result: ...
@@ -48,22 +58,26 @@ async def train_async(
 async def train_async(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: int,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[ReplicasListener] = (),
     session: Session | None = None,
 ) -> ReplicasResult: ...
 async def train_async(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: int | None = None,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[Any] = (),
     session: Session | None = None,
 ) -> Result | ReplicasResult:
@@ -71,47 +85,85 @@ async def train_async(
 
     Args:
         experiment: a TOML file, a mapping of the same form, or an Experiment; None trains the packaged digits.
+        dataset: your own data instead of the experiment's: (X, y), which is split, (X, y, X_test, y_test), or a
+            `Dataset`. Arrays of numpy, tensors, frames; y are labels, one-hot rows, or numbers in 0 ... 1 (see
+            `mgdhw.datasets.from_arrays`). They are kept with the run. "data.test_fraction" and "data.seed" say how to
+            split, "data.scale" how to scale ("auto"); without a device named, a simulated chip of the data's sizes is
+            trained.
         device: an address or a device (open or not: a device that is open stays open) instead of the experiment's.
         resume: a run to go on with (a folder, or an id within `runs`), instead of an experiment.
         replicas: train so many, independent of each other: replica r has the experiment's seed + r. The result is
             the distribution of their time to solution. To resume a set, give the number that it began with.
         runs: folder to keep runs in; None keeps nothing on disk.
         overrides: changes to the experiment such as "optimizer.eta=0.1".
+        cost: a function of (B, n_out) outputs and targets that answers (B,) costs, instead of the device's own cost:
+            for devices whose outputs are read and whose cost the host computes. A run that began with one is resumed
+            with the same.
         listeners: called with every event, in order (of `mgdhw.events.ReplicasEvent` where there are replicas).
-        session: a handle to stop it by.
+        session: a handle to stop it by; each training takes a new one.
 
     Raises:
-        ConfigError: experiment, device and dataset are not usable or do not fit each other.
+        ConfigError: experiment, device and dataset are not usable or do not fit each other, or the session has had a
+            training.
         DatasetError: the dataset cannot be had.
+        DeviceUnavailable: the device is not there, is not the run's, or somebody else controls it.
         DeviceError: the device failed.
-        RunError: the run cannot be kept, found, or is in other hands.
+        RunError: the run cannot be kept, found, is in other hands, or was edited or damaged.
         CheckpointError: no checkpoint can be read, or it belongs to something else.
     """
     session = session or Session()
+    changes, heard = checked_overrides(overrides), tuple(listeners)
+    work = _work(experiment, device, resume, replicas, runs, changes, heard, session, dataset, cost)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not session.was_asked and session.run is not None:  # a cell of a notebook, or a program under asyncio.run
+            log.warning("training was interrupted%s", session.resume_hint())
+        raise
+
+
+async def _work(
+    experiment: Source | None,
+    device: str | Device | None,
+    resume: str | Path | None,
+    replicas: int | None,
+    runs: str | Path | None,
+    overrides: tuple[str, ...],
+    listeners: tuple[Any, ...],
+    session: Session,
+    dataset: OwnData | None,
+    cost: CostFunction | None,
+) -> Result | ReplicasResult:
     folder = None if runs is None else Path(runs)
-    if resume is not None:
-        if experiment is not None:
-            raise ConfigError("give an experiment to begin with or a run to resume, not both")
-        run = find_run(resume, folder)
-        if run.replicas() != replicas:
-            raise ConfigError(_how_many(run))
+    with session.used():
+        if resume is not None:
+            if experiment is not None:
+                raise ConfigError("give an experiment to begin with or a run to resume, not both")
+            if dataset is not None:
+                raise ConfigError("dataset: the run to resume has its own; leave it out")
+            run = find_run(resume, folder)
+            if run.replicas() != replicas:
+                raise ConfigError(_how_many(run))
+            if replicas is not None:
+                return await replicate.resume(run, replicas, device, overrides, listeners, session, cost)
+            return await single.resume(run, device, overrides, listeners, session, cost)
+        how: Any = (device, folder, overrides, listeners, session, dataset, cost)
         if replicas is not None:
-            return await replicate.resume(run, replicas, device, tuple(overrides), tuple(listeners), session)
-        return await single.resume(run, device, tuple(overrides), tuple(listeners), session)
-    if replicas is not None:
-        return await replicate.begin(experiment, replicas, device, folder, tuple(overrides), tuple(listeners), session)
-    return await single.begin(experiment, device, folder, tuple(overrides), tuple(listeners), session)
+            return await replicate.begin(experiment, replicas, *how)
+        return await single.begin(experiment, *how)
 
 
 @overload
 def train(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: None = None,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[Listener] = (),
     session: Session | None = None,
 ) -> Result: ...
@@ -119,22 +171,26 @@ def train(
 def train(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: int,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[ReplicasListener] = (),
     session: Session | None = None,
 ) -> ReplicasResult: ...
 def train(
     experiment: Source | None = None,
     *,
+    dataset: OwnData | None = None,
     device: str | Device | None = None,
     resume: str | Path | None = None,
     replicas: int | None = None,
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
     listeners: Iterable[Any] = (),
     session: Session | None = None,
 ) -> Result | ReplicasResult:
@@ -147,9 +203,11 @@ def train(
     options: dict[str, Any] = {"resume": resume, "replicas": replicas}  # whose overload is the caller's to know
     work: Coroutine[Any, Any, Result | ReplicasResult] = train_async(
         experiment,
+        dataset=dataset,
         device=device,
         runs=runs,
         overrides=overrides,
+        cost=cost,
         listeners=listeners,
         session=session,
         **options,
@@ -158,7 +216,11 @@ def train(
 
 
 async def evaluate_async(
-    run: str | Path, *, device: str | Device | None = None, runs: str | Path = "runs"
+    run: str | Path,
+    *,
+    device: str | Device | None = None,
+    runs: str | Path = "runs",
+    cost: CostFunction | None = None,
 ) -> Evaluation:
     """Try the network of a run on all of its data.
 
@@ -166,36 +228,48 @@ async def evaluate_async(
         run: a folder, or an id within `runs`.
         device: an address or a device instead of the run's.
         runs: folder of runs.
+        cost: the function that the run was trained with, where it was one.
 
     Raises:
+        ConfigError: the run was trained with a cost that is not given, or another one.
         RunError: there is no such run, or it is a set of replicas.
         CheckpointError: it has no checkpoint that can be read, or one of another network, experiment or dataset.
         DatasetError: the dataset cannot be had.
         DeviceError: the device failed.
     """
     found = find_run(run, Path(runs))
+    notes = found.check()
     if found.replicas() is not None:
         raise RunError(
             f"run {found.folder} is a set of replicas, which keeps no networks; train the one to evaluate by itself:"
             f" mgdhw train {shlex.quote(str(found.experiment_file))} --seed SEED"
         )
     experiment = found.experiment()
-    saved, notes = found.latest()
+    saved, unreadable = found.latest()
+    notes += unreadable
     if saved is None:
         raise CheckpointError(f"run {found.folder} has no checkpoint yet; go on with: {found.resume_command()}")
-    dataset = load_dataset(experiment, base_of(found))
+    dataset = load_as_kept(experiment, base_of(found))
+    same_cost(experiment, experiment, cost, dataset)
     check_began(found, saved.extra.get("began"), experiment, dataset)
-    async with opening(experiment.device.uri if device is None else device) as opened:
+    async with opening(experiment.device.uri if device is None else device, cost) as opened:
         began_on = identity_of(found)
         if began_on not in (None, opened.info.identity):
             notes.append(f"{opened.uri} is {opened.info.identity}, the run began on {began_on}")
+        notes += input_notes(opened.info, dataset)
         evaluation = await evaluate_run(experiment, opened, dataset, saved.state)
     return replace(evaluation, run=found.folder, notes=tuple(notes))
 
 
-def evaluate(run: str | Path, *, device: str | Device | None = None, runs: str | Path = "runs") -> Evaluation:
+def evaluate(
+    run: str | Path,
+    *,
+    device: str | Device | None = None,
+    runs: str | Path = "runs",
+    cost: CostFunction | None = None,
+) -> Evaluation:
     """Try the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
-    return blocking(evaluate_async(run, device=device, runs=runs), Session())
+    return blocking(evaluate_async(run, device=device, runs=runs, cost=cost), Session())
 
 
 def _how_many(run: Run) -> str:

@@ -47,6 +47,8 @@ class CodeSpec:
         amplitude: largest |θ̃ᵢ|, in code units (one code unit is one `theta_lsb` of the device), >= 1.
         groups: "all" perturbs every parameter in every probe; "layer" one layer at a time, in turn.
         density: share of the parameters that a sparse code perturbs, 2**-15 ... 1.
+        amplitudes: one for each layer where they differ, in code units; `amplitude` is then the largest. Only devices
+            with `Capability.AMPLITUDES` can do this by themselves.
     """
 
     family: str = "random"
@@ -54,6 +56,7 @@ class CodeSpec:
     amplitude: int = 1
     groups: str = "all"
     density: float = 0.1
+    amplitudes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

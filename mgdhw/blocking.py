@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.answers import checked_outputs
 from mgdhw.completion import completed
 from mgdhw.device import HostCodes
 from mgdhw.errors import DeviceFault, DeviceUnavailable
@@ -114,11 +115,13 @@ class BlockingDevice(HostCodes):
         held = await self.in_thread(self.read_parameters)
         return await super().read() if held is None else held
 
-    async def infer(self, samples: IntArray) -> FloatArray:
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         self.check_open()
         inputs, size = self.dataset.values(samples), self.samples_per_reading
         parts = [np.zeros((0, self.info.n_outputs))]
         for start in range(0, samples.size, size):
-            parts.append(await self.in_thread(self.read_outputs, inputs[start : start + size]))
+            asked = inputs[start : start + size]
+            answer = await self.in_thread(self.read_outputs, asked)
+            parts.append(checked_outputs(answer, len(asked), self.info.n_outputs, self.uri, "read_outputs"))
             self.tick()
         return np.concatenate(parts)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import HeldBaseline
+from mgdhw.datasets.npz import write_arrays
 from mgdhw.errors import CheckpointError
 from mgdhw.gradient import Analog, Window
 from mgdhw.state import TrainState
@@ -75,16 +76,7 @@ def save(path: Path, state: TrainState, extra: Mapping[str, Any] | None = None) 
     }
     document = json.dumps({"format": FORMAT, "sha256": _digest(arrays, scalars), "scalars": scalars})
     members: dict[str, Any] = {**arrays, _JSON: np.frombuffer(document.encode(), dtype=np.uint8)}
-
-    def write(file: IO[bytes]) -> None:
-        try:
-            np.savez(file, allow_pickle=False, **members)
-        except ValueError as error:  # what zipfile says of a member that a full disk has cut short
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
-
-    write_atomically(path, write)
+    write_atomically(path, lambda file: write_arrays(file, members))
 
 
 def load(path: Path) -> Saved:
@@ -142,10 +134,10 @@ def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], None]) -
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename in a folder outlast a power failure, where the system lets a folder be synced."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

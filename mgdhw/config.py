@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import math
-import tomllib
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.errors import ConfigError
 from mgdhw.optimizers import OPTIMIZERS, Optimizer
+from mgdhw.overrides import apply_override, checked_overrides
+from mgdhw.parsing import did_you_mean, parse_toml, short_repr
 from mgdhw.schedule import SCHEDULES, ScheduleSpec
+from mgdhw.text import decode, unwritable
+from mgdhw.validation import explain
 
 LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
 LARGEST_BATCH = 1 << 20
 LARGEST_PERIOD = (1 << 32) - 1  # what a board is told in 32 bits
 LARGEST_BLOCK = 1 << 16
 LARGEST_STEP = 2**63 - 1  # what a block can begin at
+LARGEST = 1e300  # of a parameter of an optimizer; also an integer is a float then
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
+OWN_COST = re.compile("[^@]+@[0-9a-f]{16}")
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
+Scale = Literal["auto", "minmax", "standard", "none"]
 
 
 def _one_of(value: str, choices: Iterable[str]) -> str:
     if value not in choices:
-        near = difflib.get_close_matches(value, list(choices), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"expected one of {', '.join(sorted(choices))}{hint}")
+        raise ValueError(f"expected one of {', '.join(sorted(choices))}{did_you_mean(value, choices)}")
     return value
+
+
+def _as_whole(value: Any) -> Any:
+    """TOML writes 100,000 as 1e5, too; there it is a float."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_as_whole)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -47,11 +60,34 @@ class DeviceSection(_Section):
 
 
 class DataSection(BaseModel):
-    """Which dataset; every other key is an option of it (seed, flips, n, test_fraction, ...)."""
+    """Which dataset, and how its inputs are scaled; every other key is an option of it (seed, flips, n, ...)."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     name: str = "digits"
+    scale: Scale | None = None
+    scale_to: list[Finite] | None = Field(default=None, min_length=2, max_length=2)
+
+    @model_validator(mode="after")
+    def _range(self) -> DataSection:
+        if self.scale_to is None:
+            return self
+        low, high = self.scale_to
+        if not low < high:
+            raise ValueError(f"scale_to: expected [low, high], the ends of a range (got [{low:g}, {high:g}])")
+        if self.scale in (None, "none"):
+            raise ValueError('scale_to: of no use without scale = "auto", "minmax" or "standard"')
+        return self
+
+    @model_validator(mode="after")
+    def _flat(self) -> DataSection:
+        for key, value in (self.model_extra or {}).items():
+            for item in value if isinstance(value, list) else (value,):
+                if not isinstance(item, str | int | float):
+                    raise ValueError(
+                        f"{short_repr(key)}: expected a value, or a list of values, got {short_repr(value)}"
+                    )
+        return self
 
     @property
     def options(self) -> dict[str, Any]:
@@ -62,14 +98,14 @@ class DataSection(BaseModel):
 class TrainingSection(_Section):
     """How long, how often, from where. All periods are in probes."""
 
-    probes: int = Field(default=400_000, ge=1, le=LARGEST_STEP)
-    batch: int = Field(default=1, ge=1, le=LARGEST_BATCH)
-    tau_x: int = Field(default=1, ge=1, le=LARGEST_PERIOD)
-    tau_theta: int = Field(default=100, ge=1, le=LARGEST_PERIOD)
+    probes: Whole = Field(default=400_000, ge=1, le=LARGEST_STEP)
+    batch: Whole = Field(default=1, ge=1, le=LARGEST_BATCH)
+    tau_x: Whole = Field(default=1, ge=1, le=LARGEST_PERIOD)
+    tau_theta: Whole = Field(default=100, ge=1, le=LARGEST_PERIOD)
     mode: Literal["discrete", "continuous"] = "discrete"
     baseline: Literal["held", "every", "antithetic"] = "held"
     normalise: Literal["energy", "oripov"] = "energy"
-    update_every: int = Field(default=1, ge=1, le=LARGEST_PERIOD)
+    update_every: Whole = Field(default=1, ge=1, le=LARGEST_PERIOD)
     tau_hp: float = Field(default=10.0, gt=0)
     init: Literal["glorot", "uniform", "read"] = "glorot"
     init_scale: float = Field(default=1.0, ge=0)
@@ -90,9 +126,27 @@ class CodesSection(_Section):
     """Which perturbations."""
 
     family: str = "random"
-    delta: float | None = Field(default=None, gt=0)
+    delta: float | list[float] | None = None
     groups: Literal["all", "layer"] = "all"
     density: float = Field(default=0.1, ge=2**-15, le=1)
+
+    @field_validator("delta", mode="plain")
+    @classmethod
+    def _delta(cls, value: Any) -> Any:
+        """One number, or one for each layer: a union's own error would name both, and the value twice."""
+        each = value if isinstance(value, list) else [value]
+        if value is None:
+            return None
+        if not each:
+            raise ValueError("expected a number, or one for each layer")
+        for delta in each:
+            if isinstance(delta, bool) or not isinstance(delta, int | float):
+                raise ValueError("input should be a valid number, or a list of one for each layer")
+            if not abs(delta) <= sys.float_info.max:  # an integer may be larger than any float
+                raise ValueError("input should be a finite number")
+            if delta <= 0:
+                raise ValueError("input should be greater than 0")
+        return [float(delta) for delta in each] if isinstance(value, list) else float(value)
 
     @field_validator("family")
     @classmethod
@@ -118,19 +172,17 @@ class OptimizerSection(BaseModel):
         known = {f.name: f.default for f in fields(OPTIMIZERS[self.name])}  # type: ignore[arg-type]
         for key, value in (self.model_extra or {}).items():
             if key not in known:
-                near = difflib.get_close_matches(key, ["eta", *known], n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                has = ", ".join(known) or "none"
-                raise ValueError(f"{self.name} has no parameter {key!r} (it has: {has}){hint}")
+                has, hint = ", ".join(known) or "none", did_you_mean(key, ["eta", *known])
+                raise ValueError(f"{self.name} has no parameter {short_repr(key)} (it has: {has}){hint}")
             if isinstance(known[key], bool):
                 if not isinstance(value, bool):
-                    raise ValueError(f"{key}: expected true or false, got {value!r}")
-            elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise ValueError(f"{key}: expected a finite number, got {value!r}")
+                    raise ValueError(f"{key}: expected true or false, got {short_repr(value)}")
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+                raise ValueError(f"{key}: expected a finite number, got {short_repr(value)}")
             elif key in ("beta", "beta1", "beta2", "rho") and not 0 <= value < 1:
-                raise ValueError(f"{key}: expected a number from 0 to below 1, got {value!r}")
+                raise ValueError(f"{key}: expected a number from 0 to below 1, got {short_repr(value)}")
             elif key in ("epsilon", "weight_decay") and value < 0:
-                raise ValueError(f"{key}: expected a number of 0 or more, got {value!r}")
+                raise ValueError(f"{key}: expected a number of 0 or more, got {short_repr(value)}")
         return self
 
     def build(self) -> Optimizer:
@@ -160,7 +212,7 @@ class ScheduleSection(_Section):
 class EvaluationSection(_Section):
     """Learning curve, and when to stop early. Decides no bit of the trajectory but its end."""
 
-    every: int | None = Field(default=None, ge=1)
+    every: Whole | None = Field(default=None, ge=1)
     stop_at_accuracy: float | None = Field(default=None, gt=0, le=1)
     stop_at_cost: float | None = Field(default=None, gt=0)
 
@@ -174,16 +226,18 @@ class RunSection(_Section):
     """How the work is done and kept. Decides no bit of the trajectory."""
 
     level: Level = "auto"
-    block: int | None = Field(default=None, ge=1, le=LARGEST_BLOCK)
+    block: Whole | None = Field(default=None, ge=1, le=LARGEST_BLOCK)
     checkpoint_seconds: float = Field(default=10.0, gt=0)
-    retries: int = Field(default=3, ge=0)
+    retries: Whole = Field(default=3, ge=0)
 
 
 class Experiment(_Section):
     """Everything that one training run is."""
 
     name: str = Field(default="experiment", pattern=r"^[A-Za-z0-9_.-]+$")
-    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
+    seed: Whole = Field(default=0, ge=0, le=LARGEST_SEED)
+    cost: str | None = None
+    """Name and fingerprint of a cost that was given in Python (`mgdhw.own_cost`): written, not chosen."""
     device: DeviceSection = DeviceSection()
     data: DataSection = DataSection()
     training: TrainingSection = TrainingSection()
@@ -192,6 +246,16 @@ class Experiment(_Section):
     schedule: ScheduleSection = ScheduleSection()
     evaluation: EvaluationSection = EvaluationSection()
     run: RunSection = RunSection()
+
+    @field_validator("cost")
+    @classmethod
+    def _cost(cls, value: str | None) -> str | None:
+        if value is None or OWN_COST.fullmatch(value):
+            return value
+        raise ValueError(
+            "expected the name and fingerprint of a function, as kept runs have it; which cost is measured is the"
+            " device's (sim:analog-8bit?cost=xent), and one in Python is given as mgdhw.train(..., cost=function)"
+        )
 
     def decisive(self) -> dict[str, Any]:
         """What decides the trajectory on a given device and dataset: the part that the digest begins with.
@@ -203,10 +267,14 @@ class Experiment(_Section):
         unused = ("baseline", "normalise") if self.training.mode == "continuous" else ("update_every", "tau_hp")
         for key in unused:
             del kept["training"][key]
+        if self.training.mode == "continuous":
+            kept["training"]["divided_by"] = "gain"  # what was trained before it was goes on to no digest of this
         if self.codes.family != "sparse":
             del kept["codes"]["density"]
         used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))
         kept["schedule"] = {key: kept["schedule"][key] for key in used}
+        if self.cost is not None:
+            kept["cost"] = self.cost.rpartition("@")[2]
         return kept
 
     def replica(self, number: int) -> Experiment:
@@ -221,9 +289,13 @@ class Experiment(_Section):
         return max(1, self.training.probes // 20 // period) * period
 
 
-_SECTIONS: dict[str, Any] = {
-    name: field.annotation for name, field in Experiment.model_fields.items() if isinstance(field.default, BaseModel)
-}
+def missing_cost(cost: str) -> str:
+    """What to say where an experiment was made with a cost that nobody has given."""
+    name = cost.rpartition("@")[0]
+    return (
+        f"cost: it was made with a function of Python, {name}, which has to be given again:"
+        f" mgdhw.train(..., cost={name.rpartition('.')[2]}), with resume=RUN and to mgdhw.evaluate, too"
+    )
 
 
 def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experiment:
@@ -238,86 +310,76 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = decode(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `mgdhw new {path}` writes one to begin with") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder, not an experiment file; to go on with a run use --resume") from None
+        raise ConfigError(
+            f"{path} is a folder, not an experiment file; to go on with a run: mgdhw train --resume RUN"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a text file; expected TOML in UTF-8") from None
+    except ValueError as error:  # NUL
+        raise ConfigError(f"{path}: is the name of no file: {error}") from None
     return parse_experiment(text, source=str(path), overrides=overrides)
 
 
 def parse_experiment(text: str, *, source: str, overrides: Iterable[str] = ()) -> Experiment:
     """An experiment from TOML text; `source` is what errors call it."""
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: not valid TOML: {error}") from None
-    for override in overrides:
-        _apply(values, override)
-    return check_experiment(values, source=source)
+    values = parse_toml(text, source)
+    changed = {}
+    for override in checked_overrides(overrides):
+        changed[apply_override(values, override)] = override
+    return check_experiment(values, source=source, changed=changed)
 
 
-def check_experiment(values: Mapping[str, Any], *, source: str) -> Experiment:
-    """An experiment from nested mappings; `source` is what errors call them."""
+def check_experiment(values: Mapping[str, Any], *, source: str, changed: Mapping[str, str] | None = None) -> Experiment:
+    """An experiment from nested mappings.
+
+    Args:
+        values: by section and key.
+        source: what errors call them.
+        changed: the override that an error is about instead, by the dotted key that it changed.
+    """
     try:
         return Experiment.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(problem, source) for problem in error.errors())) from None
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    *sections, name = key.strip().split(".")
-    if not equals or not all((*sections, name)):
-        raise ConfigError(f"--set {override}: expected KEY=VALUE, for example --set optimizer.eta=0.1")
-    table: Any = values
-    for section in sections:
-        table = table.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"--set {override}: {section!r} is a value, not a section")
-    try:
-        table[name] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[name] = text.strip()
-
-
-def _explain(problem: Any, source: str) -> str:
-    location = [str(part) for part in problem["loc"]]
-    key = ".".join(location) or "the file"
-    if problem["type"] == "extra_forbidden":
-        model: Any = Experiment
-        for part in location[:-1]:
-            model = model.model_fields[part].annotation
-        names = list(model.model_fields)
-        elsewhere = [f"{name}.{location[-1]}" for name in _SECTIONS if location[-1] in _SECTIONS[name].model_fields]
-        near = elsewhere if len(elsewhere) == 1 else difflib.get_close_matches(location[-1], names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
-        return f"{source}: {key}: no such key; {hint}"
-    if problem["type"] == "model_type":
-        return f"{source}: {key}: expected a section, [{key}], with keys of its own (got {problem['input']!r})"
-    if problem["type"] == "string_pattern_mismatch":
-        return f"{source}: {key}: expected letters, digits, '.', '_' and '-' only (got {problem['input']!r})"
-    message = problem["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    given = problem["input"]
-    if problem["type"] == "literal_error":
-        choices = [c.strip(" '") for c in problem["ctx"]["expected"].replace(" or ", ",").split(",")]
-        near = difflib.get_close_matches(str(given), choices, n=1)
-        message += f"; did you mean {near[0]!r}?" if near else ""
-    shown = "" if isinstance(given, dict | BaseModel) else f" (got {given!r})"
-    return f"{source}: {key}: {message}{shown}"
+        found = error.errors(include_url=False)
+        problems = [explain(problem, Experiment, source, changed or {}) for problem in found]
+    except RecursionError:
+        problems = [f"{source}: values are nested too deeply"]
+    raise ConfigError("\n".join(problems))
 
 
 def to_toml(experiment: Experiment) -> str:
-    """The experiment with every default filled in, as a TOML file."""
+    """The experiment with every default filled in, as a TOML file.
+
+    Raises:
+        ConfigError: it names a file whose path cannot be written in one.
+    """
     values = experiment.model_dump(mode="json", exclude_none=True)
+    tables = [table for table in values.values() if isinstance(table, dict)]
+    check_writable(*(value for table in tables for value in table.values() if isinstance(value, str)))
     lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict)]
     for section, table in values.items():
         if isinstance(table, dict):
             lines += ["", f"[{section}]"]
             lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
     return "\n".join(lines) + "\n"
+
+
+def check_writable(*values: str) -> None:
+    """Make sure that values (addresses of devices and of data) can be written in a TOML file.
+
+    Raises:
+        ConfigError: one has the path of a file whose name, or whose folder's, is no UTF-8.
+    """
+    for value in values:
+        strange = unwritable(value)
+        if strange is not None:
+            raise ConfigError(
+                f"{value}: {strange} in this path is no UTF-8, so an experiment file cannot name it; rename that file"
+                " or folder, or use a copy of the file elsewhere"
+            )

@@ -5,12 +5,15 @@ What trains is the cost that the device measures; what is computed here decides 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+CostFunction = Callable[[FloatArray, FloatArray], FloatArray]
+"""(B,) costs of (B, n_out) outputs and targets."""
 
 
 def mean_squared_error(outputs: FloatArray, targets: FloatArray) -> FloatArray:
@@ -25,10 +28,26 @@ def cross_entropy(outputs: FloatArray, targets: FloatArray) -> FloatArray:
     return np.asarray(log_sum - (targets * outputs).sum(axis=1))
 
 
-COSTS: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
+COSTS: dict[str, CostFunction] = {
     "mse": mean_squared_error,
     "xent": cross_entropy,
 }
+
+
+def accuracy_or_r2(outputs: FloatArray, targets: FloatArray, *, classes: bool) -> tuple[float | None, float | None]:
+    """How good (B, n_out) outputs are: the share that is right where they are classes, else R²; the other is None."""
+    return (float(correct(outputs, targets).mean()), None) if classes else (None, r_squared(outputs, targets))
+
+
+def r_squared(outputs: FloatArray, targets: FloatArray) -> float | None:
+    """R² of (B, n_out) outputs: the share of the targets' variance that they explain, all outputs together.
+
+    1 is perfect, 0 as good as the mean of the targets, less is worse. None where targets don't vary, or outputs are
+    not finite.
+    """
+    variation = float(np.square(targets - targets.mean(axis=0)).sum())
+    found = 1.0 - float(np.square(outputs - targets).sum()) / variation if variation > 0 else math.nan
+    return found if math.isfinite(found) else None
 
 
 def correct(outputs: FloatArray, targets: FloatArray) -> NDArray[np.bool_]:

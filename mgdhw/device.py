@@ -11,20 +11,20 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import closing, limits, recovery
+from mgdhw.answers import checked_outputs, checked_parameters
 from mgdhw.block import Block, Costs, Part
 from mgdhw.completion import completed
-from mgdhw.costs import COSTS
+from mgdhw.costs import COSTS, CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device_info import Capability, DeviceInfo
-from mgdhw.drivers import check_class, device_schemes, driver_of
-from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable
+from mgdhw.drivers import check_class, device_schemes, driver_name, make_device
+from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable
 from mgdhw.expansion import expand
 from mgdhw.motion import Motion, Mover
 from mgdhw.segment import Segment, SegmentResult
@@ -65,6 +65,9 @@ class Device(ABC):
     watch: Callable[[], None] | None = None
     """Called after each reading."""
 
+    own_cost: CostFunction | None = None
+    """The user's cost instead of that of `info.cost_kind`, as long as a training with one lasts."""
+
     entered = False
     """Whether it is inside `async with`, and so whether somebody sees to its closing."""
     is_open = False
@@ -72,8 +75,9 @@ class Device(ABC):
     stored: FloatArray | None = None
     """(P,) what the last write left; `connect` may set it where hardware says what it begins with."""
 
-    _contract = "device.Device"
-    """Where it says what a driver has to do."""
+    _contract = "device.Device"  # where it says what a driver has to do
+    _controller: object = None
+    """Who has it under control, and keeps others away; see `mgdhw.control`."""
     _mover: Mover | None = None
     _closing: asyncio.Task[None] | None = None
 
@@ -149,8 +153,14 @@ class Device(ABC):
         """Put back what `snapshot` answered."""
 
     @abstractmethod
-    async def infer(self, samples: IntArray) -> FloatArray:
-        """Outputs, (B, n_out), for (B,) sample indices. Disturbs no training."""
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
+        """Outputs, (B, n_out), for (B,) sample indices. Disturbs no training.
+
+        Args:
+            samples: (B,).
+            step: of the training, at which they are wanted. Hardware ignores it; a simulated device keys its noise with
+                it, and knows the time by it.
+        """
 
     @abstractmethod
     async def probe(self, block: Block) -> Costs:
@@ -175,6 +185,10 @@ class Device(ABC):
         """
         return [await self.learn(segment) for segment in segments]
 
+    def cost_function(self) -> CostFunction | None:
+        """How the cost follows from outputs and targets, for reports; None where nobody knows `info.cost_kind`."""
+        return self.own_cost or COSTS.get(self.info.cost_kind)
+
     @property
     def motion(self) -> Motion | None:
         """How fast `write` may move the parameters. A device that makes ramps by itself answers None."""
@@ -183,9 +197,10 @@ class Device(ABC):
     # --- what every device does alike --------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect. Raises DeviceUnavailable."""
+        """Connect. Raises DeviceUnavailable, and ConformanceError where the driver does not say what it is."""
         self.stored, self._mover = None, None
         await self.connect()
+        limits.check_info(getattr(self, "info", None), driver_name(type(self)), self.uri)
         self.is_open = True
         if self.motion is not None:
             try:
@@ -205,9 +220,12 @@ class Device(ABC):
         await self._move_by(motion if self.motion is None else motion.together_with(self.motion))
 
     async def _move_by(self, motion: Motion) -> None:
-        mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self.apply, self.uri)
-        mover.starts_at(await self.read())
+        mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self._applied, self.uri)
+        mover.starts_at(checked_parameters(await self.read(), self.info.n_parameters, "read", self.uri))
         self._mover = mover
+
+    async def _applied(self, theta: FloatArray, step: int) -> FloatArray:
+        return checked_parameters(await self.apply(theta, step), self.info.n_parameters, "apply", self.uri)
 
     async def close(self) -> None:
         """Leave the hardware in its safe state and disconnect. May be called from any state, more than once.
@@ -268,30 +286,28 @@ class Device(ABC):
 
         Returns: (P,) what the hardware really holds.
 
-        Raises:
-            DeviceUnavailable: the device is not open.
-            LimitExceeded: before anything is sent.
+        Raises DeviceUnavailable if it is not open, LimitExceeded before anything is sent, DeviceFault if its driver
+        answers with something else than P parameters.
         """
         self.check_open()
         self.check_limits(theta)
         self.stored = None  # not known, should this fail
-        stored = await (self.apply(theta, step) if self._mover is None else self._mover.move(theta, step))
-        self.stored = np.array(stored)
+        stored = await (self._applied(theta, step) if self._mover is None else self._mover.move(theta, step))
+        self.stored = stored.copy()
         return stored
 
     async def __aenter__(self) -> Self:
+        if self.entered:
+            raise DeviceUnavailable("is inside another `async with`, which opens and closes it", uri=self.uri)
+        self.entered = True
         try:
             await self.open()
         except BaseException as error:
             await self._close_after(error)  # half open is not safe
             raise
-        self.entered = True
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.entered = False
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         await self._close_after(error)
 
     async def _close_after(self, error: BaseException | None) -> None:
@@ -309,6 +325,15 @@ class Device(ABC):
                 ) from problem
             else:
                 raise
+        finally:
+            self.entered = False
+
+    def cost_of(self, outputs: FloatArray, targets: FloatArray) -> FloatArray:
+        """(B,) costs of (B, n_out) outputs and targets, in units of the cost: of evaluations, and see `HostCodes`."""
+        function = self.cost_function()
+        if function is None:
+            raise DeviceFault(f"nobody knows how its cost, {self.info.cost_kind!r}, is computed", uri=self.uri)
+        return function(outputs, targets)
 
     def moved(self) -> float:
         """When `write` or `close` moved something last, by `time.monotonic`; 0: nobody knows."""
@@ -354,15 +379,15 @@ class HostCodes(Device):
     async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
         """One evaluation: apply (B,) samples, answer the cost summed over them.
 
-        Here it is computed from outputs and targets, in units of the cost: with a `cost_lsb` of 1.
+        Here it is computed from outputs and targets (`cost_of`), in units of the cost: with a `cost_lsb` of 1.
 
         Args:
             samples: (B,) sample indices.
             step: the probe's step. Hardware ignores it; a simulated device keys its noise with it.
             part: which of the probe's measurements this is.
         """
-        outputs = await self.infer(samples)
-        return float(COSTS[self.info.cost_kind](outputs, self.dataset.targets[samples]).sum())
+        outputs = checked_outputs(await self.infer(samples, step), samples.size, self.info.n_outputs, self.uri)
+        return float(self.cost_of(outputs, self.dataset.targets[samples]).sum())
 
     async def requested(self) -> FloatArray:
         """(P,) what codes are added to: what it was asked to hold, where that differs from what it holds."""
@@ -374,7 +399,7 @@ class HostCodes(Device):
     async def probe_with_host_codes(self, block: Block) -> Costs:
         """Expand a block into writes and measurements. Ends with θ as it was."""
         self.check_open()
-        theta = await self.requested()
+        theta = checked_parameters(await self.requested(), self.info.n_parameters, "read", self.uri)
         self._check_room(theta, block.codes.amplitude)  # `write` sees to the swings
         return await expand(self, block, theta)
 
@@ -388,12 +413,9 @@ def open_device(uri: str) -> Device:
     Raises:
         ConfigError: there is no driver for the scheme, or the driver cannot read the address.
         ConformanceError: the driver lacks a method of the contract.
+        DeviceUnavailable, DeviceFault: the driver fails, or answers with something else than a Device.
     """
-    make = driver_of(uri)
-    try:
-        device = make(uri)
-    except ConformanceError as error:
-        raise ConformanceError(f"device {uri!r}: {error}") from None
-    if not isinstance(device, Device):
-        raise DeviceFault(f"its driver answered with a {type(device).__name__}, not a Device", uri=uri)
-    return device
+    device = make_device(uri)
+    if isinstance(device, Device):
+        return device
+    raise DeviceFault(f"its driver answered with a {type(device).__name__}, not a Device", uri=uri)

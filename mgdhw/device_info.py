@@ -27,6 +27,8 @@ class Capability(Flag):
     """It runs the whole loop: a segment of probes and updates."""
     DETERMINISTIC = auto()
     """The same request gets the same answer: all levels of delegation agree to the bit."""
+    AMPLITUDES = auto()
+    """Its code generator takes an amplitude for each layer (`CodeSpec.amplitudes`), not only one for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class DeviceInfo:
         details: more that is worth recording (a chip's whole definition, a firmware version).
         timing: what its work takes in time and energy, where that is known.
         motion: how fast its parameters may move; None: as fast as they like.
+        input_range: the least and the greatest input that its converters take, in natural units; what lies beyond is
+            clipped. None where the device does not say, or takes any.
     """
 
     model: str
@@ -65,6 +69,7 @@ class DeviceInfo:
     details: dict[str, Any] = field(default_factory=dict)
     timing: Timing | None = None
     motion: Motion | None = None
+    input_range: tuple[float, float] | None = None
 
     @property
     def n_parameters(self) -> int:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
 from mgdhw.config import Experiment
 from mgdhw.device import DeviceInfo, open_device
+from mgdhw.drivers import simulated_chips
 from mgdhw.errors import ConfigError
+from mgdhw.parsing import did_you_mean, short_repr
 from mgdhw.sources import opening
 from mgdhw.timing import Bill, Count, bill, count, expected_baselines
-
-PRESETS = "mgdhw.presets"
-"""Group of callables, keyed by scheme, that answer addresses worth knowing and what each is: {address: text}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +87,16 @@ def address(preset: str) -> str:
     """Address of a preset by its name; an address is one already. Raises ConfigError."""
     if ":" in preset:
         return preset
-    known = {uri.partition(":")[2]: uri for uri in _presets()}
-    if preset in known:
-        return known[preset]
-    near = difflib.get_close_matches(preset, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ConfigError(f"no preset {preset!r}{hint} ({', '.join(known)})")
-
-
-def _presets() -> list[str]:
-    """Addresses of the simulated chips. Boards go by address: none is asked or opened for a name or a hint."""
-    return [uri for point in entry_points(group=PRESETS, name="sim") for uri in point.load()()]
+    known = simulated_chips()
+    name, question, options = preset.partition("?")
+    if name in known:
+        return f"{known[name]}{question}{options}"
+    raise ConfigError(f"no preset {short_repr(name)}{did_you_mean(name, known)} ({', '.join(known)})")
 
 
 async def _timed() -> list[str]:
     """Names of the presets whose timing is known."""
-    return [uri.partition(":")[2] for uri in _presets() if (await _info(uri)).timing is not None]
+    return [name for name, uri in simulated_chips().items() if (await _info(uri)).timing is not None]
 
 
 async def _info(uri: str) -> DeviceInfo:

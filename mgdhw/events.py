@@ -62,13 +62,17 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """The network was tried on samples. `split` is "test", or "train" where a dataset has no test samples."""
+    """The network was tried on samples. `split` is "test", or "train" where a dataset has no test samples.
+
+    Outputs that are classes have an accuracy, 0 ... 1; numbers have R² instead (None where their targets don't vary).
+    """
 
     step: int
     evaluations: int
     split: str
-    accuracy: float
+    accuracy: float | None
     cost: float
+    r2: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.answers import checked_cost
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
 from mgdhw.completion import completed
@@ -20,6 +21,7 @@ IntArray = NDArray[np.int64]
 class Measuring(Protocol):
     """What sets parameters and measures."""
 
+    uri: str
     info: DeviceInfo
     readings: int
     put_back_seconds: float | None
@@ -50,7 +52,7 @@ async def expand(device: Measuring, block: Block, theta: FloatArray) -> Costs:
     async def measured_at(at: FloatArray, batch: IntArray, step: int, part: Part) -> int | float:
         await device.write(at, step)
         before = device.readings
-        cost = await device.measure(batch, step, part)
+        cost = checked_cost(await device.measure(batch, step, part), device.uri)
         if device.readings == before:  # else its driver counts them itself
             device.tick()
         return cost

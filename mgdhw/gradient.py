@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Costs
 from mgdhw.codes import Codes
+from mgdhw.compiled.target import require_numba
 
 FloatArray = NDArray[np.float64]
 
@@ -92,7 +93,11 @@ def accumulate(window: Window, costs: Costs, codes: Codes, first_step: int) -> W
 
 def _is_compiled(codes: Codes, change: NDArray[np.int64]) -> bool:
     """Whether compiled code adds these probes up: it draws the signs itself, which saves making the codes."""
-    if codes.spec.family != "random" or change.size * codes.topology.n_parameters < WORTH_COMPILING:
+    if (
+        codes.spec.family != "random"
+        or codes.spec.amplitudes
+        or change.size * codes.topology.n_parameters < WORTH_COMPILING
+    ):
         return False
     return int(np.abs(change).sum()) < EXACT_INT32 and _compiled() is not None
 
@@ -101,6 +106,7 @@ def _is_compiled(codes: Codes, change: NDArray[np.int64]) -> bool:
 def _compiled() -> Callable[..., None] | None:
     """`mgdhw.compiled.window.add_random`; None where numba cannot be had."""
     try:
+        require_numba()
         from mgdhw.compiled.window import add_random  # numba is slow to import, and small work needs none of it
     except (ImportError, OSError, RuntimeError):
         return None
@@ -139,7 +145,7 @@ def oripov_scaled(window: Window, scale: float, theta_lsb: float | FloatArray, c
     perturbed it, and a the amplitude; the paper has a√N = 0.01.
     """
     cross = window.cross.astype(np.float64) * scale * theta_lsb
-    amplitude = np.broadcast_to(codes.spec.amplitude * np.asarray(theta_lsb, dtype=np.float64), cross.shape)
+    amplitude = np.broadcast_to(codes.amplitude * np.asarray(theta_lsb, dtype=np.float64), cross.shape)
     tau = float(max(1, probes // len(codes.groups)))
     parts = [slice(g.start, g.start + g.size) for g in codes.groups]
     if len(parts) == 1 and codes.topology.layers:
@@ -157,7 +163,7 @@ class Analog:
     """State of continuous mode: the filters of the 2023 paper's analog form.
 
     Args:
-        gradient: (P,) low-passed C̃ θ̃ / ⟨θ̃²⟩, the running ĝ.
+        gradient: (P,) low-passed C̃ θ̃ wᵢ, the running ĝ.
         cost: the last cost seen; None before the first.
         high_passed: the last C̃.
     """
@@ -182,11 +188,12 @@ def filter_block(
     theta_lsb: float | FloatArray,
     tau_hp: float,
     tau_theta: float,
+    weight: FloatArray | None = None,
 ) -> Analog:
     """Run a block's costs through the high-pass and the low-pass, probe by probe.
 
         C̃ₖ = (C̃ₖ₋₁ + Cₖ - Cₖ₋₁) τ_hp / (τ_hp + 1)
-        ĝₖ = ĝₖ₋₁ + (C̃ₖ θ̃ₖ / ⟨θ̃²⟩ - ĝₖ₋₁) / (τ_θ + 1)
+        ĝₖ = ĝₖ₋₁ + (C̃ₖ θ̃ₖ w - ĝₖ₋₁) / (τ_θ + 1)
 
     Args:
         state: filters before the block.
@@ -195,11 +202,14 @@ def filter_block(
         scale: `cost_scale`.
         theta_lsb: one code unit in parameter units.
         tau_hp, tau_theta: time constants, in probes.
+        weight: (P,) w, `high_pass.filter_weight`; None: 1 / ⟨θ̃²⟩ in parameter units, as if the high-pass weakened
+            nothing.
 
     Source: McCaughan et al. 2023, algorithm 1 ("analog" form), with the probe as the unit of time.
     """
     values = codes.values(first_step, costs.perturbed.size)
-    weight = 1.0 / (codes.mean_square() * theta_lsb)
+    if weight is None:
+        weight = 1.0 / (codes.mean_square() * theta_lsb)
     keep = tau_hp / (tau_hp + 1.0)
     take = 1.0 / (tau_theta + 1.0)
     gradient, previous, change = state.gradient, state.cost, state.high_passed

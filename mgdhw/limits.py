@@ -1,4 +1,4 @@
-"""Limits of the parameters."""
+"""Limits of the parameters, and whether a driver has said what they are."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.device_info import DeviceInfo
-from mgdhw.errors import ConfigError, LimitExceeded
+from mgdhw.errors import ConfigError, ConformanceError, LimitExceeded
 from mgdhw.motion import ROUNDING, swings_too_far, whole_steps
+from mgdhw.parsing import short_repr
 
 FloatArray = NDArray[np.float64]
+
+
+def check_info(info: object, driver: str, uri: str) -> None:
+    """Raise ConformanceError if what a driver has set as `info` when it connected is no DeviceInfo."""
+    if not isinstance(info, DeviceInfo):
+        raise ConformanceError(
+            f"{uri}: {driver}: connect() has to set self.info to a DeviceInfo (it is {short_repr(info)})"
+        )
 
 
 def check_limits(info: DeviceInfo, theta: FloatArray, what: str, uri: str) -> None:

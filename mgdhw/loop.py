@@ -53,6 +53,8 @@ class Recipe:
         low, high: limits of master θ, one perturbation inside the hardware's; (P,) or scalars.
         cost_lsb: one cost code in units of the cost.
         seed: of stochastic rounding.
+        filter_weight: (P,) what C̃ θ̃ is multiplied by in continuous mode, so that its mean is the gradient; None: by one
+            over the codes' mean square, as if the high-pass weakened nothing.
     """
 
     codes: CodeSpec
@@ -73,6 +75,7 @@ class Recipe:
     high: FloatArray
     cost_lsb: float
     seed: int
+    filter_weight: FloatArray | None = None
 
     @property
     def scale(self) -> float:
@@ -116,6 +119,7 @@ def absorb(state: TrainState, costs: Costs, recipe: Recipe, codes: Codes) -> Tra
             theta_lsb=recipe.grid.lsb,
             tau_hp=recipe.tau_hp,
             tau_theta=recipe.tau_theta,
+            weight=recipe.filter_weight,
         )
     else:
         window = accumulate(window, costs, codes, state.step)

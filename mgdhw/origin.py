@@ -18,7 +18,7 @@ def base_of(run: Run) -> Path:
     base = run.provenance().get("base")
     if not isinstance(base, str):
         raise RunError(f"{run.provenance_file}: does not say where the run's relative paths count from")
-    return Path(base)
+    return run.folder / base  # absolute, but for data that lie in the run's own folder
 
 
 def began_with(experiment: Experiment, dataset: Dataset) -> str:
@@ -33,7 +33,7 @@ def check_resumable(run: Run, kept: Experiment, wanted: Experiment, free: tuple[
         sections = f"{', '.join(free[:-1])} and {free[-1]}"
         raise ConfigError(
             f"run {run.folder}: a run is resumed as it began; only the sections {sections} can be changed."
-            f" To begin a new one: mgdhw train {shlex.quote(str(run.experiment_file))} --set ..."
+            f" To begin a new one with other settings: mgdhw train {shlex.quote(str(run.experiment_file))}"
         )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mgdhw import markup
 from mgdhw.timing import Bill
 
 Measure = Literal["probes", "evaluations", "updates"]
@@ -30,20 +31,22 @@ class ReplicaResult:
         replica: its number, from 0.
         seed: the experiment's seed + `replica`.
         reason: "target" (it reached what the experiment aims at: it is solved) or "done".
-        accuracy, cost: at the end.
+        accuracy, cost: at the end; accuracy is None where outputs are no classes (regression).
         probes, evaluations, updates: done until the end; where it is solved, its time to solution.
         digest: of the trajectory, in hexadecimal.
+        r2: of regression, at the end; else None.
     """
 
     replica: int
     seed: int
     reason: str
-    accuracy: float
+    accuracy: float | None
     cost: float
     probes: int
     evaluations: int
     updates: int
     digest: str
+    r2: float | None = None
 
     @property
     def solved(self) -> bool:
@@ -133,12 +136,19 @@ class ReplicasResult:
         return self.quartiles(measure).median
 
     def accuracies(self) -> Quartiles:
-        """Of the final accuracy of the finished replicas; not numbers where there are none."""
-        return quartiles([one.accuracy for one in self.replicas])
+        """Of the final accuracy of the finished replicas; not numbers where there are none, or of regression."""
+        return quartiles(one.accuracy for one in self.replicas if one.accuracy is not None)
+
+    def r2s(self) -> Quartiles:
+        """Of the final R² of the finished replicas; not numbers where there are none, or where outputs are classes."""
+        return quartiles(one.r2 for one in self.replicas if one.r2 is not None)
 
     def mean_accuracy(self) -> tuple[float, float]:
-        """Mean and standard deviation of the finished replicas' final accuracy; not numbers where there are too few."""
-        values = [one.accuracy for one in self.replicas]
+        """Mean and standard deviation of the finished replicas' final accuracy.
+
+        They are not numbers where there are too few, or of regression.
+        """
+        values = [one.accuracy for one in self.replicas if one.accuracy is not None]
         return (
             statistics.fmean(values) if values else math.nan,
             statistics.stdev(values) if len(values) > 1 else math.nan,
@@ -163,6 +173,7 @@ class ReplicasResult:
             "accuracy": self.accuracies().summary(),
             "mean_accuracy": _finite(self.mean_accuracy()[0]),
             "accuracy_deviation": _finite(self.mean_accuracy()[1]),
+            "r2": self.r2s().summary(),
             "cost": self.costs().summary(),
             "probes": self.probes,
             "parameter_writes": self.parameter_writes,
@@ -171,6 +182,10 @@ class ReplicasResult:
             "digest": self.digest,
             "run": None if self.run is None else str(self.run),
         }
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return markup.summary(self.summary(), f"{len(self.replicas):,} of {self.asked:,} replicas finished")
 
 
 def _finite(value: float) -> float | None:

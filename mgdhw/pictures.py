@@ -15,19 +15,29 @@ if TYPE_CHECKING:
 MISSING = "pictures need matplotlib; install it with: pip install 'mgdhw[plot]'"
 
 
+def available() -> bool:
+    """Whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def require() -> None:
-    """Say before long work that its picture could not be drawn. Raises ConfigError if matplotlib is not installed."""
-    if importlib.util.find_spec("matplotlib") is None:
+    """Say before long work that its picture could not be drawn. Raises ConfigError."""
+    if not available():
         raise ConfigError(MISSING)
+    figure((1.0, 1.0))
 
 
 def figure(size: tuple[float, float]) -> Figure:
-    """An empty figure, width and height in inches. Raises ConfigError if matplotlib is not installed."""
+    """An empty figure, width and height in inches. Raises ConfigError if matplotlib is not installed or fails here."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         raise ConfigError(MISSING) from None
+    except (OSError, RuntimeError, ValueError) as error:  # it wants a folder of its own, and asks the environment
+        raise ConfigError(
+            f"matplotlib cannot be used here: {error}; look at MPLBACKEND, MPLCONFIGDIR and matplotlibrc"
+        ) from None
     drawn = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(drawn)
     return drawn

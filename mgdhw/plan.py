@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mgdhw.config import Experiment
+from mgdhw.config import Experiment, missing_cost
 from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
+from mgdhw.inputs import input_notes
 from mgdhw.loop import Recipe
 from mgdhw.recipe import recipe_of
 from mgdhw.timing import Bill, Count, bill, count
@@ -57,7 +58,9 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
     if not hasattr(device, "info"):
         raise DeviceUnavailable("the device is not open; use it inside `async with`", uri=device.uri)
     training, info = experiment.training, device.info
-    if info.cost_kind not in COSTS:
+    if experiment.cost is not None and device.own_cost is None:
+        raise ConfigError(missing_cost(experiment.cost))
+    if device.cost_function() is None:
         raise ConfigError(f"{device.uri} measures {info.cost_kind!r}; known costs are {', '.join(sorted(COSTS))}")
     notes: list[str] = []
     if training.update_period > training.probes:
@@ -69,8 +72,19 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
         notes.append(
             "this device is not deterministic: levels of delegation and repeated runs agree only statistically"
         )
+    if experiment.evaluation.stop_at_accuracy is not None and not dataset.has_classes:
+        raise ConfigError(
+            f"evaluation.stop_at_accuracy: the targets of dataset {dataset.name!r} are numbers to be met, no classes:"
+            " outputs are not right or wrong; use evaluation.stop_at_cost"
+        )
+    notes += input_notes(info, dataset)
     recipe, about = recipe_of(experiment, info, dataset.n_train)
-    level = choose_level(experiment.run.level, device)
+    level = choose_level(experiment.run.level, device, by_layer=bool(recipe.codes.amplitudes))
+    if recipe.codes.amplitudes:
+        if level == "host-codes" and Capability.PROBE in info.capabilities and experiment.run.level == "auto":
+            notes.append("the host makes the codes: this device's own generator has one Δ for all layers")
+        by_layer = (amplitude * float(np.max(info.theta_lsb)) for amplitude in recipe.codes.amplitudes)
+        notes.append(f"Δ by layer: {', '.join(f'{delta:g}' for delta in by_layer)}")
     if level == "host-codes" and not info.exact_writes:
         notes.append(
             "writes to this device are not exact, and host codes write every probe: expect another training than with"
@@ -80,9 +94,22 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
     return Plan(recipe, level, delta, (*notes, *about))
 
 
-def choose_level(wanted: str, device: Device) -> str:
-    """The highest level that an open device has, or the one wanted. Raises ConfigError if it hasn't that."""
+def choose_level(wanted: str, device: Device, *, by_layer: bool = False) -> str:
+    """The highest level that an open device has, or the one wanted. Raises ConfigError if it hasn't that.
+
+    Args:
+        wanted: `run.level`.
+        device: open.
+        by_layer: whether each layer has a Δ of its own, which not every code generator can.
+    """
     capabilities = device.info.capabilities
+    if by_layer and Capability.AMPLITUDES not in capabilities:
+        if wanted in ("device-codes", "learn") or not isinstance(device, HostCodes):
+            host = ", or run.level=host-codes" if isinstance(device, HostCodes) else ""
+            raise ConfigError(
+                f"codes.delta: the code generator of {device.uri} has one Δ for all layers; expected one number{host}"
+            )
+        return "host-codes"
     if wanted == "auto" and Capability.LEARN in capabilities:
         return "learn"
     if wanted == "auto":

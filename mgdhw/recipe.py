@@ -6,19 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import digest
+from mgdhw.amplitude import default_amplitude
 from mgdhw.block import CodeSpec
+from mgdhw.codes import Codes
 from mgdhw.config import Experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import DeviceInfo
 from mgdhw.errors import ConfigError
 from mgdhw.gradient import Analog, Window
+from mgdhw.high_pass import filter_weight
 from mgdhw.loop import Grid, Recipe
 from mgdhw.order import SampleOrder
 from mgdhw.parameters import guard, initial
 from mgdhw.state import TrainState
 
-DEFAULT_AMPLITUDE = {"sinusoidal": 8}
-"""Code units of Δ when the user says nothing: one, but a sine of one unit is no sine."""
+MANY_STEPS = 1 << 31
+"""More than any parameter has."""
 
 
 def recipe_of(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[Recipe, list[str]]:
@@ -30,17 +33,24 @@ def recipe_of(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[R
         n_train: number of training samples.
 
     Raises:
-        ConfigError: the perturbation is smaller than a step of the device's parameters, or leaves no room.
+        ConfigError: the perturbation is smaller than a step of the device's parameters, or leaves no room; there are
+            not as many as layers; the high-pass of continuous mode leaves too little of it.
     """
-    training = experiment.training
-    amplitude, notes = _amplitude(experiment, info)
+    training, section = experiment.training, experiment.codes
+    amplitudes, notes = _amplitudes(experiment, info)
+    amplitude, uniform = max(amplitudes), len(set(amplitudes)) == 1
     low, high = guard(info, amplitude)
-    codes = experiment.codes
+    spec = CodeSpec(
+        section.family, experiment.seed, amplitude, section.groups, section.density, () if uniform else amplitudes
+    )
+    codes, continuous = Codes(spec, info.topology), training.mode == "continuous"
+    if not continuous and training.normalise == "oripov":
+        notes += _unequal_turns(training.tau_theta, len(codes.groups))
     recipe = Recipe(
-        codes=CodeSpec(codes.family, experiment.seed, amplitude, codes.groups, codes.density),
+        codes=spec,
         order=SampleOrder(experiment.seed, n_train, training.batch, training.tau_x),
         baseline=training.block_baseline,
-        continuous=training.mode == "continuous",
+        continuous=continuous,
         update_period=training.update_period,
         tau_theta=training.tau_theta,
         tau_hp=training.tau_hp,
@@ -55,6 +65,7 @@ def recipe_of(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[R
         high=high,
         cost_lsb=info.cost_lsb,
         seed=experiment.seed,
+        filter_weight=filter_weight(codes, training.tau_hp, info.theta_lsb) if continuous else None,
     )
     return recipe, notes
 
@@ -82,17 +93,48 @@ def first_state(
     )
 
 
-def _amplitude(experiment: Experiment, info: DeviceInfo) -> tuple[int, list[str]]:
-    """Δ in steps of a parameter."""
+def _amplitudes(experiment: Experiment, info: DeviceInfo) -> tuple[tuple[int, ...], list[str]]:
+    """Δ in steps of a parameter: one, or one for each layer."""
     codes, lsb = experiment.codes, float(np.max(info.theta_lsb))
     if codes.delta is None:
-        return DEFAULT_AMPLITUDE.get(codes.family, 1), []
-    amplitude = int(np.floor(codes.delta / lsb + 0.5))
+        return (default_amplitude(codes.family, info),), []
+    if not isinstance(codes.delta, list):
+        amplitude, notes = _amplitude(codes.delta, lsb, info)
+        return (amplitude,), notes
+    layers = info.topology.layers
+    if len(codes.delta) != len(layers):
+        has = f"{info.model} has {len(layers)} layers" if layers else f"nobody knows the layers of {info.model}"
+        expected = f"one number or {len(layers)}" if layers else "one number"
+        raise ConfigError(f"codes.delta: a list of {len(codes.delta)}, but {has}; expected {expected}")
+    steps = np.broadcast_to(np.asarray(info.theta_lsb, dtype=np.float64), info.n_parameters)
+    each = [
+        _amplitude(delta, float(np.max(steps[layer.parameters])), info)
+        for delta, layer in zip(codes.delta, layers, strict=True)
+    ]
+    return tuple(amplitude for amplitude, _ in each), [note for _, notes in each for note in notes]
+
+
+def _amplitude(delta: float, lsb: float, info: DeviceInfo) -> tuple[int, list[str]]:
+    """One Δ in steps of a parameter."""
+    amplitude = int(min(np.floor(delta / lsb + 0.5), MANY_STEPS))
     if amplitude < 1:
         raise ConfigError(
-            f"codes.delta: {codes.delta:g} is less than half of the smallest step of a parameter of"
+            f"codes.delta: {delta:g} is less than half of the smallest step of a parameter of"
             f" {info.model}, {lsb:g}; expected at least {lsb:g}"
         )
-    if amplitude * lsb == codes.delta:
+    if amplitude * lsb == delta:
         return amplitude, []
-    return amplitude, [f"codes.delta {codes.delta:g} is taken as {amplitude * lsb:g}: {amplitude} steps of a parameter"]
+    return amplitude, [f"codes.delta {delta:g} is taken as {amplitude * lsb:g}: {amplitude} steps of a parameter"]
+
+
+def _unequal_turns(tau_theta: int, groups: int) -> list[str]:
+    """What the user should know where layers take turns, and an update is not a whole number of rounds."""
+    if tau_theta % groups == 0:
+        return []
+    below = tau_theta // groups * groups
+    near = f"{below} and {below + groups} give" if below else f"{groups} gives"
+    return [
+        f"training.tau_theta = {tau_theta} is no multiple of the {groups} layers that take turns: for each update"
+        " some are perturbed once more than others, and normalise = oripov divides all by the same number;"
+        f" {near} them equal weight"
+    ]

@@ -14,7 +14,9 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.answers import checked_parameters
 from mgdhw.config import LARGEST_SEED, Experiment
+from mgdhw.control import take_control
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import ConfigError
@@ -31,7 +33,10 @@ from mgdhw.events import (
 )
 from mgdhw.lockstep import LockStep, wave_size
 from mgdhw.outcome import ReplicaResult
+from mgdhw.parsing import format_integer, short_repr
 from mgdhw.plan import plan
+from mgdhw.recipe import first_state
+from mgdhw.rehearsal import weak_signal
 from mgdhw.retries import Retries
 from mgdhw.state import TrainState
 from mgdhw.steering import Breath, Pace, RailWatch, first_size
@@ -52,12 +57,15 @@ FIRST_ROUND = 4
 
 def check_count(experiment: Experiment, replicas: int) -> None:
     """Raise ConfigError if there cannot be so many replicas of an experiment."""
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise ConfigError(f"replicas: expected a whole number (got {short_repr(replicas)})")
     if replicas < 1:
-        raise ConfigError(f"replicas: expected 1 or more (got {replicas})")
+        raise ConfigError(f"replicas: expected 1 or more (got {short_repr(replicas)})")
     if replicas > MOST_REPLICAS:
         raise ConfigError(
-            f"replicas: expected at most {MOST_REPLICAS:,} (got {replicas:,}): what comes of each is held in memory,"
-            f" which would take {replicas * RESULT_BYTES / 1e9:,.0f} GB; train several sets, each with another seed"
+            f"replicas: expected at most {MOST_REPLICAS:,} (got {format_integer(replicas)}): what comes of each is held"
+            f" in memory, which would take {format_integer(replicas * RESULT_BYTES // 10**9)} GB; train several sets,"
+            " each with another seed"
         )
     if experiment.seed + replicas - 1 > LARGEST_SEED:
         raise ConfigError(
@@ -77,9 +85,11 @@ class Replicas:
         dataset: what to train on: the same for all replicas.
         replicas: how many.
         finished: those that were finished before, which are not trained again.
+        controlled: whether the caller controls the device already; else the iteration does (`mgdhw.control`).
 
     Raises (while iterating, or at once where it can be told):
         ConfigError: experiment, device and dataset do not fit each other, or there cannot be so many replicas.
+        DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.
     """
 
@@ -91,6 +101,7 @@ class Replicas:
         replicas: int,
         *,
         finished: Iterable[ReplicaResult] = (),
+        controlled: bool = False,
     ) -> None:
         check_count(experiment, replicas)
         self.experiment = experiment
@@ -99,6 +110,7 @@ class Replicas:
         self.replicas = replicas
         self._plan = plan(experiment, device, dataset)
         self._retries = Retries(device, experiment.run.retries)
+        self._controlled = controlled
         self._stop = False
         self._trainer: Trainer | None = None
         self._before = tuple(finished)
@@ -119,27 +131,32 @@ class Replicas:
         return self._plan.taken(self.device.info, probes=one.probes, evaluations=one.evaluations, updates=one.updates)
 
     async def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
-        try:
-            async for event in self._events():
-                yield event
-        except Exception:
-            for fault in self._retries.take_faults():  # what led to it is told before it ends the set
-                yield fault
-            raise
+        with contextlib.nullcontext() if self._controlled else await take_control(self.device, "a set of replicas"):
+            try:
+                async for event in self._events():
+                    yield event
+            except Exception:
+                for fault in self._retries.take_faults():  # what led to it is told before it ends the set
+                    yield fault
+                raise
 
     async def _events(self) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, device = self.experiment, self.device
         await self._retries.load(self.dataset)
         held = None
         if experiment.training.init == "read":  # what the hardware held before any replica was written to it
-            held = await self._retries.repeat(device.read, 0)
+            answer = await self._retries.repeat(device.read, 0)
+            held = checked_parameters(answer, device.info.n_parameters, "read", device.uri)
         has_target = experiment.evaluation.has_target
         notes = list(self._plan.notes)
+        start = first_state(experiment, device.info, self._plan.recipe, self.dataset, held)
+        if (weak := weak_signal(device, self._plan.recipe, start.theta)) is not None:
+            notes.append(weak)
         if not has_target:
-            notes.append(
-                "there is no target, so nothing counts as solved; evaluation.stop_at_accuracy or"
-                " evaluation.stop_at_cost gives one"
-            )
+            targets = "evaluation.stop_at_accuracy or evaluation.stop_at_cost"
+            if not self.dataset.has_classes:
+                targets = "evaluation.stop_at_cost"
+            notes.append(f"there is no target, so nothing counts as solved; {targets} gives one")
         yield ReplicasStarted(
             device.info,
             self.dataset,
@@ -168,7 +185,8 @@ class Replicas:
         rails = RailWatch()
         for number in self._numbers:
             # In this order: who asks for a stop after the check reaches the trainer.
-            trainer = Trainer(self.experiment.replica(number), self.device, self.dataset, rails=rails)
+            experiment = self.experiment.replica(number)
+            trainer = Trainer(experiment, self.device, self.dataset, rails=rails, controlled=True)
             self._trainer = trainer
             if self._stop:
                 return
@@ -245,5 +263,6 @@ class Replicas:
             evaluations=state.evaluations,
             updates=state.update,
             digest=digest,
+            r2=last.r2,
         )
         return ReplicaFinished(result, state)

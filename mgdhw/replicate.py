@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw.config import Experiment
+from mgdhw.control import take_control
+from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
 from mgdhw.outcome import ReplicaResult, ReplicasResult
+from mgdhw.own_cost import described, same_cost
 from mgdhw.replicas import Replicas, check_count
 from mgdhw.runs import ReplicasRecorder, Run, RunLock, begin_run, read_replicas
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
-from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
+from mgdhw.sources import OwnData, Source, changed, load_as_kept, opening, task_of
 from mgdhw.timing import Bill, together
 from mgdhw.watching import watching
 
@@ -37,27 +40,34 @@ async def begin(
     overrides: tuple[str, ...],
     listeners: tuple[ReplicasListener, ...],
     session: Session,
+    own: OwnData | None = None,
+    cost: CostFunction | None = None,
 ) -> ReplicasResult:
     """A new set of replicas, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
-    given, source, base = resolve(experiment, overrides)
-    check_count(given, replicas)
-    dataset = load_dataset(given, base)
+    task = task_of(experiment, own, overrides).with_cost(cost)
+    check_count(task.experiment, replicas)
     # What is kept is waited for when the device is safe.
     async with (
         contextlib.AsyncExitStack() as stack,
-        opening(given.device.uri if device is None else device) as opened,
+        opening(task.experiment.device.uri if device is None else device, cost) as opened,
     ):
-        given = as_done(given, opened, base)
+        given, dataset, notes = task.on(opened)
 
         async def recorder(runs: Path) -> ReplicasRecorder:
+            base = Path() if task.base is None else task.base  # beside the experiment, wherever that is moved
+
             def origin() -> dict[str, Any]:
-                common = provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+                own_cost = None if cost is None else described(cost)
+                common = provenance(
+                    source=task.source, base=base, uri=opened.uri, info=opened.info, dataset=dataset, cost=own_cost
+                )
                 return {**common, "replicas": replicas, "began": began_with(given, dataset)}
 
-            return ReplicasRecorder(await begin_run(stack, runs, given, origin))
+            return ReplicasRecorder(await begin_run(stack, runs, given, origin, task.files))
 
         keep = None if folder is None else functools.partial(recorder, folder)
-        return await _follow(Replicas(given, opened, dataset, replicas), keep, stack, listeners, session)
+        going = Replicas(given, opened, dataset, replicas, controlled=True)
+        return await _follow(going, keep, stack, listeners, session, notes=notes)
 
 
 async def resume(
@@ -67,20 +77,23 @@ async def resume(
     overrides: tuple[str, ...],
     listeners: tuple[ReplicasListener, ...],
     session: Session,
+    cost: CostFunction | None = None,
 ) -> ReplicasResult:
     """Train those replicas of a set that are not finished. See `mgdhw.api.train_async`."""
     kept = run.experiment()
     experiment = changed(kept, overrides)
     check_resumable(run, kept, experiment, ("device", "run"))
-    dataset = load_dataset(experiment, base_of(run))
+    dataset = load_as_kept(experiment, base_of(run))
+    same_cost(kept, experiment, cost, dataset)
     with RunLock(run):
+        notes = run.check()
         check_began(run, run.provenance().get("began"), experiment, dataset, "replicas.csv")
         finished = read_replicas(run)
         ended = run.summary() or {}
         before = float(ended.get("seconds", 0.0))
         if len(finished) == replicas and ended:
             result = _result(experiment, dataset, replicas, finished, before, run)
-            return replace(result, **_kept(ended), notes=(f"run {run.folder} is finished",))
+            return replace(result, **_kept(ended), notes=(*notes, f"run {run.folder} is finished"))
         if experiment.training.init == "read":
             raise RunError(
                 f"run {run.folder}: its replicas begin with what the hardware held at first, which it doesn't any more;"
@@ -89,17 +102,17 @@ async def resume(
         # What is kept is waited for when the device is safe.
         async with (
             contextlib.AsyncExitStack() as stack,
-            opening(experiment.device.uri if device is None else device) as opened,
+            opening(experiment.device.uri if device is None else device, cost) as opened,
         ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)
-            going = Replicas(experiment, opened, dataset, replicas, finished=finished)
+            going = Replicas(experiment, opened, dataset, replicas, finished=finished, controlled=True)
 
             async def recorder() -> ReplicasRecorder:
                 how = {"device": opened.uri, "overrides": list(overrides)}
-                return ReplicasRecorder(run, finished, how)
+                return ReplicasRecorder(run, finished, before, how)
 
-            return await _follow(going, recorder, stack, listeners, session, before)
+            return await _follow(going, recorder, stack, listeners, session, before, notes)
 
 
 async def _follow(
@@ -109,6 +122,7 @@ async def _follow(
     listeners: tuple[ReplicasListener, ...],
     session: Session,
     seconds_before: float = 0.0,
+    notes: Iterable[str] = (),
 ) -> ReplicasResult:
     """Run replicas to their end, with everybody listening. What is kept goes on the stack."""
     start = time.monotonic()
@@ -119,7 +133,11 @@ async def _follow(
         for listener in listeners:
             listener(event)
 
-    with session.training(replicas), watching(replicas.device, hear) as done:
+    with (
+        await take_control(replicas.device, "a set of replicas"),
+        session.training(replicas),
+        watching(replicas.device, hear) as done,
+    ):
         async with contextlib.aclosing(replicas.__aiter__()) as events:
             async for event in events:
                 if isinstance(event, ReplicasStarted):
@@ -128,6 +146,7 @@ async def _follow(
                     if keep is not None:
                         recorder = await keep()
                         await stack.enter_async_context(session.keeping(recorder))
+                    event = replace(event, notes=(*notes, *event.notes))
                 if recorder is not None:
                     recorder(event)
                 hear(event)

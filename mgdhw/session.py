@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any, Protocol, TypeVar
 
+from mgdhw.errors import ConfigError
 from mgdhw.runs import Recorder, ReplicasRecorder, Run
 
 Answer = TypeVar("Answer")
@@ -27,7 +28,10 @@ class Stoppable(Protocol):
 
 
 class Session:
-    """A handle on a training or a set of replicas: give it to `train`, stop it from a signal handler or a thread."""
+    """A handle on one training or set of replicas: give it to `train`, stop it from a signal handler or a thread.
+
+    Each training takes a new one: a stop that was asked for belongs to one of them, and so does what came of it.
+    """
 
     def __init__(self) -> None:
         self.run: Run | None = None
@@ -40,6 +44,16 @@ class Session:
         self._cancel: Callable[[], object] | None = None
         self._give_up: Callable[[], object] | None = None
         self._requests = 0
+        self._used = False
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether anybody has asked for an end by `stop`, and so hears of it there."""
+        return self._requests > 0
+
+    def resume_hint(self) -> str:
+        """How to go on with what was begun; empty if nothing is kept."""
+        return "" if self.run is None else f"; resume with: {self.run.resume_command()}"
 
     @property
     def writing(self) -> bool:
@@ -67,6 +81,25 @@ class Session:
         else:
             cancel()
         return True
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """While this lasts, and for good if training begins meanwhile, no other training can take the session.
+
+        Raises:
+            ConfigError: another one has taken it.
+        """
+        if self._used:
+            raise ConfigError(
+                "session: a session is for one training, and this one has had its own (which may have been stopped);"
+                " give each training a new one: session = mgdhw.Session()"
+            )
+        self._used = True
+        try:
+            yield
+        finally:
+            if not self.begun:  # nothing came of it: what was asked of it was answered
+                self._used, self._requests = False, 0
 
     @contextlib.contextmanager
     def training(self, trainer: Stoppable) -> Iterator[None]:
@@ -120,9 +153,7 @@ def blocking(work: Coroutine[Any, Any, Answer], session: Session) -> Answer:
     Ctrl-C stops the session cleanly and is raised once that is done; a second one cancels it. More of them don't
     interrupt the device's closing.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _in_a_loop():
         with _interrupt_stops(session):
             return asyncio.run(work)
     cancel: list[Callable[[], object]] = []
@@ -143,6 +174,14 @@ def blocking(work: Coroutine[Any, Any, Answer], session: Session) -> Answer:
             with contextlib.suppress(Exception, asyncio.CancelledError):
                 future.result()
             raise
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -169,8 +208,7 @@ def _interrupt_stops(session: Session) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, before)
         if interrupted:
-            hint = "" if session.run is None else f"; resume with: {session.run.resume_command()}"
-            raise KeyboardInterrupt(f"training was stopped{hint}")
+            raise KeyboardInterrupt(f"training was stopped{session.resume_hint()}") from None
 
 
 def _only_interrupts(handler: Any) -> bool:

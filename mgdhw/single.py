@@ -14,15 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw import markup
 from mgdhw.checkpoint import Saved
 from mgdhw.config import Experiment
+from mgdhw.control import take_control
+from mgdhw.costs import CostFunction
 from mgdhw.device import Device
 from mgdhw.events import Checkpoint, Event, Finished, Started
 from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
+from mgdhw.own_cost import described, same_cost
 from mgdhw.runs import Recorder, Run, RunLock, begin_run
 from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
-from mgdhw.sources import Source, as_done, changed, load_dataset, opening, resolve
+from mgdhw.sources import OwnData, Source, changed, load_as_kept, opening, task_of
 from mgdhw.timing import Bill
 from mgdhw.trainer import Trainer
 from mgdhw.watching import watching
@@ -36,7 +40,7 @@ class Result:
 
     Args:
         reason: "done", "target" (the accuracy or cost aimed at), or "stopped" (asked to).
-        accuracy: at the end, on `split`, 0 ... 1.
+        accuracy: at the end, on `split`, 0 ... 1; None where the outputs are no classes (regression).
         cost: at the end, on `split`, in the device's kind of cost.
         split: "test", or "train" where the dataset has no test samples.
         evaluations: applications of a batch to the hardware, probes and baselines.
@@ -48,11 +52,12 @@ class Result:
         run: folder of the run, None if nothing was kept.
         theta: (P,) the optimizer's θ at the end.
         hardware: the time and energy that this takes on the device's hardware, where its timing is known.
+        r2: of regression, at the end, on `split`: 1 is perfect, 0 as good as the targets' mean; else None.
         notes: what the user should know (that the run was finished already).
     """
 
     reason: str
-    accuracy: float
+    accuracy: float | None
     cost: float
     split: str
     evaluations: int
@@ -64,6 +69,7 @@ class Result:
     run: Path | None
     theta: NDArray[np.float64] = field(repr=False)
     hardware: Bill | None = None
+    r2: float | None = None
     notes: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
@@ -71,6 +77,7 @@ class Result:
         return {
             "reason": self.reason,
             "accuracy": self.accuracy,
+            "r2": self.r2,
             "cost": self.cost if math.isfinite(self.cost) else None,
             "split": self.split,
             "evaluations": self.evaluations,
@@ -83,6 +90,10 @@ class Result:
             "run": None if self.run is None else str(self.run),
         }
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return markup.summary(self.summary(), "training")
+
 
 async def begin(
     experiment: Source | None,
@@ -91,25 +102,33 @@ async def begin(
     overrides: tuple[str, ...],
     listeners: tuple[Listener, ...],
     session: Session,
+    own: OwnData | None = None,
+    cost: CostFunction | None = None,
 ) -> Result:
     """A new training, kept in the folder of runs if there is one. See `mgdhw.api.train_async`."""
-    given, source, base = resolve(experiment, overrides)
-    dataset = load_dataset(given, base)
+    task = task_of(experiment, own, overrides).with_cost(cost)
     # What is kept is waited for when the device is safe.
     async with (
         contextlib.AsyncExitStack() as stack,
-        opening(given.device.uri if device is None else device) as opened,
+        opening(task.experiment.device.uri if device is None else device, cost) as opened,
     ):
-        given = as_done(given, opened, base)
+        given, dataset, notes = task.on(opened)
 
         async def recorder(runs: Path) -> Recorder:
-            def origin() -> dict[str, Any]:
-                return provenance(source=source, base=base, uri=opened.uri, info=opened.info, dataset=dataset)
+            base = Path() if task.base is None else task.base  # beside the experiment, wherever that is moved
 
-            return Recorder(await begin_run(stack, runs, given, origin), began_with(given, dataset))
+            def origin() -> dict[str, Any]:
+                own_cost = None if cost is None else described(cost)
+                common = provenance(
+                    source=task.source, base=base, uri=opened.uri, info=opened.info, dataset=dataset, cost=own_cost
+                )
+                return {**common, "began": began_with(given, dataset)}
+
+            return Recorder(await begin_run(stack, runs, given, origin, task.files), began_with(given, dataset))
 
         keep = None if folder is None else functools.partial(recorder, folder)
-        return await _follow(Trainer(given, opened, dataset), keep, stack, listeners, session)
+        trainer = Trainer(given, opened, dataset, controlled=True)
+        return await _follow(trainer, keep, stack, listeners, session, notes)
 
 
 async def resume(
@@ -118,28 +137,36 @@ async def resume(
     overrides: tuple[str, ...],
     listeners: tuple[Listener, ...],
     session: Session,
+    cost: CostFunction | None = None,
 ) -> Result:
     """Go on with a run. See `mgdhw.api.train_async`."""
     kept = run.experiment()
     experiment = changed(kept, overrides)
     check_resumable(run, kept, experiment, ("device", "evaluation", "run"))
-    dataset = load_dataset(experiment, base_of(run))
+    dataset = load_as_kept(experiment, base_of(run))
+    same_cost(kept, experiment, cost, dataset)
     with RunLock(run):
-        saved, notes = run.latest()
+        notes = run.check()
+        saved, unreadable = run.latest()
+        notes += unreadable
         if saved is not None:
             check_began(run, saved.extra.get("began"), experiment, dataset)
             finished = _finished(run, saved, experiment, same_target=experiment.evaluation == kept.evaluation)
             if finished is not None:
-                return finished
+                return replace(finished, notes=(*notes, *finished.notes))
+        else:
+            notes.append(f"run {run.folder} has no checkpoint; training begins anew")
+            if "began" in run.provenance():
+                check_began(run, run.provenance()["began"], experiment, dataset, "provenance.json")
         # What is kept is waited for when the device is safe.
         async with (
             contextlib.AsyncExitStack() as stack,
-            opening(experiment.device.uri if device is None else device) as opened,
+            opening(experiment.device.uri if device is None else device, cost) as opened,
         ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)
             state = None if saved is None else saved.state
-            trainer = Trainer(experiment, opened, dataset, resume=state)
+            trainer = Trainer(experiment, opened, dataset, resume=state, controlled=True)
 
             async def recorder() -> Recorder:
                 began, how = began_with(experiment, dataset), {"device": opened.uri, "overrides": list(overrides)}
@@ -165,7 +192,11 @@ async def _follow(
         for listener in listeners:
             listener(event)
 
-    with session.training(trainer), watching(trainer.device, hear) as done:
+    with (
+        await take_control(trainer.device, "a training"),
+        session.training(trainer),
+        watching(trainer.device, hear) as done,
+    ):
         async with contextlib.aclosing(trainer.__aiter__()) as events:
             async for event in events:
                 if isinstance(event, Started):
@@ -198,6 +229,7 @@ async def _follow(
         run=None if recorder is None else recorder.run.folder,
         theta=finished.state.theta,
         hardware=finished.hardware,
+        r2=finished.last.r2,
     )
     if recorder is not None:
         recorder.finish(result.summary())
@@ -215,10 +247,12 @@ def _finished(run: Run, saved: Saved, experiment: Experiment, *, same_target: bo
     if kept.get("probes") != saved.state.step or not (on_target or at_end):
         return None
     cost = math.nan if kept.get("cost") is None else kept["cost"]
-    note = f"run {run.folder} is finished; try its network with: {run.evaluate_command()}"
+    notes = [f"run {run.folder} is finished; try its network with: {run.evaluate_command()}"]
+    if not run.metrics.is_file():
+        notes.insert(0, f"{run.metrics}: is missing; the curves of this run are lost")
     try:
         hardware = None if kept.get("hardware") is None else Bill.from_summary(kept["hardware"])
-        here = {"cost": cost, "run": run.folder, "theta": saved.state.theta, "hardware": hardware, "notes": (note,)}
-        return Result(**{**kept, **here})
+        here = {"cost": cost, "run": run.folder, "theta": saved.state.theta, "hardware": hardware}
+        return Result(**{**kept, **here, "notes": tuple(notes)})
     except (TypeError, KeyError, AttributeError):  # a damaged record: it is written anew
         return None

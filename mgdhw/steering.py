@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import digest
+from mgdhw.answers import checked_outputs
 from mgdhw.config import LARGEST_BLOCK, EvaluationSection
-from mgdhw.costs import COSTS, correct
+from mgdhw.costs import accuracy_or_r2
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import DeviceFault
@@ -163,13 +164,14 @@ async def look(device: Device, dataset: Dataset, state: TrainState) -> Evaluated
     """Try the network that the device holds on the test samples, or on all where there are none."""
     split = "test" if dataset.n_test else "train"
     samples = np.arange(dataset.n_train if dataset.n_test else 0, dataset.n_samples)
-    outputs = await device.infer(samples)
+    outputs = checked_outputs(await device.infer(samples, state.step), samples.size, dataset.n_outputs, device.uri)
     targets = dataset.targets[samples]
-    cost = float(COSTS[device.info.cost_kind](outputs, targets).mean())
-    return Evaluated(state.step, state.evaluations, split, float(correct(outputs, targets).mean()), cost)
+    cost = float(device.cost_of(outputs, targets).mean())
+    accuracy, r2 = accuracy_or_r2(outputs, targets, classes=dataset.has_classes)
+    return Evaluated(state.step, state.evaluations, split, accuracy, cost, r2)
 
 
 def on_target(wanted: EvaluationSection, evaluated: Evaluated) -> bool:
     """Whether the accuracy and the cost aimed at are reached; never, where neither is given."""
-    accurate = wanted.stop_at_accuracy is None or evaluated.accuracy >= wanted.stop_at_accuracy
+    accurate = wanted.stop_at_accuracy is None or (evaluated.accuracy or 0.0) >= wanted.stop_at_accuracy
     return wanted.has_target and accurate and (wanted.stop_at_cost is None or evaluated.cost < wanted.stop_at_cost)

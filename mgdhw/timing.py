@@ -14,6 +14,10 @@ from typing import Any, Self
 
 from mgdhw.block import Baseline
 from mgdhw.errors import ConfigError
+from mgdhw.parsing import format_number
+
+LARGEST = 1e300
+"""Of a time or an energy; an integer is a float then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +56,8 @@ class Timing:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"timing.{field.name}={value:g}: expected a number of 0 or more")
+            if not 0 <= value <= LARGEST:
+                raise ConfigError(f"timing.{field.name}={format_number(value)}: expected a number of 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.answers import checked_parameters
 from mgdhw.block import Costs
 from mgdhw.codes import Codes
 from mgdhw.completion import unless
 from mgdhw.config import Experiment
+from mgdhw.control import take_control
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, HostCodes
 from mgdhw.errors import CheckpointError, DeviceFault
@@ -22,6 +24,7 @@ from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Finished, Star
 from mgdhw.loop import Step, absorb, block_at, to_write, update
 from mgdhw.plan import plan
 from mgdhw.recipe import first_state
+from mgdhw.rehearsal import weak_signal
 from mgdhw.retries import Retries
 from mgdhw.segment import Segment
 from mgdhw.state import TrainState
@@ -60,9 +63,11 @@ class Trainer:
         dataset: what to train on.
         resume: a state to go on from.
         rails: what watches the parameters' limits, if several trainers are to say once what it has to say.
+        controlled: whether the caller controls the device already; else the iteration does (`mgdhw.control`).
 
     Raises (while iterating):
         ConfigError: experiment, device and dataset do not fit each other.
+        DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.
     """
 
@@ -74,11 +79,13 @@ class Trainer:
         *,
         resume: TrainState | None = None,
         rails: RailWatch | None = None,
+        controlled: bool = False,
     ) -> None:
         self.experiment = experiment
         self.device = device
         self.dataset = dataset
         self._resume = resume
+        self._controlled = controlled
         self._stop = False
         self._asked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -87,6 +94,7 @@ class Trainer:
         self._recipe, self._level = self._plan.recipe, self._plan.level
         self._codes = Codes(self._recipe.codes, device.info.topology)
         self._retries = Retries(device, experiment.run.retries)
+        self._alone = rails is None
         self._rails = rails or RailWatch()
         period = self._recipe.update_period  # a first block that ends with an update has nothing to carry on
         first = period if FIRST_BLOCK < period <= LARGEST_FIRST_BLOCK else FIRST_BLOCK
@@ -106,13 +114,14 @@ class Trainer:
         self._loop = asyncio.get_running_loop()
         if self._stop:
             self._asked.set()
-        try:
-            async for event in self._events():
-                yield event
-        except Exception:
-            for fault in self._retries.take_faults():  # what led to it is told before it ends the run
-                yield fault
-            raise
+        with contextlib.nullcontext() if self._controlled else await take_control(self.device, "a training"):
+            try:
+                async for event in self._events():
+                    yield event
+            except Exception:
+                for fault in self._retries.take_faults():  # what led to it is told before it ends the run
+                    yield fault
+                raise
 
     async def _events(self) -> AsyncGenerator[Event, None]:
         experiment, training, device = self.experiment, self.experiment.training, self.device
@@ -125,8 +134,9 @@ class Trainer:
             )
         if state.cells:
             await self._retries.restore(state.cells, state.step)
-        stored = await self._write(state)
+        await self._write(state)
         state = await self._remembered(state)
+        weak = weak_signal(device, self._recipe, state.theta) if self._alone and self._resume is None else None
         yield Started(
             device.info,
             self.dataset,
@@ -134,7 +144,7 @@ class Trainer:
             self._plan.delta,
             state.step,
             training.probes,
-            self._plan.notes,
+            self._plan.notes if weak is None else (*self._plan.notes, weak),
         )
         if self._resume is None:
             yield Checkpoint(state)  # what the hardware held at the beginning ("read") is known only now
@@ -151,9 +161,7 @@ class Trainer:
             state, cost, last_update = await self._advance(state, size)
             yield BlockDone(state.step, size, state.evaluations, cost * device.info.cost_lsb / training.batch)
             if last_update is not None:
-                stored = await self._stored(state)
-                if at_mark(before, state):
-                    state = marked(state, stored)
+                state = await self._updated(before, state)
                 yield Updated(state.step, state.update, last_update.eta, last_update.gradient_norm)
             if state.step % every == 0 and state.step < training.probes:
                 last = await self._evaluate_again(state, last)
@@ -176,6 +184,8 @@ class Trainer:
             yield last
             if reason == "done" and on_target(experiment.evaluation, last):
                 reason = "target"
+        # Written once more, which changes nothing: what ageing cells hold is of the last step, however it was come to.
+        stored = await self._write(state)
         for fault in self._retries.take_faults():
             yield fault
         state = await self._remembered(state)
@@ -188,7 +198,9 @@ class Trainer:
     # --- steps of the loop ---------------------------------------------------------------------------------------
 
     async def _first_state(self) -> TrainState:
-        held = await self.device.read() if self.experiment.training.init == "read" else None
+        held = None
+        if self.experiment.training.init == "read":
+            held = checked_parameters(await self.device.read(), self.device.info.n_parameters, "read", self.device.uri)
         return first_state(self.experiment, self.device.info, self._recipe, self.dataset, held)
 
     def _next_block(self, state: TrainState, every: int) -> int:
@@ -218,11 +230,14 @@ class Trainer:
             state, step = update(state, recipe, self._codes)
         return state, float(costs.perturbed.mean()), step
 
-    async def _stored(self, state: TrainState) -> FloatArray:
-        """What the hardware holds after an update: written by the host, or by the device itself."""
-        if self._level == "learn":
-            return await self._retries.repeat(self.device.read, state.step)
-        return await self._write(state)
+    async def _updated(self, before: TrainState, state: TrainState) -> TrainState:
+        """The state after an update, once the hardware holds it: written by the host, or by the device itself."""
+        mark = at_mark(before, state)
+        if self._level != "learn":
+            stored = await self._write(state)
+        elif mark:
+            stored = await self._retries.repeat(self.device.read, state.step)
+        return marked(state, stored) if mark else state
 
     async def _probe(self, state: TrainState, size: int) -> Costs:
         block = block_at(state, self._recipe, size)

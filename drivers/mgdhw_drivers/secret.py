@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mgdhw.errors import ConfigError
-from mgdhw.folders import cache_folder
+from mgdhw.folders import cache_folder, expanded
 
 SECRET_BYTES = 32
 FOLDER = "MGDHW_SECRETS"
@@ -22,7 +22,7 @@ _OTHERS_WRITE = 0o022
 
 
 def folders() -> list[Path]:
-    """Where secrets may be; servers put theirs into the first."""
+    """Where secrets may be; servers put theirs into the first. There is none for a user without a home."""
     chosen = os.environ.get(FOLDER)
     if chosen:
         return [Path(chosen)]
@@ -30,10 +30,13 @@ def folders() -> list[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and _is_ours(Path(runtime)):
         found.append(Path(runtime) / "mgdhw")
-    if os.name == "posix":
-        cache = os.environ.get("XDG_CACHE_HOME")
-        return [*found, (Path(cache) if cache else Path.home() / ".cache") / "mgdhw" / "secrets"]
-    return [*found, cache_folder() / "secrets"]
+    with contextlib.suppress(ConfigError):
+        if os.name == "posix":
+            cache = os.environ.get("XDG_CACHE_HOME")
+            found.append((Path(cache) if cache else expanded("~") / ".cache") / "mgdhw" / "secrets")
+        else:
+            found.append(cache_folder() / "secrets")
+    return found
 
 
 @contextmanager
@@ -42,7 +45,12 @@ def offered(port: int) -> Iterator[tuple[bytes, Path]]:
 
     The port has to be this process's for as long: whatever an earlier server has left is replaced. Raises ConfigError.
     """
-    folder = folders()[0]
+    folder = next(iter(folders()), None)
+    if folder is None:
+        raise ConfigError(
+            "the secret that hosts must know cannot be kept: this user has no home folder; name a folder of your own by"
+            f" {FOLDER}, or serve with --unix"
+        )
     path = folder / _name(port)
     secret = secrets.token_bytes(SECRET_BYTES)
     try:
@@ -75,7 +83,7 @@ def find(port: int) -> Path | None:
 
 def sought(port: int) -> Path:
     """Where the secret of a server at a TCP port is put first."""
-    return folders()[0] / _name(port)
+    return next(iter(folders()), Path(f"${FOLDER}")) / _name(port)
 
 
 def read(path: Path) -> bytes:
@@ -88,8 +96,9 @@ def read(path: Path) -> bytes:
         with open(path, "rb", opener=_at_once) as file:
             _check_file(path, os.fstat(file.fileno()))
             content = file.read(4 * SECRET_BYTES).decode("ascii", errors="replace").strip()
-    except OSError as error:
-        raise ConfigError(f"{path}: the secret cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: NUL in its name
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: the secret cannot be read: {reason}") from None
     if re.fullmatch(r"[0-9a-f]{64}", content) is None:
         raise ConfigError(f"{path}: holds no secret; expected 64 hexadecimal digits, as `mgdhw serve` writes them")
     return bytes.fromhex(content)

@@ -16,7 +16,9 @@ FloatArray = NDArray[np.float64]
 PROBES = 96
 FULL = 16
 """A dataset of no more samples is seen whole by every probe."""
-LARGEST = 256
+LARGEST = 64
+"""Of a recommendation: on hardware the samples of a batch take turns, so that more of them take as much longer, while a
+batch beyond tr Σ / |g|² makes a probe at most twice as good."""
 CLIPPED = 0.1
 """Share of different samples with exactly the largest cost from which on the cost's range is too small."""
 

@@ -13,7 +13,7 @@ from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.config import LARGEST_PERIOD
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, DeviceInfo
-from mgdhw.errors import DeviceFault
+from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw.events import Measured
 from mgdhw.order import SampleOrder
 from mgdhw.retries import Retries
@@ -23,12 +23,25 @@ from mgdhw.watching import watching
 FloatArray = NDArray[np.float64]
 
 MAX_EVALUATIONS = 20_000
-"""What a check may cost."""
+"""What a check may cost where nobody says."""
+LEAST_EVALUATIONS = 10_000
+"""What it takes at least: some 5,000 before the first pilot, and pilots that say something."""
+MOST_EVALUATIONS = 1_000_000_000
 CHUNK = 256
 """Probes of one request: short enough to show progress."""
 RETRIES = 3
 FOR_EVER = LARGEST_PERIOD
 """τ_x of a batch that never changes."""
+
+
+def check_budget(evaluations: int) -> None:
+    """Raise ConfigError unless a check can be had for so many evaluations."""
+    if not LEAST_EVALUATIONS <= evaluations <= MOST_EVALUATIONS:
+        raise ConfigError(
+            f"a budget of {evaluations:,} evaluations: expected {LEAST_EVALUATIONS:,} ... {MOST_EVALUATIONS:,};"
+            f" {MAX_EVALUATIONS:,} is what a check takes where nothing is said"
+        )
+
 
 Watcher = Callable[[str, int], None]
 """Told what is being measured, and the evaluations so far."""
@@ -114,7 +127,7 @@ class Bench:
             if self.used + block.evaluations() > self.limit:
                 raise DeviceFault(
                     f"the check's budget of {self.limit:,} evaluations is spent while {self.doing};"
-                    " requests that the link lost have taken their part of it",
+                    " requests that the link lost have taken their part of it (--budget allows more)",
                     uri=self.device.uri,
                 )
             self.used += block.evaluations()  # one whose answer is lost was paid for, too
@@ -170,6 +183,18 @@ class Bench:
     def codes(self, amplitude: int) -> CodeSpec:
         """Random signs of an amplitude, in steps of a parameter."""
         return CodeSpec("random", self.seed, amplitude)
+
+    async def infer(self, count: int, batch: int) -> FloatArray:
+        """(count, n_out) outputs where the parameters stand; an evaluation for each `batch` of them."""
+        samples = self.samples(count)
+        self.used += -(-count // batch)
+        outputs = await self._retries.repeat(lambda: self.device.infer(samples), self._step)
+        self._watch(self.doing, self.used)
+        return outputs
+
+    def samples(self, batch: int) -> NDArray[np.int64]:
+        """(B,) the samples of a fixed batch."""
+        return np.asarray(SampleOrder(self.seed, self.dataset.n_train, batch, FOR_EVER).samples(0)[0], dtype=np.int64)
 
     async def cost(self, batch: int, repeats: int) -> float:
         """C₀ per sample where the parameters stand, on a fixed batch, as the mean of some measurements."""

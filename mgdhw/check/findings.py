@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from mgdhw.block import Baseline
 from mgdhw.check.batches import Batches
+from mgdhw.check.learning import Learning
 from mgdhw.check.model import Powers
 from mgdhw.check.noise import Noise
 from mgdhw.check.pilots import Pilot
@@ -28,9 +29,8 @@ class Recommendation:
         delta: Δ, in parameter units.
         tau: τ_θ, in probes.
         batch: B.
-        eta: η of plain gradient descent.
+        eta: η of the experiment's optimizer.
         baseline: how C₀ is had.
-        guess: η that the model said before any pilot.
         reasons: why, in numbers; a line each.
         experiment: all of it, ready to be trained.
     """
@@ -40,7 +40,6 @@ class Recommendation:
     batch: int
     eta: float
     baseline: Baseline
-    guess: float
     reasons: tuple[str, ...]
     experiment: Experiment
 
@@ -58,6 +57,9 @@ class Findings:
         responses, batches: at the start, and where the best of the first pilots ended.
         coarse, pilots: trainings with different η, the lowest η first: a ladder, then those with the recommended Δ
             and B.
+        notes: what the user should know about the data.
+        others: what else was tried where none of those learnt anything.
+        learning: the best of all beside a constant answer.
         problem: why there is no recommendation, and what to do; None if there is one.
     """
 
@@ -76,7 +78,10 @@ class Findings:
     numbers: Powers | None = None
     coarse: tuple[Pilot, ...] = ()
     pilots: tuple[Pilot, ...] = ()
+    others: tuple[Pilot, ...] = ()
+    learning: Learning | None = None
     recommendation: Recommendation | None = None
+    notes: tuple[str, ...] = ()
     problem: str | None = None
 
     @property
@@ -98,6 +103,7 @@ class Findings:
             "identity": self.device.identity,
             "parameters": self.device.n_parameters,
             "data": self.data,
+            "notes": list(self.notes),
             "evaluations": self.evaluations,
             "limit": self.limit,
             "timing": None if self.timing is None else _timing(self.timing),
@@ -109,6 +115,8 @@ class Findings:
             "signal_to_noise_per_evaluation": self.signal_to_noise,
             "coarse_pilots": [{"eta": one.eta, "curve": one.curve} for one in self.coarse],
             "pilots": [{"eta": one.eta, "curve": one.curve} for one in self.pilots],
+            "others": [{"eta": one.eta, "curve": one.curve} for one in self.others],
+            "learning": None if self.learning is None else asdict(self.learning) | {"seen": self.learning.seen},
             "recommendation": None
             if r is None
             else {
@@ -117,7 +125,7 @@ class Findings:
                 "batch": r.batch,
                 "eta": r.eta,
                 "baseline": str(r.baseline),
-                "eta_of_the_model": r.guess,
+                "optimizer": r.experiment.optimizer.name,
                 "reasons": list(r.reasons),
             },
             "problem": self.problem,
@@ -155,6 +163,9 @@ def _noise(noise: Noise) -> dict[str, Any]:
         "drift_per_probe": noise.slope,
         "drift_error": noise.slope_error,
         "drifts": noise.drifts,
+        "carried": noise.carried,
+        "carried_error": noise.carried_error,
+        "unsettled": noise.unsettled,
         "allan": [list(point) for point in noise.allan],
     }
 

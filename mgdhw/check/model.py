@@ -12,6 +12,7 @@ evaluations.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +23,10 @@ from mgdhw.check.noise import Noise
 from mgdhw.check.response import Response
 from mgdhw.check.slope import Slope
 
-LONGEST_WINDOW = 1024
-SIMILAR = 0.9
-"""Share of the best quality from which on one Δ is as good as another."""
+SHORTEST, LONGEST = 1.0, 4.0
+"""Probes of a window over √P. Momentum averages over ten of them: shorter ones only take more updates for it."""
+SIMILAR = 0.75
+"""Share of the best quality from which on a smaller Δ is preferred: what is curved biases the gradient to the end."""
 ALMOST = 0.8
 """Share of the best gain that a longer window may have: it needs fewer updates."""
 
@@ -91,13 +93,12 @@ def evaluations_of(baseline: Baseline, tau: int) -> int:
 
 
 def best_delta(responses: list[Response]) -> int:
-    """Amplitude, in steps, whose quality is best where it is worst among some points of training.
+    """Amplitude, in steps, whose quality is good where it is worst among some points of training.
 
-    Of amplitudes about as good as the best it is the one in the middle.
+    Of amplitudes about as good as the best it is the smallest.
     """
     shared = np.min([response.quality / response.quality.max() for response in responses], axis=0)
-    good = np.flatnonzero(shared >= SIMILAR * shared.max())
-    return int(responses[0].amplitudes[good[(good.size - 1) // 2]])
+    return int(responses[0].amplitudes[np.flatnonzero(shared >= SIMILAR * shared.max())[0]])
 
 
 def powers(
@@ -118,12 +119,17 @@ def powers(
     return Powers(parameters, gradient, batches.spread, variance / square, curvature, trace, along, drift)
 
 
+def window_lengths(parameters: int) -> list[int]:
+    """Powers of two from about √P probes on."""
+    first, last = (round(math.log2(factor * parameters**0.5)) for factor in (SHORTEST, LONGEST))
+    return [1 << power for power in range(first, last + 1)]
+
+
 def best_window(numbers: Powers, batch: int) -> Window:
     """The longest window that has almost the largest expected fall of the cost for each evaluation."""
     windows = []
     for baseline in (Baseline.HELD, Baseline.ANTITHETIC):
-        for power in range(LONGEST_WINDOW.bit_length()):
-            tau = 1 << power
+        for tau in window_lengths(numbers.parameters):
             per_probe = numbers.per_probe(baseline, batch, tau)
             bend = numbers.along + numbers.trace * per_probe / tau
             if baseline is Baseline.HELD:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.amplitude import default_amplitude
 from mgdhw.block import Baseline
 from mgdhw.check.bench import Bench
 
@@ -18,6 +19,10 @@ SIGNIFICANT = 5.0
 """Standard errors from which on a slope is a drift."""
 WANDERS = 4.0
 """How many times white noise's Allan variance the longest averages must have."""
+LEAST_CARRIED = 0.005
+"""Share of the measurement before, in a measurement, that is worth a word."""
+MORE = 3.0
+"""How many times that on one sample the variance on more of them must be: they share as much noise, never more."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Noise:
         slope, slope_error: drift of C₀ per probe, and its standard error.
         allan: (m, deviation) of the means of m neighbouring measurements.
         series: (n,) all measurements.
+        carried, carried_error: how much C₀ follows the perturbed cost that was measured just before it, and the
+            standard error of that.
     """
 
     batch: int
@@ -44,6 +51,21 @@ class Noise:
     slope_error: float
     allan: tuple[tuple[int, float], ...]
     series: FloatArray
+    carried: float = 0.0
+    carried_error: float = 0.0
+
+    @property
+    def carries(self) -> bool:
+        """Whether a measurement contains a part of the one before it, as outputs do that have not settled."""
+        return self.carried > max(LEAST_CARRIED, SIGNIFICANT * self.carried_error)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether settling is to be suspected: by what is carried over, or by more noise on many samples than on one.
+
+        What is left of the measurement before differs between samples, and need not be the smaller on their mean.
+        """
+        return self.carries or (self.batch > 1 and self.sigma**2 > MORE * self.sigma_single**2)
 
     @property
     def drifts(self) -> bool:
@@ -67,11 +89,16 @@ class Noise:
 
 
 async def measure_noise(bench: Bench, batch: int) -> Noise:
-    """Repeat C₀ on the same samples over many steps. Takes 1,280 evaluations."""
+    """Repeat C₀ on the same samples over many steps, after a perturbed cost each time. Takes 1,280 evaluations."""
     bench.begin("repeating one measurement")
-    series = (await bench.pairs(REPEATS, Baseline.EVERY, batch=batch)).reference
-    single = series if batch == 1 else (await bench.pairs(REPEATS_SINGLE, Baseline.EVERY, batch=1)).reference
+    amplitude = default_amplitude("random", bench.info)  # large enough that one sees what is left of it
+    pairs = await bench.pairs(REPEATS, Baseline.EVERY, amplitude=amplitude, batch=batch)
+    series = pairs.reference
+    single = (
+        series if batch == 1 else (await bench.pairs(REPEATS_SINGLE, Baseline.EVERY, amplitude=amplitude)).reference
+    )
     slope, slope_error = drift(series)
+    carried, carried_error = carried_over(series, pairs.perturbed)
     return Noise(
         batch=batch,
         cost=float(series.mean()),
@@ -82,6 +109,8 @@ async def measure_noise(bench: Bench, batch: int) -> Noise:
         slope_error=slope_error,
         allan=tuple((m, float(np.sqrt(allan_variance(series, m)))) for m in _octaves(series.size // 8)),
         series=series,
+        carried=carried,
+        carried_error=carried_error,
     )
 
 
@@ -100,6 +129,22 @@ def drift(series: FloatArray) -> tuple[float, float]:
     spread = float(np.square(steps).sum())
     slope = float((steps * series).sum() / spread)
     return slope, float(np.sqrt(allan_variance(series, 1) / spread))
+
+
+def carried_over(reference: FloatArray, perturbed: FloatArray) -> tuple[float, float]:
+    """How much each baseline, (n,), follows the perturbed cost, (n,), of the probe before it, and its standard error.
+
+    By regression of their changes, which what drifts slowly leaves alone. Nothing else that a baseline and an earlier
+    probe share could come from a random code.
+    """
+    change, before = np.diff(reference)[1:], np.diff(perturbed)[:-1]
+    change, before = change - change.mean(), before - before.mean()  # a steady drift is in both
+    power = float(np.square(before).sum())
+    if power == 0:
+        return 0.0, 0.0
+    share = float((change * before).sum()) / power
+    rest = float(np.square(change - share * before).mean())
+    return share, float(np.sqrt(2 * rest / power))  # 2: neighbouring changes have a measurement in common
 
 
 def _octaves(largest: int) -> list[int]:

@@ -199,9 +199,18 @@ def _pilots(axes: Axes, findings: Findings) -> None:
     for pilot in findings.coarse:
         evaluations, costs = np.array(pilot.curve).T
         axes.plot(evaluations, costs, lw=0.8, color="grey", alpha=0.6)
+    etas = sorted({pilot.eta for pilot in findings.pilots})
+    named: set[float] = set()
     for pilot in findings.pilots:
         evaluations, costs = np.array(pilot.curve).T
-        axes.plot(evaluations, costs, ".-", ms=4, label=f"η = {pilot.eta:.3g}")
+        label = None if pilot.eta in named else f"η = {pilot.eta:.3g}"
+        axes.plot(evaluations, costs, ".-", ms=4, color=f"C{etas.index(pilot.eta)}", label=label)
+        named.add(pilot.eta)
+    for number, pilot in enumerate(findings.others):
+        evaluations, costs = np.array(pilot.curve).T
+        axes.plot(evaluations, costs, "k--", lw=1, label=None if number else "what else was tried")
+    if findings.learning is not None:
+        axes.axhline(findings.learning.constant, lw=0.8, ls=":", color="tab:red", label="a constant answer")
     if findings.pilots:
         axes.set_ylim(bottom=0)
         axes.legend(fontsize=8, title="grey: the first ladder", title_fontsize=7)

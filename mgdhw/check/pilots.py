@@ -1,4 +1,4 @@
-"""Short trainings from the same start with different learning rates, within what is left of the budget."""
+"""Short trainings with different learning rates, within what is left of the budget."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.check.bench import Bench
+from mgdhw.check.learning import Learning, measure_learning
 from mgdhw.check.model import evaluations_of
 from mgdhw.codes import Codes
 from mgdhw.config import Experiment
@@ -24,21 +25,24 @@ COARSE = 4.0
 """From one η of the first ladder to the next."""
 FINE = 2.0
 """From one η to the next of those that are looked at closely."""
-MOST_FINE = 5
-FIRST = 0.13
-"""Evaluations of each of these before all but two are given up, as a share of what all may take."""
-MOST_COARSE = 7
+MOST_COARSE = 6
+"""Pilots of the first ladder, at most."""
+STARTS = 2
+"""Pilots of each η that is looked at closely, from other parameters and with other codes: one may be lucky."""
+APART = 1 << 20
+"""Between the seeds of two starts."""
 FINE_REPEAT = 0.005
 """How exactly a pilot's cost is measured, as a share of the cost at the beginning."""
-MOST_REPEATS = 32
+MOST_REPEATS = 8
 CHUNK = 256
 LOOKS = 8
 """Measurements of the cost in a round."""
 SMALLEST = 1e-6
 """Costs below this are all the same."""
-CAUTION = 0.05
-"""How much lower a larger η's score has to be, as a share of the fall since the beginning where that is small: half of
-the best η takes at most twice as long, twice of it may not learn at all, and gradients shrink as training goes on."""
+TEMPERATURE = 0.2
+"""How much worse a pilot's score may be, as a share of its fall, to count for 1/e of the best in the mean of η."""
+LEAST_FALL = 0.05
+"""Of the score, where nothing has fallen."""
 
 
 @dataclass
@@ -73,7 +77,7 @@ class Pilot:
 
 
 class Pilots:
-    """Runs pilots of one experiment: a coarse ladder of η, or one η and its neighbours, the best two to the end.
+    """Runs pilots of one experiment: a coarse ladder of η, or one η and its neighbours.
 
     The best is the one with the lowest `score`; all of a round have had the same evaluations.
 
@@ -108,12 +112,12 @@ class Pilots:
         self._start: tuple[FloatArray, float] | None = None
         """θ and cost of the first pilot at its beginning."""
         self._repeats = 2
-        self._all: dict[float, Pilot] = {}
+        self._all: dict[tuple[float, int], Pilot] = {}
 
     @property
     def all(self) -> tuple[Pilot, ...]:
         """All that were run, the lowest η first."""
-        return tuple(self._all[eta] for eta in sorted(self._all))
+        return tuple(self._all[key] for key in sorted(self._all))
 
     async def coarse(self, guess: float) -> Pilot:
         """The best η of a ladder around a guess, in steps of four, which goes on while the best lies at an end."""
@@ -126,32 +130,66 @@ class Pilots:
         return best
 
     async def fine(self, about: float) -> Pilot:
-        """The best of an η, its half and its double; the best two go on until the budget is spent."""
-        near, each = [about / FINE, about, about * FINE], int(FIRST * self._budget)
-        best = await self._best(near, each)
-        while best.eta in (min(near), max(near)) and len(near) < MOST_FINE:
-            near.append(best.eta * FINE if best.eta == max(near) else best.eta / FINE)
-            best = await self._best(near, each)
-        finalists = sorted(near, key=lambda one: self._all[one].score)[:2]
-        spent = sum(self._all[one].state.evaluations for one in finalists)
-        await self._best(finalists, (self._end - self._bench.used + spent) // 2)
-        pilots = sorted((self._all[eta] for eta in finalists), key=lambda pilot: pilot.eta)
-        fall = float(np.log(max(pilots[0].curve[0][1], SMALLEST))) - min(pilot.score for pilot in pilots)
-        slow, fast = pilots
-        return slow if slow.score <= fast.score + CAUTION * min(1.0, max(0.0, fall)) else fast
+        """The best of an η and its neighbours, in steps of two, each from some starts, which all get equally far."""
+        etas = [about * FINE**power for power in (0, -1, 1, -2, 2)]
+        each = self._budget // (len(etas) * STARTS) - (LOOKS + 1) * self._look
+        return await self._best(etas, each, STARTS)
 
-    async def _best(self, etas: list[float], evaluations: int) -> Pilot:
+    async def single(self, eta: float) -> Pilot:
+        """One pilot, as far as the budget goes."""
+        return await self._best([eta], self._budget)
+
+    def steady(self, eta: float) -> Pilot:
+        """The best of those with an η of no more than that; of all if there is none."""
+        slow = [pilot for pilot in self.all if pilot.eta <= eta * (1 + 1e-9)]
+        return min(slow or self.all, key=lambda pilot: pilot.score)
+
+    async def go_on(self, pilot: Pilot, budget: int) -> None:
+        """Let a pilot go on until a further budget is spent."""
+        self._end = self._bench.used + budget
+        await self._advance(pilot, pilot.state.evaluations + budget)
+
+    def mean_eta(self) -> float:
+        """The mean of the pilots' η, on a logarithmic scale, weighted by how good they were.
+
+        The best of a few pilots is a matter of chance where several are about as good; their mean is not.
+        """
+        etas = sorted({pilot.eta for pilot in self.all})
+        scores = np.array([np.mean([pilot.score for pilot in self.all if pilot.eta == eta]) for eta in etas])
+        start = float(np.log(max(self.all[0].curve[0][1], SMALLEST)))
+        fall = max(start - float(scores.min()), LEAST_FALL)
+        weights = np.exp(-(scores - scores.min()) / (TEMPERATURE * fall))
+        return float(np.exp((weights * np.log(etas)).sum() / weights.sum()))
+
+    async def learning(self, pilot: Pilot) -> Learning:
+        """How a pilot's answers compare with a constant one."""
+        await self._take_up(pilot)
+        return await measure_learning(self._bench, pilot.cost, self._batch, self.error, drifts=self._drifts)
+
+    def another(self, experiment: Experiment, budget: int) -> Pilots:
+        """Pilots of another experiment on the same device, compared by costs that are measured as exactly."""
+        pilots = Pilots(self._bench, experiment, self._batch, self._sigma, budget, self._fresh, self._drifts)
+        pilots._repeats = self._repeats
+        return pilots
+
+    @property
+    def error(self) -> float:
+        """Standard error of a pilot's cost."""
+        return self._sigma / math.sqrt(self._repeats)
+
+    async def _best(self, etas: list[float], evaluations: int, starts: int = 1) -> Pilot:
         for eta in etas:
-            pilot = self._all.get(eta)
-            if pilot is None:
-                pilot = self._all[eta] = await self._begin(eta)
-            await self._advance(pilot, evaluations)
-        return min((self._all[eta] for eta in etas), key=lambda pilot: pilot.score)
+            for start in range(starts):
+                pilot = self._all.get((eta, start))
+                if pilot is None:
+                    pilot = self._all[eta, start] = await self._begin(eta, start)
+                await self._advance(pilot, evaluations)
+        return min((self._all[eta, start] for eta in etas for start in range(starts)), key=lambda pilot: pilot.score)
 
-    async def _begin(self, eta: float) -> Pilot:
+    async def _begin(self, eta: float, start: int) -> Pilot:
         self._bench.begin(f"trying η = {eta:.3g}")
         optimizer = self._experiment.optimizer.model_copy(update={"eta": eta})
-        experiment = self._experiment.model_copy(update={"optimizer": optimizer})
+        experiment = self._experiment.replica(start * APART).model_copy(update={"optimizer": optimizer})
         recipe, _ = recipe_of(experiment, self._bench.info, self._bench.dataset.n_train)
         pilot = Pilot(eta, recipe, first_state(experiment, self._bench.info, recipe, self._bench.dataset))
         await self._take_up(pilot)

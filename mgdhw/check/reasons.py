@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mgdhw.block import Baseline
-from mgdhw.check.batches import CLIPPED
+from mgdhw.check.batches import CLIPPED, LARGEST
 from mgdhw.check.findings import Findings
 from mgdhw.check.model import Window
 from mgdhw.check.pilots import Pilot
+from mgdhw.config import OptimizerSection
 
+NAMES = {"adam": "Adam", "sgd": "plain gradient descent"}
 LEAST_BATCH = 32
 """Samples that a probe sees at least: gradients shrink in training, their spread does not."""
-NO_FALL = 0.05
-"""Share of its cost by which the best pilot must have fallen."""
 
 
-def reasons(findings: Findings, window: Window, best: Pilot, amplitude: int, batch: int, eta: float) -> tuple[str, ...]:
+def reasons(
+    findings: Findings, window: Window, best: Pilot, amplitude: int, batch: int, optimizer: OptimizerSection
+) -> tuple[str, ...]:
     """A line on each choice: Δ, τ_θ with its baseline, B, η; and what gives cause for concern."""
     return (
         _delta(findings, amplitude),
         _tau(findings, window),
         _batch(findings, batch),
-        _eta(findings, best, eta, window),
-        *_concerns(findings, best),
+        _eta(findings, best, optimizer),
+        *_concerns(findings),
     )
 
 
@@ -32,7 +36,8 @@ def _delta(findings: Findings, amplitude: int) -> str:
     for response, when in zip(findings.responses, ("at the start", "after pilots"), strict=False):
         if response.usable is not None:
             low, high = response.usable
-            worth = float(response.quality[response.amplitudes == amplitude][0] / response.quality.max())
+            near = int(np.argmin(np.abs(np.log(response.amplitudes / amplitude))))
+            worth = float(response.quality[near] / response.quality.max())
             parts.append(f"{when} {low:.3g} ... {high:.3g} is usable, and this worth {worth:.0%} of the best")
     return f"Δ = {delta:.4g} ({amplitude} step{'s' * (amplitude > 1)} of a parameter): {'; '.join(parts)}"
 
@@ -41,13 +46,12 @@ def _tau(findings: Findings, window: Window) -> str:
     numbers = findings.numbers
     assert numbers is not None, "measured before"
     bend = numbers.trace * window.power
-    updates = f"{window.evaluations} evaluations an update"
+    updates = f"{window.evaluations} evaluations an update; four times a pilot's √P ... 4 √P"
     if window.baseline is Baseline.HELD:
         return (
             f"τ_θ = {window.tau} with a held baseline and held samples ({updates}): a window of τ random codes bends"
-            f" the cost by tr(H)·S/τ = {bend:.3g}/τ, the gradient itself by gᵀHg = {numbers.along:.3g}; windows"
-            f" much longer than {max(1.0, bend / max(numbers.along, 1e-300)):.0f} waste probes, short ones pay"
-            " for more baselines"
+            f" the cost by tr(H)·S/τ = {bend:.3g}/τ, the gradient itself by gᵀHg = {numbers.along:.3g}, and noise,"
+            " curvature and drift do not ask for pairs; longer windows are fewer updates, over which momentum averages"
         )
     other = 2 * numbers.noise + numbers.curvature + numbers.drift * window.tau**2 / 3
     return (
@@ -64,23 +68,45 @@ def _batch(findings: Findings, batch: int) -> str:
         return f"B = {batch}: all samples; a probe sees them at once"
     return (
         f"B = {batch}: samples' gradients spread by tr(Σ)/|g|² = {where}, the batch at which samples add as much noise"
-        f" as there is signal; {LEAST_BATCH} at least, because gradients shrink in training"
+        f" as there is signal; {LEAST_BATCH} at least, because gradients shrink in training,"
+        f" {LARGEST} at most, because samples take turns on hardware"
     )
 
 
-def _eta(findings: Findings, best: Pilot, eta: float, window: Window) -> str:
-    tried = "; ".join(f"η = {one.eta:.3g}: {one.cost:.3g} after {one.curve[-1][0]:,}" for one in findings.pilots)
-    return (
-        f"η = {eta:.3g}, plain gradient descent: the model says |g|²/(gᵀHg + tr(H)·S/τ) = {window.eta:.3g}; of pilots"
-        f" from the same start (cost {best.curve[0][1]:.3g}; {tried} evaluations) that with {best.eta:.3g} was best,"
-        " and √2 less is safer: too little is slow, too much learns nothing"
-    )
+def _eta(findings: Findings, best: Pilot, optimizer: OptimizerSection) -> str:
+    pilots = findings.pilots + findings.others
+    ends = {one.eta: [f"{other.cost:.3g}" for other in pilots if other.eta == one.eta] for one in pilots}
+    tried = "; ".join(f"η = {eta:.3g}: {' and '.join(costs)}" for eta, costs in ends.items())
+    longest = max(one.curve[-1][0] for one in pilots)
+    begun = f"of pilots of up to {longest:,} evaluations (cost {best.curve[0][1]:.3g} at first; {tried})"
+    learning = findings.learning
+    assert learning is not None, "measured before"
+    if findings.others:
+        chosen = f"{begun} this is the first that has learnt anything"
+    else:
+        chosen = (
+            f"{begun} that with {best.eta:.3g} was best; this is the usual one, a 160th of the range, moved towards the"
+            " mean of good ones by a part of the way: pilots are short and prefer what is quick at first"
+        )
+    return f"η = {optimizer.eta:.3g}, {NAMES.get(optimizer.name, optimizer.name)}: {chosen}; it had {learning.told}"
 
 
-def _concerns(findings: Findings, best: Pilot) -> list[str]:
+def _concerns(findings: Findings) -> list[str]:
     noise, writes, concerns = findings.noise, findings.writes, []
     assert noise is not None, "measured before"
     assert writes is not None, "measured before"
+    if noise.carries:
+        concerns.append(
+            f"note: outputs have not settled when the cost is measured: {noise.carried:.1%}"
+            f" (± {noise.carried_error:.1%}) of the measurement before is still in it; wait longer"
+            " between perturbing and measuring"
+        )
+    elif noise.unsettled:
+        concerns.append(
+            f"note: σ = {noise.sigma:.3g} on {noise.batch} samples is more than {noise.sigma_single:.3g} on one, which"
+            " noise of samples cannot do: a measurement seems to depend on the one before it (outputs that have not"
+            " settled?)"
+        )
     if noise.drifts:
         concerns.append(
             f"note: the cost drifts by {noise.slope:.3g} a probe (± {noise.slope_error:.2g}) while nothing is changed,"
@@ -89,11 +115,6 @@ def _concerns(findings: Findings, best: Pilot) -> list[str]:
     if not writes.exact:
         concerns.append(
             f"note: what is held is not what was written: {writes.error:.3g} steps rms, {writes.worst:.3g} at worst"
-        )
-    if best.cost > (1 - NO_FALL) * best.curve[0][1]:
-        concerns.append(
-            f"note: the best pilot hardly moved the cost, from {best.curve[0][1]:.4g} to {best.cost:.4g}: little can be"
-            " said about η"
         )
     clipped = max(one.clipped for one in findings.batches)
     if clipped > CLIPPED:

@@ -15,15 +15,19 @@ from mgdhw.cli.devices import devices
 from mgdhw.cli.estimate import estimate
 from mgdhw.cli.evaluate import evaluate
 from mgdhw.cli.new import new
-from mgdhw.cli.plugins import why
 from mgdhw.cli.study import study
 from mgdhw.cli.train import train
+from mgdhw.commands import Command
 from mgdhw.output import printable
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "mgdhw.commands"
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 an error (which is explained) or a device that cannot be trained, 2 wrong usage, 130 stopped"
+    " by Ctrl-C, 143 by SIGTERM, 129 by a terminal that went away; a training that was stopped can be resumed."
+)
 
 
 class Commands(TyperGroup):
@@ -61,27 +65,33 @@ def _contributed() -> dict[str, EntryPoint]:
 
 
 def _load(point: EntryPoint) -> Any:
+    from mgdhw.plugins import Broken, describe_error, load
+
     try:
-        found = point.load()
+        found = load(point)
         command = typer.main.get_command(found) if isinstance(found, typer.Typer) else found
         if not (hasattr(command, "invoke") and hasattr(command, "get_short_help_str")):
             raise TypeError("is neither a typer.Typer nor a command made of one")
+    except Broken as error:
+        command = _broken(point, str(error))
     except Exception as error:  # others' code
-        command = _broken(point, error)
+        command = _broken(point, describe_error(error))
     command.name = point.name
     return command
 
 
-def _broken(point: EntryPoint, error: Exception) -> Any:
+def _broken(point: EntryPoint, problem: str) -> Any:
     """Stands in for a command that cannot be loaded, so that `mgdhw --help` still works."""
     from mgdhw.errors import ConfigError
+    from mgdhw.plugins import distribution_of
 
-    problem = why(error)
     stand_in = typer.Typer(add_completion=False, help=f"Cannot be loaded: {problem}.")
 
     @stand_in.callback(invoke_without_command=True)
     def fail() -> None:
-        raise ConfigError(f"command {point.name!r} ({point.value}) cannot be loaded: {problem}")
+        raise ConfigError(
+            f"command {point.name!r} ({point.value} of {distribution_of(point)}) cannot be loaded: {problem}"
+        )
 
     return typer.main.get_command(stand_in)
 
@@ -90,7 +100,7 @@ app = typer.Typer(
     name="mgdhw",
     cls=Commands,
     help="Train neural networks that exist as hardware, by multiplexed gradient descent.",
-    epilog="Begin with: mgdhw train",
+    epilog=f"Begin with: mgdhw train\n\n{EXIT_CODES}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -116,10 +126,10 @@ def _root(
     pass
 
 
-app.command()(train)
-app.command()(evaluate)
-app.command()(estimate)
-app.command()(new)
-app.command()(devices)
-app.command()(check)
+app.command(cls=Command)(train)
+app.command(cls=Command)(evaluate)
+app.command(cls=Command)(estimate)
+app.command(cls=Command)(new)
+app.command(cls=Command)(devices)
+app.command(cls=Command)(check)
 app.add_typer(study, name="study")

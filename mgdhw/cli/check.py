@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mgdhw.testing import Outcome
 
 LINE_SECONDS = 5.0
+FIRST_SHARE = 0.02
+"""Of the budget, before which nobody can tell the time left: a chip may have to be compiled first."""
 HEADING = "Recommended by mgdhw check"
 
 
@@ -27,6 +29,9 @@ def check(
         str | None, typer.Option(metavar="NAME", help="What it is to learn; by default a dataset of its sizes.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of codes, samples and initial parameters.")] = 0,
+    budget: Annotated[
+        int, typer.Option(metavar="EVALUATIONS", help="How many evaluations it may take; more makes pilots longer.")
+    ] = 20_000,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the recommended experiment as TOML.")
     ] = None,
@@ -40,8 +45,8 @@ def check(
 ) -> None:
     """Measure a device, and recommend how to train it.
 
-    Latency, parameters, noise, drift, the usable range of perturbations, the signal in a gradient: in at most 20,000
-    evaluations, of which most go into short pilot trainings with different learning rates.
+    Latency, parameters, noise, drift, settling, the usable range of perturbations, the signal in a gradient: in at most
+    20,000 evaluations (or --budget), of which most go into short pilot trainings with different learning rates.
 
     Example: mgdhw check sim:analog-8bit --output experiment.toml --plot check.png
     """
@@ -50,10 +55,16 @@ def check(
     from dataclasses import asdict
 
     from mgdhw import pictures
+    from mgdhw.check import check_budget
     from mgdhw.cli.notices import telling
-    from mgdhw.errors import ConformanceError, DeviceFault
+    from mgdhw.config import LARGEST_SEED
+    from mgdhw.errors import ConfigError, ConformanceError, DeviceFault
     from mgdhw.output import console, echo, printing
+    from mgdhw.parsing import format_number
 
+    if seed > LARGEST_SEED:
+        raise ConfigError(f"--seed {format_number(seed)}: expected {LARGEST_SEED} at most")
+    check_budget(budget)
     for file in (output, plot):
         _check_file(file)
     _check_own(output)
@@ -61,10 +72,10 @@ def check(
         pictures.require()
     out = console(stderr=as_json)
     outcomes: list[Outcome] = []
-    with _progress(out) as (watch, say), telling(_carefully(say), _carefully(say)):
+    with _progress(out, budget) as (watch, say, wait), telling(_carefully(wait), _carefully(say)):
         if conformance:
             outcomes = asyncio.run(_conformance(uri, say))
-        findings = asyncio.run(_measured(uri, data, seed, watch))
+        findings = asyncio.run(_measured(uri, data, seed, budget, watch, output))
     if plot is not None:
         from mgdhw.check.page import draw
 
@@ -78,28 +89,38 @@ def check(
         with printing():
             _show(out, findings, output, plot)
     if findings.problem is not None:
-        raise DeviceFault(f"cannot be trained as it is: {findings.problem}", uri=uri)
+        raise DeviceFault(findings.problem, uri=uri)
     failed = [outcome.name for outcome in outcomes if outcome.verdict == "failed"]
     if failed:
         raise ConformanceError(f"{uri}: its driver does not keep the contract: {', '.join(failed)}")
 
 
-async def _measured(uri: str, data: str | None, seed: int, watch: Callable[[str, int], None]) -> Findings:
+async def _measured(
+    uri: str, data: str | None, seed: int, budget: int, watch: Callable[[str, int], None], output: Path | None
+) -> Findings:
     from dataclasses import replace
 
     from mgdhw.check import check as measure
     from mgdhw.check import fitting_dataset
+    from mgdhw.config import DataSection, Experiment, check_writable
     from mgdhw.datasets import load
+    from mgdhw.inputs import fitted
     from mgdhw.sources import as_done, opening
 
     dataset = None if data is None else load(data)
     async with opening(uri) as device:
+        if output is not None:  # say before anything is measured what could not be written after it
+            experiment = as_done(Experiment(data=DataSection(name=data or "xor")), device, Path.cwd())
+            check_writable(experiment.device.uri, experiment.data.name)
         if dataset is None:
             dataset = fitting_dataset(device.info, uri)
-        findings = await measure(device, dataset, data=data, seed=seed, watch=watch)
+        section, dataset, notes = fitted(DataSection(name=data or dataset.name, scale="auto"), dataset, device.info)
+        findings = await measure(device, dataset, data=data, seed=seed, budget=budget, watch=watch)
+        findings.notes = (*notes, *findings.notes)
         advice = findings.recommendation
         if advice is not None:  # a file's path is to hold wherever the experiment is kept
-            findings.recommendation = replace(advice, experiment=as_done(advice.experiment, device, Path.cwd()))
+            advised = advice.experiment.model_copy(update={"data": section})
+            findings.recommendation = replace(advice, experiment=as_done(advised, device, Path.cwd()))
         return findings
 
 
@@ -174,13 +195,19 @@ def _experiment_file(findings: Findings) -> str:
 
 
 @contextmanager
-def _progress(out: Console) -> Iterator[tuple[Callable[[str, int], None], Callable[[str], None]]]:
-    """Shows how far a check is: a bar in a terminal, a line for each step of it in a pipe. Gives `watch` and `say`."""
+def _progress(
+    out: Console, budget: int
+) -> Iterator[tuple[Callable[[str, int], None], Callable[[str], None], Callable[[str], None]]]:
+    """Shows how far a check is: a bar in a terminal, a line for each step of it in a pipe, and the time left.
+
+    Gives `watch`, `say`, and a `say` for what is waited for, which is no measuring.
+    """
     import time
 
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from mgdhw.check import MAX_EVALUATIONS
+    from mgdhw.cli.meter import Speed
+    from mgdhw.cli.numbers import duration
     from mgdhw.output import is_live, printing
 
     live = is_live(out)
@@ -188,26 +215,38 @@ def _progress(out: Console) -> Iterator[tuple[Callable[[str, int], None], Callab
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} evaluations"),
+        TextColumn("{task.fields[left]}", style="dim"),
     )
-    last = ("", 0.0)
+    last, speed = ("", 0.0), Speed()
 
     with Progress(*columns, console=out, disable=not live, transient=True) as bar:
-        task = bar.add_task("", total=MAX_EVALUATIONS)
+        task = bar.add_task("", total=budget, left="")
 
         def watch(doing: str, used: int) -> None:
             nonlocal last
-            bar.update(task, description=doing, completed=used)
+            speed(used)
+            rate = speed.per_second
+            left = (
+                f"at most {duration((budget - used) / rate)} left"
+                if rate and FIRST_SHARE * budget < used < budget
+                else ""
+            )
+            bar.update(task, description=doing, completed=used, left=left)
             now = time.monotonic()
             if not live and (doing != last[0] or now - last[1] >= LINE_SECONDS):
                 last = (doing, now)
                 with printing():
-                    out.print(f"{used:6,} evaluations  {doing}", soft_wrap=True)
+                    out.print(f"{used:6,} evaluations  {doing}{'  ' if left else ''}{left}", soft_wrap=True)
 
         def say(text: str) -> None:
             with printing():
                 out.print(text, soft_wrap=True)
 
-        yield watch, say
+        def wait(text: str) -> None:
+            speed.wait()
+            say(text)
+
+        yield watch, say, wait
 
 
 def _show(out: Console, findings: Findings, output: Path | None, plot: Path | None) -> None:
@@ -224,6 +263,8 @@ def _show(out: Console, findings: Findings, output: Path | None, plot: Path | No
         table.add_row(name, value)
     out.print()
     print_table(out, table)
+    for note in findings.notes:
+        out.print(f"note: {note}", style="yellow", soft_wrap=True)
     if findings.recommendation is None:
         return
     out.print("\nrecommended", style="bold")
@@ -260,6 +301,9 @@ def _rows(findings: Findings) -> Iterator[tuple[str, str]]:
         )
         drift = "seen" if noise.drifts else "none seen"
         yield "drift", f"{drift}: {noise.slope:.2g} ± {noise.slope_error:.1g} a probe"
+        settling = "not to be suspected" if not noise.unsettled else "suspected"
+        share = f"{noise.carried:.2g} ± {noise.carried_error:.1g}"
+        yield "settling", f"{settling}: {share} of the measurement before is in a measurement"
     for response, when in zip(findings.responses, ("start", "pilots"), strict=False):
         if response.usable is not None:
             at = response.reference

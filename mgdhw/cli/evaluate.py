@@ -57,14 +57,15 @@ def _show(out: Console, evaluation: Evaluation) -> None:
 def _scores(evaluation: Evaluation) -> Table:
     from rich.table import Table
 
-    from mgdhw.cli.numbers import percent
+    from mgdhw.cli.numbers import score
 
+    told = {split: score(one.accuracy, one.r2) for split, one in evaluation.scores.items()}
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("split", style="dim")
-    for heading in ("samples", "accuracy", "cost"):
+    for heading in ("samples", next(iter(told.values()))[0], "cost"):
         table.add_column(heading, justify="right")
-    for split, score in evaluation.scores.items():
-        table.add_row(split, f"{score.samples:,}", percent(score.accuracy), f"{score.cost:#.4g}")
+    for split, one in evaluation.scores.items():
+        table.add_row(split, f"{one.samples:,}", told[split][1], f"{one.cost:#.4g}")
     return table
 
 

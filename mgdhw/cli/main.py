@@ -1,7 +1,7 @@
 """Entry point of the `mgdhw` command: sets the process up, and turns errors into messages and exit codes.
 
-Exit codes: 0 done, 1 an error that mgdhw explains, 2 wrong usage, 130 after Ctrl-C, 143 after SIGTERM (128 and the
-number of the signal).
+Exit codes: 0 done, 1 an error that mgdhw explains (or one that nobody foresaw, with a traceback), 2 wrong usage, 130
+after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP (128 and the number of the signal).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def _run() -> NoReturn:
     # numpy reads this once, when it is imported; a user who has set it knows better.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # no "θ" in a code page is no reason to fail
+    from mgdhw.cli.surroundings import here_is_gone, put_right
+
+    put_right()
     from mgdhw.errors import MgdhwError
     from mgdhw.output import OutputLost
 
@@ -58,6 +58,8 @@ def _run() -> NoReturn:
         sys.exit(EXIT_ERROR)
     except OSError as error:  # what mgdhw writes itself it explains itself; this is the system, or somebody's code
         what = "" if error.filename is None else f"{error.filename}: "
+        if isinstance(error, FileNotFoundError) and here_is_gone():
+            what = "the folder that this command runs in is gone; change to one that is there: "
         _fail(f"{what}{error.strerror or error}", error)
     except MemoryError as error:
         _fail("not enough memory: smaller training.batch, run.block or layers need less", error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from mgdhw.cli.numbers import duration, percent, rate
+from mgdhw.cli.numbers import duration, rate, score
 from mgdhw.events import (
     BlockDone,
     Evaluated,
@@ -84,7 +84,8 @@ class Meter:
         self.evaluations = 0
         self.cost: float | None = None
         self.evaluated: Evaluated | None = None
-        self.accuracies: list[float] = []
+        self.scores: list[float] = []
+        """Accuracies, or R², of all evaluations."""
         self.speed = Speed()
         self._within = 0
 
@@ -102,7 +103,8 @@ class Meter:
                 self._within = 0
                 self.evaluated = event
                 self.evaluations = event.evaluations
-                self.accuracies.append(event.accuracy)
+                found = event.r2 if event.accuracy is None else event.accuracy
+                self.scores += [] if found is None else [found]
             case Started():
                 self.step, self.probes = event.step, event.probes
                 self.speed(self.step)
@@ -131,7 +133,7 @@ class Meter:
         if self.cost is not None:
             said.append(f"cost {self.cost:#.4g}")
         if self.evaluated is not None:
-            said.append(f"{self.evaluated.split} accuracy {percent(self.evaluated.accuracy)}")
+            said.append(" ".join((self.evaluated.split, *score(self.evaluated.accuracy, self.evaluated.r2))))
         said.append(f"{self.evaluations:,} evaluations")
         if self.per_second is not None:
             said.append(rate(self.per_second))

@@ -43,10 +43,17 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def score(accuracy: float | None, r2: float | None) -> tuple[str, str]:
+    """What a result is judged by: its name, and its value."""
+    if accuracy is not None:
+        return "accuracy", percent(accuracy)
+    return "R²", "–" if r2 is None else f"{r2:.4f}"
+
+
 def bars(values: list[float], low: float, high: float, width: int = 24) -> str:
     """A curve of one character's height; empty where the terminal's encoding has no such characters."""
     try:
-        BARS.encode(sys.stdout.encoding or "ascii")
+        BARS.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return ""
     step = max(1, -(-len(values) // width))

@@ -62,13 +62,15 @@ class Progress:
         session: the training; knows the run's folder.
         meter: what is known of it.
         quiet: show faults only.
+        live: draw a bar where a terminal can; it has to be left as a context manager then.
     """
 
-    def __init__(self, out: Console, session: Session, meter: Shown, *, quiet: bool = False) -> None:
+    def __init__(self, out: Console, session: Session, meter: Shown, *, quiet: bool = False, live: bool = True) -> None:
         self.meter = meter
         self._out = out
         self._session = session
         self._quiet = quiet
+        self._may_be_live = live
         self._live: Live | None = None
         self._shown = 0.0
         self._doing = ""
@@ -138,27 +140,12 @@ class Progress:
             self._print_line()
 
     def _begin(self, event: Started | ReplicasStarted) -> None:
-        device, dataset = event.device, event.dataset
-        parts = f"{dataset.n_train:,} samples"
-        if dataset.n_test:
-            parts = f"{dataset.n_train:,} samples, {dataset.n_test:,} for testing"
-        layers = f"{device.topology}, " if device.topology.layers else ""
-        live = is_live(self._out)
-        self._out.print(
-            f"{device.model}, {layers}{device.n_parameters:,} parameters, on {dataset.name} ({parts})",
-            style="bold",
-            soft_wrap=not live,
-        )
+        live = self._may_be_live and is_live(self._out)
+        what, how = heading(event)
         run = self._session.run
         kept = "" if run is None else f", kept in {run.folder}"
-        begun = ""
-        if isinstance(event, ReplicasStarted):
-            begun = f", {event.replicas:,} replicas"
-            if event.finished:
-                begun += f" of which {len(event.finished):,} are finished"
-        elif event.step:
-            begun = f", from probe {event.step:,}"
-        self._out.print(f"{event.level}, Δ = {event.delta:g}{begun}{kept}", style="dim", soft_wrap=not live)
+        self._out.print(what, style="bold", soft_wrap=not live)
+        self._out.print(f"{how}{kept}", style="dim", soft_wrap=not live)
         for note in event.notes:
             self._out.print(f"note: {note}", style="yellow")
         self._shown = time.monotonic()
@@ -180,6 +167,24 @@ class Progress:
         line = "  ".join([f"{100 * self.meter.share:3.0f} %", *self.meter.fields(), *left])
         self._out.print(line, soft_wrap=True)
         self._out.file.flush()
+
+
+def heading(event: Started | ReplicasStarted) -> tuple[str, str]:
+    """What is trained on what, and how, in a line each."""
+    device, dataset = event.device, event.dataset
+    parts = f"{dataset.n_train:,} samples"
+    if dataset.n_test:
+        parts = f"{dataset.n_train:,} samples, {dataset.n_test:,} for testing"
+    layers = f"{device.topology}, " if device.topology.layers else ""
+    begun = ""
+    if isinstance(event, ReplicasStarted):
+        begun = f", {event.replicas:,} replicas"
+        if event.finished:
+            begun += f" of which {len(event.finished):,} are finished"
+    elif event.step:
+        begun = f", from probe {event.step:,}"
+    what = f"{device.model}, {layers}{device.n_parameters:,} parameters, on {dataset.name} ({parts})"
+    return what, f"{event.level}, Δ = {event.delta:g}{begun}"
 
 
 class _Bar:

@@ -21,6 +21,7 @@ def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
     from mgdhw.outcome import MEASURES
     from mgdhw.output import print_table
 
+    regression = any(one.accuracy is None for one in result.replicas)
     out.print()
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("quartiles", style="dim", no_wrap=True)
@@ -31,7 +32,10 @@ def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
             name = f"{measure} to solution" if measure == "probes" else measure
             table.add_row(name, *_cells(result.quartiles(measure), "{:,.0f}".format))
     if result.replicas:
-        table.add_row(f"{result.split} accuracy", *_cells(result.accuracies(), percent))
+        if regression:
+            table.add_row(f"{result.split} R²", *_cells(result.r2s(), "{:.4f}".format, "–"))
+        else:
+            table.add_row(f"{result.split} accuracy", *_cells(result.accuracies(), percent))
         table.add_row("cost", *_cells(result.costs(), "{:#.4g}".format))
     if table.row_count:
         print_table(out, table)
@@ -39,8 +43,11 @@ def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
     if result.has_target:
         times = [time for time in result.times() if math.isfinite(time)]
         _histogram(out, times, result.evaluated_every, "{:,.0f}".format, result.asked - result.solved)
+    elif regression:
+        _histogram(out, [one.r2 for one in result.replicas if one.r2 is not None], 0.001, "{:.4g}".format, 0)
     else:
-        _histogram(out, [100 * one.accuracy for one in result.replicas], 0.1, "{:.4g} %".format, 0)
+        accuracies = [one.accuracy for one in result.replicas if one.accuracy is not None]
+        _histogram(out, [100 * one for one in accuracies], 0.1, "{:.4g} %".format, 0)
 
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_column(style="dim", no_wrap=True)
@@ -67,8 +74,8 @@ def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
         _say_stopped(out, result)
 
 
-def _cells(found: Quartiles, show: Callable[[float], str]) -> list[str]:
-    return [show(value) if math.isfinite(value) else "unsolved" for value in (found.lower, found.median, found.upper)]
+def _cells(found: Quartiles, show: Callable[[float], str], none: str = "unsolved") -> list[str]:
+    return [show(value) if math.isfinite(value) else none for value in (found.lower, found.median, found.upper)]
 
 
 def _histogram(out: Console, values: Sequence[float], unit: float, show: Callable[[float], str], unsolved: int) -> None:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mgdhw.commands import Command
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from mgdhw.study.intervals import Interval
-    from mgdhw.study.robustness import Point
+    from mgdhw.study.robustness import Point, Task
 
     Found = dict[str, dict[str, list[Point]]]
 
@@ -25,7 +28,7 @@ study = typer.Typer(
 )
 
 
-@study.command()
+@study.command(cls=Command)
 def robustness(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where robustness.csv and .png go.")] = Path("study"),
     axes: Annotated[
@@ -33,6 +36,13 @@ def robustness(
         typer.Option("--axis", metavar="NAME[=VALUES]", help="Only this imperfection, these strengths; repeatable."),
     ] = None,
     tasks: Annotated[list[str] | None, typer.Option("--task", help="Only this task; repeatable.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Another simulated chip: sim:PRESET?… or sim:FILE.toml.")
+    ] = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="An experiment of your own, with a target, instead of the tasks."),
+    ] = None,
     replicas: Annotated[int, typer.Option(min=1, max=1000, help="Chips (and seeds) for each strength.")] = 10,
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Processes; one for each processor by default.")
@@ -44,22 +54,27 @@ def robustness(
     Trainings that are in FOLDER/robustness.csv already are not done again: an interrupted study goes on.
 
     Example: mgdhw study robustness --axis mismatch=0.1,0.25 --task nist7x7 --replicas 10
+
+    The table needs no more than this; the picture needs matplotlib (pip install 'mgdhw[plot]').
     """
     from mgdhw import pictures
     from mgdhw.checkpoint import write_atomically
     from mgdhw.output import console, echo
     from mgdhw.study import figures
     from mgdhw.study.axes import AXES
+    from mgdhw.study.own import remember
     from mgdhw.study.robustness import TASKS, Row, from_csv, jobs, points, study, to_csv
 
     given = dict(one.partition("=")[::2] for one in axes or ())
-    chosen_axes, chosen_tasks = _known("axis", list(given), list(AXES)), _known("task", tasks, list(TASKS))
+    chosen_axes = _known("axis", list(given), list(AXES))
     strengths = {name: AXES[name].chosen(given[name]) if given.get(name) else AXES[name].values for name in chosen_axes}
+    chosen_tasks = _tasks(tasks, device, experiment)
     out = console(stderr=as_json)
-    pictures.require()
+    drawn = _drawn()
     _make(output)
     table, picture = output / "robustness.csv", output / "robustness.png"
-    rows = from_csv(table.read_text(encoding="utf-8", errors="replace"), str(table)) if table.exists() else []
+    rows = from_csv(_text(table), str(table))
+    remember(output / "robustness.json", chosen_tasks.values(), {row.task for row in rows}, TASKS.values())
     done = {(row.task, row.axis, row.value, row.replica) for row in rows}
     todo = [
         job
@@ -74,8 +89,9 @@ def robustness(
             name = f"{row.task}, {row.axis} {row.value:g}, replica {row.replica}"
             advance(f"{name}: {f'{row.probes:,} probes' if row.solved else 'not solved'}")
 
-        study(todo, tell, workers)
-    figures.robustness(rows, picture)
+        study(todo, chosen_tasks, tell, workers)
+    if drawn:
+        figures.robustness(rows, picture)
     found = {
         task: {name: points(rows, task, AXES[name]) for name in chosen_axes if points(rows, task, AXES[name])}
         for task in chosen_tasks
@@ -84,13 +100,23 @@ def robustness(
         echo(_as_json(found))
         return
     _show(out, found)
-    out.print(f"\n{table}\n{picture}")
+    out.print(f"\n{table}\n{picture if drawn else pictures.MISSING}", soft_wrap=True)
 
 
-@study.command()
+@study.command(cls=Command)
 def drift(
     output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where drift.csv and .png go.")] = Path("study"),
-    constants: Annotated[float, typer.Option(min=0.1, help="Time constants of the drift to follow.")] = 10.0,
+    constants: Annotated[float, typer.Option(min=0.1, max=1e6, help="Time constants of the drift to follow.")] = 10.0,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Another simulated chip. It decays with the time constant retention=, 100,000 probes if not given.",
+        ),
+    ] = None,
+    experiment: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="How it learns, instead of the digits.")
+    ] = None,
     replicas: Annotated[int, typer.Option(min=1, max=1000, help="Chips (and seeds).")] = 10,
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Processes; one for each processor by default.")
@@ -102,6 +128,8 @@ def drift(
     Chips that are in FOLDER/drift.csv already are not trained again: an interrupted study goes on.
 
     Example: mgdhw study drift --constants 10 --replicas 6
+
+    The table needs no more than this; the picture needs matplotlib (pip install 'mgdhw[plot]').
     """
     import json
 
@@ -111,15 +139,24 @@ def drift(
     from mgdhw.output import console, echo
     from mgdhw.study import drift as drifting
     from mgdhw.study import figures
+    from mgdhw.study.own import on_device, own_experiment, remember
 
+    own = None
+    if experiment is not None:
+        own = own_experiment(experiment, device)
+    elif device is not None:
+        own = on_device(drifting.experiment(), device)
+    course = drifting.course(constants, own)
     out = console(stderr=as_json)
-    pictures.require()
+    drawn = _drawn()
     _make(output)
     table, picture = output / "drift.csv", output / "drift.png"
-    text = table.read_text(encoding="utf-8", errors="replace") if table.exists() else ""
-    rows = drifting.from_csv(text, str(table), constants)
+    rows = drifting.from_csv(_text(table), str(table))
+    trained = [course.task.name] if rows else []
+    remember(output / "drift.json", [course.task], trained, [drifting.course().task])
+    drifting.check_length(rows, course, str(table))
     done = {row.seed for row in rows}
-    todo = [drifting.Job(seed, constants) for seed in range(replicas) if seed not in done]
+    todo = [seed for seed in range(replicas) if seed not in done]
     with _going_on(out, "chips", len(todo), table) as advance:
 
         def tell(found: list[drifting.Row]) -> None:
@@ -129,8 +166,9 @@ def drift(
             name = f"seed {found[0].seed}: learned {percent(one.learned)}"
             advance(f"{name}; trained {percent(one.trained_end)}, frozen {percent(one.frozen_end)} at the end")
 
-        drifting.study(todo, tell, workers)
-    figures.drift(rows, picture)
+        drifting.study(course, todo, tell, workers)
+    if drawn:
+        figures.drift(rows, course, picture)
     outcomes = drifting.outcomes(rows)
     never = sum(one.trained_worst >= one.learned for one in outcomes)
     numbers = {
@@ -143,7 +181,7 @@ def drift(
         found = {name: number.summary() for name, number in numbers.items()}
         echo(json.dumps({"chips": len(outcomes), "never_worse": never, **found}))
         return
-    out.print(f"test accuracy of {len(outcomes)} chips, medians with their intervals of 95 %", soft_wrap=True)
+    out.print(f"{course.split} accuracy of {len(outcomes)} chips, medians with their intervals of 95 %", soft_wrap=True)
     told = {
         "learned": "learned",
         "trained_worst": "training goes on, worst",
@@ -153,7 +191,7 @@ def drift(
     for name, number in numbers.items():
         out.print(f"{told[name]:30}  {percent(number.median)}{_between(number.interval, percent)}", soft_wrap=True)
     out.print(f"{'never worse than learned':30}  {_counted(never, len(outcomes), ' chips')}", soft_wrap=True)
-    out.print(f"\n{table}\n{picture}")
+    out.print(f"\n{table}\n{picture if drawn else pictures.MISSING}", soft_wrap=True)
 
 
 @contextmanager
@@ -183,6 +221,21 @@ def _going_on(out: Console, what: str, total: int, table: Path) -> Iterator[Call
             raise typer.Exit(int(ending.code or 0) if isinstance(ending, SystemExit) else EXIT_INTERRUPTED) from None
 
 
+def _drawn() -> bool:
+    """Whether there will be a picture. Raises ConfigError, before long work, if matplotlib is there but of no use."""
+    from mgdhw import pictures
+
+    if not pictures.available():
+        return False
+    pictures.require()
+    return True
+
+
+def _text(table: Path) -> str:
+    """A table that was written before; empty if there is none."""
+    return table.read_text(encoding="utf-8", errors="replace") if table.exists() else ""
+
+
 def _make(folder: Path) -> None:
     from mgdhw.errors import ConfigError
 
@@ -200,6 +253,21 @@ def _known(kind: str, wanted: list[str] | None, names: list[str]) -> list[str]:
     return wanted or names
 
 
+def _tasks(names: list[str] | None, device: str | None, experiment: Path | None) -> dict[str, Task]:
+    """The tasks of a study, by name: those of mgdhw, or a user's, perhaps on another chip."""
+    from mgdhw.errors import ConfigError
+    from mgdhw.study.own import on_chip, own_experiment, own_task
+    from mgdhw.study.robustness import TASKS
+
+    if experiment is not None:
+        if names:
+            raise ConfigError("--task and --experiment: choose one of them")
+        task = own_task(own_experiment(experiment, device))
+        return {task.name: task}
+    chosen = [TASKS[name] for name in _known("task", names, list(TASKS))]
+    return {task.name: task if device is None else on_chip(task, device) for task in chosen}
+
+
 def _as_json(found: Found) -> str:
     import json
 
@@ -209,41 +277,60 @@ def _as_json(found: Found) -> str:
 
 
 def _show(out: Console, found: Found) -> None:
+    from mgdhw.output import WIDE, print_table
+
+    def missing(table: Table) -> int:
+        return out.measure(table, options=out.options.update_width(WIDE)).maximum - out.width
+
+    table = _table(found, stacked=False)
+    if out.file.isatty() and missing(table) > 0:
+        table = _table(found, stacked=True)
+        if (columns := missing(table)) > 0:  # the name of an experiment may be long, and is folded
+            longest = max(map(len, ("imperfection", *found)))
+            table.columns[0].max_width = max(len("imperfection"), longest - columns)
+    print_table(out, table)
+    out.print("\nmedians, ratios to the first, and chips that learn, with intervals of 95 %", style="dim")
+
+
+def _table(found: Found, *, stacked: bool) -> Table:
+    """Strength by strength; `stacked` has intervals beneath their numbers, for 80 columns."""
     from rich.table import Table
 
-    from mgdhw.output import print_table
-
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("task", "imperfection"):
-        table.add_column(heading, no_wrap=True)
-    # Numbers are followed by their intervals of 95 %.
+    joint = "\n" if stacked else " "
+    if stacked:
+        table.add_column("task,\nimperfection", overflow="fold")
+    else:
+        for heading in ("task", "imperfection"):
+            table.add_column(heading, no_wrap=True)
     for heading in ("strength", "probes to solution", "of the first", "solved"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=not stacked, overflow="fold")
     for task, axes in found.items():
         for axis, points in axes.items():
             for p in points:
+                name = (f"{task}\n{axis}",) if stacked else (task, axis)
                 table.add_row(
-                    task, axis, f"{p.value:g}", _sure(p.times.median, p.median, "{:,.0f}".format),
-                    _sure(p.ratio, p.ratio_interval, "{:.2f}".format), _counted(p.learned, p.chips),
+                    *name, f"{p.value:g}", _sure(p.times.median, p.median, "{:,.0f}".format, joint),
+                    _sure(p.ratio, p.ratio_interval, "{:.2f}".format, joint), _counted(p.learned, p.chips, joint=joint),
                 )  # fmt: skip
-    print_table(out, table)
+    return table
 
 
-def _counted(count: int, of: int, what: str = "") -> str:
+def _counted(count: int, of: int, what: str = "", joint: str = " ") -> str:
     """So many of so many, and the interval of their share."""
     from mgdhw.study.intervals import of_share
 
-    return f"{count} of {of}{what}{_between(of_share(count, of), lambda share: f'{100 * share:.0f}', ' %')}"
+    return f"{count} of {of}{what}{_between(of_share(count, of), lambda share: f'{100 * share:.0f}', ' %', joint)}"
 
 
-def _sure(value: float, interval: Interval, show: Callable[[float], str]) -> str:
+def _sure(value: float, interval: Interval, show: Callable[[float], str], joint: str = " ") -> str:
     """A number and its interval; a dash where there is none."""
-    return f"{show(value) if math.isfinite(value) else '–'}{_between(interval, show)}"
+    return f"{show(value) if math.isfinite(value) else '–'}{_between(interval, show, joint=joint)}"
 
 
-def _between(interval: Interval, show: Callable[[float], str], unit: str = "") -> str:
-    """An interval in parentheses; nothing where neither end is known."""
+def _between(interval: Interval, show: Callable[[float], str], unit: str = "", joint: str = " ") -> str:
+    """An interval in parentheses, after `joint`; nothing where neither end is known."""
     if not (math.isfinite(interval.low) or math.isfinite(interval.high)):
         return ""
     low, high = (show(end) if math.isfinite(end) else "–" for end in (interval.low, interval.high))
-    return f" ({low} … {high}{unit})"
+    return f"{joint}({low} … {high}{unit})"

@@ -145,14 +145,15 @@ def _close(out: Console, result: Result, meter: Meter) -> None:
     """The closing table, and what can be done next."""
     from rich.table import Table
 
-    from mgdhw.cli.numbers import bars, percent, taken
+    from mgdhw.cli.numbers import bars, score, taken
     from mgdhw.output import print_table
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("accuracy", f"{percent(result.accuracy)} ({result.split})", style="bold")
-    curve = bars(meter.accuracies, min(meter.accuracies), 1.0) if len(meter.accuracies) > 2 else ""
+    name, value = score(result.accuracy, result.r2)
+    table.add_row(name, f"{value} ({result.split})", style="bold")
+    curve = bars(meter.scores, min(meter.scores), 1.0) if len(meter.scores) > 2 else ""
     if curve:
         table.add_row("", curve)
     table.add_row("cost", f"{result.cost:#.4g}")

@@ -12,6 +12,7 @@ from mgdhw.block import CodeSpec
 
 IntArray = NDArray[np.int64]
 CodeArray = NDArray[np.int16]
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,31 @@ class CodeFamily(ABC):
     @abstractmethod
     def mean_square(self, spec: CodeSpec, group: Group) -> float:
         """Long-run mean of θ̃ᵢ² in squared code units: what continuous mode divides by."""
+
+    def gain(self, group: Group, keep: float, spacing: int) -> FloatArray:
+        """What of a parameter's gradient comes through the high-pass filter of continuous mode.
+
+        That is ⟨(Hθ̃ᵢ) θ̃ᵢ⟩ / ⟨θ̃ᵢ²⟩ for the filter H: yₖ = a (yₖ₋₁ + xₖ - xₖ₋₁), in the long run and over all seeds. Its
+        first weight is a, and those of what came m probes before are -(1 - a) aᵐ. Here: a, for codes whose values at
+        different steps have nothing to do with each other.
+
+        Args:
+            group: n parameters.
+            keep: a = τ / (τ + 1) of a time constant τ in probes.
+            spacing: probes from one step of the group to its next.
+
+        Returns:
+            (n,) gains, from + - * / alone, so that they are the same everywhere.
+        """
+        return np.full(group.size, keep)
+
+    def mixed_up(self, groups: int) -> str | None:
+        """Why codes behind a high-pass filter are not orthogonal, and what to use instead; None if they are.
+
+        Args:
+            groups: number of groups that take turns.
+        """
+        return None
 
     def window(self, group: Group) -> int:
         """Steps after which the codes of the group's parameters are orthogonal to each other (1: only in the mean)."""

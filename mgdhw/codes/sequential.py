@@ -24,5 +24,11 @@ class Sequential(CodeFamily):
     def mean_square(self, spec: CodeSpec, group: Group) -> float:
         return spec.amplitude**2 / group.size
 
+    def mixed_up(self, groups: int) -> str | None:
+        return (
+            "sequential codes, which move every parameter to one side, lose what all gradients have in common: it is"
+            " a constant cost, and the high-pass takes it away; use codes.family=random, or training.mode=discrete"
+        )
+
     def window(self, group: Group) -> int:
         return group.size

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,8 +58,11 @@ class Codes:
     def __init__(self, spec: CodeSpec, topology: Topology) -> None:
         if spec.family not in FAMILIES:
             raise ConfigError(f"codes.family: no family {spec.family!r}; one of {', '.join(sorted(FAMILIES))}")
-        if not 1 <= spec.amplitude <= MAX_AMPLITUDE:
-            raise ConfigError(f"codes: an amplitude of {spec.amplitude} code units is not within 1 ... {MAX_AMPLITUDE}")
+        for amplitude in (spec.amplitude, *spec.amplitudes):
+            if not 1 <= amplitude <= MAX_AMPLITUDE:
+                raise ConfigError(f"codes: an amplitude of {amplitude} code units is not within 1 ... {MAX_AMPLITUDE}")
+        if spec.amplitudes and len(spec.amplitudes) != len(topology.layers):
+            raise ConfigError(f"codes: {len(spec.amplitudes)} amplitudes for {len(topology.layers)} layers")
         self.spec = spec
         self.topology = topology
         self.family = FAMILIES[spec.family]
@@ -82,20 +88,43 @@ class Codes:
                 times = len(
                     range(first_step + (turn - first_step) % len(self.groups), first_step + count, len(self.groups))
                 )
-                energy[group.start : group.start + group.size] = times * self.spec.amplitude**2
-            return energy
+                energy[group.start : group.start + group.size] = times
+            return np.asarray(energy * np.square(self.amplitude), dtype=np.int64)
         return np.asarray(np.square(self.values(first_step, count), dtype=np.int64).sum(axis=0))
 
     def mean_square(self) -> NDArray[np.float64]:
         """(P,) long-run mean of θ̃ᵢ² over all probes, in squared code units."""
         mean = np.empty(self.topology.n_parameters)
         for group in self.groups:
-            mean[group.start : group.start + group.size] = self.family.mean_square(self.spec, group) / len(self.groups)
+            own = mean[group.start : group.start + group.size]
+            for part, spec in _parts(self.spec, self.topology, group):
+                own[part] = self.family.mean_square(spec, group) / len(self.groups)
         return mean
+
+    @property
+    def amplitude(self) -> int | NDArray[np.int64]:
+        """Largest |θ̃ᵢ| of each parameter, in code units: one for all of them, or (P,)."""
+        if not self.spec.amplitudes:
+            return self.spec.amplitude
+        each = np.empty(self.topology.n_parameters, dtype=np.int64)
+        for layer, amplitude in zip(self.topology.layers, self.spec.amplitudes, strict=True):
+            each[layer.parameters] = amplitude
+        return each
 
     def window(self) -> int:
         """Probes after which all codes are orthogonal to each other (1: only in the mean)."""
         return len(self.groups) * max(self.family.window(group) for group in self.groups)
+
+
+def _parts(spec: CodeSpec, topology: Topology, group: Group) -> Iterator[tuple[slice, CodeSpec]]:
+    """The stretches of a group that have one amplitude, counted from the group's first parameter, and their codes."""
+    if not spec.amplitudes:
+        yield slice(0, group.size), spec
+        return
+    for layer, amplitude in zip(topology.layers, spec.amplitudes, strict=True):
+        start, end = (edge - group.start for edge in (layer.parameters.start, layer.parameters.stop))
+        if start >= 0 and end <= group.size:
+            yield slice(start, end), replace(spec, amplitude=amplitude, amplitudes=())
 
 
 def _chunk_of(stream: tuple[CodeSpec, Topology, int], number: int) -> CodeArray:
@@ -106,8 +135,10 @@ def _chunk_of(stream: tuple[CodeSpec, Topology, int], number: int) -> CodeArray:
     steps = number * size + np.arange(size, dtype=np.int64)  # the last chunk may end beyond what 63 bits hold
     codes = np.zeros((size, topology.n_parameters), dtype=np.int16)
     for turn, group in enumerate(groups):
-        own = steps % len(groups) == turn
-        codes[own, group.start : group.start + group.size] = family.values(spec, group, steps[own] // len(groups))
+        own = np.flatnonzero(steps % len(groups) == turn)
+        for part, uniform in _parts(spec, topology, group):
+            values = family.values(uniform, group, steps[own] // len(groups))
+            codes[own, group.start + part.start : group.start + part.stop] = values[:, part]
     return codes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group, IntArray, signs
+from mgdhw.codes.family import CodeArray, CodeFamily, FloatArray, Group, IntArray, signs
 from mgdhw.codes.random import BITS_PER_BLOCK
 from mgdhw.philox import Stream, bits
 
@@ -33,6 +33,25 @@ class Walsh(CodeFamily):
 
     def mean_square(self, spec: CodeSpec, group: Group) -> float:
         return float(spec.amplitude**2)
+
+    def gain(self, group: Group, keep: float, spacing: int) -> FloatArray:
+        """Of rows that change sign seldom it is small. A period and the next are independent, thanks to random signs.
+
+        pairs = Σ αᵗ⁻ˢ w(t) w(s) over all s < t of a stretch, α = a**spacing. A row's stretch of twice the length is the
+        stretch, then the stretch again, turned over where the row's next bit is set.
+        """
+        rows = np.arange(1, group.size + 1)
+        decay = keep
+        for _ in range(spacing - 1):
+            decay *= keep
+        pairs, leading, trailing = np.zeros(group.size), np.ones(group.size), np.full(group.size, decay)
+        period = self.window(group)
+        for bit in range(period.bit_length() - 1):
+            sign = np.where(rows >> bit & 1, -1.0, 1.0)
+            pairs = 2.0 * pairs + sign * leading * trailing
+            leading, trailing = leading * (1.0 + sign * decay), trailing * (decay + sign)
+            decay *= decay
+        return keep - (1.0 - keep) * pairs / period
 
     def window(self, group: Group) -> int:
         return 1 << group.size.bit_length()

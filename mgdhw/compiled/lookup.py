@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
 from mgdhw.compiled.simd import I32, LANES, _gather, _llvm, _pointer, intrinsic
+from mgdhw.compiled.target import has_feature
 
 ENTRIES = 256
 """Of a table."""
-HAS_LOOKUPS = bool(llvm.get_host_cpu_features().get("avx512f"))
-"""Whether this processor looks up sixteen numbers in a table of 32, in its registers, in one instruction."""
+HAS_LOOKUPS = has_feature("avx512f")
+"""Whether the target looks up sixteen numbers in a table of 32, in its registers, in one instruction."""
 
 
 @intrinsic

@@ -11,9 +11,10 @@ from numba import types
 from numba.core import cgutils
 
 from mgdhw.compiled.simd import I32, LANES, _llvm, _pointer, _shuffled, _splat, intrinsic
+from mgdhw.compiled.target import has_feature
 
-HAS_BYTE_PRODUCTS = bool(llvm.get_host_cpu_features().get("avx512vnni"))
-"""Whether this processor multiplies and adds fours of bytes, or pairs of 16 bits, in one instruction."""
+HAS_BYTE_PRODUCTS = has_feature("avx512vnni")
+"""Whether the target multiplies and adds fours of bytes, or pairs of 16 bits, in one instruction."""
 if HAS_BYTE_PRODUCTS:
     llvm.initialize_native_asmparser()  # the instruction's LLVM name changes from version to version; its own doesn't
 

@@ -12,10 +12,11 @@ from numba.core import cgutils
 
 from mgdhw.compiled.pairs import _multiplied
 from mgdhw.compiled.simd import I32, LANES, MASK, _all, _llvm, _pointer, _shuffled, _splat, intrinsic
+from mgdhw.compiled.target import has_feature
 from mgdhw.compiled.words import HALF, HAS_WIDE_PRODUCTS
 
-HAS_COMPRESS = bool(llvm.get_host_cpu_features().get("avx512f"))
-"""Whether this processor moves chosen lanes to the front in one instruction."""
+HAS_COMPRESS = has_feature("avx512f")
+"""Whether the target moves chosen lanes to the front in one instruction."""
 if HAS_COMPRESS:
     llvm.initialize_native_asmparser()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from llvmlite import binding as llvm
 from llvmlite import ir
 from llvmlite.ir import instructions
 from numba import extending, types
@@ -19,6 +18,8 @@ from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+
+from mgdhw.compiled.target import has_feature
 
 LANES = 16
 
@@ -342,8 +343,8 @@ def floor(typingctx: Any, value: Any) -> Any:
     return value(value), codegen
 
 
-HAS_ROUNDING = bool(llvm.get_host_cpu_features().get("avx512f"))
-"""Whether this processor converts numbers with a rounding of their own."""
+HAS_ROUNDING = has_feature("avx512f")
+"""Whether the target converts numbers with a rounding of their own."""
 
 
 @intrinsic

@@ -33,6 +33,7 @@ from mgdhw.compiled.simd import (
     to_u32,
     u32,
 )
+from mgdhw.compiled.target import has_feature
 from mgdhw.noise import FAR_CELLS, SLABS, STRENGTH_BITS
 from mgdhw.noise_tables import BORDERS, FAR, RARE
 from mgdhw.philox import Stream
@@ -41,10 +42,10 @@ TAIL = int(Stream.TAIL)
 U32 = Vector(types.uint32)
 HALF = Vector(types.uint64, LANES // 2)
 """Every second one of sixteen words, in 64 bits each: what a processor multiplies at once."""
-HAS_BYTE_LOOKUPS = bool(llvm.get_host_cpu_features().get("avx512vbmi"))
-"""Whether this processor looks up 64 bytes in a table of 128, in its registers, in one instruction."""
-HAS_WIDE_PRODUCTS = bool(llvm.get_host_cpu_features().get("avx512bw"))
-"""Whether this processor multiplies 32 numbers of 16 bits and rounds the upper halves in one instruction."""
+HAS_BYTE_LOOKUPS = has_feature("avx512vbmi")
+"""Whether the target looks up 64 bytes in a table of 128, in its registers, in one instruction."""
+HAS_WIDE_PRODUCTS = has_feature("avx512bw")
+"""Whether the target multiplies 32 numbers of 16 bits and rounds the upper halves in one instruction."""
 
 if HAS_BYTE_LOOKUPS:
     llvm.initialize_native_asmparser()

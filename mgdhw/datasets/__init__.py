@@ -1,6 +1,21 @@
-"""The datasets that a device is trained on: `load` one by name, or build a `Dataset` from your own arrays."""
+"""The datasets that a device is trained on: `load` one by name, or make one of your own arrays."""
 
+from mgdhw.datasets.arrays import from_arrays
 from mgdhw.datasets.dataset import Dataset, one_hot
-from mgdhw.datasets.registry import NAMES, load
+from mgdhw.datasets.npz import save
+from mgdhw.datasets.registry import NAMES, full_name, load
+from mgdhw.datasets.scaling import METHODS, clipped_share, reach, scaled
 
-__all__ = ["NAMES", "Dataset", "load", "one_hot"]
+__all__ = [
+    "METHODS",
+    "NAMES",
+    "Dataset",
+    "clipped_share",
+    "from_arrays",
+    "full_name",
+    "load",
+    "one_hot",
+    "reach",
+    "save",
+    "scaled",
+]

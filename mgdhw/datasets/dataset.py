@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw import markup
 from mgdhw.errors import DatasetError
 
 
@@ -64,10 +65,12 @@ class Dataset:
         # A NaN anywhere makes both extremes NaN: no array of booleans is needed to find it.
         extremes = (float(self.inputs.min()), float(self.inputs.max()))
         if not all(math.isfinite(extreme * self.input_scale) for extreme in extremes):
-            return "inputs must be finite numbers"
+            return f"inputs must be finite numbers; {first_not_finite(self.inputs) or 'these overflow as floats'}"
         low, high = float(self.targets.min()), float(self.targets.max())
+        if math.isnan(low):
+            return f"targets must be finite numbers; {first_not_finite(self.targets)}"
         if not (low >= 0.0 and high <= 1.0):
-            return f"targets must lie in [0, 1]; these lie in [{low:g}, {high:g}]"
+            return f"targets must lie in [0, 1]; these lie in [{low:g}, {high:g}]; scale them"
         if not 1 <= self.n_train <= self.n_samples:
             return f"n_train must be in 1..{self.n_samples}, not {self.n_train}"
         if self.classes and len(self.classes) != self.n_outputs:
@@ -102,6 +105,23 @@ class Dataset:
         return np.multiply(self.inputs[index], self.input_scale, dtype=np.float64)
 
     @cached_property
+    def has_classes(self) -> bool:
+        """Whether outputs are right or wrong: for one-hot targets, or a single output that is to be low or high.
+
+        Any two values will do (0.1 and 0.9); a single output's lie on either side of 0.5. All else is regression,
+        which has no accuracy.
+        """
+        low, high = float(self.targets.min()), float(self.targets.max())
+        if self.classes:
+            return True
+        is_high = self.targets == high
+        if not bool(np.all(is_high | (self.targets == low))):
+            return False
+        if self.n_outputs == 1:
+            return low <= 0.5 < high or low == high in (0.0, 1.0)
+        return low < high and bool(np.all(is_high.sum(axis=1) == 1))
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the content: stored values, scale, targets, their order and n_train.
 
@@ -117,6 +137,13 @@ class Dataset:
             hasher.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
         return hasher.hexdigest()
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        sizes = {"training samples": self.n_train, "test samples": self.n_test}
+        shape = {"inputs": self.n_inputs, "outputs": self.n_outputs}
+        classes = {"classes": ", ".join(self.classes) or None}
+        return markup.summary({**sizes, **shape, **classes, "digest": self.digest}, f"dataset {self.name}")
+
 
 def one_hot(labels: NDArray[np.integer[Any]], count: int) -> NDArray[np.float64]:
     """Targets of classes: (N,) labels in 0..count-1 -> (N, count), 1 where the label is, else 0.
@@ -129,6 +156,19 @@ def one_hot(labels: NDArray[np.integer[Any]], count: int) -> NDArray[np.float64]
     targets = np.zeros((len(labels), count), dtype=np.float64)
     targets[np.arange(len(labels)), labels.astype(np.intp)] = 1.0
     return targets
+
+
+def first_not_finite(array: NDArray[Any]) -> str:
+    """How many of (N, n) numbers are none, where the first is and what to do; empty if all are finite."""
+    bad = ~np.isfinite(array)
+    count = int(np.count_nonzero(bad))
+    if not count:
+        return ""
+    row, column = (int(place) for place in np.unravel_index(int(bad.argmax()), array.shape))
+    return (
+        f"{count:,} of {array.size:,} are not (NaN or infinite), the first in sample {row} (from 0), column {column};"
+        " drop such samples, or fill them in"
+    )
 
 
 def _frozen(dataset: str, what: str, given: NDArray[Any], *, keep_bytes: bool) -> NDArray[Any]:

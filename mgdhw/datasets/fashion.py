@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mgdhw.datasets.dataset import Dataset
 from mgdhw.datasets.idx import find_files, read_folder
-from mgdhw.errors import DatasetError
+from mgdhw.errors import ConfigError, DatasetError
 from mgdhw.folders import cache_folder
 
 URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -49,9 +49,18 @@ def fashion(*, url: str = URL) -> Dataset:
     Raises:
         DatasetError: the files are malformed, or neither there nor to be had; says what to do.
     """
-    cache = cache_folder() / "fashion-mnist"
-    folder = next((folder for folder in (cache, SYSTEM_FOLDER) if _complete(folder)), None)
+    cache, why = None, ""
+    try:
+        cache = cache_folder() / "fashion-mnist"
+    except ConfigError as error:
+        why = str(error)
+    folder = next((folder for folder in (cache, SYSTEM_FOLDER) if folder is not None and _complete(folder)), None)
     if folder is None:
+        if cache is None:
+            raise DatasetError(
+                f"fashion: is not on this machine, and there is nowhere to keep a download: {why}; or name the folder"
+                " that has its files: idx:PATH"
+            )
         download(cache, url)
         folder = cache
     return read_folder(folder, "fashion", CLASSES)

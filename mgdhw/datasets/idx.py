@@ -6,13 +6,19 @@ big-endian 32-bit integer, then the values; usually gzipped. Source: Y. LeCun, h
 
 from __future__ import annotations
 
+import contextlib
+import math
 import struct
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.datasets.bounds import can_hold, check_room
 from mgdhw.datasets.dataset import Dataset, one_hot
+from mgdhw.datasets.labels import targets_of
 from mgdhw.errors import DatasetError
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -33,7 +39,7 @@ def idx_folder(path: Path) -> Dataset:
 
 
 def read_folder(path: Path, name: str, classes: tuple[str, ...] = ()) -> Dataset:
-    """As `idx_folder`, with a name and the names of the classes (by default 0 to the greatest label)."""
+    """As `idx_folder`, with a name and the names of the classes (by default as `targets_of` has them)."""
     train_images, train_labels, test_images, test_labels = find_files(path)
     train_x, train_y = _read_pair(train_images, train_labels)
     test_x, test_y = _read_pair(test_images, test_labels)
@@ -45,11 +51,14 @@ def read_folder(path: Path, name: str, classes: tuple[str, ...] = ()) -> Dataset
     labels = np.concatenate([train_y, test_y])
     if classes and int(labels.max()) >= len(classes):
         raise DatasetError(f"{path}: has a label {labels.max()}; expected 0..{len(classes) - 1}")
-    classes = classes or tuple(str(label) for label in range(int(labels.max()) + 1))
+    if classes:
+        targets = one_hot(labels, len(classes))
+    else:
+        targets, classes, _ = targets_of(str(path), "labels", labels)
     images = np.concatenate([train_x, test_x])
     inputs = images.reshape(len(images), -1)
     inputs.setflags(write=False)  # ours alone: spares Dataset a copy
-    return Dataset(name, inputs, 1.0 / 255.0, one_hot(labels, len(classes)), len(train_x), classes)
+    return Dataset(name, inputs, 1.0 / 255.0, targets, len(train_x), classes)
 
 
 def find_files(folder: Path) -> tuple[Path, Path, Path, Path]:
@@ -97,45 +106,67 @@ def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
         DatasetError: the file can't be read, isn't IDX, isn't of bytes or of `ndim` dimensions, holds
             nothing, or is shorter or longer than its header says.
     """
-    content = _uncompressed(path)
+    import gzip
+    import zlib
+
     magic = bytes([0, 0, _UNSIGNED_BYTE, ndim])
-    if content[:4] != magic:
-        raise DatasetError(
-            f"{path}: starts with bytes {content[:4].hex(' ') or '(none)'}, expected {magic.hex(' ')}: "
-            f"an IDX file of unsigned bytes with {ndim} dimension{'s' if ndim > 1 else ''}, gzipped or not"
-        )
-    header = 4 + 4 * ndim
-    if len(content) < header:
-        raise DatasetError(f"{path}: truncated: {len(content)} bytes, expected a header of {header}")
-    shape = struct.unpack(f">{ndim}I", content[4:header])
-    size = 1
-    for dimension in shape:
-        size *= dimension  # Python's integers: a hostile header can't overflow them
-    if size == 0:
-        raise DatasetError(f"{path}: is empty: the header says {_times(shape)}")
-    if len(content) - header != size:
-        raise DatasetError(
-            f"{path}: {len(content) - header} bytes of data, expected {size}: the header says {_times(shape)}"
-        )
-    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
+    length = 4 + 4 * ndim
+    try:
+        with _opened(path) as (stream, packed):
+            header = stream.read(length)
+            if header[:4] != magic:
+                raise DatasetError(
+                    f"{path}: starts with bytes {header[:4].hex(' ') or '(none)'}, expected {magic.hex(' ')}: "
+                    f"an IDX file of unsigned bytes with {ndim} dimension{'s' if ndim > 1 else ''}, gzipped or not"
+                )
+            if len(header) < length:
+                raise DatasetError(f"{path}: truncated: {len(header)} bytes, expected a header of {length}")
+            shape = struct.unpack(f">{ndim}I", header[4:])
+            size = math.prod(shape)  # of Python's integers: a hostile header can't overflow them
+            if size == 0:
+                raise DatasetError(f"{path}: is empty: the header says {_times(shape)}")
+            return _read_data(path, stream, packed, length, shape, size)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DatasetError(f"{path}: truncated or corrupt, expected a whole gzip file ({error})") from error
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _read_data(
+    path: Path, stream: IO[bytes], packed: int | None, header: int, shape: tuple[int, ...], size: int
+) -> NDArray[np.uint8]:
+    """What follows the header: not a byte more is unpacked than it promises, and one that says there are too many."""
+    promise = f"expected {size}: the header says {_times(shape)}"
+    if packed is None:
+        there = path.stat().st_size - header
+        if there != size:
+            raise DatasetError(f"{path}: {there} bytes of data, {promise}")
+    elif not can_hold(packed, size):
+        raise DatasetError(f"{path}: {packed} packed bytes cannot hold what is {promise}")
+    check_room(path, "its pictures", size)
+    content = stream.read(size)
+    if len(content) != size:
+        raise DatasetError(f"{path}: {len(content)} bytes of data, {promise}")
+    if stream.read(1):  # a gzip file's checksum is looked at here, too
+        raise DatasetError(f"{path}: more bytes of data than {size}: the header says {_times(shape)}")
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 
 def _times(shape: tuple[int, ...]) -> str:
     return " × ".join(str(dimension) for dimension in shape)
 
 
-def _uncompressed(path: Path) -> bytes:
-    # Looks at the content, not at the name: browsers unpack a download and leave its ".gz" in place.
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if not content.startswith(_GZIP_MAGIC):
-        return content
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], int | None]]:
+    """The file's content, unpacked where it is gzipped, and then its packed size."""
     import gzip
-    import zlib
 
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path}: truncated or corrupt, expected a whole gzip file ({error})") from error
+    with path.open("rb") as file:
+        # Looks at the content, not at the name: browsers unpack a download and leave its ".gz" in place.
+        gzipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        file.seek(0)
+        if not gzipped:
+            yield file, None
+            return
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield cast("IO[bytes]", unpacked), path.stat().st_size

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.datasets.dataset import Dataset, one_hot
-from mgdhw.datasets.split import DEFAULT_TEST_FRACTION, train_then_test
+from mgdhw.datasets.arrays import Named, divided, joined
+from mgdhw.datasets.bounds import can_hold, check_room
+from mgdhw.datasets.dataset import Dataset
 from mgdhw.errors import DatasetError
+
+if TYPE_CHECKING:
+    import zipfile
 
 _SPLIT = ("x_train", "y_train", "x_test", "y_test")
 _WHOLE = ("x", "y")
+_KEPT = ("inputs", "input_scale", "targets", "n_train", "classes")
 _EXPECTED = f"{', '.join(_SPLIT)} (or {', '.join(_WHOLE)}, to be split here)"
-# A greater label is rather a mistake than a class, and its one-hot targets would fill the memory.
-_MOST_CLASSES = 4096
+_MAGIC = b"\x93NUMPY"
+_DEFLATED = 8
 
 
 def npz_file(path: Path, *, seed: int = 0, test_fraction: float | None = None) -> Dataset:
     """The dataset in an npz file of x_train, y_train, x_test and y_test; or of x and y, which are split here.
 
-    Inputs (N, ...) are flattened to (N, n_in); bytes count as images (255 is 1.0), all else as natural units.
-    Integer y of shape (N,) or (N, 1) are class labels from 0; any other y (N,) or (N, n_out) are targets
-    in [0, 1]. Nothing is unpickled.
+    Inputs (N, ...) are flattened to (N, n_in); bytes count as images (255 is 1.0), all else as natural units. y are
+    labels, or targets in [0, 1], as `from_arrays` takes them. Nothing is unpickled, arrays of other names are not
+    read, and nothing is unpacked beyond what the arrays' headers promise. What `save` has written is read back as it
+    was.
 
     Args:
         path: the file.
@@ -36,47 +45,76 @@ def npz_file(path: Path, *, seed: int = 0, test_fraction: float | None = None) -
             are there and which were expected), or test_fraction is given for a file that has its own split.
     """
     arrays = _read(path)
-    if all(name in arrays for name in _SPLIT):
-        if test_fraction is not None:
-            raise DatasetError(f"{path}: test_fraction is of no use, the file has its own split")
-        train = _inputs(path, arrays, "x_train")
-        test = _inputs(path, arrays, "x_test")
-        if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
-            raise DatasetError(
-                f"{path}: x_test is {_form(arrays['x_test'])}, x_train is {_form(arrays['x_train'])}; "
-                "they must be of one kind and size"
-            )
-        inputs = np.concatenate([train, test])
-        y = _joined(path, arrays)
-        targets, classes, _ = _targets(path, y)
-        n_train = len(train)
-    elif all(name in arrays for name in _WHOLE):
-        inputs = _inputs(path, arrays, "x")
-        _same_length(path, arrays, "x", "y")
-        targets, classes, labels = _targets(path, arrays["y"])
-        share = DEFAULT_TEST_FRACTION if test_fraction is None else test_fraction
-        order, n_train = train_then_test(labels, seed=seed, test_fraction=share)
-        inputs, targets = inputs[order], targets[order]
-    else:
-        found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "no arrays"
-        raise DatasetError(f"{path}: holds {found}; expected {_EXPECTED}")
-    inputs.setflags(write=False)  # ours alone: spares Dataset a copy
-    scale = 1.0 / 255.0 if inputs.dtype == np.uint8 else 1.0
-    return Dataset(f"npz:{path}", inputs, scale, targets, n_train, classes)
+    where, name = str(path), f"npz:{path}"
+    named: dict[str, Named] = {key: (key, array) for key, array in arrays.items()}
+    if test_fraction is not None and not all(key in arrays for key in _WHOLE):
+        raise DatasetError(f"{path}: test_fraction is of no use, the file has its own split")
+    if all(key in arrays for key in _KEPT):
+        return _kept(path, arrays)
+    if all(key in arrays for key in _SPLIT):
+        return joined(where, name, (named["x_train"], named["y_train"]), (named["x_test"], named["y_test"]))
+    return divided(where, name, named["x"], named["y"], seed=seed, test_fraction=test_fraction)
+
+
+def save(dataset: Dataset, file: IO[bytes]) -> None:
+    """Write a dataset as it is: what `npz_file` makes of it has the same digest."""
+    arrays = {
+        "inputs": dataset.inputs,
+        "input_scale": np.float64(dataset.input_scale),
+        "targets": dataset.targets,
+        "n_train": np.int64(dataset.n_train),
+        "classes": np.array(dataset.classes, dtype=np.str_),
+    }
+    write_arrays(file, arrays)
+
+
+def write_arrays(file: IO[bytes], arrays: Mapping[str, Any]) -> None:
+    """Write an npz file. Raises OSError, also where a disk is full."""
+    try:
+        np.savez(file, allow_pickle=False, **arrays)
+    except ValueError as error:  # what zipfile says of a member that a full disk has cut short
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def _kept(path: Path, arrays: dict[str, NDArray[Any]]) -> Dataset:
+    """What `save` has written."""
+    try:
+        scale, n_train = float(arrays["input_scale"]), int(arrays["n_train"])
+        classes = tuple(str(one) for one in arrays["classes"])
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"{path}: is no dataset that mgdhw has kept: {error}") from None
+    return Dataset(f"npz:{path}", arrays["inputs"], scale, arrays["targets"], n_train, classes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """An array in the file, as far as its header tells."""
+
+    info: zipfile.ZipInfo
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    promised: int
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
-    """Every array of the file."""
+    """The arrays of one of the forms that are expected."""
     if not path.is_file():
         raise DatasetError(f"{path}: no such file; expected an npz file with {_EXPECTED}")
+    import zipfile
+
     try:
-        # The file is opened here because numpy, given a path, leaves it open when an archive is damaged.
         with path.open("rb") as file:
-            opened = np.load(file, allow_pickle=False)
-            if not isinstance(opened, np.lib.npyio.NpzFile):
+            if file.read(len(_MAGIC)) == _MAGIC:
                 raise DatasetError(f"{path}: holds a single array; expected an npz file with {_EXPECTED}")
-            with opened as archive:
-                members = {name: archive[name] for name in archive.files}
+            with zipfile.ZipFile(file) as archive:
+                members = _members(archive)
+                wanted = next((form for form in (_KEPT, _SPLIT, _WHOLE) if set(form) <= members.keys()), None)
+                if wanted is None:
+                    found = ", ".join(f"{name} {member.shape}" for name, member in members.items()) or "no arrays"
+                    raise DatasetError(f"{path}: holds {found}; expected {_EXPECTED}")
+                return {name: _array(path, archive, name, members[name]) for name in wanted}
     except DatasetError:
         raise
     # zipfile, zlib and numpy's header parser raise some ten types on a damaged file; all of them mean this.
@@ -85,50 +123,36 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
             f"{path}: is no whole npz file of plain arrays: damaged, of another kind, or with pickled "
             f"objects, which are never unpickled; expected {_EXPECTED}"
         ) from error
-    return {name: array for name, array in members.items() if isinstance(array, np.ndarray)}
 
 
-def _inputs(path: Path, arrays: dict[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """An input array as (N, n_in), uint8 or float64."""
-    array = arrays[name]
-    if array.ndim == 0 or array.size == 0 or array.dtype.kind not in "biuf":
-        raise DatasetError(f"{path}: {name} is {_form(array)}; expected numbers of shape (samples, ...)")
-    flat = array.reshape(len(array), -1)
-    return flat if flat.dtype == np.uint8 else flat.astype(np.float64)
+def _members(archive: zipfile.ZipFile) -> dict[str, _Member]:
+    """The arrays in the file, by name: headers alone are read."""
+    members = {}
+    for info in archive.infolist():
+        if not info.filename.endswith(".npy"):
+            continue
+        with archive.open(info) as stream:
+            version = np.lib.format.read_magic(stream)
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            shape, _, dtype = read(stream)
+            promised = math.prod(shape) * dtype.itemsize
+            if not dtype.hasobject and stream.tell() + promised != info.file_size:
+                raise ValueError(f"{info.filename} promises {promised} bytes, the archive has {info.file_size}")
+        members[info.filename.removesuffix(".npy")] = _Member(info, dtype, shape, promised)
+    return members
 
 
-def _joined(path: Path, arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    """y_train and y_test, one after the other."""
-    _same_length(path, arrays, "x_train", "y_train")
-    _same_length(path, arrays, "x_test", "y_test")
-    train, test = arrays["y_train"], arrays["y_test"]
-    if train.shape[1:] != test.shape[1:] or (train.dtype.kind == "f") != (test.dtype.kind == "f"):
+def _array(path: Path, archive: zipfile.ZipFile, name: str, member: _Member) -> NDArray[Any]:
+    if member.dtype.hasobject:
         raise DatasetError(
-            f"{path}: y_test is {_form(test)}, y_train is {_form(train)}; they must be of one kind and size"
+            f"{path}: {name} holds Python objects (dtype object), which are never unpickled; save numbers:"
+            f" {name}.astype(float), or labels as integers or texts"
         )
-    return np.concatenate([train, test])
-
-
-def _same_length(path: Path, arrays: dict[str, NDArray[Any]], x: str, y: str) -> None:
-    if arrays[y].ndim == 0 or len(arrays[x]) != len(arrays[y]):
-        raise DatasetError(
-            f"{path}: {y} is {_form(arrays[y])}; expected {len(arrays[x])} entries, one per sample of {x}"
-        )
-
-
-def _targets(path: Path, y: NDArray[Any]) -> tuple[NDArray[np.float64], tuple[str, ...], NDArray[np.intp]]:
-    """(N, n_out) targets, names of the classes (none for plain targets), and (N,) labels to stratify by."""
-    if y.dtype.kind not in "biuf" or y.size == 0:
-        raise DatasetError(f"{path}: y is {_form(y)}; expected integer labels or targets in [0, 1]")
-    columns = y.reshape(len(y), -1)
-    if y.dtype.kind == "f" or columns.shape[1] > 1:
-        return columns.astype(np.float64), (), np.zeros(len(y), dtype=np.intp)
-    low, high = int(columns.min()), int(columns.max())
-    if low < 0 or high >= _MOST_CLASSES:
-        raise DatasetError(f"{path}: labels from {low} to {high}; expected 0..{_MOST_CLASSES - 1}")
-    labels = columns[:, 0].astype(np.intp)
-    return one_hot(labels, high + 1), tuple(str(label) for label in range(high + 1)), labels
-
-
-def _form(array: NDArray[Any]) -> str:
-    return f"{array.dtype} {array.shape}"
+    if member.info.compress_type == _DEFLATED and not can_hold(member.info.compress_size, member.promised):
+        raise DatasetError(f"{path}: {name} is damaged: {member.info.compress_size} packed bytes cannot hold it")
+    check_room(path, name, member.promised)
+    with archive.open(member.info) as stream:
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        if stream.read(1):  # the checksum is looked at where a member ends
+            raise ValueError(name)
+    return array

@@ -10,7 +10,9 @@ _NUMBERS = (int, float, np.integer, np.floating)
 
 
 def whole_number(name: str, value: object, low: int, high: int) -> int:
-    """`value` if it is an integer in low..high (both included), else DatasetError."""
+    """`value` if it is an integer in low..high (both included), 1e3 among them, else DatasetError."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
         raise DatasetError(f"option {name!r} must be a whole number in {low}..{high}, not {value!r}")
     return int(value)

@@ -14,7 +14,8 @@ from mgdhw.datasets.nist7x7 import nist7x7
 from mgdhw.datasets.npz import npz_file
 from mgdhw.datasets.options import whole_number
 from mgdhw.datasets.parity import parity, xor
-from mgdhw.errors import DatasetError
+from mgdhw.errors import ConfigError, DatasetError
+from mgdhw.folders import expanded
 
 # A new dataset is one file and one line here; its keyword-only parameters are its options.
 _BUILDERS: dict[str, Callable[..., Dataset]] = {
@@ -28,6 +29,15 @@ _FILE_BUILDERS: dict[str, Callable[..., Dataset]] = {
     "idx": idx_folder,
     "npz": npz_file,
 }
+
+_ELSEWHERE = {
+    "mnist": (
+        "dataset 'mnist' is not in the box: its four files (train-images-idx3-ubyte.gz and so on) are at"
+        " https://ossci-datasets.s3.amazonaws.com/mnist/; put them into a folder and name it: idx:FOLDER. 'fashion' is"
+        " of the same form"
+    )
+}
+"""What is asked for, and where it is."""
 
 NAMES = ("xor", "parity-N", "nist7x7", "digits", "fashion", "idx:PATH", "npz:PATH")
 """What `load` takes, for help texts."""
@@ -47,10 +57,16 @@ def load(name: str, *, seed: int = 0, base: Path | None = None, **options: objec
         DatasetError: no such dataset, option or file, or a file that isn't what it should be.
     """
     seed = whole_number("seed", seed, 0, 2**64 - 1)
+    name = full_name(name, base)
     kind, _, rest = name.partition(":")
     if kind in _FILE_BUILDERS:
         if not rest:
             raise DatasetError(f"{kind!r} needs a path: {kind}:PATH")
+        if not rest.isprintable():
+            raise DatasetError(
+                f"{name!r}: the path has control characters, as a backslash in double quotes makes them: put it in"
+                f" single quotes, '{kind}:C:\\Users\\...', or write / for \\"
+            )
         return _build(kind, _FILE_BUILDERS[kind], (_resolve(rest, base),), seed, options)
     kind, dash, bits = name.partition("-")
     if kind == "parity" and dash and bits.isascii() and bits.isdecimal():
@@ -58,9 +74,37 @@ def load(name: str, *, seed: int = 0, base: Path | None = None, **options: objec
             raise DatasetError(f"{name!r} already says how many bits; drop the option 'n'")
         return _build(kind, parity, (), seed, {**options, "n": int(bits)})
     if name not in _BUILDERS:
+        if name.lower() in _ELSEWHERE:
+            raise DatasetError(_ELSEWHERE[name.lower()])
         near = _nearest(name, [*_BUILDERS, *_FILE_BUILDERS])
         raise DatasetError(f"there is no dataset {name!r}{near}; there are {', '.join(NAMES)}")
     return _build(name, _BUILDERS[name], (), seed, options)
+
+
+def full_name(name: str, base: Path | None = None) -> str:
+    """A dataset's name with the form of its file: `my.npz` is `npz:my.npz`, a folder of its own name `idx:FOLDER`.
+
+    Raises:
+        DatasetError: it names a file of another form.
+    """
+    kind, colon, rest = name.partition(":")
+    if colon and kind.lower() in _FILE_BUILDERS:
+        return f"{kind.lower()}:{rest}"
+    if not name or name.partition("-")[0] in _BUILDERS:
+        return name
+    if name.lower().endswith(".npz"):
+        return f"npz:{name}"
+    try:
+        path = _resolve(name, base)
+        folder, file = path.is_dir(), path.is_file()
+    except (DatasetError, OSError, ValueError):  # no path at all
+        return name
+    if file:
+        raise DatasetError(
+            f"{name!r} is a file, but no npz file: datasets are read from npz:FILE (written by numpy.savez, with arrays"
+            " x and y) and idx:FOLDER (MNIST's four files)"
+        )
+    return f"idx:{name}" if folder else name
 
 
 def _build(
@@ -97,7 +141,7 @@ def _nearest(word: str, valid: Iterable[str]) -> str:
 def _resolve(path: str, base: Path | None) -> Path:
     """`~` expanded, and relative paths taken from `base`."""
     try:
-        expanded = Path(path).expanduser()
-    except RuntimeError as error:
-        raise DatasetError(f"{path}: {error}") from error
-    return expanded if base is None else base / expanded
+        found = expanded(path)
+    except ConfigError as error:
+        raise DatasetError(str(error)) from None
+    return found if base is None else base / found

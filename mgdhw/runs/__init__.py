@@ -1,8 +1,9 @@
 """Runs: what is kept of a training on disk, and how it is read back."""
 
 from mgdhw.runs.begin import begin_run
+from mgdhw.runs.create import create_run
 from mgdhw.runs.evaluate import Evaluation, Score, evaluate_run
-from mgdhw.runs.folder import Run, create_run, find_run
+from mgdhw.runs.folder import Run, find_run
 from mgdhw.runs.lock import RunLock
 from mgdhw.runs.recorder import Recorder
 from mgdhw.runs.replicas import ReplicasRecorder, read_replicas

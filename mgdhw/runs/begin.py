@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw.config import Experiment
-from mgdhw.runs.folder import Run, create_run
-from mgdhw.runs.lock import RunLock
+from mgdhw.runs.create import Files, create_locked
+from mgdhw.runs.folder import Run
 from mgdhw.threads import in_thread
 
 
 async def begin_run(
-    stack: contextlib.AsyncExitStack, runs: Path, experiment: Experiment, origin: Callable[[], Mapping[str, Any]]
+    stack: contextlib.AsyncExitStack,
+    runs: Path,
+    experiment: Experiment,
+    origin: Callable[[], Mapping[str, Any]],
+    files: Files | None = None,
 ) -> Run:
     """A new run, made and locked in a thread: a slow disk keeps no device waiting.
 
@@ -23,15 +27,11 @@ async def begin_run(
         runs: folder of runs.
         experiment: as it is done.
         origin: tells where the run comes from; may take its time.
+        files: what else is kept beside the experiment.
 
     Raises:
         RunError: it cannot be kept there.
     """
-
-    def create() -> tuple[Run, RunLock]:
-        run = create_run(runs, experiment, origin())
-        return run, RunLock(run).__enter__()
-
-    run, lock = await in_thread(create)
+    run, lock = await in_thread(lambda: create_locked(runs, experiment, origin(), files))
     stack.push(lock)
     return run

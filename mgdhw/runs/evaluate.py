@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.answers import checked_outputs
 from mgdhw.config import Experiment
-from mgdhw.costs import COSTS, correct
+from mgdhw.control import take_control
+from mgdhw.costs import CostFunction, accuracy_or_r2
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, LinkLost
@@ -25,15 +27,18 @@ class Score:
 
     Args:
         samples: number of them.
-        accuracy: share that is right, 0 ... 1.
+        accuracy: share that is right, 0 ... 1; None where the outputs are no classes (regression).
         cost: mean, in the device's kind of cost.
-        confusion: (classes, classes) samples of the row's class taken for the column's; None for a single output.
+        confusion: (classes, classes) samples of the row's class taken for the column's; None for a single output,
+            and of regression.
+        r2: of regression: the share of the targets' variance that is explained; else None.
     """
 
     samples: int
-    accuracy: float
+    accuracy: float | None
     cost: float
     confusion: NDArray[np.int64] | None
+    r2: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Evaluation:
                 split: {
                     "samples": score.samples,
                     "accuracy": score.accuracy,
+                    "r2": score.r2,
                     "cost": score.cost if math.isfinite(score.cost) else None,
                     "confusion": None if score.confusion is None else score.confusion.tolist(),
                 }
@@ -78,6 +84,7 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
 
     Raises:
         CheckpointError: the checkpoint is of another network.
+        DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed.
     """
     info = device.info
@@ -90,25 +97,32 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
     if experiment.training.rounding == "stochastic":
         theta = rounded(theta, Grid(info.theta_min, info.theta_max, info.theta_lsb), experiment.seed, state.update)
     scores = {}
-    try:
-        await device.load(dataset)
-        if state.cells:
-            await device.restore(state.cells)
-        await device.write(theta, state.step)
-        for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
-            if end > first:
-                samples = np.arange(first, end)
-                scores[split] = _score(info.cost_kind, await device.infer(samples), dataset.targets[samples])
-    except OSError as error:
-        raise LinkLost(str(error), uri=device.uri) from error
+    with await take_control(device, "an evaluation"):
+        try:
+            await device.load(dataset)
+            if state.cells:
+                await device.restore(state.cells)
+            await device.write(theta, state.step)
+            for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
+                if end > first:
+                    samples = np.arange(first, end)
+                    answer = await device.infer(samples, state.step)
+                    outputs = checked_outputs(answer, samples.size, dataset.n_outputs, device.uri)
+                    targets = dataset.targets[samples]
+                    scores[split] = _score(device.cost_of, outputs, targets, classes=dataset.has_classes)
+        except OSError as error:
+            raise LinkLost(str(error), uri=device.uri) from error
     return Evaluation(state.step, scores, dataset.classes)
 
 
-def _score(kind: str, outputs: NDArray[np.float64], targets: NDArray[np.float64]) -> Score:
+def _score(
+    cost_of: CostFunction, outputs: NDArray[np.float64], targets: NDArray[np.float64], *, classes: bool
+) -> Score:
     confusion = None
     n = targets.shape[1]
-    if n > 1:
+    if n > 1 and classes:
         confusion = np.zeros((n, n), dtype=np.int64)
         np.add.at(confusion, (targets.argmax(axis=1), outputs.argmax(axis=1)), 1)
-    cost = float(COSTS[kind](outputs, targets).mean())
-    return Score(len(outputs), float(correct(outputs, targets).mean()), cost, confusion)
+    cost = float(cost_of(outputs, targets).mean())
+    accuracy, r2 = accuracy_or_r2(outputs, targets, classes=classes)
+    return Score(len(outputs), accuracy, cost, confusion, r2)

@@ -5,26 +5,31 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import re
 import shlex
-import shutil
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mgdhw import checkpoint
-from mgdhw.checkpoint import Saved, write_atomically
-from mgdhw.config import Experiment, load_experiment, to_toml
+from mgdhw.checkpoint import Saved
+from mgdhw.config import Experiment, load_experiment
 from mgdhw.errors import CheckpointError, RunError
+from mgdhw.parsing import parse_json, short_repr
+from mgdhw.runs import manifest
 from mgdhw.runs.provenance import now, versions
 
 KEPT_CHECKPOINTS = 2
 """The newest, and the one before in case the newest is damaged."""
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no EDQUOT of files
-MAX_SAME_NAME = 1000
-"""Runs of one name in one second; more is somebody's mistake."""
+_UNFINISHED = re.compile(r"\..+-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}\.new")
+_OURS = re.compile(
+    r"experiment\.toml|provenance\.json|summary\.json|dataset\.npz|replicas\.csv|SHA256SUMS|lock\.sqlite"
+    r"|metrics\.sqlite(-wal|-shm)?|checkpoint-[0-9]+\.(npz|damaged)|\..*\.tmp"
+)
+"""Names of a run's files."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +77,75 @@ class Run:
         """What came of each replica, if the run is a set of them."""
         return self.folder / "replicas.csv"
 
+    def check(self) -> list[str]:
+        """See that what decides a run is as it was written, and tell what is amiss that decides nothing.
+
+        Raises:
+            RunError: a file is missing, was edited, or is damaged.
+        """
+        known = manifest.entries(self.folder)
+        if known is None:
+            return [f"run {self.folder} has no {manifest.NAME}: nobody can tell whether its files are as they were"]
+        notes = []
+        for name in known:
+            path = self.folder / name
+            if path not in (self.summary_file, self.replicas_file, self.metrics):
+                self.check_whole(path)
+            elif path == self.replicas_file:  # which is read with care
+                if not path.exists():
+                    notes.append(f"{path}: is missing; all replicas are trained again")
+            elif path.is_file() and not manifest.is_whole(self.folder, name):
+                use = "its curves may be wrong" if path == self.metrics else "it is not used"
+                notes.append(f"{path}: was edited, or is damaged; {use}")
+        return notes
+
+    def check_whole(self, path: Path) -> None:
+        """Raise RunError where a file of the run is not as it was written."""
+        try:
+            if manifest.is_whole(self.folder, path.name):
+                return
+        except OSError as error:
+            raise RunError(
+                f"{path}: cannot be read: {reason(error)}; the run cannot be used without it: restore it from a backup"
+            ) from None
+        if path == self.experiment_file:
+            raise RunError(
+                f"{path}: is not what the run began with: it was edited, or is damaged. A run goes on as it began: undo"
+                f" the change, and give what may be changed to {self.resume_command()} --set KEY=VALUE. To train what"
+                f" the file says now, as a new run: mgdhw train {shlex.quote(str(path))}"
+            )
+        raise RunError(
+            f"{path}: was edited, or is damaged; restore it from a backup, or look it through and remove"
+            f" {manifest.NAME}: the run's files are then taken as they are"
+        )
+
+    def check_places(self) -> None:
+        """Raise RunError where there is something else than a file of the run's, or no folder at all."""
+        try:
+            folders = [path for path in self.folder.iterdir() if _OURS.fullmatch(path.name) and path.is_dir()]
+        except OSError as error:
+            raise self.cannot_write(error) from error
+        for folder in folders:
+            raise RunError(
+                f"{folder}: is a folder where a file of the run belongs; move it away (and restore the file, if you"
+                f" have it), and go on with: {self.resume_command()}"
+            )
+
     def experiment(self) -> Experiment:
-        """The experiment as it was resolved when the run began. Raises ConfigError if the file is damaged."""
+        """The experiment as it was resolved when the run began.
+
+        Raises:
+            RunError: the file was edited, or is damaged.
+            ConfigError: that of a run without a manifest is damaged.
+        """
+        self.check_whole(self.experiment_file)
         return load_experiment(self.experiment_file)
 
     def provenance(self) -> dict[str, Any]:
-        """Where the run comes from. Raises RunError if the file is missing or damaged."""
+        """Where the run comes from. Raises RunError if the file is missing, edited or damaged."""
+        self.check_whole(self.provenance_file)
         try:
-            found = json.loads(self.provenance_file.read_bytes())
+            found = parse_json(self.provenance_file.read_bytes())
         except (OSError, ValueError) as error:
             raise RunError(f"{self.provenance_file}: cannot be read: {error}; the run cannot be used") from None
         kinds = {"device": dict, "sessions": list}
@@ -103,9 +169,11 @@ class Run:
         self._write_json(self.summary_file, summary)
 
     def summary(self) -> dict[str, Any] | None:
-        """How it ended; None if it hasn't, or the file is damaged."""
+        """How it ended; None if it hasn't, or the file was edited, or is damaged."""
         try:
-            found = json.loads(self.summary_file.read_bytes())
+            if not manifest.is_whole(self.folder, self.summary_file.name):
+                return None
+            found = parse_json(self.summary_file.read_bytes())
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
@@ -158,7 +226,10 @@ class Run:
 
     def set_metrics_aside(self) -> Path:
         """Rename a database that is damaged, with what SQLite keeps beside it. Raises OSError."""
-        aside = self.metrics.with_suffix(".damaged")
+        aside, number = self.metrics.with_suffix(".damaged"), 1
+        while aside.exists():  # what was put aside before has records, too
+            number += 1
+            aside = self.metrics.with_suffix(f".damaged{number}")
         for ending in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 self.metrics.with_name(self.metrics.name + ending).replace(aside.with_name(aside.name + ending))
@@ -174,50 +245,23 @@ class Run:
         """What to type to try its network."""
         return f"mgdhw evaluate {shlex.quote(str(self.folder))}"
 
-    def cannot_write(self, error: OSError | sqlite3.Error) -> RunError:
-        """The error for anything that could not be written here."""
+    def cannot_write(self, error: OSError | sqlite3.Error, path: Path | None = None) -> RunError:
+        """The error for anything that could not be written here, in a file if one is to blame."""
+        if isinstance(error, FileNotFoundError) or not self.folder.is_dir():
+            return RunError(
+                f"run {self.folder}: its folder is gone, or is being emptied: somebody has deleted or moved it; if it"
+                " was moved, go on with mgdhw train --resume and its new name, else begin a new run"
+            )
+        if path is None and isinstance(error, OSError) and error.filename is not None:
+            path = Path(error.filename2 or error.filename)
+        where = "" if path is None else f" ({path.name})"
         return RunError(
-            f"run {self.folder} cannot be written: {reason(error)}; what was kept before is untouched,"
+            f"run {self.folder} cannot be written: {reason(error)}{where}; what was kept before is untouched,"
             f" {remedy(error)} and go on with: {self.resume_command()}"
         )
 
     def _write_json(self, path: Path, content: Mapping[str, Any]) -> None:
-        write_atomically(path, (json.dumps(content, indent=2, default=str) + "\n").encode())
-
-
-def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any]) -> Run:
-    """Make the folder of a new run, named after the experiment and the time.
-
-    Args:
-        runs: folder of runs; made if it isn't there.
-        experiment: what will be done.
-        origin: its provenance.
-
-    Raises:
-        RunError: the folder cannot be made or written (no permission, a full disk, ...).
-    """
-    try:
-        run = Run(_new_folder(runs, f"{experiment.name}-{datetime.now():%Y%m%d-%H%M%S}"))
-    except (FileExistsError, NotADirectoryError) as error:
-        file = next((path for path in (runs, *runs.parents) if path.exists() and not path.is_dir()), runs)
-        raise RunError(
-            f"runs folder {runs}: a run cannot be made there: {file} is no folder; choose one with --runs FOLDER,"
-            " or a name for a new one"
-        ) from error
-    except OSError as error:
-        raise RunError(
-            f"runs folder {runs}: a run cannot be made there: {reason(error)}; choose another with --runs FOLDER"
-        ) from error
-    try:
-        write_atomically(run.experiment_file, to_toml(experiment).encode())
-        run._write_json(run.provenance_file, origin)
-    except OSError as error:
-        shutil.rmtree(run.folder, ignore_errors=True)
-        raise RunError(
-            f"run {run.folder} cannot be written: {reason(error)}; {remedy(error)},"
-            " or choose another folder with --runs"
-        ) from error
-    return run
+        manifest.replace(self.folder, path.name, as_json(content))
 
 
 def find_run(name: str | Path, runs: Path | None = None) -> Run:
@@ -228,12 +272,26 @@ def find_run(name: str | Path, runs: Path | None = None) -> Run:
     """
     folder = Path(name)
     choices = [folder] if runs is None else [folder, runs / folder]
-    for choice in choices:
-        if Run(choice).experiment_file.is_file():
-            return Run(choice)
-    if folder.exists():
+    choices = [choice for choice in choices if not is_unfinished(choice)]
+    try:
+        for choice in choices:
+            if Run(choice).experiment_file.is_file():
+                return Run(choice)
+        missing = [Run(choice).experiment_file for choice in choices if Run(choice).provenance_file.is_file()]
+        is_there = folder.exists()
+    except OSError as error:  # a name that is longer than any
+        raise RunError(f"there is no run {short_repr(str(folder))}: {reason(error)}") from None
+    for file in missing[:1]:
+        what = "is a folder" if file.is_dir() else "is missing"
+        raise RunError(f"{file}: {what}; the run cannot be used without that file: restore it from a backup")
+    if is_there and choices:
         raise RunError(f"{folder} is no run: it has no {Run(folder).experiment_file.name}")
     raise RunError(f"there is no run {folder}{_others(runs)}")
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a folder has the name of one that is being built: it is no run yet."""
+    return _UNFINISHED.fullmatch(folder.name) is not None
 
 
 def step_of(path: Path) -> int:
@@ -242,7 +300,7 @@ def step_of(path: Path) -> int:
     return int(number) if number.isascii() and number.isdecimal() else -1
 
 
-def reason(error: OSError | sqlite3.Error) -> str:
+def reason(error: OSError | sqlite3.Error | ValueError) -> str:
     """What went wrong, in the system's words."""
     return str(getattr(error, "strerror", None) or error)
 
@@ -256,20 +314,16 @@ def remedy(error: OSError | sqlite3.Error) -> str:
     return "make room" if full else "put that right"
 
 
-def _new_folder(runs: Path, name: str) -> Path:
-    runs.mkdir(parents=True, exist_ok=True)
-    for number in range(1, MAX_SAME_NAME):
-        folder = runs / (name if number == 1 else f"{name}-{number}")
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-            return folder
-    raise OSError(f"there are {MAX_SAME_NAME} runs named {name}")
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """The content of a JSON file."""
+    return (json.dumps(content, indent=2, default=str) + "\n").encode()
 
 
 def _others(runs: Path | None) -> str:
     """The newest runs that there are, for somebody who mistyped one."""
     if runs is None or not runs.is_dir():
         return ""
-    found = sorted(runs.glob("*/experiment.toml"), key=lambda path: path.parent.name.split("-")[-2:])
+    found = [path for path in runs.glob("*/experiment.toml") if not is_unfinished(path.parent)]
+    found.sort(key=lambda path: path.parent.name.split("-")[-2:])
     names = ", ".join(str(path.parent) for path in found[-3:])
     return f"; the newest in {runs} are: {names}" if names else f"; there are none in {runs}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +19,15 @@ GIT_SECONDS = 5.0
 """How long git may take: a repository on a sleeping network drive must not hold up a training."""
 
 
-def provenance(*, source: str | None, base: Path, uri: str, info: DeviceInfo, dataset: Dataset) -> dict[str, Any]:
+def provenance(
+    *,
+    source: str | None,
+    base: Path,
+    uri: str,
+    info: DeviceInfo,
+    dataset: Dataset,
+    cost: Mapping[str, str | None] | None = None,
+) -> dict[str, Any]:
     """What is recorded when a run begins, as JSON can hold it.
 
     Args:
@@ -27,8 +36,10 @@ def provenance(*, source: str | None, base: Path, uri: str, info: DeviceInfo, da
         uri: address of the device.
         info: the open device.
         dataset: what it trains on.
+        cost: what is known of the user's own cost, where one was given.
     """
     return {
+        **({} if cost is None else {"cost": dict(cost)}),
         "created": now(),
         "versions": versions(),
         "source": source,

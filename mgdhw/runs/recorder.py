@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -13,9 +14,11 @@ from typing import Any, Self
 
 from mgdhw.checkpoint import Saved
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
+from mgdhw.runs import manifest
 from mgdhw.runs.folder import Run
-from mgdhw.runs.store import Row, Store, is_damaged
+from mgdhw.runs.store import MEASURED, Row, Store, is_damaged
 from mgdhw.runs.writer import Writer
+from mgdhw.text import readable
 
 CURVE_ROWS = 2000
 """Rows that a whole run leaves: more than a picture can show, and a run of a billion probes stays small."""
@@ -62,6 +65,8 @@ class Recorder:
         self._last_update: Updated | None = None
         self._writer = Writer(run, begin=self._open, write=self._write, end=self._close)
         self._store: Store | None = None
+        self._last: dict[str, int] = {} if saved is None else dict(saved.extra.get("rows", {}))
+        """By table, the step of its last row: so far the curves go that a checkpoint builds on."""
         self._lock = threading.Lock()  # for what waits; never held while anything is written
         self._rows: deque[Row] = deque(maxlen=WAITING_ROWS)
         self._checkpoint: Saved | None = None
@@ -114,15 +119,15 @@ class Recorder:
             case Updated():
                 self._last_update = event
             case Evaluated():
-                row = (event.step, event.evaluations, self.seconds, event.split, event.accuracy, event.cost)
-                self._add(("evaluation", row))
+                how = (event.split, event.accuracy, event.cost, event.r2)
+                self._add(("evaluation", (event.step, event.evaluations, self.seconds, *how)))
             case Checkpoint(state):
-                saved = Saved(state, {"seconds": self.seconds, "began": self._began})
+                saved = Saved(state, {"seconds": self.seconds, "began": self._began, "rows": dict(self._last)})
                 with self._lock:
                     self._checkpoint = saved
             case Faulted():
                 kind = type(event.error).__name__
-                self._add(("fault", (event.step, self.seconds, event.attempt, kind, str(event.error))))
+                self._add(("fault", (event.step, self.seconds, event.attempt, kind, readable(str(event.error)))))
             case Started():
                 self._every = event.probes / CURVE_ROWS
                 self._row_at = self._next_row(event.step)
@@ -143,6 +148,9 @@ class Recorder:
         return (step // self._every + 1) * self._every
 
     def _add(self, row: Row) -> None:
+        table, (step, *_) = row
+        if table in MEASURED and isinstance(step, int):
+            self._last[table] = step
         with self._lock:
             full = len(self._rows) == WAITING_ROWS
             self._rows.append(row)
@@ -161,12 +169,19 @@ class Recorder:
             self.run.tidy(self._step)
             self.run.summary_file.unlink(missing_ok=True)
             self.run.add_session({"step": self._step, **self._session})
+            manifest.forget(self.run.folder, self.run.metrics.name)
         self._store = self._writer.unlocked(self._open_store, "training begins when that lets go of it")
 
     def _open_store(self) -> Store:
         """The curves; a run whose checkpoints are whole goes on with new ones where they are damaged."""
         try:
-            return Store(self.run.metrics, self._step)
+            store = Store(self.run.metrics, self._step)
+            if any(step < self._last.get(table, 0) for table, step in store.last.items()):
+                self.notes.append(
+                    f"{self.run.metrics}: lacks curves (and perhaps faults) that were kept before: it was removed or"
+                    " replaced; they are lost"
+                )
+            return store
         except sqlite3.Error as error:
             if self._session is None or not is_damaged(error):
                 raise
@@ -191,5 +206,10 @@ class Recorder:
             self.run.write_summary(summary)
 
     def _close(self) -> None:
-        if self._store is not None:
-            self._store.close()
+        if self._store is None:
+            return
+        self._store.close()
+        # A viewer that has the curves open leaves some of them in a log of SQLite's, to be taken over later.
+        if not self.run.metrics.with_name(self.run.metrics.name + "-wal").exists():
+            with contextlib.suppress(OSError):  # nothing is lost: nobody can tell then whether they are whole
+                manifest.enter(self.run.folder, self.run.metrics.name)

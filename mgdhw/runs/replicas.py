@@ -1,24 +1,33 @@
-"""Listens to a set of replicas and keeps what came of each."""
+"""Listens to a set of replicas and keeps what came of each, and what went wrong."""
 
 from __future__ import annotations
 
 import csv
 import io
+import logging
+import sqlite3
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, fields
 from types import TracebackType
 from typing import Any, Self
 
-from mgdhw.checkpoint import write_atomically
 from mgdhw.errors import RunError
-from mgdhw.events import ReplicaFinished, ReplicasEvent
+from mgdhw.events import Faulted, ReplicaFinished, ReplicasEvent
 from mgdhw.outcome import ReplicaResult
+from mgdhw.runs import manifest
 from mgdhw.runs.folder import Run
+from mgdhw.runs.store import Row, Store, is_damaged
 from mgdhw.runs.writer import Writer
 
+DIGEST_BYTES = 32
 WRITE_SECONDS = 1.0
 """How much of the replicas' work a crash may cost: the file is written whole, so not for each of them."""
+WAITING_FAULTS = 10_000
+"""So many wait for a slow disk at most; if there are more, the oldest are lost."""
+
+log = logging.getLogger("mgdhw.runs")
 
 
 class ReplicasRecorder:
@@ -28,6 +37,7 @@ class ReplicasRecorder:
     Args:
         run: where; the caller holds its lock.
         finished: what earlier sessions have finished.
+        seconds: what they have taken.
         session: what is different from the session before, if the run is resumed; goes into its provenance.
 
     Raises (on entering and leaving, and with the next event after something could not be written):
@@ -35,12 +45,19 @@ class ReplicasRecorder:
     """
 
     def __init__(
-        self, run: Run, finished: Iterable[ReplicaResult] = (), session: Mapping[str, Any] | None = None
+        self,
+        run: Run,
+        finished: Iterable[ReplicaResult] = (),
+        seconds: float = 0.0,
+        session: Mapping[str, Any] | None = None,
     ) -> None:
         self.run = run
         self._rows = list(finished)
+        self._start = time.monotonic() - seconds
         self._session = session
-        self._writer = Writer(run, begin=self._begin, write=self._write, end=lambda: None)
+        self._writer = Writer(run, begin=self._begin, write=self._write, end=self._close)
+        self._store: Store | None = None
+        self._faults: deque[Row] = deque(maxlen=WAITING_FAULTS)
         self._summary: dict[str, Any] | None = None
         self._written = -1
         self._written_at = 0.0
@@ -59,8 +76,13 @@ class ReplicasRecorder:
         self._writer.check()
         if isinstance(event, ReplicaFinished):
             self._rows.append(event.result)
-            if time.monotonic() - self._written_at >= WRITE_SECONDS:
-                self._writer.soon()
+        elif isinstance(event, Faulted):
+            what = (type(event.error).__name__, str(event.error))
+            self._faults.append(("fault", (event.step, time.monotonic() - self._start, event.attempt, *what)))
+        else:
+            return
+        if time.monotonic() - self._written_at >= WRITE_SECONDS:
+            self._writer.soon()
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Keep how it ended, on leaving."""
@@ -82,15 +104,43 @@ class ReplicasRecorder:
             rows = csv.writer(text, lineterminator="\n")
             rows.writerow(field.name for field in fields(ReplicaResult))
             rows.writerows(astuple(row) for row in sorted(finished, key=lambda row: row.replica))
-            write_atomically(self.run.replicas_file, text.getvalue().encode())
-            self._written, self._written_at = len(finished), time.monotonic()
+            manifest.replace(self.run.folder, self.run.replicas_file.name, text.getvalue().encode())
+            self._written = len(finished)
+        self._written_at = time.monotonic()
+        self._write_faults()
         if summary is not None:
             self.run.write_summary(summary)
 
+    def _write_faults(self) -> None:
+        """A set that has none has no database."""
+        faults = [self._faults.popleft() for _ in range(len(self._faults))]
+        if not faults:
+            return
+        about = "training goes on, and what went wrong waits until that lets go of it"
+        store = self._store or self._writer.unlocked(self._open_store, about)
+        self._store = store
+        self._writer.unlocked(lambda: store.write(faults), about)
+
+    def _open_store(self) -> Store:
+        try:
+            return Store(self.run.metrics, 0)
+        except sqlite3.Error as error:
+            if not is_damaged(error):
+                raise
+            aside = self.run.set_metrics_aside()
+            log.warning("%s: is damaged (%s); kept as %s", self.run.metrics, error, aside.name)
+            return Store(self.run.metrics, 0)
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
 
 def read_replicas(run: Run) -> tuple[ReplicaResult, ...]:
-    """What came of the finished replicas of a set. Raises RunError if the file is damaged."""
+    """What came of the finished replicas of a set. Raises RunError if the file was edited, or is damaged."""
     try:
+        if not manifest.is_whole(run.folder, run.replicas_file.name):
+            raise ValueError("it was edited, or is damaged")
         with run.replicas_file.open(newline="", encoding="utf-8") as file:
             return tuple(_row(row) for row in csv.DictReader(file))
     except FileNotFoundError:  # the run was ended while it began
@@ -106,10 +156,23 @@ def _row(row: Mapping[str, str]) -> ReplicaResult:
         replica=int(row["replica"]),
         seed=int(row["seed"]),
         reason=row["reason"],
-        accuracy=float(row["accuracy"]),
+        accuracy=_number(row["accuracy"]),
         cost=float(row["cost"]),
         probes=int(row["probes"]),
         evaluations=int(row["evaluations"]),
         updates=int(row["updates"]),
-        digest=bytes.fromhex(row["digest"]).hex(),
+        digest=_digest(row["digest"]),
+        r2=_number(row.get("r2", "")),
     )
+
+
+def _number(cell: str) -> float | None:
+    """What csv made of a number, or of None."""
+    return None if cell == "" else float(cell)
+
+
+def _digest(cell: str) -> str:
+    digest = bytes.fromhex(cell)
+    if len(digest) != DIGEST_BYTES:
+        raise ValueError(f"{cell!r} is no digest")
+    return digest.hex()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,8 +25,9 @@ CREATE TABLE IF NOT EXISTS evaluation (
     evaluations INTEGER NOT NULL,
     seconds REAL NOT NULL,
     split TEXT NOT NULL,           -- "test" or "train"
-    accuracy REAL NOT NULL,
-    cost REAL NOT NULL
+    accuracy REAL,                 -- 0 ... 1; NULL where outputs are no classes (regression)
+    cost REAL NOT NULL,
+    r2 REAL                        -- of regression: 1 is perfect, 0 as good as the targets' mean
 );
 CREATE TABLE IF NOT EXISTS fault (
     id INTEGER PRIMARY KEY,
@@ -36,12 +39,23 @@ CREATE TABLE IF NOT EXISTS fault (
 );
 COMMIT;
 """
-VERSION = "1"
+MEASURED = ("curve", "evaluation")
+"""Tables of what a repeated stretch of training measures again."""
+VERSION = "2"
+
+_FROM_1 = (
+    "ALTER TABLE evaluation RENAME TO evaluation_1",
+    "CREATE TABLE evaluation (step INTEGER PRIMARY KEY, evaluations INTEGER NOT NULL, seconds REAL NOT NULL,"
+    " split TEXT NOT NULL, accuracy REAL, cost REAL NOT NULL, r2 REAL)",
+    "INSERT INTO evaluation SELECT *, NULL FROM evaluation_1",
+    "DROP TABLE evaluation_1",
+)
+"""From the first version, which knew no regression."""
 
 _INSERT = {
     "meta": "INSERT OR REPLACE INTO meta VALUES (?, ?)",
     "curve": "INSERT OR REPLACE INTO curve VALUES (?, ?, ?, ?, ?, ?)",
-    "evaluation": "INSERT OR REPLACE INTO evaluation VALUES (?, ?, ?, ?, ?, ?)",
+    "evaluation": "INSERT OR REPLACE INTO evaluation VALUES (?, ?, ?, ?, ?, ?, ?)",
     "fault": "INSERT INTO fault (step, seconds, attempt, kind, message) VALUES (?, ?, ?, ?, ?)",
 }
 
@@ -57,30 +71,40 @@ class Store:
 
     Args:
         path: the database; made if it isn't there.
-        step: where the run goes on; what an earlier session wrote beyond it is removed.
+        step: where the run goes on; what an earlier session measured beyond it is measured again, and removed. Faults
+            have happened, and stay.
 
     Raises:
         sqlite3.Error: here and in every method, where the file cannot be written.
     """
 
     def __init__(self, path: Path, step: int) -> None:
+        self.last: dict[str, int] = {}
+        """Of each table of what was measured, the last step that it has at first; 0 where it is empty."""
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=0.0)
         try:
             (found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
-                broken = sqlite3.DatabaseError(found)
-                broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-                raise broken
+                raise _broken(found)
             self._connection.execute("PRAGMA journal_mode = WAL")
             # What a checkpoint builds on outlasts a power failure, too; the fsync keeps nobody but the writer.
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(SCHEMA)
             with self._transaction():
+                columns = [row[1] for row in self._connection.execute("PRAGMA table_info(evaluation)")]
+                for statement in () if "r2" in columns else _FROM_1:
+                    self._connection.execute(statement)
+                if not _tables(self._connection) >= _expected():
+                    raise _broken("its tables are not those of a run")
                 self._connection.execute(_INSERT["meta"], ("schema", VERSION))
-                for table in ("curve", "evaluation", "fault"):
+                for table in MEASURED:
                     self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (step,))
-        except BaseException:
+                    (last,) = self._connection.execute(f"SELECT max(step) FROM {table}").fetchone()
+                    self.last[table] = last or 0
+        except BaseException as error:
             self._connection.close()
+            if _code(error) == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+                raise _broken("it says itself that it is not to be written") from error
             raise
 
     def write(self, rows: Iterable[Row]) -> None:
@@ -106,9 +130,37 @@ class Store:
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
-    """Whether an error on opening a store is the file's fault: no database, a broken one, or one of other tables."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
+    """Whether an error on opening a database is the file's fault: it is none, a broken one, or one of other tables."""
+    return _code(error) in (
         sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_TOOBIG,
     )
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's primary code of an error; the module's own have none."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
+
+
+def _broken(what: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _tables(connection: sqlite3.Connection) -> set[tuple[object, ...]]:
+    """Of each table of a run, each column: its name, type, and whether it has to have a value."""
+    return {(name, *row[1:4]) for name in _INSERT for row in connection.execute(f"PRAGMA table_info({name})")}
+
+
+@functools.cache
+def _expected() -> frozenset[tuple[object, ...]]:
+    """Those that a run has."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(SCHEMA)
+        return frozenset(_tables(connection))

@@ -203,6 +203,6 @@ class Writer:
     def _explained(self, error: BaseException) -> BaseException:
         if not isinstance(error, OSError | sqlite3.Error):
             return error
-        explained = self._run.cannot_write(error)
+        explained = self._run.cannot_write(error, self._run.metrics if isinstance(error, sqlite3.Error) else None)
         explained.__cause__ = error
         return explained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode
 
 from mgdhw.errors import ConfigError
 
@@ -20,7 +21,7 @@ class Axis:
         label: for pictures, with its unit.
         option: option of the address that takes the value.
         values: strengths, the first of them the chip without it.
-        others: options that go with it.
+        others: options that go with it, where the chip's address does not give them.
     """
 
     name: str
@@ -46,10 +47,18 @@ class Axis:
 
     def address(self, base: str, value: float, seed: int) -> str:
         """The base chip with this much of it (0 is none); `seed` says which chip of its kind."""
-        options = [base, f"seed={seed}"]
-        if value != 0:
-            options.append(f"{self.option}={value:.12g}")
-        return "&".join([*options, self.others] if self.others else options)
+        others = {key: other for key, other in parse_qsl(self.others) if key not in options_of(base)}
+        return with_options(base, {"seed": str(seed), self.option: f"{value:.12g}", **others})
+
+
+def options_of(address: str) -> dict[str, str]:
+    """The options of an address."""
+    return dict(parse_qsl(address.partition("?")[2], keep_blank_values=True))
+
+
+def with_options(address: str, options: dict[str, str]) -> str:
+    """An address with some options added, or replaced."""
+    return f"{address.partition('?')[0]}?{urlencode({**options_of(address), **options}, safe='/:,')}"
 
 
 AXES = {

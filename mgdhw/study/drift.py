@@ -10,15 +10,19 @@ from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from mgdhw.config import Experiment, check_experiment
+from mgdhw.config import Experiment, ScheduleSection, check_experiment
 from mgdhw.errors import ConfigError
 from mgdhw.events import Checkpoint, Evaluated
+from mgdhw.inputs import fitted
 from mgdhw.outcome import quartiles
 from mgdhw.sources import changed, load_dataset, opening
 from mgdhw.state import TrainState
 from mgdhw.study import intervals
+from mgdhw.study.axes import options_of, with_options
 from mgdhw.study.intervals import Interval
+from mgdhw.study.own import checked, data_of
 from mgdhw.study.pool import each
+from mgdhw.study.robustness import Task
 from mgdhw.trainer import Trainer
 
 TIME_CONSTANT = 100_000
@@ -35,11 +39,40 @@ PARTS: tuple[Part, ...] = ("learning", "trained", "frozen")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One seed of the study: of training and chip; and for how many time constants it is followed."""
+class Course:
+    """What every chip of a study goes through, time in probes.
 
-    seed: int
+    Args:
+        experiment: how it learns, on which chip; seeds are added to its own.
+        constants: for how many time constants it is followed after that.
+        time_constant: of the cells' decay.
+        split: what accuracies are of: "test", or "train" where the dataset has no test samples.
+    """
+
+    experiment: Experiment
     constants: float
+    time_constant: float
+    split: str
+
+    @property
+    def learned_at(self) -> int:
+        """Where learning ends."""
+        return self.experiment.training.probes
+
+    @property
+    def ends_at(self) -> int:
+        """The last step."""
+        return self.learned_at + round(self.constants * self.time_constant)
+
+    @property
+    def task(self) -> Task:
+        """As a folder remembers it."""
+        return _task(self.experiment)
+
+    def of(self, seed: int) -> Experiment:
+        """How one chip learns: each seed is another training, and another chip."""
+        uri = with_options(self.experiment.device.uri, {"seed": str(seed)})
+        return _on(self.experiment, uri).model_copy(update={"seed": self.experiment.seed + seed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +113,12 @@ class Summary:
         return {"median": self.median, "median_interval": self.interval.summary()}
 
 
-def experiment(seed: int = 0) -> Experiment:
+def experiment() -> Experiment:
     """Digits on a chip whose cells are written by a converter and decay: capacitors that leak."""
     return check_experiment(
         {
             "name": "drift",
-            "seed": seed,
-            "device": {"uri": f"{CHIP}&retention={TIME_CONSTANT}&seed={seed}"},
+            "device": {"uri": f"{CHIP}&retention={TIME_CONSTANT}"},
             "training": {"probes": LEARNING, "batch": 32, "tau_theta": 100},
             "codes": {"delta": 0.125},
             "optimizer": {"name": "adam", "eta": 0.02},
@@ -96,43 +128,86 @@ def experiment(seed: int = 0) -> Experiment:
     )
 
 
-def end_of(constants: float) -> int:
-    """The last step, for so many time constants after learning."""
-    return LEARNING + round(constants * TIME_CONSTANT)
+def course(constants: float = CONSTANTS, own: Experiment | None = None) -> Course:
+    """What is studied: the digits, or a user's experiment on its chip.
+
+    Cells of the chip decay as its address says, or with the time constant above. It aims at nothing, and its learning
+    rate is constant: it is followed beyond its end.
+
+    Raises:
+        ConfigError: the chip's cells do not decay, its sizes are not those of the data, or these have no classes.
+    """
+    given = experiment() if own is None else own
+    options = {"drift_every": "100", "retention": str(TIME_CONSTANT), **options_of(given.device.uri)}
+    given = _on(given, with_options(given.device.uri, options)).model_copy(
+        update={
+            "schedule": ScheduleSection(),
+            "evaluation": given.evaluation.model_copy(update={"stop_at_accuracy": None, "stop_at_cost": None}),
+        }
+    )
+    time_constant = _positive(options["retention"])
+    dataset = data_of(checked(_task(given)))
+    if not dataset.has_classes:
+        raise ConfigError(
+            f"data.name: a study of drift follows an accuracy, and {dataset.name!r} has no classes (regression); mgdhw"
+            " study robustness --axis drift measures the time until a stop_at_cost is met"
+        )
+    return Course(given, constants, time_constant, "test" if dataset.n_test else "train")
 
 
-def run(job: Job) -> list[Row]:
+def _task(experiment: Experiment) -> Task:
+    return Task("drift", experiment.device.uri, experiment.model_dump(mode="json", exclude_none=True))
+
+
+def _on(experiment: Experiment, uri: str) -> Experiment:
+    """The experiment on another chip."""
+    return experiment.model_copy(update={"device": experiment.device.model_copy(update={"uri": uri})})
+
+
+def _positive(retention: str) -> float:
+    try:
+        found = float(retention)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ConfigError(f"retention={retention}: expected the time constant of the cells' decay, in probes")
+    return found
+
+
+def run(course: Course, seed: int) -> list[Row]:
     """Follow one chip."""
-    return asyncio.run(follow(job))
+    return asyncio.run(follow(course, seed))
 
 
-async def follow(job: Job) -> list[Row]:
+async def follow(course: Course, seed: int) -> list[Row]:
     """Train, then go on twice from there: training, and probing without updates."""
-    first = experiment(job.seed)
-    dataset = load_dataset(first, Path())
+    first = course.of(seed)
+    loaded = load_dataset(first, Path())
     rows: list[Row] = []
 
     async def go(part: Part, how: Experiment, state: TrainState | None) -> TrainState | None:
         seen: set[int] = set()
         async with opening(how.device.uri) as device:
+            _, dataset, _ = fitted(how.data, loaded, device.info)
             async for event in Trainer(how, device, dataset, resume=state):
                 if isinstance(event, Checkpoint):
                     state = event.state
                 if isinstance(event, Evaluated) and event.step not in seen:
+                    assert event.accuracy is not None, "its dataset has classes"
                     seen.add(event.step)
-                    rows.append(Row(job.seed, part, event.step, event.accuracy))
+                    rows.append(Row(seed, part, event.step, event.accuracy))
         return state
 
     state = await go("learning", first, None)
-    going = changed(first, (f"training.probes={end_of(job.constants)}",))
+    going = changed(first, (f"training.probes={course.ends_at}",))
     await go("trained", going, None if state is None else replace(state))
     await go("frozen", changed(going, ("optimizer.eta=0",)), state)
     return rows
 
 
-def study(todo: Sequence[Job], tell: Callable[[list[Row]], None], workers: int | None = None) -> None:
+def study(course: Course, seeds: Iterable[int], tell: Callable[[list[Row]], None], workers: int | None = None) -> None:
     """Follow chips on all processors; `tell` hears of each as it ends. See `mgdhw.study.pool`."""
-    each(run, todo, tell, workers)
+    each(run, [(course, seed) for seed in seeds], tell, workers)
 
 
 def outcomes(rows: Iterable[Row]) -> list[Outcome]:
@@ -165,11 +240,11 @@ def to_csv(rows: Iterable[Row]) -> str:
     return text.getvalue()
 
 
-def from_csv(text: str, source: str, constants: float) -> list[Row]:
+def from_csv(text: str, source: str) -> list[Row]:
     """Rows that were written by `to_csv`; `source` is what an error calls the text.
 
     Raises:
-        ConfigError: it is something else, or follows the chips for another time than `constants`.
+        ConfigError: it is something else.
     """
     try:
         lines = csv.DictReader(io.StringIO(text))
@@ -180,18 +255,26 @@ def from_csv(text: str, source: str, constants: float) -> list[Row]:
             for one in lines
         ]
         seeds = {row.seed for row in rows}
-        complete = all({(row.part) for row in rows if row.seed == seed} == set(PARTS) for seed in seeds)
+        complete = all({row.part for row in rows if row.seed == seed} == set(PARTS) for seed in seeds)
         if not complete:
             raise ValueError(text)
     except (KeyError, TypeError, ValueError, csv.Error):
         raise ConfigError(f"{source}: is no table of this study; move it away, or give another folder") from None
-    if rows and max(row.step for row in rows) != end_of(constants):
-        followed = (max(row.step for row in rows) - LEARNING) / TIME_CONSTANT
-        raise ConfigError(
-            f"{source}: its chips were followed for {followed:g} time constants, not {constants:g}; move it away,"
-            " or give another folder"
-        )
     return _ordered(rows)
+
+
+def check_length(rows: Sequence[Row], course: Course, source: str) -> None:
+    """See that chips were followed for as long as in `course`; `source` is what an error calls them.
+
+    Raises:
+        ConfigError: for another time.
+    """
+    if rows and max(row.step for row in rows) != course.ends_at:
+        followed = (max(row.step for row in rows) - course.learned_at) / course.time_constant
+        raise ConfigError(
+            f"{source}: its chips were followed for {followed:g} time constants, not {course.constants:g}; move it"
+            " away, or give another folder"
+        )
 
 
 def _ordered(rows: Iterable[Row]) -> list[Row]:

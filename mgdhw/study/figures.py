@@ -14,6 +14,8 @@ from mgdhw.study.axes import AXES, Axis
 from mgdhw.study.robustness import Point, Row, points
 
 COLOURS = {"nist7x7": "#1b6ca8", "digits": "#c8553d"}
+OTHER_COLOURS = ("#3a7d44", "#7b4b94", "#b8860b", "0.3")
+"""Of tasks that are the user's own."""
 DPI = 120
 LINE: dict[str, Any] = {"ms": 4, "lw": 1.2, "elinewidth": 1.0, "capsize": 2}
 LEAST, MOST = 0.25, 48.0
@@ -44,7 +46,7 @@ def robustness(rows: Sequence[Row], path: Path) -> None:
 
 
 def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
-    for task, colour in COLOURS.items():
+    for task, colour in _colours(rows).items():
         found = points(rows, task, axis)
         if not found:
             continue
@@ -61,7 +63,7 @@ def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
     for place in (times, shares):
         place.set_xlim(-0.4, len(axis.values) - 0.6)
         place.set_xticks(*ticks, fontsize=7, rotation=45)
-    if axis.name == "mismatch":
+    if axis.name == "mismatch" and any(row.task == "nist7x7" for row in rows):
         times.axvline(_place(axis, 0.25), color="0.6", lw=1, ls=":")
         times.annotate(
             "2023 paper: 2× slower,\nnone solved beyond",
@@ -85,6 +87,12 @@ def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
         place.grid(alpha=0.25)
 
 
+def _colours(rows: Sequence[Row]) -> dict[str, str]:
+    """Of every task that there is, in the order of the pictures."""
+    others = sorted({row.task for row in rows} - set(COLOURS))
+    return COLOURS | {task: OTHER_COLOURS[k % len(OTHER_COLOURS)] for k, task in enumerate(others)}
+
+
 def _bars(point: Point) -> tuple[float, float]:
     """How far a ratio's interval reaches below and above it; not at all where nothing bounds it."""
     low, high = point.ratio_interval.low, point.ratio_interval.high
@@ -102,7 +110,7 @@ def _place(axis: Axis, value: float) -> float:
     return float(axis.values.index(value))
 
 
-def drift(rows: Sequence[drifting.Row], path: Path) -> None:
+def drift(rows: Sequence[drifting.Row], course: drifting.Course, path: Path) -> None:
     """Accuracy over time with and without training: medians of all seeds, and their intervals of 95 %."""
     drawn = pictures.figure((7.0, 3.8))
     place = drawn.subplots()
@@ -113,7 +121,7 @@ def drift(rows: Sequence[drifting.Row], path: Path) -> None:
     }
     for part, (colour, label) in looks.items():
         steps = sorted({row.step for row in rows if row.part == part})
-        at = [(step - drifting.LEARNING) / drifting.TIME_CONSTANT for step in steps]
+        at = [(step - course.learned_at) / course.time_constant for step in steps]
         own = [drifting.summary([r.accuracy for r in rows if (r.part, r.step) == (part, step)]) for step in steps]
         place.plot(at, [100 * one.median for one in own], color=colour, lw=1.6, label=label)
         low = [100 * max(one.interval.low, 0.0) for one in own]
@@ -122,7 +130,7 @@ def drift(rows: Sequence[drifting.Row], path: Path) -> None:
             place.fill_between(at, low, high, color=colour, alpha=0.25, lw=0)
     place.axvline(0, color="0.7", lw=1, ls=":")
     place.set_xlabel("time constants of the cells' decay since learning ended")
-    place.set_ylabel("test accuracy, %")
+    place.set_ylabel(f"{course.split} accuracy, %")
     place.set_ylim(0, 100)
     place.grid(alpha=0.25)
     place.legend(frameon=False, loc="lower left")

@@ -9,16 +9,16 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
-Job = TypeVar("Job")
+Given = TypeVarTuple("Given")
 Row = TypeVar("Row")
 
 
 def each(
-    run: Callable[[Job], Row], todo: Sequence[Job], tell: Callable[[Row], None], workers: int | None = None
+    run: Callable[[*Given], Row], todo: Sequence[tuple[*Given]], tell: Callable[[Row], None], workers: int | None = None
 ) -> None:
-    """Run `run`, a function of a module, for every job on all processors; `tell` hears of each as it ends.
+    """Call `run`, a function of a module, with all of these arguments on all processors; `tell` hears what it returns.
 
     An interruption ends the others in the middle and is raised; what was told of is done.
     """
@@ -28,7 +28,7 @@ def each(
     with ProcessPoolExecutor(workers or os.cpu_count() or 1, context, _end_with_parent) as pool:
         try:
             with _held_back(signal.SIGINT):  # and so in the workers, for good: who is interrupted is this process
-                futures = [pool.submit(run, job) for job in todo]
+                futures = [pool.submit(run, *given) for given in todo]
             for future in as_completed(futures):
                 tell(future.result())
         except BaseException:

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
 from mgdhw.outcome import Quartiles, quartiles
 from mgdhw.study import intervals
-from mgdhw.study.axes import AXES, WEIGHT_RANGE, Axis
+from mgdhw.study.axes import AXES, Axis
 from mgdhw.study.intervals import Interval
 from mgdhw.study.pool import each
 
@@ -149,27 +150,30 @@ def jobs(tasks: Iterable[str], axes: Mapping[str, Sequence[float]], replicas: in
     return [Job(task, axis, value, replica) for replica in range(replicas) for task, axis, value in every]
 
 
-def run(job: Job) -> Row:
+def run(job: Job, task: Task) -> Row:
     """Train one chip."""
     from mgdhw.api import train
     from mgdhw.config import check_experiment
 
-    task, axis = TASKS[job.task], AXES[job.axis]
-    uri = axis.address(task.uri, job.value, seed=1 + job.replica)
-    # Coarse parameters can be perturbed by no less than one of their steps.
-    step = 2 * WEIGHT_RANGE / 2**job.value if axis.option == "weight_bits" else 0.0
-    given = {"seed": job.replica, "device": {"uri": uri}, "codes": {"delta": max(DELTA, step)}, **task.experiment}
-    experiment = check_experiment(given, source="study")
-    result = train(experiment, runs=None)
+    uri = AXES[job.axis].address(task.uri, job.value, seed=1 + job.replica)
+    given = {"codes": {"delta": DELTA}, **task.experiment, "device": {"uri": uri}}
+    given["seed"] = task.experiment.get("seed", 0) + job.replica
+    delta = given["codes"].get("delta")
+    if delta is not None:  # coarse parameters can be perturbed by no less than one of their steps
+        step = float(np.max(open_device(uri).info.theta_lsb))
+        given["codes"] = {**given["codes"], "delta": max(delta, step)}
+    result = train(check_experiment(given, source="study"), runs=None)
     return Row(
         job.task, job.axis, job.value, job.replica, result.reason == "target", result.probes,
-        result.evaluations, result.accuracy,
+        result.evaluations, math.nan if result.accuracy is None else result.accuracy,
     )  # fmt: skip
 
 
-def study(todo: Sequence[Job], tell: Callable[[Row], None], workers: int | None = None) -> None:
-    """Run trainings on all processors; `tell` hears of each as it ends. See `mgdhw.study.pool`."""
-    each(run, todo, tell, workers)
+def study(
+    todo: Sequence[Job], tasks: Mapping[str, Task], tell: Callable[[Row], None], workers: int | None = None
+) -> None:
+    """Run trainings of tasks on all processors; `tell` hears of each as it ends. See `mgdhw.study.pool`."""
+    each(run, [(job, tasks[job.task]) for job in todo], tell, workers)
 
 
 def points(rows: Iterable[Row], task: str, axis: Axis) -> list[Point]:
@@ -233,6 +237,7 @@ def _rows(text: str) -> list[Row]:
     ]  # fmt: skip
 
 
-def _place(row: Row) -> tuple[int, int, int, int]:
-    values = AXES[row.axis].values
-    return list(TASKS).index(row.task), list(AXES).index(row.axis), values.index(row.value), row.replica
+def _place(row: Row) -> tuple[int, str, int, int, int]:
+    values, known = AXES[row.axis].values, list(TASKS)
+    task = known.index(row.task) if row.task in known else len(known)
+    return task, row.task, list(AXES).index(row.axis), values.index(row.value), row.replica

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mgdhw.block import Baseline, Block, CodeSpec, HeldBaseline
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
-from mgdhw.device import DeviceInfo
+from mgdhw.device import Capability, DeviceInfo
 from mgdhw.motion import ROUNDING
 from mgdhw.order import SampleOrder
 from mgdhw.philox import Stream, words
@@ -77,12 +77,18 @@ def block_for(
 
 
 def codes_for(info: DeviceInfo) -> Iterator[CodeSpec]:
-    """Every family of codes that can perturb the device, all parameters at once and layer by layer."""
+    """Every family of codes that can perturb the device, all parameters at once and layer by layer.
+
+    And codes with an amplitude for each layer, where the device says that it can.
+    """
     for family in sorted(FAMILIES):
         if family == "rank1" and not info.topology.layers:
             continue
         for groups in ("all", "layer") if info.topology.layers else ("all",):
             yield CodeSpec(family, SEED, amplitude_for(info), groups, density=0.4)
+    amplitude, layers = amplitude_for(info), len(info.topology.layers)
+    if Capability.AMPLITUDES in info.capabilities and amplitude > 1 and layers > 1:
+        yield CodeSpec("random", SEED, amplitude, amplitudes=((1, amplitude) * layers)[:layers])
 
 
 def _limits(info: DeviceInfo) -> tuple[FloatArray, FloatArray]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from mgdhw.errors import ConfigError
+from mgdhw.parsing import did_you_mean, short_repr
+from mgdhw.uri import expand_path, shorten_uri, split_uri
 from mgdhw_sim.effects import IDEAL, Effects
 from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.spec import FIELDS, ChipSpec
@@ -16,28 +15,33 @@ from mgdhw_sim.toml import load_chip
 
 FILE = ".toml"
 EFFECTS = sorted(f.name for f in fields(Effects))
-OPTIONS = sorted([*(set(FIELDS) - {"name", "effects", "timing"}), *EFFECTS])
+OPTIONS = sorted([*(set(FIELDS) - {"name", "effects", "tables", "timing"}), *EFFECTS])
 
 
 def parse(uri: str) -> ChipSpec:
     """The chip that an address asks for.
 
     Raises:
-        ConfigError: an unknown preset or option, a value that is not of its kind, or a file that describes no chip.
+        ConfigError: an unknown preset or option, an option that is given twice, a value that is not of its kind, or a
+            file that describes no chip.
     """
-    _, _, rest = uri.partition(":")
-    preset, _, query = rest.partition("?")
+    _, preset, options = split_uri(uri)
+    uri = shorten_uri(uri)
     if preset.endswith(FILE):
-        spec = load_chip(Path(preset).expanduser())
+        spec = load_chip(expand_path(uri, preset))
     elif preset in PRESETS:
         spec = PRESETS[preset]
     else:
-        raise ConfigError(f"{uri}: no preset {preset!r}{_nearest(preset, PRESETS)} ({', '.join(PRESETS)})")
+        first = preset.partition("&")[0]
+        hint = did_you_mean(preset, PRESETS)
+        if "&" in preset and first in PRESETS:
+            hint = f"; options begin with a ?: sim:{preset.replace('&', '?', 1)}"
+        raise ConfigError(f"{uri}: no preset {short_repr(preset)}{hint} ({', '.join(PRESETS)})")
     changes: dict[str, Any] = {}
     effects: dict[str, Any] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
+    for key, value in options.items():
         if key not in OPTIONS:
-            raise ConfigError(f"{uri}: no option {key!r}{_nearest(key, OPTIONS)} ({', '.join(OPTIONS)})")
+            raise ConfigError(f"{uri}: no option {short_repr(key)}{did_you_mean(key, OPTIONS)} ({', '.join(OPTIONS)})")
         if key in EFFECTS:
             effects[key] = _value(uri, key, value, getattr(IDEAL, key))
         else:
@@ -60,7 +64,7 @@ def anchored(uri: str) -> str:
     path, question, query = rest.partition("?")
     if not path.endswith(FILE):
         return uri
-    return f"{scheme}{colon}{Path(path).expanduser().resolve()}{question}{query}"
+    return f"{scheme}{colon}{expand_path(uri, path).resolve()}{question}{query}"
 
 
 def _value(uri: str, key: str, text: str, default: Any) -> Any:
@@ -72,9 +76,4 @@ def _value(uri: str, key: str, text: str, default: Any) -> Any:
         return type(default)(text)
     except (ValueError, KeyError):
         wanted = {bool: "true or false", int: "a whole number", float: "a number", tuple: "sizes such as 64-16-10"}
-        raise ConfigError(f"{uri}: {key}={text!r}: expected {wanted[type(default)]}") from None
-
-
-def _nearest(word: str, words: Any) -> str:
-    near = difflib.get_close_matches(word, list(words), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{uri}: {key}={short_repr(text)}: expected {wanted[type(default)]}") from None

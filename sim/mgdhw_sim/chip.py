@@ -109,8 +109,8 @@ class Chip:
             return stored(self.spec, self.cells, self.now)
         return np.asarray(self.codes * self.spec.weight_lsb, dtype=np.float64)
 
-    def infer(self, samples: IntArray) -> IntArray:
-        """(B, n_out) output codes for (B,) samples, as the chip is now."""
+    def infer(self, samples: IntArray, step: int) -> IntArray:
+        """(B, n_out) output codes for (B,) samples, as the chip is at a step."""
         rows = max(1, SAMPLE_VALUES // max(self.spec.layers))
         if self.cells is None:
             parts = [
@@ -119,7 +119,7 @@ class Chip:
             ]
         else:
             bench = Bench(self.spec, self.cells, self._inputs, self._targets)
-            parts = [bench.infer(samples[start : start + rows], self.now) for start in range(0, samples.size, rows)]
+            parts = [bench.infer(samples[start : start + rows], step) for start in range(0, samples.size, rows)]
         return np.concatenate(parts) if parts else np.zeros((0, self.spec.layers[-1]), dtype=np.int64)
 
     def cost(self, codes: CodeArray, samples: IntArray) -> IntArray:

@@ -6,21 +6,26 @@ partial sum is exact, so they too are integers. Faster engines and the C core ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw_sim.points import TABLE
 from mgdhw_sim.spec import TARGET_FRACTION_BITS, ChipSpec
 from mgdhw_sim.tables import (
+    COST_FINE_BITS,
     EXP_BITS,
     EXP_FRACTION_BITS,
     LOG_SEGMENT_BITS,
     MANTISSA_BITS,
     activation_table,
+    cost_table,
     exp_table,
     log_table,
+    points_table,
 )
 
 IntArray = NDArray[np.int64]
@@ -29,6 +34,8 @@ CodeArray = NDArray[np.signedinteger[Any]] | NDArray[np.unsignedinteger[Any]]
 FloatArray = NDArray[np.float64]
 
 PART = 1 << 16
+SMALLEST_SWING_BITS = -6
+"""Of an output ADC, as a power of two."""
 EXACT_FLOAT32_BITS = 24
 EXACT_FLOAT64_BITS = 53
 
@@ -93,10 +100,18 @@ class OutputConverter:
 
 
 def output_converter(spec: ChipSpec) -> OutputConverter:
-    """The output ADC spans what the output activation can swing: [0, 1), [-1, 1), [0, range) or [-range, range)."""
+    """The output ADC spans what the output activation can swing: [0, 1), [-1, 1), [0, range) or [-range, range).
+
+    For a table, `range` is the smallest power of two that its curve does not exceed, but 2**-6 at least.
+    """
     bipolar = spec.output_activation in ("tanh", "identity")
     unit_swing = spec.output_activation in ("logistic", "tanh")
     range_bits = 0 if unit_swing else spec.signal_bits - 1 - spec.signal_fraction_bits
+    if spec.output_activation == TABLE:
+        curve = curve_of(spec, last=True)
+        bipolar = bool(curve.min() < 0)
+        largest = max(1, int(np.abs(curve).max()))
+        range_bits = max(SMALLEST_SWING_BITS, (largest - 1).bit_length() - spec.signal_fraction_bits)
     low = -(1 << (spec.output_bits - 1)) if bipolar else 0
     fraction_bits = spec.output_bits - range_bits - (1 if bipolar else 0)
     return OutputConverter(fraction_bits, low, low + (1 << spec.output_bits) - 1)
@@ -148,10 +163,16 @@ def preactivations(spec: ChipSpec, layer: int, x: CodeArray, weights: CodeArray,
     return saturate(shift_round(total, excess), spec.signal_bits)
 
 
-def activate(spec: ChipSpec, activation: str, z: IntArray) -> IntArray:
+def curve_of(spec: ChipSpec, *, last: bool) -> IntArray:
+    """Activation curve of the last layer, or of the hidden ones, at the borders of its segments, as signals."""
+    widths = spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits
+    name, activation = ("output_activation", spec.output_activation) if last else ("activation", spec.activation)
+    return points_table(spec.points()[name], *widths) if activation == TABLE else activation_table(activation, *widths)
+
+
+def activate(spec: ChipSpec, z: IntArray, *, last: bool) -> IntArray:
     """Neuron: the activation curve, interpolated linearly between the borders of its segment."""
-    table = activation_table(activation, spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits)
-    return interpolate(table, z + (1 << (spec.signal_bits - 1)), spec.signal_bits - spec.lut_bits)
+    return interpolate(curve_of(spec, last=last), z + (1 << (spec.signal_bits - 1)), spec.signal_bits - spec.lut_bits)
 
 
 def interpolate(table: IntArray, position: IntArray, segment_bits: int) -> IntArray:
@@ -178,7 +199,7 @@ def outputs(spec: ChipSpec, codes: CodeArray, x: CodeArray) -> IntArray:
     for number, layer in enumerate(spec.topology.layers):
         weights = codes[..., layer.weights].reshape(*codes.shape[:-1], layer.n_out, layer.n_in)
         z = preactivations(spec, number, signal, weights, codes[..., layer.biases])
-        signal = activate(spec, spec.output_activation if number == last else spec.activation, z)
+        signal = activate(spec, z, last=number == last)
     return np.asarray(signal, dtype=np.int64)
 
 
@@ -196,13 +217,17 @@ def cost_codes(spec: ChipSpec, signals: IntArray, targets: IntArray) -> IntArray
     Returns:
         (..., B) cost codes, one for each sample.
     """
-    codes = squared_error(spec, signals, targets) if spec.cost == "mse" else cross_entropy(spec, signals, targets)
-    return np.clip(codes, 0, (1 << spec.cost_bits) - 1)
+    return np.clip(COST_UNITS[spec.cost](spec, signals, targets), 0, (1 << spec.cost_bits) - 1)
+
+
+def errors(spec: ChipSpec, signals: IntArray, targets: IntArray) -> IntArray:
+    """y - t, (..., B, n_out), as signals."""
+    return signals - shift_round(targets, TARGET_FRACTION_BITS - spec.signal_fraction_bits)
 
 
 def squared_error(spec: ChipSpec, signals: IntArray, targets: IntArray) -> IntArray:
     """Mean over the outputs of (y - t)², in cost codes, rounded half up."""
-    error = signals - shift_round(targets, TARGET_FRACTION_BITS - spec.signal_fraction_bits)
+    error = errors(spec, signals, targets)
     divisor = signals.shape[-1] << (2 * spec.signal_fraction_bits - spec.cost_fraction_bits)
     return np.asarray(((error * error).sum(axis=-1) + (divisor >> 1)) // divisor)
 
@@ -226,3 +251,23 @@ def cross_entropy(spec: ChipSpec, signals: IntArray, targets: IntArray) -> IntAr
     logarithm = (exponent - EXP_FRACTION_BITS) * table[-1] + interpolate(table, mantissa, LOG_SEGMENT_BITS)
     loss = (top << TARGET_FRACTION_BITS) + logarithm - (targets * signals).sum(axis=-1)
     return shift_round(loss, fraction_bits - spec.cost_fraction_bits)
+
+
+def tabulated(spec: ChipSpec, signals: IntArray, targets: IntArray) -> IntArray:
+    """Sum over the outputs of the table's cost of y - t, in cost codes, rounded half up."""
+    table = cost_units_table(spec)
+    position = saturate(errors(spec, signals, targets), spec.signal_bits + 1) + (1 << spec.signal_bits)
+    return shift_round(interpolate(table, position, spec.signal_bits - spec.lut_bits).sum(axis=-1), COST_FINE_BITS)
+
+
+def cost_units_table(spec: ChipSpec) -> IntArray:
+    """What the cost unit of a chip with a table makes of an error at the borders of its segments."""
+    widths = spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits
+    return cost_table(spec.points()["cost"], *widths, spec.cost_bits, spec.cost_fraction_bits)
+
+
+COST_UNITS: dict[str, Callable[[ChipSpec, IntArray, IntArray], IntArray]] = {
+    "mse": squared_error,
+    "xent": cross_entropy,
+    TABLE: tabulated,
+}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from mgdhw import markup
 from mgdhw_sim.presets import CATALOGUE, PRESETS
 from mgdhw_sim.spec import ChipSpec
 from mgdhw_sim.toml import SECTIONS
@@ -110,12 +111,23 @@ def values(spec: ChipSpec) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for field in fields(spec):
         value = getattr(spec, field.name)
-        if field.name not in SECTIONS:
+        if field.name == "tables":
+            flat |= {f"tables.{name}": str(points) for name, points in spec.tables.given().items()}
+        elif field.name not in SECTIONS:
             flat[field.name] = value
         elif value is not None:
             given = [f.name for f in fields(value) if getattr(value, f.name) != f.default]
             flat |= {f"{field.name}.{name}": getattr(value, name) for name in given}
     return flat
+
+
+def html(spec: ChipSpec) -> str:
+    """The numbers of a chip as a table, for notebooks."""
+    rows = []
+    for number in numbers(spec):
+        value = "-".join(map(str, number.value)) if isinstance(number.value, tuple) else number.value
+        rows.append((number.name, value, number.unit, number.source))
+    return markup.table(rows, caption=f"{spec.name}, {spec.topology}", headings=("", "value", "unit", "source"))
 
 
 def presets() -> dict[str, str]:

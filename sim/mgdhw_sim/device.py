@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Block, Costs, Part
+from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
@@ -37,6 +38,8 @@ INLINE_SECONDS = 0.25
 KINDS = 256
 """So many kinds of work a device knows the time of; one that is served sees the work of many hosts."""
 
+SHORT_TABLE = 1 << 10
+"""Points that a description has room for; the identity tells all of them apart."""
 MOST_WORK_BYTES = 1 << 33
 """What the signals of one probe's samples may take."""
 
@@ -57,7 +60,7 @@ class SimDevice(HostCodes):
         self._seconds: dict[tuple[object, ...], float] = {}
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC
         if spec.codes == "chip":
-            capabilities |= Capability.PROBE | Capability.LEARN
+            capabilities |= Capability.PROBE | Capability.LEARN | Capability.AMPLITUDES
         self.info = DeviceInfo(
             model=f"simulated chip {spec.name}",
             identity=spec.identity(),
@@ -71,8 +74,17 @@ class SimDevice(HostCodes):
             cost_lsb=spec.cost_lsb,
             capabilities=capabilities,
             exact_writes=spec.effects.exact_writes,
-            details=asdict(spec) | {"effects": spec.effects.given()},
+            details=_details(spec),
             timing=spec.timing,
+            input_range=(-1.0 if spec.input_bipolar else 0.0, 1.0),
+        )
+
+    def cost_function(self) -> CostFunction | None:
+        table = self.spec.points().get("cost")
+        if table is None:
+            return super().cost_function()
+        return lambda outputs, targets: np.asarray(
+            np.interp(outputs - targets, table.inputs, table.outputs).sum(axis=1), dtype=np.float64
         )
 
     async def connect(self) -> None:
@@ -119,10 +131,10 @@ class SimDevice(HostCodes):
             cells.check(self.spec, memory)
             self.chip.cells, self.chip.now = Cells.of(memory), 0  # the write that follows says what time it is
 
-    async def infer(self, samples: IntArray) -> FloatArray:
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         lsb = 2.0 ** -datapath.output_converter(self.spec).fraction_bits
         engine = choose(self.spec.engine)
-        codes = await self._run(("infer",), samples.size, lambda chip: engine.infer(chip, samples))
+        codes = await self._run(("infer",), samples.size, lambda chip: engine.infer(chip, samples, step))
         return np.asarray(codes * lsb, dtype=np.float64)
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> int:
@@ -134,6 +146,14 @@ class SimDevice(HostCodes):
         self.check_perturbed(await self.requested(), block.codes.amplitude)
         engine = self._engine(block)
         return await self._run(_kind("probe", block), block.n_probes, lambda chip: engine.probe(chip, block))
+
+    def rehearse(self, theta: FloatArray, block: Block) -> Costs | None:
+        """The answer to a block at θ, (P,), of a copy of the chip; None where it has no noise (`mgdhw.rehearsal`)."""
+        if not self.spec.effects.noisy:
+            return None
+        apart = copy(self.chip)
+        apart.write(theta, block.first_step)
+        return choose("reference").probe(apart, block)
 
     async def learn(self, segment: Segment) -> SegmentResult:
         if self.spec.codes == "host":
@@ -194,6 +214,18 @@ class SimDevice(HostCodes):
             self._seconds.clear()
         self._seconds[kind] = (time.perf_counter() - began) / max(1, size)
         return answer
+
+
+def _details(spec: ChipSpec) -> dict[str, Any]:
+    """The whole chip, as a record of a run holds it."""
+    details: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(spec)}
+    details["effects"] = spec.effects.given()
+    details["timing"] = None if spec.timing is None else asdict(spec.timing)
+    details["tables"] = {
+        name: asdict(points) if len(points.inputs) <= SHORT_TABLE else str(points)
+        for name, points in spec.points().items()
+    }
+    return details if details["tables"] else {name: value for name, value in details.items() if name != "tables"}
 
 
 def _kind(method: str, named: Block | Recipe) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from mgdhw.errors import ConfigError
+from mgdhw.parsing import format_number
 
 MAX_STEPS = 1 << 40
 """Longest time constant and period, in steps."""
@@ -107,7 +108,7 @@ class Effects:
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:  # also where it is not a number
-                raise ConfigError(f"{name}={value:g}: expected {low:g} ... {high:g}")
+                raise ConfigError(f"{name}={format_number(value)}: expected {low:g} ... {high:g}")
         if self.stuck + self.dead > 1:
             raise ConfigError(f"stuck={self.stuck:g} and dead={self.dead:g} are more than all cells")
         if self.pulsed != (self.w_min < 0):
@@ -120,6 +121,11 @@ class Effects:
     def pulsed(self) -> bool:
         """Whether cells move by pulses rather than being written by the DAC."""
         return self.w_max > 0
+
+    @property
+    def noisy(self) -> bool:
+        """Whether a cost is another one each time that it is measured, while nothing else changes."""
+        return self.input_noise > 0 or self.read_noise > 0 or self.cost_noise > 0
 
     @property
     def ages(self) -> bool:

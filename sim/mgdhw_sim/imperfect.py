@@ -125,7 +125,7 @@ def signals(spec: ChipSpec, fine: IntArray, x: CodeArray, neurons: NeuronMismatc
         read = spec.effects.read_noise * 2.0**spec.signal_fraction_bits
         z = saturate(z + row_noise(spec, Stream.READ, read, moment, layer.n_out, number), spec.signal_bits)
         z = saturate(shift_round((z - neurons.midpoint[own]) * neurons.steepness[own], 12), spec.signal_bits)
-        h = activate(spec, spec.output_activation if number == last else spec.activation, z)
+        h = activate(spec, z, last=number == last)
         signal = saturate(shift_round(h * neurons.amplitude[own], 12) + neurons.offset[own], spec.signal_bits)
     return signal
 
@@ -180,10 +180,10 @@ class Bench:
         return total
 
     def infer(self, samples: IntArray, step: int) -> IntArray:
-        """(B, n_out) output codes of (B,) samples at a step. Noise goes by the sample's number."""
+        """(B, n_out) output codes of (B,) samples at a step. Noise goes by it, and by the sample's number."""
         tick, number = self.era(step)
         fine, neurons = cells_.weights(self.spec, self.cells, tick), neurons_at(self.spec, number)
-        moment = Moment(np.array([0]), Part.INFER, samples)
+        moment = Moment(np.array([step]), Part.INFER, samples)
         out = signals(self.spec, fine, self.inputs[samples][None], neurons, moment)
         return np.asarray(output_codes(self.spec, out, moment)[0])
 

@@ -61,14 +61,15 @@ def _curves(axes: Axes, spec: ChipSpec) -> None:
     half, lsb = 1 << (spec.signal_bits - 1), 2.0**-spec.signal_fraction_bits
     z = np.linspace(-half, half - 1, 400).astype(np.int64)
     kind = spec.activation if len(spec.layers) > 2 else spec.output_activation
-    ideal, n = activate(spec, kind, z), min(spec.layers[1], LARGEST_LAYER)
+    last = len(spec.layers) == 2
+    ideal, n = activate(spec, z, last=last), min(spec.layers[1], LARGEST_LAYER)
     axes.plot(z * lsb, ideal * lsb, color=ACCENT, lw=2, zorder=3, label=f"{kind}, as it should be")
     label = f"{n} neurons as they are"
     for number in range(TEMPERATURES if spec.effects.temperature_std > 0 else 1):
         own = neurons_at(spec, number)
         for j in range(n):
             inner = saturate(shift_round((z - own.midpoint[j]) * own.steepness[j], 12), spec.signal_bits)
-            h = shift_round(activate(spec, kind, inner) * own.amplitude[j], 12) + own.offset[j]
+            h = shift_round(activate(spec, inner, last=last) * own.amplitude[j], 12) + own.offset[j]
             if np.array_equal(h, ideal):
                 continue
             axes.plot(z * lsb, saturate(h, spec.signal_bits) * lsb, color=PALE, lw=0.8, label=label)

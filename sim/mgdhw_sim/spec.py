@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mgdhw.errors import ConfigError
+from mgdhw.parsing import format_number
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 from mgdhw_sim.effects import Effects
+from mgdhw_sim.points import TABLE, Points, Tables
 from mgdhw_sim.tables import ACTIVATIONS
 
-COST_UNITS = ("mse", "xent")
+ACTIVATION_NAMES = (*ACTIVATIONS, TABLE)
+COST_UNITS = ("mse", "xent", TABLE)
 ENGINE_NAMES = ("auto", "numba", "reference")
 MAX_PARAMETERS = 1 << 27
 MAX_ACCUMULATOR_BITS = 62
@@ -34,7 +37,7 @@ class ChipSpec:
     Args:
         name: preset that it began as; for people.
         layers: sizes, inputs first: (64, 16, 10).
-        activation: of the hidden layers: logistic, tanh, relu or identity.
+        activation: of the hidden layers: logistic, tanh, relu, identity, or table.
         output_activation: of the last layer.
         weight_bits: parameter DAC, 4 ... 16 bits, two's complement.
         weight_range: parameters lie in [-range, range); a power of two, 0.25 ... 64.
@@ -44,11 +47,12 @@ class ChipSpec:
         signal_range: signals lie in [-range, range) and saturate there; a power of two, 1 ... 64.
         lut_bits: segments of an activation curve, as a power of two, 4 ... 12.
         output_bits: output ADC, 4 ... 16 bits.
-        cost: the cost unit: mse or xent (softmax cross-entropy).
+        cost: the cost unit: mse, xent (softmax cross-entropy), or table.
         cost_bits: cost ADC, 4 ... 20 bits.
         cost_range: full scale of the cost ADC; a power of two, 2**-6 ... 64.
         seed: which chip of its kind this is.
         effects: what is imperfect about it.
+        tables: what "table" means, as points that a chip file gives.
         timing: what its work would take on hardware; None where nobody knows.
         engine: what computes it here: "numba", "reference", or "auto" for the faster that can be had; all give the
             same bits.
@@ -72,17 +76,20 @@ class ChipSpec:
     cost_range: float = 1.0
     seed: int = 0
     effects: Effects = field(default_factory=Effects)
+    tables: Tables = field(default_factory=Tables)
     codes: str = "chip"
     engine: str = "auto"
     timing: Timing | None = None
 
     def __post_init__(self) -> None:
         if len(self.layers) < 2 or not all(1 <= n <= 1 << 16 for n in self.layers):
-            raise ConfigError(f"layers={'-'.join(map(str, self.layers))}: expected two or more sizes of 1 ... 65536")
+            raise ConfigError(
+                f"layers={'-'.join(map(format_number, self.layers))}: expected two or more sizes of 1 ... 65536"
+            )
         if self.topology.n_parameters > MAX_PARAMETERS:
             raise ConfigError(f"layers={self.topology}: {self.topology.n_parameters:,} parameters are too many")
-        self._one_of("activation", ACTIVATIONS)
-        self._one_of("output_activation", ACTIVATIONS)
+        self._one_of("activation", ACTIVATION_NAMES)
+        self._one_of("output_activation", ACTIVATION_NAMES)
         self._one_of("cost", COST_UNITS)
         self._one_of("codes", ("chip", "host"))
         self._one_of("engine", ENGINE_NAMES)
@@ -96,6 +103,7 @@ class ChipSpec:
         self._power_of_two("weight_range", 0.25, 64)
         self._power_of_two("signal_range", 1, 64)
         self._power_of_two("cost_range", 2**-6, 64)
+        self._check_tables()
         if self.cost_fraction_bits > 2 * self.signal_fraction_bits:
             raise ConfigError(
                 f"cost_bits={self.cost_bits} with cost_range={self.cost_range:g} is finer than a product of two"
@@ -184,9 +192,44 @@ class ChipSpec:
 
     def identity(self) -> str:
         """Hash of everything that decides a bit of the chip's answers."""
-        decisive = {k: v for k, v in asdict(self).items() if k not in ("name", "codes", "engine", "timing", "effects")}
+        others = ("name", "codes", "engine", "timing", "effects", "tables")
+        decisive = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
         decisive |= self.effects.given()  # so that an effect that is added later changes no other chip's identity
+        for name, points in self.points().items():
+            decisive[f"tables.{name}"] = [points.inputs, points.outputs]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from mgdhw_sim.describe import html
+
+        return html(self)
+
+    def points(self) -> dict[str, Points]:
+        """The tables that it is made with, by what they are for: "activation", "output_activation", "cost"."""
+        found = {}
+        if self.activation == TABLE and self.tables.activation is not None:
+            found["activation"] = self.tables.activation
+        last = self.tables.output_activation or self.tables.activation
+        if self.output_activation == TABLE and last is not None:
+            found["output_activation"] = last
+        if self.cost == TABLE and self.tables.cost is not None:
+            found["cost"] = self.tables.cost
+        return found
+
+    def _check_tables(self) -> None:
+        points = self.points()
+        for name in ("activation", "output_activation", "cost"):
+            if getattr(self, name) == TABLE and name not in points:
+                raise ConfigError(
+                    f'{name}=table: the chip has no such table; a chip file gives one: [tables] {name} = "FILE.csv"'
+                )
+        for name, one in points.items():
+            low, high = (0.0, math.inf) if name == "cost" else (-self.signal_range, self.signal_range)
+            for z, f in zip(one.inputs, one.outputs, strict=True):
+                if not low <= f <= high:
+                    wanted = "0 or more" if name == "cost" else f"what signals can be, {low:g} ... {high:g}"
+                    raise ConfigError(f"tables.{name}: {f:g} at {z:g}: expected {wanted}")
 
     def _check_pulses(self) -> None:
         effects = self.effects
@@ -195,10 +238,19 @@ class ChipSpec:
         if self.weight_bits > PULSED_BITS:
             raise ConfigError(f"weight_bits={self.weight_bits}: cells that move by pulses have {PULSED_BITS} at most")
         if effects.dw_min and not self.weight_lsb / 8 <= effects.dw_min <= self.weight_lsb:
-            raise ConfigError(
-                f"dw_min={effects.dw_min:g}: expected {self.weight_lsb / 8:g} ... {self.weight_lsb:g}, which is one"
-                f" code of {self.weight_bits} bits, or an eighth of it"
-            )
+            raise ConfigError(self._pulses_do_not_fit())
+
+    def _pulses_do_not_fit(self) -> str:
+        """What to do where a pulse is no such share of a code: usually the width was given, and the pulse was not."""
+        code, pulse = self.weight_lsb, self.effects.dw_min
+        fits = (pulse <= self.weight_range * 2.0 ** (1 - bits) <= 8 * pulse for bits in range(PULSED_BITS + 1))
+        widths = [bits for bits, good in enumerate(fits) if good and bits >= 4]
+        others = f", or weight_bits={widths[0]} ... {widths[-1]}" if widths else ""
+        return (
+            f"dw_min={pulse:g} does not go with weight_bits={self.weight_bits}: a code of so many bits is {code:g}, and"
+            " a pulse has to move an eighth of a code at least and a whole one at most; give"
+            f" dw_min={min(max(pulse, code / 8), code)!r} ({code / 8:g} ... {code:g}){others}"
+        )
 
     def _one_of(self, name: str, choices: Any) -> None:
         if getattr(self, name) not in choices:
@@ -206,12 +258,12 @@ class ChipSpec:
 
     def _within(self, name: str, low: int, high: int) -> None:
         if not low <= getattr(self, name) <= high:
-            raise ConfigError(f"{name}={getattr(self, name)}: expected {low} ... {high}")
+            raise ConfigError(f"{name}={format_number(getattr(self, name))}: expected {low} ... {high}")
 
     def _power_of_two(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
         if not low <= value <= high or 2.0 ** _log2(value) != value:
-            raise ConfigError(f"{name}={value:g}: expected a power of two, {low:g} ... {high:g}")
+            raise ConfigError(f"{name}={format_number(value)}: expected a power of two, {low:g} ... {high:g}")
 
 
 def _log2(power: float) -> int:

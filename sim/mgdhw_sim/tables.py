@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mgdhw_sim.points import Points
 
 IntArray = NDArray[np.int64]
 
@@ -24,6 +27,8 @@ EXP_FRACTION_BITS = 16
 LOG_SEGMENT_BITS = 20
 """Bits of a normalised mantissa below its segment's number."""
 MANTISSA_BITS = EXP_BITS + LOG_SEGMENT_BITS
+COST_FINE_BITS = 8
+"""Fraction bits that the cost of one output has more than a cost code, where a table makes it."""
 
 
 def _logistic(z: Decimal) -> Decimal:
@@ -69,6 +74,37 @@ def activation_table(activation: str, signal_bits: int, fraction_bits: int, lut_
         segment = 1 << (signal_bits - lut_bits)
         borders = (Decimal(i * segment - (1 << (signal_bits - 1))) / one for i in range((1 << lut_bits) + 1))
         return _table([min(top, _rounded(ACTIVATIONS[activation](z) * one)) for z in borders])
+
+
+@lru_cache(maxsize=32)
+def points_table(points: Points, signal_bits: int, fraction_bits: int, lut_bits: int) -> IntArray:
+    """A curve given by points, at the borders of `activation_table`, as signals."""
+    half, segment = 1 << (signal_bits - 1), 1 << (signal_bits - lut_bits)
+    borders = (Fraction(k * segment - half, 1 << fraction_bits) for k in range((1 << lut_bits) + 1))
+    return _table([min(max(_half_up(points.at(z), fraction_bits), -half), half - 1) for z in borders])
+
+
+@lru_cache(maxsize=32)
+def cost_table(
+    points: Points, signal_bits: int, fraction_bits: int, lut_bits: int, cost_bits: int, cost_fraction_bits: int
+) -> IntArray:
+    """Cost of an error at the 2**(lut_bits + 1) + 1 borders of the segments of [-2 range, 2 range).
+
+    Args:
+        points: the cost, by the error in signal units.
+        signal_bits, fraction_bits, lut_bits: of signals, and of activation curves, whose segments are as wide.
+        cost_bits: of the cost converter; no entry is more than its full scale.
+        cost_fraction_bits: of a cost code; an entry has `COST_FINE_BITS` more.
+    """
+    segment, full = 1 << (signal_bits - lut_bits), 1 << (cost_bits + COST_FINE_BITS)
+    errors = (Fraction(k * segment - (1 << signal_bits), 1 << fraction_bits) for k in range((2 << lut_bits) + 1))
+    return _table([min(_half_up(points.at(e), cost_fraction_bits + COST_FINE_BITS), full) for e in errors])
+
+
+def _half_up(value: Fraction, fraction_bits: int) -> int:
+    """The integer with so many fraction bits that is nearest to a number; of two, the greater."""
+    scaled = value * Fraction(2) ** fraction_bits
+    return (2 * scaled.numerator + scaled.denominator) // (2 * scaled.denominator)
 
 
 @lru_cache(maxsize=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def fonts() -> None:
 
 def test_help_has_an_example(mgdhw: Any) -> None:
     assert "Example: mgdhw check sim:analog-8bit --output experiment.toml" in mgdhw("check", "--help").out
-    assert "needs matplotlib" in " ".join(mgdhw("check", "--help").out.split())
+    assert "needs matplotlib" in " ".join(mgdhw("check", "--help").out.replace("│", " ").split())
 
 
 @pytest.mark.usefixtures("fonts")
@@ -39,7 +40,18 @@ def test_a_report_an_experiment_and_a_page(mgdhw: Any, tmp_path: Path) -> None:
     done = mgdhw("check", CHIP, "--output", "mine.toml", "--plot", "page.png")
     assert done.code == 0
     assert "repeating one measurement" in done.out  # progress, where no terminal is
-    for word in ("evaluations", "throughput", "noise", "drift", "recommended", "Δ = ", "τ_θ = ", "B = 4", "η = "):
+    for word in (
+        "evaluations",
+        "throughput",
+        "noise",
+        "drift",
+        "settling",
+        "recommended",
+        "Δ = ",
+        "τ_θ = ",
+        "B = 4",
+        "η = ",
+    ):
         assert word in done.out
     assert "train it with: mgdhw train mine.toml" in done.out
     text = (tmp_path / "mine.toml").read_text(encoding="utf-8")
@@ -49,6 +61,26 @@ def test_a_report_an_experiment_and_a_page(mgdhw: Any, tmp_path: Path) -> None:
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
     trained = mgdhw("train", "mine.toml", "--set", "training.probes=1000", "--json", "--quiet")
     assert json.loads(trained.out)["probes"] == 1000
+
+
+def test_a_budget_is_kept_and_the_time_left_is_told(mgdhw: Any) -> None:
+    done = mgdhw("check", CHIP, "--budget", "12000")
+    assert " of 12,000" in done.out
+    assert re.search(r"evaluations  trying η = [0-9.]+  at most [0-9.:]+( s)? left", done.out)
+    assert json.loads(mgdhw("check", CHIP, "--budget", "12000", "--json").out)["evaluations"] <= 12_000
+    small = mgdhw("check", CHIP, "--budget", "500")
+    assert (small.code, small.out) == (1, "")
+    assert "a budget of 500 evaluations: expected 10,000 ... 1,000,000,000" in small.err
+
+
+def test_where_nothing_learns_it_is_said_and_nothing_is_recommended(mgdhw: Any, tmp_path: Path) -> None:
+    """Parity of eight bits through one neuron: no pilot does better than a constant answer."""
+    done = mgdhw("check", "sim:analog-8bit?layers=8-1-1&engine=reference", "--output", "mine.toml", "--budget", "10000")
+    assert done.code == 1
+    assert "nothing was found that learns within " in done.err
+    assert "where the best constant answer has 0.25 and 50%" in done.err
+    assert "recommended" not in done.out
+    assert not (tmp_path / "mine.toml").exists()
 
 
 def test_json(mgdhw: Any) -> None:

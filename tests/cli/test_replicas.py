@@ -32,6 +32,8 @@ probes = 3000
 batch = 4
 tau_theta = 16
 init = "uniform"
+[codes]
+delta = 0.0625
 [optimizer]
 eta = 0.05
 [evaluation]

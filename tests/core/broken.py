@@ -256,8 +256,8 @@ class Anonymous(Sound):
 class SortedSamples(Sound):
     """Answers in the order of the memory."""
 
-    async def infer(self, samples: IntArray) -> FloatArray:
-        return await super().infer(np.sort(samples))
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
+        return await super().infer(np.sort(samples), step)
 
 
 class KeepsData(Sound):
@@ -280,9 +280,9 @@ class KeepsData(Sound):
 class InferMoves(Sound):
     """Infers a step away, and stays there."""
 
-    async def infer(self, samples: IntArray) -> FloatArray:
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         self.chip.codes = self.chip.codes + np.int16(1)
-        return await super().infer(samples)
+        return await super().infer(samples, step)
 
 
 # --- probes -----------------------------------------------------------------------------------------------------------

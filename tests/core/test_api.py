@@ -211,8 +211,9 @@ def test_a_stop_between_evaluations_does_not_steer(runs: Path) -> None:
 def test_a_run_stays_the_same_experiment(runs: Path, digest: str) -> None:
     first = stopped_run(runs)
     assert first.run is not None
-    with pytest.raises(ConfigError, match="is resumed as it began"):
+    with pytest.raises(ConfigError, match="is resumed as it began") as raised:
         mgdhw.train(resume=first.run, overrides=["optimizer.eta=0.5"])
+    assert "--set" not in str(raised.value)
     with pytest.raises(ConfigError, match="not both"):
         mgdhw.train(XOR, resume=first.run)
     assert mgdhw.train(resume=first.run, overrides=["run.level=host-codes"]).digest == digest
@@ -232,10 +233,12 @@ def test_another_chip_is_refused_unless_named(runs: Path) -> None:
     found = json.loads(path.read_text())
     found["device"]["identity"] = "another"
     path.write_text(json.dumps(found))
+    (first.run / "SHA256SUMS").unlink()
     with pytest.raises(DeviceUnavailable, match=r"the run began on another.*--device 'sim:analog-8bit"):
         mgdhw.train(resume=first.run)
     assert mgdhw.train(resume=first.run, device="sim:analog-8bit?layers=2-3-1").reason == "done"
-    (note,) = mgdhw.evaluate(first.run).notes
+    unproven, note = mgdhw.evaluate(first.run).notes
+    assert "has no SHA256SUMS" in unproven
     assert note.endswith("the run began on another")
     with pytest.raises(CheckpointError, match="13 parameters"):
         mgdhw.evaluate(first.run, device="sim:analog-8bit?layers=2-4-1")
@@ -248,9 +251,10 @@ def test_a_run_that_does_not_name_its_device(runs: Path) -> None:
     found = json.loads(path.read_text())
     del found["device"]
     path.write_text(json.dumps(found))
+    (first.run / "SHA256SUMS").unlink()
     with pytest.raises(DeviceUnavailable, match=r"provenance\.json does not name"):
         mgdhw.train(resume=first.run)
-    assert mgdhw.evaluate(first.run).notes == ()
+    assert len(mgdhw.evaluate(first.run).notes) == 1
     assert mgdhw.train(resume=first.run, device="sim:analog-8bit?layers=2-3-1").reason == "done"
 
 
@@ -345,6 +349,9 @@ def test_evaluating_an_edited_experiment(runs: Path) -> None:
     assert first.run is not None
     path = first.run / "experiment.toml"
     path.write_text(path.read_text().replace("seed = 0", "seed = 1"))
+    with pytest.raises(RunError, match=r"experiment\.toml: is not what the run began with: it was edited"):
+        mgdhw.evaluate(first.run)
+    (first.run / "SHA256SUMS").unlink()
     with pytest.raises(CheckpointError, match=r"experiment\.toml was edited"):
         mgdhw.evaluate(first.run)
 
@@ -394,7 +401,7 @@ class Bench(HostCodes):
     async def read(self) -> NDArray[np.float64]:
         return self._theta
 
-    async def infer(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+    async def infer(self, samples: NDArray[np.int64], step: int = 0) -> NDArray[np.float64]:
         return np.full((samples.size, 1), float(self._theta[0]))
 
     async def measure(self, samples: NDArray[np.int64], step: int, part: Part) -> float:
@@ -454,10 +461,10 @@ class Unplugged(Bench):
             raise OSError(2, "could not open port")
         await super().connect()
 
-    async def infer(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+    async def infer(self, samples: NDArray[np.int64], step: int = 0) -> NDArray[np.float64]:
         if self._at == "infer":
             raise BrokenPipeError(32, "Broken pipe")
-        return await super().infer(samples)
+        return await super().infer(samples, step)
 
 
 def test_errors_of_the_system_become_errors_of_the_device(runs: Path) -> None:

@@ -76,7 +76,16 @@ def test_every_unknown_key_is_named() -> None:
             "run.level: input should be 'auto', 'host-codes', 'device-codes' or 'learn' (got 'host')",
         ),
         ("[training]\nprobes = 'many'", "training.probes: input should be a valid integer (got 'many')"),
-        ("[training]\nprobes = 1.0", "training.probes: input should be a valid integer (got 1.0)"),
+        ("[training]\nprobes = 1.5", "training.probes: input should be a valid integer (got 1.5)"),
+        ("[training]\nprobes = 1e30", f"training.probes: input should be less than or equal to {2**63 - 1}"),
+        ("[training]\nprobes = inf", "training.probes: input should be a valid integer (got inf)"),
+        (
+            "[data]\nscale = 'minmx'",
+            "data.scale: input should be 'auto', 'minmax', 'standard' or 'none'; did you mean",
+        ),
+        ("[data]\nscale = 'auto'\nscale_to = [1, 0]", "data: scale_to: expected [low, high], the ends of a range (got"),
+        ("[data]\nscale = 'auto'\nscale_to = [1]", "data.scale_to: list should have at least 2 items"),
+        ("[data]\nscale_to = [0, 1]", 'data: scale_to: of no use without scale = "auto"'),
         ("[training]\nprobes = 0", "training.probes: input should be greater than or equal to 1 (got 0)"),
         (f"[training]\nprobes = {2**63}", f"training.probes: input should be less than or equal to {2**63 - 1}"),
         ("[run]\nblock = 65537", "run.block: input should be less than or equal to 65536 (got 65537)"),
@@ -149,11 +158,35 @@ def test_set_changes_what_the_file_says_and_the_last_one_counts() -> None:
 
 @pytest.mark.parametrize("override", ["optimizer.eta", "=3", "", ".x=3", "a..b=3", "optimizer.=3"])
 def test_a_malformed_set_says_how_it_should_look(override: str) -> None:
-    assert refusal("", override) == f"--set {override}: expected KEY=VALUE, for example --set optimizer.eta=0.1"
+    assert refusal("", override) == f"change {override!r}: expected KEY=VALUE, for example optimizer.eta=0.1"
+
+
+def test_an_error_is_blamed_on_whoever_made_it() -> None:
+    """The file is not to blame for a change, nor the change for the file."""
+    assert refusal("seed = 1", "seed=-1").startswith("change 'seed=-1': seed: ")
+    assert refusal("seed = -1", "name=x").startswith("exp.toml: seed: ")
+    assert refusal("", "optimizer={name='sgd', eta=-1}").startswith(
+        "change \"optimizer={name='sgd', eta=-1}\": optimizer."
+    )
+    assert refusal("[optimizer]\nbeta1 = 2", "optimizer.eta=0.1").startswith("exp.toml: optimizer: beta1: ")
+    assert refusal("", "optimizer.beta1=2").startswith("change 'optimizer.beta1=2': optimizer: beta1: ")
+    assert refusal("seed = -1", "seed=2", "name=a b").startswith("change 'name=a b': name: ")
+
+
+def test_a_change_is_one_value() -> None:
+    assert refusal("", "seed=1\nname='x'").startswith("change \"seed=1\\nname='x'\": seed: input should be a valid")
+
+
+def test_data_options_are_values() -> None:
+    assert (
+        refusal("[data.flips]\na = 1") == "exp.toml: data: 'flips': expected a value, or a list of values, got {'a': 1}"
+    )
+    assert refusal("[data]\nflips = [[1]]").startswith("exp.toml: data: 'flips': expected a value, or a list of values")
+    assert parse_experiment("[data]\nlayers = [1, 2]", source="x").data.options == {"layers": [1, 2]}
 
 
 def test_a_set_inside_a_value_is_refused() -> None:
-    assert refusal("name = 'x'", "name.x=3") == "--set name.x=3: 'name' is a value, not a section"
+    assert refusal("name = 'x'", "name.x=3") == "change 'name.x=3': 'name' is a value, not a section"
 
 
 def test_a_misspelt_set_is_refused_like_a_misspelt_key() -> None:
@@ -170,6 +203,20 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     path.write_text("seed = 5 # θ", encoding="utf-8")
     assert load_experiment(path) == load_experiment(str(path)) == Experiment(seed=5)
     assert load_experiment(path, ["seed=6"]).seed == 6
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_editors_that_mark_their_files(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "windows.toml"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""  # the others write one by themselves
+    path.write_bytes(f"{mark}# θ\r\nseed = 5\r\n[training]\r\nprobes = 7\r\n".encode(encoding))
+    assert load_experiment(path) == check_experiment({"seed": 5, "training": {"probes": 7}}, source="")
+
+
+@pytest.mark.parametrize("values", [{"device": {"uri": "sim:caf\udce9.toml"}}, {"data": {"name": "npz:caf\udce9.npz"}}])
+def test_a_path_that_is_no_text_cannot_be_kept(values: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"\\udce9 in this path is no UTF-8, .* rename that file or folder"):
+        to_toml(check_experiment(values, source=""))
 
 
 @pytest.mark.parametrize(
@@ -197,6 +244,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_experiment(tmp_path / "file" / "exp.toml")
 
 
+def test_whole_numbers_may_be_written_with_an_exponent() -> None:
+    text = "seed = 1e3\n[training]\nprobes = 1e5\ntau_theta = 1_000.0\n[evaluation]\nevery = 2e4\n[run]\nblock = 1e2"
+    experiment = parse_experiment(text, source="x", overrides=["training.batch=1e1"])
+    assert (experiment.seed, experiment.training.probes, experiment.training.tau_theta) == (1000, 100_000, 1000)
+    assert (experiment.training.batch, experiment.evaluation.every, experiment.run.block) == (10, 20_000, 100)
+    assert type(experiment.training.probes) is int
+    plain = parse_experiment("[training]\nprobes = 100_000", source="x")
+    assert parse_experiment("[training]\nprobes = 1e5", source="x").decisive() == plain.decisive()
+
+
+@pytest.mark.parametrize("path", [r"npz:C:\Users\me\ok.npz", r"npz:D:\my data\ok.npz", r"idx:C:\x"])
+def test_a_backslash_in_double_quotes_is_explained(path: str) -> None:
+    said = refusal(f'[data]\nname = "{path}"')
+    assert "not valid TOML" in said
+    assert "a backslash in double quotes begins an escape: put a path in single quotes, or write / for \\" in said
+    assert parse_experiment(f"[data]\nname = '{path}'", source="x").data.name == path
+    assert "single quotes" not in refusal("seed = ")
+
+
 # --- written down and read back ---------------------------------------------------------------------------------------
 
 NUMBERS = st.floats(min_value=1e-300, max_value=1e300)
@@ -204,6 +270,10 @@ SHARES = st.floats(min_value=2**-15, max_value=1.0)
 BELOW_ONE = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
 COUNTS = st.integers(min_value=1, max_value=2**63 - 1)
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f"), max_size=20)
+
+
+def rising(ends: tuple[float, float]) -> list[float]:
+    return [-ends[0], ends[1]]
 
 
 def sections() -> st.SearchStrategy[dict[str, Any]]:
@@ -217,11 +287,15 @@ def sections() -> st.SearchStrategy[dict[str, Any]]:
         "momentum": some(eta=NUMBERS, beta=BELOW_ONE),
         "adamw": some(beta1=BELOW_ONE, epsilon=NUMBERS, bias_correction=st.booleans(), weight_decay=NUMBERS),
     }
+    options = some(seed=COUNTS, flips=st.lists(COUNTS), header=st.booleans(), target=WORDS, share=NUMBERS)
     return some(
         name=st.from_regex(r"[A-Za-z0-9_.-]+", fullmatch=True),
         seed=st.integers(0, 2**63 - 1),
         device=some(uri=WORDS),
-        data=some(name=WORDS, seed=COUNTS, flips=st.lists(COUNTS), header=st.booleans(), target=WORDS, share=NUMBERS),
+        data=st.one_of(
+            some(name=WORDS, scale=st.sampled_from(["auto", "minmax", "standard", "none"]), scale_to=st.none()),
+            st.fixed_dictionaries({"scale": st.just("minmax"), "scale_to": st.tuples(BELOW_ONE, NUMBERS).map(rising)}),
+        ).flatmap(lambda keys: options.map(lambda more: keys | more)),
         training=some(
             probes=COUNTS,
             tau_theta=st.integers(min_value=1, max_value=LARGEST_PERIOD),
@@ -268,6 +342,13 @@ def test_what_decides_the_trajectory_leaves_out_how_the_work_is_done() -> None:
         assert parse_experiment("", source="x", overrides=[same]).decisive() == base
     for other in ("seed=1", "training.probes=7", "codes.family=walsh", "optimizer.beta1=0.5", "schedule.name=cosine"):
         assert parse_experiment("", source="x", overrides=[other]).decisive() != base
+
+
+def test_continuous_mode_begins_no_digest_of_before_its_division() -> None:
+    """A checkpoint is known by what its digest begins with: those of undivided training are not gone on with."""
+    continuous = parse_experiment("", source="x", overrides=["training.mode=continuous"]).decisive()["training"]
+    assert continuous["divided_by"] == "gain"
+    assert "divided_by" not in Experiment().decisive()["training"]
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ async def test_the_driver_in_the_guide_keeps_the_contract(promise: Capability) -
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """The driver and the tests of the guide, as its reader has them: a package with an entry point."""
-    driver, _, tests = snippets("drivers.md")
+    driver, *_, tests = snippets("drivers.md")
     (tmp_path / "my_package").mkdir()
     (tmp_path / "my_package" / "__init__.py").write_text("")
     (tmp_path / "my_package" / "driver.py").write_text(driver, encoding="utf-8")

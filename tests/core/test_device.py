@@ -76,7 +76,7 @@ class Bowl(HostCodes):
     async def read(self) -> FloatArray:
         return self.theta.copy()
 
-    async def infer(self, samples: IntArray) -> FloatArray:
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         return np.full((samples.size, 1), self.cost())
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> float:
@@ -172,7 +172,9 @@ def test_a_driver_that_cannot_be_loaded_is_a_config_error(
     install: Callable[[str, str], None], source: str, entry: str
 ) -> None:
     install(source, entry)
-    with pytest.raises(ConfigError, match=r"^device 'bowl:1': its driver cannot be loaded: .*thirdparty_"):
+    with pytest.raises(
+        ConfigError, match=r"^device 'bowl:1': its driver, .* of thirdparty-bowl 1\.0, cannot be loaded: .*thirdparty_"
+    ):
         open_device("bowl:1")
 
 
@@ -209,7 +211,7 @@ class Bowl(HostCodes):
     async def open(self): ...
     async def close(self): ...
     async def write(self, theta, step=0): ...
-    async def infer(self, samples): ...
+    async def infer(self, samples, step=0): ...
 
 def make(uri):
     return Bowl(uri)
@@ -504,3 +506,23 @@ async def train(experiment: Experiment, device: Device) -> Finished:
         if isinstance(event, Finished):
             return event
     raise AssertionError("no end")
+
+
+WITHOUT_STEP = """
+from mgdhw.device import HostCodes
+
+class Bowl(HostCodes):
+    async def connect(self): ...
+    async def disconnect(self): ...
+    async def apply(self, theta, step): ...
+    async def infer(self, samples): ...
+
+def make(uri):
+    return Bowl(uri)
+"""
+
+
+def test_a_driver_is_told_what_its_methods_have_to_take(install: Callable[[str, str], None]) -> None:
+    install(WITHOUT_STEP, "bowl = thirdparty_bowl:make")
+    with pytest.raises(ConformanceError, match=r"Bowl: its infer has to take \(self, samples, step\); what they"):
+        open_device("bowl:1")

@@ -70,7 +70,7 @@ class Vanishing(HostCodes):
         self._use()
         return self.knobs.copy()
 
-    async def infer(self, samples: Any) -> FloatArray:
+    async def infer(self, samples: Any, step: int = 0) -> FloatArray:
         self._use()
         return np.tanh(self.dataset.values(samples) @ self.knobs[:2] + self.knobs[2])[:, None]
 
@@ -79,7 +79,7 @@ class Vanishing(HostCodes):
         if self.measured == self.at:
             self.connected, self.serial, self.back = False, self.back_as, time.monotonic() + self.away
             self.knobs = np.zeros(4)  # without its supply
-        return float(np.square(await self.infer(samples) - self.dataset.targets[samples]).sum())
+        return float(np.square(await self.infer(samples, step) - self.dataset.targets[samples]).sum())
 
     def _use(self) -> None:
         if not self.connected:

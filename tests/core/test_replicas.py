@@ -111,6 +111,7 @@ def many_marks(monkeypatch: pytest.MonkeyPatch) -> None:
         ("training.rounding=stochastic",),
         ("training.mode=continuous", "training.update_every=4", "optimizer.eta=0.001"),
         ("training.baseline=antithetic", "optimizer.name=momentum"),
+        ("codes.delta=[0.25, 0.0625]", "codes.groups=layer"),
     ],
     ids=str,
 )
@@ -306,9 +307,9 @@ class Flaky(SimDevice):
         self._lose()
         return await super().apply(theta, step)
 
-    async def infer(self, samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    async def infer(self, samples: np.ndarray[Any, Any], step: int = 0) -> np.ndarray[Any, Any]:
         self._lose()
-        return await super().infer(samples)
+        return await super().infer(samples, step)
 
 
 async def test_what_a_link_loses_is_repeated_to_the_same_digests() -> None:

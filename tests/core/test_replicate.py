@@ -164,6 +164,9 @@ def test_a_set_is_resumed_as_it_began(runs: Path) -> None:
         mgdhw.train(resume=single, replicas=3)
     text = (run / "experiment.toml").read_text()
     (run / "experiment.toml").write_text(text.replace("tau_theta = 20", "tau_theta = 10"))
+    with pytest.raises(RunError, match=r"experiment\.toml: is not what the run began with"):
+        mgdhw.train(resume=run, replicas=3)
+    (run / "SHA256SUMS").unlink()
     with pytest.raises(CheckpointError, match=r"its replicas\.csv belongs to another experiment"):
         mgdhw.train(resume=run, replicas=3)
 
@@ -174,6 +177,7 @@ def test_what_the_hardware_held_cannot_be_resumed(runs: Path) -> None:
     assert mgdhw.train(resume=result.run, replicas=2).digest == result.digest, "it is finished"
     rows_of = result.run / "replicas.csv"
     rows_of.write_text("\n".join(rows_of.read_text().splitlines()[:2]) + "\n")
+    (result.run / "SHA256SUMS").unlink()
     with pytest.raises(RunError, match=r"held at first, .* begin again with: mgdhw train \S+ --replicas 2$"):
         mgdhw.train(resume=result.run, replicas=2)
 
@@ -182,6 +186,10 @@ def test_damaged_rows_are_not_trusted(runs: Path) -> None:
     run = stopped(runs).run
     assert run is not None
     whole = (run / "replicas.csv").read_text()
+    (run / "replicas.csv").write_text(whole.replace("e", "f", 1))  # one that reads as well
+    with pytest.raises(RunError, match=r"replicas\.csv: cannot be read \(it was edited, or is damaged\); restore it"):
+        mgdhw.train(resume=run, replicas=3)
+    (run / "SHA256SUMS").unlink()
     for damaged in (whole[:-30], whole.replace("done", "done,1"), whole.replace("replica,", "number,"), "\0" + whole):
         (run / "replicas.csv").write_text(damaged)
         with pytest.raises(RunError, match=r"replicas\.csv: cannot be read .*; restore it, or remove it to train all"):
@@ -194,6 +202,7 @@ def test_another_chip_is_refused_unless_named(runs: Path) -> None:
     found = json.loads((run / "provenance.json").read_text())
     found["device"]["identity"] = "another"
     (run / "provenance.json").write_text(json.dumps(found))
+    (run / "SHA256SUMS").unlink()
     with pytest.raises(DeviceUnavailable, match="the run began on another"):
         mgdhw.train(resume=run, replicas=3)
     assert mgdhw.train(resume=run, replicas=3, device="sim:analog-8bit?layers=2-3-1").reason == "done"
@@ -240,10 +249,10 @@ async def test_a_second_stop_is_at_once_and_leaves_what_is_finished(runs: Path) 
 
 
 def test_a_full_disk(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, content: bytes) -> None:
+    def full(folder: Path, name: str, content: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(recorders, "write_atomically", full)
+    monkeypatch.setattr(recorders.manifest, "replace", full)
     with pytest.raises(RunError, match=r"No space left.*, make room and go on with: mgdhw train --resume "):
         mgdhw.train(XOR, replicas=2, runs=runs)
 

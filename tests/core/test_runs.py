@@ -19,7 +19,7 @@ from mgdhw.config import Experiment, load_experiment
 from mgdhw.errors import CheckpointError, RunError
 from mgdhw.events import BlockDone, Checkpoint, Evaluated, Finished, Updated
 from mgdhw.gradient import Analog, Window
-from mgdhw.runs import Recorder, Run, RunLock, Store, create_run, find_run
+from mgdhw.runs import Recorder, Run, RunLock, Store, create_run, find_run, manifest
 from mgdhw.runs.provenance import git_state
 from mgdhw.runs.recorder import CURVE_ROWS
 from mgdhw.state import TrainState
@@ -165,12 +165,6 @@ def test_one_writer(run: Run) -> None:
         pass
 
 
-def test_a_lock_that_cannot_be_had(run: Run) -> None:
-    shutil.rmtree(run.folder)
-    with pytest.raises(RunError, match="cannot be written: unable to open"), RunLock(run):
-        pass
-
-
 async def test_a_database_that_is_none(run: Run) -> None:
     run.metrics.write_bytes(b"not a database" * 100)
     with pytest.raises(RunError, match="file is not a database"):
@@ -198,6 +192,7 @@ async def test_damaged_curves_do_not_block_a_resume(run: Run, kind: str) -> None
 
 @pytest.mark.parametrize("found", [{"sessions": 3}, {"sessions": {}}, {"device": "chip"}, {"device": None}])
 def test_provenance_of_the_wrong_form(run: Run, found: object) -> None:
+    (run.folder / manifest.NAME).unlink()
     run.provenance_file.write_text(json.dumps(found))
     with pytest.raises(RunError, match=r"provenance\.json: is no provenance"):
         run.provenance()
@@ -221,15 +216,16 @@ def test_rows_beyond_the_checkpoint_go(run: Run) -> None:
         store.write(
             [
                 ("curve", (step, step, 0.0, 0.5, None, None)),
-                ("evaluation", (step, step, 0.0, "test", 0.5, 0.5)),
+                ("evaluation", (step, step, 0.0, "test", 0.5, 0.5, None)),
                 ("fault", (step, 0.0, 1, "LinkLost", "gone")),
             ]
         )
     store.close()
     store.close()
     Store(run.metrics, 2).close()
-    for table in ("curve", "evaluation", "fault"):
+    for table in ("curve", "evaluation"):
         assert rows(run, f"SELECT step FROM {table} ORDER BY step") == [(1,), (2,)]
+    assert rows(run, "SELECT step FROM fault ORDER BY step") == [(1,), (2,), (3,)], "those have happened"
 
 
 def test_readable_while_it_is_written(run: Run) -> None:

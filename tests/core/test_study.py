@@ -1,16 +1,21 @@
 """Studies: what is varied, what is kept, and what is made of it."""
 
 import math
+import pickle
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import mgdhw
 from mgdhw.errors import ConfigError
 from mgdhw.outcome import Quartiles
 from mgdhw.study import drift
 from mgdhw.study.axes import AXES
 from mgdhw.study.intervals import Interval, of_share
+from mgdhw.study.own import on_device, own_experiment, own_task, remember
 from mgdhw.study.robustness import TASKS, Job, Row, from_csv, jobs, points, run, to_csv
 from mgdhw_sim.address import parse
 
@@ -87,7 +92,7 @@ def test_a_study_states_its_perturbation(task: str, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("mgdhw.config.check_experiment", check)
     with pytest.raises(ConfigError, match="enough"):
-        run(Job(task, "mismatch", 0.2, 0))
+        run(Job(task, "mismatch", 0.2, 0), TASKS[task])
     assert given[0]["codes"] == {"delta": 0.125}
     assert drift.experiment().codes.delta == 0.125
 
@@ -103,14 +108,13 @@ def test_another_table_is_refused(text: str) -> None:
         from_csv(text, "mine.csv")
 
 
-def test_a_replica_is_the_same_whenever_it_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replica_is_the_same_whenever_it_is_trained() -> None:
     task = TASKS["nist7x7"]
-    monkeypatch.setitem(TASKS, task.name, replace(task, uri=f"{task.uri}&engine=reference"))
-    experiment = task.experiment
-    monkeypatch.setitem(experiment, "training", {**experiment["training"], "probes": 1_500})
+    training = {**task.experiment["training"], "probes": 1_500}
+    task = replace(task, uri=f"{task.uri}&engine=reference", experiment={**task.experiment, "training": training})
     job = Job("nist7x7", "mismatch", 0.2, 4)
-    first = run(job)
-    assert first == run(job)
+    first = run(job, task)
+    assert first == run(job, task)
     assert (first.probes, first.solved) == (1_500, False)
 
 
@@ -119,7 +123,7 @@ def test_a_chip_that_decays_is_followed_twice_from_where_learning_ended(monkeypa
     monkeypatch.setattr(drift, "CHIP", f"{drift.CHIP}&engine=reference")  # compiling would take longer
     monkeypatch.setattr(drift, "LEARNING", 5_000)
     monkeypatch.setattr(drift, "TIME_CONSTANT", 10_000)
-    rows = drift.run(drift.Job(0, 1.0))
+    rows = drift.run(drift.course(1.0), 0)
     curves = {part: [one for one in rows if one.part == part] for part in drift.PARTS}
     learning, trained, frozen = (curves[part] for part in drift.PARTS)
     assert [one.step for one in learning] == [0, 5_000]
@@ -127,11 +131,11 @@ def test_a_chip_that_decays_is_followed_twice_from_where_learning_ended(monkeypa
     assert trained[0].accuracy == frozen[0].accuracy == learning[-1].accuracy
     assert [one.accuracy for one in trained] != [one.accuracy for one in frozen]
     table = drift.to_csv(rows)
-    assert drift.to_csv(drift.from_csv(table, "table", 1.0)) == table
+    assert drift.to_csv(drift.from_csv(table, "table")) == table
 
 
 def followed(seed: int, trained: list[float], frozen: float) -> list[drift.Row]:
-    end = drift.end_of(1.0)
+    end = drift.course(1.0).ends_at
     return [
         drift.Row(seed, "learning", drift.LEARNING, 0.9),
         *[drift.Row(seed, "trained", end - 5_000 * k, one) for k, one in enumerate(trained[::-1])][::-1],
@@ -143,7 +147,7 @@ def test_what_came_of_every_chip_that_decays_is_told() -> None:
     rows = followed(1, [0.95, 0.85], 0.2) + followed(0, [0.91, 0.96], 0.1)
     expected = [drift.Outcome(0.9, 0.91, 0.96, 0.1), drift.Outcome(0.9, 0.85, 0.85, 0.2)]
     assert drift.outcomes(rows) == expected
-    again = drift.from_csv(drift.to_csv(rows), "table", 1.0)
+    again = drift.from_csv(drift.to_csv(rows), "table")
     assert [one.seed for one in again] == sorted(one.seed for one in rows)
     assert drift.outcomes(again) == expected
     assert drift.summary([0.1, 0.4, 0.2, 0.3, 0.6, 0.5]).interval == Interval(0.1, 0.6)
@@ -158,15 +162,154 @@ DRIFT_HEADER = "seed,part,step,accuracy\n"
 )
 def test_another_table_of_drift_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"mine\.csv: is no table of this study; move it away"):
-        drift.from_csv(text, "mine.csv", 1.0)
+        drift.from_csv(text, "mine.csv")
 
 
 def test_a_table_of_another_length_is_refused() -> None:
-    table = drift.to_csv(followed(0, [0.9], 0.1))
+    rows = followed(0, [0.9], 0.1)
+    drift.check_length(rows, drift.course(1.0), "mine.csv")
     with pytest.raises(ConfigError, match=r"mine\.csv: its chips were followed for 1 time constants, not 10"):
-        drift.from_csv(table, "mine.csv", 10.0)
+        drift.check_length(rows, drift.course(10.0), "mine.csv")
 
 
 def test_every_chip_that_decays_is_another() -> None:
-    chips = [parse(drift.experiment(seed).device.uri) for seed in (0, 1)]
-    assert [chip.seed for chip in chips] == [0, 1]
+    course = drift.course()
+    given = [course.of(seed) for seed in (0, 1)]
+    assert [one.seed for one in given] == [0, 1]
+    assert [parse(one.device.uri).seed for one in given] == [0, 1]
+
+
+# --- a chip and an experiment of one's own ----------------------------------------------------------------------------
+
+OWN = """
+name = "mine"
+seed = 5
+[device]
+uri = "sim:analog-8bit?layers=2-3-1&engine=reference"
+[data]
+name = "xor"
+[training]
+probes = 200
+batch = 4
+tau_theta = 10
+[evaluation]
+every = 100
+stop_at_accuracy = 0.9
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    file = tmp_path / "mine.toml"
+    file.write_text(OWN)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("base", "value", "expected"),
+    [
+        ("sim:pcm", 0.1, "sim:pcm?seed=3&stuck=0.1"),
+        ("sim:pcm?layers=2-3-1", 0, "sim:pcm?layers=2-3-1&seed=3&stuck=0"),
+        ("sim:pcm?stuck=0.5&seed=9", 0.1, "sim:pcm?stuck=0.1&seed=3"),
+        ("sim:/a b/mine.toml?layers=2-3-1", 0.1, "sim:/a b/mine.toml?layers=2-3-1&seed=3&stuck=0.1"),
+    ],
+)
+def test_an_address_gets_each_option_once(base: str, value: float, expected: str) -> None:
+    assert AXES["stuck"].address(base, value, seed=3) == expected
+
+
+def test_what_an_address_says_of_pulses_is_left(own: Path) -> None:
+    assert "w_max=1&" in AXES["asymmetry"].address("sim:analog-8bit?w_max=1", 0.1, seed=1)
+
+
+def test_an_own_task_is_the_experiment_on_its_chip(own: Path) -> None:
+    task = own_task(own_experiment(own, None))
+    assert (task.name, task.uri) == ("mine", "sim:analog-8bit?layers=2-3-1&engine=reference")
+    on_another = own_task(own_experiment(own, "sim:pcm?layers=2-4-1"))
+    assert on_another.uri == "sim:pcm?layers=2-4-1"
+    trained = run(Job("mine", "stuck", 0.0, 2), pickle.loads(pickle.dumps(task)))
+    alone = mgdhw.train(
+        own, device="sim:analog-8bit?layers=2-3-1&seed=3&engine=reference", runs=None, overrides=["seed=7"]
+    )
+    assert (trained.probes, trained.accuracy) == (alone.probes, alone.accuracy)
+
+
+def test_what_cannot_be_studied_is_said(own: Path) -> None:
+    with pytest.raises(ConfigError, match="a study changes the imperfections of a simulated chip"):
+        own_experiment(own, "tcp:localhost:5510")
+    with pytest.raises(ConfigError, match=r"has 2 inputs and 1 outputs, .* has 64 and 10; give it layers=2-16-1"):
+        own_task(own_experiment(own, "sim:pcm"))
+    own.write_text(OWN.replace("stop_at_accuracy = 0.9", ""))
+    with pytest.raises(ConfigError, match=r"evaluation\.stop_at_accuracy: a study measures the time until a target"):
+        own_task(own_experiment(own, None))
+
+
+def test_a_folder_is_of_one_study(own: Path, tmp_path: Path) -> None:
+    file, task = tmp_path / "robustness.json", own_task(own_experiment(own, None))
+    remember(file, [task], [], [])
+    remember(file, [TASKS["digits"], task], {"mine"}, [])
+    other = replace(task, uri="sim:pcm?layers=2-3-1")
+    with pytest.raises(ConfigError, match="the trainings of task mine there are of another chip or experiment"):
+        remember(file, [other], {"mine", "digits"}, [])
+    remember(file, [replace(other, name="other"), task], {"mine"}, [])
+    remember(file, [other], {"other"}, [])  # there are no trainings of the one of before
+    with pytest.raises(ConfigError, match="the trainings of task mine there are of another chip or experiment"):
+        remember(file, [task], {"mine"}, [])
+    chip = tmp_path / "chip.toml"
+    chip.write_text("layers = [2, 3, 1]\n")
+    of_file = replace(task, name="of a file", uri=f"sim:{chip}")
+    remember(file, [of_file], [], [])
+    chip.write_text("layers = [2, 3, 1]\nweight_bits = 7\n")
+    with pytest.raises(ConfigError, match="the trainings of task of a file there are of another chip"):
+        remember(file, [of_file], {"of a file"}, [])
+    file.write_text("[1")
+    with pytest.raises(ConfigError, match=r"robustness\.json: is not what a study has written"):
+        remember(file, [task], [], [])
+
+
+def test_a_table_that_came_alone_is_of_the_studys_own_chips(own: Path, tmp_path: Path) -> None:
+    file, digits = tmp_path / "robustness.json", TASKS["digits"]
+    with pytest.raises(ConfigError, match="the trainings of task digits there are of another chip or experiment"):
+        remember(file, [replace(digits, uri="sim:pcm?layers=64-16-10")], {"digits"}, TASKS.values())
+    remember(file, [digits], {"digits"}, TASKS.values())
+    remember(tmp_path / "new.json", [replace(digits, uri="sim:pcm?layers=64-16-10")], [], TASKS.values())
+
+
+def test_an_own_chip_is_followed_too(own: Path) -> None:
+    given = own_experiment(own, "sim:analog-8bit?layers=2-3-1&retention=200&drift_every=10&engine=reference")
+    course = drift.course(2.0, given)
+    assert (course.learned_at, course.time_constant, course.ends_at, course.split) == (200, 200.0, 600, "train")
+    rows = drift.run(pickle.loads(pickle.dumps(course)), 1)  # as a worker gets it
+    steps = {part: [one.step for one in rows if one.part == part] for part in drift.PARTS}
+    assert steps["learning"] == [0, 100, 200], "its target ends nothing"
+    assert steps["trained"] == steps["frozen"] == [200, 300, 400, 500, 600]
+    assert {one.seed for one in rows} == {1}
+    drift.check_length(rows, course, "table")
+    assert drift.to_csv(drift.from_csv(drift.to_csv(rows), "table")) == drift.to_csv(rows)
+    assert course.of(1).seed == 5 + 1
+    assert parse(course.of(1).device.uri).seed == 1
+
+
+def test_what_cannot_be_followed_is_said(own: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="retention=0: expected the time constant of the cells' decay"):
+        drift.course(2.0, own_experiment(own, "sim:analog-8bit?layers=2-3-1&retention=0"))
+    with pytest.raises(
+        ConfigError, match=r"'digits' has 64 inputs and 10 outputs, sim:pcm\?layers=2-3-1.* has 2 and 1"
+    ):
+        drift.course(2.0, on_device(drift.experiment(), "sim:pcm?layers=2-3-1"))
+    np.savez(tmp_path / "curve.npz", x=np.eye(2), y=np.array([0.25, 0.5]))
+    own.write_text(OWN.replace('"xor"', '"npz:curve.npz"'))
+    with pytest.raises(ConfigError, match=r"data\.name: a study of drift follows an accuracy, .* \(regression\)"):
+        drift.course(2.0, own_experiment(own, None))
+
+
+def test_inputs_of_a_chip_that_decays_are_scaled_as_the_experiment_says(own: Path, tmp_path: Path) -> None:
+    x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
+    np.savez(tmp_path / "large.npz", x=200 * x, y=y)
+    np.savez(tmp_path / "fit.npz", x=x.astype(np.float64), y=y)
+    chip = "sim:analog-8bit?layers=2-3-2&retention=200&engine=reference"
+    tables = []
+    for name, scale in (("large", "minmax"), ("fit", "none")):
+        own.write_text(OWN.replace('"xor"', f'"npz:{name}.npz"\nscale = "{scale}"'))
+        tables.append(drift.run(drift.course(1.0, own_experiment(own, chip)), 0))
+    assert tables[0] == tables[1]

@@ -114,6 +114,10 @@ async def test_blocks_of_any_size_give_the_same_digest() -> None:
 async def test_all_levels_walk_the_same_trajectory(family: str, mode: str, groups: str) -> None:
     """Whoever makes the codes, in whatever blocks: every family, baseline and mode."""
     changes = (f"codes.family={family}", f"codes.groups={groups}", *MODES[mode], "training.probes=83")
+    if mode == "continuous" and (family == "sequential" or (family, groups) == ("sinusoidal", "layer")):
+        with pytest.raises(ConfigError, match=rf"codes\.family: in continuous mode {family} codes"):
+            await run(*changes)
+        return
     by_chip = await run(*changes, "run.level=device-codes")
     by_host = await run(*changes, "run.level=host-codes", "run.block=7")
     alone = await run(*changes, "run.level=auto", "run.block=19")
@@ -217,9 +221,9 @@ async def test_a_stop_before_the_beginning_ends_after_the_first_block() -> None:
 
 async def test_a_stop_before_the_beginning_waits_for_no_second_long_look(monkeypatch: pytest.MonkeyPatch) -> None:
     class Waits(SimDevice):
-        async def infer(self, samples: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        async def infer(self, samples: np.ndarray, step: int = 0) -> np.ndarray:  # type: ignore[type-arg]
             await asyncio.sleep(0.01)
-            return await super().infer(samples)
+            return await super().infer(samples, step)
 
     monkeypatch.setattr("mgdhw.trainer.LONG_LOOK_SECONDS", 0.0)
     async with Waits(CHIP, parse(CHIP)) as device:
@@ -316,7 +320,7 @@ async def test_delta_is_taken_in_whole_steps_and_says_so(change: str, delta: flo
     assert all("is taken as" in note for note in started.notes)
 
 
-@pytest.mark.parametrize(("family", "steps"), [("random", 1), ("walsh", 1), ("sinusoidal", 8)])
+@pytest.mark.parametrize(("family", "steps"), [("random", 4), ("walsh", 4), ("sinusoidal", 8)])
 async def test_delta_has_a_default(family: str, steps: int) -> None:
     async with SimDevice(CHIP, parse(CHIP)) as device:
         experiment = parse_experiment(f"[codes]\nfamily = '{family}'\n[training]\nprobes = 1", source="test")
@@ -346,7 +350,8 @@ def test_what_cannot_be_is_refused_before_it_begins(changes: tuple[str, ...], me
 def test_host_codes_need_single_measurements() -> None:
     class BlocksOnly(Device):
         info = SimDevice(CHIP, parse(CHIP)).info
-        connect = disconnect = apply = read = infer = probe = SimDevice.connect  # type: ignore[assignment]
+        connect = disconnect = read = SimDevice.connect  # type: ignore[assignment]
+        apply, infer, probe = SimDevice.apply, SimDevice.infer, SimDevice.probe  # type: ignore[assignment]
 
     with pytest.raises(ConfigError, match=r"^x:1 takes no single measurements; use level device-codes"):
         trainer("run.level=host-codes", device=BlocksOnly("x:1"))
@@ -399,9 +404,9 @@ class Flaky(SimDevice):
         self._lose("write", done=True)
         return stored
 
-    async def infer(self, samples: IntArray) -> FloatArray:
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         self._lose("infer", done=False)
-        outputs = await super().infer(samples)
+        outputs = await super().infer(samples, step)
         self._lose("infer", done=True)
         return outputs
 

@@ -187,5 +187,5 @@ async def test_a_folder_that_is_gone(run: Run) -> None:
                 keeper(BlockDone(2, 1, 2, 0.5))
                 await asyncio.sleep(0.01)
 
-    with pytest.raises(RunError, match=r"cannot be written: No such file.*put that right and go on with"):
+    with pytest.raises(RunError, match=r"its folder is gone, .*somebody has deleted or moved it"):
         await train()

@@ -59,7 +59,7 @@ class Recorder(HostCodes):
     async def read(self) -> NDArray[np.float64]:
         return self.theta.copy()
 
-    async def infer(self, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+    async def infer(self, samples: NDArray[np.int64], step: int = 0) -> NDArray[np.float64]:
         await self._tell("infer")
         return np.zeros((samples.size, 1))
 

@@ -21,7 +21,8 @@ from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LimitExcee
 from mgdhw.order import SampleOrder
 from mgdhw.topology import Topology
 from mgdhw_drivers.link.frames import Frame, encode
-from mgdhw_drivers.link.messages import Identify, State, Type
+from mgdhw_drivers.link.messages import Feature, Identify, State, Type
+from mgdhw_drivers.serve import describe
 from mgdhw_drivers.serve.listeners import PtyListener, TcpListener
 from mgdhw_drivers.serve.serving import serving
 from mgdhw_drivers.serve.station import Line, Station
@@ -68,6 +69,45 @@ async def test_every_recipe_is_carried_whole(bench: Any, xor: Any, training: dic
     experiment["run"]["block"] = 33
     async with bench.serve() as address:
         assert await digest(experiment, address) == await digest(experiment)
+
+
+@pytest.mark.parametrize("family", ["walsh", "sinusoidal"])
+async def test_what_continuous_mode_divides_by_is_carried_for_each_parameter(bench: Any, xor: Any, family: str) -> None:
+    async with bench.serve() as address:
+        for level in LEVELS:
+            experiment = xor(level, mode="continuous", update_every=3)
+            experiment["codes"] = {"family": family}
+            experiment["run"]["block"] = 33
+            assert await digest(experiment, address) == await digest(experiment), level
+
+
+async def test_boards_that_know_no_weights_are_not_asked_to_learn_with_them(
+    bench: Any, xor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(describe, "FEATURES", describe.FEATURES & ~Feature.WEIGHTED)
+    async with bench.serve() as address:
+        with pytest.raises(ConfigError, match=r"not got the weights of continuous mode; use run\.level=device-codes"):
+            await digest(xor("learn", mode="continuous"), address)
+        experiment = xor("device-codes", mode="continuous")
+        assert await digest(experiment, address) == await digest(experiment)
+
+
+async def test_an_amplitude_for_each_layer_is_left_to_the_host(bench: Any, xor: Any) -> None:
+    codes = {"codes": {"delta": [0.0625, 0.03125]}}
+    async with bench.serve() as address:
+        assert await digest({**xor("auto"), **codes}, address) == await digest({**xor("auto"), **codes})
+        for level in LEVELS[1:]:
+            with pytest.raises(ConfigError, match=r"codes\.delta: the code generator .* run\.level=host-codes"):
+                await digest({**xor(level), **codes}, address)
+
+
+async def test_the_link_itself_has_one_amplitude(bench: Any) -> None:
+    async with bench.serve() as address, open_device(address) as device:
+        await device.load(load("xor"))
+        await device.write(np.zeros(13))
+        block = Block(0, 3, CodeSpec("random", 1, 2, amplitudes=(2, 1)), SampleOrder(0, 4, 1, 1), Baseline.EVERY)
+        with pytest.raises(ConfigError, match=r"the link has one amplitude for all layers; use run\.level=host-codes"):
+            await device.probe(block)
 
 
 @pytest.mark.long
@@ -287,7 +327,7 @@ class Voltages(HostCodes):
     async def read(self) -> Any:
         return self.theta
 
-    async def infer(self, samples: Any) -> Any:
+    async def infer(self, samples: Any, step: int = 0) -> Any:
         x = self.dataset.values(samples)
         a, b, c, d = self.theta
         return (a * x[:, :1] + b * x[:, 1:] + c * x[:, :1] * x[:, 1:] + d) / 2
@@ -318,9 +358,9 @@ async def test_one_host_at_a_time(bench: Any) -> None:
         ("tcp:127.0.0.1", "expected"),
         ("tcp:127.0.0.1:x", "expected"),
         ("tcp:127.0.0.1:1?tiemout=1", "did you mean 'timeout'"),
-        ("tcp:127.0.0.1:1?baud=9600", "no option"),
+        ("tcp:127.0.0.1:1?baud=9600", "is for serial: addresses only"),
         ("serial:", "says no port"),
-        ("serial:/dev/x?baud=fast", "expected a number"),
+        ("serial:/dev/x?baud=fast", "expected a whole number"),
         ("serial:/dev/x?line=can", "expected usb or uart"),
         ("serial:/dev/x?timeout=0", "expected 0.05"),
     ],

@@ -334,9 +334,9 @@ async def test_what_a_killed_server_has_left_is_replaced_and_nothing_else(bench:
     ("uri", "says"),
     [
         ("unix:", "says no path; expected unix:PATH"),
-        ("unix:x?secret=y", "no option 'secret'"),
-        ("unix:x?baud=9600", "no option"),
-        ("serial:/dev/x?secret=y", "no option"),
+        ("unix:x?secret=y", "option 'secret' is for tcp: addresses only"),
+        ("unix:x?baud=9600", "option 'baud' is for serial: addresses only"),
+        ("serial:/dev/x?secret=y", "option 'secret' is for tcp: addresses only"),
     ],
 )
 def test_addresses_that_are_none(uri: str, says: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import zlib
 from collections.abc import Awaitable, Callable
@@ -215,18 +216,19 @@ async def test_a_driver_that_cannot_be_cancelled_is_left_behind(
     monkeypatch.setattr(worker, "ENDING_SECONDS", 0.2)
     cling_may_end.clear()
     driver = Recorder()
-    async with direct(driver) as talk:
+    async with direct(driver) as talk, contextlib.AsyncExitStack() as stack:
+        stack.callback(cling_may_end.set)
         await talk.prepare()
         driver.wrong["measure"] = cling
         talk.send(Type.MEASURE, talk.measure())
         await talk.until(lambda: "measure" in driver.told)
         talk.board.disconnected()
-        await talk.until(lambda: not driver.energised)
+        await talk.until(lambda: "in its safe state, after a fault" in caplog.text)  # and told to whoever was there
         assert "has not let go of what was ended" in caplog.text
+        assert not driver.energised
         talk.connect()
         refused = await talk.identify()
         assert "has not come back" in text_of(refused)  # one call at a time: it is not opened below that one
-        cling_may_end.set()
 
 
 async def test_a_host_that_leaves_while_the_device_is_opened_leaves_it_safe() -> None:

@@ -96,7 +96,7 @@ def compare_blocks(core: Core, number: int) -> None:
         ours.write(chip.codes, step)
     assert_same_cells(chip, ours)
     everything = np.arange(samples)
-    assert_array_equal(ours.infer(everything), chip.infer(everything))
+    assert_array_equal(ours.infer(everything, step := rng.randrange(1 << 40)), chip.infer(everything, step))
     part = rng.choice((Part.BASELINE, Part.PLUS, Part.MINUS))
     assert ours.measure(everything, block.first_step, part) == chip.measure(everything, block.first_step, part)
     pieces = cut(rng, block)
@@ -107,12 +107,12 @@ def compare_blocks(core: Core, number: int) -> None:
         assert_array_equal(answer.perturbed, expected.perturbed)
         assert_array_equal(answer.reference, expected.reference)
         assert (answer.evaluations, answer.held) == (expected.evaluations, expected.held)
-    assert_array_equal(ours.infer(everything), chip.infer(everything))
+    assert_array_equal(ours.infer(everything, step := rng.randrange(1 << 40)), chip.infer(everything, step))
 
 
 def draw_recipe(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> Recipe:
     """Any recipe for a chip."""
-    continuous = rng.random() < 0.2
+    continuous, p = rng.random() < 0.2, spec.topology.n_parameters
     block = draw_block(rng, spec, samples)
     codes = replace(block.codes, amplitude=rng.choice((1, 3, 9)))
     room = (codes.amplitude + 0.5) * spec.weight_lsb
@@ -138,6 +138,9 @@ def draw_recipe(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> Re
         high=np.asarray(spec.weight_range - spec.weight_lsb - room),
         cost_lsb=spec.cost_lsb,
         seed=rng.getrandbits(64),
+        filter_weight=np.array([rng.uniform(0.1, 9.0) for _ in range(p)])
+        if continuous and rng.random() < 0.5
+        else None,
     )
 
 

@@ -143,6 +143,7 @@ class RecipeC(c.Structure):
         ("etas", c.c_void_p),
         ("tau_theta", c.c_double),
         ("tau_hp", c.c_double),
+        ("filter_weight", c.c_void_p),
         ("low", c.c_double),
         ("high", c.c_double),
         ("baseline", c.c_int32),
@@ -259,7 +260,7 @@ class Core:
         self.lib.mg_course_go_on.argtypes = (c.c_void_p, c.c_uint64, c.c_void_p)
         self.lib.mg_motion_step.argtypes = (c.c_void_p, c.c_void_p, c.c_uint64)
         self.lib.mg_outputs.restype = c.POINTER(c.c_int32)
-        self.lib.mg_outputs.argtypes = (c.c_void_p, c.c_uint32)
+        self.lib.mg_outputs.argtypes = (c.c_void_p, c.c_uint32, c.c_uint64)
         self.lib.mg_measured_cost.restype = c.c_int64
         self.lib.mg_measured_cost.argtypes = (c.c_void_p, c.c_uint32, c.c_uint64, c.c_uint32, c.c_uint32)
         self.lib.mg_cells_size.restype = c.c_uint32
@@ -329,9 +330,9 @@ class CoreChip:
         _check(self.core.lib.mg_motion_begin(self.chip, self.codes.ctypes.data_as(c.c_void_p)))
         assert self.core.lib.mg_motion_step(self.chip, self.codes.ctypes.data, step), "without limits it is one step"
 
-    def infer(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
+    def infer(self, samples: NDArray[np.int64], step: int) -> NDArray[np.int64]:
         n_out, lib = self.spec.layers[-1], self.core.lib
-        rows = [lib.mg_outputs(self.chip, n)[:n_out] for n in samples.tolist()]
+        rows = [lib.mg_outputs(self.chip, n, step)[:n_out] for n in samples.tolist()]
         return np.array(rows, dtype=np.int64).reshape(samples.size, n_out)
 
     def measure(self, samples: NDArray[np.int64], step: int, part: int) -> int:
@@ -451,6 +452,9 @@ class CoreChip:
         etas = (c.c_double * max(1, updates))(*rates)
         recipe = recipe_of(segment.recipe)
         recipe.etas = c.addressof(etas)
+        weight = segment.recipe.filter_weight
+        if weight is not None:
+            recipe.filter_weight = weight.ctypes.data
         _check(
             lib.mg_learn_begin(
                 self._learner,

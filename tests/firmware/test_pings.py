@@ -45,7 +45,7 @@ def test_what_is_answered_in_between_changes_no_number(host: Path, kind: Type, d
         payload = (
             probe_of(block, talk.theta_crc, talk.dataset_crc, floats=False).pack()
             if kind is Type.PROBE
-            else Infer(count, zlib.crc32(samples), talk.theta_crc, talk.dataset_crc).pack()
+            else Infer(0, count, zlib.crc32(samples), talk.theta_crc, talk.dataset_crc).pack()
         )
         undisturbed = talk.values(kind, payload)
         sequence, found, disturbed = talk.send(kind, payload), [], 0

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,13 +63,15 @@ def emulated(folder: Path, where: str, *options: str) -> Iterator[str]:
                 process.terminate()
 
 
-async def digest_of(uri: str, level: str, probes: int, optimizer: str = "adam") -> str:
+async def digest_of(uri: str, level: str, probes: int, optimizer: str = "adam", **sections: dict[str, Any]) -> str:
     """Train XOR on a device; the digest of the trajectory."""
     values = tomllib.loads((EXAMPLES / "xor.toml").read_text(encoding="utf-8"))
     values["device"], values["run"] = {"uri": uri}, {"level": level}
     values["training"]["probes"] = probes
     values["optimizer"] = {"name": optimizer, "eta": 0.03}
     values["evaluation"] = {"every": 160}
+    for section, keys in sections.items():
+        values.setdefault(section, {}).update(keys)
     experiment = check_experiment(values, source="test")
     async with open_device(uri) as device:
         async for event in Trainer(experiment, device, load("xor")):
@@ -87,10 +90,27 @@ async def assert_same(
         assert await digest_of(uri, level, count, optimizer) == expected
 
 
+@pytest.mark.parametrize("polarity", [(), ("input_bipolar=1",)])
+async def test_a_board_says_what_its_inputs_take(host: Path, polarity: tuple[str, ...]) -> None:
+    low = -1.0 if polarity else 0.0
+    with board(host, "--tcp", "0", *XOR, *polarity) as (_, address):
+        async with open_device(address) as device:
+            assert device.info.input_range == (low, 1.0)
+
+
 @pytest.mark.parametrize("where", ["--tcp 0", "--pty"])
 async def test_on_the_host_port(host: Path, where: str) -> None:
     with board(host, *where.split(), *XOR) as (_, address):
         await assert_same(address, dict.fromkeys(LEVELS, 1600))
+
+
+@pytest.mark.parametrize("family", ["random", "walsh"])
+async def test_continuous_mode_divides_as_in_this_process(host: Path, family: str) -> None:
+    mode: dict[str, Any] = {"training": {"mode": "continuous", "update_every": 3}, "codes": {"family": family}}
+    expected = await digest_of("sim:analog-8bit?layers=2-3-1&weight_range=8&engine=reference", "learn", 200, **mode)
+    with board(host, "--pty", *XOR) as (_, address):
+        for level in LEVELS:
+            assert await digest_of(address, level, 200, **mode) == expected, level
 
 
 async def test_limits_on_how_parameters_move_change_no_bit(host: Path) -> None:

@@ -152,6 +152,13 @@ def declined(case: Case, engine: Engine) -> str | None:
     return engine.declines(Chip(spec), work)
 
 
+def looked_at(case: Case) -> int:
+    """The step at which outputs are asked for: the one after the last probe, or the last write if that is later."""
+    asked = case["request"]
+    writes = [written["step"] for written in case.get("writes", ())]
+    return max([asked.get("first_step", 0) + asked["probes"], *writes])
+
+
 def answer(case: Case, engine: Engine) -> Case:
     """What is expected of a case, computed by an engine."""
     spec, samples = spec_of(case), len(case["inputs"])
@@ -163,7 +170,7 @@ def answer(case: Case, engine: Engine) -> Case:
         found["cells"] = cells.aged(spec, chip.cells, tick).tolist()
         found["weights"] = cells.weights(spec, chip.cells, tick).tolist()
         found["writes"] = chip.cells.wear.tolist()
-    found["outputs"] = chip.infer(np.arange(samples)).tolist()
+    found["outputs"] = chip.infer(np.arange(samples), looked_at(case)).tolist()
     return found
 
 

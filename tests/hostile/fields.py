@@ -118,7 +118,7 @@ LEARN_FIELDS: dict[str, tuple[tuple[Any, ...], Judge]] = {
     "eta_count": ((0, 1, 2, 20, 2**16, 2**20, 2**31 - 1, 2**31, 2**32 - 1), lambda count: _eta_count(count)),
     "eta_crc": crc_of(0, Thing.ETA),
     "optimizer": ((0, 6, 7, 127, 128, 255), allowed(lambda optimizer: optimizer < 6, UNSUPPORTED)),
-    "flags": ((8, 10, 12, 14, 24, 32, 64, 127, 128, 255), allowed(lambda flags: flags <= 31)),
+    "flags": ((8, 10, 12, 14, 24, 40, 62, 64, 127, 128, 255), allowed(lambda flags: flags <= 63)),
     "guard_crc": crc_of(0, Thing.GUARD),
 }
 
@@ -134,7 +134,7 @@ BASE: dict[Type, Any] = {
     Type.READ: Read(Area.REQUESTED, 0, 2 * P),
     Type.SET: Set(0, THETA_CRC),
     Type.MEASURE: Measure(0, 0, 8, zlib.crc32(SAMPLES[:32]), THETA_CRC, DATASET_CRC),
-    Type.INFER: Infer(8, zlib.crc32(SAMPLES[:32]), THETA_CRC, DATASET_CRC),
+    Type.INFER: Infer(5, 8, zlib.crc32(SAMPLES[:32]), THETA_CRC, DATASET_CRC),
     Type.RESTORE: Snapshot(8, 0),
 }
 NEEDS = {
@@ -175,6 +175,7 @@ FIELDS: dict[Type, dict[str, tuple[tuple[Any, ...], Judge]]] = {
         "dataset_crc": crc_of(DATASET_CRC, Thing.DATASET),
     },
     Type.INFER: {
+        "step": (U64, BELOW),
         "count": ((0, 1, 7, 8, 2**16, 2**22, 2**31 - 1, 2**31, 2**32 - 1), _count),
         "samples_crc": crc_of(zlib.crc32(SAMPLES[:32]), Thing.SAMPLES),
         "theta_crc": crc_of(THETA_CRC, Thing.PARAMETERS),

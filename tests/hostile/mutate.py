@@ -221,7 +221,7 @@ class Mutator:
                 part = self._random.randrange(3)
                 return [(kind, Measure(5, part, count, samples_crc, self._theta_crc, self._load_crc))]
             case Type.INFER:
-                return [(kind, Infer(count, samples_crc, self._theta_crc, self._load_crc))]
+                return [(kind, Infer(5, count, samples_crc, self._theta_crc, self._load_crc))]
             case Type.LOAD:
                 return [(kind, self._load())]
             case Type.SET:
@@ -251,12 +251,8 @@ class Mutator:
 
     def _learn(self) -> tuple[Learn, list[Area]]:
         draw = self._random.randrange
-        optimizer, flags = draw(6), draw(32)
-        used = areas_in_use(
-            OPTIMIZERS[optimizer],
-            continuous=bool(flags & LearnFlag.CONTINUOUS),
-            window_empty=bool(flags & LearnFlag.WINDOW_EMPTY),
-        )
+        optimizer, flags = draw(6), draw(64)
+        used = areas_in_use(OPTIMIZERS[optimizer], LearnFlag(flags))
         crc = 0
         for area in used:
             crc = zlib.crc32(self._areas.first(area, 8 * self._target.n_parameters), crc)

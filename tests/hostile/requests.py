@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from mgdhw_drivers.link.messages import (
+    OPTIMIZERS,
     Area,
     Chunk,
     Infer,
@@ -23,7 +24,7 @@ from mgdhw_drivers.link.messages import (
     Thing,
     Type,
 )
-from mgdhw_drivers.link.segments import Ask
+from mgdhw_drivers.link.segments import Ask, areas_in_use
 
 from .fields import F64, LONGEST, NEEDS, RAW, U8, U64, fields, is_finite
 from .rows import BAD, FINE, LATE_BAD, LIMIT, UNKNOWN, Expect, Row, mismatch
@@ -116,7 +117,7 @@ def together() -> Iterator[Row]:
     crc = zlib.crc32(samples)
     for kind, payload in (
         (Type.MEASURE, Measure(0, 0, SAMPLES_HELD, crc, THETA_CRC, DATASET_CRC).pack()),
-        (Type.INFER, Infer(SAMPLES_HELD, crc, THETA_CRC, DATASET_CRC).pack()),
+        (Type.INFER, Infer(5, SAMPLES_HELD, crc, THETA_CRC, DATASET_CRC).pack()),
     ):
         yield Row(f"{kind.name} of a sample beyond the dataset", kind, payload, LATE_BAD, NEEDS[kind])
 
@@ -142,12 +143,13 @@ def segments() -> Iterator[Row]:
         row = replace(PROBE, n_probes=probes)
         yield learn(f"{count} rates for {probes} probes", expect, probe=row, eta_count=count, eta_crc=crc)
     for optimizer, used in SLOTS.items():
-        for flags in (LearnFlag.WINDOW_EMPTY, LearnFlag(0), LearnFlag.CONTINUOUS):
-            window = (Area.GRADIENT,) if flags & LearnFlag.CONTINUOUS else () if flags else (Area.CROSS, Area.ENERGY)
-            areas = (Area.THETA, *used, *window)
+        continuous = LearnFlag.CONTINUOUS
+        for flags in (LearnFlag.WINDOW_EMPTY, LearnFlag(0), continuous, continuous | LearnFlag.WEIGHTED):
+            areas = areas_in_use(OPTIMIZERS[optimizer], flags)
+            assert areas[1 : 1 + len(used)] == list(used)
             baseline = 3 if flags & LearnFlag.CONTINUOUS else 0
             for number in areas:
-                for value, expect in state_values(number, optimizer):
+                for value, expect in state_values(number, optimizer, weighted=LearnFlag.WEIGHTED in flags):
                     raw = AREAS[number][:-8] + value
                     crc = zlib.crc32(b"".join(raw if area is number else AREAS[area] for area in areas))
                     name = f"optimizer {optimizer}, {flags!r}: {number.name} ends with {value.hex()}"
@@ -171,15 +173,15 @@ SLOTS: dict[int, tuple[Area, ...]] = {
 }
 
 
-def state_values(area: Area, optimizer: int) -> list[tuple[bytes, Expect]]:
-    """What may be the last number of a state area, and what may not."""
-    if area in (Area.CROSS, Area.ENERGY):
+def state_values(area: Area, optimizer: int, *, weighted: bool) -> list[tuple[bytes, Expect]]:
+    """What may be the last number of a state area, and what may not; ENERGY may hold weights of continuous mode."""
+    if area in (Area.CROSS, Area.ENERGY) and not weighted:
         below = LATE_BAD if area is Area.ENERGY else FINE
         return [(struct.pack("<q", value), FINE if value >= 0 else below) for value in (0, 1, -1, 2**40, -(2**63))]
     none = [(struct.pack("<d", value), LATE_BAD) for value in (math.nan, math.inf, -math.inf)]
     if area is Area.THETA:
         return [*none, *((struct.pack("<d", value), LIMIT) for value in (4.1, -4.1, 1e308))]
-    squares = area is Area.SLOT2 or (optimizer == 3 and area is Area.SLOT1)
+    squares = area in (Area.SLOT2, Area.ENERGY) or (optimizer == 3 and area is Area.SLOT1)
     return [*none, (bytes(8), FINE), (struct.pack("<d", -1.0), LATE_BAD if squares else FINE)]
 
 

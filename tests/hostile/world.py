@@ -132,7 +132,7 @@ SHAPES = {
     Type.LOAD: 24,
     Type.SET: 16,
     Type.MEASURE: 32,
-    Type.INFER: 16,
+    Type.INFER: 24,
     Type.PROBE: 80,
     Type.LEARN: 240,
     Type.SNAPSHOT: 0,

@@ -17,6 +17,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.order import SampleOrder
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.effects import Effects
+from mgdhw_sim.points import TABLE, Points, Tables
 from mgdhw_sim.spec import PULSED_BITS, ChipSpec
 from mgdhw_sim.tables import ACTIVATIONS
 
@@ -63,6 +64,29 @@ def draw_chip(rng: Random, signals: Sequence[tuple[int, float]]) -> ChipSpec:
         cost_bits=rng.choice((widest_cost, widest_cost, rng.randint(6, widest_cost))),
         cost_range=2.0 ** max(cost_exponent, 6 - 2 * signal_fraction),
     )
+
+
+def draw_points(rng: Random, reach: float, low: float, high: float) -> Points:
+    """A curve through a few points, some of them beyond where anybody looks, steep or flat or both."""
+    inputs = {rng.choice((rng.uniform(-1.5, 1.5) * reach, rng.randint(-8, 8) / 8 * reach)) for _ in range(9)}
+    values = [rng.choice((rng.uniform(low, high), low, high, rng.uniform(low, high) / 50)) for _ in inputs]
+    return Points.of(zip(inputs, values, strict=True))
+
+
+def draw_tables(rng: Random, spec: ChipSpec, kind: str = "any") -> ChipSpec:
+    """The chip with curves by points instead of its own: "curves", "cost", or any of them."""
+    reach = spec.signal_range
+    tables = Tables(
+        draw_points(rng, reach, -reach, reach),
+        rng.choice((None, draw_points(rng, reach, 0.0, reach / rng.choice((1, 2, 1000))))),
+        draw_points(rng, 2 * reach, 0.0, rng.choice((1.5, 0.2)) * spec.cost_range),
+    )
+    changes: dict[str, Any] = {"tables": tables}
+    if kind != "cost":
+        changes |= {name: TABLE for name in ("activation", "output_activation") if rng.random() < 0.7}
+    if kind == "cost" or (kind == "any" and rng.random() < 0.7):
+        changes["cost"] = TABLE
+    return replace(spec, **changes)
 
 
 def draw_dataset(rng: Random, spec: ChipSpec) -> Dataset:

@@ -7,6 +7,7 @@ have to agree. Slow on purpose: no numpy, no vectors, one sample and one paramet
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal, localcontext
+from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 from math import floor
@@ -48,6 +49,21 @@ def nearest(value: Decimal) -> int:
 # --- Sizes and widths -------------------------------------------------------------------------------------------------
 
 
+class Points(Protocol):
+    """A curve by points."""
+
+    inputs: tuple[float, ...]
+    outputs: tuple[float, ...]
+
+
+class Tables(Protocol):
+    """What a chip file gives by points."""
+
+    activation: Points | None
+    output_activation: Points | None
+    cost: Points | None
+
+
 class Widths(Protocol):
     """The numbers that describe a chip, under the page's names."""
 
@@ -65,6 +81,7 @@ class Widths(Protocol):
     cost: str
     cost_bits: int
     cost_range: float
+    tables: Tables
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,31 @@ def neuron_table(activation: str, signal_bits: int, fraction_bits: int, lut_bits
         return table
 
 
+def straight(points: Points, z: Fraction) -> Fraction:
+    """Through the points, straight between them; outside of them as at the nearest."""
+    known = [(Fraction(at), Fraction(value)) for at, value in zip(points.inputs, points.outputs, strict=True)]
+    if z <= known[0][0] or z >= known[-1][0]:
+        return known[0][1] if z <= known[0][0] else known[-1][1]
+    (z0, f0), (z1, f1) = next(pair for pair in pairwise(known) if pair[0][0] <= z <= pair[1][0])
+    return (f0 * (z1 - z) + f1 * (z - z0)) / (z1 - z0)
+
+
+@lru_cache
+def curve_table(chip: Widths, last: bool) -> list[int]:
+    """T of the last layer, or of the hidden ones."""
+    name, bits, fraction = chip.output_activation if last else chip.activation, chip.signal_bits, Fractions.of(chip).s
+    if name != "table":
+        return neuron_table(name, bits, fraction, chip.lut_bits)
+    points = (chip.tables.output_activation if last else None) or chip.tables.activation
+    assert points is not None
+    table = []
+    for k in range(2**chip.lut_bits + 1):
+        z = Fraction(k * 2 ** (bits - chip.lut_bits) - 2 ** (bits - 1), 2**fraction)
+        entry = floor(straight(points, z) * 2**fraction + Fraction(1, 2))
+        table.append(clip(entry, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
+    return table
+
+
 def neuron(table: Sequence[int], z: int, signal_bits: int, lut_bits: int) -> int:
     p = z + 2 ** (signal_bits - 1)
     k = p >> (signal_bits - lut_bits)
@@ -147,9 +189,7 @@ def signals(chip: Widths, codes: Sequence[int], x: Sequence[int]) -> list[int]:
     for layer in range(1, len(chip.layers)):
         inputs, outputs = chip.layers[layer - 1], chip.layers[layer]
         last = layer == len(chip.layers) - 1
-        table = neuron_table(
-            chip.output_activation if last else chip.activation, chip.signal_bits, bits.s, chip.lut_bits
-        )
+        table = curve_table(chip, last)
         result = []
         for j in range(outputs):
             total = sum(codes[first + j * inputs + i] * values[i] for i in range(inputs))
@@ -164,13 +204,26 @@ def signals(chip: Widths, codes: Sequence[int], x: Sequence[int]) -> list[int]:
 # --- Output converter and cost unit -----------------------------------------------------------------------------------
 
 
+def swing_of_table(chip: Widths) -> tuple[float, bool]:
+    """2**u, and whether it swings below zero."""
+    table = curve_table(chip, True)
+    u = -6
+    while max(1, *map(abs, table)) > 2 ** Fraction(u + Fractions.of(chip).s):
+        u += 1
+    return 2.0**u, min(table) < 0
+
+
 def output_codes(chip: Widths, h: Sequence[int]) -> list[int]:
-    upper, negative = {
-        "logistic": (1, False),
-        "tanh": (1, True),
-        "relu": (chip.signal_range, False),
-        "identity": (chip.signal_range, True),
-    }[chip.output_activation]
+    upper, negative = (
+        swing_of_table(chip)
+        if chip.output_activation == "table"
+        else {
+            "logistic": (1, False),
+            "tanh": (1, True),
+            "relu": (chip.signal_range, False),
+            "identity": (chip.signal_range, True),
+        }[chip.output_activation]
+    )
     fraction = chip.output_bits - log2(upper) - (1 if negative else 0)
     lo = -(2 ** (chip.output_bits - 1)) if negative else 0
     hi = lo + 2**chip.output_bits - 1
@@ -216,8 +269,28 @@ def cross_entropy(chip: Widths, h: Sequence[int], t: Sequence[int]) -> int:
     return rshift(m * 2**12 + L - correct, fraction - bits.c)
 
 
+@lru_cache
+def error_table(chip: Widths) -> list[int]:
+    bits, full = Fractions.of(chip), 2 ** (chip.cost_bits + 8)
+    table, points = [], chip.tables.cost
+    assert points is not None
+    for k in range(2 ** (chip.lut_bits + 1) + 1):
+        error = Fraction(k * 2 ** (chip.signal_bits - chip.lut_bits) - 2**chip.signal_bits, 2**bits.s)
+        table.append(min(full, floor(straight(points, error) * Fraction(2) ** (bits.c + 8) + Fraction(1, 2))))
+    return table
+
+
+def tabulated(chip: Widths, h: Sequence[int], t: Sequence[int]) -> int:
+    G, wide, total = error_table(chip), chip.signal_bits - chip.lut_bits, 0
+    for a, b in zip(h, t, strict=True):
+        p = sat(a - rshift(b, 12 - Fractions.of(chip).s), chip.signal_bits + 1) + 2**chip.signal_bits
+        k = p >> wide
+        total += G[k] + rshift((G[k + 1] - G[k]) * (p - (k << wide)), wide)
+    return rshift(total, 8)
+
+
 def cost_code(chip: Widths, h: Sequence[int], t: Sequence[int]) -> int:
-    unit = {"mse": mean_squares, "xent": cross_entropy}[chip.cost]
+    unit = {"mse": mean_squares, "xent": cross_entropy, "table": tabulated}[chip.cost]
     return clip(unit(chip, h, t), 0, 2**chip.cost_bits - 1)
 
 
@@ -414,7 +487,7 @@ class Chip:
         self.codes = parameter_codes(self.widths, theta)
         return self.codes
 
-    def infer(self, samples: Sequence[int]) -> list[list[int]]:
+    def infer(self, samples: Sequence[int], step: int) -> list[list[int]]:
         return [output_codes(self.widths, signals(self.widths, self.codes, self.inputs[n])) for n in samples]
 
     def cost(self, theta_tilde: Sequence[int], samples: Sequence[int]) -> int:

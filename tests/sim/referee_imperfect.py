@@ -20,12 +20,12 @@ from .referee import (
     arctangent,
     clip,
     cost_code,
+    curve_table,
     input_codes,
     layers,
     logarithm_table,
     nearest,
     neuron,
-    neuron_table,
     output_codes,
     parameter_codes,
     perturbation,
@@ -398,18 +398,16 @@ class ImperfectChip:
         k = clip(neuron_.k + rshift(T * fix(self.fx.temperature_steepness, 2**20), 16), 0, 2**13 - 1)
         return Neuron(x0, k, neuron_.L, neuron_.y0)
 
-    def signals(self, weights: Sequence[int], at: int, sample: int, step: int, part: int, b: int) -> list[int]:
-        """h of the last layer: at the temperature of step `at`, with the noise of (step, part) for row b."""
+    def signals(self, weights: Sequence[int], step: int, sample: int, part: int, b: int) -> list[int]:
+        """h of the last layer at a step, with the noise of its part for row b."""
         chip, fx, bits, E = self.chip, self.fx, self.bits, self.fab.E
         n_in, X, F_in = chip.layers[0], 2 ** (chip.input_bits + self.G) - 1, bits.x + self.G
         added = self.row_noise(INPUT, size(fx.input_noise * 2.0**F_in), step, 0, part, b, n_in)
         x = [clip((value << self.G) + more, -X, X) for value, more in zip(self.inputs[sample], added, strict=True)]
-        T = self.temperature(at)
+        T = self.temperature(step)
         for number, layer in enumerate(layers(chip.layers)):
             last = number == len(chip.layers) - 2
-            table = neuron_table(
-                chip.output_activation if last else chip.activation, chip.signal_bits, bits.s, chip.lut_bits
-            )
+            table = curve_table(chip, last)
             added = self.row_noise(READ, size(fx.read_noise * 2.0**bits.s), step, number, part, b, layer.outputs)
             result = []
             for j in range(layer.outputs):
@@ -434,7 +432,7 @@ class ImperfectChip:
         S, epsilon = size(self.fx.cost_noise * 2.0**self.bits.c), fix(self.fx.settling, 2**15)
         found = Measurement([])
         for b, sample in enumerate(samples):
-            h = self.signals(weights, step, sample, step, part, b)
+            h = self.signals(weights, step, sample, part, b)
             found.towards.append(h)
             left = h if before is None else before.towards[b]
             h = [value + rshift(epsilon * (old - value), 15) for value, old in zip(h, left, strict=True)]
@@ -505,16 +503,16 @@ class ImperfectChip:
         if block.baseline == "antithetic":
             yield MINUS
 
-    def infer(self, samples: Sequence[int]) -> list[list[int]]:
+    def infer(self, samples: Sequence[int], step: int) -> list[list[int]]:
         chip, bits, fx = self.chip, self.bits, self.fx
-        weights = [self.weight(n, 0, self.tick(self.now)) for n in range(len(self.cells))]
+        weights = [self.weight(n, 0, self.tick(step)) for n in range(len(self.cells))]
         S, B = size(fx.adc_noise * 2.0**bits.s), fix(fx.adc_inl, 2**8)
         lo = -(2 ** (chip.output_bits - 1)) if chip.output_activation in ("tanh", "identity") else 0
         hi = lo + 2**chip.output_bits - 1
         answer = []
         for sample in samples:
-            h = self.signals(weights, self.now, sample, 0, INFER, sample)
-            added = self.row_noise(ADC, S, 0, 0, INFER, sample, len(h))
+            h = self.signals(weights, step, sample, INFER, sample)
+            added = self.row_noise(ADC, S, step, 0, INFER, sample, len(h))
             y = output_codes(chip, [value + more for value, more in zip(h, added, strict=True)])
             q = [2 * value - (lo + hi + 1) for value in y]
             bow = [rshift(B - rshift(B * each * each, 2 * chip.output_bits), 8) for each in q]

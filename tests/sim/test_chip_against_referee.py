@@ -72,7 +72,7 @@ def compare(number: int, signals: Sequence[tuple[int, float]]) -> None:
     try:
         chip, judge = both(spec, dataset, draw_theta(rng, spec, block.codes.amplitude))
         everything = np.arange(dataset.n_samples)
-        assert_array_equal(chip.infer(everything), judge.infer(everything.tolist()))
+        assert_array_equal(chip.infer(everything, 0), judge.infer(everything.tolist(), 0))
         answer = judge.probe(Work(block))
         assert_same(chip.probe(block), answer)
         assert_same(run_pieces(chip, cut(rng, block)), answer)
@@ -172,7 +172,7 @@ async def test_presets_agree_with_the_referee_as_devices(uri: str, codes: str) -
         assert_array_equal(stored / device.info.theta_lsb, judge.write(theta))
         assert_array_equal(await device.read(), stored)
         lsb = 2.0 ** -datapath.output_converter(device.spec).fraction_bits
-        assert_array_equal(await device.infer(np.array([3, 0])), np.array(judge.infer([3, 0])) * lsb)
+        assert_array_equal(await device.infer(np.array([3, 0])), np.array(judge.infer([3, 0], 0)) * lsb)
         assert_same(await device.probe(block), judge.probe(Work(block)))
 
 

@@ -88,7 +88,7 @@ def test_work_in_small_pieces_gives_the_same_answers(monkeypatch: pytest.MonkeyP
         chip.load(data)
         chip.codes = integers(4, 100, 39)
         costs = chip.probe(block)
-        answers.append((costs.perturbed, costs.reference, chip.infer(np.arange(20))))
+        answers.append((costs.perturbed, costs.reference, chip.infer(np.arange(20), 0)))
         assert costs.evaluations == block.evaluations()
     for answer in answers[1:]:
         for ours, whole in zip(answer, answers[0], strict=True):
@@ -97,7 +97,7 @@ def test_work_in_small_pieces_gives_the_same_answers(monkeypatch: pytest.MonkeyP
 
 def test_no_samples_have_no_outputs() -> None:
     chip = Chip(ChipSpec(layers=(5, 4, 3)))
-    assert chip.infer(np.arange(0)).shape == (0, 3)
+    assert chip.infer(np.arange(0), 0).shape == (0, 3)
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------

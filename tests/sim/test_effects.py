@@ -1,5 +1,6 @@
 """Each effect on signals and costs does what its definition says; and every effect, at zero, does nothing at all."""
 
+import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 from random import Random
@@ -18,6 +19,7 @@ from mgdhw_sim.address import parse
 from mgdhw_sim.cells import Cells
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.effects import IDEAL, OF_PULSES, RANGES, Effects
+from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.spec import ChipSpec
 
 from . import referee, test_cells
@@ -55,7 +57,7 @@ def reader(n_out: int, samples: int = 2, seed: int = 1, **effects: Any) -> Chip:
 
 def seen(chip: Chip, *samples: int) -> FloatArray:
     """(B, n_out) outputs in signal units."""
-    return chip.infer(np.array(samples)) * 2.0**-12
+    return chip.infer(np.array(samples), chip.now) * 2.0**-12
 
 
 # --- noise
@@ -65,7 +67,7 @@ def test_input_noise() -> None:
     chip = reader(1, SAMPLES, input_noise=STD)
     first = seen(chip, *range(SAMPLES))[:, 0]
     assert_gaussian(first, STD, 0.5)
-    chip.write(np.array([0.5, 0.0]), 9)
+    chip.write(np.array([0.5, 0.0]), 0)
     assert np.abs(seen(chip, *range(SAMPLES))[:, 0] * 2 - first).max() < 2**-10  # it comes before the weights
 
 
@@ -143,7 +145,7 @@ def test_steepness_comes_before_the_curve_and_amplitude_after_it() -> None:
         chip = Chip(replace(chip.spec, layers=(1, 50), output_activation="logistic", signal_range=64.0))
         chip.load(Dataset("halves", np.full((1, 1), 0.5), 1.0, np.zeros((1, 50)), 1))
         chip.write(np.full(100, 3.9), 0)
-        assert (len(set((chip.infer(np.array([0]))[0] >> 12).tolist())) == 1) == saturated
+        assert (len(set((chip.infer(np.array([0]), 0)[0] >> 12).tolist())) == 1) == saturated
 
 
 def test_neuron_std() -> None:
@@ -164,9 +166,9 @@ def test_adc_inl() -> None:
     theta = np.concatenate([np.linspace(-3.9, 3.9, 200), np.linspace(-3.9, 3.9, 200)])
     for chip in (clean, bowed):
         chip.write(theta, 1)
-    code = clean.infer(np.array([0]))[0]
+    code = clean.infer(np.array([0]), 0)[0]
     expected = 60 * (1 - ((2 * code + 1) / 2.0**16 - 1 / 2**16) ** 2)
-    assert np.abs(bowed.infer(np.array([0]))[0] - code - expected).max() < 0.6
+    assert np.abs(bowed.infer(np.array([0]), 0)[0] - code - expected).max() < 0.6
     assert bowed.measure(np.array([0]), 1, Part.PLUS) == clean.measure(np.array([0]), 1, Part.PLUS)
 
 
@@ -204,7 +206,7 @@ def test_settling() -> None:
     chip = Chip(replace(spec, effects=Effects(settling=share, stuck=1.0), seed=3))  # stuck: no code moves a weight
     chip.load(Dataset("two", np.array([[0.0], [0.9]]), 1.0, np.array([target, target]), 2))
     chip.write(np.zeros(2), 4)
-    h = chip.infer(np.array([0, 1]))[:, 0]  # 16 bits of output are those of the signal
+    h = chip.infer(np.array([0, 1]), 0)[:, 0]  # 16 bits of output are those of the signal
     order = SampleOrder(5, 2, batch=1, tau_x=1)
     costs = chip.probe(Block(4, 12, CodeSpec(), order, Baseline.NONE)).perturbed
     going = [int(h[order.samples(step, 1)[0, 0]]) for step in range(4, 16)]
@@ -255,7 +257,7 @@ def answers(chip: Chip, number: int, *, imperfect: bool) -> list[Any]:
     some = np.arange(dataset.n_samples)
     measured = chip.measure(some, block.first_step, Part.PLUS)
     held = chip.held()
-    return [costs.perturbed, costs.reference, costs.evaluations, costs.held, measured, chip.infer(some), held]
+    return [costs.perturbed, costs.reference, costs.evaluations, costs.held, measured, chip.infer(some, chip.now), held]
 
 
 def assert_same(one: list[Any], other: list[Any]) -> None:
@@ -341,8 +343,28 @@ def test_pulses_need_few_bits_and_a_step_of_about_a_code() -> None:
     with pytest.raises(ConfigError, match="weight_bits=12: cells that move by pulses have 10 at most"):
         ChipSpec(weight_bits=12, effects=Effects(**BOUNDS))
     for bad in (0.0001, 0.1):
-        with pytest.raises(ConfigError, match=rf"dw_min={bad:g}: expected 0.0039062\d* ... 0.03125"):
+        with pytest.raises(ConfigError, match=rf"dw_min={bad:g} does not .* \(0\.0039062\d* \.\.\. 0\.03125\)"):
             ChipSpec(effects=Effects(**BOUNDS, dw_min=bad))
+
+
+@pytest.mark.parametrize("preset", ["rram", "pcm"])
+@pytest.mark.parametrize("bits", range(4, 11))
+def test_what_is_advised_where_a_pulse_does_not_fit_is_a_chip(preset: str, bits: int) -> None:
+    """Who narrows a preset's parameters has not given the pulse, and is told what to give."""
+    uri = f"sim:{preset}?weight_bits={bits}"
+    try:
+        assert parse(uri).weight_bits == bits
+        return
+    except ConfigError as error:
+        said = str(error)
+    assert said.startswith(
+        f"{uri}: dw_min={PRESETS[preset].effects.dw_min} does not go with weight_bits={bits}: a code"
+    )
+    given, low, high, first, last = re.findall(r"[\d.]+", said.partition("; give dw_min=")[2].replace(" ... ", " "))
+    assert low < high
+    assert parse(f"{uri}&dw_min={given}").weight_bits == bits
+    for other in (first, last):
+        assert parse(f"sim:{preset}?weight_bits={other}").weight_bits == int(other)
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Effects)])

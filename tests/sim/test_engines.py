@@ -183,7 +183,7 @@ def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
             n = 300
             chip.codes = np.array([rng.randint(-128, 127) for _ in range(chip.topology.n_parameters)], dtype=np.int16)
         samples = np.array([rng.randrange(n) for _ in range(rng.choice((1, 7, 16, 127, 128, 129, 300)))])
-        assert_array_equal(choose("numba").infer(chip, samples), chip.infer(samples))
+        assert_array_equal(choose("numba").infer(chip, samples, 7), chip.infer(samples, 7))
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -233,6 +233,9 @@ def test_other_updates_in_any_cuts(name: str, changes: dict[str, Any]) -> None:
         family = list(FAMILIES)[number % len(FAMILIES)]
         recipe = draw_recipe(rng, chip, n, rng.choice(list(OPTIMIZERS)), family, **changes)
         recipe = replace(recipe, update_period=rng.choice((1, 1, 3, 12)), tau_hp=rng.choice((0.5, 10.0)))
+        if recipe.continuous and number // len(FAMILIES) % 2:
+            weight = np.array([rng.uniform(0.1, 9.0) for _ in range(chip.topology.n_parameters)])
+            recipe = replace(recipe, filter_weight=weight)
         state = first_state(chip, recipe)
         assert engine.declines(chip, Segment(state, recipe, 60)) is None
         cut = rng.randint(1, 59)

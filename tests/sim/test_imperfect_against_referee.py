@@ -88,15 +88,15 @@ def compare(
                 assert_array_equal(chip.codes, judge.write(theta, step))
                 assert_same_cells(chip, judge)
             some = [rng.randrange(dataset.n_samples) for _ in range(3)]
-            assert_array_equal(chip.infer(np.array(some)), judge.infer(some))
+            assert_array_equal(chip.infer(np.array(some), chip.now), judge.infer(some, chip.now))
             answer = judge.probe(Work(block))
             assert_same(chip.probe(block), answer)
             assert_same(run_pieces(chip, cut(rng, block)), answer)
             part, step = rng.choice([Part.BASELINE, Part.PLUS, Part.MINUS]), block.first_step
             alone = judge.measure([0] * len(judge.cells), some, step, int(part), None)
             assert chip.measure(np.array(some), step, part) == alone.cost
-            everything = np.arange(dataset.n_samples)
-            assert_array_equal(chip.infer(everything), judge.infer(everything.tolist()))
+            everything, later = np.arange(dataset.n_samples), rng.randrange(1 << 40)
+            assert_array_equal(chip.infer(everything, later), judge.infer(everything.tolist(), later))
     except AssertionError as error:
         raise AssertionError(f"draw {number}: {spec}, {block}: {error}") from None
 

@@ -136,7 +136,7 @@ async def test_an_address_opens_a_file_and_changes_it(tmp_path: Path, monkeypatc
     ("text", "message"),
     [
         ("weight_bits = ", "not valid TOML"),
-        ("weight_bit = 8", "weight_bit: no such key; did you mean weight_bits?"),
+        ("weight_bit = 8", "weight_bit: no such key; did you mean 'weight_bits'?"),
         ("x = 8", "x: no such key; expected one of name, layers"),
         ("weight_bits = 8.5", "weight_bits: expected a whole number (got 8.5)"),
         ("weight_bits = true", "weight_bits: expected a whole number (got True)"),
@@ -146,11 +146,11 @@ async def test_an_address_opens_a_file_and_changes_it(tmp_path: Path, monkeypatc
         ("input_bipolar = 1", "input_bipolar: expected true or false (got 1)"),
         ("activation = 1", "activation: expected a string (got 1)"),
         ("weight_bits = 99", "weight_bits=99: expected 4 ... 16"),
-        ("[effects]\nwrite_noize = 1", "effects.write_noize: no such key; did you mean effects.write_noise?"),
+        ("[effects]\nwrite_noize = 1", "effects.write_noize: no such key; did you mean 'write_noise'?"),
         ("[effects]\nwrite_noise = -1", "write_noise=-1: expected 0 ... 8"),
         ("[effects]\ndrift_every = 1.5", "effects.drift_every: expected a whole number (got 1.5)"),
         ("timing = 3", "timing: expected a section, [timing], with keys of its own"),
-        ("[timing]\nprobe_second = 1", "timing.probe_second: no such key; did you mean timing.probe_seconds?"),
+        ("[timing]\nprobe_second = 1", "timing.probe_second: no such key; did you mean 'probe_seconds'?"),
         ("[timing]\nprobe_seconds = -1", "timing.probe_seconds=-1: expected a number of 0 or more"),
         ("[timing]\nprobe_seconds = nan", "timing.probe_seconds=nan: expected a number of 0 or more"),
     ],
@@ -164,11 +164,28 @@ def test_a_file_that_is_no_chip_says_why(text: str, message: str, tmp_path: Path
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_editors_and_shells_that_mark_their_files(tmp_path: Path, encoding: str) -> None:
+    """What `mgdhw sim show --toml > mine.toml` makes in Windows PowerShell is UTF-16."""
+    file = tmp_path / "mine.toml"
+    file.write_bytes(to_toml(PRESETS["pcm"]).replace("\n", "\r\n").encode(encoding))
+    assert load_chip(file) == PRESETS["pcm"]
+
+
+def test_a_file_whose_name_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "caf\udce9.toml"
+    try:
+        file.write_text("layers = [2, 3, 1]")
+    except (OSError, UnicodeError):
+        pytest.skip("there are no such names on this file system")
+    assert load_chip(file).name == r"caf\udce9"
+
+
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no such file; `mgdhw sim show analog-8bit --toml > .*` writes one"):
         load_chip(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_chip(tmp_path)
-    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not a text file"):
         load_chip(tmp_path / "binary.toml")

@@ -49,6 +49,24 @@ def test_what_is_shown_is_the_chip(name: str, tmp_path: Path) -> None:
     assert load_chip(file) == PRESETS[name]
 
 
+@pytest.mark.parametrize("chip", ["pcm", "thermo-optic", "rram?weight_bits=9&layers=2-3-1"])
+def test_a_file_keeps_units_and_sources(chip: str) -> None:
+    text = sim("show", chip, "--toml")
+    lines = {line.partition(" = ")[0]: line for line in text.splitlines() if " = " in line and line[0] != "#"}
+    told = text.splitlines()
+    shown = json.loads(sim("show", chip, "--json"))["numbers"]
+    assert len(lines) == len(shown)
+    for number in shown:
+        comment = lines[number["name"].rpartition(".")[2]].partition("  # ")[2]
+        assert comment.startswith(number["unit"])
+        mark = comment.rpartition("; ")[2]
+        if mark.startswith("["):
+            assert f"# {mark} {number['source']}" in told
+        elif number["name"] != "name":
+            assert mark == number["source"]
+    assert "  # bit; given" in lines["weight_bits"] if "=9" in chip else "  # bit; assumed" in lines["weight_bits"]
+
+
 def test_sources_are_told_and_what_was_given_says_so() -> None:
     shown = sim("show", "floating-gate?weight_bits=10")
     (line,) = [line for line in shown.splitlines() if line.startswith("weight_bits")]

@@ -166,7 +166,7 @@ def play(scenario: Scenario, folder: Path, wanted: str, program: Path | None = N
                 command(*arguments), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
             if kill_after is not None:
-                while host.poll() is None and not list(folder.glob("runs/*/experiment.toml")):
+                while host.poll() is None and not list(folder.glob("runs/[!.]*/experiment.toml")):
                     time.sleep(0.01)
                 time.sleep(kill_after)  # a random point of the training is what is wanted
                 kill_after = None
@@ -181,8 +181,8 @@ def play(scenario: Scenario, folder: Path, wanted: str, program: Path | None = N
             said = said or _last_line(err) or "killed"
             if host.returncode > 0 and "Traceback" in err:
                 return Ending(False, resumes, time.monotonic() - began, f"no typed error: {_last_line(err)}")
-            if list(folder.glob("runs/*/experiment.toml")):
-                (run,) = folder.glob("runs/*")
+            if list(folder.glob("runs/[!.]*/experiment.toml")):
+                (run,) = folder.glob("runs/[!.]*")
                 arguments = ["train", "--resume", str(run), "--device", board.address, "--json", "--quiet"]
         return Ending(False, RESUMES, time.monotonic() - began, said)
     finally:

@@ -52,6 +52,8 @@ name = "xor"
 [training]
 probes = {probes}
 tau_theta = 20
+[codes]
+delta = 0.0625
 [evaluation]
 every = 200
 [run]
@@ -214,7 +216,7 @@ class Player:
 
     def resume(self) -> None:
         """Go on with the run."""
-        (run,) = self.folder.glob("runs/*")
+        (run,) = self.folder.glob("runs/[!.]*")
         self.start_host("--resume", str(run))
 
     def finish(self) -> None:

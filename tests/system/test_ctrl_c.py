@@ -37,7 +37,7 @@ from pathlib import Path
 from mgdhw.study import robustness
 
 
-def run(job):
+def run(job, task):
     if job.value == 0:
         return robustness.Row(job.task, job.axis, job.value, job.replica, True, 100, 200, 0.95)
     Path("begun").touch()
@@ -107,7 +107,7 @@ from pathlib import Path
 from mgdhw.study import drift
 
 
-def run(job):
+def run(course, seed):
     Path("begun").touch()
     while True:
         time.sleep(3600)

@@ -45,7 +45,7 @@ def test_a_pipe_gets_plain_lines(mgdhw: Any) -> None:
     assert "\r" not in done.stdout
     lines = done.stdout.splitlines()
     assert lines[0] == "simulated chip analog-8bit, 2-3-1, 13 parameters, on xor (4 samples)"
-    assert lines[1].startswith("learn, Δ = 0.03125, kept in runs/xor-")
+    assert lines[1].startswith("learn, Δ = 0.125, kept in runs/xor-")
     progress = [line for line in lines if " %  " in line]
     assert 21 <= len(progress) <= 23
     assert any(line.startswith("digest") for line in lines)

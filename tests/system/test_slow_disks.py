@@ -231,7 +231,7 @@ def test_killed_fifty_times(folder: Path, start: Any, mgdhw: Any, digest_of: Any
             process.kill()
             process.communicate()
             kills += 1
-            begun = sorted(runs.glob("*/provenance.json"))
+            begun = sorted(runs.glob("[!.]*/provenance.json"))
             if begun:
                 arguments = ["train", "--resume", str(begun[0].parent), "--runs", str(runs)]
             for run in begun:

@@ -119,7 +119,8 @@ def check_measure(asked: Measure, head: Head) -> None:
 
 
 def check_infer(asked: Infer, head: Head) -> None:
-    """Raise LinkCorrupt where there are no samples, or more than there is room for."""
+    """Raise LinkCorrupt where the step is out of its range, or there are no samples, or more than there is room for."""
+    _below("step", asked.step)
     _within("count", asked.count, 1, head.area_sizes[Area.SAMPLES] // 4)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from mgdhw.errors import LinkCorrupt, LinkLost
 from mgdhw.output import printable
+from mgdhw.text import readable
 from mgdhw_drivers.link import frames
 from mgdhw_drivers.link.frames import Frame, FrameReader
 from mgdhw_drivers.link.messages import ANSWER, LONGEST_TEXT, OPERATIONS, Code, Trouble, Type
@@ -258,5 +259,5 @@ _REQUESTS = frozenset(int(kind) for kind in Type if kind < ANSWER)
 
 
 def _trouble(code: Code, value: int, text: str) -> bytes:
-    encoded = text.encode()[:LONGEST_TEXT].decode(errors="ignore").encode()  # cut between letters
+    encoded = readable(text).encode()[:LONGEST_TEXT].decode(errors="ignore").encode()  # cut between letters
     return Trouble(code, value).pack() + encoded

@@ -124,6 +124,7 @@ class Feature(IntFlag):
     CONTINUOUS = 1 << 24
     ORIPOV = 1 << 25
     STOCHASTIC = 1 << 26
+    WEIGHTED = 1 << 27
 
 
 FIRST_OPTIMIZER = 16
@@ -274,9 +275,10 @@ class Measure(Layout):
 
 @dataclass(frozen=True, slots=True)
 class Infer(Layout):
-    """Outputs for the first `count` of SAMPLES."""
+    """Outputs for the first `count` of SAMPLES, at a step."""
 
-    form: ClassVar[struct.Struct] = struct.Struct("<IIII")
+    form: ClassVar[struct.Struct] = struct.Struct("<QIIII")
+    step: int
     count: int
     samples_crc: int
     theta_crc: int
@@ -321,6 +323,7 @@ class LearnFlag(IntFlag):
     STOCHASTIC = 4
     WINDOW_EMPTY = 8
     ANALOG_COST = 16
+    WEIGHTED = 32
 
 
 @dataclass(frozen=True, slots=True)

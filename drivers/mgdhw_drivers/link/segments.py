@@ -57,14 +57,33 @@ def is_empty(window: Window) -> bool:
     return not (window.energy.any() or window.cross.any())
 
 
-def areas_in_use(optimizer: str, *, continuous: bool, window_empty: bool) -> list[Area]:
-    """The state areas, in the order in which their checksum takes them."""
+def areas_in_use(optimizer: str, flags: LearnFlag) -> list[Area]:
+    """The state areas, in the order in which their checksum takes them.
+
+    Continuous mode has no window: its weights, where the recipe has some, lie in ENERGY.
+    """
     areas = [Area.THETA, *(Area.SLOT1, Area.SLOT2)[: len(SLOTS[optimizer])]]
-    if not (continuous or window_empty):
-        areas += [Area.CROSS, Area.ENERGY]
-    if continuous:
-        areas.append(Area.GRADIENT)
-    return areas
+    if LearnFlag.CONTINUOUS in flags:
+        return [*areas, *[Area.ENERGY] * (LearnFlag.WEIGHTED in flags), Area.GRADIENT]
+    return areas if LearnFlag.WINDOW_EMPTY in flags else [*areas, Area.CROSS, Area.ENERGY]
+
+
+def flags_of(recipe: Recipe, state: TrainState) -> LearnFlag:
+    """What a recipe and a state are, as LEARN says it."""
+    flags = LearnFlag(0)
+    if recipe.continuous:
+        flags |= LearnFlag.CONTINUOUS
+    if recipe.normalise == "oripov":
+        flags |= LearnFlag.ORIPOV
+    if recipe.stochastic:
+        flags |= LearnFlag.STOCHASTIC
+    if is_empty(state.window):
+        flags |= LearnFlag.WINDOW_EMPTY
+    if state.analog.cost is not None:
+        flags |= LearnFlag.ANALOG_COST
+    if recipe.continuous and recipe.filter_weight is not None:
+        flags |= LearnFlag.WEIGHTED
+    return flags
 
 
 def checksum(parts: Iterable[bytes | bytearray | memoryview]) -> int:
@@ -79,15 +98,16 @@ def state_areas(state: TrainState, recipe: Recipe, *, floats: bool) -> dict[Area
     """The state areas that a segment begins with."""
     name = name_of(recipe.optimizer)
     assert name is not None, "whoever sends a segment has looked"
+    weights = recipe.filter_weight if recipe.continuous else None
     cross = state.window.cross.astype("<f8" if floats else "<i8")
     content: dict[Area, NDArray[Any]] = {
         Area.THETA: state.theta,
         Area.CROSS: cross,
-        Area.ENERGY: state.window.energy,
+        Area.ENERGY: state.window.energy if weights is None else weights,
         Area.GRADIENT: state.analog.gradient,
         **{area: state.optimizer[slot] for area, slot in zip((Area.SLOT1, Area.SLOT2), SLOTS[name], strict=False)},
     }
-    used = areas_in_use(name, continuous=recipe.continuous, window_empty=is_empty(state.window))
+    used = areas_in_use(name, flags_of(recipe, state))
     return {area: content[area].astype(content[area].dtype.newbyteorder("<")).tobytes() for area in used}
 
 
@@ -139,15 +159,6 @@ def ask_of(
     state, recipe = segment.state, segment.recipe
     name = name_of(recipe.optimizer)
     assert name is not None, "whoever sends a segment has looked"
-    flags = LearnFlag.CONTINUOUS if recipe.continuous else LearnFlag(0)
-    if recipe.normalise == "oripov":
-        flags |= LearnFlag.ORIPOV
-    if recipe.stochastic:
-        flags |= LearnFlag.STOCHASTIC
-    if is_empty(state.window):
-        flags |= LearnFlag.WINDOW_EMPTY
-    if state.analog.cost is not None:
-        flags |= LearnFlag.ANALOG_COST
     constant = rates_of(segment)
     learn = Learn(
         update=state.update,
@@ -168,7 +179,7 @@ def ask_of(
         eta_count=len(rates) // 8,
         eta_crc=zlib.crc32(rates),
         optimizer=OPTIMIZERS.index(name),
-        flags=flags,
+        flags=flags_of(recipe, state),
         guard_crc=guard_crc,
     )
     return Ask(probe_of(block_at(state, recipe, segment.n_probes), 0, dataset_crc, floats=floats), learn)
@@ -216,6 +227,7 @@ def segment_of(
         high=guard[1],
         cost_lsb=cost_lsb,
         seed=learn.rounding_seed,
+        filter_weight=_floats(areas[Area.ENERGY]) if LearnFlag.WEIGHTED | LearnFlag.CONTINUOUS in flags else None,
     )
     cost = learn.analog_cost if LearnFlag.ANALOG_COST in flags else None
     state = TrainState(
@@ -232,16 +244,27 @@ def segment_of(
     return Segment(state, recipe, block.n_probes)
 
 
-def check_state(state: TrainState) -> None:
-    """Raise LinkCorrupt where arrays that a host has written hold what no training comes to."""
+def check_state(state: TrainState, weights: FloatArray | None) -> None:
+    """Raise LinkCorrupt where arrays that a host has written hold what no training comes to.
+
+    Args:
+        state: what it has written.
+        weights: (P,) of continuous mode, where it has written some.
+    """
+    weights = np.zeros(1) if weights is None else weights
     arrays = {"theta": state.theta, "cross": state.window.cross, "gradient": state.analog.gradient, **state.optimizer}
+    arrays |= {"energy, as weights,": weights}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise LinkCorrupt(f"{name} holds what is no number")
-    squares = {"energy": state.window.energy, "v": state.optimizer.get("v", np.zeros(1))}
+    squares = {
+        "energy": state.window.energy,
+        "v": state.optimizer.get("v", np.zeros(1)),
+        "energy, as weights,": weights,
+    }
     for name, array in squares.items():
         if (array < 0).any():
-            raise LinkCorrupt(f"{name} holds sums of squares below zero")
+            raise LinkCorrupt(f"{name} holds what is never below zero, and is")
 
 
 def learnt_of(
@@ -282,7 +305,8 @@ def areas_after(segment: Segment, learnt: Learnt) -> list[Area]:
     name = name_of(segment.recipe.optimizer)
     assert name is not None, "whoever sends a segment has looked"
     empty = LearntFlag.WINDOW_EMPTY in LearntFlag(learnt.flags)
-    return areas_in_use(name, continuous=segment.recipe.continuous, window_empty=empty)
+    flags = flags_of(segment.recipe, segment.state) & ~LearnFlag.WINDOW_EMPTY
+    return areas_in_use(name, flags | LearnFlag.WINDOW_EMPTY if empty else flags)
 
 
 def result_of(segment: Segment, learnt: Learnt, areas: Mapping[Area, bytes], *, floats: bool) -> SegmentResult:

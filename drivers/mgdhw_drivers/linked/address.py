@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
+import ipaddress
 from dataclasses import dataclass, fields
-from urllib.parse import parse_qsl
 
 from mgdhw.errors import ConfigError
+from mgdhw.parsing import did_you_mean, format_number, short_repr
+from mgdhw.uri import expand_path, shorten_uri, split_uri
 from mgdhw_drivers.linked.link import PROGRESS_SECONDS
 
 DEFAULT_BAUD = 115_200
@@ -52,42 +53,88 @@ EXAMPLES = {
 """What an address has to say, by its scheme, and how."""
 
 
+RANGES = {
+    "baud": (1, 100_000_000),
+    "timeout": (0.05, 1e6),
+    "progress": (0.05, 1e6),
+    "reconnect": (0, 1e6),
+    "dead_man": (0, 1e6),
+    "slew": (0, 1e6),
+    "stress": (0, 1e6),
+}
+"""What numbers may be."""
+LONGEST_LABEL = 63
+"""Letters between two dots of a host's name."""
+
+
 def parse(uri: str) -> tuple[str, Options]:
     """Where the board is, and options. Raises ConfigError for an unknown option or a value that isn't of its kind."""
-    scheme, _, rest = uri.partition(":")
-    place, _, query = rest.partition("?")
+    scheme, place, given = split_uri(uri)
+    uri = shorten_uri(uri)
     what, example = EXAMPLES[scheme]
     if not place:
         raise ConfigError(f"{uri}: says no {what}; expected {example}")
     known = [field.name for field in fields(Options) if ONLY.get(field.name, scheme) == scheme]
     chosen: dict[str, int | float | str] = {}
-    for key, text in parse_qsl(query, keep_blank_values=True):
+    for key, text in given.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"{uri}: no option {key!r}{hint} ({', '.join(known)})")
+            if key in ONLY:
+                raise ConfigError(f"{uri}: option {key!r} is for {ONLY[key]}: addresses only ({', '.join(known)})")
+            raise ConfigError(f"{uri}: no option {short_repr(key)}{did_you_mean(key, known)} ({', '.join(known)})")
+        kind = type(getattr(DEFAULTS, key))
         try:
-            chosen[key] = type(getattr(DEFAULTS, key))(text)
+            chosen[key] = kind(text)
         except ValueError:
-            raise ConfigError(f"{uri}: {key}={text!r}: expected a number") from None
+            wanted = "a whole number" if kind is int else "a number"
+            raise ConfigError(f"{uri}: {key}={short_repr(text)}: expected {wanted}") from None
     options = Options(**chosen)  # type: ignore[arg-type]
     if options.line not in ("usb", "uart"):
-        raise ConfigError(f"{uri}: line={options.line!r}: expected usb or uart")
-    if options.baud < 1 or not all(
-        0 <= getattr(options, key) < 1e6 for key in ("reconnect", "dead_man", "slew", "stress")
-    ):
-        raise ConfigError(f"{uri}: an option is out of its range")
-    for key in ("timeout", "progress"):
-        if not 0.05 <= getattr(options, key) < 1e6:
-            raise ConfigError(f"{uri}: {key}={getattr(options, key):g}: expected 0.05 or more seconds")
+        raise ConfigError(f"{uri}: line={short_repr(options.line)}: expected usb or uart")
+    for key, (low, high) in RANGES.items():
+        value = getattr(options, key)
+        if not low <= value <= high:  # also where it is not a number
+            raise ConfigError(f"{uri}: {key}={format_number(value)}: expected {low:g} ... {high:,g}")
+    if options.secret:
+        expand_path(uri, options.secret)
     return place, options
 
 
 def parse_tcp(uri: str) -> tuple[str, int, Options]:
     """Host, port and options of a `tcp:` address. Raises ConfigError."""
     place, options = parse(uri)
+    uri = shorten_uri(uri)
     host, separator, port = place.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not separator or not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+    if not separator or not host or not port:
         raise ConfigError(f"{uri}: expected {EXAMPLES['tcp'][1]}")
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise ConfigError(f"{uri}: port {short_repr(port)}: expected 1 ... 65535")
+    _check_host(uri, host)
     return host, int(port), options
+
+
+def _check_host(uri: str, host: str) -> None:
+    """Raise ConfigError for what no resolver would take as the name of a host, or as its number."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+        return
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+    if not all(labels):
+        raise ConfigError(f"{uri}: host {short_repr(host)} has two dots in a row, or begins with one")
+    try:
+        encoded = host.encode("idna").decode("ascii")
+    except UnicodeError:  # which does not say which label
+        encoded = host
+        if all(len(label) <= LONGEST_LABEL for label in labels):
+            raise ConfigError(f"{uri}: host {short_repr(host)} has letters that no host's name may have") from None
+    for label in encoded.split("."):
+        if len(label) > LONGEST_LABEL:
+            raise ConfigError(
+                f"{uri}: host {short_repr(host)} has {len(label)} letters between two dots; expected {LONGEST_LABEL} at"
+                " most"
+            )
+    if not all(letter.isalnum() or letter in "-_." for letter in encoded):
+        raise ConfigError(
+            f"{uri}: host {short_repr(host)} has letters that no host's name may have; {EXAMPLES['tcp'][1]}"
+        )

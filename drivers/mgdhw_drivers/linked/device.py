@@ -172,13 +172,13 @@ class LinkedDevice(HostCodes):
         if memory and self.session.remembers:
             await self.session.do(partial(self.session.restore, memory))
 
-    async def infer(self, samples: IntArray) -> FloatArray:
+    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         session, head = self.session, self.session.known.head
         most = head.area_sizes[Area.SAMPLES] // 4
         parts = []
         for start in range(0, samples.size, most):
             chosen = samples[start : start + most]
-            parts.append(await session.do(partial(self._infer, chosen), dataset=True, parameters=True))
+            parts.append(await session.do(partial(self._infer, chosen, step), dataset=True, parameters=True))
         if not parts:
             return np.zeros((0, head.n_outputs))
         return np.concatenate(parts).reshape(samples.size, head.n_outputs)
@@ -253,7 +253,7 @@ class LinkedDevice(HostCodes):
             return self._form.decode(session.parameters)
         return await session.read_held()
 
-    async def _infer(self, samples: IntArray) -> FloatArray:
+    async def _infer(self, samples: IntArray, step: int) -> FloatArray:
         session, head = self.session, self.session.known.head
         parts: list[FloatArray] = []
         rest = samples
@@ -270,7 +270,7 @@ class LinkedDevice(HostCodes):
                 return None
             content = rest.astype("<u4").tobytes()
             await session.write_area(Area.SAMPLES, content)
-            asked = Infer(rest.size, zlib.crc32(content), session.theta_crc, session.dataset_crc)
+            asked = Infer(step, rest.size, zlib.crc32(content), session.theta_crc, session.dataset_crc)
             return asked.pack(), rest.size * head.n_outputs
 
         await session.link.stream(Type.INFER, request)
@@ -283,6 +283,8 @@ class LinkedDevice(HostCodes):
             raise ConfigError(
                 f"{self.uri}: the board has no code family {block.codes.family}; use run.level=host-codes"
             )
+        if block.codes.amplitudes:
+            raise ConfigError(f"{self.uri}: the link has one amplitude for all layers; use run.level=host-codes")
         if block.codes.groups == "layer" and not head.features & Feature.GROUPS:
             raise ConfigError(f"{self.uri}: the board cannot perturb by layers; use run.level=host-codes")
         parameters, amplitude = session.parameters, block.codes.amplitude

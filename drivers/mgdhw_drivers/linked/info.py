@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from mgdhw.output import printable
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
 from mgdhw_drivers.link.claims import Limits, Number
-from mgdhw_drivers.link.description import Description
-from mgdhw_drivers.link.messages import COSTS, Can, ParameterKind
+from mgdhw_drivers.link.description import Description, Head
+from mgdhw_drivers.link.messages import COSTS, Can, InputKind, ParameterKind
 from mgdhw_drivers.link.parameters import ParameterForm
 
 LONGEST_NAME = 1000
 """Characters of a model or an identity."""
+INPUT_RANGE = "input_range"
+"""Key of a board's details: what its inputs' converters take, [low, high], where values are sent to it."""
 
 
 def info_of(description: Description, limits: Limits, version: dict[str, Any]) -> DeviceInfo:
@@ -57,6 +60,7 @@ def info_of(description: Description, limits: Limits, version: dict[str, Any]) -
         details={**details, "link": version},
         timing=_timing(details.get("timing")),
         motion=_motion(head.max_slew, head.slew_interval, limits[2]),
+        input_range=_input_range(head, details.get(INPUT_RANGE)),
     )
 
 
@@ -86,6 +90,18 @@ def form_of(kind: int, count: int, limits: Limits) -> ParameterForm:
 def _motion(max_slew: float, interval: int, lsb: Number) -> Motion | None:
     """How slowly a board moves its parameters by itself: `max_slew` steps at once, every `interval` tenths of a ms."""
     return Motion(max_slew * np.asarray(lsb), interval * 1e-4) if max_slew else None
+
+
+def _input_range(head: Head, said: Any) -> tuple[float, float] | None:
+    """What a board's input converters take: codes say it themselves; of values it may say it in its details."""
+    if head.input_kind != InputKind.VALUES:
+        step = 2.0**-head.input_fraction
+        return head.input_low * step, (head.input_high + 1) * step
+    try:
+        low, high = (float(end) for end in said)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return (low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
 
 
 def _timing(said: Any) -> Timing | None:

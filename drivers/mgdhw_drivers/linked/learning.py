@@ -93,7 +93,12 @@ class Learning:
         learnt = Learnt.unpack(answer)
         verification = Verification(segment, learnt, self._expected, session.uri)
         verification.check_counts()
-        after = {area: await session.read_area(area, 8 * self._form.count) for area in areas_after(segment, learnt)}
+        continuous, size = segment.recipe.continuous, 8 * self._form.count
+        after = {
+            # Weights of continuous mode are as they were sent.
+            area: content[area] if continuous and area is Area.ENERGY else await session.read_area(area, size)
+            for area in areas_after(segment, learnt)
+        }
         if checksum(after.values()) != learnt.state_crc or learnt.ticket != self._ticket:
             raise LinkCorrupt("the state that was read is not the one that the board speaks of", uri=session.uri)
         result = result_of(segment, learnt, after, floats=self._floats)
@@ -149,6 +154,10 @@ class Learning:
     def _check(self, segment: Segment) -> None:
         """Raise ConfigError if the board hasn't got what the recipe asks for."""
         features, recipe = self._session.known.head.features, segment.recipe
+        if recipe.codes.amplitudes:
+            raise ConfigError(
+                f"{self._session.uri}: the link has one amplitude for all layers; use run.level=host-codes"
+            )
         name = name_of(recipe.optimizer)
         if name is None:
             raise ConfigError(f"{self._session.uri}: no board knows this optimizer; use run.level=device-codes")
@@ -160,6 +169,8 @@ class Learning:
             needed["perturbation by layers"] = int(Feature.GROUPS)
         if recipe.continuous:
             needed["continuous mode"] = int(Feature.CONTINUOUS)
+        if recipe.continuous and recipe.filter_weight is not None:
+            needed["the weights of continuous mode"] = int(Feature.WEIGHTED)
         if recipe.normalise == "oripov":
             needed["the scaling of oripov"] = int(Feature.ORIPOV)
         if recipe.stochastic:

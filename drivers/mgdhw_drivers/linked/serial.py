@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import errno
 import os
+import shlex
+import stat
 import threading
 from typing import Any
 
@@ -20,6 +22,10 @@ BITS_PER_BYTE = 10
 """Start bit, eight bits, stop bit."""
 ABSENT = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO)
 """What the system says of a port that is not there (yet), or whose other end is gone."""
+DENIED = (errno.EACCES, errno.EPERM)
+"""What it says of one that this user may not open."""
+BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
+"""What it says of one that somebody else has."""
 DRAIN_SECONDS = 0.5
 """How long closing waits for a line to take what was written."""
 POLL_SECONDS = 0.05
@@ -74,12 +80,48 @@ def open_port(uri: str, port: str, baud: int) -> Any:
         raise DeviceUnavailable("serial ports need pyserial: pip install 'mgdhw[serial]'", uri=uri) from None
     try:
         return serial.Serial(port, baud, timeout=POLL_SECONDS, write_timeout=1.0, exclusive=True)
-    except (serial.SerialException, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        kind = DeviceAbsent if getattr(error, "errno", None) in ABSENT else DeviceUnavailable
-        raise kind(
-            f"cannot open port {port}: {reason}; is it plugged in, and does nobody else use it?", uri=uri
-        ) from None
+    except (serial.SerialException, OSError, ValueError, OverflowError) as error:
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else str(error)
+        kind = DeviceAbsent if number in ABSENT else DeviceUnavailable
+        raise kind(f"cannot open port {port}: {reason}; {_remedy(port, number)}", uri=uri) from None
+
+
+def _remedy(port: str, number: int | None) -> str:
+    """What to do about a port that cannot be opened."""
+    if number in DENIED and os.name == "posix":
+        return _way_in(port)
+    if number is None and os.name == "posix" and not _is_terminal(port):
+        return "that is no serial port; `mgdhw devices` lists the ports of boards"
+    if number in BUSY:
+        return "another program uses it: close that (a serial monitor, another training, a modem manager)"
+    if number in ABSENT:
+        return "is it plugged in? `mgdhw devices` lists the ports of boards"
+    return "is it plugged in, and does nobody else use it?"
+
+
+def _is_terminal(port: str) -> bool:
+    try:
+        return stat.S_ISCHR(os.stat(port).st_mode)  # noqa: PTH116  (follows links, as opening does)
+    except (OSError, ValueError):
+        return True  # who knows
+
+
+def _way_in(port: str) -> str:
+    """How somebody gets to use a port that belongs to a group, as those of Linux do: to dialout, mostly."""
+    import grp
+
+    try:
+        found = os.stat(port)  # noqa: PTH116  (follows links, as opening does)
+        group = grp.getgrgid(found.st_gid).gr_name
+    except (OSError, KeyError):
+        return "you may not use it"
+    if not found.st_mode & stat.S_IRGRP or found.st_gid == 0 or found.st_gid in (os.getegid(), *os.getgroups()):
+        return f"you may not use it; `ls -l {shlex.quote(port)}` tells who may"
+    return (
+        f"it is for the group {group}, and you are not in it: `sudo usermod -aG {group} $USER`, log out and in again"
+        f" (or for now: `sudo chmod a+rw {shlex.quote(port)}`)"
+    )
 
 
 class _Line:

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 from mgdhw.errors import ConfigError, DeviceAbsent, DeviceError, DeviceUnavailable, LinkError, LinkLost
+from mgdhw.uri import expand_path
 from mgdhw_drivers import secret
 from mgdhw_drivers.link.greeting import HELLO, HostGreeting
 from mgdhw_drivers.linked.stream import Stream, StreamTransport
@@ -76,6 +77,8 @@ class TcpTransport(StreamTransport):
             raise DeviceAbsent(
                 f"{self.name} does not answer; is it on, and reachable from here?", uri=self.uri
             ) from None
+        except UnicodeError as error:  # a name that Python does not ask the system for
+            raise DeviceUnavailable(f"cannot connect to {self.name}: {error}", uri=self.uri) from None
         except OSError as error:
             kind = DeviceUnavailable if isinstance(error, socket.gaierror) else DeviceAbsent
             raise kind(
@@ -87,7 +90,7 @@ class TcpTransport(StreamTransport):
     def _find(self) -> Path | None:
         """The file of the secret. Servers make theirs before they listen, and another one at each start."""
         if self._file:
-            return Path(self._file).expanduser()
+            return expand_path(self.uri, self._file)
         return secret.find(self._port) if _is_loopback(self._host) else None
 
     def _why_not(self, error: Exception, greeting: _Greeting, file: Path) -> str:

@@ -38,6 +38,10 @@ class UnixTransport(StreamTransport):
                 f"{self.name} is another user's: who may connect is whoever may write to that file", uri=self.uri
             ) from None
         except OSError as error:
+            if error.errno is None:  # Python's own: the path is too long for the system's form of an address
+                raise DeviceUnavailable(
+                    f"cannot connect to {self.name}: {error}; a shorter path will do", uri=self.uri
+                ) from None
             raise DeviceAbsent(
                 f"cannot connect to {self.name}: {error.strerror or error}; is `mgdhw serve … --unix {self._path}`"
                 " running?",

@@ -7,10 +7,16 @@ from typing import Annotated
 
 import typer
 
+from mgdhw.commands import Command
+
+FASTEST = 100_000_000
+"""Bits per second of a serial line."""
+LARGEST = 1e6
+"""Of a limit of motion."""
 app = typer.Typer(add_completion=False)
 
 
-@app.command()
+@app.command(cls=Command)
 def serve(
     device: Annotated[str, typer.Argument(metavar="URI", help="What is served: any address that can be trained.")],
     tcp: Annotated[int | None, typer.Option(metavar="PORT", help="On a TCP port of this machine; 0: any.")] = None,
@@ -39,6 +45,7 @@ def serve(
     from mgdhw.device import open_device
     from mgdhw.errors import ConfigError
     from mgdhw.output import PrintableFormatter, echo
+    from mgdhw.parsing import format_number
     from mgdhw_drivers.serve.faults import Faults
     from mgdhw_drivers.serve.limits import Limits
     from mgdhw_drivers.serve.listeners import Listener, PtyListener, SerialListener, TcpListener, UnixListener
@@ -49,12 +56,13 @@ def serve(
         raise ConfigError("mgdhw serve: say where, with one of --tcp PORT, --unix PATH, --pty, --serial PORT")
     if link is not None and not pty:
         raise ConfigError("--link: only with --pty")
-    if baud < 0:
-        raise ConfigError(f"--baud {baud}: expected 0 or more")
+    if not 0 <= baud <= FASTEST:
+        raise ConfigError(f"--baud {format_number(baud)}: expected 0 ... {FASTEST:,}")
     if tcp is not None and not 0 <= tcp <= 65535:
-        raise ConfigError(f"--tcp {tcp}: expected a port of 0 ... 65535")
-    if not (slew >= 0 and stress >= 0):
-        raise ConfigError("--slew, --stress: expected a number that is not negative")
+        raise ConfigError(f"--tcp {format_number(tcp)}: expected a port of 0 ... 65535")
+    for name, limit in (("slew", slew), ("stress", stress)):
+        if not 0 <= limit < LARGEST:
+            raise ConfigError(f"--{name} {limit:g}: expected 0 (any) or more, below {LARGEST:g}")
     on_stderr = logging.StreamHandler()
     on_stderr.setFormatter(PrintableFormatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[on_stderr])

@@ -25,7 +25,7 @@ from mgdhw_drivers.link.messages import (
     InputKind,
     ParameterKind,
 )
-from mgdhw_drivers.linked.info import bits_of
+from mgdhw_drivers.linked.info import INPUT_RANGE, bits_of
 from mgdhw_drivers.serve.limits import Limits
 
 MOST_SAMPLES = 1 << 20
@@ -39,6 +39,7 @@ FEATURES = (
     | Feature.CONTINUOUS
     | Feature.ORIPOV
     | Feature.STOCHASTIC
+    | Feature.WEIGHTED
 )
 _RANK1 = 1 << FAMILIES.index("rank1")
 """Only where there are matrices."""
@@ -98,7 +99,9 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
     sizes = (layers[0].n_in, *(layer.n_out for layer in layers)) if layers else ()
     model, identity = info.model[:1000], info.identity[:1000]
     timing = {} if info.timing is None else {"timing": asdict(info.timing)}
-    details = json.dumps({**info.details, **timing}, default=str, sort_keys=True)
+    # Codes say by themselves what the converters take.
+    inputs = {INPUT_RANGE: info.input_range} if converters is None and info.input_range is not None else {}
+    details = json.dumps({**info.details, **timing, **inputs}, default=str, sort_keys=True)
     parameters = p * (2 if kind is ParameterKind.CODES else 8)
     areas = {
         Area.REQUESTED: parameters,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 from mgdhw.errors import ConfigError
+from mgdhw.parsing import did_you_mean, short_repr
 
 UNITS = {"ms": 1e-3, "us": 1e-6, "s": 1.0}
 
@@ -45,7 +46,11 @@ class Faults:
         for item in filter(None, (part.strip() for part in text.split(","))):
             name, _, value = item.partition("=")
             if name not in known:
-                raise ConfigError(f"--faults: no fault {name!r} ({', '.join(known)})")
+                raise ConfigError(
+                    f"--faults: no fault {short_repr(name)}{did_you_mean(name, known)} ({', '.join(known)})"
+                )
+            if name in chosen:
+                raise ConfigError(f"--faults: {name} is given twice; leave one of them out")
             chosen[name] = _seconds(item, value) if name in ("delay", "away") else _share(item, value)
         if "delay" in chosen:
             chosen.setdefault("late", 1.0)
@@ -107,7 +112,7 @@ def _share(item: str, text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0.0 <= value <= 1.0:
-        raise ConfigError(f"--faults: {item!r}: expected a share of frames, 0 ... 1")
+        raise ConfigError(f"--faults: {short_repr(item)}: expected a share of frames, 0 ... 1")
     return value
 
 
@@ -118,5 +123,5 @@ def _seconds(item: str, text: str) -> float:
     except (ValueError, KeyError):
         value = -1.0
     if not 0.0 <= value <= 60.0:
-        raise ConfigError(f"--faults: {item!r}: expected a time, for example 5ms")
+        raise ConfigError(f"--faults: {short_repr(item)}: expected a time, for example 5ms")
     return value

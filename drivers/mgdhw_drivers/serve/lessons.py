@@ -51,12 +51,7 @@ class Lesson:
     def __init__(self, work: Work, device: Device, ask: Ask, block: Block) -> None:
         learn = ask.learn
         flags = LearnFlag(learn.flags)
-        used = areas_in_use(
-            OPTIMIZERS[learn.optimizer],
-            continuous=LearnFlag.CONTINUOUS in flags,
-            window_empty=LearnFlag.WINDOW_EMPTY in flags,
-        )
-        areas = {area: work.memory.whole(area) for area in used}
+        areas = {area: work.memory.whole(area) for area in areas_in_use(OPTIMIZERS[learn.optimizer], flags)}
         if checksum(areas.values()) != learn.state_crc:
             raise Mismatch(Thing.STATE)
         rates = work.memory.first(Area.ETA, 8 * learn.eta_count)
@@ -80,7 +75,7 @@ class Lesson:
         self._rates = struct.unpack(f"<{len(rates) // 8}d", rates)
         check_finite("eta", self._rates)
         self._segment = segment_of(ask, areas, grid, guard, info.cost_lsb, floats=work.floats)
-        check_state(self._segment.state)
+        check_state(self._segment.state, self._segment.recipe.filter_weight)
 
     def check_limits(self) -> None:
         """Raise LimitExceeded if the parameters, or what perturbations make of them, would leave their limits."""

@@ -252,7 +252,7 @@ class Work:
             size = self.pieces.size(asked.count - start, Type.INFER, 1)
             began = time.perf_counter()
             with by_the_device():
-                outputs = (await self._device.infer(samples[start : start + size])).ravel()
+                outputs = (await self._device.infer(samples[start : start + size], asked.step)).ravel()
             self.pieces.took(size, time.perf_counter() - began)
             start += size
             await self._line.answer_values(request, first, outputs, last=start == asked.count)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typer
 
+from mgdhw.commands import Command
 from mgdhw_sim.cli.list import list_presets
 from mgdhw_sim.cli.serve import Short, serve
 from mgdhw_sim.cli.show import show
@@ -19,6 +20,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("list")(list_presets)
-app.command("show")(show)
+app.command("list", cls=Command)(list_presets)
+app.command("show", cls=Command)(show)
 app.command("serve", cls=Short, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)

@@ -21,7 +21,10 @@ def show(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
     as_toml: Annotated[
-        bool, typer.Option("--toml", help="Print the chip as a TOML file, which sim:FILE.toml opens.")
+        bool,
+        typer.Option(
+            "--toml", help="Print the chip as a TOML file, which sim:FILE.toml opens, with units and sources."
+        ),
     ] = False,
     plot: Annotated[
         Path | None,
@@ -38,7 +41,6 @@ def show(
     from mgdhw.output import echo
     from mgdhw_sim.address import parse
     from mgdhw_sim.describe import numbers
-    from mgdhw_sim.toml import to_toml
 
     if as_json and as_toml:
         raise ConfigError("--json and --toml: choose one of them")
@@ -48,7 +50,7 @@ def show(
 
         draw(spec, plot)
     if as_toml:
-        echo(to_toml(spec).removesuffix("\n"))
+        echo(_as_toml(spec))
     elif as_json:
         found = [{"name": n.name, "value": n.value, "unit": n.unit, "source": n.source} for n in numbers(spec)]
         echo(json.dumps({"name": spec.name, "identity": spec.identity(), "numbers": found}))
@@ -56,6 +58,34 @@ def show(
         _print(spec)
         if plot is not None:
             echo(f"\nwrote {plot}")
+
+
+class Notes:
+    """Sources of numbers: short ones as they are, longer ones as notes, which are told once, at the end."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, int] = {}
+
+    def mark(self, source: str) -> str:
+        """What stands beside a number."""
+        return source if len(source) <= LONG else f"[{self._notes.setdefault(source, len(self._notes) + 1)}]"
+
+    def lines(self) -> list[str]:
+        """What stands at the end."""
+        return [f"[{number}] {source}" for source, number in self._notes.items()]
+
+
+def _as_toml(spec: ChipSpec) -> str:
+    from mgdhw_sim.describe import numbers
+    from mgdhw_sim.presets import CATALOGUE
+    from mgdhw_sim.toml import to_toml
+
+    notes = Notes()
+    comments = {n.name: "; ".join(filter(None, (n.unit, notes.mark(n.source)))) for n in numbers(spec)}
+    preset = CATALOGUE.get(spec.name)
+    if preset is not None:
+        comments["name"] = preset.about
+    return to_toml(spec, comments) + "".join(f"\n# {line}" for line in notes.lines())
 
 
 def _print(spec: ChipSpec) -> None:
@@ -73,18 +103,13 @@ def _print(spec: ChipSpec) -> None:
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
     table.add_column("source", style="dim", overflow="fold")
-    notes: dict[str, int] = {}
+    notes = Notes()
     for number in numbers(spec):
         if number.name != "name":
-            source = number.source
-            if len(source) > LONG:
-                source = f"[{notes.setdefault(source, len(notes) + 1)}]"
-            table.add_row(number.name, _value(number.value), number.unit, source)
+            table.add_row(number.name, _value(number.value), number.unit, notes.mark(number.source))
     print_table(console(), table)
-    if notes:
-        echo()
-    for note, at in notes.items():
-        echo(f"[{at}] {note}")
+    for at, line in enumerate(notes.lines()):
+        echo(line if at else f"\n{line}")
 
 
 def _value(value: Any) -> str:

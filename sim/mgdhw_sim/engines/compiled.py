@@ -35,17 +35,21 @@ class Compiled(Engine):
     """Runs blocks of every family and baseline, and segments with every optimizer.
 
     Some updates are made in Python, between compiled blocks: those by stochastic rounding, those scaled as in the 2025
-    paper, and those of continuous mode on chips that are imperfect or whose numbers are large. Chips of small numbers
-    (`packs.narrow`) run on vectors; the plain kernels run everything.
+    paper, those of layers with amplitudes of their own, and those of continuous mode on chips that are imperfect or
+    whose numbers are large. Chips of small numbers (`packs.narrow`) run on vectors; the plain kernels run everything.
     """
 
     name = "numba"
 
     def declines(self, chip: Chip, work: Block | Segment) -> str | None:
         codes = work.codes if isinstance(work, Block) else work.recipe.codes
+        if codes.amplitudes and codes.groups == "all":
+            return "an amplitude of its own for each layer, of layers that are perturbed together,"
         return None if codes.family in packs.FAMILIES else f"code family {codes.family!r}"
 
     def probe(self, chip: Chip, block: Block) -> Costs:
+        if block.codes.amplitudes:
+            return ends.in_turns(block, lambda part: self.probe(chip, part))
         run = self._probe if chip.cells is None else flawed.probe
         return ends.in_blocks(block, ends.probes_at_once(chip, block.order), lambda part: run(chip, part))
 
@@ -78,10 +82,10 @@ class Compiled(Engine):
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
         return replicas.learn_many(chip, segments, self.learn)
 
-    def infer(self, chip: Chip, samples: IntArray) -> IntArray:
+    def infer(self, chip: Chip, samples: IntArray, step: int) -> IntArray:
         small = packs.narrow(chip.spec)
         if small is None or chip.cells is not None or samples.size * chip.topology.n_parameters < INFER_PRODUCTS:
-            return chip.infer(samples)
+            return chip.infer(samples, step)
         half = -(-samples.size // (2 * INFER_SAMPLES)) * INFER_SAMPLES  # in whole tiles
         parts = [part for part in (samples[:half], samples[half:]) if part.size > 0]
         signals = replicas.everywhere(lambda part: _outputs(chip, small, part), parts)
@@ -121,7 +125,7 @@ def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
 
 def _covers(chip: Chip, recipe: Recipe) -> bool:
     """Whether whole segments of a recipe are compiled, its updates, too."""
-    if not packs.has_rule(recipe):
+    if not packs.has_rule(recipe) or recipe.codes.amplitudes:
         return False
     if not recipe.continuous:
         return recipe.normalise == "energy"

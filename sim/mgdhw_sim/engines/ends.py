@@ -97,7 +97,9 @@ def _last(moving: Moving, rates: NDArray[np.float64], updates: int) -> Step | No
 def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
     """The filters of continuous mode as kernels take them, in arrays of their own."""
     size, analog = packs.padded(state.theta.size), state.analog
-    weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
+    weight = recipe.filter_weight
+    if weight is None:
+        weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
     return Filters(
         gradient=packs.room(analog.gradient, size),
         cost=np.array([0.0 if analog.cost is None else analog.cost, analog.high_passed]),
@@ -145,6 +147,22 @@ def in_blocks(block: Block, most: int, run: Callable[[Block], Costs]) -> Costs:
         np.concatenate(each) for each in zip(*((c.perturbed, c.reference) for c in done), strict=True)
     )
     return Costs(perturbed, reference, sum(c.evaluations for c in done), held)
+
+
+def in_turns(block: Block, run: Callable[[Block], Costs]) -> Costs:
+    """A block of layers that take turns, each with an amplitude of its own.
+
+    Kernels have one: the block is measured once with each, and of the costs those of the layers that have it are kept.
+    """
+    each = block.codes.amplitudes
+    turn = (block.first_step + np.arange(block.n_probes)) % len(each)
+    for amplitude in sorted(set(each)):
+        costs = run(replace(block, codes=replace(block.codes, amplitude=amplitude, amplitudes=())))
+        mine = np.array(each)[turn] == amplitude
+        if amplitude == min(each):
+            perturbed, reference = costs.perturbed.copy(), costs.reference.copy()
+        perturbed[mine], reference[mine] = costs.perturbed[mine], costs.reference[mine]
+    return Costs(perturbed, reference, costs.evaluations, costs.held)
 
 
 def in_pieces(state: TrainState, n_probes: int, most: int, run: Piece) -> SegmentResult:

@@ -32,9 +32,9 @@ class Engine(ABC):
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
         """The whole loop: probes, updates and writes. Leaves the chip at the segment's last θ."""
 
-    def infer(self, chip: Chip, samples: IntArray) -> IntArray:
+    def infer(self, chip: Chip, samples: IntArray, step: int) -> IntArray:
         """`Chip.infer`."""
-        return chip.infer(samples)
+        return chip.infer(samples, step)
 
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
         """`learn` for each of many segments, side by side where the engine can.

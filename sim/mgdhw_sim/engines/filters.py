@@ -26,7 +26,7 @@ class Filters(NamedTuple):
     cost: Any
     """(2,) the last cost, and the last C̃; changed in place."""
     weight: Any
-    """(P,) 1 / ⟨θ̃²⟩, in the units of parameters."""
+    """(P,) what C̃ θ̃ is multiplied by: 1 / ⟨θ̃²⟩ in the units of parameters, or the recipe's."""
     scale: float
     """What one unit of a cost is worth."""
     keep: float

@@ -220,14 +220,14 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
 def _fits(chip: Chip, setup: Setup) -> bool:
     """Whether 32 bits hold the sums of all layers, and what is left of a measurement."""
     spec, net, fixed = chip.spec, setup.net, flaws.flaws(chip.spec)
-    inputs = [fixed.input_top, *(flaws.largest_signal(spec, spec.activation) for _ in spec.layers[2:])]
+    inputs = [fixed.input_top, *(flaws.largest_signal(spec) for _ in spec.layers[2:])]
     for layer, largest in enumerate(inputs):
         fraction = net.signal_fraction if layer else net.input_fraction
         excess = fraction + net.weight_fraction - net.signal_fraction
         most = (fixed.weight_top + 1) * (spec.layers[layer] * largest + (1 << fraction))
         if most << max(0, -excess) >= 1 << 30:
             return False
-    return fixed.settling * 2 * flaws.largest_signal(spec, spec.output_activation) + (1 << 14) < 1 << 31
+    return fixed.settling * 2 * flaws.largest_signal(spec, last=True) + (1 << 14) < 1 << 31
 
 
 def _blocks(chip: Chip, batch: int, parts: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -293,7 +293,7 @@ def _wanted(chip: Chip) -> NDArray[np.int32]:
         n = targets.shape[1]
         shift = net.target_shift
         signals = targets.astype(np.int64) << -shift if shift <= 0 else (targets + (1 << (shift - 1))) >> shift
-        most = flaws.largest_signal(chip.spec, chip.spec.output_activation) + int(np.abs(signals).max(initial=0))
+        most = flaws.largest_signal(chip.spec, last=True) + int(np.abs(signals).max(initial=0))
         small = net.cost == MSE and n * most**2 < 1 << 31 and most < 1 << 15
         wide = np.zeros((len(targets) if small else 0, -(-n // FIELDS) * FIELDS), dtype=np.int32)
         if small:

@@ -16,7 +16,9 @@ from mgdhw.compiled.records import WORDS
 from mgdhw.noise import STRENGTH_BITS, strength
 from mgdhw_sim import tables
 from mgdhw_sim.cells import AGE_FRACTION_BITS, LARGEST_AGE, Cells, dac_curve
-from mgdhw_sim.engines.packs import padded, pairs, room, zeros
+from mgdhw_sim.datapath import curve_of
+from mgdhw_sim.engines.curves import paired, pairs
+from mgdhw_sim.engines.packs import padded, room, zeros
 from mgdhw_sim.mismatch import NEURON_UNIT, cells_of, drift_of, endurance_of, fixed, neurons_of, pulses_of
 from mgdhw_sim.spec import CELL_FRACTION_BITS, ChipSpec
 
@@ -215,6 +217,8 @@ def flaws(spec: ChipSpec) -> Flaws:
 @lru_cache(maxsize=8)
 def fine(spec: ChipSpec) -> Fine | None:
     """The network for kernels of small numbers; None if its numbers are too large for them."""
+    if not paired(spec):
+        return None
     all_ = flaws(spec)
     sizes = (all_.input_size, all_.read_size, all_.cost_size)
     loudest = all_.input_top + (MOST * all_.input_size >> STRENGTH_BITS)
@@ -227,7 +231,7 @@ def fine(spec: ChipSpec) -> Fine | None:
     furthest = int(np.abs(all_.midpoint).max()) + (abs(warmest * all_.warm_midpoint) >> 16) + 1
     if (furthest + (1 << 16)) * 2 * NEURON_UNIT >= 1 << 31:
         return None
-    signal = largest_signal(spec, spec.activation)
+    signal = largest_signal(spec)
     largest = [(all_.weight_top + 1) * (signal if number else all_.input_top) for number in range(len(spec.layers) - 1)]
     spans = [((1 << 31) - (1 << MOST_BITS)) // each // 32 * 32 for each in largest]
     if min(spans) < 32:
@@ -241,8 +245,8 @@ def fine(spec: ChipSpec) -> Fine | None:
         weight_fraction=spec.fine_fraction_bits,
         signal_bits=spec.signal_bits,
         lut_bits=spec.lut_bits,
-        hidden=pairs(_curve(spec, spec.activation)),
-        output=pairs(_curve(spec, spec.output_activation)),
+        hidden=pairs(curve_of(spec, last=False)),
+        output=pairs(curve_of(spec, last=True)),
         spans=np.array(spans),
         bits=np.array([_bits(spec, number, *pair) for number, pair in enumerate(zip(largest, spans, strict=True))]),
     )
@@ -262,15 +266,11 @@ def _bits(spec: ChipSpec, number: int, largest: int, span: int) -> int:
     return -1
 
 
-def largest_signal(spec: ChipSpec, activation: str) -> int:
-    """What the signals of neurons with an activation don't exceed: its curve times an amplitude, moved by an offset."""
-    all_, curve = flaws(spec), int(np.abs(_curve(spec, activation)).max())
+def largest_signal(spec: ChipSpec, *, last: bool = False) -> int:
+    """What the signals of neurons don't exceed: their curve times an amplitude, moved by an offset."""
+    all_, curve = flaws(spec), int(np.abs(curve_of(spec, last=last)).max())
     largest = (curve * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
     return min(largest, 1 << (spec.signal_bits - 1))
-
-
-def _curve(spec: ChipSpec, activation: str) -> NDArray[np.int64]:
-    return tables.activation_table(activation, spec.signal_bits, spec.signal_fraction_bits, spec.lut_bits)
 
 
 @lru_cache(maxsize=2)

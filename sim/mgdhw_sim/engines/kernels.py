@@ -11,9 +11,10 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.options import JIT
+from mgdhw_sim.tables import COST_FINE_BITS
 
 RANDOM, RANK1, SEQUENTIAL, SINUSOIDAL, SPARSE, WALSH = range(6)
-MSE, XENT = range(2)
+MSE, XENT, TABLE = range(3)
 STREAM_CODES = 1
 
 
@@ -42,10 +43,11 @@ class Net(NamedTuple):
     divisor_bits: int
     """Its logarithm where it is a power of two, else -1."""
     target_shift: int
-    """mse: target codes to signals."""
+    """mse, table: target codes to signals."""
     exp: Any
+    """xent: exp(-d); table: the cost of an error."""
     log: Any
-    """xent: tables, and the fraction bits of its exponential, mantissa and sum."""
+    """xent: its other table, and the fraction bits of its exponential, mantissa and sum."""
     exp_bits: int
     exp_fraction: int
     log_segment: int
@@ -252,6 +254,14 @@ def sample_cost(net, signals, row, targets, sample):
             total += error * error
         total += net.divisor >> 1
         code = total >> net.divisor_bits if net.divisor_bits >= 0 else total // net.divisor
+    elif net.cost == TABLE:
+        bound = np.int64(1) << net.signal_bits
+        total = np.int64(0)
+        for j in range(n):
+            error = np.int64(signals[row, j]) - shift_round(np.int64(targets[sample, j]), net.target_shift)
+            position = min(max(error, -bound), bound - 1) + bound
+            total += interpolate(net.exp, position, net.signal_bits - net.lut_bits)
+        code = shift_round(total, np.int64(COST_FINE_BITS))
     else:
         top = np.int64(signals[row, 0])
         for j in range(1, n):

@@ -24,9 +24,11 @@ from mgdhw.topology import Topology
 from mgdhw_sim import datapath, tables
 from mgdhw_sim.chip import Chip
 from mgdhw_sim.engines import kernels, loops, moves
+from mgdhw_sim.engines.curves import cost_curve, paired, pairs
 from mgdhw_sim.engines.matrix import Tile
 from mgdhw_sim.engines.segments import Ahead, Setup
 from mgdhw_sim.engines.vector import Narrow, Space
+from mgdhw_sim.points import TABLE
 from mgdhw_sim.spec import TARGET_FRACTION_BITS, ChipSpec
 
 FAMILIES = {
@@ -43,6 +45,7 @@ BASELINES = {
     Baseline.ANTITHETIC: loops.ANTITHETIC,
     Baseline.NONE: loops.NONE,
 }
+COSTS = {"mse": kernels.MSE, "xent": kernels.XENT, TABLE: kernels.TABLE}
 OPTIMIZERS: dict[type[Any], int] = {
     Sgd: moves.SGD,
     Momentum: moves.MOMENTUM,
@@ -147,15 +150,15 @@ def net(spec: ChipSpec) -> kernels.Net:
         weight_fraction=spec.weight_fraction_bits,
         signal_bits=s,
         lut_bits=spec.lut_bits,
-        hidden=tables.activation_table(spec.activation, s, fraction, spec.lut_bits).astype(np.int32),
-        output=tables.activation_table(spec.output_activation, s, fraction, spec.lut_bits).astype(np.int32),
+        hidden=datapath.curve_of(spec, last=False).astype(np.int32),
+        output=datapath.curve_of(spec, last=True).astype(np.int32),
         narrow=widest < 1 << 31,
-        cost=kernels.MSE if spec.cost == "mse" else kernels.XENT,
+        cost=COSTS[spec.cost],
         cost_max=(1 << spec.cost_bits) - 1,
         divisor=divisor,
         divisor_bits=divisor.bit_length() - 1 if divisor & (divisor - 1) == 0 else -1,
         target_shift=TARGET_FRACTION_BITS - fraction,
-        exp=tables.exp_table(s, fraction).copy() if spec.cost == "xent" else unused,
+        exp=cost_curve(spec),
         log=tables.log_table(fraction + TARGET_FRACTION_BITS).copy() if spec.cost == "xent" else unused,
         exp_bits=tables.EXP_BITS,
         exp_fraction=tables.EXP_FRACTION_BITS,
@@ -236,7 +239,9 @@ def narrow(spec: ChipSpec) -> Narrow | None:
     s, fraction = spec.signal_bits, spec.signal_fraction_bits
     if s > 16 or spec.input_bits - spec.input_bipolar > 15:
         return None
-    curves = [tables.activation_table(a, s, fraction, spec.lut_bits) for a in (spec.activation, spec.output_activation)]
+    curves = [datapath.curve_of(spec, last=last) for last in (False, True)]
+    if not paired(spec):
+        return None
     largest_weight = 1 << (spec.weight_bits - 1)
     largest = (1 << spec.input_bits) - 1
     x_fraction = spec.input_fraction_bits
@@ -260,11 +265,6 @@ def narrow(spec: ChipSpec) -> Narrow | None:
         hidden=pairs(curves[0]),
         output=pairs(curves[1]),
     )
-
-
-def pairs(curve: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Each border's signal in the low 16 bits, the way to the next one's in the high ones."""
-    return np.asarray((curve[:-1] & 0xFFFF) | (np.diff(curve) << 16)).astype(np.int32)
 
 
 def order_of(order: SampleOrder) -> Order:

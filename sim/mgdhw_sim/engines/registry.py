@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import lru_cache
 
+from mgdhw.compiled.target import Unusable, require_numba
 from mgdhw.errors import ConfigError
 from mgdhw_sim.engines.engine import Engine
 from mgdhw_sim.engines.reference import Reference
@@ -14,6 +15,7 @@ log = logging.getLogger("mgdhw.engine")
 
 
 def _compiled() -> Engine:
+    require_numba()
     from mgdhw.compiled.cache import keep_on_disk
     from mgdhw_sim.engines.compiled import Compiled  # numba is slow to import; a reference run needs none of it
 
@@ -35,6 +37,8 @@ def choose(name: str) -> Engine:
         return ENGINES["numba" if name == "auto" else name]()
     except (ImportError, OSError, RuntimeError) as error:  # not installed, of another machine, not allowed to work
         if name != "auto":
-            raise ConfigError(f"engine={name} cannot be had here ({error}); pip install numba") from None
+            installed = isinstance(error, Unusable) and not isinstance(error.__cause__, ImportError)
+            remedy = "engine=auto does without" if installed else "pip install numba"
+            raise ConfigError(f"engine={name} cannot be had here ({error}); {remedy}") from None
         log.warning("numba cannot be had here (%s): the chip runs on the reference engine, which is slower", error)
         return choose("reference")

@@ -64,7 +64,13 @@ def fits_lanes(chip: Chip, segments: Sequence[Segment]) -> bool:
     """Whether these segments can go side by side: they differ in seeds and in θ only, and the chip is small."""
     first = segments[0]
     recipe, n_samples = first.recipe, chip.memory[0].shape[0]
-    if chip.cells is not None or recipe.continuous or recipe.normalise != "energy" or not packs.has_rule(recipe):
+    if (
+        chip.cells is not None
+        or recipe.codes.amplitudes
+        or recipe.continuous
+        or recipe.normalise != "energy"
+        or not packs.has_rule(recipe)
+    ):
         return False
     if len(segments) < 2 or recipe.codes.family != "random" or recipe.order.batch >= packs.WIDE_BATCH:
         return False

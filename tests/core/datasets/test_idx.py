@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,31 @@ def test_malformed_file(tmp_path: Path, idx_files: Files, fill: Fill, content: b
     with pytest.raises(DatasetError, match=message) as caught:
         load(f"idx:{fill(tmp_path, idx_files)}")
     assert "train-images-idx3-ubyte" in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory otherwise")
+def test_a_bomb_is_never_unpacked(tmp_path: Path) -> None:
+    """Not a byte beyond what the header promises, and nothing that the packed bytes cannot hold."""
+    import resource
+
+    header = b"\0\0\x08\x03" + b"\0\0\0\x06\0\0\0\x03\0\0\0\x02"
+    bomb = tmp_path / "bomb"
+    bomb.write_bytes(gzip.compress(header + bytes(1 << 27), compresslevel=1))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DatasetError, match="bomb: more bytes of data than 36: the header says 6 × 3 × 2"):
+        read_idx(bomb, ndim=3)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 14  # KiB
+    bomb.write_bytes(gzip.compress(header[:4] + b"\0\0\x0f\xff" * 3 + bytes(1000)))
+    with pytest.raises(DatasetError, match=r"packed bytes cannot hold what is expected 68669157375"):
+        read_idx(bomb, ndim=3)
+
+
+def test_labels_that_are_counted_from_1(tmp_path: Path, idx_files: Files, fill: Fill, encode: Encode) -> None:
+    labels = np.array([1, 2, 3, 1, 2, 3, 3, 2, 1, 1], dtype=np.uint8)
+    idx_files |= {"train-labels-idx1-ubyte": encode(labels[:6]), "t10k-labels-idx1-ubyte": encode(labels[6:])}
+    dataset = load(f"idx:{fill(tmp_path, idx_files)}")
+    assert dataset.classes == ("1", "2", "3")
+    np.testing.assert_array_equal(dataset.targets.argmax(axis=1), labels - 1)
 
 
 def test_files_that_do_not_fit_each_other(tmp_path: Path, idx_files: Files, fill: Fill, encode: Encode) -> None:

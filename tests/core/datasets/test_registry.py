@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,14 @@ def test_unknown_name(name: str, nearest: str) -> None:
 def test_name_like_no_other(name: str) -> None:
     with pytest.raises(DatasetError, match=r"^there is no dataset '[^']*'; there are xor, "):
         load(name)
+
+
+def test_mnist_is_said_where_it_is() -> None:
+    for name in ("mnist", "MNIST"):
+        with pytest.raises(DatasetError, match=r"'mnist' is not in the box: its four files .* name it: idx:FOLDER"):
+            load(name)
+    with pytest.raises(DatasetError, match="did you mean 'fashion'"):
+        load("fashion-mnist")
 
 
 def test_unknown_option() -> None:
@@ -79,6 +88,45 @@ def test_paths(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load("npz:../data/mine.npz", base=home / "data").n_samples == 10
     monkeypatch.chdir(home)
     assert load("npz:data/mine.npz").n_samples == 10
+
+
+def test_files_are_known_by_their_names(
+    home: Path, monkeypatch: pytest.MonkeyPatch, idx_files_gz: Any, fill: Any
+) -> None:
+    monkeypatch.chdir(home)
+    wanted = load("npz:data/mine.npz").digest
+    for name in ("data/mine.npz", f"{home}/data/mine.npz", "~/data/mine.npz", "NPZ:data/mine.npz"):
+        assert load(name).digest == wanted
+    assert load("mine.npz", base=home / "data").digest == wanted
+    (home / "data" / "mine.npz").rename(home / "data" / "MINE.NPZ")
+    assert load("data/MINE.NPZ").digest == wanted
+    fill(home / "pictures", idx_files_gz)
+    assert load("pictures").digest == load("idx:pictures").digest == load(f"{home}/pictures").digest
+    (home / "digits").mkdir()  # a dataset in the box comes first
+    (home / "parity-4").mkdir()
+    assert (load("digits").n_inputs, load("parity-4").n_inputs) == (64, 4)
+
+
+def test_files_of_other_forms(home: Path) -> None:
+    (home / "table.csv").write_text("1,2\n")
+    with pytest.raises(
+        DatasetError, match=r"'table\.csv' is a file, but no npz file: .* npz:FILE \(written by numpy\.savez"
+    ):
+        load("table.csv", base=home)
+    with pytest.raises(DatasetError, match=r"theirs\.npz: no such file"):
+        load("theirs.npz", base=home)
+
+
+def test_backslashes_that_were_taken_for_something_else() -> None:
+    with pytest.raises(
+        DatasetError, match=r"has control characters, as a backslash in double quotes makes them: .* single"
+    ):
+        load("npz:C:\temp\new.npz")
+
+
+def test_whole_numbers_may_be_floats() -> None:
+    assert load("parity", n=3.0).digest == load("parity-3").digest
+    assert load("digits", seed=1e3).digest == load("digits", seed=1000).digest  # type: ignore[arg-type]
 
 
 def test_paths_that_lead_nowhere(home: Path) -> None:

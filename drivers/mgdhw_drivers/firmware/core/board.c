@@ -175,7 +175,7 @@ static uint64_t evaluations_running(const mg_board *board) {
     switch (board->operation.type) {
         case MG_PROBE: return board->work.course.evaluations;
         case MG_LEARN: return board->state.evaluations;
-        case MG_INFER: return board->operation.step;
+        case MG_INFER: return board->operation.sample;
         default: return 0;
     }
 }
@@ -244,7 +244,7 @@ static int is_operation(uint8_t type) { return type >= MG_LOAD && type <= MG_RES
 
 static int size_is_right(const mg_frame *frame) {
     static const uint16_t size[] = {[MG_IDENTIFY] = 12, [MG_READ] = 12, [MG_LOAD] = 24,   [MG_SET] = 16,
-                                    [MG_MEASURE] = 32,  [MG_INFER] = 16, [MG_PROBE] = 80, [MG_LEARN] = 240,
+                                    [MG_MEASURE] = 32,  [MG_INFER] = 24, [MG_PROBE] = 80, [MG_LEARN] = 240,
                                     [MG_RESTORE] = 8};
     return frame->type == MG_WRITE ? frame->size >= 8 : frame->size == size[frame->type];
 }

@@ -48,7 +48,8 @@ typedef struct mg_values {
 typedef struct mg_operation {
     uint8_t type; /* 0: nothing */
     uint32_t sequence;
-    uint64_t step, left; /* next probe or sample, and how many */
+    uint64_t step, left; /* next probe and how many; of INFER the step at which it is, and how many samples */
+    uint32_t sample;     /* of INFER: the next */
     uint32_t ticket;
     const int16_t *codes; /* (P,) that a SET moves to */
 } mg_operation;
@@ -176,7 +177,8 @@ enum mg_learn_flag {
     MG_LEARN_STOCHASTIC = 4,
     MG_LEARN_WINDOW_EMPTY = 8,
     MG_LEARN_ANALOG_COST = 16,
-    MG_LEARN_ALL = 31
+    MG_LEARN_WEIGHTED = 32,
+    MG_LEARN_ALL = 63
 };
 
 /* Where an answer's payload is made, and how it is sent. */
@@ -217,7 +219,7 @@ void mg_end_operation(mg_board *board);
 void mg_forget_operation(mg_board *board);
 
 /* Checksum of the state areas, as an optimizer and a mode have them. */
-uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty);
+uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int flags);
 
 /* The (P,) codes that REQUESTED asks for; NULL if one is beyond the converters' range. */
 const int16_t *mg_requested_codes(mg_board *board);

@@ -119,10 +119,10 @@ int64_t mg_sample_cost(mg_chip *chip, const int16_t *codes, uint32_t sample) {
     return mg_cost_code(chip, signals, chip->targets + (size_t)sample * chip->n_outputs);
 }
 
-const int32_t *mg_outputs(mg_chip *chip, uint32_t sample) {
+const int32_t *mg_outputs(mg_chip *chip, uint32_t sample, uint64_t step) {
     if (chip->imperfect) {
-        mg_imperfect_come_to(chip, chip->now);
-        const mg_measurement at = {chip->imperfect->weights, 0, MG_INFER_PART};
+        mg_imperfect_come_to(chip, step);
+        const mg_measurement at = {chip->imperfect->weights, step, MG_INFER_PART};
         int32_t *codes = mg_settled(chip, &at, sample, sample);
         mg_noisy_outputs(chip, &at, codes, sample);
         return codes;

@@ -74,7 +74,7 @@ void mg_describe(mg_board *board) {
     if (board->learns) capabilities |= LEARN;
     if (chip->hardware == NULL) capabilities |= DETERMINISTIC;
     mg_put32(d, capabilities);
-    mg_put32(d + 4, families | 1u << 8 | (board->learns ? optimizers << 16 | 7u << 24 : 0u));
+    mg_put32(d + 4, families | 1u << 8 | (board->learns ? optimizers << 16 | 15u << 24 : 0u));
     mg_put32(d + 8, chip->n_parameters);
     mg_put32(d + 12, chip->n_inputs);
     mg_put32(d + 16, chip->n_outputs);

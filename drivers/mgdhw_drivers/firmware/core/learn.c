@@ -137,7 +137,7 @@ mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *re
     status = mg_course_begin(&learner->course, chip, &recipe->codes, &recipe->order, recipe->baseline, &state->held,
                              state->step, sine, code);
     if (status != MG_OK) return status;
-    if (recipe->continuous) take_weights(learner);
+    if (recipe->continuous && recipe->filter_weight == NULL) take_weights(learner);
     return write_parameters(learner); /* last: what is refused changes nothing */
 }
 
@@ -174,6 +174,7 @@ static void absorb_into_filters(mg_learner *learner, mg_costs costs) {
         for (uint32_t i = chip->layer[l].first; i < chip->layer[l].first + size; i++) {
             uint32_t g = i - course->group.first;
             double code = i >= course->group.first && g < course->group.size ? (double)course->code[g] : 0.0;
+            if (recipe->filter_weight) weight = recipe->filter_weight[i];
             state->filtered[i] = state->filtered[i] + take * (change * code * weight - state->filtered[i]);
         }
     }
@@ -224,7 +225,8 @@ static mg_status update(mg_learner *learner) {
         }
     }
     memset(state->cross, 0, chip->n_parameters * sizeof *state->cross);
-    memset(state->energy, 0, chip->n_parameters * sizeof *state->energy);
+    if ((const void *)recipe->filter_weight != state->energy) /* the weights of continuous mode may lie there */
+        memset(state->energy, 0, chip->n_parameters * sizeof *state->energy);
     state->update++;
     learner->updates++;
     learner->course.held.valid = 0;

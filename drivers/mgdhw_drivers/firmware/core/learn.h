@@ -18,6 +18,8 @@ typedef struct mg_recipe {
     double eta;   /* learning rate */
     const double *etas; /* one for each update of the segment instead; NULL: eta for all */
     double tau_theta, tau_hp; /* of continuous mode, in probes */
+    const double *filter_weight; /* of continuous mode: what C~ times a perturbation is multiplied by, for each
+                                  * parameter; NULL: by 1 / <perturbation^2> */
     double low, high;         /* limits of the master parameters */
     int32_t baseline;
     int32_t continuous; /* filters instead of windows */

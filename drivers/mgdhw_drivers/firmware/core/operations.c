@@ -125,7 +125,7 @@ static void load(mg_board *board, const mg_frame *frame) {
 }
 
 static void begin(mg_board *board, const mg_frame *frame, uint64_t step, uint64_t count) {
-    mg_operation operation = {frame->type, frame->sequence, step, count, 0, NULL};
+    mg_operation operation = {frame->type, frame->sequence, step, count, 0, 0, NULL};
     board->operation = operation;
 }
 
@@ -180,13 +180,13 @@ static void measure(mg_board *board, const mg_frame *frame) {
 
 static void infer(mg_board *board, const mg_frame *frame) {
     const uint8_t *request = frame->payload;
-    uint32_t count = mg_get32(request);
+    uint32_t count = mg_get32(request + 8);
     if (refused(board, frame, mg_check_infer(board, request))) return;
-    if (!mg_depends(board, frame, mg_get32(request + 8), mg_get32(request + 12))) return;
-    if (named_samples(board, frame, count, mg_get32(request + 4)) == NULL) return;
+    if (!mg_depends(board, frame, mg_get32(request + 16), mg_get32(request + 20))) return;
+    if (named_samples(board, frame, count, mg_get32(request + 12)) == NULL) return;
     int is_signed = board->chip.output_lo < 0;
     mg_values_begin(board, frame->type, frame->sequence, (uint64_t)board->chip.output_hi, is_signed);
-    begin(board, frame, 0, count);
+    begin(board, frame, mg_get64(request), count);
 }
 
 static void probe(mg_board *board, const mg_frame *frame) {
@@ -225,7 +225,8 @@ void mg_start_operation(mg_board *board, const mg_frame *frame) {
 
 static void infer_one(mg_board *board) {
     const uint32_t *samples = (const uint32_t *)(const void *)board->area[MG_AREA_SAMPLES].bytes;
-    const int32_t *codes = mg_outputs(&board->chip, samples[board->operation.step]);
+    mg_operation *operation = &board->operation;
+    const int32_t *codes = mg_outputs(&board->chip, samples[operation->sample++], operation->step);
     for (uint32_t j = 0; j < board->chip.n_outputs; j++) mg_values_add(board, codes[j]);
 }
 
@@ -248,8 +249,7 @@ static void run_values(mg_board *board, uint64_t until) {
         if (operation->type == MG_INFER)
             infer_one(board);
         else
-            complete = probe_one(board);
-        operation->step += complete;
+            operation->step += complete = probe_one(board);
         operation->left -= complete;
         if (board->hal->microseconds(board->hal->self) >= until) break;
     }

@@ -38,7 +38,7 @@ enum mg_code mg_check_measure(const mg_board *board, const uint8_t *p) {
 }
 
 enum mg_code mg_check_infer(const mg_board *board, const uint8_t *p) {
-    return bad_unless(is_count(board, mg_get32(p)));
+    return bad_unless(mg_get64(p) < END_OF_STEPS && is_count(board, mg_get32(p + 8)));
 }
 
 enum mg_code mg_check_restore(const mg_board *board, const uint8_t *p) {
@@ -85,7 +85,9 @@ enum mg_code mg_read_probe(mg_block *block, const uint8_t *p) {
     return block->codes.family < MG_FAMILIES ? MG_FINE : MG_UNSUPPORTED;
 }
 
-static void read_recipe(mg_recipe *recipe, const mg_block *block, const uint8_t *p, const mg_area *etas) {
+static const double *doubles(const mg_area *area) { return (const double *)(const void *)area->bytes; }
+
+static void read_recipe(mg_recipe *recipe, const mg_block *block, const uint8_t *p, const mg_area *areas) {
     double constant[5];
     int optimizer = p[232];
     for (int i = 0; i < 5; i++) constant[i] = mg_get_double(p + 136 + 8 * i);
@@ -101,8 +103,9 @@ static void read_recipe(mg_recipe *recipe, const mg_block *block, const uint8_t 
     recipe->tau_hp = mg_get_double(p + 128);
     recipe->update_period = mg_get32(p + 216);
     recipe->tau_theta = mg_get32(p + 220);
-    recipe->etas = mg_get32(p + 224) > 0 ? (const double *)(const void *)etas->bytes : NULL;
+    recipe->etas = mg_get32(p + 224) > 0 ? doubles(&areas[MG_AREA_ETA]) : NULL;
     recipe->continuous = (p[233] & MG_LEARN_CONTINUOUS) != 0;
+    if (recipe->continuous && (p[233] & MG_LEARN_WEIGHTED)) recipe->filter_weight = doubles(&areas[MG_AREA_ENERGY]);
     recipe->normalise = (p[233] & MG_LEARN_ORIPOV) ? MG_ORIPOV : MG_ENERGY;
     recipe->stochastic = (p[233] & MG_LEARN_STOCHASTIC) != 0;
     recipe->optimizer.name = optimizer;
@@ -137,6 +140,6 @@ enum mg_code mg_read_learn(const mg_board *board, mg_block *block, mg_recipe *re
     read_block(block, p);
     if (!is_block(block, p[77]) || !is_recipe(board, block, p)) return MG_BAD;
     if (block->codes.family >= MG_FAMILIES || p[232] >= MG_OPTIMIZERS || !board->learns) return MG_UNSUPPORTED;
-    read_recipe(recipe, block, p, &board->area[MG_AREA_ETA]);
+    read_recipe(recipe, block, p, board->area);
     return MG_FINE;
 }

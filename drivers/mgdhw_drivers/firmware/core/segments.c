@@ -9,23 +9,24 @@ enum { LEARNT_HELD = 1, LEARNT_UPDATED = 2, LEARNT_WINDOW_EMPTY = 4, LEARNT_ANAL
 
 #define MOST_STATE_AREAS 5
 
-/* The state areas that are in use, in their order; answers how many. */
-static int state_areas(int optimizer, int continuous, int window_empty, int number[MOST_STATE_AREAS]) {
+/* The state areas that are in use, in their order, as the flags of LEARN say; answers how many. */
+static int state_areas(int optimizer, int flags, int number[MOST_STATE_AREAS]) {
     int count = 0;
     number[count++] = MG_AREA_THETA;
     if (optimizer != MG_SGD) number[count++] = MG_AREA_SLOT1;
     if (optimizer == MG_ADAM || optimizer == MG_ADAMW) number[count++] = MG_AREA_SLOT2;
-    if (continuous) {
+    if (flags & MG_LEARN_CONTINUOUS) {
+        if (flags & MG_LEARN_WEIGHTED) number[count++] = MG_AREA_ENERGY;
         number[count++] = MG_AREA_GRADIENT;
-    } else if (!window_empty) {
+    } else if (!(flags & MG_LEARN_WINDOW_EMPTY)) {
         number[count++] = MG_AREA_CROSS;
         number[count++] = MG_AREA_ENERGY;
     }
     return count;
 }
 
-uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int continuous, int window_empty) {
-    int number[MOST_STATE_AREAS], count = state_areas(optimizer, continuous, window_empty, number);
+uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int flags) {
+    int number[MOST_STATE_AREAS], count = state_areas(optimizer, flags, number);
     uint32_t crc = mg_crc(NULL, 0);
     for (int i = 0; i < count; i++) crc = mg_crc_more(crc, board->area[number[i]].bytes, board->area[number[i]].size);
     return crc;
@@ -40,12 +41,12 @@ static int has_negative(const uint8_t *at, uint32_t count, int is_double) {
 /* Whether the state areas and learning rates hold what training can come to: numbers, and no sum of squares below 0. */
 static int holds_numbers(const mg_board *board, const uint8_t *request) {
     int number[MOST_STATE_AREAS], optimizer = request[232], flags = request[233];
-    int count = state_areas(optimizer, flags & MG_LEARN_CONTINUOUS, flags & MG_LEARN_WINDOW_EMPTY, number);
+    int count = state_areas(optimizer, flags, number), continuous = flags & MG_LEARN_CONTINUOUS;
     int squares = optimizer == MG_RMSPROP ? MG_AREA_SLOT1 : MG_AREA_SLOT2;
     for (int i = 0; i < count; i++) {
         const uint8_t *at = board->area[number[i]].bytes;
         uint32_t size = board->chip.n_parameters;
-        int is_double = number[i] != MG_AREA_CROSS && number[i] != MG_AREA_ENERGY;
+        int is_double = continuous || (number[i] != MG_AREA_CROSS && number[i] != MG_AREA_ENERGY);
         if (is_double && !mg_all_finite(at, size)) return 0;
         if ((number[i] == squares || number[i] == MG_AREA_ENERGY) && has_negative(at, size, is_double)) return 0;
     }
@@ -66,9 +67,10 @@ static void read_state(mg_board *board, const mg_block *block, const uint8_t *re
     state->cost = mg_get_double(request + 192);
     state->high_passed = mg_get_double(request + 200);
     state->has_cost = (request[233] & MG_LEARN_ANALOG_COST) != 0;
-    if (request[233] & (MG_LEARN_WINDOW_EMPTY | MG_LEARN_CONTINUOUS)) {
+    int continuous = request[233] & MG_LEARN_CONTINUOUS;
+    if (continuous || request[233] & MG_LEARN_WINDOW_EMPTY) {
         memset(state->cross, 0, board->area[MG_AREA_CROSS].size);
-        memset(state->energy, 0, board->area[MG_AREA_ENERGY].size);
+        if (!continuous || !(request[233] & MG_LEARN_WEIGHTED)) memset(state->energy, 0, board->area[MG_AREA_ENERGY].size);
     }
 }
 
@@ -76,11 +78,10 @@ static void read_state(mg_board *board, const mg_block *block, const uint8_t *re
 static int has_all(mg_board *board, const mg_frame *frame) {
     const uint8_t *request = frame->payload;
     uint32_t etas = mg_get32(request + 224);
-    int continuous = request[233] & MG_LEARN_CONTINUOUS, window_empty = request[233] & MG_LEARN_WINDOW_EMPTY;
     int32_t differs = 0;
     if (board->dataset_crc == 0 || mg_get32(request + 68) != board->dataset_crc)
         differs = MG_DATASET;
-    else if (mg_get32(request + 212) != mg_crc_of_state(board, request[232], continuous, window_empty))
+    else if (mg_get32(request + 212) != mg_crc_of_state(board, request[232], request[233]))
         differs = MG_STATE;
     else if (mg_get32(request + 228) != mg_crc(board->area[MG_AREA_ETA].bytes, etas * sizeof(double)))
         differs = MG_ETAS;
@@ -126,7 +127,7 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
         mg_refuse_status(board, frame->sequence, status);
         return;
     }
-    mg_operation learn = {MG_LEARN, frame->sequence, block.first_step, block.n_probes, ticket, NULL};
+    mg_operation learn = {MG_LEARN, frame->sequence, block.first_step, block.n_probes, 0, ticket, NULL};
     *operation = learn;
     board->theta_crc = board->state_crc = 0;
 }
@@ -145,8 +146,10 @@ static void put_answer(mg_board *board) {
     const mg_recipe *recipe = &learner->recipe;
     uint8_t *answer = board->answer;
     int window_empty = recipe->continuous || state->step % recipe->update_period == 0;
+    int flags = (recipe->continuous ? MG_LEARN_CONTINUOUS : 0) | (recipe->filter_weight ? MG_LEARN_WEIGHTED : 0) |
+                (window_empty ? MG_LEARN_WINDOW_EMPTY : 0);
     uint64_t probes = board->operation.left;
-    board->state_crc = mg_crc_of_state(board, recipe->optimizer.name, recipe->continuous, window_empty);
+    board->state_crc = mg_crc_of_state(board, recipe->optimizer.name, flags);
     uint32_t held_crc = crc_of_held(board);
     board->theta_crc = board->chip.imperfect ? mg_crc(board->area[MG_AREA_REQUESTED].bytes, board->area[MG_AREA_REQUESTED].size) : held_crc;
     memset(answer, 0, MG_LEARN_BYTES);

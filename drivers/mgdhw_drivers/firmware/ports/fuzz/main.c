@@ -98,12 +98,12 @@ static void make_depend(mg_board *board, uint8_t type, uint8_t *payload, uint32_
     }
     if (type == MG_LEARN && size == 240) {
         uint32_t etas = mg_get32(payload + 224) % (board->config.etas_room + 1);
-        mg_put32(payload + 212, mg_crc_of_state(board, payload[232], payload[233] & 1, payload[233] & 8));
+        mg_put32(payload + 212, mg_crc_of_state(board, payload[232], payload[233]));
         mg_put32(payload + 224, etas);
         mg_put32(payload + 228, mg_crc(area[MG_AREA_ETA].bytes, etas * sizeof(double)));
         mg_put32(payload + 236, 0);
     }
-    uint32_t at = type == MG_MEASURE && size == 32 ? 12 : type == MG_INFER && size == 16 ? 0 : UINT32_MAX;
+    uint32_t at = type == MG_MEASURE && size == 32 ? 12 : type == MG_INFER && size == 24 ? 8 : UINT32_MAX;
     if (at == UINT32_MAX) return;
     uint32_t count = mg_get32(payload + at) % (board->config.samples_room + 1);
     mg_put32(payload + at, count);

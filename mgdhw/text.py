@@ -1,0 +1,34 @@
+"""Text files that people write with whatever editor they have."""
+
+from __future__ import annotations
+
+import codecs
+
+
+def decode(content: bytes) -> str:
+    """The text of a file in UTF-8, or in UTF-16 that says so by its first bytes: Windows PowerShell's `>` writes that.
+
+    A byte order mark is no part of the text; Notepad puts one before UTF-8.
+
+    Raises:
+        UnicodeDecodeError: it is no such text.
+    """
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if marked else "utf-8-sig")
+
+
+def unwritable(text: str) -> str | None:
+    """What of a text cannot be written as UTF-8, as an escape; None: all can.
+
+    Names of files and folders are bytes to a system: Python keeps those that are no UTF-8 as lone surrogates.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return readable(text[error.start : error.end])
+    return None
+
+
+def readable(name: str) -> str:
+    """The name of a file as text that can be written: what is no UTF-8 becomes an escape."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,110 @@
+"""Addresses of devices: SCHEME:PLACE?option=value&option=value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from mgdhw.errors import ConfigError
+from mgdhw.folders import expanded
+from mgdhw.parsing import did_you_mean, short_repr
+
+LONGEST_URI = 4096
+"""Characters of an address: as many as the path of a file may have."""
+LONGEST_SHOWN = 300
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_PORT = re.compile(r"/dev/.|(\\\\\.\\)?COM\d+:?$", re.IGNORECASE)
+_HOST_AND_PORT = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+|\[[\w:.%]+\]):\d+$|[\w-]+:\d{4,5}$")
+"""Where it has no dot and no port of four digits, what is before the colon is rather a scheme."""
+_SOCKET = re.compile(r".+\.sock(et)?$")
+_CHIP = re.compile(r".+\.toml$")
+
+
+class Address(NamedTuple):
+    """An address in its parts.
+
+    Args:
+        scheme: in front of the first colon.
+        place: what follows, up to the options.
+        options: text of each, by its name.
+    """
+
+    scheme: str
+    place: str
+    options: dict[str, str]
+
+
+def split_uri(uri: str) -> Address:
+    """The parts of an address. Characters of options may be written as %XX; a plus is a plus.
+
+    Raises:
+        ConfigError: it has control characters, slashes as those of the web, a second "?", or an option twice.
+    """
+    check_characters(uri)
+    scheme, _, rest = uri.partition(":")
+    if rest.startswith("//"):
+        raise ConfigError(f"{shorten_uri(uri)}: an address has no // here; write {scheme}:{rest[2:]}")
+    place, _, query = rest.partition("?")
+    if "?" in query:
+        raise ConfigError(
+            f"{shorten_uri(uri)}: has a second ?; options follow each other with &, as in {scheme}:{place}?a=1&b=2"
+        )
+    options: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        name, _, text = (unquote(item) for item in part.partition("="))
+        if name in options:
+            raise ConfigError(f"{shorten_uri(uri)}: option {short_repr(name)} is given twice; leave one of them out")
+        check_characters(name + text)
+        options[name] = text
+    return Address(scheme, place, options)
+
+
+def shorten_uri(uri: str) -> str:
+    """An address as errors call it: whole, if it isn't endless."""
+    return uri if len(uri) <= LONGEST_SHOWN else f"{uri[: LONGEST_SHOWN // 2]}…{uri[-LONGEST_SHOWN // 4 :]}"
+
+
+def check_characters(uri: str) -> None:
+    """Raise ConfigError if an address is endless, or has control characters, of which no name of a place has any."""
+    if len(uri) > LONGEST_URI:
+        raise ConfigError(
+            f"device {short_repr(uri)}: is an address of {len(uri):,} characters; expected {LONGEST_URI:,} at most"
+        )
+    found = _CONTROL.search(uri)
+    if found:
+        raise ConfigError(f"device {short_repr(uri)}: {found[0]!r} is no character of an address")
+
+
+def expand_path(uri: str, text: str) -> Path:
+    """The path of a file that an address names, with ~ as the home folder. Raises ConfigError where there is none."""
+    try:
+        return expanded(text)
+    except ConfigError as error:
+        raise ConfigError(f"{shorten_uri(uri)}: {error}") from None
+
+
+def suggest_address(uri: str, schemes: Collection[str], chips: Collection[str] = ()) -> str:
+    """What to add to an error about an address of no known scheme: the address that was probably meant, or nothing.
+
+    Args:
+        uri: what was given.
+        schemes: those that there are.
+        chips: names of simulated chips.
+    """
+    place, question, query = uri.partition("?")
+    scheme, colon, rest = uri.partition(":")
+    looks = {
+        "serial": _PORT.match(place),
+        "tcp": _HOST_AND_PORT.match(place),
+        "unix": _SOCKET.match(place),
+        "sim": _CHIP.match(place) or (place if place in chips else None),
+    }
+    if colon and scheme.strip().lower() in schemes:
+        return f"; did you mean {scheme.strip().lower()}:{rest}?"
+    for kind, found in looks.items():
+        if found and kind in schemes:
+            return f"; did you mean {kind}:{place.removesuffix(':')}{question}{query}?"
+    return did_you_mean(scheme if colon else place, schemes if colon else chips)
