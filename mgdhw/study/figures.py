@@ -59,10 +59,10 @@ def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
         under = [p.solved - p.solved_interval.low for p in found]
         over = [p.solved_interval.high - p.solved for p in found]
         shares.errorbar(x, solved, [under, over], fmt="o-", **LINE, color=colour)
-        ticks = x, [f"{p.value:g}" for p in found]
-        for place in (times, shares):
-            place.set_xlim(-0.4, len(axis.values) - 0.6)
-            place.set_xticks(*ticks, fontsize=7, rotation=45)
+    ticks = range(len(axis.values)), [f"{value:g}" for value in axis.values]
+    for place in (times, shares):
+        place.set_xlim(-0.4, len(axis.values) - 0.6)
+        place.set_xticks(*ticks, fontsize=7, rotation=45)
     if axis.name == "mismatch" and any(row.task == "nist7x7" for row in rows):
         times.axvline(_place(axis, 0.25), color="0.6", lw=1, ls=":")
         times.annotate(
