@@ -35,6 +35,9 @@ async def completed(
 
 async def unless(asked: asyncio.Event, work: Coroutine[Any, Any, Answer]) -> Answer | None:
     """What work answers, or None where something is asked for before: then it is cancelled, and has ended."""
+    if asked.is_set():
+        work.close()
+        return None
     task, asking = asyncio.ensure_future(work), asyncio.ensure_future(asked.wait())
     try:
         await asyncio.wait({task, asking}, return_when=asyncio.FIRST_COMPLETED)
