@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 from mgdhw import digest
 from mgdhw.config import Experiment
+from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
-from mgdhw.device import DeviceInfo
+from mgdhw.device import Device, DeviceInfo
 from mgdhw.errors import CheckpointError, ConfigError, DeviceUnavailable, RunError
+from mgdhw.own_cost import described
 from mgdhw.runs import Run
+from mgdhw.runs.provenance import provenance
 
 
 def base_of(run: Run) -> Path:
@@ -24,6 +28,35 @@ def base_of(run: Run) -> Path:
 def began_with(experiment: Experiment, dataset: Dataset) -> str:
     """What the digest of a trajectory begins with, in hexadecimal: by it a checkpoint is known as a run's."""
     return digest.begin(experiment.decisive(), dataset.digest).hex()
+
+
+def record_of(
+    experiment: Experiment,
+    dataset: Dataset,
+    device: Device,
+    *,
+    source: str | None,
+    base: Path | None,
+    cost: CostFunction | None,
+) -> dict[str, Any]:
+    """Where a new run comes from, for `provenance.json`.
+
+    Args:
+        experiment, dataset: as they are trained.
+        device: open.
+        source: the experiment file, if there is one.
+        base: folder that relative paths in the experiment count from; None: the run's own, wherever that is moved.
+        cost: the user's, if there is one.
+    """
+    common = provenance(
+        source=source,
+        base=Path() if base is None else base,
+        uri=device.uri,
+        info=device.info,
+        dataset=dataset,
+        cost=None if cost is None else described(cost),
+    )
+    return {**common, "began": began_with(experiment, dataset)}
 
 
 def check_resumable(run: Run, kept: Experiment, wanted: Experiment, free: tuple[str, ...]) -> None:

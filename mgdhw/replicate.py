@@ -18,12 +18,11 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
-from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
+from mgdhw.origin import base_of, check_began, check_identity, check_resumable, record_of
 from mgdhw.outcome import ReplicaResult, ReplicasResult
-from mgdhw.own_cost import described, same_cost
+from mgdhw.own_cost import same_cost
 from mgdhw.replicas import Replicas, check_count
 from mgdhw.runs import ReplicasRecorder, Run, RunLock, begin_run, read_replicas
-from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
 from mgdhw.sources import OwnData, Source, changed, load_as_kept, opening, task_of
 from mgdhw.timing import Bill, together
@@ -54,14 +53,9 @@ async def begin(
         given, dataset, notes = task.on(opened)
 
         async def recorder(runs: Path) -> ReplicasRecorder:
-            base = Path() if task.base is None else task.base  # beside the experiment, wherever that is moved
-
             def origin() -> dict[str, Any]:
-                own_cost = None if cost is None else described(cost)
-                common = provenance(
-                    source=task.source, base=base, uri=opened.uri, info=opened.info, dataset=dataset, cost=own_cost
-                )
-                return {**common, "replicas": replicas, "began": began_with(given, dataset)}
+                record = record_of(given, dataset, opened, source=task.source, base=task.base, cost=cost)
+                return {**record, "replicas": replicas}
 
             return ReplicasRecorder(await begin_run(stack, runs, given, origin, task.files))
 

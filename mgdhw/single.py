@@ -21,10 +21,9 @@ from mgdhw.control import take_control
 from mgdhw.costs import CostFunction
 from mgdhw.device import Device
 from mgdhw.events import Checkpoint, Event, Finished, Started
-from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable
-from mgdhw.own_cost import described, same_cost
+from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable, record_of
+from mgdhw.own_cost import same_cost
 from mgdhw.runs import Recorder, Run, RunLock, begin_run
-from mgdhw.runs.provenance import provenance
 from mgdhw.session import Session
 from mgdhw.sources import OwnData, Source, changed, load_as_kept, opening, task_of
 from mgdhw.timing import Bill
@@ -115,14 +114,8 @@ async def begin(
         given, dataset, notes = task.on(opened)
 
         async def recorder(runs: Path) -> Recorder:
-            base = Path() if task.base is None else task.base  # beside the experiment, wherever that is moved
-
             def origin() -> dict[str, Any]:
-                own_cost = None if cost is None else described(cost)
-                common = provenance(
-                    source=task.source, base=base, uri=opened.uri, info=opened.info, dataset=dataset, cost=own_cost
-                )
-                return {**common, "began": began_with(given, dataset)}
+                return record_of(given, dataset, opened, source=task.source, base=task.base, cost=cost)
 
             return Recorder(await begin_run(stack, runs, given, origin, task.files), began_with(given, dataset))
 
