@@ -137,7 +137,8 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str] | Non
 
 def last_step(runs: Path) -> int:
     """Step of the newest checkpoint in a folder of runs, -1 without one."""
-    steps = [int(path.stem.partition("-")[2]) for path in runs.glob("*/checkpoint-*.npz")]
+    # Runs only: a folder that is still being built gets another name while one looks into it.
+    steps = [int(path.stem.partition("-")[2]) for path in runs.glob("[!.]*/checkpoint-*.npz")]
     return max(steps, default=-1)
 
 

@@ -22,7 +22,7 @@ SLOW = ("train", "long.toml", "--replicas", "500", "--level", "device-codes")
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    found = list((folder / "runs").glob("*/replicas.csv"))
+    found = list((folder / "runs").glob("[!.]*/replicas.csv"))
     if not found:
         return []
     with found[0].open(newline="") as file:
@@ -53,7 +53,7 @@ def test_ctrl_c_leaves_what_is_finished(folder: Path, start: Any, times: int) ->
     for row in (kept[0], kept[-1]):
         alone = library.train(folder / "long.toml", runs=None, overrides=[f"seed={row['seed']}"])
         assert (row["digest"], float(row["cost"])) == (alone.digest, alone.cost)
-    assert not list((folder / "runs").glob("*/.*.tmp"))
+    assert not list((folder / "runs").glob("[!.]*/.*.tmp"))
 
 
 @posix
@@ -61,7 +61,7 @@ def test_ctrl_c_in_lock_step_is_prompt(folder: Path, start: Any) -> None:
     changes = ("--set", "training.probes=1_000_000", "--json", "--quiet")
     process = start("train", "long.toml", "--replicas", "300", *changes)
     deadline = time.monotonic() + 60.0
-    while not list((folder / "runs").glob("*/replicas.csv")):
+    while not list((folder / "runs").glob("[!.]*/replicas.csv")):
         assert time.monotonic() < deadline, "took too long"
         time.sleep(0.02)
     time.sleep(1.0)
