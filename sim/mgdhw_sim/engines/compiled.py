@@ -76,8 +76,9 @@ class Compiled(Engine):
             return stepped.learn(chip, segment, self.probe)
         if chip.cells is not None:
             return flawed.learn(chip, segment)
-        most = ends.probes_at_once(chip, recipe.order)
-        return ends.in_pieces(segment.state, count, most, lambda state, size: self._learn(chip, state, recipe, size))
+        return ends.in_pieces(
+            chip, segment.state, recipe, count, count, lambda state, size: self._learn(chip, state, recipe, size)
+        )
 
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
         return replicas.learn_many(chip, segments, self.learn)

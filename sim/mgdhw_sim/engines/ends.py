@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -28,6 +29,9 @@ Piece = Callable[[TrainState, int], tuple[TrainState, float, Step | None]]
 SAMPLES, PRODUCTS = 1 << 20, 1 << 34
 """Samples, and products of theirs with parameters, that a call into compiled code works on: bounds its memory and its
 time. A probe is the least."""
+BRISK = 0.05
+"""Seconds below which a piece of a segment is followed by one twice as long, whatever its products: with rank-1 codes
+and samples that are held most of these are saved, and the beginning of a piece is what takes long."""
 
 
 def held_of_block(block: Block) -> IntArray:
@@ -165,11 +169,16 @@ def in_turns(block: Block, run: Callable[[Block], Costs]) -> Costs:
     return Costs(perturbed, reference, costs.evaluations, costs.held)
 
 
-def in_pieces(state: TrainState, n_probes: int, most: int, run: Piece) -> SegmentResult:
-    """A segment, at most so many probes at a time."""
+def in_pieces(chip: Chip, state: TrainState, recipe: Recipe, n_probes: int, most: int, run: Piece) -> SegmentResult:
+    """A segment, at most so many probes at a time, and no more than a call may work on."""
+    size = min(most, probes_at_once(chip, recipe.order))
+    most = min(most, max(1, SAMPLES // recipe.order.batch))
     total, last, left = 0.0, None, n_probes
     while left > 0:
-        size = min(left, most)
-        state, cost, step = run(state, size)
-        total, last, left = total + cost, step or last, left - size
+        began = time.perf_counter()
+        piece = min(left, size)
+        state, cost, step = run(state, piece)
+        total, last, left = total + cost, step or last, left - piece
+        if time.perf_counter() - began < BRISK:
+            size = min(2 * size, most)
     return SegmentResult(state, total / n_probes, last)

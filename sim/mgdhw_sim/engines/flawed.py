@@ -48,8 +48,8 @@ def learn(chip: Chip, segment: Segment) -> SegmentResult:
     state, recipe = segment.state, segment.recipe
     chip.take(state.cells, to_write(state, recipe), state.step)
     count = segment.n_probes
-    most = min(flaws.MOST_LEFT // flaws.MOST_PULSES, ends.probes_at_once(chip, recipe.order))
-    result = ends.in_pieces(state, count, most, lambda state, size: _learn(chip, state, recipe, size))
+    most = flaws.MOST_LEFT // flaws.MOST_PULSES
+    result = ends.in_pieces(chip, state, recipe, count, most, lambda state, size: _learn(chip, state, recipe, size))
     chip.now = max(chip.now, result.state.step)
     return replace(result, state=replace(result.state, cells=chip.remembered()))
 
