@@ -10,7 +10,7 @@ from typing import Any
 from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, MgdhwError
 from mgdhw.parsing import short_repr
 from mgdhw.plugins import Broken, describe_error, distribution_of, load
-from mgdhw.uri import check_characters, suggest_address
+from mgdhw.uri import address_of, check_characters, suggest_address
 
 ENTRY_POINTS = "mgdhw.devices"
 PRESETS = "mgdhw.presets"
@@ -133,6 +133,14 @@ def make_device(uri: str) -> object:
         raise DeviceFault(
             f"its driver cannot make a device of this address: {describe_error(error)}", uri=uri
         ) from error
+
+
+def known_address(text: str) -> str | None:
+    """The address of a device that a text is, or stands for without its scheme; None if it is something else."""
+    schemes = device_schemes()
+    if ":" in text and text.partition(":")[0] in schemes:
+        return text
+    return address_of(text, schemes, simulated_chips())
 
 
 def _loaded(point: EntryPoint, what: str) -> Any:

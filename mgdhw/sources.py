@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import shlex
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from mgdhw.config import (
 from mgdhw.costs import CostFunction
 from mgdhw.datasets import METHODS, Dataset, from_arrays, full_name, load, save, scaled
 from mgdhw.device import Device, open_device
+from mgdhw.drivers import known_address
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.folders import expanded
 from mgdhw.inputs import fitted
@@ -143,6 +145,19 @@ def _packaged(name: str) -> str | None:
     return None if found is None else found.read_text(encoding="utf-8")
 
 
+def _check_no_device(path: Path) -> None:
+    """Raise ConfigError where an address stands in an experiment's place. A port would be read without an end."""
+    with contextlib.suppress(OSError):  # a name that is longer than any
+        if path.is_file() or path.suffix == ".toml":
+            return
+    address = known_address(str(path))
+    if address is not None:
+        raise ConfigError(
+            f"{path} is the address of a device, not an experiment file; expected --device {shlex.quote(address)},"
+            " beside the experiment"
+        )
+
+
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
@@ -164,6 +179,7 @@ def resolve(experiment: object, overrides: tuple[str, ...]) -> tuple[Experiment,
         packaged = None if path.name != str(path) or _is_there(path) else _packaged(path.name)
         if packaged is not None:
             return parse_experiment(packaged, source=f"the packaged {path.name}.toml", overrides=overrides), None, here
+        _check_no_device(path)
         return load_experiment(path, overrides), str(path.resolve()), path.resolve().parent
     if isinstance(experiment, Mapping):
         experiment = check_experiment(experiment, source="experiment")

@@ -94,17 +94,31 @@ def suggest_address(uri: str, schemes: Collection[str], chips: Collection[str] =
         schemes: those that there are.
         chips: names of simulated chips.
     """
-    place, question, query = uri.partition("?")
     scheme, colon, rest = uri.partition(":")
+    if colon and scheme.strip().lower() in schemes:
+        return f"; did you mean {scheme.strip().lower()}:{rest}?"
+    meant = address_of(uri, schemes, chips)
+    if meant is not None:
+        return f"; did you mean {meant}?"
+    return did_you_mean(scheme if colon else uri.partition("?")[0], schemes if colon else chips)
+
+
+def address_of(text: str, schemes: Collection[str], chips: Collection[str] = ()) -> str | None:
+    """The address that a port, a host with its port, a socket or a chip's name without a scheme stands for, if any.
+
+    Args:
+        text: what was given.
+        schemes: those that there are.
+        chips: names of simulated chips.
+    """
+    place, question, query = text.partition("?")
     looks = {
         "serial": _PORT.match(place),
         "tcp": _HOST_AND_PORT.match(place),
         "unix": _SOCKET.match(place),
         "sim": _CHIP.match(place) or (place if place in chips else None),
     }
-    if colon and scheme.strip().lower() in schemes:
-        return f"; did you mean {scheme.strip().lower()}:{rest}?"
     for kind, found in looks.items():
         if found and kind in schemes:
-            return f"; did you mean {kind}:{place.removesuffix(':')}{question}{query}?"
-    return did_you_mean(scheme if colon else place, schemes if colon else chips)
+            return f"{kind}:{place.removesuffix(':')}{question}{query}"
+    return None

@@ -77,6 +77,12 @@ BAD_CALLS = {
         2,
         "--device is given more than once",
     ),
+    "a serial port as an experiment": (["train", "/dev/ttyACM0"], 1, "expected --device serial:/dev/ttyACM0"),
+    "a chip as an experiment": (
+        ["train", "sim:analog-8bit?seed=1"],
+        1,
+        "is the address of a device, not an experiment file; expected --device 'sim:analog-8bit?seed=1', beside",
+    ),
     "a serial port": (["train", "good.toml", "--device", "/dev/ttyACM0"], 1, "did you mean serial:/dev/ttyACM0?"),
     "a port": (["check", "192.168.0.7:5510"], 1, "did you mean tcp:192.168.0.7:5510?"),
     "no replicas": (["train", "good.toml", "--replicas", "0"], 1, "replicas: expected 1 or more (got 0)"),
