@@ -13,6 +13,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Device, DeviceInfo
 from mgdhw.errors import CheckpointError, ConfigError, DeviceUnavailable, RunError
 from mgdhw.own_cost import described
+from mgdhw.recipe import deltas_of
 from mgdhw.runs import Run
 from mgdhw.runs.provenance import provenance
 
@@ -56,7 +57,7 @@ def record_of(
         dataset=dataset,
         cost=None if cost is None else described(cost),
     )
-    return {**common, "began": began_with(experiment, dataset)}
+    return {**common, "deltas": deltas_of(experiment, device.info), "began": began_with(experiment, dataset)}
 
 
 def check_resumable(run: Run, kept: Experiment, wanted: Experiment, free: tuple[str, ...]) -> None:
@@ -76,6 +77,21 @@ def check_began(run: Run, began: object, experiment: Experiment, dataset: Datase
         raise CheckpointError(
             f"run {run.folder}: its {what} belongs to another experiment or other data; dataset"
             f" {dataset.name!r} is not what it was, or experiment.toml was edited"
+        )
+
+
+def check_delta(run: Run, experiment: Experiment, device: Device) -> None:
+    """A run goes on with the Δ that it began with. Raises ConfigError.
+
+    Where the experiment does not say one, it is a share of the device's range, capped by how far the device may swing:
+    another device, or the same one with other limits, would be given another.
+    """
+    kept, now = run.provenance().get("deltas"), deltas_of(experiment, device.info)
+    if kept is not None and kept != now:
+        raise ConfigError(
+            f"run {run.folder}: began with Δ = {kept}, and would go on with {now} on {device.uri}, because codes.delta"
+            " is left to the device's range and limits, which are other ones; restore them, or begin a new run there:"
+            f" mgdhw train {shlex.quote(str(run.experiment_file))} --device {shlex.quote(device.uri)}"
         )
 
 

@@ -13,7 +13,7 @@ from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.inputs import input_notes
 from mgdhw.loop import Recipe
-from mgdhw.recipe import recipe_of
+from mgdhw.recipe import deltas_of, recipe_of
 from mgdhw.timing import Bill, Count, bill, count
 
 
@@ -83,8 +83,7 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
     if recipe.codes.amplitudes:
         if level == "host-codes" and Capability.PROBE in info.capabilities and experiment.run.level == "auto":
             notes.append("the host makes the codes: this device's own generator has one Δ for all layers")
-        by_layer = (amplitude * float(np.max(info.theta_lsb)) for amplitude in recipe.codes.amplitudes)
-        notes.append(f"Δ by layer: {', '.join(f'{delta:g}' for delta in by_layer)}")
+        notes.append(f"Δ by layer: {', '.join(f'{delta:g}' for delta in deltas_of(experiment, info))}")
     if level == "host-codes" and not info.exact_writes:
         notes.append(
             "writes to this device are not exact, and host codes write every probe: expect another training than with"

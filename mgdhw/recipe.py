@@ -70,6 +70,18 @@ def recipe_of(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[R
     return recipe, notes
 
 
+def deltas_of(experiment: Experiment, info: DeviceInfo) -> list[float]:
+    """Δ in the parameters' units, as the device represents it: of all parameters, or of each layer's.
+
+    Raises:
+        ConfigError: like `recipe_of`.
+    """
+    amplitudes, _ = _amplitudes(experiment, info)
+    if not isinstance(experiment.codes.delta, list):
+        return [amplitudes[0] * float(np.max(info.theta_lsb))]
+    return [amplitude * lsb for amplitude, lsb in zip(amplitudes, _steps(info), strict=True)]
+
+
 def first_state(
     experiment: Experiment, info: DeviceInfo, recipe: Recipe, dataset: Dataset, held: NDArray[np.float64] | None = None
 ) -> TrainState:
@@ -94,7 +106,7 @@ def first_state(
 
 
 def _amplitudes(experiment: Experiment, info: DeviceInfo) -> tuple[tuple[int, ...], list[str]]:
-    """Δ in steps of a parameter: one, or one for each layer."""
+    """Δ in steps of a parameter, one or one for each layer, and what the user should know about it."""
     codes, lsb = experiment.codes, float(np.max(info.theta_lsb))
     if codes.delta is None:
         return (default_amplitude(codes.family, info),), []
@@ -106,12 +118,14 @@ def _amplitudes(experiment: Experiment, info: DeviceInfo) -> tuple[tuple[int, ..
         has = f"{info.model} has {len(layers)} layers" if layers else f"nobody knows the layers of {info.model}"
         expected = f"one number or {len(layers)}" if layers else "one number"
         raise ConfigError(f"codes.delta: a list of {len(codes.delta)}, but {has}; expected {expected}")
-    steps = np.broadcast_to(np.asarray(info.theta_lsb, dtype=np.float64), info.n_parameters)
-    each = [
-        _amplitude(delta, float(np.max(steps[layer.parameters])), info)
-        for delta, layer in zip(codes.delta, layers, strict=True)
-    ]
+    each = [_amplitude(delta, lsb, info) for delta, lsb in zip(codes.delta, _steps(info), strict=True)]
     return tuple(amplitude for amplitude, _ in each), [note for _, notes in each for note in notes]
+
+
+def _steps(info: DeviceInfo) -> list[float]:
+    """The largest step of a parameter in each layer."""
+    steps = np.broadcast_to(np.asarray(info.theta_lsb, dtype=np.float64), info.n_parameters)
+    return [float(np.max(steps[layer.parameters])) for layer in info.topology.layers]
 
 
 def _amplitude(delta: float, lsb: float, info: DeviceInfo) -> tuple[int, list[str]]:

@@ -18,7 +18,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import RunError
 from mgdhw.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
-from mgdhw.origin import base_of, check_began, check_identity, check_resumable, record_of
+from mgdhw.origin import base_of, check_began, check_delta, check_identity, check_resumable, record_of
 from mgdhw.outcome import ReplicaResult, ReplicasResult
 from mgdhw.own_cost import same_cost
 from mgdhw.replicas import Replicas, check_count
@@ -100,6 +100,7 @@ async def resume(
         ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)
+            check_delta(run, experiment, opened)
             going = Replicas(experiment, opened, dataset, replicas, finished=finished, controlled=True)
 
             async def recorder() -> ReplicasRecorder:

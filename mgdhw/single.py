@@ -21,7 +21,7 @@ from mgdhw.control import take_control
 from mgdhw.costs import CostFunction
 from mgdhw.device import Device
 from mgdhw.events import Checkpoint, Event, Finished, Started
-from mgdhw.origin import base_of, began_with, check_began, check_identity, check_resumable, record_of
+from mgdhw.origin import base_of, began_with, check_began, check_delta, check_identity, check_resumable, record_of
 from mgdhw.own_cost import same_cost
 from mgdhw.runs import Recorder, Run, RunLock, begin_run
 from mgdhw.session import Session
@@ -158,6 +158,7 @@ async def resume(
         ):
             if device is None:
                 check_identity(run, opened.info, opened.uri)
+            check_delta(run, experiment, opened)
             state = None if saved is None else saved.state
             trainer = Trainer(experiment, opened, dataset, resume=state, controlled=True)
 

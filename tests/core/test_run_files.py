@@ -93,6 +93,15 @@ def test_an_edited_experiment_says_what_to_do(stopped: Path) -> None:
     assert mgdhw.train(resume=stopped).probes == 600
 
 
+def test_a_run_goes_on_with_the_delta_that_it_began_with(stopped: Path, digest: str) -> None:
+    """Left out, Δ is a share of the range: on a device with another range it would be another."""
+    assert Run(stopped).provenance()["deltas"] == [2 * 4.0 / 64]
+    wider = "sim:analog-8bit?layers=2-3-1&weight_range=8"
+    with pytest.raises(ConfigError, match=r"began with Δ = \[0\.125\], and would go on with \[0\.25\] on sim:.*range"):
+        mgdhw.train(resume=stopped, device=wider)
+    assert mgdhw.train(resume=stopped).digest == digest
+
+
 def test_an_edited_provenance_is_looked_through(stopped: Path, digest: str) -> None:
     path = stopped / "provenance.json"
     path.write_text(path.read_text().replace('"git"', '"get"'))
