@@ -1,26 +1,29 @@
 """What `mgdhw check` recommends beside the packaged settings, on random imperfect chips; and over its own seeds.
 
-Ten chips are drawn: pulsed cells or cells written by a converter, six to ten bits, noise of reads and costs, unequal
-neurons, stuck cells, outputs that have not settled. Half of them learn digits, half the letters of nist7x7. Each is
-checked (20,000 evaluations at most), then trained from five seeds with what the check recommends, and with the settings
-of the packaged experiment (`mgdhw new`, with the default Δ, and `examples/nist7x7.toml`), each as long as it says; the
-packaged ones take 600,000 and 200,000 evaluations, the recommended ones some 400,000. The recommendation is to be no
-more than two points of mean test accuracy below; or the check says that nothing was found that learns.
+Ten chips are drawn (by their numbers, from --first on): pulsed cells or cells written by a converter, six to ten bits,
+noise of reads and costs, unequal neurons, stuck cells, outputs that have not settled. Half of them learn digits, half
+the letters of nist7x7. Each is checked (20,000 evaluations at most), then trained from five seeds with what the check
+recommends, and with the settings of the packaged experiment (`mgdhw new`, with the default Δ, and
+`examples/nist7x7.toml`), each as long as it says; the packaged ones take 600,000 and 200,000 evaluations, the
+recommended ones some 400,000. The recommendation is to be no more than two points of mean test accuracy below; or the
+check says that nothing was found that learns.
 
 Then one chip is checked with ten seeds of the check's own: the largest η is to be at most twice the smallest.
 
-Run: python bench_scripts/recommendations.py [--json FILE] [--quick]     (some 20 minutes on one core)
+Run: python bench_scripts/recommendations.py [--first NUMBER] [--json FILE] [--quick]     (four minutes on one core)
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import Row, arguments, progress, report
+from common import Options, Row, progress, report
 
 import mgdhw
 from mgdhw.check import Findings, check, fitting_dataset
@@ -140,14 +143,26 @@ def over_seeds(checks: int) -> Row:
     return Row(name, "largest η", most, least, "smallest η", target, bool(most <= FACTOR * least))
 
 
-def main() -> None:
+def given(argv: list[str] | None = None) -> tuple[Options, int]:
+    """Options from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write machine and rows to FILE")
+    parser.add_argument("--quick", action="store_true", help="a smoke run; measures nothing")
+    parser.add_argument("--first", type=int, default=0, metavar="NUMBER", help="of the ten chips")
+    values = parser.parse_args(argv)
+    return Options(values.json, values.quick), values.first
+
+
+def main(options: Options, first: int) -> None:
     """All chips, then all seeds of one."""
-    options = arguments(__doc__)
     logging.getLogger("mgdhw").setLevel(logging.ERROR)  # what the chips have to say of themselves is no news
-    rows = [beside_packaged(number, quick=options.quick) for number in ([1] if options.quick else range(CHIPS))]
+    rows = [
+        beside_packaged(number, quick=options.quick)
+        for number in ([1] if options.quick else range(first, first + CHIPS))
+    ]
     rows.append(over_seeds(2 if options.quick else CHECKS))
     report("The recommendation of mgdhw check beside the packaged settings", rows, options)
 
 
 if __name__ == "__main__":
-    main()
+    main(*given())

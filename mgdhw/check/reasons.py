@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from mgdhw.block import Baseline
 from mgdhw.check.batches import CLIPPED, LARGEST
 from mgdhw.check.findings import Findings
 from mgdhw.check.model import Window
@@ -45,19 +44,12 @@ def _delta(findings: Findings, amplitude: int) -> str:
 def _tau(findings: Findings, window: Window) -> str:
     numbers = findings.numbers
     assert numbers is not None, "measured before"
-    bend = numbers.trace * window.power
-    updates = f"{window.evaluations} evaluations an update; four times a pilot's √P ... 4 √P"
-    if window.baseline is Baseline.HELD:
-        return (
-            f"τ_θ = {window.tau} with a held baseline and held samples ({updates}): a window of τ random codes bends"
-            f" the cost by tr(H)·S/τ = {bend:.3g}/τ, the gradient itself by gᵀHg = {numbers.along:.3g}, and noise,"
-            " curvature and drift do not ask for pairs; longer windows are fewer updates, over which momentum averages"
-        )
     other = 2 * numbers.noise + numbers.curvature + numbers.drift * window.tau**2 / 3
     return (
-        f"τ_θ = {window.tau} with pairs of probes ({updates}): noise, curvature and drift would add {other:.3g} to the"
-        f" power of a probe with a baseline, beside |g|² = {numbers.gradient:.3g}; a pair has a quarter of the noise"
-        " and none of the others"
+        f"τ_θ = {window.tau} with pairs of probes, each on other samples ({window.evaluations} evaluations an update):"
+        " as long a window as leaves some thousand updates, since every one wears cells, and no shorter than in pilots;"
+        f" beside a held baseline noise, curvature and drift would add {other:.3g} to the power of a probe, to"
+        f" |g|² = {numbers.gradient:.3g}, and its samples' share of the gradient would not average out"
     )
 
 
@@ -85,8 +77,8 @@ def _eta(findings: Findings, best: Pilot, optimizer: OptimizerSection) -> str:
         chosen = f"{begun} this is the first that has learnt anything"
     else:
         chosen = (
-            f"{begun} that with {best.eta:.3g} was best; this is the usual one, a 160th of the range, moved towards the"
-            " mean of good ones by a part of the way: pilots are short and prefer what is quick at first"
+            f"{begun} that with {best.eta:.3g} was best; this is the usual one, a 160th of the range, or a part of the"
+            " way towards less where good ones have less: pilots are short and prefer what is quick at first"
         )
     return f"η = {optimizer.eta:.3g}, {NAMES.get(optimizer.name, optimizer.name)}: {chosen}; it had {learning.told}"
 

@@ -55,12 +55,11 @@ MEASURED = 1 / 4
 """How far to go, on a logarithmic scale, from the usual η to what pilots say."""
 FAR = 2.0
 """Octaves below the usual η: what lies beyond is no chance, and counts in full."""
-MOST = 0.5
-"""Octaves above the usual η, at most: less takes longer at first, more may wear out in the end what pulses have set."""
-STEADIER = 4
-"""How many times longer the windows of a training are than a pilot's: it has the time, and every update wears cells."""
 RUN = 20
-"""Probes of the recommended training, as a multiple of the evaluations that the check may take."""
+"""Evaluations of the recommended training, as a multiple of those that the check may take."""
+UPDATES = 3_000
+"""Of the recommended training, about, unless windows are to be longer. An update of Adam is about η, however little is
+known of the gradient: so many of the usual η go through the range nine times, and more of them only wear cells."""
 FINAL = 0.02
 """η at its end, as a share of η at the beginning."""
 
@@ -190,11 +189,11 @@ def towards_usual(eta: float, usual: float) -> float:
     """An η between what pilots say and the usual one.
 
     Pilots are a hundredth of the training: they prefer what is quick at first, and which of several η that is differs
-    from start to start by more than it matters in the end.
+    from start to start by more than it matters in the end. More than the usual η is never better there.
     """
     octaves = math.log2(eta / usual)
     kept = MEASURED * max(octaves, -FAR) + min(0.0, octaves + FAR)
-    return float(usual * 2.0 ** min(kept, MOST))
+    return float(usual * 2.0 ** min(kept, 0.0))
 
 
 @dataclass(frozen=True)
@@ -243,12 +242,16 @@ def _others(bench: Bench, findings: Findings, first: Attempt, best: Pilot) -> li
 
 
 def _recommend(bench: Bench, findings: Findings, plan: Attempt, best: Pilot, eta: float) -> Recommendation:
-    batch, window = plan.experiment.training.batch, replace(plan.window, tau=STEADIER * plan.window.tau)
+    batch, probes = plan.experiment.training.batch, RUN * findings.limit // 2
+    # The gradient shrinks in a training, the spread of samples' gradients does not: samples are not held for a window.
+    window = replace(
+        plan.window, baseline=Baseline.ANTITHETIC, tau=max(plan.window.tau, _power_of_two(probes / UPDATES))
+    )
     # What an evaluation is worth in pilots asks for a larger Δ than the end of training, where curvature biases.
     usual = default_amplitude("random", bench.info)
     amplitude = min(plan.amplitude, -(-(plan.amplitude + usual) // 2))
     experiment = _with(plan.experiment, bench, amplitude, window, batch, eta)
-    training = experiment.training.model_copy(update={"probes": RUN * findings.limit // window.tau * window.tau})
+    training = experiment.training.model_copy(update={"probes": probes // window.tau * window.tau})
     schedule = experiment.schedule.model_copy(update={"name": "cosine", "final": FINAL})
     return Recommendation(
         delta=amplitude * float(np.max(bench.info.theta_lsb)),
@@ -259,6 +262,11 @@ def _recommend(bench: Bench, findings: Findings, plan: Attempt, best: Pilot, eta
         reasons=reasons(findings, window, best, amplitude, batch, experiment.optimizer),
         experiment=experiment.model_copy(update={"training": training, "schedule": schedule}),
     )
+
+
+def _power_of_two(number: float) -> int:
+    """The nearest one, on a logarithmic scale."""
+    return 1 << max(0, round(math.log2(number)))
 
 
 def _with(start: Experiment, bench: Bench, amplitude: int, window: Window, batch: int, eta: float) -> Experiment:
