@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mgdhw import pictures
 from mgdhw.check.findings import Findings
@@ -167,13 +168,18 @@ def _quality(axes: Axes, findings: Findings) -> None:
     _mark_delta(axes, findings)
 
 
+def _positive(power: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For a logarithmic axis: with noise taken off nothing may be left, or less, and is not drawn."""
+    return np.where(power > 0, power, np.nan)
+
+
 def _batches(axes: Axes, findings: Findings) -> None:
     _titled(axes, "What samples add", "samples of a probe, B", "mean squared slope")
     for batches, when, colour in zip(findings.batches, WHEN, COLOURS, strict=False):
         sizes = np.array(batches.sizes, dtype=np.float64)
-        axes.loglog(sizes, np.maximum(batches.power, 1e-300), "o", ms=4, color=colour, label=f"measured, {when}")
+        axes.loglog(sizes, _positive(batches.power), "o", ms=4, color=colour, label=f"measured, {when}")
         fit = batches.gradient + batches.spread * (1 / sizes - 1 / batches.n_train)
-        axes.loglog(sizes, np.maximum(fit, 1e-300), "-", lw=1, color=colour, label="|g|² + tr Σ · (1/B − 1/N)")
+        axes.loglog(sizes, _positive(fit), "-", lw=1, color=colour, label="|g|² + tr Σ · (1/B − 1/N)")
         if batches.gradient > 0:
             axes.axhline(batches.gradient, lw=0.8, ls=":", color=colour)
         _ticks(axes, sizes.tolist())

@@ -8,14 +8,19 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mgdhw.check import MAX_EVALUATIONS
+from mgdhw.check import MAX_EVALUATIONS, Findings
+from mgdhw.check.batches import Batches
+from mgdhw.check.page import _batches
 from mgdhw.config import load_experiment
 from mgdhw.device import Device
 from mgdhw.testing import Outcome, Verdict
+from mgdhw_sim.device import SimDevice
+from mgdhw_sim.spec import ChipSpec
 
 CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8&engine=reference"
 
@@ -61,6 +66,16 @@ def test_a_report_an_experiment_and_a_page(mgdhw: Any, tmp_path: Path) -> None:
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
     trained = mgdhw("train", "mine.toml", "--set", "training.probes=1000", "--json", "--quiet")
     assert json.loads(trained.out)["probes"] == 1000
+
+
+def test_powers_of_which_noise_leaves_nothing_are_not_drawn() -> None:
+    """One at the least of all numbers would leave the axis no room for the others."""
+    findings = Findings("toy:1", SimDevice("sim:toy", ChipSpec()).info, "xor", 128, MAX_EVALUATIONS)
+    findings.batches = (Batches((1, 4, 16), np.array([-1e-5, 1e-3, 0.0]), 0.0, 0.0, 128, 0.0),)
+    axes = Figure().subplots()
+    _batches(axes, findings)
+    low, high = axes.get_ylim()
+    assert 1e-5 < low < 1e-3 < high < 1e-1
 
 
 def test_a_budget_is_kept_and_the_time_left_is_told(mgdhw: Any) -> None:
