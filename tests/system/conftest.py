@@ -65,9 +65,10 @@ def unmeasured() -> dict[str, str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where commands run: holds `short.toml` and `long.toml`."""
+    """Where commands run: holds `short.toml`, `long.toml`, and one to be interrupted, however busy the machine is."""
     (tmp_path / "short.toml").write_text(EXPERIMENT.format(probes=2_000))
     (tmp_path / "long.toml").write_text(EXPERIMENT.format(probes=12_000))
+    (tmp_path / "longer.toml").write_text(EXPERIMENT.format(probes=100_000))
     return tmp_path
 
 

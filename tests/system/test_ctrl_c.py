@@ -262,7 +262,7 @@ def test_a_blocking_call_whose_device_is_being_opened(folder: Path, unmeasured: 
 def test_twice_in_a_training(
     folder: Path, unmeasured: dict[str, str], reach: Any, mgdhw: Any, summary: Any, digest_of: Any
 ) -> None:
-    line = program(folder, "", "train", "long.toml")
+    line = program(folder, "", "train", "longer.toml")
     with terminal(line, folder, unmeasured) as seen:
         reach(seen.process, folder / "runs", 100)
         seen.press_ctrl_c()
@@ -270,7 +270,7 @@ def test_twice_in_a_training(
         seen.press_ctrl_c()
         seen.end()
     (command,) = re.findall(r"mgdhw (train --resume \S+)", seen.shown)
-    assert summary(mgdhw(*command.split(), "--json"))["digest"] == digest_of(folder / "long.toml")
+    assert summary(mgdhw(*command.split(), "--json"))["digest"] == digest_of(folder / "longer.toml")
 
 
 @pytest.mark.long

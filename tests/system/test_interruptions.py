@@ -53,22 +53,22 @@ def test_killed_at_three_random_points(
 def test_a_clean_stop(
     folder: Path, start: Any, mgdhw: Any, reach: Any, summary: Any, digest_of: Any, number: int, code: int
 ) -> None:
-    process = start("train", "long.toml")
+    process = start("train", "longer.toml")
     reach(process, folder / "runs", 100)
     process.send_signal(number)
     out, err = process.communicate()
     assert (process.returncode, err) == (code, ACKNOWLEDGED)
-    found = re.search(r"stopped at probe ([\d,]+) of 12,000; resume with:\n  mgdhw (train --resume \S+)\n", out)
+    found = re.search(r"stopped at probe ([\d,]+) of 100,000; resume with:\n  mgdhw (train --resume \S+)\n", out)
     assert found is not None, out
     resumed = summary(mgdhw(*found[2].split(), "--json"))
-    assert resumed["digest"] == digest_of(folder / "long.toml")
+    assert resumed["digest"] == digest_of(folder / "longer.toml")
 
 
 @posix
 def test_stopped_twice_is_at_once(
     folder: Path, start: Any, mgdhw: Any, reach: Any, summary: Any, digest_of: Any
 ) -> None:
-    process = start("train", "long.toml", "--set", "run.block=20", "--json")
+    process = start("train", "longer.toml", "--set", "run.block=20", "--json")
     reach(process, folder / "runs", 100)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
@@ -78,12 +78,12 @@ def test_stopped_twice_is_at_once(
     assert "Traceback" not in err
     assert "resume with: mgdhw train --resume" in err or json.loads(out)["reason"] == "stopped"
     assert summary(mgdhw("train", "--resume", str(only_run(folder)), "--json"))["digest"] == digest_of(
-        folder / "long.toml"
+        folder / "longer.toml"
     )
 
 
 def test_a_stopped_run_says_so_in_json(folder: Path, start: Any, reach: Any) -> None:
-    process = start("train", "long.toml", "--json", "--quiet")
+    process = start("train", "longer.toml", "--json", "--quiet")
     reach(process, folder / "runs", 100)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate()
@@ -92,7 +92,7 @@ def test_a_stopped_run_says_so_in_json(folder: Path, start: Any, reach: Any) -> 
 
 
 def test_a_damaged_checkpoint(folder: Path, start: Any, mgdhw: Any, reach: Any, summary: Any, digest_of: Any) -> None:
-    process = start("train", "long.toml", stdout=subprocess.DEVNULL)
+    process = start("train", "longer.toml", stdout=subprocess.DEVNULL)
     reach(process, folder / "runs", 2000)
     process.kill()
     process.wait()
@@ -108,7 +108,7 @@ def test_a_damaged_checkpoint(folder: Path, start: Any, mgdhw: Any, reach: Any, 
         path.write_bytes(content)
     resumed = mgdhw("train", "--resume", str(run), "--json")
     assert f"{newest.name}: is damaged" in resumed.stderr
-    assert summary(resumed)["digest"] == digest_of(folder / "long.toml")
+    assert summary(resumed)["digest"] == digest_of(folder / "longer.toml")
 
 
 def test_two_processes_on_one_run(folder: Path, start: Any, mgdhw: Any, reach: Any) -> None:

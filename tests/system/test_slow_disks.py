@@ -143,7 +143,7 @@ def test_a_locked_database_is_waited_for(folder: Path, start: Any, reach: Any, d
 def test_waiting_for_a_locked_database_can_be_given_up(
     folder: Path, reach: Any, mgdhw: Any, summary: Any, digest_of: Any
 ) -> None:
-    with terminal(command("train", "long.toml"), folder, environment()) as seen:
+    with terminal(command("train", "longer.toml"), folder, environment()) as seen:
         reach(seen.process, folder / "runs", 100)
         with locked(only_run(folder) / "metrics.sqlite"):
             seen.wait_for(lambda shown: "waiting for metrics.sqlite" in shown)
@@ -152,14 +152,14 @@ def test_waiting_for_a_locked_database_can_be_given_up(
     assert "giving up what is not on disk yet" in seen.shown
     (line,) = re.findall(r"resume with: mgdhw (train --resume \S+)", seen.shown)
     assert not (only_run(folder) / "summary.json").exists()
-    assert summary(mgdhw(*line.split(), "--json"))["digest"] == digest_of(folder / "long.toml")
+    assert summary(mgdhw(*line.split(), "--json"))["digest"] == digest_of(folder / "longer.toml")
 
 
 def test_a_stop_is_heard_while_a_database_is_locked(
     folder: Path, start: Any, reach: Any, mgdhw: Any, summary: Any, digest_of: Any
 ) -> None:
     """Once to stop, and once more to wait no longer."""
-    process = start("train", "long.toml", "--json")
+    process = start("train", "longer.toml", "--json")
     reach(process, folder / "runs", 100)
     with locked(only_run(folder) / "metrics.sqlite"):
         process.send_signal(signal.SIGINT)
@@ -171,13 +171,13 @@ def test_a_stop_is_heard_while_a_database_is_locked(
     assert process.returncode == 130
     assert "Traceback" not in err
     resumed = mgdhw("train", "--resume", str(only_run(folder)), "--json")
-    assert summary(resumed)["digest"] == digest_of(folder / "long.toml")
+    assert summary(resumed)["digest"] == digest_of(folder / "longer.toml")
 
 
 def test_a_resume_waits_for_a_locked_database(
     folder: Path, start: Any, reach: Any, summary: Any, digest_of: Any
 ) -> None:
-    process = start("train", "long.toml", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start("train", "longer.toml", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     reach(process, folder / "runs", 100)
     process.kill()
     process.wait()
@@ -186,20 +186,20 @@ def test_a_resume_waits_for_a_locked_database(
         next(line for line in resumed.stderr if "locked by another program; training begins when that lets go" in line)
     out, err = resumed.communicate(timeout=60)
     assert resumed.returncode == 0, err
-    assert json.loads(out)["digest"] == digest_of(folder / "long.toml")
+    assert json.loads(out)["digest"] == digest_of(folder / "longer.toml")
 
 
 def test_a_run_that_is_killed_while_its_database_is_locked(
     folder: Path, start: Any, reach: Any, mgdhw: Any, summary: Any, digest_of: Any
 ) -> None:
-    process = start("train", "long.toml", stdout=subprocess.DEVNULL)
+    process = start("train", "longer.toml", stdout=subprocess.DEVNULL)
     reach(process, folder / "runs", 100)
     with locked(only_run(folder) / "metrics.sqlite"):
         next(line for line in process.stderr if "is locked by another program" in line)
         process.kill()
         process.wait()
     resumed = mgdhw("train", "--resume", str(only_run(folder)), "--json")
-    assert summary(resumed)["digest"] == digest_of(folder / "long.toml")
+    assert summary(resumed)["digest"] == digest_of(folder / "longer.toml")
 
 
 @pytest.mark.long
