@@ -29,8 +29,8 @@ import numpy as np
 from common import Row, arguments, progress, report, table
 
 import mgdhw
-from mgdhw.check import Findings, check, fitting_dataset
-from mgdhw.check.findings import Recommendation
+from mgdhw.characterize import Characterization, check, fitting_dataset
+from mgdhw.characterize.findings import Recommendation
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SEEDS = range(1000, 1008)
@@ -66,7 +66,7 @@ CASES = (
 """Microring: writes off by half a step, temperature; capacitor: noise of reads and writes, unequal cells that leak."""
 
 
-async def checked(uri: str) -> Findings:
+async def checked(uri: str) -> Characterization:
     """The chip's check."""
     async with mgdhw.open_device(uri) as device:
         return await check(device, fitting_dataset(device.info, uri))

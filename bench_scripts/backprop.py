@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw import open_device
-from mgdhw.config import check_experiment
 from mgdhw.datasets import Dataset
-from mgdhw.order import SampleOrder
-from mgdhw.parameters import initial
+from mgdhw.experiment.schema import check_experiment
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw.training.initial import initial
 
 FloatArray = NDArray[np.float64]
 Curve = Callable[[FloatArray], FloatArray]

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from mgdhw.config import check_experiment
 from mgdhw.datasets import Dataset, load, one_hot
 from mgdhw.datasets.fashion import SYSTEM_FOLDER
+from mgdhw.experiment.schema import check_experiment
 from mgdhw.folders import cache_folder
 
 DELTA = 2.0**-5

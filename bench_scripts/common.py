@@ -30,10 +30,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mgdhw import open_device
-from mgdhw.config import check_experiment
 from mgdhw.datasets import Dataset, load
-from mgdhw.events import Evaluated, Finished
-from mgdhw.trainer import Trainer
+from mgdhw.experiment.schema import check_experiment
+from mgdhw.training.events import Evaluated, Finished
+from mgdhw.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from common import Row, arguments, report
 
-from mgdhw.config import check_experiment
 from mgdhw.datasets import load
-from mgdhw.recipe import first_state, recipe_of
-from mgdhw.segment import Segment
-from mgdhw_sim.address import parse
+from mgdhw.experiment.schema import check_experiment
+from mgdhw.learning.segment import Segment
+from mgdhw.training.recipe import first_state, recipe_of
 from mgdhw_sim.device import SimDevice
+from mgdhw_sim.uri import parse
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.firmware.core import Core, CoreChip, build

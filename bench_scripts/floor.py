@@ -36,13 +36,13 @@ from numba import njit
 from ours import Ours
 
 from mgdhw.compiled.options import ENTRY
-from mgdhw_sim.address import parse
-from mgdhw_sim.cells import Cells, program
-from mgdhw_sim.engines import flaws, packs
-from mgdhw_sim.engines.finding import AT_ONCE
-from mgdhw_sim.engines.flawed_matrix import choose_weights
-from mgdhw_sim.engines.matrix import eight_rows
-from mgdhw_sim.engines.writing import draw, pen, write
+from mgdhw_sim.engines.numba import flaws, packs
+from mgdhw_sim.engines.numba.finding import AT_ONCE
+from mgdhw_sim.engines.numba.flawed_matrix import choose_weights
+from mgdhw_sim.engines.numba.matrix import eight_rows
+from mgdhw_sim.engines.numba.writing import draw, pen, write
+from mgdhw_sim.reference.cells import Cells, program
+from mgdhw_sim.uri import parse
 
 ROUNDS = 9
 SHARE = 0.5

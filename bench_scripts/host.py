@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import mgdhw
-from mgdhw.config import check_experiment, parse_experiment
-from mgdhw.events import Evaluated, Event, Finished, Started, Updated
-from mgdhw.sources import default_experiment
-from mgdhw.trainer import Trainer
+from mgdhw.experiment.resolve import default_experiment
+from mgdhw.experiment.schema import check_experiment, parse_experiment
+from mgdhw.training.events import Evaluated, Event, Finished, Started, Updated
+from mgdhw.training.trainer import Trainer
 
 Answer = TypeVar("Answer")
 

@@ -32,8 +32,8 @@ from mgdhw.block import Block, CodeSpec
 from mgdhw.datasets import load
 from mgdhw.device import Device
 from mgdhw.errors import LinkLost
-from mgdhw.order import SampleOrder
-from mgdhw_drivers.linked.device import LinkedDevice
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_drivers.client.device import LinkedDevice
 
 CHIP = "sim:analog-8bit"
 INSTANT_CHIP = "sim:analog-8bit?engine=reference"

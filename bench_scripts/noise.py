@@ -23,7 +23,7 @@ from mgdhw.compiled.noise import fill_lanes, fill_row
 from mgdhw.compiled.options import ENTRY, INLINE
 from mgdhw.compiled.simd import i32, lane_numbers, store, to_i32, to_u32, u32
 from mgdhw.compiled.words import gaussian_pairs, near_pairs, philox_of_key, philox_twice, scaled_pairs
-from mgdhw.philox import Stream
+from mgdhw.random.philox import Stream
 
 DRAWS = 16_384
 STRENGTH = 800

@@ -12,10 +12,10 @@ from cases import Training
 from numpy.typing import NDArray
 
 from mgdhw import open_device
-from mgdhw.config import check_experiment
 from mgdhw.datasets import Dataset
-from mgdhw.recipe import first_state, recipe_of
-from mgdhw.segment import Segment
+from mgdhw.experiment.schema import check_experiment
+from mgdhw.learning.segment import Segment
+from mgdhw.training.recipe import first_state, recipe_of
 
 LARGEST_GROWTH = 16
 """How much longer one trial run may be than the one before: rates of short runs are not to be trusted."""

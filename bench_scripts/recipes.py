@@ -25,7 +25,7 @@ from common import Options, Row, arguments, progress, report
 from ours import Ours
 
 from mgdhw.datasets import load
-from mgdhw.sources import default_experiment
+from mgdhw.experiment.resolve import default_experiment
 
 ROUNDS, SECONDS = 5, 0.5
 SLOWER = 3

@@ -26,7 +26,7 @@ import numpy as np
 from common import Options, Row, progress, report
 
 import mgdhw
-from mgdhw.check import Findings, check, fitting_dataset
+from mgdhw.characterize import Characterization, check, fitting_dataset
 
 CHIPS = 10
 CHECKS = 10
@@ -90,7 +90,7 @@ def drawn(number: int) -> str:
     return f"sim:analog-8bit?layers={TASKS[number % 2].layers}&{text}"
 
 
-async def checked(uri: str, seed: int) -> Findings:
+async def checked(uri: str, seed: int) -> Characterization:
     """A chip's check."""
     async with mgdhw.open_device(uri) as device:
         return await check(device, fitting_dataset(device.info, uri), seed=seed)

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mgdhw.api import Result, evaluate, evaluate_async, train, train_async
     from mgdhw.cli.notebook import Progress
-    from mgdhw.config import Experiment, load_experiment
     from mgdhw.datasets import Dataset, from_arrays
     from mgdhw.datasets import load as load_dataset
     from mgdhw.device import Device, open_device
     from mgdhw.errors import MgdhwError
-    from mgdhw.outcome import ReplicasResult
-    from mgdhw.replicas import Replicas
-    from mgdhw.session import Session
-    from mgdhw.trainer import Trainer
+    from mgdhw.experiment.schema import Experiment, load_experiment
+    from mgdhw.runs.handle import Session
+    from mgdhw.training.replicas import Replicas
+    from mgdhw.training.results import ReplicasResult
+    from mgdhw.training.trainer import Trainer
 
     __version__: str
 
@@ -57,19 +57,19 @@ __all__ = [
 _HOMES = {
     "Dataset": ("mgdhw.datasets", "Dataset"),
     "Device": ("mgdhw.device", "Device"),
-    "Experiment": ("mgdhw.config", "Experiment"),
+    "Experiment": ("mgdhw.experiment.schema", "Experiment"),
     "MgdhwError": ("mgdhw.errors", "MgdhwError"),
     "Progress": ("mgdhw.cli.notebook", "Progress"),
-    "Replicas": ("mgdhw.replicas", "Replicas"),
-    "ReplicasResult": ("mgdhw.outcome", "ReplicasResult"),
+    "Replicas": ("mgdhw.training.replicas", "Replicas"),
+    "ReplicasResult": ("mgdhw.training.results", "ReplicasResult"),
     "Result": ("mgdhw.api", "Result"),
-    "Session": ("mgdhw.session", "Session"),
-    "Trainer": ("mgdhw.trainer", "Trainer"),
+    "Session": ("mgdhw.runs.handle", "Session"),
+    "Trainer": ("mgdhw.training.trainer", "Trainer"),
     "evaluate": ("mgdhw.api", "evaluate"),
     "evaluate_async": ("mgdhw.api", "evaluate_async"),
     "from_arrays": ("mgdhw.datasets", "from_arrays"),
     "load_dataset": ("mgdhw.datasets", "load"),
-    "load_experiment": ("mgdhw.config", "load_experiment"),
+    "load_experiment": ("mgdhw.experiment.schema", "load_experiment"),
     "open_device": ("mgdhw.device", "open_device"),
     "train": ("mgdhw.api", "train"),
     "train_async": ("mgdhw.api", "train_async"),

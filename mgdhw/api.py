@@ -10,20 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-from mgdhw import replicate, single
 from mgdhw.costs import CostFunction
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, RunError
-from mgdhw.inputs import input_notes
-from mgdhw.origin import base_of, check_began, identity_of
-from mgdhw.outcome import ReplicasResult
-from mgdhw.overrides import checked_overrides
-from mgdhw.own_cost import same_cost
-from mgdhw.replicate import ReplicasListener
-from mgdhw.runs import Evaluation, Run, evaluate_run, find_run
-from mgdhw.session import Session, blocking
-from mgdhw.single import Listener, Result
-from mgdhw.sources import OwnData, Source, load_as_kept, opening
+from mgdhw.experiment.inputs import input_notes
+from mgdhw.experiment.overrides import checked_overrides
+from mgdhw.experiment.own_cost import same_cost
+from mgdhw.experiment.resolve import OwnData, Source, load_as_kept, opening
+from mgdhw.runs import Evaluation, Run, evaluate_run, find_run, replicate, single
+from mgdhw.runs.compatibility import base_of, check_began, identity_of
+from mgdhw.runs.handle import Session, blocking
+from mgdhw.runs.replicate import ReplicasListener
+from mgdhw.runs.single import Listener, Result
+from mgdhw.training.results import ReplicasResult
 
 log = logging.getLogger("mgdhw.training")
 
@@ -99,7 +98,7 @@ async def train_async(
         cost: a function of (B, n_out) outputs and targets that answers (B,) costs, instead of the device's own cost:
             for devices whose outputs are read and whose cost the host computes. A run that began with one is resumed
             with the same.
-        listeners: called with every event, in order (of `mgdhw.events.ReplicasEvent` where there are replicas).
+        listeners: called with every event, in order (`mgdhw.training.events.ReplicasEvent` where there are replicas).
         session: a handle to stop it by; each training takes a new one.
 
     Raises:

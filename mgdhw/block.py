@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mgdhw.order import SampleOrder
+from mgdhw.random.sample_order import SampleOrder
 
 
 class Baseline(StrEnum):

@@ -10,16 +10,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mgdhw.answers import checked_outputs
-from mgdhw.completion import completed
+from mgdhw.arrays import FloatArray, IntArray
+from mgdhw.concurrency.completion import completed
+from mgdhw.concurrency.threads import leave_behind
 from mgdhw.device import HostCodes
+from mgdhw.device.answers import checked_outputs
 from mgdhw.errors import DeviceFault, DeviceUnavailable
-from mgdhw.threads import leave_behind
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Answer = TypeVar("Answer")
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from mgdhw.arrays import FloatArray
+
 CostFunction = Callable[[FloatArray, FloatArray], FloatArray]
 """(B,) costs of (B, n_out) outputs and targets."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mgdhw.config import Experiment
 from mgdhw.device import DeviceInfo, open_device
-from mgdhw.drivers import simulated_chips
+from mgdhw.device.drivers import simulated_chips
 from mgdhw.errors import ConfigError
+from mgdhw.experiment.resolve import opening
+from mgdhw.experiment.schema import Experiment
 from mgdhw.parsing import did_you_mean, short_repr
-from mgdhw.sources import opening
-from mgdhw.timing import Bill, Count, bill, count, expected_baselines
+from mgdhw.timing import Count, TimeAndEnergy, bill, count, expected_baselines
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Estimate:
     experiment: str
     hardware: str
     count: Count
-    bill: Bill
+    bill: TimeAndEnergy
 
     def summary(self) -> dict[str, Any]:
         """As JSON can hold it."""

@@ -118,7 +118,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Bill:
+class TimeAndEnergy:
     """What training takes on hardware, item by item: baseline, probe, settling, input, update."""
 
     items: Mapping[str, Item]
@@ -194,12 +194,12 @@ def count(
     )
 
 
-def bill(timing: Timing, counted: Count) -> Bill:
+def bill(timing: Timing, counted: Count) -> TimeAndEnergy:
     """What all of it takes on hardware with this timing."""
     cells, batch = counted.n_parameters, counted.samples // max(1, counted.evaluations)
     baselines, probes = batch * counted.baselines, batch * counted.probes
     writes = counted.parameter_writes
-    return Bill(
+    return TimeAndEnergy(
         {
             "baseline": Item(
                 counted.baselines,
@@ -226,12 +226,12 @@ def bill(timing: Timing, counted: Count) -> Bill:
     )
 
 
-def together(bills: Iterable[Bill]) -> Bill | None:
+def together(bills: Iterable[TimeAndEnergy]) -> TimeAndEnergy | None:
     """One bill for all; None for none."""
     given = list(bills)
     if not given:
         return None
-    return Bill(
+    return TimeAndEnergy(
         {
             name: Item(
                 sum(one.items[name].count for one in given),

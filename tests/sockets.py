@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from mgdhw_drivers import secret
-from mgdhw_drivers.link.greeting import HostGreeting
+from mgdhw_drivers.protocol.greeting import HostGreeting
 
 PATIENCE_S = 20.0
 

@@ -14,20 +14,17 @@ from mgdhw.cli.check import check
 from mgdhw.cli.devices import devices
 from mgdhw.cli.estimate import estimate
 from mgdhw.cli.evaluate import evaluate
+from mgdhw.cli.exit_codes import EXIT_CODES
 from mgdhw.cli.new import new
 from mgdhw.cli.study import study
 from mgdhw.cli.train import train
 from mgdhw.commands import Command
-from mgdhw.output import printable
+from mgdhw.report.console import printable
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "mgdhw.commands"
-EXIT_CODES = (
-    "Exit codes: 0 done, 1 an error (which is explained) or a device that cannot be trained, 2 wrong usage, 130 stopped"
-    " by Ctrl-C, 143 by SIGTERM, 129 by a terminal that went away; a training that was stopped can be resumed."
-)
 
 
 class Commands(TyperGroup):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mgdhw.check import Findings
+    from mgdhw.characterize import Characterization
     from mgdhw.testing import Outcome
 
 LINE_SECONDS = 5.0
@@ -54,13 +54,13 @@ def check(
     import json
     from dataclasses import asdict
 
-    from mgdhw import pictures
-    from mgdhw.check import check_budget
+    from mgdhw.characterize import check_budget
     from mgdhw.cli.notices import telling
-    from mgdhw.config import LARGEST_SEED
     from mgdhw.errors import ConfigError, ConformanceError, DeviceFault
-    from mgdhw.output import console, echo, printing
+    from mgdhw.experiment.schema import LARGEST_SEED
     from mgdhw.parsing import format_number
+    from mgdhw.report import figures
+    from mgdhw.report.console import console, echo, printing
 
     if seed > LARGEST_SEED:
         raise ConfigError(f"--seed {format_number(seed)}: expected {LARGEST_SEED} at most")
@@ -69,7 +69,7 @@ def check(
         _check_file(file)
     _check_own(output)
     if plot is not None:
-        pictures.require()
+        figures.require()
     out = console(stderr=as_json)
     outcomes: list[Outcome] = []
     with _progress(out, budget) as (watch, say, wait), telling(_carefully(wait), _carefully(say)):
@@ -77,7 +77,7 @@ def check(
             outcomes = asyncio.run(_conformance(uri, say))
         findings = asyncio.run(_measured(uri, data, seed, budget, watch, output))
     if plot is not None:
-        from mgdhw.check.page import draw
+        from mgdhw.characterize.page import draw
 
         draw(findings, plot)
     if output is not None and findings.recommendation is not None:
@@ -97,20 +97,20 @@ def check(
 
 async def _measured(
     uri: str, data: str | None, seed: int, budget: int, watch: Callable[[str, int], None], output: Path | None
-) -> Findings:
+) -> Characterization:
     from dataclasses import replace
 
-    from mgdhw.check import check as measure
-    from mgdhw.check import fitting_dataset
-    from mgdhw.config import DataSection, Experiment, check_writable
+    from mgdhw.characterize import check as measure
+    from mgdhw.characterize import fitting_dataset
     from mgdhw.datasets import load
-    from mgdhw.inputs import fitted
-    from mgdhw.sources import as_done, opening
+    from mgdhw.experiment.inputs import fitted
+    from mgdhw.experiment.resolve import opening, resolved
+    from mgdhw.experiment.schema import DataSection, Experiment, check_writable
 
     dataset = None if data is None else load(data)
     async with opening(uri) as device:
         if output is not None:  # say before anything is measured what could not be written after it
-            experiment = as_done(Experiment(data=DataSection(name=data or "xor")), device, Path.cwd())
+            experiment = resolved(Experiment(data=DataSection(name=data or "xor")), device, Path.cwd())
             check_writable(experiment.device.uri, experiment.data.name)
         if dataset is None:
             dataset = fitting_dataset(device.info, uri)
@@ -120,7 +120,7 @@ async def _measured(
         advice = findings.recommendation
         if advice is not None:  # a file's path is to hold wherever the experiment is kept
             advised = advice.experiment.model_copy(update={"data": section})
-            findings.recommendation = replace(advice, experiment=as_done(advised, device, Path.cwd()))
+            findings.recommendation = replace(advice, experiment=resolved(advised, device, Path.cwd()))
         return findings
 
 
@@ -128,7 +128,7 @@ def _carefully(say: Callable[[str], None]) -> Callable[[str], None]:
     """For notices, which come from any task: output that is lost is noticed when there is more of it."""
     from contextlib import suppress
 
-    from mgdhw.output import OutputLost
+    from mgdhw.report.console import OutputLost
 
     def tell(text: str) -> None:
         with suppress(OutputLost, SystemExit):  # rich leaves by SystemExit where a pipe is broken
@@ -181,11 +181,11 @@ def _write(file: Path, text: str) -> None:
         raise ConfigError(f"{file}: cannot be written: {error.strerror or error}") from None
 
 
-def _experiment_file(findings: Findings) -> str:
+def _experiment_file(findings: Characterization) -> str:
     """The recommendation as `mgdhw train` takes it, with the reasons as comments."""
     import textwrap
 
-    from mgdhw.config import to_toml
+    from mgdhw.experiment.schema import to_toml
 
     assert findings.recommendation is not None, "asked for only where there is one"
     lines = [f"{HEADING} after {findings.evaluations:,} evaluations of {findings.uri}."]
@@ -208,7 +208,7 @@ def _progress(
 
     from mgdhw.cli.meter import Speed
     from mgdhw.cli.numbers import duration
-    from mgdhw.output import is_live, printing
+    from mgdhw.report.console import is_live, printing
 
     live = is_live(out)
     columns = (
@@ -249,12 +249,12 @@ def _progress(
         yield watch, say, wait
 
 
-def _show(out: Console, findings: Findings, output: Path | None, plot: Path | None) -> None:
+def _show(out: Console, findings: Characterization, output: Path | None, plot: Path | None) -> None:
     import shlex
 
     from rich.table import Table
 
-    from mgdhw.output import print_table
+    from mgdhw.report.console import print_table
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -280,7 +280,7 @@ def _show(out: Console, findings: Findings, output: Path | None, plot: Path | No
         out.print(f"train it with: mgdhw train {shlex.quote(str(output))}", style="green", soft_wrap=True)
 
 
-def _rows(findings: Findings) -> Iterator[tuple[str, str]]:
+def _rows(findings: Characterization) -> Iterator[tuple[str, str]]:
     device, timing, writes, noise = findings.device, findings.timing, findings.writes, findings.noise
     yield "device", f"{device.model}, {device.topology}, {device.n_parameters:,} parameters, on {findings.data}"
     yield "evaluations", f"{findings.evaluations:,} of {findings.limit:,}"

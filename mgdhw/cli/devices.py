@@ -17,7 +17,7 @@ def devices(
 
     Example: mgdhw devices
     """
-    from mgdhw.output import echo, printing
+    from mgdhw.report.console import echo, printing
 
     found = installed()
     if as_json:
@@ -33,7 +33,7 @@ def installed() -> list[dict[str, Any]]:
     """Every installed driver, by URI scheme, each with its distribution, its presets, and what is wrong with it."""
     from importlib.metadata import entry_points
 
-    from mgdhw.drivers import PRESETS, conflicting_drivers, installed_drivers
+    from mgdhw.device.drivers import PRESETS, conflicting_drivers, installed_drivers
     from mgdhw.plugins import distribution_of
 
     offered = list(entry_points(group=PRESETS))
@@ -75,7 +75,7 @@ def _show(drivers: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from mgdhw.output import console, print_table
+    from mgdhw.report.console import console, print_table
 
     out = console()
     table = Table(box=None, padding=(0, 2, 0, 0))

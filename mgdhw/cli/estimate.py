@@ -39,8 +39,8 @@ def estimate(
     import json
 
     from mgdhw.estimate import estimate_async
-    from mgdhw.output import console, echo, printing
-    from mgdhw.sources import resolve
+    from mgdhw.experiment.resolve import resolve
+    from mgdhw.report.console import console, echo, printing
 
     overrides = [*(changes or ()), *([] if probes is None else [f"training.probes={probes}"])]
     given, _, _ = resolve(experiment, tuple(overrides))
@@ -65,8 +65,8 @@ def _show(out: Console, found: Estimate) -> None:
     from rich.table import Table
 
     from mgdhw.cli.numbers import percent
-    from mgdhw.output import print_table
-    from mgdhw.quantity import quantity, span
+    from mgdhw.report.console import print_table
+    from mgdhw.report.units import quantity, span
 
     counted, bill = found.count, found.bill
     out.print(

@@ -30,7 +30,7 @@ def evaluate(
     import json
 
     from mgdhw import api
-    from mgdhw.output import console, echo, printing
+    from mgdhw.report.console import console, echo, printing
 
     evaluation = api.evaluate(run, device=device, runs=runs)
     if as_json:
@@ -41,7 +41,7 @@ def evaluate(
 
 
 def _show(out: Console, evaluation: Evaluation) -> None:
-    from mgdhw.output import print_table
+    from mgdhw.report.console import print_table
 
     for note in evaluation.notes:
         out.print(f"note: {note}", style="yellow")

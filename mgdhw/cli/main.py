@@ -11,8 +11,7 @@ import os
 import sys
 from typing import NoReturn
 
-EXIT_ERROR = 1
-EXIT_INTERRUPTED = 130
+from mgdhw.cli.exit_codes import EXIT_ERROR, EXIT_INTERRUPTED
 
 
 def main() -> NoReturn:
@@ -21,7 +20,7 @@ def main() -> NoReturn:
         _run()
     except SystemExit as ending:
         # Not imported here: a signal may have fallen into an import. Whoever has left a thread behind has imported it.
-        threads = sys.modules.get("mgdhw.threads")
+        threads = sys.modules.get("mgdhw.concurrency.threads")
         # A long computation, or the compiler, that nobody waits for any more: don't wait here either.
         if threads is not None and threads.left_behind():
             for stream in (sys.stdout, sys.stderr):
@@ -40,7 +39,7 @@ def _run() -> NoReturn:
 
     put_right()
     from mgdhw.errors import MgdhwError
-    from mgdhw.output import OutputLost
+    from mgdhw.report.console import OutputLost
 
     try:
         from mgdhw.cli.signals import leave_by_exception
@@ -75,7 +74,7 @@ def _fail(message: str, error: BaseException) -> NoReturn:
 
 
 def _explain(message: str, error: BaseException) -> None:
-    from mgdhw.output import printable
+    from mgdhw.report.console import printable
 
     text = "\n".join([f"error: {message}", *getattr(error, "__notes__", ())])
     sys.stderr.write(printable(text, lines=True) + "\n")

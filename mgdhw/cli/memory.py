@@ -12,7 +12,7 @@ LARGE = 1 << 20
 KEPT = 16 << 20
 
 
-def give_back_large_arrays() -> None:
+def tune_malloc() -> None:
     """Let arrays of a mebibyte and more go back to the system when they are freed.
 
     glibc raises that limit by itself, up to 32 MiB, whenever a large one is freed, and keeps what is smaller: a chip of

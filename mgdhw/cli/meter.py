@@ -6,7 +6,7 @@ import time
 from collections import deque
 
 from mgdhw.cli.numbers import duration, rate, score
-from mgdhw.events import (
+from mgdhw.training.events import (
     BlockDone,
     Evaluated,
     Event,
@@ -75,7 +75,7 @@ class Speed:
         return ", ".join(said)
 
 
-class Meter:
+class TrainingMetrics:
     """Cost, accuracy, evaluations, rate and time left of a training under way."""
 
     def __init__(self) -> None:

@@ -21,8 +21,8 @@ def new(
     import shlex
 
     from mgdhw.errors import ConfigError
-    from mgdhw.output import echo
-    from mgdhw.sources import default_experiment
+    from mgdhw.experiment.resolve import default_experiment
+    from mgdhw.report.console import echo
 
     try:
         with file.open("w" if force else "x", encoding="utf-8") as opened:

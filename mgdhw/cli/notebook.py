@@ -9,13 +9,13 @@ import sys
 import time
 from typing import Any
 
-from mgdhw import markup
-from mgdhw.cli.meter import Meter, ReplicasMeter
+from mgdhw.cli.meter import ReplicasMeter, TrainingMetrics
 from mgdhw.cli.progress import Progress as Lines
 from mgdhw.cli.progress import heading
-from mgdhw.events import Event, Faulted, Finished, ReplicasEvent, ReplicasFinished, ReplicasStarted, Started
-from mgdhw.output import console
-from mgdhw.session import Session
+from mgdhw.report import markup
+from mgdhw.report.console import console
+from mgdhw.runs.handle import Session
+from mgdhw.training.events import Event, Faulted, Finished, ReplicasEvent, ReplicasFinished, ReplicasStarted, Started
 
 REDRAW_SECONDS = 0.2
 
@@ -32,7 +32,7 @@ class Progress:
     def __call__(self, event: Event | ReplicasEvent) -> None:
         """Take in an event and show it when it is time."""
         if isinstance(event, Started | ReplicasStarted):
-            meter = Meter() if isinstance(event, Started) else ReplicasMeter()
+            meter = TrainingMetrics() if isinstance(event, Started) else ReplicasMeter()
             if in_notebook():
                 self._shown = _Display(meter)
             else:
@@ -51,7 +51,7 @@ def in_notebook() -> bool:
 class _Display:
     """One place in a notebook, drawn anew now and then."""
 
-    def __init__(self, meter: Meter | ReplicasMeter) -> None:
+    def __init__(self, meter: TrainingMetrics | ReplicasMeter) -> None:
         self._meter = meter
         self._lines: list[str] = []
         self._handle: Any = None

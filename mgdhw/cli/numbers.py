@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mgdhw.timing import Bill
+    from mgdhw.timing import TimeAndEnergy
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -31,9 +31,9 @@ def rate(per_second: float) -> str:
     return f"{per_second / 1000:,.3g}k probes/s" if per_second < 1e6 else f"{per_second / 1e6:,.3g}M probes/s"
 
 
-def taken(bill: Bill) -> str:
+def taken(bill: TimeAndEnergy) -> str:
     """What something takes on hardware: 5.6 h, 31 µJ."""
-    from mgdhw.quantity import quantity, span
+    from mgdhw.report.units import quantity, span
 
     return f"{span(bill.seconds)}, {quantity(bill.joules, 'J')}"
 

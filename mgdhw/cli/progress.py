@@ -15,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mgdhw.cli.meter import Speed
-from mgdhw.events import (
+from mgdhw.report.console import is_live, printable, printing
+from mgdhw.runs.handle import Session
+from mgdhw.training.events import (
     BlockDone,
     Evaluated,
     Event,
@@ -26,8 +28,6 @@ from mgdhw.events import (
     ReplicasStarted,
     Started,
 )
-from mgdhw.output import is_live, printable, printing
-from mgdhw.session import Session
 
 REDRAW_SECONDS = 0.1
 LINE_SECONDS = 5.0

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mgdhw.cli.meter import Speed
-    from mgdhw.outcome import Quartiles, ReplicasResult
+    from mgdhw.training.results import Quartiles, ReplicasResult
 
 
 def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
@@ -18,8 +18,8 @@ def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
     from rich.table import Table
 
     from mgdhw.cli.numbers import percent, taken
-    from mgdhw.outcome import MEASURES
-    from mgdhw.output import print_table
+    from mgdhw.report.console import print_table
+    from mgdhw.training.results import MEASURES
 
     regression = any(one.accuracy is None for one in result.replicas)
     out.print()
@@ -82,7 +82,7 @@ def _histogram(out: Console, values: Sequence[float], unit: float, show: Callabl
     from rich.table import Table
 
     from mgdhw.cli.histogram import bar, bins
-    from mgdhw.output import print_table
+    from mgdhw.report.console import print_table
 
     found = bins(values, unit)
     rows = [(f"{show(one.low)} to {show(one.high)}", one.count) for one in found]

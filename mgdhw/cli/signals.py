@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mgdhw.session import Session
+    from mgdhw.runs.handle import Session
 
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -51,7 +51,7 @@ def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]
         KeyboardInterrupt: a signal came when there was no training that could be stopped, or the fourth when it was
             over.
     """
-    from mgdhw.closing import slow_to_close, unconfirmed
+    from mgdhw.device.closing import slow_to_close, unconfirmed
 
     received = Received()
 

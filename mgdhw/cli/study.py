@@ -57,10 +57,10 @@ def robustness(
 
     The table needs no more than this; the picture needs matplotlib (pip install 'mgdhw[plot]').
     """
-    from mgdhw import pictures
-    from mgdhw.checkpoint import write_atomically
-    from mgdhw.output import console, echo
-    from mgdhw.study import figures
+    from mgdhw.report import figures
+    from mgdhw.report.console import console, echo
+    from mgdhw.runs.checkpoint import write_atomically
+    from mgdhw.study import figures as study_figures
     from mgdhw.study.axes import AXES
     from mgdhw.study.own import remember
     from mgdhw.study.robustness import TASKS, Row, from_csv, jobs, points, study, to_csv
@@ -91,7 +91,7 @@ def robustness(
 
         study(todo, chosen_tasks, tell, workers)
     if drawn:
-        figures.robustness(rows, picture)
+        study_figures.robustness(rows, picture)
     found = {
         task: {name: points(rows, task, AXES[name]) for name in chosen_axes if points(rows, task, AXES[name])}
         for task in chosen_tasks
@@ -100,7 +100,7 @@ def robustness(
         echo(_as_json(found))
         return
     _show(out, found)
-    out.print(f"\n{table}\n{picture if drawn else pictures.MISSING}", soft_wrap=True)
+    out.print(f"\n{table}\n{picture if drawn else figures.MISSING}", soft_wrap=True)
 
 
 @study.command(cls=Command)
@@ -133,12 +133,12 @@ def drift(
     """
     import json
 
-    from mgdhw import pictures
-    from mgdhw.checkpoint import write_atomically
     from mgdhw.cli.numbers import percent
-    from mgdhw.output import console, echo
+    from mgdhw.report import figures
+    from mgdhw.report.console import console, echo
+    from mgdhw.runs.checkpoint import write_atomically
     from mgdhw.study import drift as drifting
-    from mgdhw.study import figures
+    from mgdhw.study import figures as study_figures
     from mgdhw.study.own import on_device, own_experiment, remember
 
     own = None
@@ -168,7 +168,7 @@ def drift(
 
         drifting.study(course, todo, tell, workers)
     if drawn:
-        figures.drift(rows, course, picture)
+        study_figures.drift(rows, course, picture)
     outcomes = drifting.outcomes(rows)
     never = sum(one.trained_worst >= one.learned for one in outcomes)
     numbers = {
@@ -191,7 +191,7 @@ def drift(
     for name, number in numbers.items():
         out.print(f"{told[name]:30}  {percent(number.median)}{_between(number.interval, percent)}", soft_wrap=True)
     out.print(f"{'never worse than learned':30}  {_counted(never, len(outcomes), ' chips')}", soft_wrap=True)
-    out.print(f"\n{table}\n{picture if drawn else pictures.MISSING}", soft_wrap=True)
+    out.print(f"\n{table}\n{picture if drawn else figures.MISSING}", soft_wrap=True)
 
 
 @contextmanager
@@ -199,8 +199,8 @@ def _going_on(out: Console, what: str, total: int, table: Path) -> Iterator[Call
     """A bar, or lines where nobody looks at one; calls with what is to be said. An interruption says what is kept."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from mgdhw.cli.main import EXIT_INTERRUPTED
-    from mgdhw.output import echo
+    from mgdhw.cli.exit_codes import EXIT_INTERRUPTED
+    from mgdhw.report.console import echo
 
     with Progress(
         f"[dim]{what}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=out, transient=True
@@ -223,11 +223,11 @@ def _going_on(out: Console, what: str, total: int, table: Path) -> Iterator[Call
 
 def _drawn() -> bool:
     """Whether there will be a picture. Raises ConfigError, before long work, if matplotlib is there but of no use."""
-    from mgdhw import pictures
+    from mgdhw.report import figures
 
-    if not pictures.available():
+    if not figures.available():
         return False
-    pictures.require()
+    figures.require()
     return True
 
 
@@ -277,7 +277,7 @@ def _as_json(found: Found) -> str:
 
 
 def _show(out: Console, found: Found) -> None:
-    from mgdhw.output import WIDE, print_table
+    from mgdhw.report.console import WIDE, print_table
 
     def missing(table: Table) -> int:
         return out.measure(table, options=out.options.update_width(WIDE)).maximum - out.width

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mgdhw.api import Result
-    from mgdhw.cli.meter import Meter, ReplicasMeter
-    from mgdhw.outcome import ReplicasResult
+    from mgdhw.cli.meter import ReplicasMeter, TrainingMetrics
+    from mgdhw.training.results import ReplicasResult
 
 
 class Level(StrEnum):
@@ -58,17 +58,17 @@ def train(
     import asyncio
 
     from mgdhw import api
-    from mgdhw.cli.memory import give_back_large_arrays
-    from mgdhw.cli.meter import Meter, ReplicasMeter
+    from mgdhw.cli.memory import tune_malloc
+    from mgdhw.cli.meter import ReplicasMeter, TrainingMetrics
     from mgdhw.cli.notices import telling
     from mgdhw.cli.progress import Progress
     from mgdhw.cli.signals import stopping
     from mgdhw.errors import ConfigError, RunError
-    from mgdhw.output import console, echo
+    from mgdhw.report.console import console, echo
     from mgdhw.runs import find_run
-    from mgdhw.session import Session
+    from mgdhw.runs.handle import Session
 
-    give_back_large_arrays()
+    tune_malloc()
     overrides = list(changes or ())
     if level is not None:
         overrides.append(f"run.level={level.value}")
@@ -80,7 +80,7 @@ def train(
         raise ConfigError("--replicas: the run to resume knows how many it has; leave it out")
     if resume is not None and experiment is None:
         replicas = find_run(resume, runs).replicas()
-    meter = Meter() if replicas is None else ReplicasMeter()
+    meter = TrainingMetrics() if replicas is None else ReplicasMeter()
     progress = Progress(out, session, meter, quiet=quiet)
     how_many: dict[str, Any] = {"resume": resume, "replicas": replicas}
     with stopping(session, progress.say) as received, telling(progress.doing, progress.note):
@@ -107,7 +107,7 @@ def train(
         except Exception as error:
             if isinstance(error, RunError):  # what is told here would be a result that nobody has kept
                 raise
-            if isinstance(meter, Meter) and isinstance(session.result, api.Result):  # the closing has failed
+            if isinstance(meter, TrainingMetrics) and isinstance(session.result, api.Result):  # the closing has failed
                 received.over = True
                 _tell(out, session.result, meter, as_json=as_json, quiet=quiet)
             elif session.run is not None:
@@ -120,15 +120,15 @@ def train(
 
 
 def _tell(
-    out: Console, result: Result | ReplicasResult, meter: Meter | ReplicasMeter, *, as_json: bool, quiet: bool
+    out: Console, result: Result | ReplicasResult, meter: TrainingMetrics | ReplicasMeter, *, as_json: bool, quiet: bool
 ) -> None:
     """What came of it, for scripts and for people."""
     import json
 
-    from mgdhw.cli.meter import Meter
+    from mgdhw.cli.meter import TrainingMetrics
     from mgdhw.cli.replicas import close
-    from mgdhw.outcome import ReplicasResult
-    from mgdhw.output import echo, printing
+    from mgdhw.report.console import echo, printing
+    from mgdhw.training.results import ReplicasResult
 
     if as_json:
         echo(json.dumps(result.summary()))
@@ -137,16 +137,16 @@ def _tell(
     with printing():
         if isinstance(result, ReplicasResult):
             close(out, result, meter.speed)
-        elif isinstance(meter, Meter):
+        elif isinstance(meter, TrainingMetrics):
             _close(out, result, meter)
 
 
-def _close(out: Console, result: Result, meter: Meter) -> None:
+def _close(out: Console, result: Result, meter: TrainingMetrics) -> None:
     """The closing table, and what can be done next."""
     from rich.table import Table
 
     from mgdhw.cli.numbers import bars, score, taken
-    from mgdhw.output import print_table
+    from mgdhw.report.console import print_table
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import CodeSpec
 
-IntArray = NDArray[np.int64]
 CodeArray = NDArray[np.int16]
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from mgdhw.arrays import IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group, IntArray, signs
-from mgdhw.philox import Stream, bits
+from mgdhw.codes.family import CodeArray, CodeFamily, Group, signs
+from mgdhw.random.philox import Stream, bits
 
 BITS_PER_BLOCK = 128  # one Philox call answers four 32-bit words
 

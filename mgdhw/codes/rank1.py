@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from mgdhw.arrays import IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group, IntArray, signs
+from mgdhw.codes.family import CodeArray, CodeFamily, Group, signs
 from mgdhw.errors import ConfigError
-from mgdhw.philox import Stream, bits
+from mgdhw.random.philox import Stream, bits
 
 
 class Rank1(CodeFamily):

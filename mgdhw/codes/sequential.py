@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mgdhw.arrays import IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group, IntArray
+from mgdhw.codes.family import CodeArray, CodeFamily, Group
 
 
 class Sequential(CodeFamily):

@@ -6,9 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, FloatArray, Group, IntArray
-from mgdhw.philox import Stream, words
+from mgdhw.codes.family import CodeArray, CodeFamily, Group
+from mgdhw.random.philox import Stream, words
 
 TABLE_BITS = 12  # entries of one turn
 VALUE_BITS = 15  # fraction bits of an entry

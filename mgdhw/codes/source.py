@@ -17,7 +17,7 @@ from mgdhw.codes.sinusoidal import Sinusoidal
 from mgdhw.codes.sparse import Sparse
 from mgdhw.codes.walsh import Walsh
 from mgdhw.errors import ConfigError
-from mgdhw.memo import Memo
+from mgdhw.random.chunk_cache import Memo
 from mgdhw.topology import Topology
 
 FAMILIES: dict[str, CodeFamily] = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from mgdhw.arrays import IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group, IntArray
-from mgdhw.philox import Stream, words
+from mgdhw.codes.family import CodeArray, CodeFamily, Group
+from mgdhw.random.philox import Stream, words
 
 FIELD_BITS = 16  # random bits for each parameter: the highest is the sign, the others decide whether it is perturbed
 FIELDS_PER_BLOCK = 8

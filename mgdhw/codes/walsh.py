@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, FloatArray, Group, IntArray, signs
+from mgdhw.codes.family import CodeArray, CodeFamily, Group, signs
 from mgdhw.codes.random import BITS_PER_BLOCK
-from mgdhw.philox import Stream, bits
+from mgdhw.random.philox import Stream, bits
 
 
 class Walsh(CodeFamily):

@@ -31,9 +31,8 @@ from mgdhw.errors import ConfigError
 from mgdhw.folders import cache_folder, expanded
 
 COMPILED_FROM = (
-    *("block.py", "codes", "compiled", "gradient.py", "loop.py", "noise.py", "noise_tables.py", "optimizers"),
-    *("order.py", "philox.py", "schedule.py"),
-    *("cells.py", "chip.py", "datapath.py", "effects.py", "engines", "mismatch.py", "spec.py", "tables.py"),
+    *("block.py", "codes", "compiled", "learning", "optimizers", "random"),
+    *("engines", "nonidealities.py", "reference", "spec.py"),
 )
 """Sources, within a package, that kernels are made from, or may take functions and constants from."""
 FOLDER = "mgdhw-kernels"
@@ -92,7 +91,7 @@ def sources(*packages: str) -> list[Path]:
     """What the kernels of these (loaded) packages are made from."""
     homes = [Path(str(sys.modules[package].__file__)).parent for package in packages]
     found = [home / name for home in homes for name in COMPILED_FROM]
-    return [file for path in found for file in (path.glob("*.py") if path.is_dir() else [path]) if file.is_file()]
+    return [file for path in found for file in (path.rglob("*.py") if path.is_dir() else [path]) if file.is_file()]
 
 
 class FunctionCache:

@@ -1,4 +1,4 @@
-"""Random numbers in compiled code, many at a time: `mgdhw.philox`, `mgdhw.codes.random` and `mgdhw.order`."""
+"""Random numbers in compiled code, many at a time: `mgdhw.random` and `mgdhw.codes.random`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from mgdhw.compiled.simd import (
     u32,
     u64,
 )
-from mgdhw.order import ORDER_ROUNDS
-from mgdhw.philox import Stream
+from mgdhw.random.philox import Stream
+from mgdhw.random.sample_order import ORDER_ROUNDS
 
 CODES = int(Stream.CODES)
 ORDER = int(Stream.ORDER)
@@ -32,7 +32,7 @@ WORDS_PER_LINE = 16
 
 
 class Order(NamedTuple):
-    """`mgdhw.order.SampleOrder` as kernels take it."""
+    """`mgdhw.random.sample_order.SampleOrder` as kernels take it."""
 
     key0: int
     key1: int
@@ -134,7 +134,7 @@ def order_keys(order, first, spare, keys):
 
 @njit(**JIT)
 def permuted(order, row, x, keys):
-    """Sixteen places, each in the epoch whose keys begin at `row`, once through the rounds: `mgdhw.order.permute`."""
+    """Sixteen places, each in the epoch whose keys begin at `row`, once through the rounds: `sample_order.permute`."""
     mask = u32((np.int64(1) << order.bits) - 1)
     fold = u32((order.bits + 1) // 2)
     for r in range(ORDER_ROUNDS):

@@ -1,6 +1,6 @@
-"""Gaussian noise in compiled code: `mgdhw.noise`, draw by draw, row by row, and for sixteen rows side by side.
+"""Gaussian noise in compiled code (`mgdhw.random.gaussian`): draw by draw, row by row, and sixteen rows side by side.
 
-Strengths are `mgdhw.noise.strength`'s, or RAW. Streams are given in three numbers: stream, layer and part.
+Strengths are `mgdhw.random.gaussian.strength`'s, or RAW. Streams are given in three numbers: stream, layer and part.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from mgdhw.compiled.words import (
     philox_one,
     scaled_pairs,
 )
-from mgdhw.noise import FAR_CELLS
-from mgdhw.noise_tables import BORDERS, RARE
+from mgdhw.random.gaussian import FAR_CELLS
+from mgdhw.random.gaussian_tables import BORDERS, RARE
 
 FIELDS = 8
 """Draws to a block."""
 RAW = -1
-"""In the place of a strength: draws as they are, with the standard deviation `mgdhw.noise.UNIT`."""
+"""In the place of a strength: draws as they are, with the standard deviation `mgdhw.random.gaussian.UNIT`."""
 
 
 @njit(**JIT)
 def scaled(draw, strength):
-    """`mgdhw.noise.scaled`, of one draw."""
+    """`mgdhw.random.gaussian.scaled`, of one draw."""
     return draw if strength == RAW else (draw * strength + 16384) >> 15
 
 
 @njit(**JIT)
 def noise(key0, key1, stream, step, layer, part, index):
-    """One draw: `mgdhw.noise.gaussians`.
+    """One draw: `mgdhw.random.gaussian.gaussians`.
 
     Args:
         key0, key1: low and high word of the seed.

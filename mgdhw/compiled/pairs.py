@@ -16,7 +16,7 @@ _SIGNS = ir.VectorType(ir.IntType(1), 2 * LANES)
 
 @intrinsic
 def scale_pairs(typingctx: Any, pairs: Any, strengths: Any) -> Any:
-    """`mgdhw.noise.scaled`, with a strength for each number."""
+    """`mgdhw.random.gaussian.scaled`, with a strength for each number."""
     if pairs != I32 or strengths != I32:
         return None
 

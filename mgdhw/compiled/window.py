@@ -1,4 +1,4 @@
-"""Sums of costs times codes where codes are signs: what `mgdhw.gradient.accumulate` defines, without the codes."""
+"""Sums of costs times codes where codes are signs: what `mgdhw.learning.gradient` defines, without the codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random words in compiled code, and the draws that are made of them: `mgdhw.philox` and `mgdhw.noise` in vectors.
+"""Random words in compiled code, and the draws that are made of them: `mgdhw.random` in vectors.
 
 A vector of sixteen words holds 32 fields of 16 bits and becomes 32 draws of 16 bits in their places: lanes of pairs, as
 `simd.pair_products` takes them.
@@ -34,9 +34,9 @@ from mgdhw.compiled.simd import (
     u32,
 )
 from mgdhw.compiled.target import has_feature
-from mgdhw.noise import FAR_CELLS, SLABS, STRENGTH_BITS
-from mgdhw.noise_tables import BORDERS, FAR, RARE
-from mgdhw.philox import Stream
+from mgdhw.random.gaussian import FAR_CELLS, SLABS, STRENGTH_BITS
+from mgdhw.random.gaussian_tables import BORDERS, FAR, RARE
+from mgdhw.random.philox import Stream
 
 TAIL = int(Stream.TAIL)
 U32 = Vector(types.uint32)
@@ -317,7 +317,7 @@ _DRAWS = types.Tuple((I32, I32, types.uint64))
 
 @intrinsic
 def gaussian_pairs(typingctx: Any, one: Any, other: Any) -> Any:
-    """`mgdhw.noise.gaussians` of two times 32 fields, as lanes of pairs, but 0 where a draw takes a second word; and
+    """`gaussian.gaussians` of two times 32 fields, as lanes of pairs, but 0 where a draw takes a second word; and
     which do: bit 2 i stands for field i of the one, bit 2 i + 1 for field i of the other."""
     if one != U32 or other != U32:
         return None
@@ -358,7 +358,7 @@ def near_pairs(typingctx: Any, one: Any, other: Any) -> Any:
 
 @intrinsic
 def scaled_pairs(typingctx: Any, pairs: Any, strength: Any) -> Any:
-    """`mgdhw.noise.scaled` of lanes of pairs; the strength is the same for all."""
+    """`mgdhw.random.gaussian.scaled` of lanes of pairs; the strength is the same for all."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         factor = _splat(builder, context.cast(builder, args[1], sig.args[1], types.int16), 2 * LANES)
@@ -439,7 +439,7 @@ def between(low, high, rest):
 
 @njit(**JIT)
 def far_magnitude(word):
-    """`mgdhw.noise.far_magnitudes`, of one word."""
+    """`mgdhw.random.gaussian.far_magnitudes`, of one word."""
     word = max(word, np.int64(1))
     length = np.int64(32)
     while word >> (length - 1) == 0:
@@ -465,7 +465,7 @@ def far_draw(field, key0, key1, last, step, index):
 
 @njit(**INLINE)
 def far_magnitudes(words):
-    """`mgdhw.noise.far_magnitudes`, of sixteen words."""
+    """`mgdhw.random.gaussian.far_magnitudes`, of sixteen words."""
     words = to_i32(select(words == u32(0), u32(1), words))
     zeros = leading_zeros(words)
     after = (words << zeros) << i32(1)

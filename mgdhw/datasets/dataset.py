@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw import markup
 from mgdhw.errors import DatasetError
+from mgdhw.report import markup
 
 
 @dataclass(frozen=True, eq=False)

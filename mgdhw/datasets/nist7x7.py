@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mgdhw.datasets.dataset import Dataset, one_hot
 from mgdhw.datasets.options import fraction, whole_number
 from mgdhw.errors import DatasetError
-from mgdhw.philox import Stream, words
+from mgdhw.random.philox import Stream, words
 
 CLASSES = ("N", "I", "S", "T")
 N_PIXELS = 49

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.datasets.dataset import Dataset
 from mgdhw.errors import DatasetError
-
-FloatArray = NDArray[np.float64]
 
 STANDARD_DEVIATIONS = 3.0
 """How many of them `standard` has from the middle of the range to either end."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.datasets.options import fraction
-from mgdhw.philox import Stream, words
+from mgdhw.random.philox import Stream, words
 
 DEFAULT_TEST_FRACTION = 0.2
 _MOST = 0.9  # more than this for testing is a slip of the pen

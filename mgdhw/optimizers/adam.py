@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mgdhw.optimizers.optimizer import FloatArray, Optimizer, State
+from mgdhw.arrays import FloatArray
+from mgdhw.optimizers.optimizer import Optimizer, State
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import numpy as np
-from numpy.typing import NDArray
+from mgdhw.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 State = dict[str, FloatArray]
 """Everything that an optimizer remembers, by name: arrays of shape (P,) or (). Never changed in place."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mgdhw.optimizers.optimizer import FloatArray, Optimizer, State
+from mgdhw.arrays import FloatArray
+from mgdhw.optimizers.optimizer import Optimizer, State
 
 
 @dataclass(frozen=True)

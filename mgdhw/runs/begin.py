@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mgdhw.config import Experiment
+from mgdhw.concurrency.threads import in_thread
+from mgdhw.experiment.schema import Experiment
 from mgdhw.runs.create import Files, create_locked
 from mgdhw.runs.folder import Run
-from mgdhw.threads import in_thread
 
 
 async def begin_run(

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.answers import checked_outputs
-from mgdhw.config import Experiment
-from mgdhw.control import take_control
 from mgdhw.costs import CostFunction, accuracy_or_r2
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
+from mgdhw.device.answers import checked_outputs
+from mgdhw.device.control import take_control
 from mgdhw.errors import CheckpointError, LinkLost
-from mgdhw.loop import Grid, rounded
-from mgdhw.state import TrainState
+from mgdhw.experiment.schema import Experiment
+from mgdhw.learning.loop import Grid, rounded
+from mgdhw.learning.state import TrainState
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mgdhw import checkpoint
-from mgdhw.checkpoint import Saved
-from mgdhw.config import Experiment, load_experiment
 from mgdhw.errors import CheckpointError, RunError
+from mgdhw.experiment.schema import Experiment, load_experiment
 from mgdhw.parsing import parse_json, short_repr
-from mgdhw.runs import manifest
+from mgdhw.runs import checkpoint, manifest
+from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.provenance import now, versions
 
 KEPT_CHECKPOINTS = 2

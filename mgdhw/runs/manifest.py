@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from mgdhw.checkpoint import write_atomically
 from mgdhw.errors import RunError
+from mgdhw.runs.checkpoint import write_atomically
 
 NAME = "SHA256SUMS"
 ATTEMPTS = 3

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from mgdhw.checkpoint import Saved
-from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
+from mgdhw.report.text import readable
 from mgdhw.runs import manifest
+from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.folder import Run
 from mgdhw.runs.store import MEASURED, Row, Store, is_damaged
 from mgdhw.runs.writer import Writer
-from mgdhw.text import readable
+from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
 
 CURVE_ROWS = 2000
 """Rows that a whole run leaves: more than a picture can show, and a run of a billion probes stays small."""

@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from mgdhw.errors import RunError
-from mgdhw.events import Faulted, ReplicaFinished, ReplicasEvent
-from mgdhw.outcome import ReplicaResult
 from mgdhw.runs import manifest
 from mgdhw.runs.folder import Run
 from mgdhw.runs.store import Row, Store, is_damaged
 from mgdhw.runs.writer import Writer
+from mgdhw.training.events import Faulted, ReplicaFinished, ReplicasEvent
+from mgdhw.training.results import ReplicaResult
 
 DIGEST_BYTES = 32
 WRITE_SECONDS = 1.0

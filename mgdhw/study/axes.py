@@ -13,7 +13,7 @@ WEIGHT_RANGE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class SweptParameter:
     """One imperfection.
 
     Args:
@@ -64,22 +64,22 @@ def with_options(address: str, options: dict[str, str]) -> str:
 AXES = {
     axis.name: axis
     for axis in (
-        Axis("cost-noise", "noise of the cost, σ_C", "cost_noise", (0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)),
-        Axis("write-noise", "noise of a write, σ_θ", "write_noise", (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1)),
-        Axis(
+        SweptParameter("cost-noise", "noise of the cost, σ_C", "cost_noise", (0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)),
+        SweptParameter("write-noise", "noise of a write, σ_θ", "write_noise", (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1)),
+        SweptParameter(
             "mismatch", "mismatch of the activations, σ_a", "neuron_std", (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
         ),
-        Axis("weight-bits", "bits of a parameter", "weight_bits", (12, 10, 9, 8, 7, 6, 5, 4)),
-        Axis("adc-bits", "bits of the cost converter", "cost_bits", (16, 12, 10, 9, 8, 7, 6, 5)),
-        Axis("stuck", "share of stuck cells", "stuck", (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)),
-        Axis(
+        SweptParameter("weight-bits", "bits of a parameter", "weight_bits", (12, 10, 9, 8, 7, 6, 5, 4)),
+        SweptParameter("adc-bits", "bits of the cost converter", "cost_bits", (16, 12, 10, 9, 8, 7, 6, 5)),
+        SweptParameter("stuck", "share of stuck cells", "stuck", (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)),
+        SweptParameter(
             "asymmetry",
             "asymmetry of up and down pulses",
             "up_down",
             (0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8),
             others=f"w_max={WEIGHT_RANGE:g}&w_min={-WEIGHT_RANGE:g}",
         ),
-        Axis(
+        SweptParameter(
             "drift",
             "time constant of decay, probes (0: none)",
             "retention",

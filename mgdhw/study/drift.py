@@ -10,20 +10,20 @@ from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from mgdhw.config import Experiment, ScheduleSection, check_experiment
 from mgdhw.errors import ConfigError
-from mgdhw.events import Checkpoint, Evaluated
-from mgdhw.inputs import fitted
-from mgdhw.outcome import quartiles
-from mgdhw.sources import changed, load_dataset, opening
-from mgdhw.state import TrainState
+from mgdhw.experiment.inputs import fitted
+from mgdhw.experiment.resolve import changed, load_dataset, opening
+from mgdhw.experiment.schema import Experiment, ScheduleSection, check_experiment
+from mgdhw.learning.state import TrainState
 from mgdhw.study import intervals
 from mgdhw.study.axes import options_of, with_options
 from mgdhw.study.intervals import Interval
 from mgdhw.study.own import checked, data_of
 from mgdhw.study.pool import each
 from mgdhw.study.robustness import Task
-from mgdhw.trainer import Trainer
+from mgdhw.training.events import Checkpoint, Evaluated
+from mgdhw.training.results import quartiles
+from mgdhw.training.trainer import Trainer
 
 TIME_CONSTANT = 100_000
 """Time constant of the cells' decay, in probes."""

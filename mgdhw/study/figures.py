@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mgdhw import pictures
+from mgdhw.report import figures
 from mgdhw.study import drift as drifting
 from mgdhw.study import intervals
-from mgdhw.study.axes import AXES, Axis
+from mgdhw.study.axes import AXES, SweptParameter
 from mgdhw.study.robustness import Point, Row, points
 
 COLOURS = {"nist7x7": "#1b6ca8", "digits": "#c8553d"}
@@ -30,7 +30,7 @@ def robustness(rows: Sequence[Row], path: Path) -> None:
     shown = [axis for axis in AXES.values() if any(row.axis == axis.name for row in rows)]
     columns = min(4, len(shown))
     bands = math.ceil(len(shown) / columns)
-    drawn = pictures.figure((3.6 * columns, 4.6 * bands))
+    drawn = figures.figure((3.6 * columns, 4.6 * bands))
     places = drawn.subplots(2 * bands, columns, squeeze=False)
     for number, axis in enumerate(shown):
         band, column = divmod(number, columns)
@@ -42,10 +42,10 @@ def robustness(rows: Sequence[Row], path: Path) -> None:
         places[2 * band][0].set_ylabel("median probes to solution,\nof those without it")
         places[2 * band + 1][0].set_ylabel("share solved")
     places[0][0].legend(frameon=False, fontsize=8)
-    pictures.save(drawn, path, DPI)
+    figures.save(drawn, path, DPI)
 
 
-def _one(times: Any, shares: Any, rows: Sequence[Row], axis: Axis) -> None:
+def _one(times: Any, shares: Any, rows: Sequence[Row], axis: SweptParameter) -> None:
     for task, colour in _colours(rows).items():
         found = points(rows, task, axis)
         if not found:
@@ -101,18 +101,18 @@ def _bars(point: Point) -> tuple[float, float]:
     return max(0.0, point.ratio - max(low, LEAST)), max(0.0, min(high, MOST) - point.ratio)
 
 
-def _positions(axis: Axis, found: Sequence[Point]) -> list[float]:
+def _positions(axis: SweptParameter, found: Sequence[Point]) -> list[float]:
     return [_place(axis, point.value) for point in found]
 
 
-def _place(axis: Axis, value: float) -> float:
+def _place(axis: SweptParameter, value: float) -> float:
     """Where a strength stands: side by side, because they are never evenly spaced."""
     return float(axis.values.index(value))
 
 
 def drift(rows: Sequence[drifting.Row], course: drifting.Course, path: Path) -> None:
     """Accuracy over time with and without training: medians of all seeds, and their intervals of 95 %."""
-    drawn = pictures.figure((7.0, 3.8))
+    drawn = figures.figure((7.0, 3.8))
     place = drawn.subplots()
     looks = {
         "learning": ("0.5", "learning"),
@@ -134,4 +134,4 @@ def drift(rows: Sequence[drifting.Row], course: drifting.Course, path: Path) -> 
     place.set_ylim(0, 100)
     place.grid(alpha=0.25)
     place.legend(frameon=False, loc="lower left")
-    pictures.save(drawn, path, DPI)
+    figures.save(drawn, path, DPI)

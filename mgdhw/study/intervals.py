@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from mgdhw.arrays import FloatArray
 
 LEVEL = 0.95
 """Share of studies whose interval holds the true number."""
@@ -22,8 +23,6 @@ RESAMPLES = 4_000
 """Of a bootstrap."""
 SEED = 0
 """Of the bootstrap's generator (numpy's Philox, whose words are the same in every version)."""
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def of_ratio(values: FloatArray, base: FloatArray) -> Interval:
 
 
 def _medians(rows: FloatArray) -> FloatArray:
-    """Of every row, the value within which half of its values lie, as `mgdhw.outcome.quartiles` has it."""
+    """Of every row, the value within which half of its values lie, as `mgdhw.training.results.quartiles` has it."""
     middle = math.ceil(rows.shape[1] / 2) - 1
     found: FloatArray = np.partition(rows, middle, axis=1)[:, middle]
     return found

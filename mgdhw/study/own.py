@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from mgdhw.checkpoint import write_atomically
-from mgdhw.config import Experiment, check_experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError
+from mgdhw.experiment.resolve import load_dataset, resolve, resolved
+from mgdhw.experiment.schema import Experiment, check_experiment
 from mgdhw.parsing import parse_json
-from mgdhw.sources import as_done, load_dataset, resolve
+from mgdhw.runs.checkpoint import write_atomically
 from mgdhw.study.robustness import Task
 
 SIMULATED = "sim:"
@@ -36,7 +36,7 @@ def own_experiment(file: Path | str, device: str | None) -> Experiment:
         ConfigError: it is none, or its device is no simulated chip.
     """
     given, _, base = resolve(file, ())
-    return as_done(given, simulated(given.device.uri if device is None else device), base)
+    return resolved(given, simulated(given.device.uri if device is None else device), base)
 
 
 def on_device(experiment: Experiment, address: str) -> Experiment:

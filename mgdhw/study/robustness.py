@@ -16,11 +16,11 @@ import numpy as np
 
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
-from mgdhw.outcome import Quartiles, quartiles
 from mgdhw.study import intervals
-from mgdhw.study.axes import AXES, Axis
+from mgdhw.study.axes import AXES, SweptParameter
 from mgdhw.study.intervals import Interval
 from mgdhw.study.pool import each
+from mgdhw.training.results import Quartiles, quartiles
 
 DELTA = 0.125
 """Δ, in units of a parameter: four steps of 8 bits."""
@@ -153,7 +153,7 @@ def jobs(tasks: Iterable[str], axes: Mapping[str, Sequence[float]], replicas: in
 def run(job: Job, task: Task) -> Row:
     """Train one chip."""
     from mgdhw.api import train
-    from mgdhw.config import check_experiment
+    from mgdhw.experiment.schema import check_experiment
 
     uri = AXES[job.axis].address(task.uri, job.value, seed=1 + job.replica)
     given = {"codes": {"delta": DELTA}, **task.experiment, "device": {"uri": uri}}
@@ -176,7 +176,7 @@ def study(
     each(run, [(job, tasks[job.task]) for job in todo], tell, workers)
 
 
-def points(rows: Iterable[Row], task: str, axis: Axis) -> list[Point]:
+def points(rows: Iterable[Row], task: str, axis: SweptParameter) -> list[Point]:
     """What the replicas make together, strength by strength."""
     times: dict[float, dict[int, float]] = {value: {} for value in axis.values}
     for row in rows:

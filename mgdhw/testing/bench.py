@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.block import Block, Costs
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
@@ -18,7 +19,6 @@ from mgdhw.testing.check import NotApplicable, Opener
 from mgdhw.testing.demands import demand
 from mgdhw.testing.fitted import dataset_for, theta_for
 
-FloatArray = NDArray[np.float64]
 Probe = Callable[[Block], Awaitable[Costs]]
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block, CodeSpec, HeldBaseline
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, DeviceInfo
-from mgdhw.motion import ROUNDING
-from mgdhw.order import SampleOrder
-from mgdhw.philox import Stream, words
-
-FloatArray = NDArray[np.float64]
+from mgdhw.device.motion import ROUNDING
+from mgdhw.random.philox import Stream, words
+from mgdhw.random.sample_order import SampleOrder
 
 SEED = 0x9E3779B97F4A7C15  # all of its 64 bits matter
 SAMPLES, TRAINING_SAMPLES = 13, 11  # primes: batches straddle the ends of epochs

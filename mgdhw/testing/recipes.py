@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mgdhw.codes import Codes
-from mgdhw.config import parse_experiment
 from mgdhw.device import Device, DeviceInfo
-from mgdhw.loop import Step, absorb, block_at, to_update, to_write, update
-from mgdhw.recipe import first_state, recipe_of
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw.state import TrainState
+from mgdhw.experiment.schema import parse_experiment
+from mgdhw.learning.loop import Step, accumulate_costs, next_block, probes_to_update, requested_theta, update
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.state import TrainState
 from mgdhw.testing.bench import Bench, Probe
 from mgdhw.testing.fitted import dataset_for, theta_for
+from mgdhw.training.recipe import first_state, recipe_of
 
 PROBES = 45
 """Length of a stretch: several updates, and it ends between two of them."""
@@ -103,15 +103,15 @@ async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4)
     total: float = 0
     last: Step | None = None
     await device.restore(state.cells)
-    await device.write(to_write(state, recipe), state.step)
+    await device.write(requested_theta(state, recipe), state.step)
     while state.step < end:
-        block = block_at(state, recipe, min(at_most, end - state.step, to_update(state, recipe)))
+        block = next_block(state, recipe, min(at_most, end - state.step, probes_to_update(state, recipe)))
         costs = await probe(block)
         total += float(costs.perturbed.sum())
-        state = absorb(state, costs, recipe, codes)
+        state = accumulate_costs(state, costs, recipe, codes)
         if state.step % recipe.update_period == 0:
             state, last = update(state, recipe, codes)
-            await device.write(to_write(state, recipe), state.step)
+            await device.write(requested_theta(state, recipe), state.step)
     state = replace(state, cells=await device.snapshot())
     return SegmentResult(state, total / segment.n_probes, last)
 

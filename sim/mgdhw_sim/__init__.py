@@ -1,0 +1,5 @@
+"""Simulated chips."""
+
+from mgdhw_sim import presets
+
+__all__ = ["presets"]

@@ -12,23 +12,22 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Block, Costs, Part
+from mgdhw.concurrency.heavy import Heavy
 from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
-from mgdhw.heavy import Heavy
-from mgdhw.loop import Recipe
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw_sim import cells, datapath
-from mgdhw_sim.address import anchored, parse
-from mgdhw_sim.cells import Cells
-from mgdhw_sim.chip import Chip
+from mgdhw.learning.loop import Recipe
+from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw_sim.engines import Engine, choose
+from mgdhw_sim.reference import cells, datapath
+from mgdhw_sim.reference.cells import Cells
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
+from mgdhw_sim.uri import anchored, parse
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 Answer = TypeVar("Answer")
 
 LONG_LOAD = 1 << 21
@@ -148,7 +147,7 @@ class SimDevice(HostCodes):
         return await self._run(_kind("probe", block), block.n_probes, lambda chip: engine.probe(chip, block))
 
     def rehearse(self, theta: FloatArray, block: Block) -> Costs | None:
-        """The answer to a block at θ, (P,), of a copy of the chip; None where it has no noise (`mgdhw.rehearsal`)."""
+        """The answer to a block at θ, (P,), of a copy of the chip; None where it has no noise: see `rehearsal`."""
         if not self.spec.effects.noisy:
             return None
         apart = copy(self.chip)

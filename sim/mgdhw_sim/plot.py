@@ -7,23 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mgdhw import pictures
 from mgdhw.block import CodeSpec, Part
 from mgdhw.codes import Codes
-from mgdhw.quantity import quantity
+from mgdhw.report import figures
+from mgdhw.report.units import quantity
 from mgdhw.timing import Timing
-from mgdhw_sim.cells import Cells, perturbed, program, tick, weights
-from mgdhw_sim.datapath import activate, saturate, shift_round, target_codes
-from mgdhw_sim.imperfect import Moment, costs, neurons_at, signals
-from mgdhw_sim.mismatch import neurons_of
+from mgdhw_sim.reference.cells import Cells, perturbed, program, tick, weights
+from mgdhw_sim.reference.datapath import activate, saturate, shift_round, target_codes
+from mgdhw_sim.reference.nonideal import Moment, costs, neurons_at, signals
+from mgdhw_sim.reference.variation import neurons_of
 from mgdhw_sim.spec import ChipSpec
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FloatArray = NDArray[np.float64]
 
 INK, ACCENT, PALE = "#22333b", "#c1121f", "#8fb8de"
 DPI = 130
@@ -43,7 +41,7 @@ def draw(spec: ChipSpec, path: Path) -> None:
     Raises:
         ConfigError: matplotlib is not installed, or the file cannot be written.
     """
-    figure = pictures.figure((11, 7.5))
+    figure = figures.figure((11, 7.5))
     figure.suptitle(f"{spec.name}, {spec.topology}", color=INK, fontweight="bold")
     (curves, updates), (noise, timing) = figure.subplots(2, 2)
     _curves(curves, spec)
@@ -53,7 +51,7 @@ def draw(spec: ChipSpec, path: Path) -> None:
     for axes in (curves, updates, noise, timing):
         axes.spines[["top", "right"]].set_visible(False)
         axes.title.set_color(INK)
-    pictures.save(figure, path, DPI)
+    figures.save(figure, path, DPI)
 
 
 def _curves(axes: Axes, spec: ChipSpec) -> None:

@@ -12,9 +12,10 @@ from mgdhw.errors import ConfigError
 from mgdhw.parsing import format_number
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
-from mgdhw_sim.effects import Effects
+from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.numbers import html
 from mgdhw_sim.points import TABLE, Points, Tables
-from mgdhw_sim.tables import ACTIVATIONS
+from mgdhw_sim.reference.tables import ACTIVATIONS
 
 ACTIVATION_NAMES = (*ACTIVATIONS, TABLE)
 COST_UNITS = ("mse", "xent", TABLE)
@@ -201,8 +202,6 @@ class ChipSpec:
 
     def _repr_html_(self) -> str:
         """For notebooks."""
-        from mgdhw_sim.describe import html
-
         return html(self)
 
     def points(self) -> dict[str, Points]:

@@ -13,11 +13,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mgdhw.check import MAX_EVALUATIONS, Findings
-from mgdhw.check.batches import Batches
-from mgdhw.check.page import _batches
-from mgdhw.config import load_experiment
+from mgdhw.characterize import MAX_EVALUATIONS, Characterization
+from mgdhw.characterize.batches import Batches
+from mgdhw.characterize.page import _batches
 from mgdhw.device import Device
+from mgdhw.experiment.schema import load_experiment
 from mgdhw.testing import Outcome, Verdict
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.spec import ChipSpec
@@ -70,7 +70,7 @@ def test_a_report_an_experiment_and_a_page(mgdhw: Any, tmp_path: Path) -> None:
 
 def test_powers_of_which_noise_leaves_nothing_are_not_drawn() -> None:
     """One at the least of all numbers would leave the axis no room for the others."""
-    findings = Findings("toy:1", SimDevice("sim:toy", ChipSpec()).info, "xor", 128, MAX_EVALUATIONS)
+    findings = Characterization("toy:1", SimDevice("sim:toy", ChipSpec()).info, "xor", 128, MAX_EVALUATIONS)
     findings.batches = (Batches((1, 4, 16), np.array([-1e-5, 1e-3, 0.0]), 0.0, 0.0, 128, 0.0),)
     axes = Figure().subplots()
     _batches(axes, findings)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mgdhw import output
 from mgdhw.cli.progress import Progress
-from mgdhw.events import BlockDone, Event, ReplicasAdvanced, Started
+from mgdhw.report import console
 from mgdhw.runs import Run
+from mgdhw.training.events import BlockDone, Event, ReplicasAdvanced, Started
 from mgdhw_sim.device import SimDevice
 
 GOOD = 'name = "xor"\n[device]\nuri = "sim:analog-8bit?layers=2-3-1"\n[data]\nname = "xor"\n[training]\nprobes = 2000\n'
@@ -123,14 +123,14 @@ def test_ctrl_c_while_it_is_told_how_to_go_on(
     mgdhw: Any, at: Any, monkeypatch: pytest.MonkeyPatch, replicas: list[str]
 ) -> None:
     """Somebody impatient presses it again, and the training has stopped meanwhile."""
-    show = output.print_table
+    show = console.print_table
 
     def interrupted(out: Any, table: Any) -> None:
         interrupt()
         show(out, table)
 
     at(BlockDone if not replicas else ReplicasAdvanced, interrupt)
-    monkeypatch.setattr(output, "print_table", interrupted)
+    monkeypatch.setattr(console, "print_table", interrupted)
     done = mgdhw("train", "good.toml", "--quiet", *replicas)
     assert done.code == 130
     assert done.out.count("mgdhw train --resume runs/xor-") == 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mgdhw.cli import meter as meters
-from mgdhw.cli.meter import Meter
+from mgdhw.cli.meter import TrainingMetrics
 from mgdhw.cli.numbers import bars, duration, rate
-from mgdhw.events import BlockDone, Evaluated
+from mgdhw.training.events import BlockDone, Evaluated
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_bars() -> None:
 def test_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(meters.time, "monotonic", lambda: now)
-    meter = Meter()
+    meter = TrainingMetrics()
     meter.probes = 10_000
     for step in range(100, 2001, 100):
         now += 0.2
@@ -50,7 +50,7 @@ def test_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_waited_for_is_no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(meters.time, "monotonic", lambda: now)
-    meter = Meter()
+    meter = TrainingMetrics()
     meter.speed(0)
     assert meter.speed.told(0.0) == "0.0 s"
     meter.speed.wait()

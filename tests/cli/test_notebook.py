@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import mgdhw
-from mgdhw import markup
 from mgdhw.datasets import Dataset
-from mgdhw_sim.address import parse
+from mgdhw.report import markup
+from mgdhw_sim.uri import parse
 
 EXPERIMENT: dict[str, Any] = {
     "device": {"uri": "sim:analog-8bit?layers=2-3-1&engine=reference"},

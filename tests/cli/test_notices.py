@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mgdhw.cli.meter import Meter
+from mgdhw.cli.meter import TrainingMetrics
 from mgdhw.cli.notices import telling
 from mgdhw.cli.progress import _Bar
-from mgdhw_sim.engines import packs
+from mgdhw_sim.engines.numba import packs
 from mgdhw_sim.engines.reference import Reference
 
 LOG = logging.getLogger("mgdhw.engine")
@@ -88,7 +88,7 @@ def test_compiling_is_not_counted_as_probing(
 def test_what_goes_on_is_shown_in_the_bar() -> None:
     console = Console(width=60)
     with console.capture() as captured:
-        console.print(_Bar(Meter(), "compiling the chip"))
+        console.print(_Bar(TrainingMetrics(), "compiling the chip"))
     assert captured.get().splitlines()[-1] == "compiling the chip"
 
 

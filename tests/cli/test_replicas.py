@@ -15,10 +15,10 @@ from mgdhw.cli import meter as meters
 from mgdhw.cli.histogram import MOST_BINS, bar, bins
 from mgdhw.cli.meter import ReplicasMeter
 from mgdhw.datasets import load
-from mgdhw.events import ReplicaFinished, ReplicasAdvanced, ReplicasStarted
-from mgdhw.outcome import ReplicaResult
-from mgdhw_sim.address import parse
+from mgdhw.training.events import ReplicaFinished, ReplicasAdvanced, ReplicasStarted
+from mgdhw.training.results import ReplicaResult
 from mgdhw_sim.device import SimDevice
+from mgdhw_sim.uri import parse
 
 CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8"
 GOOD = """

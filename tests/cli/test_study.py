@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from mgdhw.cli.study import _show
-from mgdhw.outcome import Quartiles
-from mgdhw.output import console
+from mgdhw.report.console import console
 from mgdhw.study import drift, figures, robustness
 from mgdhw.study.axes import AXES
 from mgdhw.study.intervals import Interval
+from mgdhw.training.results import Quartiles
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ stop_at_accuracy = 0.9
 @pytest.mark.usefixtures("small")
 def test_a_table_needs_no_picture(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
-    monkeypatch.setattr("mgdhw.pictures.available", lambda: importable("matplotlib"))
+    monkeypatch.setattr("mgdhw.report.figures.available", lambda: importable("matplotlib"))
     Path("mine.toml").write_text(OWN)
     done = mgdhw("study", "robustness", "--axis", "stuck", "--replicas", "1", "--experiment", "mine.toml")
     assert done.code == 0, done.err

@@ -12,18 +12,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Block, Costs, HeldBaseline, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Motion
 from mgdhw.errors import DeviceUnavailable, LimitExceeded
-from mgdhw.philox import Stream, words
-from mgdhw.segment import Segment, SegmentResult
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.random.philox import Stream, words
 from mgdhw.testing.recipes import walk
-from mgdhw_sim.address import parse
 from mgdhw_sim.device import SimDevice
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from mgdhw_sim.uri import parse
 
 CHIP = "sim:analog-8bit?layers=3-2-2&engine=reference"
 

@@ -1,13 +1,13 @@
-"""The tables of `mgdhw.noise`, computed once more: quantiles of the Gaussian to forty digits, rounded half up.
+"""The tables of `mgdhw.random.gaussian`, computed again: quantiles of the Gaussian to forty digits, rounded half up.
 
-The tables lie in `mgdhw/noise_tables.py`, and a test compares them with these.
+The tables lie in `mgdhw/random/gaussian_tables.py`, and a test compares them with these.
 """
 
 from decimal import ROUND_FLOOR, Decimal, localcontext
 from fractions import Fraction
 from statistics import NormalDist
 
-from mgdhw.noise import FAR_CELLS, SCALE, SLABS, UNIT
+from mgdhw.random.gaussian import FAR_CELLS, SCALE, SLABS, UNIT
 
 DIGITS = 70
 CLOSE = Decimal(10) ** -40

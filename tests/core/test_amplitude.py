@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mgdhw.amplitude import RANGE_SHARE, default_amplitude
 from mgdhw.device import DeviceInfo
-from mgdhw.motion import Motion
+from mgdhw.device.motion import Motion
+from mgdhw.training.amplitude import RANGE_SHARE, default_amplitude
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.spec import ChipSpec
 

@@ -10,8 +10,8 @@ import pytest
 import mgdhw
 from mgdhw.blocking import BlockingDevice
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
+from mgdhw.device.motion import Motion
 from mgdhw.errors import ConformanceError, DeviceFault
-from mgdhw.motion import Motion
 from mgdhw.topology import Topology
 
 EXPERIMENT: dict[str, Any] = {

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 import mgdhw
 from mgdhw.block import Part
-from mgdhw.config import check_experiment, to_toml
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, DeviceInfo, HostCodes
 from mgdhw.errors import (
@@ -30,8 +29,9 @@ from mgdhw.errors import (
     LinkTimeout,
     RunError,
 )
-from mgdhw.events import BlockDone, Evaluated, Event, Faulted, Finished, Started
+from mgdhw.experiment.schema import check_experiment, to_toml
 from mgdhw.topology import Topology
+from mgdhw.training.events import BlockDone, Evaluated, Event, Faulted, Finished, Started
 
 XOR: dict[str, Any] = {
     "name": "xor",

@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 
 import mgdhw
-from mgdhw.config import check_experiment, parse_experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import open_device
 from mgdhw.errors import MgdhwError
 from mgdhw.estimate import estimate_async
-from mgdhw.session import blocking
+from mgdhw.experiment.schema import check_experiment, parse_experiment
+from mgdhw.runs.handle import blocking
 from mgdhw.timing import Timing
 from mgdhw_drivers import secret
-from mgdhw_drivers.serve.faults import Faults
-from mgdhw_sim.effects import Effects
+from mgdhw_drivers.server.fault_injection import Faults
+from mgdhw_sim.chip_file import load_chip
+from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.spec import ChipSpec
-from mgdhw_sim.toml import load_chip
 
 XOR: dict[str, Any] = {"device": {"uri": "sim:analog-8bit?layers=2-3-1"}, "data": {"name": "xor"}}
 

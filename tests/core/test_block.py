@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from mgdhw.block import Baseline, Block, CodeSpec, HeldBaseline
-from mgdhw.order import SampleOrder
+from mgdhw.random.sample_order import SampleOrder
 
 CASES = [
     Block(first, count, CodeSpec(), SampleOrder(0, 5, batch=2, tau_x=tau_x), baseline, held)

@@ -12,22 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.block import Block, CodeSpec
 from mgdhw.blocking import BlockingDevice
-from mgdhw.config import parse_experiment
 from mgdhw.datasets import load
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import DeviceUnavailable
-from mgdhw.events import BlockDone, Event, Finished, Measured, Started
-from mgdhw.order import SampleOrder
+from mgdhw.experiment.schema import parse_experiment
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw.testing import Verdict, run_conformance
 from mgdhw.topology import Topology
-from mgdhw.trainer import Trainer
-from mgdhw.watching import watching
+from mgdhw.training.events import BlockDone, Event, Finished, Measured, Started
+from mgdhw.training.trainer import Trainer
+from mgdhw.training.watching import watching
 
-FloatArray = NDArray[np.float64]
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = Block(0, 6, CodeSpec("random", 1, 3), SampleOrder(2, 4))
 

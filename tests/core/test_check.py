@@ -8,23 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import mgdhw
+from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline, Part
-from mgdhw.check import MAX_EVALUATIONS, Findings, check, fitting_dataset
-from mgdhw.check.bench import Bench
-from mgdhw.check.noise import measure_noise
-from mgdhw.check.response import measure_response
-from mgdhw.check.slope import measure_slope
-from mgdhw.config import parse_experiment, to_toml
+from mgdhw.characterize import MAX_EVALUATIONS, Characterization, check, fitting_dataset
+from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.noise import measure_noise
+from mgdhw.characterize.response import measure_response
+from mgdhw.characterize.slope import measure_slope
 from mgdhw.datasets import load
 from mgdhw.device import Capability, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceFault, LinkTimeout
+from mgdhw.experiment.schema import parse_experiment, to_toml
 from mgdhw.topology import Topology
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Cost = Callable[[FloatArray], float]
 
 TARGET = np.array([0.4, -0.3, 0.2])
@@ -93,8 +91,8 @@ class Toy(HostCodes):
         return samples.size * (self.output + noise + self.drift * self.measured)
 
 
-def checked(device: Toy, **options: Any) -> Findings:
-    async def run() -> Findings:
+def checked(device: Toy, **options: Any) -> Characterization:
+    async def run() -> Characterization:
         async with device:
             return await check(device, load("xor"), **options)
 
@@ -251,7 +249,7 @@ def test_saturation_is_seen_where_the_odd_part_stops_growing() -> None:
 def test_a_recommendation_trains() -> None:
     uri = "sim:analog-8bit?layers=49-4-4"
 
-    async def run() -> Findings:
+    async def run() -> Characterization:
         async with mgdhw.open_device(uri) as device:
             return await check(device, fitting_dataset(device.info, uri))
 
@@ -321,7 +319,7 @@ def test_a_recommendation_is_no_worse_than_the_packaged_settings(number: int) ->
     }[number]
     uri = f"sim:analog-8bit?layers=49-4-4&{uri}"
 
-    async def run() -> Findings:
+    async def run() -> Characterization:
         async with mgdhw.open_device(uri) as device:
             return await check(device, load("nist7x7"))
 

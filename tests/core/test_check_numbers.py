@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from mgdhw.block import Baseline
-from mgdhw.check.batches import fit_spread
-from mgdhw.check.constant import constant_accuracy, constant_cost
-from mgdhw.check.learning import Learning
-from mgdhw.check.model import Powers, best_window, window_lengths
-from mgdhw.check.noise import Noise, allan_variance, drift
-from mgdhw.check.response import amplitudes_of
-from mgdhw.check.run import towards_usual
-from mgdhw.check.timing import fit_line
+from mgdhw.characterize.batches import fit_spread
+from mgdhw.characterize.constant import constant_accuracy, constant_cost
+from mgdhw.characterize.learning import Learning
+from mgdhw.characterize.model import SgdModel, best_window, window_lengths
+from mgdhw.characterize.noise import Noise, allan_variance, drift
+from mgdhw.characterize.response import amplitudes_of
+from mgdhw.characterize.run import towards_usual
+from mgdhw.characterize.timing import fit_line
 from mgdhw.costs import COSTS
 
 
@@ -59,7 +59,7 @@ def test_spread_of_samples_from_the_power_at_each_batch() -> None:
     assert fit_spread(sizes, 6.0 / np.array(sizes) - 0.09, n)[0] == 0.0
 
 
-def powers(**changes: float) -> Powers:
+def powers(**changes: float) -> SgdModel:
     values: Mapping[str, float] = {
         "gradient": 1.0,
         "spread": 0.0,
@@ -69,7 +69,7 @@ def powers(**changes: float) -> Powers:
         "along": 0.1,
         "drift": 0.0,
     }
-    return Powers(parameters=100, **{**values, **changes})
+    return SgdModel(parameters=100, **{**values, **changes})
 
 
 def test_the_model_chooses_baselines_and_windows() -> None:

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mgdhw import checkpoint
 from mgdhw.block import HeldBaseline
 from mgdhw.errors import CheckpointError
-from mgdhw.gradient import Analog, Window
-from mgdhw.state import TrainState
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.state import TrainState
+from mgdhw.runs import checkpoint
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(0, 2**63 - 1)
@@ -36,7 +36,7 @@ def states(draw: st.DrawFn) -> TrainState:
         theta=draw(vector),
         optimizer=draw(st.dictionaries(names, st.one_of(vector, scalar), max_size=4)),
         window=Window(draw(st.one_of(vector, codes)), draw(codes)),
-        analog=Analog(draw(vector), draw(st.none() | finite), draw(finite)),
+        analog=FilterState(draw(vector), draw(st.none() | finite), draw(finite)),
         held=draw(st.none() | st.builds(HeldBaseline, st.one_of(whole, finite), whole)),
         evaluations=draw(whole),
         chain=draw(st.binary(min_size=32, max_size=32)),
@@ -71,7 +71,7 @@ def state() -> TrainState:
         theta=np.array([0.5, -0.25]),
         optimizer={"m": np.array([1.0, 2.0]), "beta1_power": np.asarray(0.9)},
         window=Window.empty(2),
-        analog=Analog.empty(2),
+        analog=FilterState.empty(2),
         held=HeldBaseline(17, 1200),
         evaluations=2500,
         chain=bytes(range(32)),

@@ -5,13 +5,13 @@ import asyncio
 import numpy as np
 import pytest
 
-from mgdhw.config import parse_experiment
 from mgdhw.datasets import load
 from mgdhw.errors import DeviceFault, DeviceUnavailable, LinkLost, LinkTimeout
-from mgdhw.events import Event, Faulted, Finished
-from mgdhw.trainer import Trainer
-from mgdhw_sim.address import parse
+from mgdhw.experiment.schema import parse_experiment
+from mgdhw.training.events import Event, Faulted, Finished
+from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
+from mgdhw_sim.uri import parse
 
 CHIP = "sim:analog-8bit?layers=2-2-1"
 

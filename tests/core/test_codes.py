@@ -14,13 +14,13 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
+from mgdhw.arrays import IntArray
 from mgdhw.block import CodeSpec
 from mgdhw.codes import FAMILIES, CodeArray, Codes, Group, source
-from mgdhw.codes.family import IntArray
 from mgdhw.codes.random import Random
 from mgdhw.codes.sparse import threshold
 from mgdhw.errors import ConfigError
-from mgdhw.philox import Stream, bits
+from mgdhw.random.philox import Stream, bits
 from mgdhw.topology import Topology
 
 NETWORK = Topology.dense((3, 3, 3, 2))  # two layers of equal shape, and one that is not

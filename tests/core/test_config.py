@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
-from mgdhw.config import (
+from mgdhw.errors import ConfigError
+from mgdhw.experiment.schema import (
     LARGEST_BLOCK,
     LARGEST_PERIOD,
     Experiment,
@@ -19,9 +20,8 @@ from mgdhw.config import (
     parse_experiment,
     to_toml,
 )
-from mgdhw.errors import ConfigError
+from mgdhw.learning.schedule import SCHEDULES
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw.schedule import SCHEDULES
 
 
 def refusal(text: str, *overrides: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 
 from mgdhw.device import Capability, Device, open_device
 from mgdhw.errors import ConformanceError
-from mgdhw.philox import Stream, words
+from mgdhw.random.philox import Stream, words
 from mgdhw.testing import CHECKS, DeviceConformance, Outcome, Verdict, run_conformance
 from mgdhw.testing import check as checking
 from mgdhw.testing.checks import leaks

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import mgdhw
-from mgdhw.check import check
-from mgdhw.config import check_experiment
-from mgdhw.control import take_control
+from mgdhw.characterize import check
 from mgdhw.datasets import load
 from mgdhw.device import Device
+from mgdhw.device.control import take_control
 from mgdhw.errors import DeviceUnavailable
-from mgdhw.events import BlockDone, Event
-from mgdhw.replicas import Replicas
-from mgdhw.trainer import Trainer
+from mgdhw.experiment.schema import check_experiment
+from mgdhw.training.events import BlockDone, Event
+from mgdhw.training.replicas import Replicas
+from mgdhw.training.trainer import Trainer
 
 CHIP = "sim:analog-8bit?layers=2-3-1"
 XOR: dict[str, Any] = {

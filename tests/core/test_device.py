@@ -9,22 +9,19 @@ from random import Random
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
-from mgdhw.config import Experiment, parse_experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes, device_schemes, open_device
 from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkTimeout
-from mgdhw.events import Finished
-from mgdhw.order import SampleOrder
+from mgdhw.experiment.schema import Experiment, parse_experiment
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology
-from mgdhw.trainer import Trainer
+from mgdhw.training.events import Finished
+from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 BOTTOM = np.array([0.5, -0.25, 0.125, 0.75, -1.0])
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mgdhw import digest
-from mgdhw.config import parse_experiment
+from mgdhw.experiment.schema import parse_experiment
+from mgdhw.learning import digest
 
 BASE: dict[str, Any] = {"step": 5, "evaluations": 9, "theta": np.array([0.1, -2.0]), "stored": np.array([0.125, -2.0])}
 

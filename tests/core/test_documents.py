@@ -12,12 +12,12 @@ import pytest
 
 import mgdhw
 from mgdhw.block import Block, CodeSpec, Part
-from mgdhw.config import load_experiment, parse_experiment
 from mgdhw.datasets import load
 from mgdhw.device import Device, HostCodes
-from mgdhw.events import Evaluated, Faulted, Finished, Started
-from mgdhw.order import SampleOrder
-from mgdhw.trainer import Trainer
+from mgdhw.experiment.schema import load_experiment, parse_experiment
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw.training.events import Evaluated, Faulted, Finished, Started
+from mgdhw.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 

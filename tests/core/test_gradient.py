@@ -13,31 +13,30 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from numpy.typing import NDArray
 
-from mgdhw import gradient
+from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.codes import FAMILIES, Codes, Group, source
-from mgdhw.codes.family import CodeArray, IntArray
+from mgdhw.codes.family import CodeArray
 from mgdhw.codes.random import Random
 from mgdhw.datasets import Dataset
-from mgdhw.gradient import (
-    Analog,
+from mgdhw.learning import gradient
+from mgdhw.learning.gradient import (
+    FilterState,
     Window,
     accumulate,
+    cost_difference,
     cost_scale,
     estimate,
     filter_block,
-    modulation,
     oripov_scaled,
 )
-from mgdhw.order import SampleOrder
-from mgdhw.philox import Stream, bits, words
+from mgdhw.random.philox import Stream, bits, words
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology
-from mgdhw_sim.address import parse
-from mgdhw_sim.chip import Chip
+from mgdhw_sim.reference.chip import Chip
+from mgdhw_sim.uri import parse
 
-FloatArray = NDArray[np.float64]
 KINDS = [pytest.param(family, groups, id=f"{family}-{groups}") for family in FAMILIES for groups in ("all", "layer")]
 NETWORK = Topology.dense((3, 2, 2))
 P = NETWORK.n_parameters
@@ -182,7 +181,7 @@ def test_the_filters_of_continuous_mode_find_the_gradient(family: str) -> None:
     chip, spec = some_chip("4-3-2"), CodeSpec(family, 4, amplitude=64)
     costs = chip.probe(Block(0, 12_000, spec, SampleOrder(1, SAMPLES, SAMPLES, tau_x=1 << 60), Baseline.NONE))
     found = filter_block(
-        Analog.empty(chip.topology.n_parameters),
+        FilterState.empty(chip.topology.n_parameters),
         costs,
         Codes(spec, chip.topology),
         0,
@@ -274,7 +273,7 @@ def test_a_sum_is_exact_up_to_its_bound_and_would_not_be_beyond(
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32, np.uint64, np.int32])
 def test_unsigned_costs_from_a_wire_do_not_wrap(kind: type[Any]) -> None:
     costs = Costs(np.array([3, 200], dtype=kind), np.array([7, 100], dtype=kind), 2)
-    assert_array_equal(modulation(costs), [-4, 100])
+    assert_array_equal(cost_difference(costs), [-4, 100])
     codes = Codes(CodeSpec("sequential", 0, 2), Topology(2))
     assert_array_equal(accumulate(Window.empty(2), costs, codes, 0).cross, [-8, 200])
 
@@ -376,14 +375,14 @@ def test_filters_follow_the_plain_recursion_however_cut(
     codes = Codes(CodeSpec(family, 5, 3, groups, 0.3), NETWORK)
     raw = [make(rng.uniform(0, 1000)) for _ in range(80)]
     costs = Costs(np.array(raw), np.zeros(80, dtype=np.int64), 80)
-    whole = filter_block(Analog.empty(P), costs, codes, 9, **FILTERS)
+    whole = filter_block(FilterState.empty(P), costs, codes, 9, **FILTERS)
     expected, change = filtered(
         raw, codes.values(9, 80).tolist(), codes.mean_square().tolist(), 0.01, 0.5, hp=7.0, tau=30.0
     )
     assert whole.gradient.tolist() == expected
     assert whole.high_passed == change
 
-    state, done = Analog.empty(P), 0
+    state, done = FilterState.empty(P), 0
     while done < 80:
         size = rng.randint(1, 80 - done)
         state = filter_block(state, part(costs, slice(done, done + size)), codes, 9 + done, **FILTERS)
@@ -394,5 +393,5 @@ def test_filters_follow_the_plain_recursion_however_cut(
 
 def test_a_constant_cost_makes_no_gradient() -> None:
     costs = Costs(np.full(50, 123), np.zeros(50, dtype=np.int64), 50)
-    state = filter_block(Analog.empty(P), costs, Codes(CodeSpec("random"), NETWORK), 0, **FILTERS)
+    state = filter_block(FilterState.empty(P), costs, Codes(CodeSpec("random"), NETWORK), 0, **FILTERS)
     assert not state.gradient.any()

@@ -11,21 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.block import CodeSpec, Costs
 from mgdhw.codes import FAMILIES, Codes
-from mgdhw.config import parse_experiment
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError
-from mgdhw.gradient import Analog, Window, filter_block
-from mgdhw.high_pass import filter_weight, gains
-from mgdhw.loop import Recipe, absorb
-from mgdhw.recipe import recipe_of
-from mgdhw.state import TrainState
+from mgdhw.experiment.schema import parse_experiment
+from mgdhw.learning.gradient import FilterState, Window, filter_block
+from mgdhw.learning.high_pass import filter_weight, gains
+from mgdhw.learning.loop import Recipe, accumulate_costs
+from mgdhw.learning.state import TrainState
 from mgdhw.topology import Topology
+from mgdhw.training.recipe import recipe_of
 
-FloatArray = NDArray[np.float64]
 NETWORK = Topology.dense((2, 2, 1))
 P = NETWORK.n_parameters
 LSB = 2.0**-10
@@ -139,12 +138,12 @@ def test_what_training_takes_in_ends_up_as_the_gradient() -> None:
     codes, slope = Codes(one.codes, NETWORK), np.array([1.0, -2.0, 3.0, -1.0, 1.5, -3.0, 2.0, 1.0, -1.0])
     costs = codes.values(0, 28_000) @ (slope * LSB)
     state = TrainState(
-        0, 0, np.zeros(P), {}, Window.empty(P, integer=False), Analog.empty(P), None, 0, bytes(32)
+        0, 0, np.zeros(P), {}, Window.empty(P, integer=False), FilterState.empty(P), None, 0, bytes(32)
     )  # fmt: skip
     measured = Costs(costs / one.scale, np.zeros_like(costs), costs.size)
-    assert_allclose(absorb(state, measured, one, codes).analog.gradient, slope, rtol=0, atol=0.025)
+    assert_allclose(accumulate_costs(state, measured, one, codes).analog.gradient, slope, rtol=0, atol=0.025)
     without = replace(one, filter_weight=None)
-    assert (np.abs(absorb(state, measured, without, codes).analog.gradient / slope - 1.0) > 0.03).all()
+    assert (np.abs(accumulate_costs(state, measured, without, codes).analog.gradient / slope - 1.0) > 0.03).all()
 
 
 @pytest.mark.parametrize(("family", "groups"), KINDS)
@@ -155,10 +154,12 @@ def test_filters_weigh_with_what_the_recipe_says(family: str, groups: str) -> No
     costs = Costs(np.random.default_rng(1).normal(size=40), np.zeros(40), 40)
     fixed: dict[str, Any] = {"scale": 1.0, "theta_lsb": LSB, "tau_hp": TAU_HP, "tau_theta": 30.0}
     assert_array_equal(one.filter_weight, 1.0 / (codes.mean_square() * LSB * gains(codes, one.tau_hp)))
-    plain = filter_block(Analog.empty(P), costs, codes, 3, **fixed).gradient
-    same = filter_block(Analog.empty(P), costs, codes, 3, **fixed, weight=1.0 / (codes.mean_square() * LSB)).gradient
+    plain = filter_block(FilterState.empty(P), costs, codes, 3, **fixed).gradient
+    same = filter_block(
+        FilterState.empty(P), costs, codes, 3, **fixed, weight=1.0 / (codes.mean_square() * LSB)
+    ).gradient
     assert_array_equal(plain, same)
-    divided = filter_block(Analog.empty(P), costs, codes, 3, **fixed, weight=one.filter_weight).gradient
+    divided = filter_block(FilterState.empty(P), costs, codes, 3, **fixed, weight=one.filter_weight).gradient
     assert_allclose(divided, plain / gains(codes, one.tau_hp), rtol=1e-12)
 
 

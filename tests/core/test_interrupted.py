@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import mgdhw
-from mgdhw.events import BlockDone, Event
+from mgdhw.training.events import BlockDone, Event
 
 ENDLESS: dict[str, Any] = {
     "name": "xor",

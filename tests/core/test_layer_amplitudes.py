@@ -11,20 +11,20 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.codes import FAMILIES, Codes
-from mgdhw.config import check_experiment, parse_experiment, to_toml
 from mgdhw.datasets import load
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError
-from mgdhw.events import Event, Finished, Started
-from mgdhw.gradient import Window, accumulate, estimate, oripov_scaled
-from mgdhw.order import SampleOrder
-from mgdhw.plan import choose_level
-from mgdhw.recipe import recipe_of
+from mgdhw.experiment.schema import check_experiment, parse_experiment, to_toml
+from mgdhw.learning.gradient import Window, accumulate, estimate, oripov_scaled
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology
-from mgdhw.trainer import Trainer
-from mgdhw_sim.address import parse
-from mgdhw_sim.chip import Chip
+from mgdhw.training.events import Event, Finished, Started
+from mgdhw.training.prepare import choose_level
+from mgdhw.training.recipe import recipe_of
+from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
+from mgdhw_sim.reference.chip import Chip
+from mgdhw_sim.uri import parse
 
 NETWORK = Topology.dense((3, 3, 3, 2))
 AMPLITUDES = (9, 2, 5)

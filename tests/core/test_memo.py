@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mgdhw.memo import CHUNKS, Memo
+from mgdhw.random.chunk_cache import CHUNKS, Memo
 
 
 class Counting:

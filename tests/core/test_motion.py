@@ -12,20 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
-from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block, CodeSpec, Part
-from mgdhw.config import parse_experiment
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, DeviceInfo, HostCodes, Motion
+from mgdhw.device.motion import ramp, ramp_length, swings_too_far, whole_steps
 from mgdhw.errors import ConformanceError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkTimeout
-from mgdhw.events import Finished
-from mgdhw.motion import ramp, ramp_length, swings_too_far, whole_steps
-from mgdhw.order import SampleOrder
+from mgdhw.experiment.schema import parse_experiment
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology
-from mgdhw.trainer import Trainer
-
-FloatArray = NDArray[np.float64]
+from mgdhw.training.events import Finished
+from mgdhw.training.trainer import Trainer
 
 LSB = 0.01
 DATA = Dataset("one", np.zeros((4, 1)), 1.0, np.zeros((4, 1)), 4)

@@ -7,16 +7,14 @@ random permutations would have failed them.
 from collections.abc import Iterator
 from math import factorial
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from numpy.typing import NDArray
 
-from mgdhw import order
-from mgdhw.order import CHUNK_SAMPLES, SampleOrder, permute
-
-IntArray = NDArray[np.int64]
+from mgdhw.random import sample_order
+from mgdhw.random.sample_order import CHUNK_SAMPLES, SampleOrder, permute
 
 # Limits that χ² of this many degrees of freedom exceeds with probability 1e-6.
 CHI_SQUARE_23 = 70.55
@@ -27,10 +25,10 @@ CHI_SQUARE_99 = 180.8
 @pytest.fixture
 def few_rounds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A generator that mixes too little, and leaves no trace in the memo."""
-    order._chunk.cache_clear()
-    monkeypatch.setattr(order, "ORDER_ROUNDS", 2)
+    sample_order._chunk.cache_clear()
+    monkeypatch.setattr(sample_order, "ORDER_ROUNDS", 2)
     yield
-    order._chunk.cache_clear()
+    sample_order._chunk.cache_clear()
 
 
 # --- each epoch is a permutation --------------------------------------------------------------------------------------
@@ -76,7 +74,7 @@ def test_any_cut_gives_the_same_samples(n: int, batch: int) -> None:
 def test_the_order_of_asking_makes_no_difference() -> None:
     samples = SampleOrder(6, 50, 4)
     ahead = {batch: samples.samples(batch) for batch in range(5000, 0, -617)}
-    order._chunk.cache_clear()
+    sample_order._chunk.cache_clear()
     for batch in sorted(ahead):
         assert_array_equal(samples.samples(batch), ahead[batch])
 
@@ -133,11 +131,14 @@ def test_an_epoch_says_nothing_about_the_next() -> None:
 
 
 def test_an_order_that_two_epochs_share_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(order, "words", lambda seed, stream, steps, count: WORDS(seed, stream, steps // 2, count))
+    def shared(seed: int, stream: int, steps: Any, count: int) -> Any:
+        return WORDS(seed, stream, steps // 2, count)
+
+    monkeypatch.setattr(sample_order, "words", shared)
     assert unevenness_of_pairs(50_000) > 100 * CHI_SQUARE_99
 
 
-WORDS = order.words
+WORDS = sample_order.words
 
 
 @pytest.mark.parametrize("n", [16, 100, 1797])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mgdhw.outcome import ReplicaResult, ReplicasResult, quartiles
+from mgdhw.training.results import ReplicaResult, ReplicasResult, quartiles
 
 INF = math.inf
 

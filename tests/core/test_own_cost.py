@@ -13,17 +13,16 @@ import pytest
 from numpy.typing import NDArray
 
 import mgdhw
-from mgdhw import own_cost
+from mgdhw.arrays import FloatArray
 from mgdhw.blocking import BlockingDevice
-from mgdhw.config import check_experiment, load_experiment
 from mgdhw.costs import mean_squared_error
 from mgdhw.device import Capability, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError
-from mgdhw.events import BlockDone, Event
+from mgdhw.experiment import own_cost
+from mgdhw.experiment.schema import check_experiment, load_experiment
 from mgdhw.topology import Topology
-from mgdhw.trainer import Trainer
-
-FloatArray = NDArray[np.float64]
+from mgdhw.training.events import BlockDone, Event
+from mgdhw.training.trainer import Trainer
 
 EXPERIMENT: dict[str, Any] = {
     "name": "own",

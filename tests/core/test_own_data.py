@@ -17,13 +17,13 @@ import pytest
 from numpy.typing import NDArray
 
 import mgdhw
-from mgdhw.config import load_experiment
 from mgdhw.datasets import Dataset, from_arrays, load, scaled
 from mgdhw.errors import CheckpointError, ConfigError, ConformanceError, DatasetError
-from mgdhw.events import BlockDone, Evaluated, Event, ReplicasStarted, Started
+from mgdhw.experiment.schema import load_experiment
 from mgdhw.runs.store import Store
-from mgdhw_sim.address import parse
+from mgdhw.training.events import BlockDone, Evaluated, Event, ReplicasStarted, Started
 from mgdhw_sim.device import SimDevice
+from mgdhw_sim.uri import parse
 
 CHIP = "sim:analog-8bit?layers=3-4-2"
 QUICK: dict[str, Any] = {

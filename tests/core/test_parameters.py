@@ -8,12 +8,12 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
-from mgdhw.config import parse_experiment
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError
-from mgdhw.loop import Grid, rounded
-from mgdhw.parameters import guard, initial
+from mgdhw.experiment.schema import parse_experiment
+from mgdhw.learning.loop import Grid, rounded
 from mgdhw.topology import Topology
+from mgdhw.training.initial import guard, initial
 
 NETWORK = Topology.dense((40, 30, 20))
 P = NETWORK.n_parameters

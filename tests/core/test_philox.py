@@ -13,8 +13,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
-from mgdhw import philox
-from mgdhw.philox import Stream, bits, philox4x32, words
+from mgdhw.random import philox
+from mgdhw.random.philox import Stream, bits, philox4x32, words
 
 FALSE_ALARM = 1e-9
 

@@ -9,21 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.block import Part
-from mgdhw.config import parse_experiment
 from mgdhw.datasets import load
 from mgdhw.device import Capability, DeviceInfo, HostCodes, Motion
+from mgdhw.device.recovery import back_off
 from mgdhw.errors import DeviceFault, DeviceUnavailable, LinkLost, LinkTimeout
-from mgdhw.events import Event, Faulted, Finished
-from mgdhw.recovery import back_off
+from mgdhw.experiment.schema import parse_experiment
 from mgdhw.topology import Topology
-from mgdhw.trainer import Trainer
-from mgdhw_sim.address import parse
+from mgdhw.training.events import Event, Faulted, Finished
+from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
-
-FloatArray = NDArray[np.float64]
+from mgdhw_sim.uri import parse
 
 
 class Vanishing(HostCodes):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import mgdhw
-from mgdhw.config import parse_experiment
 from mgdhw.datasets import load
-from mgdhw.events import ReplicasStarted, Started
-from mgdhw.rehearsal import weak_signal
-from mgdhw.replicas import Replicas
-from mgdhw.trainer import Trainer
+from mgdhw.experiment.schema import parse_experiment
+from mgdhw.training.events import ReplicasStarted, Started
+from mgdhw.training.rehearsal import weak_signal
+from mgdhw.training.replicas import Replicas
+from mgdhw.training.trainer import Trainer
 
 XOR = load("xor")
 QUIET_CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"

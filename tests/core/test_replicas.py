@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mgdhw import digest, lockstep
-from mgdhw.config import LARGEST_SEED, Experiment, parse_experiment
 from mgdhw.datasets import Dataset
 from mgdhw.datasets import load as load_dataset
 from mgdhw.errors import ConfigError, DeviceFault, LinkTimeout
-from mgdhw.events import (
+from mgdhw.experiment.schema import LARGEST_SEED, Experiment, parse_experiment
+from mgdhw.learning import digest
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.training import replica_batch
+from mgdhw.training.events import (
     Faulted,
     Finished,
     ReplicaFinished,
@@ -23,13 +25,12 @@ from mgdhw.events import (
     ReplicasFinished,
     ReplicasStarted,
 )
-from mgdhw.lockstep import LockStep, wave_size
-from mgdhw.replicas import Replicas
-from mgdhw.retries import Retries
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw.trainer import Trainer
-from mgdhw_sim.address import parse
+from mgdhw.training.replica_batch import ReplicaBatch, wave_size
+from mgdhw.training.replicas import Replicas
+from mgdhw.training.retry import Retries
+from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
+from mgdhw_sim.uri import parse
 
 CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8"
 XOR = load_dataset("xor")
@@ -213,12 +214,12 @@ async def test_a_segment_ends_at_evaluations_where_there_is_a_target_and_at_mark
 
 async def test_what_fits_no_memory_goes_in_waves(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = of(await run(n=5), ReplicaFinished)
-    monkeypatch.setattr(lockstep, "WAVE_REPLICAS", 2)
+    monkeypatch.setattr(replica_batch, "WAVE_REPLICAS", 2)
     device = Watched()
     in_waves = of(await run(n=5, device=device), ReplicaFinished)
     assert {len(segments) for segments in device.rounds} == {1, 2}
     assert [event.result for event in in_waves] == [event.result for event in whole]
-    monkeypatch.setattr(lockstep, "WAVE_BYTES", 1)
+    monkeypatch.setattr(replica_batch, "WAVE_BYTES", 1)
     device = Watched()
     assert len(of(await run(n=2, device=device), ReplicaFinished)) == 2
     assert {len(segments) for segments in device.rounds} == {1}
@@ -228,10 +229,10 @@ async def test_many_parameters_leave_room_for_fewer() -> None:
     uri = "sim:analog-8bit?layers=784-64-10"
     dataset = Dataset("noise", np.random.default_rng(0).random((4, 784)), 1.0, np.eye(10)[:4], 4)
     async with SimDevice(uri, parse(uri)) as device:
-        lock_step = LockStep(experiment("training.init=glorot"), device, dataset, Retries(uri, 0), None, {})
+        lock_step = ReplicaBatch(experiment("training.init=glorot"), device, dataset, Retries(uri, 0), None, {})
         size = wave_size(lock_step.begin(0))
     # θ, two sums, a filter and Adam's two means, before and after: twelve arrays of 50,890 numbers
-    assert size == 2**30 // (50_890 * 8 * 12 + lockstep.OBJECT_BYTES) == 219
+    assert size == 2**30 // (50_890 * 8 * 12 + replica_batch.OBJECT_BYTES) == 219
 
 
 # --- ends -------------------------------------------------------------------------------------------------------------
@@ -239,7 +240,7 @@ async def test_many_parameters_leave_room_for_fewer() -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 async def test_a_stop_keeps_what_is_finished(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lockstep, "WAVE_REPLICAS", 1)
+    monkeypatch.setattr(replica_batch, "WAVE_REPLICAS", 1)
     async with SimDevice(CHIP, parse(CHIP)) as device:
         going = Replicas(experiment(f"run.level={level}"), device, XOR, 5)
         events: list[ReplicasEvent] = []

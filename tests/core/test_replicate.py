@@ -13,9 +13,9 @@ import pytest
 
 import mgdhw
 from mgdhw.errors import CheckpointError, ConfigError, DeviceUnavailable, RunError
-from mgdhw.events import ReplicaFinished, ReplicasAdvanced, ReplicasEvent, ReplicasFinished, ReplicasStarted
-from mgdhw.outcome import ReplicasResult
 from mgdhw.runs import replicas as recorders
+from mgdhw.training.events import ReplicaFinished, ReplicasAdvanced, ReplicasEvent, ReplicasFinished, ReplicasStarted
+from mgdhw.training.results import ReplicasResult
 
 XOR: dict[str, Any] = {
     "name": "xor",

@@ -14,10 +14,19 @@ from typing import IO, Any
 import pytest
 
 import mgdhw
-from mgdhw.config import Experiment
 from mgdhw.errors import CheckpointError, ConfigError, RunError
-from mgdhw.events import BlockDone, Checkpoint, Event, Faulted, ReplicaFinished, ReplicasEvent, ReplicasStarted, Started
+from mgdhw.experiment.schema import Experiment
 from mgdhw.runs import Run, RunLock, create, create_run, find_run, lock, manifest
+from mgdhw.training.events import (
+    BlockDone,
+    Checkpoint,
+    Event,
+    Faulted,
+    ReplicaFinished,
+    ReplicasEvent,
+    ReplicasStarted,
+    Started,
+)
 
 XOR: dict[str, Any] = {
     "name": "xor",
@@ -278,8 +287,8 @@ def faulty(at: int) -> Any:
     """A chip that loses one answer."""
     from mgdhw.block import Block, Costs
     from mgdhw.errors import LinkTimeout
-    from mgdhw_sim.address import parse
     from mgdhw_sim.device import SimDevice
+    from mgdhw_sim.uri import parse
 
     uri = XOR["device"]["uri"]
 

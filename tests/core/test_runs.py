@@ -13,21 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mgdhw import checkpoint
-from mgdhw.checkpoint import Saved
-from mgdhw.config import Experiment, load_experiment
 from mgdhw.errors import CheckpointError, RunError
-from mgdhw.events import BlockDone, Checkpoint, Evaluated, Finished, Updated
-from mgdhw.gradient import Analog, Window
-from mgdhw.runs import Recorder, Run, RunLock, Store, create_run, find_run, manifest
+from mgdhw.experiment.schema import Experiment, load_experiment
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.state import TrainState
+from mgdhw.runs import Recorder, Run, RunLock, Store, checkpoint, create_run, find_run, manifest
+from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.provenance import git_state
 from mgdhw.runs.recorder import CURVE_ROWS
-from mgdhw.state import TrainState
 from mgdhw.timing import count
+from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Finished, Updated
 
 
 def state_at(step: int) -> TrainState:
-    return TrainState(step, 0, np.zeros(3), {}, Window.empty(3), Analog.empty(3), None, 2 * step, bytes(32))
+    return TrainState(step, 0, np.zeros(3), {}, Window.empty(3), FilterState.empty(3), None, 2 * step, bytes(32))
 
 
 def rows(run: Run, query: str) -> list[tuple[object, ...]]:
@@ -249,7 +248,7 @@ def test_rows_are_written_whole_or_not_at_all(run: Run) -> None:
 def started(probes: int, step: int = 0) -> object:
     from mgdhw.datasets import load
     from mgdhw.device import open_device
-    from mgdhw.events import Started
+    from mgdhw.training.events import Started
 
     info = open_device("sim:analog-8bit?layers=2-3-1").info
     return Started(info, load("xor"), "device-codes", 0.1, step, probes)

@@ -5,7 +5,7 @@ from math import cos, pi
 
 import pytest
 
-from mgdhw.schedule import SCHEDULES, Progress, ScheduleSpec, rate
+from mgdhw.learning.schedule import SCHEDULES, Progress, ScheduleSpec, rate
 
 UPDATES = 1000
 

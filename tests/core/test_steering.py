@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from mgdhw.config import LARGEST_BLOCK, parse_experiment
-from mgdhw.recipe import recipe_of
-from mgdhw.steering import FREE, PATIENCE, Pace, first_size
-from mgdhw_sim.address import parse
+from mgdhw.experiment.schema import LARGEST_BLOCK, parse_experiment
+from mgdhw.training.pacing import FREE, PATIENCE, AdaptiveBlockSize, first_size
+from mgdhw.training.recipe import recipe_of
 from mgdhw_sim.device import SimDevice
+from mgdhw_sim.uri import parse
 
 CHIP = "sim:analog-8bit"
 
 WANTED = 0.25
 
 
-def settle(takes: Callable[[int], float], pace: Pace, requests: int = 60) -> list[int]:
+def settle(takes: Callable[[int], float], pace: AdaptiveBlockSize, requests: int = 60) -> list[int]:
     """Sizes of the last requests to a device that takes so long for each size."""
     sizes = []
     for _ in range(requests):
@@ -29,25 +29,25 @@ def settle(takes: Callable[[int], float], pace: Pace, requests: int = 60) -> lis
 @pytest.mark.parametrize("each", [1e-9, 1e-6, 1e-4, 1e-2])
 @pytest.mark.parametrize("first", [1, 64, LARGEST_BLOCK])
 def test_a_request_takes_about_as_long_as_wanted(each: float, first: int) -> None:
-    for size in settle(lambda size: each * size, Pace(first, WANTED)):
+    for size in settle(lambda size: each * size, AdaptiveBlockSize(first, WANTED)):
         assert each * size <= 2 * WANTED
         assert each * size >= WANTED / 2 or size == LARGEST_BLOCK
 
 
 def test_a_device_that_is_slow_beyond_measure_gets_one_probe_at_a_time() -> None:
-    assert settle(lambda size: 100.0 * size, Pace(64, WANTED)) == [1] * 10
+    assert settle(lambda size: 100.0 * size, AdaptiveBlockSize(64, WANTED)) == [1] * 10
 
 
 @pytest.mark.parametrize("delay", [0.13, 0.2, 0.6, 1.0, 3.0])
 def test_where_a_request_has_a_delay_of_its_own_smaller_ones_are_no_remedy(delay: float) -> None:
     """At one probe a millisecond, hundreds of probes cost hardly more than one. Also where one is soon enough."""
-    sizes = settle(lambda size: delay + 1e-3 * size, Pace(4, WANTED))
+    sizes = settle(lambda size: delay + 1e-3 * size, AdaptiveBlockSize(4, WANTED))
     assert min(sizes) >= 32
     assert max(delay + 1e-3 * size for size in sizes) < FREE * PATIENCE * WANTED
 
 
 def test_a_request_that_was_cut_short_says_little() -> None:
-    pace = Pace(64, WANTED)
+    pace = AdaptiveBlockSize(64, WANTED)
     pace.learn(10, 0.001)
     assert pace.size == 64
     pace.learn(10, 10.0)
@@ -55,7 +55,7 @@ def test_a_request_that_was_cut_short_says_little() -> None:
 
 
 def test_what_the_user_says_holds() -> None:
-    pace = Pace(64, WANTED, 7)
+    pace = AdaptiveBlockSize(64, WANTED, 7)
     pace.learn(7, 100.0)
     pace.learn(7, 0.0)
     assert pace.size == 7

@@ -11,13 +11,13 @@ import pytest
 
 import mgdhw
 from mgdhw.errors import ConfigError
-from mgdhw.outcome import Quartiles
 from mgdhw.study import drift
 from mgdhw.study.axes import AXES
 from mgdhw.study.intervals import Interval, of_share
 from mgdhw.study.own import on_device, own_experiment, own_task, remember
 from mgdhw.study.robustness import TASKS, Job, Row, from_csv, jobs, points, run, to_csv
-from mgdhw_sim.address import parse
+from mgdhw.training.results import Quartiles
+from mgdhw_sim.uri import parse
 
 
 @pytest.mark.parametrize("axis", AXES)
@@ -90,7 +90,7 @@ def test_a_study_states_its_perturbation(task: str, monkeypatch: pytest.MonkeyPa
         given.append(values)
         raise ConfigError("enough")
 
-    monkeypatch.setattr("mgdhw.config.check_experiment", check)
+    monkeypatch.setattr("mgdhw.experiment.schema.check_experiment", check)
     with pytest.raises(ConfigError, match="enough"):
         run(Job(task, "mismatch", 0.2, 0), TASKS[task])
     assert given[0]["codes"] == {"delta": 0.125}

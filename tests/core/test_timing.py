@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from mgdhw.block import Baseline
-from mgdhw.config import check_experiment
 from mgdhw.datasets import load
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
 from mgdhw.estimate import address, estimate_async, expected
-from mgdhw.events import Finished
-from mgdhw.quantity import quantity, span
-from mgdhw.timing import Bill, Count, Timing, bill, count, expected_baselines, together
-from mgdhw.trainer import Trainer
+from mgdhw.experiment.schema import check_experiment
+from mgdhw.report.units import quantity, span
+from mgdhw.timing import Count, TimeAndEnergy, Timing, bill, count, expected_baselines, together
+from mgdhw.training.events import Finished
+from mgdhw.training.trainer import Trainer
 
 TIMING = Timing(
     baseline_seconds=1.0,
@@ -142,10 +142,10 @@ def test_nothing_done_takes_nothing() -> None:
 def test_a_bill_survives_json() -> None:
     found = bill(TIMING, counted())
     summary = json.loads(json.dumps(found.summary()))
-    assert Bill.from_summary(summary) == found
+    assert TimeAndEnergy.from_summary(summary) == found
     assert summary["seconds"] == found.seconds == sum(item["seconds"] for item in summary["items"].values())
     with pytest.raises((KeyError, TypeError)):
-        Bill.from_summary({"seconds": 1.0})
+        TimeAndEnergy.from_summary({"seconds": 1.0})
 
 
 def test_bills_add_up() -> None:

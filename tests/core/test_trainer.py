@@ -9,25 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from numpy.typing import NDArray
 
-from mgdhw import digest
+from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Block, Costs, Part
 from mgdhw.codes import FAMILIES
-from mgdhw.config import parse_experiment
 from mgdhw.datasets import Dataset
 from mgdhw.datasets import load as load_dataset
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, LinkCorrupt, LinkLost, LinkTimeout
-from mgdhw.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw.state import TrainState
-from mgdhw.trainer import Trainer
-from mgdhw_sim.address import parse
+from mgdhw.experiment.schema import parse_experiment
+from mgdhw.learning import digest
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.state import TrainState
+from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
+from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from mgdhw_sim.uri import parse
 
 CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8"
 XOR = load_dataset("xor")
@@ -225,7 +222,7 @@ async def test_a_stop_before_the_beginning_waits_for_no_second_long_look(monkeyp
             await asyncio.sleep(0.01)
             return await super().infer(samples, step)
 
-    monkeypatch.setattr("mgdhw.trainer.LONG_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("mgdhw.training.trainer.LONG_LOOK_SECONDS", 0.0)
     async with Waits(CHIP, parse(CHIP)) as device:
         going = trainer("run.block=7", device=device)
         going.stop()
@@ -552,7 +549,7 @@ async def test_blocks_grow_on_a_fast_device() -> None:
 
 async def test_blocks_shrink_on_a_slow_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every device is slow to who has no time at all."""
-    monkeypatch.setattr("mgdhw.trainer.BLOCK_SECONDS", 0.0)
+    monkeypatch.setattr("mgdhw.training.trainer.BLOCK_SECONDS", 0.0)
     events = await run("training.probes=200", "training.tau_theta=1000", "evaluation.every=1000")
     assert list(sizes_of(events)) == [64, 32, 16, 8, 4, 2, *[1] * 74]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mgdhw.device import open_device
+from mgdhw.device.uri import LONGEST_SHOWN, LONGEST_URI, expand_path, split_uri
 from mgdhw.errors import ConfigError
 from mgdhw.estimate import address
-from mgdhw.uri import LONGEST_SHOWN, LONGEST_URI, expand_path, split_uri
 
 
 def refusal(uri: str) -> str:

@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mgdhw.config import Experiment
 from mgdhw.errors import RunError
-from mgdhw.events import BlockDone, Checkpoint, Evaluated
-from mgdhw.gradient import Analog, Window
+from mgdhw.experiment.schema import Experiment
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.state import TrainState
 from mgdhw.runs import Recorder, Run, create_run, recorder, writer
-from mgdhw.state import TrainState
+from mgdhw.training.events import BlockDone, Checkpoint, Evaluated
 
 SECONDS = 20.0
 
 
 def state_at(step: int) -> TrainState:
-    return TrainState(step, 0, np.zeros(3), {}, Window.empty(3), Analog.empty(3), None, 2 * step, bytes(32))
+    return TrainState(step, 0, np.zeros(3), {}, Window.empty(3), FilterState.empty(3), None, 2 * step, bytes(32))
 
 
 @pytest.fixture

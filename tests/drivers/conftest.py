@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from mgdhw.device import open_device
-from mgdhw_drivers.serve.faults import Faults
-from mgdhw_drivers.serve.limits import NO_LIMITS, Limits
-from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener, UnixListener
-from mgdhw_drivers.serve.serving import serving
-from mgdhw_drivers.serve.station import Line, Station
+from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.fault_injection import Faults
+from mgdhw_drivers.server.limits import NO_LIMITS, Limits
+from mgdhw_drivers.server.listeners import Listener, PtyListener, TcpListener, UnixListener
+from mgdhw_drivers.server.serving import serving
 
 CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 

@@ -13,30 +13,25 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Block, CodeSpec
 from mgdhw.device import Device, open_device
-from mgdhw.order import SampleOrder
-from mgdhw_drivers.link import blocks, values
-from mgdhw_drivers.link.frames import Frame, FrameReader, encode
-from mgdhw_drivers.link.messages import (
-    ANSWER,
-    Area,
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_drivers.protocol import blocks, values
+from mgdhw_drivers.protocol.frames import Frame, FrameReader, encode
+from mgdhw_drivers.protocol.messages import (
     Chunk,
-    Code,
+    ErrorPayload,
     Identify,
-    InputKind,
     Learn,
-    LearnFlag,
     Load,
     Measure,
     Pong,
     Probe,
     Set,
     Stored,
-    Trouble,
-    Type,
 )
-from mgdhw_drivers.link.samples import sealed
-from mgdhw_drivers.serve.board import Board
-from mgdhw_drivers.serve.limits import NO_LIMITS, Limits
+from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, InputKind, LearnFlag, Type
+from mgdhw_drivers.protocol.samples import sealed
+from mgdhw_drivers.server.board import Board
+from mgdhw_drivers.server.limits import NO_LIMITS, Limits
 
 CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 PATIENCE_S = 20.0
@@ -162,17 +157,17 @@ def code_of(frame: Frame) -> Code | None:
     """What an ERROR or a FAULT says; None for other frames."""
     if frame.type not in (Type.ERROR, Type.FAULT):
         return None
-    return Code(Trouble.parse(frame.payload).code)
+    return Code(ErrorPayload.parse(frame.payload).code)
 
 
 def value_of(frame: Frame) -> int:
     """The number that an ERROR comes with."""
-    return Trouble.parse(frame.payload).value
+    return ErrorPayload.parse(frame.payload).value
 
 
 def text_of(frame: Frame) -> str:
     """What it says to people."""
-    return frame.payload[Trouble.form.size :].decode()
+    return frame.payload[ErrorPayload.form.size :].decode()
 
 
 def costs_of(frame: Frame) -> list[int | float]:

@@ -16,10 +16,10 @@ import pytest
 
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError, DeviceUnavailable
-from mgdhw_drivers.linked import serial as serial_link
-from mgdhw_drivers.linked.address import parse, parse_tcp
-from mgdhw_drivers.linked.serial import open_port
-from mgdhw_drivers.linked.tcp import TcpTransport
+from mgdhw_drivers.client import serial as serial_link
+from mgdhw_drivers.client.address import parse, parse_tcp
+from mgdhw_drivers.client.serial import open_port
+from mgdhw_drivers.client.tcp import TcpTransport
 
 LABEL = "a" * 63
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mgdhw_drivers.linked.alarm import Alarm
+from mgdhw_drivers.client.alarm import RestartableTimer
 
 RESOLUTION = 1e-3
 """How much too early an event loop may be."""
@@ -25,7 +25,7 @@ class Bell:
 
 async def test_it_rings_once_at_the_time_that_was_set_last() -> None:
     bell, now = Bell(), asyncio.get_running_loop().time()
-    alarm = Alarm(bell.ring)
+    alarm = RestartableTimer(bell.ring)
     alarm.set(now + 0.001)
     alarm.set(now + 0.05)
     await bell.rung.wait()
@@ -35,7 +35,7 @@ async def test_it_rings_once_at_the_time_that_was_set_last() -> None:
 
 async def test_it_can_be_set_to_an_earlier_time_and_again() -> None:
     bell, now = Bell(), asyncio.get_running_loop().time()
-    alarm = Alarm(bell.ring)
+    alarm = RestartableTimer(bell.ring)
     for times in (1, 2):
         bell.rung.clear()
         alarm.set(now + 3600)
@@ -46,9 +46,9 @@ async def test_it_can_be_set_to_an_earlier_time_and_again() -> None:
 
 async def test_stopped_it_does_not_ring() -> None:
     stopped, bell, now = Bell(), Bell(), asyncio.get_running_loop().time()
-    alarm = Alarm(stopped.ring)
+    alarm = RestartableTimer(stopped.ring)
     alarm.set(now + 0.001)
     alarm.stop()
-    Alarm(bell.ring).set(now + 0.002)
+    RestartableTimer(bell.ring).set(now + 0.002)
     await bell.rung.wait()
     assert stopped.times == []

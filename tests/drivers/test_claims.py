@@ -11,11 +11,11 @@ import pytest
 
 from mgdhw.device import open_device
 from mgdhw.errors import LinkCorrupt
-from mgdhw_drivers.link.claims import MOST_PARAMETERS, check_description, limits_of
-from mgdhw_drivers.link.description import Description, Head
-from mgdhw_drivers.link.messages import Area
-from mgdhw_drivers.serve.describe import describe
-from mgdhw_drivers.serve.limits import NO_LIMITS
+from mgdhw_drivers.protocol.claims import MOST_PARAMETERS, check_description, limits_of
+from mgdhw_drivers.protocol.description import Description, Head
+from mgdhw_drivers.protocol.numbers import Area
+from mgdhw_drivers.server.describe import describe
+from mgdhw_drivers.server.limits import NO_LIMITS
 from tests.hostile.cases import ABSURD
 
 UNREAD = ("capabilities", "features", "n_sizes", "model_size", "identity_size", "details_size")

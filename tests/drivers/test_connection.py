@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgdhw.errors import LinkCorrupt, LinkLost
-from mgdhw_drivers.link import frames
-from mgdhw_drivers.link.connection import BoardConnection, HostConnection, HostState
-from mgdhw_drivers.link.frames import Frame
-from mgdhw_drivers.link.messages import Code, Type
+from mgdhw_drivers.protocol import frames
+from mgdhw_drivers.protocol.connection import BoardConnection, HostConnection, HostState
+from mgdhw_drivers.protocol.frames import Frame
+from mgdhw_drivers.protocol.numbers import Code, Type
 
 
 def connected(window: int = 1) -> tuple[HostConnection, BoardConnection]:

@@ -15,9 +15,9 @@ import pytest
 
 from mgdhw.device import open_device
 from mgdhw.errors import DeviceUnavailable
-from mgdhw_drivers.serve.listeners import PtyListener, TcpListener
-from mgdhw_drivers.serve.serving import serving
-from mgdhw_drivers.serve.station import Line, Station
+from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.listeners import PtyListener, TcpListener
+from mgdhw_drivers.server.serving import serving
 
 CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgdhw.errors import LinkCorrupt
-from mgdhw_drivers.link import cobs, frames
-from mgdhw_drivers.link.frames import Frame, FrameReader
+from mgdhw_drivers.protocol import cobs, frames
+from mgdhw_drivers.protocol.frames import Frame, FrameReader
 
 FUZZ_BYTES = 200_000
 

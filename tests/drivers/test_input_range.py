@@ -11,12 +11,12 @@ import pytest
 
 import mgdhw
 from mgdhw.device import DeviceInfo
-from mgdhw_drivers.link.description import Description
-from mgdhw_drivers.linked.info import info_of
-from mgdhw_drivers.serve.describe import describe
-from mgdhw_drivers.serve.limits import NO_LIMITS
-from mgdhw_sim.address import parse
+from mgdhw_drivers.client.info import info_of
+from mgdhw_drivers.protocol.description import Description
+from mgdhw_drivers.server.describe import describe
+from mgdhw_drivers.server.limits import NO_LIMITS
 from mgdhw_sim.device import SimDevice
+from mgdhw_sim.uri import parse
 
 CHIP = "sim:analog-8bit?layers=2-3-1"
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
 from mgdhw.errors import LinkCorrupt
-from mgdhw.order import SampleOrder
-from mgdhw_drivers.link import blocks, cells, messages, values
-from mgdhw_drivers.link.description import Description, Head
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_drivers.protocol import blocks, cells, messages, numbers, values
+from mgdhw_drivers.protocol.description import Description, Head
 
 SIZES = {"IDENTIFY": 12, "STATISTICS": 40, "MEASURE": 32, "PROBE": 80, "LEARN": 240, "LEARNT": 120}
 
@@ -24,10 +24,10 @@ block_strategy = st.builds(
     st.integers(1, 60),
     st.builds(
         CodeSpec,
-        st.sampled_from(messages.FAMILIES),
+        st.sampled_from(numbers.FAMILIES),
         st.integers(0, 2**64 - 1),
         st.integers(1, 32767),
-        st.sampled_from(messages.GROUPS),
+        st.sampled_from(numbers.GROUPS),
         st.floats(2**-15, 1),
     ),
     st.builds(SampleOrder, st.integers(0, 2**64 - 1), st.integers(1, 2**31), st.integers(1, 100), st.integers(1, 9)),
@@ -43,10 +43,10 @@ def test_layouts_have_the_documented_sizes() -> None:
     assert messages.Measure.form.size == SIZES["MEASURE"]
     assert messages.Probe.form.size == SIZES["PROBE"]
     assert messages.Probe.form.size + messages.Learn.form.size == SIZES["LEARN"]
-    assert messages.Learnt.form.size == SIZES["LEARNT"]
+    assert messages.LearnResult.form.size == SIZES["LEARNT"]
     assert Head.form.size == 168
     document = (Path(__file__).parents[2] / "docs" / "link.md").read_text()
-    for kind in messages.Type:
+    for kind in numbers.Type:
         assert re.search(rf"0x{kind:02X}.{{0,12}}{kind.name}", document), kind
 
 

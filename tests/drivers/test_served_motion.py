@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mgdhw.device import Capability, Motion
-from mgdhw_drivers.link.messages import ANSWER, Can, Code, Reason, State, Type
-from mgdhw_drivers.serve.describe import describe
-from mgdhw_drivers.serve.limits import Limits
-from mgdhw_drivers.serve.stress import Limited, Stress
+from mgdhw_drivers.protocol.numbers import ANSWER, CapabilityBits, Code, Reason, State, Type
+from mgdhw_drivers.server.describe import describe
+from mgdhw_drivers.server.limits import Limits
+from mgdhw_drivers.server.stress import Limited, Stress
 
 from .direct import CHIP, code_of, direct, value_of
 from .recorder import Recorder
@@ -76,7 +76,7 @@ async def test_a_ramp_is_ended_by_what_comes_after_it_and_counted() -> None:
 async def test_perturbations_that_swing_too_far_are_refused() -> None:
     async with direct(CHIP, Limits(slew=0.25)) as talk:
         await talk.prepare()
-        assert not talk.board.work.head.capabilities & Can.LEARN
+        assert not talk.board.work.head.capabilities & CapabilityBits.LEARN
         most = int(talk.board.work.head.max_slew) // 2
         assert (await talk.ask(Type.PROBE, talk.probe(amplitude=most))).type == Type.PROBE | ANSWER
         answer = await talk.ask(Type.PROBE, talk.probe(amplitude=most + 1))

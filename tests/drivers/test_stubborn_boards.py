@@ -19,8 +19,8 @@ import mgdhw
 from mgdhw.datasets import load
 from mgdhw.device import open_device
 from mgdhw.errors import DeviceUnavailable, LinkTimeout
-from mgdhw.events import BlockDone
-from mgdhw_drivers.linked import discovery
+from mgdhw.training.events import BlockDone
+from mgdhw_drivers.client import discovery
 from tests.hostile.answers import Boards, boards, experiment
 from tests.hostile.cases import CASES, CHIP
 

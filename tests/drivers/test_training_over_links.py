@@ -13,19 +13,20 @@ import pytest
 
 import mgdhw
 from mgdhw.block import Baseline, Block, CodeSpec
-from mgdhw.check.bench import Bench
+from mgdhw.characterize.bench import Bench
 from mgdhw.cli.notices import telling
 from mgdhw.datasets import Dataset, load
 from mgdhw.device import Capability, DeviceInfo, HostCodes, open_device
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkLost
-from mgdhw.order import SampleOrder
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology
-from mgdhw_drivers.link.frames import Frame, encode
-from mgdhw_drivers.link.messages import Feature, Identify, State, Type
-from mgdhw_drivers.serve import describe
-from mgdhw_drivers.serve.listeners import PtyListener, TcpListener
-from mgdhw_drivers.serve.serving import serving
-from mgdhw_drivers.serve.station import Line, Station
+from mgdhw_drivers.protocol.frames import Frame, encode
+from mgdhw_drivers.protocol.messages import Identify
+from mgdhw_drivers.protocol.numbers import Feature, State, Type
+from mgdhw_drivers.server import describe
+from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.listeners import PtyListener, TcpListener
+from mgdhw_drivers.server.serving import serving
 from mgdhw_sim.engines.reference import Reference
 
 LEVELS = ("host-codes", "device-codes", "learn")

@@ -12,23 +12,24 @@ import pytest
 from mgdhw.block import Baseline, CodeSpec
 from mgdhw.datasets import load
 from mgdhw.errors import DeviceFault
-from mgdhw.gradient import Analog, Window
-from mgdhw.loop import Grid, Recipe
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.loop import Grid, Recipe
+from mgdhw.learning.schedule import ScheduleSpec
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw.order import SampleOrder
-from mgdhw.schedule import ScheduleSpec
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw.state import TrainState
-from mgdhw_drivers.link.messages import Learnt, LearntFlag
-from mgdhw_drivers.link.segments import learnt_of
-from mgdhw_drivers.linked.costs import Expected
-from mgdhw_drivers.linked.verifying import Verification, evaluations_of, updates_of
-from mgdhw_drivers.serve.describe import describe
-from mgdhw_drivers.serve.limits import NO_LIMITS
-from mgdhw_sim.address import parse
-from mgdhw_sim.chip import Chip
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_drivers.client.costs import Expected
+from mgdhw_drivers.client.verifying import Verification, evaluations_of, updates_of
+from mgdhw_drivers.protocol.messages import LearnResult
+from mgdhw_drivers.protocol.numbers import LearnResultFlag
+from mgdhw_drivers.protocol.segments import learnt_of
+from mgdhw_drivers.server.describe import describe
+from mgdhw_drivers.server.limits import NO_LIMITS
 from mgdhw_sim.device import open_uri
 from mgdhw_sim.engines.reference import Reference
+from mgdhw_sim.reference.chip import Chip
+from mgdhw_sim.uri import parse
 
 CHIP = "sim:analog-8bit?layers=2-3-1"
 P = 13
@@ -62,7 +63,9 @@ def recipe_of(draw: random.Random, **fixed: Any) -> Recipe:
 def beginning(recipe: Recipe) -> TrainState:
     """Before the first probe."""
     theta = np.linspace(-0.5, 0.5, P)
-    return TrainState(0, 0, theta, recipe.optimizer.init(P), Window.empty(P), Analog(np.zeros(P)), None, 0, b"", {})
+    return TrainState(
+        0, 0, theta, recipe.optimizer.init(P), Window.empty(P), FilterState(np.zeros(P)), None, 0, b"", {}
+    )
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ async def expected() -> Expected:
         return Expected(head, device.info.details, "board")
 
 
-def answer(segment: Segment, result: SegmentResult) -> Learnt:
+def answer(segment: Segment, result: SegmentResult) -> LearnResult:
     """What a board would say of it."""
     state = replace(result.state, evaluations=result.state.evaluations - segment.state.evaluations)
     said = replace(result, state=state)
@@ -115,9 +118,12 @@ def test_every_right_answer_is_taken(seed: int, chip: Chip, expected: Expected) 
         ({"eta": 0.02}, r"eta: it says 0\.02, expected 0\.0"),
         ({"gradient_norm": float("nan")}, r"gradient_norm: it says nan"),
         ({"powers": (0.5, 1.0)}, r"powers: it says \(0\.5, 1\.0\), expected \(0\.81"),
-        ({"flags": LearntFlag.HELD}, r"whether there was an update: it says False, expected True"),
-        ({"flags": LearntFlag.UPDATED}, r"whether a baseline is held: it says False, expected True"),
-        ({"flags": LearntFlag.UPDATED | LearntFlag.HELD | LearntFlag.WINDOW_EMPTY}, r"whether the window is empty"),
+        ({"flags": LearnResultFlag.HELD}, r"whether there was an update: it says False, expected True"),
+        ({"flags": LearnResultFlag.UPDATED}, r"whether a baseline is held: it says False, expected True"),
+        (
+            {"flags": LearnResultFlag.UPDATED | LearnResultFlag.HELD | LearnResultFlag.WINDOW_EMPTY},
+            r"whether the window is empty",
+        ),
     ],
     ids=str,
 )

@@ -17,13 +17,14 @@ from mgdhw.datasets import load
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw_drivers import secret
-from mgdhw_drivers.link.connection import HostConnection
-from mgdhw_drivers.link.greeting import HELLO
-from mgdhw_drivers.link.messages import Identify, State, Type
-from mgdhw_drivers.serve import silence
-from mgdhw_drivers.serve.listeners import TcpListener, UnixListener, visitors
-from mgdhw_drivers.serve.serving import serving
-from mgdhw_drivers.serve.station import Line, Station
+from mgdhw_drivers.protocol.connection import HostConnection
+from mgdhw_drivers.protocol.greeting import HELLO
+from mgdhw_drivers.protocol.messages import Identify
+from mgdhw_drivers.protocol.numbers import State, Type
+from mgdhw_drivers.server import silence
+from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.listeners import TcpListener, UnixListener, visitors
+from mgdhw_drivers.server.serving import serving
 
 from ..sockets import connect
 
@@ -156,7 +157,7 @@ async def test_what_a_host_is_told(bench: Any, tmp_path: Path) -> None:
 
     for peer, says in ((mute, "does not greet, though"), (chatty, "does not greet as `mgdhw serve` does, though")):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mgdhw_drivers.linked.tcp.GREETING_SECONDS", 0.3)
+            patch.setattr("mgdhw_drivers.client.tcp.GREETING_SECONDS", 0.3)
             server = await asyncio.start_server(peer, "127.0.0.1", 0)
             async with server:
                 port = server.sockets[0].getsockname()[1]
@@ -224,7 +225,7 @@ async def test_an_idle_host_is_dropped_whatever_its_dead_man(bench: Any, monkeyp
 
 async def test_hosts_give_signs_of_life_whatever_the_dead_man(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(silence, "IDLE_SECONDS", 1.0)
-    monkeypatch.setattr("mgdhw_drivers.linked.device.HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr("mgdhw_drivers.client.device.HEARTBEAT_SECONDS", 0.1)
     for dead_man in (0, 1000):
         async with bench.serve() as address, open_device(f"{address}?dead_man={dead_man}") as device:
             connected = bench.listener.visitor

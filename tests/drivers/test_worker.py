@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mgdhw import reminders
+from mgdhw.concurrency import reminders
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault
-from mgdhw_drivers.link import cells
-from mgdhw_drivers.link.messages import ANSWER, Area, Code, Identify, Reason, Snapshot, State, Type
-from mgdhw_drivers.serve import hardware, worker
-from mgdhw_drivers.serve.board import Board
-from mgdhw_drivers.serve.faults import Damage
-from mgdhw_drivers.serve.limits import NO_LIMITS, Limits
-from mgdhw_drivers.serve.listeners import UnixListener
-from mgdhw_drivers.serve.serving import serving
-from mgdhw_drivers.serve.station import Line, Station
+from mgdhw_drivers.protocol import cells
+from mgdhw_drivers.protocol.messages import Identify, Snapshot
+from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, Reason, State, Type
+from mgdhw_drivers.server import hardware, worker
+from mgdhw_drivers.server.board import Board
+from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.fault_injection import Damage
+from mgdhw_drivers.server.limits import NO_LIMITS, Limits
+from mgdhw_drivers.server.listeners import UnixListener
+from mgdhw_drivers.server.serving import serving
 
 from .direct import Direct, code_of, costs_of, direct, doubles, text_of
 from .recorder import Recorder
@@ -59,7 +60,7 @@ async def cling() -> None:
 
 cling_may_end = asyncio.Event()
 
-Ask = Callable[[Direct], Awaitable[tuple[int, bytes]]]
+LearnRequest = Callable[[Direct], Awaitable[tuple[int, bytes]]]
 
 
 async def _measures(talk: Direct) -> tuple[int, bytes]:
@@ -77,7 +78,9 @@ async def _probes(talk: Direct) -> tuple[int, bytes]:
      asyncio.CancelledError(), AssertionError(), MemoryError()],
     ids=lambda error: type(error).__name__,
 )  # fmt: skip
-async def test_an_error_that_nobody_foresaw(asks: Ask, error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_error_that_nobody_foresaw(
+    asks: LearnRequest, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     driver = Recorder()
     driver.info = DeviceInfo(**{**_fields(driver.info), "capabilities": Capability.MEASURE | Capability.PROBE})
     async with direct(driver) as talk:

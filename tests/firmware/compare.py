@@ -20,16 +20,16 @@ from numpy.testing import assert_array_equal
 
 from mgdhw.block import Baseline, Block, Part
 from mgdhw.codes import FAMILIES
-from mgdhw.gradient import Analog, Window
-from mgdhw.loop import Grid, Recipe
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.loop import Grid, Recipe
+from mgdhw.learning.schedule import SCHEDULES, ScheduleSpec
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import OPTIMIZERS, Adam
-from mgdhw.order import SampleOrder
-from mgdhw.schedule import SCHEDULES, ScheduleSpec
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw.state import TrainState
-from mgdhw_sim import cells
-from mgdhw_sim.chip import Chip
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw_sim.engines.reference import Reference
+from mgdhw_sim.reference import cells
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 
 from ..sim.draws import (
@@ -181,7 +181,7 @@ def compare_segments(core: Core, number: int) -> None:
         theta=theta,
         optimizer=recipe.optimizer.init(p),
         window=Window.empty(p),
-        analog=Analog.empty(p),
+        analog=FilterState.empty(p),
         held=None,
         evaluations=0,
         chain=bytes(32),

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
 from mgdhw.datasets import Dataset
-from mgdhw.gradient import Analog, Window
-from mgdhw.loop import Recipe, Step
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.loop import Recipe, Step
+from mgdhw.learning.schedule import Progress, rate
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw.order import SampleOrder
-from mgdhw.schedule import Progress, rate
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw.state import TrainState
-from mgdhw_drivers.link import cells as link_cells
-from mgdhw_sim.effects import Effects
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_drivers.protocol import cells as link_cells
+from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.spec import ChipSpec
 
 FIRMWARE = Path(__file__).parents[2] / "drivers" / "mgdhw_drivers" / "firmware"
@@ -289,7 +289,7 @@ STRUCT_BYTES = 8192  # more than any structure of the core that is only passed a
 
 
 class CoreChip:
-    """A chip of the core, with the methods of `mgdhw_sim.chip.Chip` and of an engine."""
+    """A chip of the core, with the methods of `mgdhw_sim.reference.chip.Chip` and of an engine."""
 
     def __init__(self, core: Core, spec: ChipSpec, *, memory: int = 1 << 22, hardware: Hardware | None = None) -> None:
         self.core, self.spec, self.topology = core, spec, spec.topology
@@ -433,7 +433,7 @@ class CoreChip:
             theta=arrays["theta"],
             optimizer=optimizer,
             window=Window(arrays["cross"], arrays["energy"]),
-            analog=Analog(arrays["filtered"], s.cost if s.has_cost else None, s.high_passed),
+            analog=FilterState(arrays["filtered"], s.cost if s.has_cost else None, s.high_passed),
             held=HeldBaseline(s.held.value, s.held.step) if s.held.valid else None,
             cells=self.remembered(),
         )

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mgdhw_drivers.link.connection import Answer, HostConnection
-from mgdhw_drivers.link.messages import Type
+from mgdhw_drivers.protocol.connection import Answer, HostConnection
+from mgdhw_drivers.protocol.numbers import Type
 from mgdhw_sim.spec import ChipSpec
 
 from .core import Arena, Core, Hardware, spec_of

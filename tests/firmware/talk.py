@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mgdhw_drivers.link import values as link_values
-from mgdhw_drivers.link.connection import Answer, HostConnection
-from mgdhw_drivers.link.messages import Area, Chunk, Identify, Identity, Load, Pong, Read, Set, Stored, Thing, Type
+from mgdhw_drivers.protocol import values as link_values
+from mgdhw_drivers.protocol.connection import Answer, HostConnection
+from mgdhw_drivers.protocol.messages import Chunk, Identify, Identity, Load, Pong, Read, Set, Stored
+from mgdhw_drivers.protocol.numbers import Area, MismatchedItem, Type
 
 from ..sockets import PATIENCE_S, connect
 
@@ -117,7 +118,7 @@ class Talk:
         payload = Load(samples, samples, 1.0, kind, self.dataset_crc).pack()
         first = self.ask(Type.LOAD, payload)
         assert first.trouble is not None
-        assert first.trouble.value == Thing.DATASET
+        assert first.trouble.value == MismatchedItem.DATASET
         self.write(Area.INPUTS, inputs)
         self.write(Area.TARGETS, targets)
         assert self.ask(Type.LOAD, payload).trouble is None

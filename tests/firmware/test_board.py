@@ -16,21 +16,22 @@ from numpy.testing import assert_array_equal
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
-from mgdhw.gradient import Analog, Window
-from mgdhw.loop import Recipe
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.loop import Recipe
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw.order import SampleOrder
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw.state import TrainState
-from mgdhw_drivers.link.blocks import probe_of
-from mgdhw_drivers.link.connection import Answer
-from mgdhw_drivers.link.description import Description
-from mgdhw_drivers.link.frames import Frame, encode
-from mgdhw_drivers.link.messages import Area, Code, Infer, Learnt, Measure, Reason, State, Statistics, Thing, Type
-from mgdhw_drivers.link.segments import areas_after, ask_of, checksum, rates_of, result_of, state_areas
-from mgdhw_sim.chip import Chip
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_drivers.protocol.blocks import probe_of
+from mgdhw_drivers.protocol.connection import Answer
+from mgdhw_drivers.protocol.description import Description
+from mgdhw_drivers.protocol.frames import Frame, encode
+from mgdhw_drivers.protocol.messages import Infer, LearnResult, Measure, Statistics
+from mgdhw_drivers.protocol.numbers import Area, Code, MismatchedItem, Reason, State, Type
+from mgdhw_drivers.protocol.segments import areas_after, ask_of, checksum, rates_of, result_of, state_areas
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.engines.reference import Reference
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 
 from .compare import assert_same_state, draw_recipe
@@ -145,7 +146,7 @@ def learn(talk: Talk, segment: Segment, ticket: int) -> SegmentResult:
     answer = talk.ask(Type.LEARN, ask.pack())
     assert answer.trouble is None, answer
     assert talk.ask(Type.LEARN, ask.pack()).payload == answer.payload  # repeated, not done again
-    learnt = Learnt.unpack(answer.payload)
+    learnt = LearnResult.unpack(answer.payload)
     p = segment.state.theta.size
     after = {area: talk.read(area, 8 * p) for area in areas_after(segment, learnt)}
     assert learnt.state_crc == checksum(after.values())
@@ -175,7 +176,7 @@ def new_state(chip: Chip, recipe: Recipe, rng: Random) -> TrainState:
     p = chip.topology.n_parameters
     theta = np.clip([rng.uniform(-1, 1) for _ in range(p)], recipe.low, recipe.high)
     return TrainState(
-        0, 0, theta, recipe.optimizer.init(p), Window.empty(p), Analog.empty(p), None, 0, bytes(32)
+        0, 0, theta, recipe.optimizer.init(p), Window.empty(p), FilterState.empty(p), None, 0, bytes(32)
     )  # fmt: skip
 
 
@@ -188,14 +189,17 @@ def test_what_it_does_not_hold_it_does_not_use(sanitized: Path) -> None:
     block = Block(0, 3, CodeSpec(), SampleOrder(1, 7))
     with ready(sanitized, "--tcp 0") as (talk, _chip):
         theta, data = talk.theta_crc, talk.dataset_crc
-        for theta_crc, dataset_crc, thing in ((1, data, Thing.PARAMETERS), (theta, 1, Thing.DATASET)):
+        for theta_crc, dataset_crc, thing in ((1, data, MismatchedItem.PARAMETERS), (theta, 1, MismatchedItem.DATASET)):
             answer = talk.ask(Type.PROBE, probe_of(block, theta_crc, dataset_crc, floats=False).pack())
             assert trouble(answer) == (Code.MISMATCH, thing)
         talk.write(Area.SAMPLES, bytes(8))
-        assert trouble(talk.ask(Type.INFER, Infer(0, 2, 5, theta, data).pack())) == (Code.MISMATCH, Thing.SAMPLES)
+        assert trouble(talk.ask(Type.INFER, Infer(0, 2, 5, theta, data).pack())) == (
+            Code.MISMATCH,
+            MismatchedItem.SAMPLES,
+        )
         talk.write(Area.TARGETS, b"\1")
         answer = talk.ask(Type.PROBE, probe_of(block, theta, data, floats=False).pack())
-        assert trouble(answer) == (Code.MISMATCH, Thing.DATASET)
+        assert trouble(answer) == (Code.MISMATCH, MismatchedItem.DATASET)
 
 
 def test_limits(sanitized: Path) -> None:

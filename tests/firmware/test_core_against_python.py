@@ -13,11 +13,11 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from mgdhw.codes.sinusoidal import sine_table
-from mgdhw.noise import gaussians
-from mgdhw.noise_tables import BORDERS, FAR, RARE
-from mgdhw.philox import Stream
+from mgdhw.random.gaussian import gaussians
+from mgdhw.random.gaussian_tables import BORDERS, FAR, RARE
+from mgdhw.random.philox import Stream
+from mgdhw_sim.reference.tables import ACTIVATIONS, activation_table, exp_table, log_table
 from mgdhw_sim.spec import ChipSpec
-from mgdhw_sim.tables import ACTIVATIONS, activation_table, exp_table, log_table
 
 from ..sim.draws import SIGNALS
 from .compare import compare_blocks, compare_segments

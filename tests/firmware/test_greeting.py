@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mgdhw_drivers.link.greeting import HostGreeting
+from mgdhw_drivers.protocol.greeting import HostGreeting
 
 from .core import FIRMWARE
 

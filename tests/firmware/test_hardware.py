@@ -8,9 +8,9 @@ from numpy.testing import assert_array_equal
 from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
-from mgdhw.order import SampleOrder
-from mgdhw_sim import datapath
-from mgdhw_sim.chip import Chip
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_sim.reference import datapath
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 
 from .core import Core, CoreChip, Hardware

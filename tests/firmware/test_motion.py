@@ -13,8 +13,9 @@ from random import Random
 import pytest
 from numpy.testing import assert_array_equal
 
-from mgdhw_drivers.link.messages import Area, Chunk, Code, Identify, Learnt, Pong, Reason, Set, State, Stored, Type
-from mgdhw_drivers.link.segments import Ask
+from mgdhw_drivers.protocol.messages import Chunk, Identify, LearnResult, Pong, Set, Stored
+from mgdhw_drivers.protocol.numbers import Area, Code, Reason, State, Type
+from mgdhw_drivers.protocol.segments import LearnRequest
 from mgdhw_sim.spec import ChipSpec
 
 from ..hostile.world import AREAS, CODES, INPUTS, LEARN, PROBE, REQUESTED, TARGETS, THETA_CRC, P, load
@@ -65,7 +66,7 @@ def learn(board: InProcess, eta: float, amplitude: int = SWING, ticket: int = 6,
     for area, content in AREAS.items():
         write(board, area, content)
     probe = replace(PROBE, amplitude=amplitude, n_probes=n_probes)
-    return board.send(Type.LEARN, Ask(probe, replace(LEARN, eta=eta, ticket=ticket)).pack())
+    return board.send(Type.LEARN, LearnRequest(probe, replace(LEARN, eta=eta, ticket=ticket)).pack())
 
 
 def assert_safe(board: InProcess, reason: Reason) -> None:
@@ -139,7 +140,7 @@ def test_a_perturbation_that_swings_too_far_is_refused(core: Core, kind: Type) -
 @pytest.mark.parametrize("limits", LIMITS)
 def test_updates_that_go_further_are_ramps(core: Core, limits: dict[str, int]) -> None:
     made, unlimited = board(core, **limits), board(core)
-    answers = [Learnt.unpack(one.until_answered(learn(one, 0.02))[-1].payload) for one in (made, unlimited)]
+    answers = [LearnResult.unpack(one.until_answered(learn(one, 0.02))[-1].payload) for one in (made, unlimited)]
     assert answers[0].update == 6
     assert unlimited.recorder.largest > 3 * SLEW  # it would have gone further at once
     assert_array_equal(made.recorder.codes, unlimited.recorder.codes)

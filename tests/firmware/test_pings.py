@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from mgdhw.block import Block, CodeSpec
-from mgdhw.order import SampleOrder
-from mgdhw_drivers.link import values
-from mgdhw_drivers.link.blocks import probe_of
-from mgdhw_drivers.link.messages import Area, Chunk, Identify, Infer, Type
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_drivers.protocol import values
+from mgdhw_drivers.protocol.blocks import probe_of
+from mgdhw_drivers.protocol.messages import Chunk, Identify, Infer
+from mgdhw_drivers.protocol.numbers import Area, Type
 
 from .talk import Talk
 from .test_board import ready

@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mgdhw.config import check_experiment
 from mgdhw.datasets import load
 from mgdhw.device import open_device
-from mgdhw.events import Finished
-from mgdhw.trainer import Trainer
-from mgdhw_drivers.link.messages import Area, Type
+from mgdhw.experiment.schema import check_experiment
+from mgdhw.training.events import Finished
+from mgdhw.training.trainer import Trainer
+from mgdhw_drivers.protocol.numbers import Area, Type
 
 from .core import build
 from .talk import board, line

@@ -8,8 +8,8 @@ from typing import Any
 
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
+from mgdhw.learning.schedule import SCHEDULES
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw.schedule import SCHEDULES
 
 Case = dict[str, Any]
 

@@ -12,8 +12,8 @@ import pytest
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw_sim.effects import Effects
 from mgdhw_sim.engines import ENGINES, choose
+from mgdhw_sim.nonidealities import Effects
 
 from ..sim import referee, referee_imperfect
 from ..sim.test_chip_against_referee import Work

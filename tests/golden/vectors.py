@@ -10,17 +10,17 @@ import numpy as np
 
 from mgdhw.block import Baseline, Block, CodeSpec, HeldBaseline
 from mgdhw.datasets import Dataset
-from mgdhw.gradient import Analog, Window
-from mgdhw.loop import Grid, Recipe
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.loop import Grid, Recipe
+from mgdhw.learning.schedule import ScheduleSpec
+from mgdhw.learning.segment import Segment
+from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw.order import SampleOrder
-from mgdhw.schedule import ScheduleSpec
-from mgdhw.segment import Segment
-from mgdhw.state import TrainState
-from mgdhw_sim import cells
-from mgdhw_sim.chip import Chip
-from mgdhw_sim.effects import Effects
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw_sim.engines import Engine
+from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.reference import cells
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 
 FOLDER = Path(__file__).parent
@@ -134,7 +134,7 @@ def segment_of(case: Case, spec: ChipSpec, samples: int) -> Segment:
         theta=theta,
         optimizer=recipe.optimizer.init(theta.size),
         window=Window.empty(theta.size),
-        analog=Analog.empty(theta.size),
+        analog=FilterState.empty(theta.size),
         held=None,
         evaluations=0,
         chain=b"\0" * 32,

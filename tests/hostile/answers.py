@@ -25,7 +25,7 @@ from typing import Any
 import mgdhw
 from mgdhw.device import open_device
 from mgdhw.errors import MgdhwError
-from mgdhw_drivers.link.messages import Type
+from mgdhw_drivers.protocol.numbers import Type
 from tests.hostile.cases import CASES, Case
 
 OPTIONS = "timeout=0.3&reconnect=0.6&progress=1.5&dead_man=1"

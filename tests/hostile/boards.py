@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from mgdhw.device import open_device
-from mgdhw_drivers.link import frames
-from mgdhw_drivers.link.frames import Frame, FrameReader
-from mgdhw_drivers.link.messages import ANSWER, OPERATIONS, Area, Chunk, Pong, State, Type
-from mgdhw_drivers.serve.station import Line, Station
+from mgdhw_drivers.protocol import frames
+from mgdhw_drivers.protocol.frames import Frame, FrameReader
+from mgdhw_drivers.protocol.messages import Chunk, Pong
+from mgdhw_drivers.protocol.numbers import ANSWER, OPERATIONS, Area, State, Type
+from mgdhw_drivers.server.endpoint import Line, Station
 from tests.hostile.cases import CASES, Case, redescribed
 
 HELD_BACK_SECONDS = 0.15

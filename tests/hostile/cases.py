@@ -13,21 +13,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from mgdhw_drivers.link import frames
-from mgdhw_drivers.link.description import Head
-from mgdhw_drivers.link.frames import Frame
-from mgdhw_drivers.link.messages import (
-    ANSWER,
+from mgdhw_drivers.protocol import frames
+from mgdhw_drivers.protocol.description import Head
+from mgdhw_drivers.protocol.frames import Frame
+from mgdhw_drivers.protocol.messages import (
     Chunk,
+    ErrorPayload,
     Identity,
-    Learnt,
+    LearnResult,
     Pong,
     Snapshot,
     Statistics,
     Stored,
-    Trouble,
-    Type,
 )
+from mgdhw_drivers.protocol.numbers import ANSWER, Type
 
 Change = Callable[[Frame], list[bytes]]
 """What is sent in the place of a good answer: pieces, between which there is a moment."""
@@ -147,7 +146,7 @@ LAYOUTS: dict[Type, Any] = {
     Type.STATISTICS: Statistics,
     Type.READ: Chunk,
     Type.SET: Stored,
-    Type.LEARN: Learnt,
+    Type.LEARN: LearnResult,
     Type.SNAPSHOT: Snapshot,
 }
 
@@ -202,7 +201,7 @@ def _fields() -> Iterator[Case]:
 
 
 def _refused(number: int, value: Any, frame: Frame) -> list[bytes]:
-    trouble = with_item(Trouble.form, number, value, Trouble(4, 3).pack())
+    trouble = with_item(ErrorPayload.form, number, value, ErrorPayload(4, 3).pack())
     return [frames.encode(Frame(Type.ERROR, frame.sequence, trouble))]
 
 

@@ -8,19 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from mgdhw_drivers.link.messages import (
-    Area,
-    Identify,
-    Infer,
-    Learn,
-    Measure,
-    Read,
-    Set,
-    Snapshot,
-    Thing,
-    Type,
-)
-from mgdhw_drivers.link.segments import Ask
+from mgdhw_drivers.protocol.messages import Identify, Infer, Learn, Measure, Read, Set, Snapshot
+from mgdhw_drivers.protocol.numbers import Area, MismatchedItem, Type
+from mgdhw_drivers.protocol.segments import LearnRequest
 
 from .rows import BAD, FINE, LATE_BAD, LIMIT, UNSUPPORTED, Expect, Row, mismatch
 from .world import (
@@ -63,7 +53,7 @@ def is_finite(value: float) -> bool:
     return math.isfinite(value)
 
 
-def crc_of(right: int, thing: Thing) -> tuple[tuple[int, ...], Judge]:
+def crc_of(right: int, thing: MismatchedItem) -> tuple[tuple[int, ...], Judge]:
     """A checksum's values, right and wrong ones."""
     return (right, right ^ 1, 0, 2**32 - 1), allowed(lambda value: value == right, mismatch(thing))
 
@@ -83,8 +73,8 @@ PROBE_FIELDS: dict[str, tuple[tuple[Any, ...], Judge]] = {
     "order_n": ((0, 1, 7, 8, 2**31, 2**32 - 1), lambda n: BAD if not n else FINE if n <= N_SAMPLES else LATE_BAD),
     "batch": (U32, allowed(lambda batch: 1 <= batch <= 2**16)),
     "tau_x": (U32, POSITIVE),
-    "theta_crc": crc_of(THETA_CRC, Thing.PARAMETERS),
-    "dataset_crc": crc_of(DATASET_CRC, Thing.DATASET),
+    "theta_crc": crc_of(THETA_CRC, MismatchedItem.PARAMETERS),
+    "dataset_crc": crc_of(DATASET_CRC, MismatchedItem.DATASET),
     "amplitude": ((*U16, MOST_AMPLITUDE, MOST_AMPLITUDE + 1), lambda a: _amplitude(a)),
     "family": (U8, allowed(lambda family: family < 6, UNSUPPORTED)),
     "groups": (U8, allowed(lambda groups: groups <= 1)),
@@ -112,21 +102,21 @@ LEARN_FIELDS: dict[str, tuple[tuple[Any, ...], Judge]] = {
     "analog_cost": (F64, FINITE),
     "high_passed": (F64, FINITE),
     "ticket": (U32, POSITIVE),
-    "state_crc": crc_of(zlib.crc32(THETA), Thing.STATE),
+    "state_crc": crc_of(zlib.crc32(THETA), MismatchedItem.STATE),
     "update_period": (U32, POSITIVE),
     "tau_theta": (U32, POSITIVE),
     "eta_count": ((0, 1, 2, 20, 2**16, 2**20, 2**31 - 1, 2**31, 2**32 - 1), lambda count: _eta_count(count)),
-    "eta_crc": crc_of(0, Thing.ETA),
+    "eta_crc": crc_of(0, MismatchedItem.ETA),
     "optimizer": ((0, 6, 7, 127, 128, 255), allowed(lambda optimizer: optimizer < 6, UNSUPPORTED)),
     "flags": ((8, 10, 12, 14, 24, 40, 62, 64, 127, 128, 255), allowed(lambda flags: flags <= 63)),
-    "guard_crc": crc_of(0, Thing.GUARD),
+    "guard_crc": crc_of(0, MismatchedItem.GUARD),
 }
 
 
 def _eta_count(count: int) -> Expect:
     if count == 0:
         return FINE
-    return mismatch(Thing.ETA) if 2 <= count <= 2**16 else BAD  # two updates; eta_crc is that of none
+    return mismatch(MismatchedItem.ETA) if 2 <= count <= 2**16 else BAD  # two updates; eta_crc is that of none
 
 
 BASE: dict[Type, Any] = {
@@ -138,10 +128,10 @@ BASE: dict[Type, Any] = {
     Type.RESTORE: Snapshot(8, 0),
 }
 NEEDS = {
-    Type.MEASURE: (Thing.PARAMETERS, Thing.DATASET),
-    Type.INFER: (Thing.PARAMETERS, Thing.DATASET),
-    Type.PROBE: (Thing.PARAMETERS, Thing.DATASET),
-    Type.LEARN: (Thing.DATASET,),
+    Type.MEASURE: (MismatchedItem.PARAMETERS, MismatchedItem.DATASET),
+    Type.INFER: (MismatchedItem.PARAMETERS, MismatchedItem.DATASET),
+    Type.PROBE: (MismatchedItem.PARAMETERS, MismatchedItem.DATASET),
+    Type.LEARN: (MismatchedItem.DATASET,),
 }
 ROOM = 2**16
 """Samples that both boards take at once."""
@@ -150,7 +140,7 @@ ROOM = 2**16
 def _count(count: int) -> Expect:
     if not 1 <= count <= ROOM:
         return BAD
-    return FINE if count == 8 else mismatch(Thing.SAMPLES)
+    return FINE if count == 8 else mismatch(MismatchedItem.SAMPLES)
 
 
 FIELDS: dict[Type, dict[str, tuple[tuple[Any, ...], Judge]]] = {
@@ -165,21 +155,21 @@ FIELDS: dict[Type, dict[str, tuple[tuple[Any, ...], Judge]]] = {
         "offset": (U32, allowed(lambda offset: offset == 0)),
         "length": (U32, allowed(lambda length: length <= 2 * P)),
     },
-    Type.SET: {"step": (U64, BELOW), "crc": crc_of(THETA_CRC, Thing.PARAMETERS)},
+    Type.SET: {"step": (U64, BELOW), "crc": crc_of(THETA_CRC, MismatchedItem.PARAMETERS)},
     Type.MEASURE: {
         "step": (U64, BELOW),
         "part": (U8, allowed(lambda part: part <= 2)),
         "count": ((*U32, 2**22), _count),
-        "samples_crc": crc_of(zlib.crc32(SAMPLES[:32]), Thing.SAMPLES),
-        "theta_crc": crc_of(THETA_CRC, Thing.PARAMETERS),
-        "dataset_crc": crc_of(DATASET_CRC, Thing.DATASET),
+        "samples_crc": crc_of(zlib.crc32(SAMPLES[:32]), MismatchedItem.SAMPLES),
+        "theta_crc": crc_of(THETA_CRC, MismatchedItem.PARAMETERS),
+        "dataset_crc": crc_of(DATASET_CRC, MismatchedItem.DATASET),
     },
     Type.INFER: {
         "step": (U64, BELOW),
         "count": ((0, 1, 7, 8, 2**16, 2**22, 2**31 - 1, 2**31, 2**32 - 1), _count),
-        "samples_crc": crc_of(zlib.crc32(SAMPLES[:32]), Thing.SAMPLES),
-        "theta_crc": crc_of(THETA_CRC, Thing.PARAMETERS),
-        "dataset_crc": crc_of(DATASET_CRC, Thing.DATASET),
+        "samples_crc": crc_of(zlib.crc32(SAMPLES[:32]), MismatchedItem.SAMPLES),
+        "theta_crc": crc_of(THETA_CRC, MismatchedItem.PARAMETERS),
+        "dataset_crc": crc_of(DATASET_CRC, MismatchedItem.DATASET),
     },
     Type.RESTORE: {"size": (U32, lambda _: UNSUPPORTED), "crc": ((0, 2**32 - 1), lambda _: UNSUPPORTED)},
 }
@@ -195,8 +185,8 @@ def packed(kind: Type, name: str, value: Any) -> bytes:
         return replace(PROBE, **{name: value}).pack()
     if kind is Type.LEARN:
         if name in PROBE_FIELDS and name not in LEARN_FIELDS:
-            return Ask(replace(PROBE, **{name: value}), LEARN).pack()
-        return Ask(PROBE, _learn(name, value)).pack()
+            return LearnRequest(replace(PROBE, **{name: value}), LEARN).pack()
+        return LearnRequest(PROBE, _learn(name, value)).pack()
     return bytes(replace(BASE[kind], **{name: value}).pack())
 
 

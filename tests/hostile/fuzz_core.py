@@ -14,9 +14,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mgdhw_drivers.link.frames import Frame, FrameReader, encode
-from mgdhw_drivers.link.messages import ANSWER, Area, Chunk, Code, Identify, Pong, Read, Snapshot, State, Trouble, Type
-from mgdhw_sim.effects import Effects
+from mgdhw_drivers.protocol.frames import Frame, FrameReader, encode
+from mgdhw_drivers.protocol.messages import Chunk, ErrorPayload, Identify, Pong, Read, Snapshot
+from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, State, Type
+from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.spec import ChipSpec
 
 from ..firmware.core import FIRMWARE, Core
@@ -136,7 +137,7 @@ class Fuzzed:
         self._heard.clear()
         for frame in self._reader.feed(bytes(self._board.sent)):
             self._heard[frame.sequence] = frame
-            name = Code(Trouble.parse(frame.payload).code).name if frame.type == Type.ERROR else "answered"
+            name = Code(ErrorPayload.parse(frame.payload).code).name if frame.type == Type.ERROR else "answered"
             self.answers[name] += 1
         self._board.sent.clear()
 

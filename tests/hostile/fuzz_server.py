@@ -16,13 +16,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from mgdhw.device import open_device
-from mgdhw_drivers.link import cells
-from mgdhw_drivers.link.frames import Frame as LinkFrame
-from mgdhw_drivers.link.frames import FrameReader, encode
-from mgdhw_drivers.link.messages import ANSWER, Code, InputKind, ParameterKind, State, Trouble, Type
-from mgdhw_drivers.serve.board import Board
-from mgdhw_drivers.serve.limits import NO_LIMITS, Limits
-from mgdhw_drivers.serve.vitals import WINDOW
+from mgdhw_drivers.protocol import cells
+from mgdhw_drivers.protocol.frames import Frame as LinkFrame
+from mgdhw_drivers.protocol.frames import FrameReader, encode
+from mgdhw_drivers.protocol.messages import ErrorPayload
+from mgdhw_drivers.protocol.numbers import ANSWER, Code, InputKind, ParameterKind, State, Type
+from mgdhw_drivers.server.board import Board
+from mgdhw_drivers.server.limits import NO_LIMITS, Limits
+from mgdhw_drivers.server.vitals import WINDOW
 
 from .mutate import Mutator, Target
 
@@ -131,14 +132,14 @@ class Fuzzed:
     def _hear(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
             if frame.type == Type.FAULT:
-                raise Failure(f"FAULT: {frame.payload[Trouble.form.size :].decode()}")
+                raise Failure(f"FAULT: {frame.payload[ErrorPayload.form.size :].decode()}")
             if frame.type == Type.ERROR:
-                name = Code(Trouble.parse(frame.payload).code).name
+                name = Code(ErrorPayload.parse(frame.payload).code).name
             else:
                 name = f"{Type(frame.type & ~ANSWER).name} done"
             self._tally.answers[name] += 1
             if name == Code.FAULT.name:
-                self._tally.faults[frame.payload[Trouble.form.size :].decode()] += 1
+                self._tally.faults[frame.payload[ErrorPayload.form.size :].decode()] += 1
             self._heard = {(frame.type, frame.sequence)}
 
 

@@ -15,24 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from mgdhw_drivers.link.layout import Layout
-from mgdhw_drivers.link.messages import (
-    OPTIMIZERS,
-    Area,
-    Chunk,
-    Identify,
-    Infer,
-    Learn,
-    LearnFlag,
-    Load,
-    Measure,
-    Probe,
-    Read,
-    Set,
-    Snapshot,
-    Type,
-)
-from mgdhw_drivers.link.segments import areas_in_use
+from mgdhw_drivers.protocol.layout import Layout
+from mgdhw_drivers.protocol.messages import Chunk, Identify, Infer, Learn, Load, Measure, Probe, Read, Set, Snapshot
+from mgdhw_drivers.protocol.numbers import OPTIMIZERS, Area, LearnFlag, Type
+from mgdhw_drivers.protocol.segments import areas_in_use
 
 Request = tuple[int, bytes]
 

@@ -13,18 +13,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from mgdhw_drivers.link.messages import (
-    OPTIMIZERS,
-    Area,
-    Chunk,
-    Infer,
-    LearnFlag,
-    Measure,
-    Probe,
-    Thing,
-    Type,
-)
-from mgdhw_drivers.link.segments import Ask, areas_in_use
+from mgdhw_drivers.protocol.messages import Chunk, Infer, Measure, Probe
+from mgdhw_drivers.protocol.numbers import OPTIMIZERS, Area, LearnFlag, MismatchedItem, Type
+from mgdhw_drivers.protocol.segments import LearnRequest, areas_in_use
 
 from .fields import F64, LONGEST, NEEDS, RAW, U8, U64, fields, is_finite
 from .rows import BAD, FINE, LATE_BAD, LIMIT, UNKNOWN, Expect, Row, mismatch
@@ -80,7 +71,7 @@ def writes() -> Iterator[Row]:
 
 def loads() -> Iterator[Row]:
     """LOAD of datasets that are none."""
-    wrong = mismatch(Thing.DATASET)
+    wrong = mismatch(MismatchedItem.DATASET)
     counts = {(1, 1): FINE, (7, 1): FINE, (7, 7): FINE, (8, 8): wrong, (2**16, 1): wrong}
     counts |= dict.fromkeys(((0, 0), (0, 1), (7, 0), (7, 8), (7, 2**32 - 1), (1, 7)), BAD)
     counts |= dict.fromkeys(((2**31 - 1, 1), (2**31, 1), (2**32 - 1, 1), (2**32 - 1, 2**32 - 1)), BAD)
@@ -126,7 +117,7 @@ def segments() -> Iterator[Row]:
     """LEARN with state that a host has written, and learning rates."""
 
     def learn(name: str, expect: Expect, *before: Written, probe: Probe = PROBE, **changes: Any) -> Row:
-        payload = Ask(probe, replace(LEARN, **changes)).pack()
+        payload = LearnRequest(probe, replace(LEARN, **changes)).pack()
         return Row(f"LEARN: {name}", Type.LEARN, payload, expect, NEEDS[Type.LEARN], before)
 
     wraps = replace(PROBE, first_step=2**64 - 5, n_probes=222)

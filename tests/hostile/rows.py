@@ -5,13 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mgdhw_drivers.link.messages import (
-    Area,
-    Chunk,
-    Code,
-    Thing,
-    Type,
-)
+from mgdhw_drivers.protocol.messages import Chunk
+from mgdhw_drivers.protocol.numbers import Area, Code, MismatchedItem, Type
 
 from .world import (
     SHAPES,
@@ -56,7 +51,7 @@ class Row:
     kind: int
     payload: bytes
     expect: Expect
-    needs: tuple[Thing, ...] = ()
+    needs: tuple[MismatchedItem, ...] = ()
     before: tuple[tuple[Area, bytes], ...] = ()
     holding: Holding = Holding.SET
 
@@ -69,7 +64,7 @@ class Row:
         if self.expect.code is not None and not self.expect.late:
             return self.expect
         for thing in self.needs:
-            if not (self.holding.theta if thing is Thing.PARAMETERS else self.holding.dataset):
+            if not (self.holding.theta if thing is MismatchedItem.PARAMETERS else self.holding.dataset):
                 return mismatch(thing)
             if self.expect == mismatch(thing):
                 break
@@ -87,6 +82,6 @@ class Row:
         return self.kind <= Type.STATISTICS
 
 
-def mismatch(thing: Thing) -> Expect:
+def mismatch(thing: MismatchedItem) -> Expect:
     """A checksum of something else."""
     return Expect(Code.MISMATCH, late=True, thing=thing)

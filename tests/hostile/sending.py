@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from mgdhw_drivers.link.connection import Answer
-from mgdhw_drivers.link.messages import ANSWER, Area, Chunk, Code, Identify, Pong, Probe, Set, Type
-from mgdhw_drivers.link.segments import Ask
+from mgdhw_drivers.protocol.connection import Answer
+from mgdhw_drivers.protocol.messages import Chunk, Identify, Pong, Probe, Set
+from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, Type
+from mgdhw_drivers.protocol.segments import LearnRequest
 
 from ..firmware.talk import Talk
 from .fields import LONGEST
@@ -54,7 +55,7 @@ class Sender:
             return
         self._must(Type.SET, Set(0, THETA_CRC).pack())
         if holding is Holding.LEARNT:
-            self._must(Type.LEARN, Ask(PROBE, replace(LEARN, ticket=5)).pack())
+            self._must(Type.LEARN, LearnRequest(PROBE, replace(LEARN, ticket=5)).pack())
         if holding is Holding.RUNNING:
             sequence = self._talk.send(Type.PROBE, replace(PROBE, **ENDLESS).pack())
             assert self._pong().running == sequence

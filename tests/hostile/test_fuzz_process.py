@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from mgdhw_drivers.link.frames import Frame, FrameReader, encode
-from mgdhw_drivers.link.messages import ANSWER, Code, State, Trouble, Type
+from mgdhw_drivers.protocol.frames import Frame, FrameReader, encode
+from mgdhw_drivers.protocol.messages import ErrorPayload
+from mgdhw_drivers.protocol.numbers import ANSWER, Code, State, Type
 
 from .mutate import Mutator, Target
 
@@ -62,8 +63,8 @@ class Host:
                 self._connect_again()
                 wanted = self.send(kind, b"")
             for frame in self._reader.feed(data):
-                assert frame.type != Type.FAULT, frame.payload[Trouble.form.size :].decode()
-                assert frame.type != Type.ERROR or Trouble.parse(frame.payload).code in tuple(Code)
+                assert frame.type != Type.FAULT, frame.payload[ErrorPayload.form.size :].decode()
+                assert frame.type != Type.ERROR or ErrorPayload.parse(frame.payload).code in tuple(Code)
                 if frame.sequence == wanted:
                     assert frame.type == kind | ANSWER
                     return frame

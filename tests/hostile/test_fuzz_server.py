@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mgdhw_drivers.serve.limits import Limits
+from mgdhw_drivers.server.limits import Limits
 
 from .fuzz_server import CHIPS, Tally, fuzz
 

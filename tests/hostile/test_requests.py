@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mgdhw_drivers.link.messages import Code, Type
+from mgdhw_drivers.protocol.numbers import Code, Type
 
 from ..firmware.core import build
 from ..firmware.talk import board as board_in_c

@@ -14,21 +14,21 @@ from pathlib import Path
 
 import pytest
 
-from mgdhw.config import check_experiment, parse_experiment, to_toml
 from mgdhw.device import open_device
+from mgdhw.device.uri import suggest_address
 from mgdhw.errors import MgdhwError
 from mgdhw.estimate import address
+from mgdhw.experiment.resolve import default_experiment
+from mgdhw.experiment.schema import check_experiment, parse_experiment, to_toml
 from mgdhw.runs import Run, find_run, read_replicas
-from mgdhw.sources import default_experiment
 from mgdhw.study.robustness import from_csv
-from mgdhw.uri import suggest_address
 from mgdhw_drivers import secret
-from mgdhw_drivers.linked.address import EXAMPLES, parse, parse_tcp
-from mgdhw_drivers.serve.faults import Faults
-from mgdhw_sim.address import parse as parse_chip
+from mgdhw_drivers.client.address import EXAMPLES, parse, parse_tcp
+from mgdhw_drivers.server.fault_injection import Faults
+from mgdhw_sim.chip_file import load_chip
+from mgdhw_sim.chip_file import to_toml as chip_to_toml
 from mgdhw_sim.presets import PRESETS
-from mgdhw_sim.toml import load_chip
-from mgdhw_sim.toml import to_toml as chip_to_toml
+from mgdhw_sim.uri import parse as parse_chip
 from tests.hostile.text import gone_wrong
 
 URIS = [

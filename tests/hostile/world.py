@@ -6,7 +6,8 @@ import struct
 import zlib
 from enum import Enum
 
-from mgdhw_drivers.link.messages import Area, Learn, LearnFlag, Load, Probe, Type
+from mgdhw_drivers.protocol.messages import Learn, Load, Probe
+from mgdhw_drivers.protocol.numbers import Area, LearnFlag, Type
 
 CHIP = ("layers=5-4-3", "weight_bits=10", "activation=tanh")
 """Options of a chip's address, and of the host port."""

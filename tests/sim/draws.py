@@ -14,12 +14,12 @@ import numpy as np
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
-from mgdhw.order import SampleOrder
-from mgdhw_sim.chip import Chip
-from mgdhw_sim.effects import Effects
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.points import TABLE, Points, Tables
+from mgdhw_sim.reference.chip import Chip
+from mgdhw_sim.reference.tables import ACTIVATIONS
 from mgdhw_sim.spec import PULSED_BITS, ChipSpec
-from mgdhw_sim.tables import ACTIVATIONS
 
 # Tables of exponentials and logarithms are slow to make, so the draws of one test share a few widths of signals.
 SIGNALS = (

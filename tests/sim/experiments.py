@@ -17,14 +17,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mgdhw.checkpoint import load, save
 from mgdhw.codes import FAMILIES
-from mgdhw.config import Experiment, check_experiment
 from mgdhw.datasets import Dataset
-from mgdhw.events import Checkpoint, Event, Finished
+from mgdhw.experiment.schema import Experiment, check_experiment
+from mgdhw.learning.schedule import SCHEDULES
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw.schedule import SCHEDULES
-from mgdhw.trainer import Trainer
+from mgdhw.runs.checkpoint import load, save
+from mgdhw.training.events import Checkpoint, Event, Finished
+from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.spec import ChipSpec
 

@@ -6,17 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from numpy.typing import NDArray
 
-from mgdhw_sim import cells
-from mgdhw_sim.chip import Chip
-from mgdhw_sim.effects import Effects
-from mgdhw_sim.mismatch import cells_of
+from mgdhw.arrays import FloatArray
+from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.reference import cells
+from mgdhw_sim.reference.chip import Chip
+from mgdhw_sim.reference.variation import cells_of
 from mgdhw_sim.spec import ChipSpec
 
 from .gauss import assert_gaussian, assert_share
-
-FloatArray = NDArray[np.float64]
 
 SIZES = (64, 40, 60)
 P = 40 * 65 + 60 * 41

@@ -8,26 +8,24 @@ from random import Random
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from numpy.typing import NDArray
 
-from mgdhw import order, philox
+from mgdhw.arrays import IntArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
 from mgdhw.codes import FAMILIES, Codes, source
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
-from mgdhw.order import SampleOrder
+from mgdhw.random import philox, sample_order
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology
-from mgdhw_sim import datapath
-from mgdhw_sim.address import parse
-from mgdhw_sim.chip import Chip
 from mgdhw_sim.device import SimDevice, open_uri
 from mgdhw_sim.presets import PRESETS
+from mgdhw_sim.reference import datapath
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
+from mgdhw_sim.uri import parse
 
 from . import referee
 from .draws import SIGNALS, STEPS, cut, draw_block, draw_chip, draw_dataset, draw_theta, run_pieces
-
-IntArray = NDArray[np.int64]
 
 DRAWS = 60  # for each choice of signal widths
 
@@ -87,7 +85,7 @@ def compare_all(numbers: Iterable[int], signals: Sequence[tuple[int, float]]) ->
 
 def forget_memos() -> None:
     source._chunk.cache_clear()
-    order._chunk.cache_clear()
+    sample_order._chunk.cache_clear()
 
 
 @pytest.fixture
@@ -132,7 +130,7 @@ def staircase(table: IntArray, position: IntArray, segment_bits: int) -> IntArra
         (datapath, "interpolate", staircase),
         (datapath, "TARGET_FRACTION_BITS", 13),
         (philox, "philox4x32", partial(philox.philox4x32, rounds=9)),
-        (order, "ORDER_ROUNDS", 7),
+        (sample_order, "ORDER_ROUNDS", 7),
     ],
 )
 @pytest.mark.usefixtures("no_memos")

@@ -5,19 +5,17 @@ from math import exp, log
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from numpy.typing import NDArray
 
+from mgdhw.arrays import IntArray
 from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.datasets import Dataset
-from mgdhw.order import SampleOrder
-from mgdhw.philox import Stream, words
-from mgdhw_sim import chip as chip_module
-from mgdhw_sim import datapath
-from mgdhw_sim.chip import Chip
-from mgdhw_sim.datapath import exact_product
+from mgdhw.random.philox import Stream, words
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_sim.reference import chip as chip_module
+from mgdhw_sim.reference import datapath
+from mgdhw_sim.reference.chip import Chip
+from mgdhw_sim.reference.datapath import exact_product
 from mgdhw_sim.spec import ChipSpec
-
-IntArray = NDArray[np.int64]
 
 
 def integers(seed: int, bound: int, *shape: int) -> IntArray:

@@ -9,25 +9,24 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError
-from mgdhw.order import SampleOrder
-from mgdhw_sim.address import parse
-from mgdhw_sim.cells import Cells
-from mgdhw_sim.chip import Chip
-from mgdhw_sim.effects import IDEAL, OF_PULSES, RANGES, Effects
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_sim.nonidealities import IDEAL, OF_PULSES, RANGES, Effects
 from mgdhw_sim.presets import PRESETS
+from mgdhw_sim.reference.cells import Cells
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
+from mgdhw_sim.uri import parse
 
 from . import referee, test_cells
 from .draws import SIGNALS, draw_block, draw_dataset, draw_theta
 from .gauss import assert_gaussian
 from .test_imperfect_against_referee import draw_small
 
-FloatArray = NDArray[np.float64]
 NEURONS = 4000
 SAMPLES = 4000
 BOUNDS = {"w_max": 2.0, "w_min": -2.0}

@@ -16,9 +16,10 @@ from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.datasets import load
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
-from mgdhw.order import SampleOrder
-from mgdhw.segment import Segment
-from mgdhw_sim.engines import ENGINES, choose, packs
+from mgdhw.learning.segment import Segment
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_sim.engines import ENGINES, choose
+from mgdhw_sim.engines.numba import packs
 from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.presets import PRESETS
 

@@ -12,17 +12,17 @@ from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError
-from mgdhw.gradient import Analog, Window
-from mgdhw.loop import Grid, Recipe
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.loop import Grid, Recipe
+from mgdhw.learning.schedule import SCHEDULES, ScheduleSpec
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw.order import SampleOrder
-from mgdhw.schedule import SCHEDULES, ScheduleSpec
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw.state import TrainState
-from mgdhw_sim.address import parse
-from mgdhw_sim.chip import Chip
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw_sim.engines import ENGINES, Engine, choose
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ENGINE_NAMES
+from mgdhw_sim.uri import parse
 
 from .draws import SIGNALS, draw_chip, draw_dataset
 
@@ -78,7 +78,7 @@ def first_state(chip: Chip, recipe: Recipe) -> TrainState:
     p = chip.topology.n_parameters
     theta = np.clip(chip.codes * chip.spec.weight_lsb * 0.3, recipe.low, recipe.high)
     return TrainState(
-        0, 0, theta, recipe.optimizer.init(p), Window.empty(p), Analog.empty(p), None, 0, b"\0" * 32
+        0, 0, theta, recipe.optimizer.init(p), Window.empty(p), FilterState.empty(p), None, 0, b"\0" * 32
     )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def assert_same_state(one: TrainState, other: TrainState) -> None:
         assert_array_equal(array, other.optimizer[name])
 
 
-def assert_same_filters(one: Analog, other: Analog) -> None:
+def assert_same_filters(one: FilterState, other: FilterState) -> None:
     assert_array_equal(one.gradient, other.gradient)
     assert (one.cost, one.high_passed) == (other.cost, other.high_passed)
 
@@ -115,7 +115,7 @@ def assert_same_filters(one: Analog, other: Analog) -> None:
 @pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.long)], ids=["team", "alone"])
 def team(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether even the smallest work is shared by threads."""
-    from mgdhw_sim.engines import packs
+    from mgdhw_sim.engines.numba import packs
 
     monkeypatch.setattr(packs, "TEAM_PRODUCTS", 0 if request.param else 1 << 62)
     monkeypatch.setattr(packs, "processors", lambda: 2)
@@ -169,7 +169,7 @@ def test_segments_in_any_cuts(name: str, optimizer: str) -> None:
 
 @pytest.mark.parametrize("by_bytes", [True, False])
 def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mgdhw_sim.engines import compiled, packs
+    from mgdhw_sim.engines.numba import compiled, packs
 
     monkeypatch.setattr(compiled, "INFER_PRODUCTS", 0)
     monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
@@ -189,7 +189,7 @@ def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("plain", [False, True])
 def test_work_in_small_pieces(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call into compiled code works on so much at most, however large blocks, segments and batches are."""
-    from mgdhw_sim.engines import compiled, ends, packs
+    from mgdhw_sim.engines.numba import compiled, ends, packs
 
     monkeypatch.setattr(ends, "SAMPLES", 100)
     monkeypatch.setattr(packs, "ROWS", 7)
@@ -266,7 +266,7 @@ def test_an_unknown_engine_is_refused() -> None:
 @pytest.mark.parametrize("family", ["random", "rank1", "sparse"])
 def test_chips_of_eight_bits(family: str, by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual chip, whose first layer is multiplied in bytes where the processor can, or in pairs of 16 bits."""
-    from mgdhw_sim.engines import packs
+    from mgdhw_sim.engines.numba import packs
 
     monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
     for number in range(12):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mgdhw
-from mgdhw.events import Evaluated, Event
+from mgdhw.training.events import Evaluated, Event
 
 from .experiments import compare
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mgdhw import noise, noise_tables
 from mgdhw.block import Block, Part
 from mgdhw.datasets import Dataset
-from mgdhw.philox import Stream
-from mgdhw_sim import cells, imperfect, mismatch
-from mgdhw_sim.chip import Chip
-from mgdhw_sim.effects import OF_PULSES, RANGES, Effects
+from mgdhw.random import gaussian, gaussian_tables
+from mgdhw.random.philox import Stream
+from mgdhw_sim.nonidealities import OF_PULSES, RANGES, Effects
+from mgdhw_sim.reference import cells, nonideal, variation
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import PULSED_BITS, ChipSpec
 
 from . import referee_imperfect
@@ -147,7 +147,7 @@ def truncate(value: Any, bits: int) -> Any:
 
 
 def of_layer_0(*args: Any, layer: int = 0, **kwargs: Any) -> Any:
-    return noise.gaussians(*args, **kwargs)
+    return gaussian.gaussians(*args, **kwargs)
 
 
 @pytest.fixture
@@ -156,11 +156,11 @@ def no_memos() -> Iterator[None]:
 
     def forget() -> None:
         for memo in (
-            mismatch.cells_of,
-            mismatch.pulses_of,
-            mismatch.drift_of,
-            mismatch.endurance_of,
-            mismatch.neurons_of,
+            variation.cells_of,
+            variation.pulses_of,
+            variation.drift_of,
+            variation.endurance_of,
+            variation.neurons_of,
         ):
             memo.cache_clear()
 
@@ -173,16 +173,16 @@ def no_memos() -> Iterator[None]:
     ("module", "name", "broken"),
     [
         (cells, "shift_round", truncate),
-        (imperfect, "shift_round", truncate),
-        (mismatch, "shift_round", truncate),
+        (nonideal, "shift_round", truncate),
+        (variation, "shift_round", truncate),
         (cells, "tick", lambda spec, step: 0),
         (cells, "isqrt", lambda value: round(value**0.5)),
         (cells, "LARGEST_AGE", (8 << 20) - 1),
         (cells, "logarithm", lambda count: cells.interpolate(cells.log_table(20), 0 * count, 20)),
-        (imperfect, "temperature", lambda spec, step: 0),
-        (imperfect, "gaussians", of_layer_0),
-        (mismatch, "gaussians", of_layer_0),
-        (noise, "tail_words", lambda seed, stream, steps, indices, **which: indices.astype(np.uint32)),
+        (nonideal, "temperature", lambda spec, step: 0),
+        (nonideal, "gaussians", of_layer_0),
+        (variation, "gaussians", of_layer_0),
+        (gaussian, "tail_words", lambda seed, stream, steps, indices, **which: indices.astype(np.uint32)),
     ],
 )
 @pytest.mark.usefixtures("no_memos")
@@ -207,23 +207,23 @@ def test_draws_reach_every_effect() -> None:
 
 def test_tables_of_noise_agree_with_the_referee() -> None:
     slabs, steps, far = referee_imperfect.noise_tables()
-    assert_array_equal(noise_tables.BORDERS, slabs)
-    assert_array_equal(noise_tables.RARE, steps)
-    assert_array_equal(noise_tables.FAR, far)
+    assert_array_equal(gaussian_tables.BORDERS, slabs)
+    assert_array_equal(gaussian_tables.RARE, steps)
+    assert_array_equal(gaussian_tables.FAR, far)
 
 
 def test_draws_of_all_fields_agree_with_the_referee() -> None:
     near = np.arange(1 << 15, dtype=np.uint16)
-    near = near[~noise.is_far(near)]
-    assert_array_equal(noise.magnitudes(near), [referee_imperfect.draw_of(int(f), 0) for f in near])
+    near = near[~gaussian.is_far(near)]
+    assert_array_equal(gaussian.magnitudes(near), [referee_imperfect.draw_of(int(f), 0) for f in near])
     words = [0, 1, 2, 3, *(2**k + d for k in range(2, 32) for d in (-1, 0, 2**k // 3, 2**k - 1)), 2**32 - 1]
     expected = [referee_imperfect.draw_of(0x7FF0, word) for word in words]
-    assert_array_equal(noise.far_magnitudes(np.array(words, dtype=np.uint32)), expected)
+    assert_array_equal(gaussian.far_magnitudes(np.array(words, dtype=np.uint32)), expected)
 
 
 @pytest.mark.parametrize(("seed", "step"), [(0, 0), (2**64 - 1, 2**40 + 5), (2**33 + 7, 2**32 - 1)])
 def test_draws_of_any_key_agree_with_the_referee(seed: int, step: int) -> None:
     for stream, layer, part in ((Stream.READ, 3, 2), (Stream.MISMATCH, 13, 0), (Stream.ADC, 0, 3)):
-        ours = noise.gaussians(seed, stream, [step], 4000, layer=layer, part=part)[0]
+        ours = gaussian.gaussians(seed, stream, [step], 4000, layer=layer, part=part)[0]
         expected = [referee_imperfect.gaussian(seed, stream, step, layer, part, n) for n in range(4000)]
         assert_array_equal(ours, expected)

@@ -11,11 +11,12 @@ from numpy.testing import assert_array_equal
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw_sim.chip import Chip
-from mgdhw_sim.effects import Effects
-from mgdhw_sim.engines import choose, flawed_ahead, flawed_crew
-from mgdhw_sim.engines.flawed_ahead import WIDE, Twice, twice
-from mgdhw_sim.engines.flaws import fine, flaws
+from mgdhw_sim.engines import choose
+from mgdhw_sim.engines.numba import flawed_ahead, flawed_crew
+from mgdhw_sim.engines.numba.flawed_ahead import WIDE, Twice, twice
+from mgdhw_sim.engines.numba.flaws import fine, flaws
+from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 
 from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta

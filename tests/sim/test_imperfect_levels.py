@@ -9,14 +9,14 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import mgdhw
-from mgdhw.checkpoint import load, save
-from mgdhw.config import check_experiment
-from mgdhw.events import Checkpoint, Event, Finished
-from mgdhw.sources import load_dataset
-from mgdhw.state import TrainState
-from mgdhw.trainer import Trainer
-from mgdhw_sim.address import parse
-from mgdhw_sim.effects import OF_CELLS
+from mgdhw.experiment.resolve import load_dataset
+from mgdhw.experiment.schema import check_experiment
+from mgdhw.learning.state import TrainState
+from mgdhw.runs.checkpoint import load, save
+from mgdhw.training.events import Checkpoint, Event, Finished
+from mgdhw.training.trainer import Trainer
+from mgdhw_sim.nonidealities import OF_CELLS
+from mgdhw_sim.uri import parse
 
 pytestmark = pytest.mark.long
 

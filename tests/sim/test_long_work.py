@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 import mgdhw
-from mgdhw.config import Experiment, check_experiment
+from mgdhw.concurrency.threads import in_thread, left_behind
 from mgdhw.datasets import load
 from mgdhw.errors import ConfigError
-from mgdhw.loop import block_at
-from mgdhw.recipe import first_state, recipe_of
-from mgdhw.segment import Segment
-from mgdhw.state import TrainState
-from mgdhw.threads import in_thread, left_behind
+from mgdhw.experiment.schema import Experiment, check_experiment
+from mgdhw.learning.loop import next_block
+from mgdhw.learning.segment import Segment
+from mgdhw.learning.state import TrainState
+from mgdhw.training.recipe import first_state, recipe_of
 from mgdhw_sim import device as devices
-from mgdhw_sim.address import parse
 from mgdhw_sim.device import SimDevice
+from mgdhw_sim.uri import parse
 
 XOR: dict[str, Any] = {
     "device": {"uri": "sim:analog-8bit?layers=2-3-1"},
@@ -64,7 +64,7 @@ async def test_what_is_left_behind_touches_nothing(monkeypatch: pytest.MonkeyPat
 
     async def learn(device: SimDevice) -> np.ndarray[Any, Any]:
         result = await device.learn(segment(device, experiment, 100))
-        again = block_at(result.state, segment(device, experiment, 1).recipe, 10)
+        again = next_block(result.state, segment(device, experiment, 1).recipe, 10)
         return np.concatenate([result.state.theta, await device.read(), (await device.probe(again)).perturbed])
 
     async with SimDevice(uri, parse(uri)) as device:

@@ -1,4 +1,4 @@
-"""Compiled noise against its definition, `mgdhw.noise`: every draw the same, however it is asked for."""
+"""Compiled noise against its definition, `mgdhw.random.gaussian`: every draw the same, however it is asked for."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from numba import njit
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
-from mgdhw import noise
 from mgdhw.compiled import draws, words
 from mgdhw.compiled import noise as kernels
 from mgdhw.compiled.options import ENTRY
 from mgdhw.compiled.simd import LANES, load, load_pairs, store, store_pairs, to_u32, u32
-from mgdhw.philox import Stream
-from mgdhw_sim.engines import flawed_noise
+from mgdhw.random import gaussian
+from mgdhw.random.philox import Stream
+from mgdhw_sim.engines.numba import flawed_noise
 
 pytestmark = pytest.mark.long
 
@@ -39,7 +39,7 @@ def row(
 
 def expected(count: int, *, step: int = 3, first: int = 0) -> NDArray[np.int16]:
     """The same draws by the definition."""
-    return noise.gaussians(SEED, Stream.READ, [step], count, first_block=first, layer=4, part=2)[0]
+    return gaussian.gaussians(SEED, Stream.READ, [step], count, first_block=first, layer=4, part=2)[0]
 
 
 def pairs_kernel(pairs: Any) -> Any:
@@ -62,7 +62,7 @@ def pairs_kernel(pairs: Any) -> Any:
 
 
 def test_words_are_those_of_the_kernels_of_old() -> None:
-    """`draws.philox_lanes` is compared with `mgdhw.philox` wherever codes are; here others with it."""
+    """`draws.philox_lanes` is compared with `mgdhw.random.philox` wherever codes are; here others with it."""
 
     @njit(**ENTRY)
     def all_of_them(given, more, key0, key1, alone, twice, wanted):
@@ -102,8 +102,8 @@ def test_every_field_on_every_processor(portable: bool, near: bool, monkeypatch:
         monkeypatch.setattr(words, "HAS_WIDE_PRODUCTS", False)
     run = pairs_kernel(words.near_pairs if near else words.gaussian_pairs)
     fields = np.random.default_rng(2).permutation(1 << 16).astype(np.uint16)
-    missing = ((fields >> 8) & 127) == 127 if near else noise.is_far(fields)
-    magnitude = np.where(missing, 0, noise.magnitudes(fields))
+    missing = ((fields >> 8) & 127) == 127 if near else gaussian.is_far(fields)
+    magnitude = np.where(missing, 0, gaussian.magnitudes(fields))
     wanted = np.where(fields >> 15, -magnitude, magnitude).astype(np.int16)
     found, scaled = np.empty((2, fields.size), dtype=np.int16)
     for at in range(0, fields.size, 64):
@@ -111,7 +111,7 @@ def test_every_field_on_every_processor(portable: bool, near: bool, monkeypatch:
         far = run(fields[here].view(np.int16), 4321, found[here], scaled[here])
         assert far == sum(1 << (2 * (i % 32) + i // 32) for i in np.flatnonzero(missing[here]).tolist())
     assert_array_equal(found, wanted)
-    assert_array_equal(scaled, noise.scaled(wanted, 4321))
+    assert_array_equal(scaled, gaussian.scaled(wanted, 4321))
     code = "".join(run.inspect_llvm().values())
     assert ("permvar.qi" in code) == words.HAS_BYTE_LOOKUPS
     assert ("pmul.hr.sw" in code) == words.HAS_WIDE_PRODUCTS
@@ -131,7 +131,7 @@ def test_every_kind_of_second_word() -> None:
     given = np.concatenate([given, more])
     found, together = np.zeros(given.size, dtype=np.int64), np.zeros(given.size, dtype=np.int32)
     run(given, found, together)
-    assert_array_equal(found, noise.far_magnitudes(given))
+    assert_array_equal(found, gaussian.far_magnitudes(given))
     assert_array_equal(together, found)
 
 
@@ -147,14 +147,14 @@ def test_rows(step: int) -> None:
 
 def test_a_long_row_has_hundreds_of_draws_from_second_words() -> None:
     wanted = expected(2_000_000)
-    assert np.count_nonzero(np.abs(wanted) > noise.far_magnitudes(np.array([0xFFFFFFFF], dtype=np.uint32))) > 500
+    assert np.count_nonzero(np.abs(wanted) > gaussian.far_magnitudes(np.array([0xFFFFFFFF], dtype=np.uint32))) > 500
     assert_array_equal(row(250_000), wanted)
 
 
 @pytest.mark.parametrize("strength", [0, 1, 800, 32767])
 def test_scaled_rows_and_rows_added_to_what_is_there(strength: int) -> None:
     there = np.arange(8 * 117, dtype=np.int16)
-    wanted = noise.scaled(expected(8 * 117), strength)
+    wanted = gaussian.scaled(expected(8 * 117), strength)
     assert_array_equal(row(117, strength=strength), wanted)
     assert_array_equal(row(117, strength=strength, onto=there), there + wanted)
 
@@ -171,7 +171,7 @@ def test_rows_side_by_side(step: int, onto: bool) -> None:
         draws_ = expected(8 * blocks * LANES, step=step, first=first_row * blocks).reshape(LANES, 4 * blocks, 2)
         inside = slice(column, column + LANES)
         wanted = before.copy()
-        wanted[:, inside] = noise.scaled(draws_, 900).transpose(1, 0, 2) + (before[:, inside] if onto else 0)
+        wanted[:, inside] = gaussian.scaled(draws_, 900).transpose(1, 0, 2) + (before[:, inside] if onto else 0)
         assert_array_equal(out, wanted)
 
 
@@ -200,7 +200,7 @@ def test_noise_of_many_samples(step: int, blocks: int, low: int, high: int, onto
     beyond = flawed_noise.beyond(width, 8 * blocks * width)
     run(*KEY, step, blocks // 3, out.view(np.int32) if onto else None, top, words_, beyond, out, width)
     rows = expected(8 * blocks * width, step=step, first=low * blocks).reshape(width, 4 * blocks, 2)
-    wanted = noise.scaled(rows, 900).transpose(1, 0, 2)
+    wanted = gaussian.scaled(rows, 900).transpose(1, 0, 2)
     if onto:
         wanted = np.clip(8 * given.astype(np.int64) + wanted, -top, top)
     assert_array_equal(out[:-2].reshape(wanted.shape), wanted)
@@ -220,4 +220,4 @@ def test_draws_one_by_one(step: int) -> None:
         run(*KEY, step, first, kernels.RAW, found)
         assert_array_equal(found, wanted)
         run(*KEY, step, first, 77, found)
-        assert_array_equal(found, noise.scaled(wanted, 77))
+        assert_array_equal(found, gaussian.scaled(wanted, 77))

@@ -14,18 +14,19 @@ from mgdhw.block import Block
 from mgdhw.codes import FAMILIES
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
-from mgdhw.order import SampleOrder
-from mgdhw_drivers.serve.describe import Limits, describe
-from mgdhw_sim import datapath, tables
-from mgdhw_sim.address import parse
-from mgdhw_sim.chip import Chip
-from mgdhw_sim.describe import values
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_drivers.server.describe import Limits, describe
+from mgdhw_sim.chip_file import load_chip, to_toml
 from mgdhw_sim.device import SimDevice
-from mgdhw_sim.engines import choose, packs
+from mgdhw_sim.engines import choose
+from mgdhw_sim.engines.numba import packs
+from mgdhw_sim.numbers import values
 from mgdhw_sim.points import Points, Tables
 from mgdhw_sim.presets import PRESETS
+from mgdhw_sim.reference import datapath, tables
+from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
-from mgdhw_sim.toml import load_chip, to_toml
+from mgdhw_sim.uri import parse
 
 from . import referee
 from .draws import SIGNALS, draw_chip, draw_dataset, draw_effects, draw_tables

@@ -11,12 +11,12 @@ import pytest
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
 from mgdhw.timing import Timing
-from mgdhw_sim.address import parse
-from mgdhw_sim.describe import UNITS, numbers, values
-from mgdhw_sim.effects import Effects
+from mgdhw_sim.chip_file import load_chip, to_toml
+from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.numbers import UNITS, numbers, values
 from mgdhw_sim.presets import CATALOGUE, PRESETS
 from mgdhw_sim.spec import ChipSpec
-from mgdhw_sim.toml import load_chip, to_toml
+from mgdhw_sim.uri import parse
 
 PHYSICAL = [name for name in PRESETS if name not in ("analog-8bit", "ideal-16bit")]
 PLAIN = values(ChipSpec())

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from mgdhw.learning.segment import Segment
 from mgdhw.optimizers import OPTIMIZERS
-from mgdhw.segment import Segment
-from mgdhw_sim.chip import Chip
-from mgdhw_sim.engines import choose, packs
-from mgdhw_sim.engines.replicas import fits_lanes
+from mgdhw_sim.engines import choose
+from mgdhw_sim.engines.numba import packs
+from mgdhw_sim.engines.numba.replicas import fits_lanes
+from mgdhw_sim.reference.chip import Chip
 
 from .draws import draw_dataset, draw_effects
 from .test_engines import STEPPED, assert_same_filters, assert_same_state, draw_loaded, draw_recipe, first_state

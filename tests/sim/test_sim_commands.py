@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mgdhw.errors import ConfigError
+from mgdhw_sim.chip_file import load_chip
 from mgdhw_sim.cli import app
 from mgdhw_sim.plot import draw
 from mgdhw_sim.presets import PRESETS
-from mgdhw_sim.toml import load_chip
 
 
 def sim(*arguments: str) -> str:

@@ -8,11 +8,12 @@ import pytest
 
 from mgdhw.device import Capability
 from mgdhw.errors import ConfigError
-from mgdhw_sim import datapath, describe
-from mgdhw_sim.address import parse
+from mgdhw_sim import catalogue
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.presets import PRESETS
+from mgdhw_sim.reference import datapath
 from mgdhw_sim.spec import ChipSpec
+from mgdhw_sim.uri import parse
 
 from . import referee
 
@@ -123,7 +124,7 @@ def test_presets_are_the_ones_that_are_documented() -> None:
 
 
 def test_presets_are_listed_with_addresses_that_can_be_opened() -> None:
-    listed = describe.presets()
+    listed = catalogue.presets()
     assert [parse(uri) for uri in listed] == list(PRESETS.values())
     assert "8-bit parameters" in listed["sim:analog-8bit"]
 

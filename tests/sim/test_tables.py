@@ -8,8 +8,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from mgdhw.codes import sinusoidal
-from mgdhw_sim import tables
-from mgdhw_sim.tables import ACTIVATIONS, activation_table, exp_table, log_table
+from mgdhw_sim.reference import tables
+from mgdhw_sim.reference.tables import ACTIVATIONS, activation_table, exp_table, log_table
 
 from . import referee
 

@@ -1,6 +1,6 @@
 """Tests of a generator of Gaussian noise. Each gives p-values: the chance that a perfect generator looks as bad.
 
-A perfect one has the exact distribution of `mgdhw.noise.distribution` (which docs/chip.md puts beside the Gaussian's),
+A perfect one has the exact distribution of `gaussian.distribution` (which docs/chip.md puts beside the Gaussian's),
 and all its draws are independent, whatever their index, step, layer, part, stream or seed. A verdict is given on all
 p-values of a run together: at most FALSE_ALARM is the chance that a perfect generator is rejected (Bonferroni).
 """
@@ -14,16 +14,15 @@ from math import erfc, exp, lgamma, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw import noise
-from mgdhw.noise import UNIT
-from mgdhw.philox import Stream
+from mgdhw.arrays import FloatArray
+from mgdhw.random import gaussian
+from mgdhw.random.gaussian import UNIT
+from mgdhw.random.philox import Stream
 
 FALSE_ALARM = 1e-6
 CLASSES = 16
 """Of equal probability, into which draws are sorted to look at pairs of them."""
-LARGEST = int(noise.distribution()[0][-1])
-
-FloatArray = NDArray[np.float64]
+LARGEST = int(gaussian.distribution()[0][-1])
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def histogram(generate: Generator, start: Address, draws: int, row: int = 1 << 2
 
 def check_distribution(counts: NDArray[np.int64]) -> list[Finding]:
     """A histogram against the exact distribution: moments, tails, and every value."""
-    values, weights = noise.distribution()
+    values, weights = gaussian.distribution()
     probability = np.zeros(counts.size)
     probability[values + LARGEST] = weights / 2.0**48
     n = int(counts.sum())
@@ -151,7 +150,7 @@ def check_uniformity(fields: NDArray[np.uint16]) -> list[Finding]:
 
 def centred(drawn: NDArray[np.int16]) -> tuple[FloatArray, FloatArray]:
     """Draws, and their squares, with mean 0 and variance 1."""
-    values, weights = noise.distribution()
+    values, weights = gaussian.distribution()
     x, p = values / UNIT, weights / 2.0**48
     second, fourth = float((x**2 * p).sum()), float((x**4 * p).sum())
     scaled = drawn / UNIT
@@ -186,7 +185,7 @@ def check_lags(generate: Generator, start: Address, draws: int, steps: int, lags
 
 def check_pairs(generate: Generator, pairs: Sequence[tuple[str, Address, Address]], draws: int) -> list[Finding]:
     """The joint distribution of two draws with the same index, sorted into classes; and of neighbours in a row."""
-    values, weights = noise.distribution()
+    values, weights = gaussian.distribution()
     every = np.zeros(2 * LARGEST + 1)
     every[values + LARGEST] = weights / 2.0**48
     classes = np.minimum(np.cumsum(every) * CLASSES, CLASSES - 1).astype(np.uint16)

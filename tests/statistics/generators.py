@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.compiled.noise import RAW, fill_row
-from mgdhw.noise import UNIT, fields
+from mgdhw.random.gaussian import UNIT, fields
 
 from .battery import Address
 
@@ -16,7 +16,7 @@ LIST_ENTRIES = 32_768
 
 
 def ours(address: Address, draws: int) -> NDArray[np.int16]:
-    """`mgdhw.noise`, by its compiled kernel."""
+    """`mgdhw.random.gaussian`, by its compiled kernel."""
     out = np.empty(draws, dtype=np.int16)
     fill_row(
         address.seed & 0xFFFFFFFF, address.seed >> 32, int(address.stream), address.step, address.layer, address.part,

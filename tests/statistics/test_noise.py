@@ -11,8 +11,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mgdhw import noise
-from mgdhw.philox import Stream
+from mgdhw.random import gaussian
+from mgdhw.random.philox import Stream
 
 from .battery import (
     Address,
@@ -87,7 +87,7 @@ def test_a_hundred_million_draws_have_the_exact_distribution() -> None:
 def test_fields_are_uniform() -> None:
     """Ten million, of every stream that noise is made of."""
     for stream in STREAMS:
-        fields = noise.fields(START.seed, stream, np.arange(100), 10**7 // 100 // len(STREAMS), layer=1, part=2)
+        fields = gaussian.fields(START.seed, stream, np.arange(100), 10**7 // 100 // len(STREAMS), layer=1, part=2)
         assert rejected(check_uniformity(fields.ravel())) == set()
 
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mgdhw.device import open_device
-from mgdhw_drivers.serve.faults import Faults
-from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener
-from mgdhw_drivers.serve.serving import until_asked_to_end
-from mgdhw_drivers.serve.station import Line, Station
+from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.fault_injection import Faults
+from mgdhw_drivers.server.listeners import Listener, PtyListener, TcpListener
+from mgdhw_drivers.server.serving import until_asked_to_end
 
 QUEUED = 1 << 20
 SOCKET = "board"

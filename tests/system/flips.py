@@ -21,7 +21,7 @@ from typing import Any
 
 import mgdhw
 from mgdhw.errors import MgdhwError
-from mgdhw.events import BlockDone, Event, ReplicaFinished, ReplicasEvent, ReplicasStarted, Started
+from mgdhw.training.events import BlockDone, Event, ReplicaFinished, ReplicasEvent, ReplicasStarted, Started
 
 from .faults import say_now
 
@@ -37,7 +37,7 @@ REPLICAS = 3
 KILLED = """
 import os, signal, sys
 import mgdhw
-from mgdhw.events import BlockDone
+from mgdhw.training.events import BlockDone
 from tests.system.flips import EXPERIMENT
 
 def end(event):

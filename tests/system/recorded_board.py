@@ -14,17 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.device import Capability
-from mgdhw.motion import Motion
-from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener, UnixListener
-from mgdhw_drivers.serve.serving import until_asked_to_end
-from mgdhw_drivers.serve.station import Line, Station
-from mgdhw_sim.address import parse
+from mgdhw.device.motion import Motion
+from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.listeners import Listener, PtyListener, TcpListener, UnixListener
+from mgdhw_drivers.server.serving import until_asked_to_end
 from mgdhw_sim.device import SimDevice
-
-FloatArray = NDArray[np.float64]
+from mgdhw_sim.uri import parse
 
 
 class RecordedChip(SimDevice):

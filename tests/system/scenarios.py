@@ -32,8 +32,9 @@ from pathlib import Path
 
 from mgdhw.errors import DeviceError
 from mgdhw_drivers import secret
-from mgdhw_drivers.link.messages import Identify, Identity, State, Type
-from mgdhw_drivers.linked.device import open_serial, open_tcp, open_unix
+from mgdhw_drivers.client.device import open_serial, open_tcp, open_unix
+from mgdhw_drivers.protocol.messages import Identify, Identity
+from mgdhw_drivers.protocol.numbers import State, Type
 
 from .faults import command, say_now
 from .recorded import CHIP, INTERVAL, SECONDS, SLEW, Recorded

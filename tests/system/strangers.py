@@ -8,9 +8,10 @@ import os
 import socket
 import threading
 
-from mgdhw_drivers.link import frames
-from mgdhw_drivers.link.frames import Frame
-from mgdhw_drivers.link.messages import Identify, Type
+from mgdhw_drivers.protocol import frames
+from mgdhw_drivers.protocol.frames import Frame
+from mgdhw_drivers.protocol.messages import Identify
+from mgdhw_drivers.protocol.numbers import Type
 
 
 def post(port: int) -> None:

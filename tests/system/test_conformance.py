@@ -12,9 +12,9 @@ import pytest
 
 from mgdhw.device import open_device
 from mgdhw.testing import DeviceConformance, Opener
-from mgdhw_drivers.serve.listeners import Listener, PtyListener, TcpListener, UnixListener
-from mgdhw_drivers.serve.serving import serving
-from mgdhw_drivers.serve.station import Line, Station
+from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.listeners import Listener, PtyListener, TcpListener, UnixListener
+from mgdhw_drivers.server.serving import serving
 
 Surroundings = Callable[[], AbstractAsyncContextManager[Opener]]
 """Sets up what a device needs (a server, a pair of ports, a process) for one test; gives what makes the device."""

@@ -221,7 +221,7 @@ def test_a_blocking_call_under_a_running_loop(folder: Path, unmeasured: dict[str
 OPENS_SLOWLY = """
 import asyncio
 import mgdhw
-from mgdhw_sim.address import parse
+from mgdhw_sim.uri import parse
 from mgdhw_sim.device import SimDevice
 
 

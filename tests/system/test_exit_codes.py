@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mgdhw.cli.app import EXIT_CODES
+from mgdhw.cli.exit_codes import EXIT_CODES
 
 from .conftest import SECONDS, environment, last_step, wait_for
 

@@ -25,7 +25,7 @@ import numpy as np
 from mgdhw.blocking import BlockingDevice
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.topology import Topology
-from mgdhw_sim.address import parse
+from mgdhw_sim.uri import parse
 from mgdhw_sim.device import SimDevice
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mgdhw.output import printable
+from mgdhw.report.console import printable
 from tests.hostile.process import hostile_board
 
 from .conftest import EXPERIMENT, command

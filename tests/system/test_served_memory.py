@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from mgdhw.block import Block, CodeSpec
-from mgdhw.order import SampleOrder
-from mgdhw_drivers.link.blocks import probe_of
-from mgdhw_drivers.link.messages import ANSWER, Area, Chunk, Code, Load, State, Thing, Type
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_drivers.protocol.blocks import probe_of
+from mgdhw_drivers.protocol.messages import Chunk, Load
+from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, MismatchedItem, State, Type
 
 from ..firmware.talk import Talk, line
 
@@ -120,7 +121,7 @@ def test_a_dataset_that_was_never_written(tmp_path: Path) -> None:
     with served(tmp_path) as server, line(server.address) as talk:
         talk.identify()
         before, began = server.peak_mib, time.monotonic()
-        for n, code, value in ((1 << 25, Code.BAD, 0), (1 << 20, Code.MISMATCH, Thing.DATASET)):
+        for n, code, value in ((1 << 25, Code.BAD, 0), (1 << 20, Code.MISMATCH, MismatchedItem.DATASET)):
             trouble = talk.ask(Type.LOAD, Load(n, n, 1.0, 0, 77).pack()).trouble
             assert trouble is not None
             assert (trouble.code, trouble.value) == (code, value)

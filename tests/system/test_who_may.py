@@ -24,13 +24,14 @@ import mgdhw
 from mgdhw.device import Device, open_device
 from mgdhw.errors import DeviceUnavailable
 from mgdhw_drivers import secret
-from mgdhw_drivers.link.connection import HostConnection
-from mgdhw_drivers.link.frames import END, Frame, encode
-from mgdhw_drivers.link.messages import Area, Chunk, Identify, Set, Type
-from mgdhw_drivers.linked.device import LinkedDevice
-from mgdhw_drivers.serve.listeners import Listener, TcpListener, UnixListener
-from mgdhw_drivers.serve.serving import serving
-from mgdhw_drivers.serve.station import Line, Station
+from mgdhw_drivers.client.device import LinkedDevice
+from mgdhw_drivers.protocol.connection import HostConnection
+from mgdhw_drivers.protocol.frames import END, Frame, encode
+from mgdhw_drivers.protocol.messages import Chunk, Identify, Set
+from mgdhw_drivers.protocol.numbers import Area, Type
+from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.listeners import Listener, TcpListener, UnixListener
+from mgdhw_drivers.server.serving import serving
 
 from ..firmware.core import build
 from ..sockets import connect, is_ended, raw

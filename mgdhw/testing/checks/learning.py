@@ -9,8 +9,8 @@ import numpy as np
 from mgdhw.block import Baseline
 from mgdhw.device import Capability
 from mgdhw.errors import DeviceError
-from mgdhw.loop import to_write
-from mgdhw.segment import Segment, SegmentResult
+from mgdhw.learning.loop import requested_theta
+from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.testing.bench import Bench, Probe, on_bench
 from mgdhw.testing.check import NotApplicable, Opener
 from mgdhw.testing.demands import demand, demand_same, refusal
@@ -98,7 +98,7 @@ async def segments_end_with_their_theta_held(opener: Opener) -> None:
             _demand_sound(result, segment, case.name)
             bench.needs_exact_writes()
             held = await bench.device.read()
-            expected = await bench.device.write(to_write(result.state, segment.recipe))
+            expected = await bench.device.write(requested_theta(result.state, segment.recipe))
             demand_same(held, expected, f"{case.name}: after a segment", "what is held", "its last θ as written")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, CodeSpec
 from mgdhw.device import DeviceInfo
 from mgdhw.errors import ConfigError, DeviceError, LimitExceeded, MgdhwError
@@ -16,8 +16,6 @@ from mgdhw.testing.check import NotApplicable, Opener
 from mgdhw.testing.demands import demand, refusal
 from mgdhw.testing.fitted import SEED, block_for, dataset_for, theta_for
 from mgdhw.testing.recipes import CASES, segment_for
-
-FloatArray = NDArray[np.float64]
 
 AMPLITUDE = 3
 """Of the perturbations that must not fit, in code units: one that is two less fits whatever the device rounds to."""

@@ -7,18 +7,16 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mgdhw.arrays import FloatArray
 from mgdhw.block import CodeSpec
 from mgdhw.device import Capability, Device, Motion
+from mgdhw.device.motion import ROUNDING, steps_at_once
 from mgdhw.errors import LimitExceeded
-from mgdhw.motion import ROUNDING, steps_at_once
 from mgdhw.testing.bench import demand_theta
 from mgdhw.testing.check import NotApplicable, Opener
 from mgdhw.testing.demands import demand, refusal
 from mgdhw.testing.fitted import SEED, block_for, dataset_for, theta_for
-
-FloatArray = NDArray[np.float64]
 
 
 class Recorder:

@@ -19,7 +19,7 @@ def list_presets(
     """
     import json
 
-    from mgdhw.output import console, echo, print_table
+    from mgdhw.report.console import console, echo, print_table
     from mgdhw_sim.presets import CATALOGUE
 
     if as_json:
@@ -37,7 +37,7 @@ def list_presets(
 
     from rich.table import Table
 
-    from mgdhw.quantity import quantity
+    from mgdhw.report.units import quantity
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("preset", style="cyan", no_wrap=True)

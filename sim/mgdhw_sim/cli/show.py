@@ -38,9 +38,9 @@ def show(
     import json
 
     from mgdhw.errors import ConfigError
-    from mgdhw.output import echo
-    from mgdhw_sim.address import parse
-    from mgdhw_sim.describe import numbers
+    from mgdhw.report.console import echo
+    from mgdhw_sim.numbers import numbers
+    from mgdhw_sim.uri import parse
 
     if as_json and as_toml:
         raise ConfigError("--json and --toml: choose one of them")
@@ -76,9 +76,9 @@ class Notes:
 
 
 def _as_toml(spec: ChipSpec) -> str:
-    from mgdhw_sim.describe import numbers
+    from mgdhw_sim.chip_file import to_toml
+    from mgdhw_sim.numbers import numbers
     from mgdhw_sim.presets import CATALOGUE
-    from mgdhw_sim.toml import to_toml
 
     notes = Notes()
     comments = {n.name: "; ".join(filter(None, (n.unit, notes.mark(n.source)))) for n in numbers(spec)}
@@ -91,8 +91,8 @@ def _as_toml(spec: ChipSpec) -> str:
 def _print(spec: ChipSpec) -> None:
     from rich.table import Table
 
-    from mgdhw.output import console, echo, print_table
-    from mgdhw_sim.describe import numbers
+    from mgdhw.report.console import console, echo, print_table
+    from mgdhw_sim.numbers import numbers
     from mgdhw_sim.presets import CATALOGUE
 
     preset = CATALOGUE.get(spec.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mgdhw_sim.engines.engine import Engine
+from mgdhw_sim.engines.base import Engine
 from mgdhw_sim.engines.registry import ENGINES, choose
 
 __all__ = ["ENGINES", "Engine", "choose"]

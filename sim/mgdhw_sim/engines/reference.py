@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mgdhw.block import Block, Costs
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw_sim.chip import Chip
+from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw_sim.engines import stepped
-from mgdhw_sim.engines.engine import Engine
+from mgdhw_sim.engines.base import Engine
+from mgdhw_sim.reference.chip import Chip
 
 
 class Reference(Engine):

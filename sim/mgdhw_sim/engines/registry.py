@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from mgdhw.compiled.target import Unusable, require_numba
 from mgdhw.errors import ConfigError
-from mgdhw_sim.engines.engine import Engine
+from mgdhw_sim.engines.base import Engine
 from mgdhw_sim.engines.reference import Reference
 
 log = logging.getLogger("mgdhw.engine")
@@ -17,7 +17,7 @@ log = logging.getLogger("mgdhw.engine")
 def _compiled() -> Engine:
     require_numba()
     from mgdhw.compiled.cache import keep_on_disk
-    from mgdhw_sim.engines.compiled import Compiled  # numba is slow to import; a reference run needs none of it
+    from mgdhw_sim.engines.numba.compiled import Compiled  # numba is slow to import; a reference run needs none of it
 
     keep_on_disk("mgdhw.compiled", "mgdhw_sim.engines")
     return Compiled()

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from mgdhw.block import Block, Costs
 from mgdhw.codes import Codes
-from mgdhw.loop import absorb, block_at, to_update, to_write, update
-from mgdhw.segment import Segment, SegmentResult
-from mgdhw_sim.chip import Chip
+from mgdhw.learning.loop import accumulate_costs, next_block, probes_to_update, requested_theta, update
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw_sim.reference.chip import Chip
 
 _turn = threading.Lock()
 """Python runs one thread at a time. Threads that take turns at every function of numpy wait for each other most of the
@@ -23,14 +23,14 @@ def learn(chip: Chip, segment: Segment, probe: Callable[[Chip, Block], Costs]) -
     codes = Codes(recipe.codes, chip.topology)
     end = state.step + segment.n_probes
     total, last = 0, None
-    chip.take(state.cells, to_write(state, recipe), state.step)
+    chip.take(state.cells, requested_theta(state, recipe), state.step)
     while state.step < end:
-        costs = probe(chip, block_at(state, recipe, min(end - state.step, to_update(state, recipe))))
+        costs = probe(chip, next_block(state, recipe, min(end - state.step, probes_to_update(state, recipe))))
         with _turn:
             total += int(costs.perturbed.sum())
-            state = absorb(state, costs, recipe, codes)
+            state = accumulate_costs(state, costs, recipe, codes)
             if state.step % recipe.update_period == 0:
                 state, last = update(state, recipe, codes)
-                chip.write(to_write(state, recipe), state.step)
+                chip.write(requested_theta(state, recipe), state.step)
     state = replace(state, cells=chip.remembered())
     return SegmentResult(state, total / segment.n_probes, last)

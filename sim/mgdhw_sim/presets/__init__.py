@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mgdhw_sim import numbers
 from mgdhw_sim.presets import converters, memory, paper, photonics
 from mgdhw_sim.presets.preset import Preset
 from mgdhw_sim.spec import ChipSpec
@@ -13,5 +14,7 @@ CATALOGUE: dict[str, Preset] = {
 
 PRESETS: dict[str, ChipSpec] = {name: preset.spec for name, preset in CATALOGUE.items()}
 """The chip of every preset, by name."""
+
+numbers.BEGAN.update({name: (numbers.values(preset.spec), preset.sources) for name, preset in CATALOGUE.items()})
 
 __all__ = ["CATALOGUE", "PRESETS", "Preset"]

@@ -9,7 +9,7 @@ left out: there it is noise of each reading of a persistent weight, which a chip
 from __future__ import annotations
 
 from mgdhw.timing import Timing
-from mgdhw_sim.effects import Effects
+from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.presets.literature import (
     AIHWKIT,
     BAYAT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mgdhw.timing import Timing
-from mgdhw_sim.effects import Effects
+from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.presets.literature import ATABAKI, DAI, ECHEVERRIA, PADMARAJU, ZHANG
 from mgdhw_sim.presets.preset import Preset
 from mgdhw_sim.spec import ChipSpec

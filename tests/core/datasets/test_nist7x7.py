@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mgdhw.datasets import Dataset, load
 from mgdhw.datasets.nist7x7 import clean_letters
 from mgdhw.errors import DatasetError
-from mgdhw.philox import Stream, words
+from mgdhw.random.philox import Stream, words
 
 
 def letters_of(dataset: Dataset) -> NDArray[np.intp]:

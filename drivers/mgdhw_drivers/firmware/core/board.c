@@ -85,91 +85,7 @@ mg_status mg_board_init(mg_board *board, const mg_config *config, const mg_spec 
     return MG_OK;
 }
 
-/* --- answers ------------------------------------------------------------------------------------------------------- */
-
-void mg_send(mg_board *board, uint8_t type, uint32_t sequence, uint32_t size) {
-    uint32_t count = mg_frame_write(board->stuffed, board->raw, size, type, sequence);
-    board->frames_out++;
-    board->hal->write(board->hal->self, board->stuffed, count);
-}
-
-void mg_answer(mg_board *board, const mg_frame *request, uint32_t size) {
-    mg_send(board, request->type | 0x80u, request->sequence, size);
-}
-
-uint32_t mg_put_trouble(mg_board *board, enum mg_code code, int32_t value, const char *text) {
-    uint8_t *payload = mg_payload(board);
-    uint32_t size = 8;
-    mg_put16(payload, code);
-    mg_put16(payload + 2, 0);
-    mg_put32(payload + 4, (uint32_t)value);
-    while (*text && size < 8 + 120) payload[size++] = (uint8_t)*text++;
-    return size;
-}
-
-void mg_refuse(mg_board *board, uint32_t sequence, enum mg_code code, int32_t value) {
-    mg_send(board, MG_ERROR, sequence, mg_put_trouble(board, code, value, ""));
-}
-
-void mg_refuse_status(mg_board *board, uint32_t sequence, mg_status status) {
-    if (status == MG_OUT_OF_RANGE)
-        mg_refuse(board, sequence, MG_LIMIT, board->chip.violation);
-    else
-        mg_refuse(board, sequence, MG_BAD, 0);
-}
-
-/* --- states -------------------------------------------------------------------------------------------------------- */
-
-void mg_forget_operation(mg_board *board) {
-    if (board->operation.type == MG_LEARN) {
-        board->state_crc = 0;
-        board->theta_crc = 0;
-    }
-    board->operation.type = 0;
-}
-
-void mg_end_operation(mg_board *board) {
-    if (board->operation.type == 0) return;
-    mg_forget_operation(board);
-    mg_chip_apply(&board->chip, board->chip.stored);
-}
-
-static uint32_t uptime_ms(const mg_board *board) {
-    return (uint32_t)((board->hal->microseconds(board->hal->self) - board->started) / 1000u);
-}
-
 /* --- requests that are no operations ------------------------------------------------------------------------------- */
-
-void mg_identify(mg_board *board, uint32_t sequence, const uint8_t *request) {
-    uint32_t session = mg_get32(request), payload = mg_get16(request + 8);
-    uint8_t take = request[10], *answer = mg_payload(board);
-    uint8_t mode = board->mode;
-    board->host_payload = payload < board->config.max_payload ? payload : board->config.max_payload;
-    if (take) {
-        mg_end_operation(board);
-        int is_other = session != board->session;
-        if (is_other) board->ticket = 0;
-        if (board->chip.imperfect && is_other) mg_cells_forget(&board->chip);
-        if (mode == MG_SAFE || is_other) board->chip.now = 0; /* the write that follows says what time it is */
-        board->session = session;
-        board->dead_man_ms = mg_get32(request + 4);
-        board->mode = MG_READY;
-    }
-    mg_put32(answer, board->config.boot);
-    mg_put16(answer + 4, board->config.max_payload);
-    answer[6] = (uint8_t)board->config.window;
-    answer[7] = mode;
-    answer[8] = mode == MG_READY ? 0 : board->reason;
-    memset(answer + 9, 0, 3);
-    mg_put32(answer + 12, board->area[MG_AREA_DESCRIPTION].size);
-    mg_put32(answer + 16, board->description_crc);
-    mg_put32(answer + 20, board->dataset_crc);
-    mg_put32(answer + 24, board->theta_crc);
-    mg_put32(answer + 28, board->state_crc);
-    mg_put32(answer + 32, board->ticket);
-    mg_put32(answer + 36, uptime_ms(board));
-    mg_send(board, MG_IDENTIFY | 0x80u, sequence, 40);
-}
 
 static uint64_t evaluations_running(const mg_board *board) {
     switch (board->operation.type) {
@@ -197,7 +113,7 @@ static void statistics(mg_board *board, const mg_frame *frame) {
     mg_put32(answer + 8, board->reader.bad_crc);
     mg_put32(answer + 12, board->reader.bad_frames);
     mg_put32(answer + 16, board->dead_man_trips);
-    mg_put32(answer + 20, uptime_ms(board));
+    mg_put32(answer + 20, mg_uptime_ms(board));
     mg_put64(answer + 24, board->evaluations);
     mg_put64(answer + 32, board->sets);
     mg_answer(board, frame, 40);

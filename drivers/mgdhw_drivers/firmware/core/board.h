@@ -197,6 +197,9 @@ uint32_t mg_who_waits(const mg_board *board);
 void mg_forget_who_waits(mg_board *board);
 void mg_identify(mg_board *board, uint32_t sequence, const uint8_t *request);
 
+/* Milliseconds since the board was started. */
+uint32_t mg_uptime_ms(const mg_board *board);
+
 /* Describe the board into area DESCRIPTION. */
 void mg_describe(mg_board *board);
 

@@ -22,11 +22,4 @@ int64_t mg_cost_code(const mg_chip *chip, const int32_t *signals, const int16_t 
 /* Cost code of a loaded sample for (P,) parameter codes. */
 int64_t mg_sample_cost(mg_chip *chip, const int16_t *codes, uint32_t sample);
 
-/* (n_outputs,) output codes of a loaded sample, as the chip is at a step. Valid until the next call. */
-const int32_t *mg_outputs(mg_chip *chip, uint32_t sample, uint64_t step);
-
-/* Cost code of a loaded sample with the parameters as they are, as row `row` of an evaluation (enum mg_part) at a
- * step. */
-int64_t mg_measured_cost(mg_chip *chip, uint32_t sample, uint64_t step, uint32_t part, uint32_t row);
-
 #endif

@@ -1,4 +1,4 @@
-/* Numbers of mgdhw/noise_tables.py, which a test compares them with. */
+/* Numbers of mgdhw/random/gaussian_tables.py, which a test compares them with. */
 #include "noise_tables.h"
 
 const int16_t mg_noise_borders[128] = {

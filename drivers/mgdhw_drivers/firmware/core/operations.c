@@ -2,7 +2,7 @@
 #include "bits.h"
 #include "board.h"
 #include "crc.h"
-#include "datapath.h"
+#include "measure.h"
 #include "motion.h"
 #include "requests.h"
 #include "wire.h"

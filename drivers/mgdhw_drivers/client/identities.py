@@ -1,0 +1,40 @@
+"""Who answers now, beside who answered before."""
+
+from __future__ import annotations
+
+import logging
+
+from mgdhw.errors import DeviceFault, DeviceUnavailable
+from mgdhw_drivers.protocol.messages import Identity
+from mgdhw_drivers.protocol.numbers import Reason, State
+
+log = logging.getLogger("mgdhw.link")
+
+
+def look_back(before: Identity, now: Identity, uri: str, *, forgets: bool) -> None:
+    """Say what has happened to a board meanwhile.
+
+    Args:
+        before, now: its answers to IDENTIFY.
+        uri: the device's address.
+        forgets: whether it would have forgotten something that nobody can tell it again, had it been restarted.
+
+    Raises:
+        DeviceUnavailable: it is another board.
+        DeviceFault: it has forgotten.
+    """
+    if now.description_crc != before.description_crc:
+        raise DeviceUnavailable(
+            "another board answers than the one that training began with; connect that one, and resume", uri=uri
+        )
+    if now.boot != before.boot and forgets:
+        raise DeviceFault(
+            "the board was restarted, and its cells have forgotten what they went through; resume from the last"
+            " checkpoint",
+            uri=uri,
+        )
+    if now.boot != before.boot:
+        log.warning("%s: the board was restarted; it is sent again what it has forgotten", uri)
+    elif now.state != State.READY:
+        reason = Reason(now.reason).name.lower().replace("_", "-") if now.reason in tuple(Reason) else now.reason
+        log.warning("%s: the board had gone to its safe state (%s); it goes on", uri, reason)

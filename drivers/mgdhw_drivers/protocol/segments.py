@@ -1,0 +1,358 @@
+"""Segments and their answers as messages, both ways."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.arrays import FloatArray
+from mgdhw.block import HeldBaseline
+from mgdhw.errors import LinkCorrupt
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.loop import Grid, Recipe, Step, next_block
+from mgdhw.learning.schedule import Progress, ScheduleSpec, rate
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.state import TrainState
+from mgdhw.optimizers import OPTIMIZERS as CLASSES
+from mgdhw.optimizers import Optimizer
+from mgdhw.optimizers import State as OptimizerState
+from mgdhw_drivers.protocol.blocks import block_of, number_from_bytes, number_to_bytes, probe_of
+from mgdhw_drivers.protocol.messages import Learn, LearnResult, Probe
+from mgdhw_drivers.protocol.numbers import OPTIMIZERS, Area, LearnFlag, LearnResultFlag
+
+SLOTS = {"sgd": (), "momentum": ("m",), "nesterov": ("m",), "rmsprop": ("v",), "adam": ("m", "v"), "adamw": ("m", "v")}
+"""Which of an optimizer's arrays lie in SLOT1 and SLOT2."""
+POWERS = ("beta1_power", "beta2_power")
+N_CONSTANTS = 5
+
+
+def name_of(optimizer: Optimizer) -> str | None:
+    """An optimizer's name, None if the link doesn't know it."""
+    return next((name for name in OPTIMIZERS if type(optimizer) is CLASSES[name]), None)
+
+
+def constants_of(optimizer: Optimizer) -> tuple[float, ...]:
+    """An optimizer's constants in the order of its fields, filled up with zeros."""
+    values = [float(getattr(optimizer, field.name)) for field in fields(optimizer)]  # type: ignore[arg-type]
+    return (*values, *[0.0] * (N_CONSTANTS - len(values)))
+
+
+def optimizer_of(number: int, constants: tuple[float, ...]) -> Optimizer:
+    """The optimizer with such constants."""
+    kind = CLASSES[OPTIMIZERS[number]]
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    values = dict(zip(names, constants, strict=False))
+    if "bias_correction" in values:
+        values["bias_correction"] = bool(values["bias_correction"])
+    return kind(**values)
+
+
+def is_empty(window: Window) -> bool:
+    """Whether no probe is in it."""
+    return not (window.energy.any() or window.cross.any())
+
+
+def areas_in_use(optimizer: str, flags: LearnFlag) -> list[Area]:
+    """The state areas, in the order in which their checksum takes them.
+
+    Continuous mode has no window: its weights, where the recipe has some, lie in ENERGY.
+    """
+    areas = [Area.THETA, *(Area.SLOT1, Area.SLOT2)[: len(SLOTS[optimizer])]]
+    if LearnFlag.CONTINUOUS in flags:
+        return [*areas, *[Area.ENERGY] * (LearnFlag.WEIGHTED in flags), Area.GRADIENT]
+    return areas if LearnFlag.WINDOW_EMPTY in flags else [*areas, Area.CROSS, Area.ENERGY]
+
+
+def flags_of(recipe: Recipe, state: TrainState) -> LearnFlag:
+    """What a recipe and a state are, as LEARN says it."""
+    flags = LearnFlag(0)
+    if recipe.continuous:
+        flags |= LearnFlag.CONTINUOUS
+    if recipe.normalise == "oripov":
+        flags |= LearnFlag.ORIPOV
+    if recipe.stochastic:
+        flags |= LearnFlag.STOCHASTIC
+    if is_empty(state.window):
+        flags |= LearnFlag.WINDOW_EMPTY
+    if state.analog.cost is not None:
+        flags |= LearnFlag.ANALOG_COST
+    if recipe.continuous and recipe.filter_weight is not None:
+        flags |= LearnFlag.WEIGHTED
+    return flags
+
+
+def checksum(parts: Iterable[bytes | bytearray | memoryview]) -> int:
+    """CRC-32 of bytes that follow each other."""
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return crc
+
+
+def state_areas(state: TrainState, recipe: Recipe, *, floats: bool) -> dict[Area, bytes]:
+    """The state areas that a segment begins with."""
+    name = name_of(recipe.optimizer)
+    assert name is not None, "whoever sends a segment has looked"
+    weights = recipe.filter_weight if recipe.continuous else None
+    cross = state.window.cross.astype("<f8" if floats else "<i8")
+    content: dict[Area, NDArray[Any]] = {
+        Area.THETA: state.theta,
+        Area.CROSS: cross,
+        Area.ENERGY: state.window.energy if weights is None else weights,
+        Area.GRADIENT: state.analog.gradient,
+        **{area: state.optimizer[slot] for area, slot in zip((Area.SLOT1, Area.SLOT2), SLOTS[name], strict=False)},
+    }
+    used = areas_in_use(name, flags_of(recipe, state))
+    return {area: content[area].astype(content[area].dtype.newbyteorder("<")).tobytes() for area in used}
+
+
+def rates_of(segment: Segment) -> list[float]:
+    """η of each update of a segment."""
+    state, recipe = segment.state, segment.recipe
+    period = recipe.update_period
+    updates = (state.step + segment.n_probes) // period - state.step // period
+    return [recipe.eta * rate(recipe.schedule, Progress(state.update + j, recipe.updates)) for j in range(updates)]
+
+
+@dataclass(frozen=True, slots=True)
+class LearnRequest:
+    """LEARN and what it depends on."""
+
+    probe: Probe
+    learn: Learn
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.probe.pack() + self.learn.pack()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> LearnRequest:
+        """From the payload. Raises LinkCorrupt."""
+        split = Probe.form.size
+        return cls(Probe.unpack(payload[:split]), Learn.unpack(payload[split:]))
+
+
+def ask_of(
+    segment: Segment,
+    *,
+    ticket: int,
+    dataset_crc: int,
+    state_crc: int,
+    rates: bytes,
+    guard_crc: int,
+    floats: bool,
+) -> LearnRequest:
+    """A segment as a message.
+
+    Args:
+        segment: of an optimizer that the link knows.
+        ticket: its number.
+        dataset_crc, state_crc, guard_crc: checksums of what it depends on.
+        rates: content of ETA, empty if η is the same for all updates.
+        floats: whether costs are floats.
+    """
+    state, recipe = segment.state, segment.recipe
+    name = name_of(recipe.optimizer)
+    assert name is not None, "whoever sends a segment has looked"
+    constant = rates_of(segment)
+    learn = Learn(
+        update=state.update,
+        rounding_seed=recipe.seed,
+        eta=constant[0] if constant else 0.0,
+        scale=recipe.scale,
+        low=float(np.min(recipe.low)),
+        high=float(np.max(recipe.high)),
+        tau_hp=recipe.tau_hp,
+        constants=constants_of(recipe.optimizer),
+        powers=tuple(float(state.optimizer.get(power, 1.0)) for power in POWERS),
+        analog_cost=state.analog.cost or 0.0,
+        high_passed=state.analog.high_passed,
+        ticket=ticket,
+        state_crc=state_crc,
+        update_period=recipe.update_period,
+        tau_theta=recipe.tau_theta,
+        eta_count=len(rates) // 8,
+        eta_crc=zlib.crc32(rates),
+        optimizer=OPTIMIZERS.index(name),
+        flags=flags_of(recipe, state),
+        guard_crc=guard_crc,
+    )
+    return LearnRequest(probe_of(next_block(state, recipe, segment.n_probes), 0, dataset_crc, floats=floats), learn)
+
+
+def segment_of(
+    ask: LearnRequest,
+    areas: Mapping[Area, bytes],
+    grid: Grid,
+    guard: tuple[FloatArray, FloatArray],
+    cost_lsb: float,
+    *,
+    floats: bool,
+) -> Segment:
+    """The segment that a message asks for (`checks.check_learn`), with the η of its first update for all of them.
+
+    Args:
+        ask: the message.
+        areas: the state areas.
+        grid: what the hardware can hold.
+        guard: limits of master θ.
+        cost_lsb: one cost code in units of the cost.
+        floats: whether costs are floats.
+    """
+    learn = ask.learn
+    block = block_of(ask.probe, floats=floats)
+    optimizer = optimizer_of(learn.optimizer, learn.constants)
+    flags = LearnFlag(learn.flags)
+    recipe = Recipe(
+        codes=block.codes,
+        order=block.order,
+        baseline=block.baseline,
+        continuous=LearnFlag.CONTINUOUS in flags,
+        update_period=learn.update_period,
+        tau_theta=learn.tau_theta,
+        tau_hp=learn.tau_hp,
+        normalise="oripov" if LearnFlag.ORIPOV in flags else "energy",
+        optimizer=optimizer,
+        eta=learn.eta,
+        schedule=ScheduleSpec(),
+        updates=0,
+        stochastic=LearnFlag.STOCHASTIC in flags,
+        grid=grid,
+        low=guard[0],
+        high=guard[1],
+        cost_lsb=cost_lsb,
+        seed=learn.rounding_seed,
+        filter_weight=_floats(areas[Area.ENERGY]) if LearnFlag.WEIGHTED | LearnFlag.CONTINUOUS in flags else None,
+    )
+    cost = learn.analog_cost if LearnFlag.ANALOG_COST in flags else None
+    state = TrainState(
+        step=block.first_step,
+        update=learn.update,
+        theta=_floats(areas[Area.THETA]),
+        optimizer=_optimizer_state(learn.optimizer, learn.powers, areas),
+        window=_window(areas, _floats(areas[Area.THETA]).size, floats=floats),
+        analog=_analog(areas, cost, learn.high_passed),
+        held=block.held,
+        evaluations=0,
+        chain=b"",
+    )
+    return Segment(state, recipe, block.n_probes)
+
+
+def check_state(state: TrainState, weights: FloatArray | None) -> None:
+    """Raise LinkCorrupt where arrays that a host has written hold what no training comes to.
+
+    Args:
+        state: what it has written.
+        weights: (P,) of continuous mode, where it has written some.
+    """
+    weights = np.zeros(1) if weights is None else weights
+    arrays = {"theta": state.theta, "cross": state.window.cross, "gradient": state.analog.gradient, **state.optimizer}
+    arrays |= {"energy, as weights,": weights}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise LinkCorrupt(f"{name} holds what is no number")
+    squares = {
+        "energy": state.window.energy,
+        "v": state.optimizer.get("v", np.zeros(1)),
+        "energy, as weights,": weights,
+    }
+    for name, array in squares.items():
+        if (array < 0).any():
+            raise LinkCorrupt(f"{name} holds what is never below zero, and is")
+
+
+def learnt_of(
+    result: SegmentResult, *, ticket: int, state_crc: int, theta_crc: int, held_crc: int, floats: bool
+) -> LearnResult:
+    """A segment's result as a message. The state's evaluations are those of the segment."""
+    state = result.state
+    held = state.held
+    flags = LearnResultFlag(0) if held is None else LearnResultFlag.HELD
+    if result.last is not None:
+        flags |= LearnResultFlag.UPDATED
+    if is_empty(state.window):
+        flags |= LearnResultFlag.WINDOW_EMPTY
+    if state.analog.cost is not None:
+        flags |= LearnResultFlag.ANALOG_COST
+    return LearnResult(
+        step=state.step,
+        update=state.update,
+        evaluations=state.evaluations,
+        held_value=number_to_bytes(0 if held is None else held.value, floats=floats),
+        held_step=0 if held is None else held.step,
+        cost=result.cost,
+        eta=0.0 if result.last is None else result.last.eta,
+        gradient_norm=0.0 if result.last is None else result.last.gradient_norm,
+        powers=tuple(float(state.optimizer.get(power, 1.0)) for power in POWERS),
+        analog_cost=state.analog.cost or 0.0,
+        high_passed=state.analog.high_passed,
+        ticket=ticket,
+        state_crc=state_crc,
+        theta_crc=theta_crc,
+        held_crc=held_crc,
+        flags=flags,
+    )
+
+
+def areas_after(segment: Segment, learnt: LearnResult) -> list[Area]:
+    """The state areas that an answer is about."""
+    name = name_of(segment.recipe.optimizer)
+    assert name is not None, "whoever sends a segment has looked"
+    empty = LearnResultFlag.WINDOW_EMPTY in LearnResultFlag(learnt.flags)
+    flags = flags_of(segment.recipe, segment.state) & ~LearnFlag.WINDOW_EMPTY
+    return areas_in_use(name, flags | LearnFlag.WINDOW_EMPTY if empty else flags)
+
+
+def result_of(segment: Segment, learnt: LearnResult, areas: Mapping[Area, bytes], *, floats: bool) -> SegmentResult:
+    """The whole result, from the message and the state areas."""
+    before, flags = segment.state, LearnResultFlag(learnt.flags)
+    held = None
+    if LearnResultFlag.HELD in flags:
+        held = HeldBaseline(number_from_bytes(learnt.held_value, floats=floats), learnt.held_step)
+    cost = learnt.analog_cost if LearnResultFlag.ANALOG_COST in flags else None
+    number = OPTIMIZERS.index(name_of(segment.recipe.optimizer) or "")
+    state = replace(
+        before,
+        step=learnt.step,
+        update=learnt.update,
+        theta=_floats(areas[Area.THETA]),
+        optimizer=_optimizer_state(number, learnt.powers, areas),
+        window=_window(areas, before.theta.size, floats=floats),
+        analog=_analog(areas, cost, learnt.high_passed) if segment.recipe.continuous else before.analog,
+        held=held,
+        evaluations=before.evaluations + learnt.evaluations,
+    )
+    last = Step(learnt.eta, learnt.gradient_norm) if LearnResultFlag.UPDATED in flags else None
+    return SegmentResult(state, learnt.cost, last)
+
+
+def _floats(raw: bytes) -> FloatArray:
+    return np.frombuffer(raw, "<f8").astype(np.float64)
+
+
+def _optimizer_state(number: int, powers: tuple[float, ...], areas: Mapping[Area, bytes]) -> OptimizerState:
+    name = OPTIMIZERS[number]
+    state = {slot: _floats(areas[area]) for slot, area in zip(SLOTS[name], (Area.SLOT1, Area.SLOT2), strict=False)}
+    if name.startswith("adam"):
+        state.update({power: np.asarray(value) for power, value in zip(POWERS, powers, strict=True)})
+    return state
+
+
+def _window(areas: Mapping[Area, bytes], count: int, *, floats: bool) -> Window:
+    if Area.CROSS not in areas:
+        return Window.empty(count, integer=not floats)
+    cross = np.frombuffer(areas[Area.CROSS], "<f8" if floats else "<i8")
+    energy = np.frombuffer(areas[Area.ENERGY], "<i8").astype(np.int64)
+    return Window(cross.astype(np.float64 if floats else np.int64), energy)
+
+
+def _analog(areas: Mapping[Area, bytes], cost: float | None, high_passed: float) -> FilterState:
+    if Area.GRADIENT in areas:
+        return FilterState(_floats(areas[Area.GRADIENT]), cost, high_passed)
+    return FilterState(np.zeros(_floats(areas[Area.THETA]).size), cost, high_passed)

@@ -1,0 +1,167 @@
+"""A pseudo-terminal of this machine, where a host comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import termios
+import tty
+from pathlib import Path
+
+from mgdhw.errors import ConfigError, DeviceUnavailable
+from mgdhw_drivers.server.endpoint import Station
+from mgdhw_drivers.server.listeners.listener import Listener
+
+READ_SIZE = 1 << 16
+HIGH_WATER = 1 << 16
+"""Bytes that a host has not read yet above which nothing more of what it says is looked at."""
+LOOK_SECONDS = 0.02
+"""How often a pseudo-terminal looks whether somebody has opened it."""
+
+
+class PtyListener(Listener):
+    """A pseudo-terminal: to a host it is a serial port. It vanishes while the board is unplugged.
+
+    Args:
+        station: what hosts are let in to.
+        link: a symbolic link to it, whose name stays the same.
+    """
+
+    def __init__(self, station: Station, link: Path | None) -> None:
+        super().__init__(station)
+        self._link = link
+        self._master = -1
+        self._name = ""
+        self._reading = False
+        self._deaf = False
+        """Whether nothing is read because the host reads nothing."""
+        self._unsent = bytearray()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"serial:{self._link or self._name}"
+
+    async def start(self) -> None:
+        if not hasattr(os, "openpty"):
+            raise DeviceUnavailable("this system has no pseudo-terminals; use --tcp", uri="pty")
+        self._appear()
+        self._task = asyncio.create_task(self._look(), name="pseudo-terminal")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._vanish()
+
+    def _appear(self) -> None:
+        self._master, slave = os.openpty()
+        tty.setraw(slave)
+        self._name = os.ttyname(slave)
+        os.close(slave)  # so that a host's leaving is noticed
+        os.set_blocking(self._master, False)
+        if self._link is not None:
+            self._link_to(self._link)
+
+    def _vanish(self) -> None:
+        self._leave()
+        if self._master >= 0:
+            os.close(self._master)
+            self._master = -1
+        if self._link is not None and self._link.is_symlink():
+            self._link.unlink(missing_ok=True)
+
+    def _link_to(self, link: Path) -> None:
+        """Make the link, in the place of an earlier one. Nothing else is replaced: it may be somebody's file."""
+        if link.exists() and not link.is_symlink():
+            raise ConfigError(f"--link {link}: is there already, and no link; choose another name")
+        try:
+            link.unlink(missing_ok=True)
+            link.symlink_to(self._name)
+        except OSError as error:
+            raise ConfigError(f"--link {link}: cannot be made: {error.strerror or error}") from None
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._master < 0:
+                if self.station.away <= loop.time():
+                    self._appear()
+            elif self._reading and self._deaf and self._is_hung_up():
+                self._leave()
+            elif not self._reading and not self._is_hung_up():
+                self._reading = True
+                loop.add_reader(self._master, self._readable)
+                self.station.connected(self._write, self._vanish)
+
+    def _is_hung_up(self) -> bool:
+        poll = select.poll()
+        poll.register(self._master, select.POLLIN)
+        return any(events & select.POLLHUP for _, events in poll.poll(0))
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._master, READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.station.received(data)
+        else:
+            self._leave()
+
+    def _write(self, data: bytes) -> None:
+        if self._master < 0 or not self._reading:
+            return
+        if not self._unsent:
+            data = data[self._send(data) :]
+            if not data:
+                return
+            asyncio.get_running_loop().add_writer(self._master, self._writable)
+            self.station.pause()
+        self._unsent += data
+        if len(self._unsent) > HIGH_WATER and not self._deaf:
+            self._deaf = True
+            asyncio.get_running_loop().remove_reader(self._master)
+
+    def _send(self, data: bytes | bytearray) -> int:
+        try:
+            return os.write(self._master, data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            return len(data)  # nobody is there to read it
+
+    def _writable(self) -> None:
+        del self._unsent[: self._send(self._unsent)]
+        if self._unsent:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_writer(self._master)
+        if self._deaf:
+            self._deaf = False
+            loop.add_reader(self._master, self._readable)
+        self.station.resume()
+
+    def _leave(self) -> None:
+        if self._reading:
+            self._reading = self._deaf = False
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._master)
+            loop.remove_writer(self._master)
+            self._unsent.clear()
+            self._drop_unread()
+            self.station.disconnected()
+
+    def _drop_unread(self) -> None:
+        """What the system still keeps for the host that has left would reach the next one, or block the way to it."""
+        with contextlib.suppress(OSError, termios.error):
+            slave = os.open(self._name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            try:
+                termios.tcflush(slave, termios.TCIFLUSH)
+            finally:
+                os.close(slave)

@@ -1,0 +1,53 @@
+"""Serving until somebody asks for an end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable
+
+from mgdhw_drivers.server.endpoint import Station
+from mgdhw_drivers.server.listeners import Listener
+
+log = logging.getLogger("mgdhw.serve")
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+@contextlib.asynccontextmanager
+async def serving(station: Station, listener: Listener) -> AsyncIterator[None]:
+    """While this lasts, hosts are served; afterwards the device is in its safe state."""
+    try:
+        await station.start()
+        try:
+            await listener.start()
+            yield
+        finally:
+            await listener.stop()
+    finally:
+        await station.stop()  # whatever has become of the way there
+
+
+async def until_asked_to_end(station: Station, listener: Listener, begun: Callable[[], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Args:
+        station, listener: what is served, and where.
+        begun: called when hosts can come.
+    """
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError):  # Windows raises KeyboardInterrupt, which ends this, too
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, asked.set)
+    async with serving(station, listener):
+        begun()
+        await asked.wait()
+        log.info(
+            "bringing %s to its safe state; Ctrl-C again changes nothing (a driver may take %g s to come back)",
+            station.device.uri, station.device.closing_seconds,
+        )  # fmt: skip
+    log.info("%s: in its safe state", station.device.uri)

@@ -1,0 +1,149 @@
+"""Noise and drift of the cost: the same parameters and samples, measured again and again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mgdhw.arrays import FloatArray
+from mgdhw.block import Baseline
+from mgdhw.characterize.bench import Bench
+from mgdhw.training.amplitude import default_amplitude
+
+REPEATS = 512
+REPEATS_SINGLE = 128
+SIGNIFICANT = 5.0
+"""Standard errors from which on a slope is a drift."""
+WANDERS = 4.0
+"""How many times white noise's Allan variance the longest averages must have."""
+LEAST_CARRIED = 0.005
+"""Share of the measurement before, in a measurement, that is worth a word."""
+MORE = 3.0
+"""How many times that on one sample the variance on more of them must be: they share as much noise, never more."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What C₀ per sample does while nothing changes.
+
+    Args:
+        batch: samples of a measurement.
+        cost: mean C₀.
+        sigma: white noise of one measurement on `batch` samples: the Allan deviation of neighbours.
+        sigma_single: the same on one sample.
+        quantum: step of the cost converter, per sample; 0 where costs are floats and there is none.
+        slope, slope_error: drift of C₀ per probe, and its standard error.
+        allan: (m, deviation) of the means of m neighbouring measurements.
+        series: (n,) all measurements.
+        carried, carried_error: how much C₀ follows the perturbed cost that was measured just before it, and the
+            standard error of that.
+    """
+
+    batch: int
+    cost: float
+    sigma: float
+    sigma_single: float
+    quantum: float
+    slope: float
+    slope_error: float
+    allan: tuple[tuple[int, float], ...]
+    series: FloatArray
+    carried: float = 0.0
+    carried_error: float = 0.0
+
+    @property
+    def carries(self) -> bool:
+        """Whether a measurement contains a part of the one before it, as outputs do that have not settled."""
+        return self.carried > max(LEAST_CARRIED, SIGNIFICANT * self.carried_error)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether settling is to be suspected: by what is carried over, or by more noise on many samples than on one.
+
+        What is left of the measurement before differs between samples, and need not be the smaller on their mean.
+        """
+        return self.carries or (self.batch > 1 and self.sigma**2 > MORE * self.sigma_single**2)
+
+    @property
+    def drifts(self) -> bool:
+        """Whether C₀ changes steadily, or wanders more slowly than white noise does."""
+        if abs(self.slope) > SIGNIFICANT * self.slope_error:
+            return True
+        m, deviation = self.allan[-1]
+        return deviation**2 * m > WANDERS * self.sigma**2 > 0
+
+    def variance(self, batch: int) -> float:
+        """Of one measurement on `batch` samples: what they share, each one's own, and rounding by the converter."""
+        shared, each = self._parts()
+        return shared + (each + self.quantum**2 / 12) / batch
+
+    def _parts(self) -> tuple[float, float]:
+        """Variance that all samples of a probe share, and that of each sample."""
+        if self.batch == 1:
+            return 0.0, self.sigma**2
+        each = max(0.0, (self.sigma_single**2 - self.sigma**2) / (1 - 1 / self.batch))
+        return max(0.0, self.sigma**2 - each / self.batch), each
+
+
+async def measure_noise(bench: Bench, batch: int) -> Noise:
+    """Repeat C₀ on the same samples over many steps, after a perturbed cost each time. Takes 1,280 evaluations."""
+    bench.begin("repeating one measurement")
+    amplitude = default_amplitude("random", bench.info)  # large enough that one sees what is left of it
+    pairs = await bench.pairs(REPEATS, Baseline.EVERY, amplitude=amplitude, batch=batch)
+    series = pairs.reference
+    single = (
+        series if batch == 1 else (await bench.pairs(REPEATS_SINGLE, Baseline.EVERY, amplitude=amplitude)).reference
+    )
+    slope, slope_error = drift(series)
+    carried, carried_error = carried_over(series, pairs.perturbed)
+    return Noise(
+        batch=batch,
+        cost=float(series.mean()),
+        sigma=float(np.sqrt(allan_variance(series, 1))),
+        sigma_single=float(np.sqrt(allan_variance(single, 1))),
+        quantum=bench.info.cost_lsb if bench.whole else 0.0,
+        slope=slope,
+        slope_error=slope_error,
+        allan=tuple((m, float(np.sqrt(allan_variance(series, m)))) for m in _octaves(series.size // 8)),
+        series=series,
+        carried=carried,
+        carried_error=carried_error,
+    )
+
+
+def allan_variance(series: FloatArray, m: int) -> float:
+    """Half the mean squared difference of neighbouring means of m: σ²/m for white noise, whatever drifts slowly.
+
+    Source: Allan, "Statistics of atomic frequency standards" (1966).
+    """
+    means = series[: series.size // m * m].reshape(-1, m).mean(axis=1)
+    return float(np.square(np.diff(means)).mean() / 2)
+
+
+def drift(series: FloatArray) -> tuple[float, float]:
+    """Slope per step and its standard error under white noise, by regression."""
+    steps = np.arange(series.size) - (series.size - 1) / 2
+    spread = float(np.square(steps).sum())
+    slope = float((steps * series).sum() / spread)
+    return slope, float(np.sqrt(allan_variance(series, 1) / spread))
+
+
+def carried_over(reference: FloatArray, perturbed: FloatArray) -> tuple[float, float]:
+    """How much each baseline, (n,), follows the perturbed cost, (n,), of the probe before it, and its standard error.
+
+    By regression of their changes, which what drifts slowly leaves alone. Nothing else that a baseline and an earlier
+    probe share could come from a random code.
+    """
+    change, before = np.diff(reference)[1:], np.diff(perturbed)[:-1]
+    change, before = change - change.mean(), before - before.mean()  # a steady drift is in both
+    power = float(np.square(before).sum())
+    if power == 0:
+        return 0.0, 0.0
+    share = float((change * before).sum()) / power
+    rest = float(np.square(change - share * before).mean())
+    return share, float(np.sqrt(2 * rest / power))  # 2: neighbouring changes have a measurement in common
+
+
+def _octaves(largest: int) -> list[int]:
+    return [1 << power for power in range(largest.bit_length())]

@@ -1,0 +1,1 @@
+"""Tasks and threads that outlive a cancellation, or are left behind."""

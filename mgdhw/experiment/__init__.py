@@ -1,0 +1,1 @@
+"""Experiments: their schema and files, changes to them, and what they name."""

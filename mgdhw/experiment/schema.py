@@ -1,0 +1,387 @@
+"""Experiments: TOML files checked against a schema, with errors that name the file, the key and the remedy."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mgdhw.block import Baseline
+from mgdhw.codes import FAMILIES
+from mgdhw.errors import ConfigError
+from mgdhw.experiment.overrides import apply_override, checked_overrides
+from mgdhw.experiment.validation import explain
+from mgdhw.learning.schedule import SCHEDULES, ScheduleSpec
+from mgdhw.optimizers import OPTIMIZERS, Optimizer
+from mgdhw.parsing import did_you_mean, parse_toml, short_repr
+from mgdhw.report.text import decode, unwritable
+
+LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
+LARGEST_BATCH = 1 << 20
+LARGEST_PERIOD = (1 << 32) - 1  # what a board is told in 32 bits
+LARGEST_BLOCK = 1 << 16
+LARGEST_STEP = 2**63 - 1  # what a block can begin at
+LARGEST = 1e300  # of a parameter of an optimizer; also an integer is a float then
+SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
+OWN_COST = re.compile("[^@]+@[0-9a-f]{16}")
+Level = Literal["auto", "host-codes", "device-codes", "learn"]
+Scale = Literal["auto", "minmax", "standard", "none"]
+
+
+def _one_of(value: str, choices: Iterable[str]) -> str:
+    if value not in choices:
+        raise ValueError(f"expected one of {', '.join(sorted(choices))}{did_you_mean(value, choices)}")
+    return value
+
+
+def _as_whole(value: Any) -> Any:
+    """TOML writes 100,000 as 1e5, too; there it is a float."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_as_whole)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True, validate_default=True)
+
+
+class DeviceSection(_Section):
+    """Which device."""
+
+    uri: str = "sim:analog-8bit"
+
+
+class DataSection(BaseModel):
+    """Which dataset, and how its inputs are scaled; every other key is an option of it (seed, flips, n, ...)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    name: str = "digits"
+    scale: Scale | None = None
+    scale_to: list[Finite] | None = Field(default=None, min_length=2, max_length=2)
+
+    @model_validator(mode="after")
+    def _range(self) -> DataSection:
+        if self.scale_to is None:
+            return self
+        low, high = self.scale_to
+        if not low < high:
+            raise ValueError(f"scale_to: expected [low, high], the ends of a range (got [{low:g}, {high:g}])")
+        if self.scale in (None, "none"):
+            raise ValueError('scale_to: of no use without scale = "auto", "minmax" or "standard"')
+        return self
+
+    @model_validator(mode="after")
+    def _flat(self) -> DataSection:
+        for key, value in (self.model_extra or {}).items():
+            for item in value if isinstance(value, list) else (value,):
+                if not isinstance(item, str | int | float):
+                    raise ValueError(
+                        f"{short_repr(key)}: expected a value, or a list of values, got {short_repr(value)}"
+                    )
+        return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The dataset's own options."""
+        return dict(self.model_extra or {})
+
+
+class TrainingSection(_Section):
+    """How long, how often, from where. All periods are in probes."""
+
+    probes: Whole = Field(default=400_000, ge=1, le=LARGEST_STEP)
+    batch: Whole = Field(default=1, ge=1, le=LARGEST_BATCH)
+    tau_x: Whole = Field(default=1, ge=1, le=LARGEST_PERIOD)
+    tau_theta: Whole = Field(default=100, ge=1, le=LARGEST_PERIOD)
+    mode: Literal["discrete", "continuous"] = "discrete"
+    baseline: Literal["held", "every", "antithetic"] = "held"
+    normalise: Literal["energy", "oripov"] = "energy"
+    update_every: Whole = Field(default=1, ge=1, le=LARGEST_PERIOD)
+    tau_hp: float = Field(default=10.0, gt=0)
+    init: Literal["glorot", "uniform", "read"] = "glorot"
+    init_scale: float = Field(default=1.0, ge=0)
+    rounding: Literal["nearest", "stochastic"] = "nearest"
+
+    @property
+    def update_period(self) -> int:
+        """Probes from one update to the next: τ_θ, or dt in continuous mode."""
+        return self.update_every if self.mode == "continuous" else self.tau_theta
+
+    @property
+    def block_baseline(self) -> Baseline:
+        """What blocks ask the device for."""
+        return Baseline.NONE if self.mode == "continuous" else Baseline(self.baseline)
+
+
+class CodesSection(_Section):
+    """Which perturbations."""
+
+    family: str = "random"
+    delta: float | list[float] | None = None
+    groups: Literal["all", "layer"] = "all"
+    density: float = Field(default=0.1, ge=2**-15, le=1)
+
+    @field_validator("delta", mode="plain")
+    @classmethod
+    def _delta(cls, value: Any) -> Any:
+        """One number, or one for each layer: a union's own error would name both, and the value twice."""
+        each = value if isinstance(value, list) else [value]
+        if value is None:
+            return None
+        if not each:
+            raise ValueError("expected a number, or one for each layer")
+        for delta in each:
+            if isinstance(delta, bool) or not isinstance(delta, int | float):
+                raise ValueError("input should be a valid number, or a list of one for each layer")
+            if not abs(delta) <= sys.float_info.max:  # an integer may be larger than any float
+                raise ValueError("input should be a finite number")
+            if delta <= 0:
+                raise ValueError("input should be greater than 0")
+        return [float(delta) for delta in each] if isinstance(value, list) else float(value)
+
+    @field_validator("family")
+    @classmethod
+    def _family(cls, value: str) -> str:
+        return _one_of(value, FAMILIES)
+
+
+class OptimizerSection(BaseModel):
+    """Which optimizer; every other key is a parameter of it (beta, beta1, epsilon, ...)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    name: str = "adam"
+    eta: float = Field(default=0.02, ge=0, allow_inf_nan=False)
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return _one_of(value, OPTIMIZERS)
+
+    @model_validator(mode="after")
+    def _parameters(self) -> OptimizerSection:
+        known = {f.name: f.default for f in fields(OPTIMIZERS[self.name])}  # type: ignore[arg-type]
+        for key, value in (self.model_extra or {}).items():
+            if key not in known:
+                has, hint = ", ".join(known) or "none", did_you_mean(key, ["eta", *known])
+                raise ValueError(f"{self.name} has no parameter {short_repr(key)} (it has: {has}){hint}")
+            if isinstance(known[key], bool):
+                if not isinstance(value, bool):
+                    raise ValueError(f"{key}: expected true or false, got {short_repr(value)}")
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+                raise ValueError(f"{key}: expected a finite number, got {short_repr(value)}")
+            elif key in ("beta", "beta1", "beta2", "rho") and not 0 <= value < 1:
+                raise ValueError(f"{key}: expected a number from 0 to below 1, got {short_repr(value)}")
+            elif key in ("epsilon", "weight_decay") and value < 0:
+                raise ValueError(f"{key}: expected a number of 0 or more, got {short_repr(value)}")
+        return self
+
+    def build(self) -> Optimizer:
+        """The optimizer with its parameters."""
+        return OPTIMIZERS[self.name](**(self.model_extra or {}))
+
+
+class ScheduleSection(_Section):
+    """Learning rate over time. `final`, `drop`, `every` and `tau` belong to cosine, step, step and 1/t."""
+
+    name: str = "constant"
+    final: float = Field(default=0.0, ge=0)
+    drop: float = Field(default=0.1, gt=0)
+    every: float = Field(default=0.34, ge=0.001, le=1)
+    tau: float = Field(default=0.1, gt=0)
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        return _one_of(value, SCHEDULES)
+
+    def build(self) -> ScheduleSpec:
+        """The schedule with its parameters."""
+        return ScheduleSpec(**self.model_dump())
+
+
+class EvaluationSection(_Section):
+    """Learning curve, and when to stop early. Decides no bit of the trajectory but its end."""
+
+    every: Whole | None = Field(default=None, ge=1)
+    stop_at_accuracy: float | None = Field(default=None, gt=0, le=1)
+    stop_at_cost: float | None = Field(default=None, gt=0)
+
+    @property
+    def has_target(self) -> bool:
+        """Whether there is an accuracy or a cost at which to stop."""
+        return self.stop_at_accuracy is not None or self.stop_at_cost is not None
+
+
+class RunSection(_Section):
+    """How the work is done and kept. Decides no bit of the trajectory."""
+
+    level: Level = "auto"
+    block: Whole | None = Field(default=None, ge=1, le=LARGEST_BLOCK)
+    checkpoint_seconds: float = Field(default=10.0, gt=0)
+    retries: Whole = Field(default=3, ge=0)
+
+
+class Experiment(_Section):
+    """Everything that one training run is."""
+
+    name: str = Field(default="experiment", pattern=r"^[A-Za-z0-9_.-]+$")
+    seed: Whole = Field(default=0, ge=0, le=LARGEST_SEED)
+    cost: str | None = None
+    """Name and fingerprint of a cost that was given in Python (`mgdhw.experiment.own_cost`): written, not chosen."""
+    device: DeviceSection = DeviceSection()
+    data: DataSection = DataSection()
+    training: TrainingSection = TrainingSection()
+    codes: CodesSection = CodesSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    schedule: ScheduleSection = ScheduleSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    run: RunSection = RunSection()
+
+    @field_validator("cost")
+    @classmethod
+    def _cost(cls, value: str | None) -> str | None:
+        if value is None or OWN_COST.fullmatch(value):
+            return value
+        raise ValueError(
+            "expected the name and fingerprint of a function, as kept runs have it; which cost is measured is the"
+            " device's (sim:analog-8bit?cost=xent), and one in Python is given as mgdhw.train(..., cost=function)"
+        )
+
+    def decisive(self) -> dict[str, Any]:
+        """What decides the trajectory on a given device and dataset: the part that the digest begins with.
+
+        Keys that belong to another mode, family or schedule are left out: they decide nothing.
+        """
+        everything = self.model_dump(mode="json")
+        kept = {key: everything[key] for key in ("seed", "training", "codes", "optimizer", "schedule")}
+        unused = ("baseline", "normalise") if self.training.mode == "continuous" else ("update_every", "tau_hp")
+        for key in unused:
+            del kept["training"][key]
+        if self.training.mode == "continuous":
+            kept["training"]["divided_by"] = "gain"  # what was trained before it was goes on to no digest of this
+        if self.codes.delta is None:
+            kept["codes"]["delta"] = "a share of the range"  # before, it was one step
+        if self.codes.family != "sparse":
+            del kept["codes"]["density"]
+        used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))
+        kept["schedule"] = {key: kept["schedule"][key] for key in used}
+        if self.cost is not None:
+            kept["cost"] = self.cost.rpartition("@")[2]
+        return kept
+
+    def replica(self, number: int) -> Experiment:
+        """The same from another seed: the experiment's own and a number, from 0."""
+        return self.model_copy(update={"seed": self.seed + number})
+
+    def evaluate_every(self) -> int:
+        """Probes between evaluations: as given, or a twentieth of the run, in whole updates."""
+        if self.evaluation.every is not None:
+            return self.evaluation.every
+        period = self.training.update_period
+        return max(1, self.training.probes // 20 // period) * period
+
+
+def missing_cost(cost: str) -> str:
+    """What to say where an experiment was made with a cost that nobody has given."""
+    name = cost.rpartition("@")[0]
+    return (
+        f"cost: it was made with a function of Python, {name}, which has to be given again:"
+        f" mgdhw.train(..., cost={name.rpartition('.')[2]}), with resume=RUN and to mgdhw.evaluate, too"
+    )
+
+
+def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experiment:
+    """Read an experiment file.
+
+    Args:
+        path: a TOML file.
+        overrides: changes such as "optimizer.eta=0.1"; values are TOML, bare words are strings.
+
+    Raises:
+        ConfigError: names the file, the key, what was expected, and the nearest valid name.
+    """
+    path = Path(path)
+    try:
+        text = decode(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `mgdhw new {path}` writes one to begin with") from None
+    except IsADirectoryError:
+        raise ConfigError(
+            f"{path} is a folder, not an experiment file; to go on with a run: mgdhw train --resume RUN"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file; expected TOML in UTF-8") from None
+    except ValueError as error:  # NUL
+        raise ConfigError(f"{path}: is the name of no file: {error}") from None
+    return parse_experiment(text, source=str(path), overrides=overrides)
+
+
+def parse_experiment(text: str, *, source: str, overrides: Iterable[str] = ()) -> Experiment:
+    """An experiment from TOML text; `source` is what errors call it."""
+    values = parse_toml(text, source)
+    changed = {}
+    for override in checked_overrides(overrides):
+        changed[apply_override(values, override)] = override
+    return check_experiment(values, source=source, changed=changed)
+
+
+def check_experiment(values: Mapping[str, Any], *, source: str, changed: Mapping[str, str] | None = None) -> Experiment:
+    """An experiment from nested mappings.
+
+    Args:
+        values: by section and key.
+        source: what errors call them.
+        changed: the override that an error is about instead, by the dotted key that it changed.
+    """
+    try:
+        return Experiment.model_validate(dict(values))
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        problems = [explain(problem, Experiment, source, changed or {}) for problem in found]
+    except RecursionError:
+        problems = [f"{source}: values are nested too deeply"]
+    raise ConfigError("\n".join(problems))
+
+
+def to_toml(experiment: Experiment) -> str:
+    """The experiment with every default filled in, as a TOML file.
+
+    Raises:
+        ConfigError: it names a file whose path cannot be written in one.
+    """
+    values = experiment.model_dump(mode="json", exclude_none=True)
+    tables = [table for table in values.values() if isinstance(table, dict)]
+    check_writable(*(value for table in tables for value in table.values() if isinstance(value, str)))
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    for section, table in values.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{section}]"]
+            lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def check_writable(*values: str) -> None:
+    """Make sure that values (addresses of devices and of data) can be written in a TOML file.
+
+    Raises:
+        ConfigError: one has the path of a file whose name, or whose folder's, is no UTF-8.
+    """
+    for value in values:
+        strange = unwritable(value)
+        if strange is not None:
+            raise ConfigError(
+                f"{value}: {strange} in this path is no UTF-8, so an experiment file cannot name it; rename that file"
+                " or folder, or use a copy of the file elsewhere"
+            )

@@ -1,0 +1,43 @@
+"""All that a run remembers between two probes: what a checkpoint holds, and nothing else is needed to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mgdhw.arrays import FloatArray
+from mgdhw.block import HeldBaseline
+from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.optimizers import State
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """Explicit state of training. Random numbers need none: they are functions of the step.
+
+    Args:
+        step: probes done.
+        update: parameter updates done.
+        theta: (P,) master parameters, float64; what the hardware holds is another thing.
+        optimizer: the optimizer's own state.
+        window: sums since the last update (discrete mode).
+        analog: the filters (continuous mode).
+        held: baseline in force.
+        evaluations: applications of B samples so far, probes and baselines.
+        chain: 32 bytes, the digest of the trajectory so far.
+        cells: what a simulated device's cells remember (`Device.snapshot`); empty for all others.
+    """
+
+    step: int
+    update: int
+    theta: FloatArray
+    optimizer: State
+    window: Window
+    analog: FilterState
+    held: HeldBaseline | None
+    evaluations: int
+    chain: bytes
+    cells: Mapping[str, NDArray[Any]] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""A training under way: prepared, paced, followed, evaluated; of one device or of many replicas."""

@@ -1,0 +1,52 @@
+"""Parameters before and beside training: where they start, and how far they may go."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mgdhw.arrays import FloatArray
+from mgdhw.device import DeviceInfo
+from mgdhw.errors import ConfigError
+from mgdhw.experiment.schema import Experiment
+from mgdhw.random.philox import Stream, words
+
+
+def guard(info: DeviceInfo, amplitude: int) -> tuple[FloatArray, FloatArray]:
+    """Limits of master θ: one perturbation and half a step inside the device's, so that no code ever saturates.
+
+    The half step is for the device's rounding, whatever grid it rounds to.
+    """
+    lsb = np.asarray(info.theta_lsb, dtype=np.float64)
+    room = (amplitude + 0.5) * lsb
+    low = np.asarray(info.theta_min + room, dtype=np.float64)
+    high = np.asarray(info.theta_max - room, dtype=np.float64)
+    if not np.all(low < high):
+        raise ConfigError(
+            f"codes.delta: a perturbation of {float(np.max(amplitude * lsb)):g} leaves no room within the parameters'"
+            f" limits {float(np.min(info.theta_min)):g} ... {float(np.max(info.theta_max)):g}"
+        )
+    return low, high
+
+
+def initial(experiment: Experiment, info: DeviceInfo, held: FloatArray | None) -> FloatArray:
+    """θ before the first update, (P,).
+
+    "glorot": weights uniform within ±√(6 / (n_in + n_out)), biases zero (Glorot & Bengio 2010); "uniform": all
+    uniform within ±1; both times `init_scale`. "read": what the hardware holds.
+    """
+    if held is not None:
+        return held
+    drawn = words(experiment.seed, Stream.INIT, [0], info.n_parameters)[0]
+    uniform = (drawn.astype(np.float64) + 0.5) * 2.0**-31 - 1.0
+    scale = experiment.training.init_scale
+    if experiment.training.init == "uniform":
+        return np.asarray(uniform * scale)
+    if not info.topology.layers:
+        raise ConfigError(
+            'training.init: "glorot" needs to know the layers, and this device only says how many parameters it has;'
+            ' use "uniform" or "read"'
+        )
+    theta = np.zeros(info.n_parameters)
+    for layer in info.topology.layers:
+        theta[layer.weights] = uniform[layer.weights] * (np.sqrt(6.0 / (layer.n_in + layer.n_out)) * scale)
+    return theta

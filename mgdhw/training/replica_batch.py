@@ -1,0 +1,166 @@
+"""Replicas that a device trains side by side: all at the same step, one request for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.arrays import FloatArray
+from mgdhw.datasets import Dataset
+from mgdhw.device import Device
+from mgdhw.errors import DeviceFault
+from mgdhw.experiment.schema import Experiment
+from mgdhw.learning.loop import Recipe, requested_theta
+from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.state import TrainState
+from mgdhw.training.events import Evaluated
+from mgdhw.training.pacing import (
+    CooperativeYield,
+    SaturationMonitor,
+    check_answer,
+    digest_checkpoint,
+    look,
+    marked,
+    next_size,
+    target_reached,
+)
+from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.training.retry import Retries
+
+WAVE_BYTES = 1 << 30
+"""What the states of replicas that advance together may take."""
+WAVE_REPLICAS = 1024
+"""More at a time would make no round shorter than Ctrl-C should take."""
+WAVE_WORK = 10**10
+"""Multiplications that one probe of all of them may take, likewise."""
+OBJECT_BYTES = 4096
+"""What a replica takes besides its arrays, generously."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """A replica under way: its number, how it goes on, and where it stands."""
+
+    number: int
+    recipe: Recipe
+    state: TrainState
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a replica ended: "target" or "done", the digest of its trajectory, and its last evaluation."""
+
+    reason: str
+    digest: str
+    last: Evaluated
+
+
+class ReplicaBatch:
+    """Takes replicas forward together, each as a trainer would by itself.
+
+    Args:
+        experiment: what to do; its seed is that of replica 0.
+        device: an open device that learns by itself, with the data loaded.
+        dataset: what to train on.
+        retries: repeats what a link loses.
+        held: (P,) what the hardware held at first, where the experiment begins with that.
+        cells: what its cells remembered at first, with which every replica begins.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        device: Device,
+        dataset: Dataset,
+        retries: Retries,
+        held: FloatArray | None,
+        cells: Mapping[str, NDArray[Any]],
+    ) -> None:
+        self._experiment = experiment
+        self._device = device
+        self._dataset = dataset
+        self._retries = retries
+        self._held = held
+        self._cells = cells
+        self._rails = SaturationMonitor()
+        self._probes = experiment.training.probes
+        # Where nothing is aimed at, looking before the end would decide nothing.
+        self._every = experiment.evaluate_every() if experiment.evaluation.has_target else self._probes
+
+    def begin(self, number: int) -> Lane:
+        """A replica before its first probe."""
+        experiment, info = self._experiment.replica(number), self._device.info
+        recipe, _ = recipe_of(experiment, info, self._dataset.n_train)
+        state = first_state(experiment, info, recipe, self._dataset, self._held)
+        return Lane(number, recipe, replace(state, cells=self._cells))
+
+    def is_over(self, state: TrainState) -> bool:
+        """Whether all probes are done."""
+        return state.step >= self._probes
+
+    def is_due(self, state: TrainState) -> bool:
+        """Whether it is time to look."""
+        return self.is_over(state) or (self._experiment.evaluation.has_target and state.step % self._every == 0)
+
+    async def look(self, lane: Lane) -> Ending | None:
+        """How a replica ended, if it did."""
+        state = lane.state
+        self._rails.look(state, lane.recipe)
+        stored = await self._write(lane)
+        last = await self._retries.repeat(lambda: look(self._device, self._dataset, state), state.step)
+        solved = target_reached(self._experiment.evaluation, last)
+        if not solved and not self.is_over(state):
+            return None
+        return Ending("target" if solved else "done", marked(state, stored).chain.hex(), last)
+
+    async def advance(self, lanes: Sequence[Lane], at_most: int) -> tuple[int, float]:
+        """All go on by one segment. Returns its probes, and the mean of the costs of all, in cost codes."""
+        before = lanes[0].state
+        size = next_size(
+            before, lanes[0].recipe, at_most=at_most, every=self._every, probes=self._probes, segments=True
+        )
+        segments = [Segment(lane.state, lane.recipe, size) for lane in lanes]
+
+        async def request() -> list[SegmentResult]:
+            return await self._device.learn_many(segments)
+
+        results = await self._retries.repeat(request, before.step)
+        if len(results) != len(segments):
+            raise DeviceFault(f"gave {len(results)} answers to {len(segments)} segments", uri=self._device.uri)
+        for lane, segment, result in zip(lanes, segments, results, strict=True):
+            check_answer(result, segment, self._device)
+            lane.state = result.state
+        if digest_checkpoint(before, lanes[0].state):
+            breath = CooperativeYield()
+            for lane in lanes:
+                lane.state = marked(lane.state, await self._write(lane))
+                await breath.take()
+        return size, float(np.mean([result.cost for result in results]))
+
+    async def _write(self, lane: Lane) -> FloatArray:
+        state = lane.state
+        theta = requested_theta(state, lane.recipe)
+        if state.cells:
+            await self._retries.restore(state.cells, state.step)
+        return await self._retries.write(theta, state.step)
+
+
+def wave_size(lane: Lane) -> int:
+    """How many replicas like this one may advance together. A round holds their old and their new states at once."""
+    state, recipe = lane.state, lane.recipe
+    arrays = (
+        state.theta,
+        state.window.cross,
+        state.window.energy,
+        state.analog.gradient,
+        *state.optimizer.values(),
+        *state.cells.values(),
+    )
+    each = OBJECT_BYTES + recipe.low.nbytes + recipe.high.nbytes
+    each += 2 * sum(np.asarray(array).nbytes for array in arrays)
+    work = recipe.order.batch * state.theta.size
+    return max(1, min(WAVE_REPLICAS, WAVE_BYTES // each, WAVE_WORK // work))

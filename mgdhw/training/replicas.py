@@ -1,0 +1,264 @@
+"""Independent replicas of one experiment, as an async iterator of events.
+
+Replica r is the experiment with its seed + r on the same data, and walks the trajectory of the single training with
+that seed, bit for bit. On a device that learns by itself all replicas advance in lock step: a round is one segment of
+each, and one request. On any other device they are trained one after the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+
+from mgdhw.arrays import FloatArray
+from mgdhw.datasets import Dataset
+from mgdhw.device import Device
+from mgdhw.device.answers import checked_parameters
+from mgdhw.device.control import take_control
+from mgdhw.errors import ConfigError
+from mgdhw.experiment.schema import LARGEST_SEED, Experiment
+from mgdhw.learning.state import TrainState
+from mgdhw.parsing import format_integer, short_repr
+from mgdhw.timing import Count, TimeAndEnergy
+from mgdhw.training.events import (
+    BlockDone,
+    Evaluated,
+    Faulted,
+    Finished,
+    ReplicaFinished,
+    ReplicasAdvanced,
+    ReplicasEvent,
+    ReplicasFinished,
+    ReplicasStarted,
+)
+from mgdhw.training.pacing import AdaptiveBlockSize, CooperativeYield, SaturationMonitor, first_size
+from mgdhw.training.prepare import plan
+from mgdhw.training.recipe import first_state
+from mgdhw.training.rehearsal import weak_signal
+from mgdhw.training.replica_batch import ReplicaBatch, wave_size
+from mgdhw.training.results import ReplicaResult
+from mgdhw.training.retry import Retries
+from mgdhw.training.trainer import Trainer
+
+ROUND_SECONDS = 0.25
+"""How long a round should take when the user says nothing: Ctrl-C is heard after it."""
+MOST_REPLICAS = 1_000_000
+"""What came of each is held in memory until the end, and written whole."""
+RESULT_BYTES = 1000
+"""What that takes of one, in memory, roughly."""
+FIRST_ROUND = 4
+"""Probes of each replica in the first round."""
+
+
+def check_count(experiment: Experiment, replicas: int) -> None:
+    """Raise ConfigError if there cannot be so many replicas of an experiment."""
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise ConfigError(f"replicas: expected a whole number (got {short_repr(replicas)})")
+    if replicas < 1:
+        raise ConfigError(f"replicas: expected 1 or more (got {short_repr(replicas)})")
+    if replicas > MOST_REPLICAS:
+        raise ConfigError(
+            f"replicas: expected at most {MOST_REPLICAS:,} (got {format_integer(replicas)}): what comes of each is held"
+            f" in memory, which would take {format_integer(replicas * RESULT_BYTES // 10**9)} GB; train several sets,"
+            " each with another seed"
+        )
+    if experiment.seed + replicas - 1 > LARGEST_SEED:
+        raise ConfigError(
+            f"seed: {replicas} replicas from {experiment.seed} on would need seeds beyond {LARGEST_SEED};"
+            " take a smaller one"
+        )
+
+
+class Replicas:
+    """Trains one device from many seeds: `async for event in Replicas(experiment, device, dataset, 256)`.
+
+    The device must be open.
+
+    Args:
+        experiment: what to do; its seed is that of replica 0.
+        device: an open device.
+        dataset: what to train on: the same for all replicas.
+        replicas: how many.
+        finished: those that were finished before, which are not trained again.
+        controlled: whether the caller controls the device already; else the iteration does (`mgdhw.device.control`).
+
+    Raises (while iterating, or at once where it can be told):
+        ConfigError: experiment, device and dataset do not fit each other, or there cannot be so many replicas.
+        DeviceUnavailable: somebody else controls the device.
+        DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        device: Device,
+        dataset: Dataset,
+        replicas: int,
+        *,
+        finished: Iterable[ReplicaResult] = (),
+        controlled: bool = False,
+    ) -> None:
+        check_count(experiment, replicas)
+        self.experiment = experiment
+        self.device = device
+        self.dataset = dataset
+        self.replicas = replicas
+        self._plan = plan(experiment, device, dataset)
+        self._retries = Retries(device, experiment.run.retries)
+        self._controlled = controlled
+        self._stop = False
+        self._trainer: Trainer | None = None
+        self._before = tuple(finished)
+        done = {one.replica for one in self._before}
+        self._numbers = [number for number in range(replicas) if number not in done]
+        self._unfinished = len(self._numbers)
+        self._probes = 0
+        self._left = len(self._numbers) * experiment.training.probes
+
+    def stop(self) -> None:
+        """Ask for a clean end after the current round. May be called from a signal handler."""
+        self._stop = True
+        if self._trainer is not None:
+            self._trainer.stop()
+
+    def taken(self, one: ReplicaResult) -> tuple[Count, TimeAndEnergy | None]:
+        """How often the hardware did what for a replica, and what that takes on it where its timing is known."""
+        return self._plan.taken(self.device.info, probes=one.probes, evaluations=one.evaluations, updates=one.updates)
+
+    async def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
+        with contextlib.nullcontext() if self._controlled else await take_control(self.device, "a set of replicas"):
+            try:
+                async for event in self._events():
+                    yield event
+            except Exception:
+                for fault in self._retries.take_faults():  # what led to it is told before it ends the set
+                    yield fault
+                raise
+
+    async def _events(self) -> AsyncGenerator[ReplicasEvent, None]:
+        experiment, device = self.experiment, self.device
+        await self._retries.load(self.dataset)
+        held = None
+        if experiment.training.init == "read":  # what the hardware held before any replica was written to it
+            answer = await self._retries.repeat(device.read, 0)
+            held = checked_parameters(answer, device.info.n_parameters, "read", device.uri)
+        has_target = experiment.evaluation.has_target
+        notes = list(self._plan.notes)
+        start = first_state(experiment, device.info, self._plan.recipe, self.dataset, held)
+        if (weak := weak_signal(device, self._plan.recipe, start.theta)) is not None:
+            notes.append(weak)
+        if not has_target:
+            targets = "evaluation.stop_at_accuracy or evaluation.stop_at_cost"
+            if not self.dataset.has_classes:
+                targets = "evaluation.stop_at_cost"
+            notes.append(f"there is no target, so nothing counts as solved; {targets} gives one")
+        yield ReplicasStarted(
+            device.info,
+            self.dataset,
+            self._plan.level,
+            self._plan.delta,
+            self.replicas,
+            experiment.training.probes,
+            has_target,
+            self._before,
+            tuple(notes),
+        )
+        work = self._in_waves(held) if self._plan.level == "learn" else self._one_by_one(held)
+        async with contextlib.aclosing(work) as events:
+            async for event in events:
+                yield event
+                for fault in self._retries.take_faults():
+                    yield fault
+        for fault in self._retries.take_faults():
+            yield fault
+        yield ReplicasFinished("stopped" if self._unfinished else "done")
+
+    # --- one after the other ---------------------------------------------------------------------------------------
+
+    async def _one_by_one(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+        fresh = await self._retries.snapshot(0)
+        rails = SaturationMonitor()
+        for number in self._numbers:
+            # In this order: who asks for a stop after the check reaches the trainer.
+            experiment = self.experiment.replica(number)
+            trainer = Trainer(experiment, self.device, self.dataset, rails=rails, controlled=True)
+            self._trainer = trainer
+            if self._stop:
+                return
+            if fresh:
+                await self._retries.restore(fresh, 0)
+            if held is not None:
+                await self._retries.write(held, 0)
+            async with contextlib.aclosing(trainer.__aiter__()) as events:
+                async for event in events:
+                    match event:
+                        case BlockDone():
+                            yield self._advanced(event.probes, event.cost)
+                        case Faulted():
+                            yield event
+                        case Finished() if event.reason != "stopped":
+                            yield self._end(number, event.reason, event.state, event.digest, event.last)
+
+    # --- in lock step ----------------------------------------------------------------------------------------------
+
+    async def _in_waves(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+        """As many at a time as memory has room for."""
+        cells = await self._retries.snapshot(0)
+        lock_step = ReplicaBatch(self.experiment, self.device, self.dataset, self._retries, held, cells)
+        numbers = self._numbers
+        while numbers and not self._stop:
+            size = wave_size(lock_step.begin(numbers[0]))
+            async with contextlib.aclosing(self._wave(lock_step, numbers[:size])) as events:
+                async for event in events:
+                    yield event
+            numbers = numbers[size:]
+
+    async def _wave(self, lock_step: ReplicaBatch, numbers: Sequence[int]) -> AsyncGenerator[ReplicasEvent, None]:
+        experiment, breath = self.experiment, CooperativeYield()
+        lanes = [lock_step.begin(number) for number in numbers]
+        first = first_size(FIRST_ROUND, lanes[0].recipe, self.device.info.n_parameters, len(lanes))
+        pace = AdaptiveBlockSize(first, ROUND_SECONDS, experiment.run.block)
+        while lanes:
+            if lock_step.is_due(lanes[0].state):
+                looked_at, lanes = lanes, []
+                for lane in looked_at:
+                    ending = await lock_step.look(lane)
+                    if ending is None:
+                        lanes.append(lane)
+                    else:
+                        yield self._end(lane.number, ending.reason, lane.state, ending.digest, ending.last)
+                    await breath.take()
+                    if self._stop and not lock_step.is_over(lane.state):  # what is done is worth waiting for
+                        return
+            if not lanes or self._stop:
+                return
+            began = time.monotonic()
+            size, cost = await lock_step.advance(lanes, pace.size)
+            pace.learn(size, time.monotonic() - began)
+            yield self._advanced(size * len(lanes), cost * self.device.info.cost_lsb / experiment.training.batch)
+            await breath.take()
+
+    # --- replicas --------------------------------------------------------------------------------------------------
+
+    def _advanced(self, probes: int, cost: float) -> ReplicasAdvanced:
+        self._probes += probes
+        self._left -= probes
+        return ReplicasAdvanced(self._probes, self._left, cost)
+
+    def _end(self, number: int, reason: str, state: TrainState, digest: str, last: Evaluated) -> ReplicaFinished:
+        self._unfinished -= 1
+        self._left -= self.experiment.training.probes - state.step
+        result = ReplicaResult(
+            replica=number,
+            seed=self.experiment.seed + number,
+            reason=reason,
+            accuracy=last.accuracy,
+            cost=last.cost,
+            probes=state.step,
+            evaluations=state.evaluations,
+            updates=state.update,
+            digest=digest,
+            r2=last.r2,
+        )
+        return ReplicaFinished(result, state)

@@ -1,0 +1,201 @@
+"""Work space for the kernels of imperfect chips of small numbers, for each part of a team."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mgdhw.block import Baseline, CodeSpec
+from mgdhw.compiled.noise import FIELDS
+from mgdhw.compiled.simd import LANES
+from mgdhw.random.philox import Stream
+from mgdhw.random.sample_order import SampleOrder
+from mgdhw_sim.engines.numba import flawed_ahead, flaws, packs, segments, team, writing
+from mgdhw_sim.engines.numba.flawed_matrix import FlawedTile, Pair
+from mgdhw_sim.engines.numba.flawed_noise import AHEAD, STRIP, beyond
+from mgdhw_sim.engines.numba.flawed_rest import FEW
+from mgdhw_sim.engines.numba.flawed_segments import Bench
+from mgdhw_sim.engines.numba.flawed_vector import Rows
+from mgdhw_sim.engines.numba.sharing import Threads
+from mgdhw_sim.reference.chip import Chip
+
+Answer = TypeVar("Answer")
+
+
+EVEN, LEANING = 0.5, 0.53
+"""Share of the cells that the first of two parts updates, and where its measurement mostly is that of a baseline: this
+needs no perturbed weights, and is sooner done."""
+
+
+def fits(chip: Chip, order: SampleOrder) -> bool:
+    """Whether a chip's numbers, and the sums of its costs, are small enough for these kernels."""
+    fine = flaws.fine(chip.spec)
+    if fine is None or order.batch << chip.spec.cost_bits >= segments.FULL:
+        return False
+    return order.batch < packs.WIDE_BATCH or bool(fine.bits.min() >= 0)
+
+
+class Crew:
+    """The parts of a team, each with its arguments for kernels.
+
+    Args:
+        chip: it fits.
+        codes, order, baseline: of a block or a segment.
+        memory: what the cells remember.
+        period: probes from one update to the next.
+    """
+
+    def __init__(
+        self,
+        chip: Chip,
+        codes: CodeSpec,
+        order: SampleOrder,
+        baseline: Baseline,
+        memory: flaws.Memory,
+        period: int = segments.FOREVER,
+    ) -> None:
+        spec, size = chip.spec, packs.padded(chip.topology.n_parameters)
+        fine: Any = flaws.fine(spec)
+        setup = packs.setup(chip, fine, codes, order, baseline)._replace(ahead=codes.family == "random")
+        self._threads = Threads(chip, setup)
+        self.parts = self._threads.parts
+        space, aheads = packs.space(chip, order), packs.aheads(chip, setup, self.parts)
+        rows = None if space is None else _rows(chip, order.batch)
+        tile = _tile(chip, order.batch) if space is None else None
+        twice = None if space is None else flawed_ahead.twice(chip, setup, period)
+        weights = flaws.weights(spec, np.int16, codes.amplitude, both=space is not None)
+        moved = packs.zeros(size, np.int16)
+        paired = self.parts == 2 and space is None and setup.ahead and setup.plan.groups.shape[0] == 1
+        self._raws = [packs.zeros(0 if tile is None else tile.raw.size, np.int32) for _ in range(2)]
+        self._teams = team.teams(self.parts, order.batch, chip.topology)
+        if paired:
+            uneven = baseline is Baseline.EVERY or (baseline is Baseline.HELD and period == 1)
+            self._teams = _leaning(self._teams, LEANING if uneven else EVEN)
+        pens = [writing.pen(place.end - place.first if paired else 0) for place in self._teams]
+        fines = [weights.fine, *(packs.room(weights.fine, size) if paired else weights.fine for _ in pens[1:])]
+        self.places = []
+        for part in range(self.parts):
+            own = None if tile is None else _own(tile)
+            bench = Bench(
+                setup=setup,
+                flaws=flaws.flaws(spec),
+                memory=memory,
+                weights=weights._replace(fine=fines[part], tick=weights.tick.copy()),
+                neurons=flaws.neurons(spec),
+                until=np.zeros(1, dtype=np.int64),
+                moved=moved,
+                pen=pens[part],
+                ahead=aheads[part],
+                team=self._teams[part],
+                inputs=setup.inputs.reshape(-1),
+                pair=self._pair(part, own, size, fines[-1 - part], pens[-1 - part], works=paired),
+            )
+            self.places.append((bench, rows, space, own, twice))
+
+    def _pair(
+        self, part: int, tile: Any, size: int, theirs: NDArray[np.int16], pen: writing.Pen, *, works: bool
+    ) -> Pair:
+        """For a part that does measurements by itself, if that `works`: with work space of its own.
+
+        Args:
+            theirs, pen: fine weights and work space of the other part.
+        """
+        nobody, sums = np.zeros(1, dtype=np.int64), np.zeros(team.SLOTS, dtype=np.int64)
+        alone = team.Team(0, 1, nobody, sums, 0, 0 if tile is None else tile.width, 0, size)
+        if works:
+            tile = tile._replace(raw=self._raws[part])
+        moved = packs.zeros(size if works else 0, np.int16)
+        return Pair(works, alone, tile, moved, np.full(1, -1, dtype=np.int64), theirs, pen.news, *self._raws)
+
+    def run(self, work: Callable[[int], Answer], probes: int) -> Answer:
+        """Every part of so many probes at once; the first one's answer."""
+        return self._threads.run(work, probes, lambda: team.release(self._teams[0]))
+
+
+def _leaning(teams: list[team.Team], share: float) -> list[team.Team]:
+    """A team of two of which the first has a share of all parameters; any, since each holds all weights for itself."""
+    one, other = teams
+    border = int(share * other.end) // 32 * 32
+    return [one._replace(end=border), other._replace(first=border)]
+
+
+def _rows(chip: Chip, batch: int) -> Rows:
+    """The noise of a sample's measurement, in the order in which it is used."""
+    spec, fixed = chip.spec, flaws.flaws(chip.spec)
+    wanted = [(Stream.INPUT, 0, spec.layers[0], fixed.input_size)]
+    wanted += [(Stream.READ, number, n, fixed.read_size) for number, n in enumerate(spec.layers[1:])]
+    wanted += [(Stream.COST, 0, 1, fixed.cost_size)]
+    blocks: list[int] = []
+    strides: list[int] = []
+    purposes: list[int] = []
+    strengths: list[int] = []
+    places: list[int] = []
+    for stream, layer, n, size in wanted:
+        own = -(-n // FIELDS)
+        places.append(FIELDS * len(blocks) if size else -1)
+        if size:
+            # Inputs are read in whole vectors: what is behind the last one is 0.
+            room = -(-n // 32) * 4 if stream == Stream.INPUT else own
+            blocks += list(range(room))
+            strides += [own] * room
+            purposes += [int(stream) + (layer << 8)] * room
+            strengths += [size] * n + [0] * (FIELDS * room - n)
+    count = len(blocks)
+    vectors = -(-count // LANES) * LANES
+    behind = FIELDS * vectors
+
+    def laid(values: list[int], kind: type[np.integer[Any]], room: int) -> NDArray[Any]:
+        return packs.room(np.array(values, dtype=kind), room)
+
+    return Rows(
+        n=count,
+        blocks=laid(blocks, np.uint32, vectors),
+        strides=laid(strides, np.uint32, vectors),
+        purposes=laid(purposes, np.uint32, vectors),
+        strengths=laid(strengths, np.int16, behind),
+        places=np.array([behind if place < 0 else place for place in places]),
+        noise=np.zeros(behind + max(spec.layers) + 64, dtype=np.int16),
+        x=np.zeros(packs.padded(spec.layers[0]), dtype=np.int16),
+        wide=np.zeros(LANES, dtype=np.int32),
+        going=np.zeros((batch, -(-spec.layers[-1] // FIELDS) * FIELDS), dtype=np.int32),
+    )
+
+
+def _tile(chip: Chip, batch: int) -> FlawedTile:
+    """Signals and sums of samples side by side."""
+    sizes, width = chip.spec.layers, -(-batch // LANES) * LANES
+    inputs, widest = -(-sizes[0] // FIELDS) * FIELDS, -(-max(sizes[1:]) // FIELDS) * FIELDS
+
+    def rows(count: int, kind: type[np.integer[Any]] = np.int32, width: int = width) -> NDArray[Any]:
+        return packs.zeros(count * width, kind)
+
+    noisy = packs.zeros(inputs // 2 * STRIP + 1, np.int32)  # one more, for draws that aren't there; below, too
+    return FlawedTile(
+        width=width,
+        few=batch // LANES * LANES if 0 < batch % LANES <= FEW else width,
+        places=rows(1, np.int64),
+        noisy=noisy,
+        shorts=noisy.view(np.int16),
+        words=packs.zeros(4 * max(width, AHEAD) + LANES, np.uint32),
+        beyond=beyond(width, max(STRIP * max(inputs, widest), FIELDS * width)),
+        draws=packs.zeros(max(widest * STRIP, FIELDS * width) + 1, np.int16),
+        sums=rows(widest, width=STRIP),
+        signals=rows(widest // 2 + FIELDS, width=STRIP),
+        spare=rows(widest // 2, width=STRIP),
+        raw=rows(sizes[-1]),
+        outputs=rows(sizes[-1]),
+        wanted=rows(sizes[-1]),
+        going=rows(sizes[-1]),
+    )
+
+
+def _own(tile: FlawedTile) -> FlawedTile:
+    """One part's: what it alone writes is its own."""
+    noisy = packs.zeros(tile.noisy.size, tile.noisy.dtype)
+    names = ("places", "wanted", "draws", "sums", "signals", "spare", "words")
+    own: dict[str, Any] = {name: packs.room(getattr(tile, name), getattr(tile, name).size) for name in names}
+    others = beyond(tile.width, tile.beyond.far_blocks.size)
+    return tile._replace(**own, noisy=noisy, shorts=noisy.view(np.int16), beyond=others)

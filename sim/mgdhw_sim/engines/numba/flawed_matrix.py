@@ -1,0 +1,385 @@
+"""A measurement of many samples on an imperfect chip of small numbers: `matrix.py` with noise and mismatch.
+
+A strip of samples goes through all layers before the next one: what it needs stays in the nearest caches. Sums are
+taken in 32 bits (`flaws.Fine.bits`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mgdhw.compiled.columns import BYTES, column_pairs, store_columns
+from mgdhw.compiled.options import INLINE, JIT
+from mgdhw.compiled.pairs import perturbed_pairs, shift_pairs
+from mgdhw.compiled.products import add_products
+from mgdhw.compiled.records import prefetch_later
+from mgdhw.compiled.simd import (
+    LANES,
+    bits_at,
+    i32,
+    lane_numbers,
+    load,
+    load_pairs,
+    select,
+    store,
+    store_pairs,
+    total,
+)
+from mgdhw.random.philox import Stream
+from mgdhw_sim.engines.numba.flawed_noise import STRIP, draw_lanes, put_far
+from mgdhw_sim.engines.numba.flawed_rest import few_sums
+from mgdhw_sim.engines.numba.flawed_vector import flawed_neurons
+from mgdhw_sim.engines.numba.matrix import add_rows, sample_costs, store_rows
+from mgdhw_sim.engines.numba.vector import clipped
+
+INPUT, READ, COST = (np.int64(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
+NOTHING, ONE, WIDTH, ANY = (np.int64(number) for number in (0, 1, STRIP, (1 << 15) - 1))
+"""Arguments that are no constants to numba, which would make a variety of a kernel for each."""
+LINE = 64
+"""Bytes of a line of the cache."""
+INPUTS = 256
+"""That are drawn for between two fetches of what comes next."""
+
+
+class FlawedTile(NamedTuple):
+    """Signals and sums of B samples, [..][width], where width is B padded to a multiple of sixteen; or of a strip."""
+
+    width: int
+    few: int
+    """Column from which on there are but a few samples (`flawed_rest.py`); the width if there is none."""
+    places: Any
+    """(width,) where each sample begins among all inputs; those beyond the batch repeat its first one."""
+    noisy: Any
+    shorts: Any
+    """[pair of inputs][STRIP] inputs with their noise, up to a multiple of eight; and this array as one of 16 bits."""
+    words: Any
+    """Words that become draws."""
+    beyond: Any
+    """`flawed_noise.Beyond`."""
+    draws: Any
+    """[pair of columns][STRIP] read noise of a layer, and [4][width] of costs, in 16 bits."""
+    sums: Any
+    """[widest][STRIP], without their lowest bits."""
+    signals: Any
+    spare: Any
+    """[widest / 2][STRIP], twice; some more rows of the one hold few samples' sums while they are made."""
+    raw: Any
+    outputs: Any
+    wanted: Any
+    """[n_out][width] where the last layer's signals go, what they are with what is left of the measurement before, and
+    target codes."""
+    going: Any
+    """[n_out][width] where they went in the last measurement."""
+
+
+class Soon(NamedTuple):
+    """Where inputs come from; and the batch after this one, which is fetched while this one is worked on."""
+
+    inputs: Any
+    """All inputs, one sample after the other."""
+    chosen: Any
+    """(B,) samples of the batch that follows; none if nobody knows it."""
+    size: int
+    """Inputs of one."""
+
+
+class Pair(NamedTuple):
+    """For a team of two that shares a probe of two measurements: each does one of them by itself."""
+
+    works: bool
+    """There is such a team, and codes are signs of all parameters."""
+    team: Any
+    """Of this part alone."""
+    tile: Any
+    """Its own work space."""
+    moved: Any
+    """(P,) its own room for fine weights with a perturbation."""
+    ready: Any
+    """(1,) the step for whose probe those of its own cells are there already."""
+    theirs: Any
+    news: Any
+    """(P,) the fine weights that the other part holds, and what that one tells of those it has written."""
+    one: Any
+    other: Any
+    """[n_out][width] where the outputs go in the first part's measurement, and in the second part's."""
+
+
+@njit(**JIT)
+def take_batch(inputs, targets, chosen, tile, low, high):
+    """Of a batch, where the samples in columns low ... high - 1 begin, and their targets."""
+    for column in range(low, high):
+        index = np.int64(chosen[column if column < chosen.size else 0])
+        tile.places[column] = index * inputs.shape[1]
+        for j in range(targets.shape[1]):
+            tile.wanted[j * tile.width + column] = targets[index, j]
+
+
+@njit(**JIT)
+def take_inputs(inputs, first, end, low, high, tile):
+    """Inputs first ... end - 1 of samples in columns low ... high - 1, side by side.
+
+    Args:
+        inputs: of all samples, one after the other.
+        first: a multiple of sixteen.
+    """
+    size = BYTES // inputs.itemsize
+    for i in range(first, end, size):
+        for column in range(low, high, LANES):
+            pairs, at = column_pairs(inputs, tile.places, column, i), i * STRIP + 2 * (column - low)
+            store_columns(pairs, tile.shorts, at, 2 * STRIP, (end - i + 1) >> 1)
+
+
+@njit(**JIT)
+def add_noise(flaws, n_in, step, part, first, end, low, high, tile):
+    """Noise of inputs first ... end - 1 (first is a multiple of eight) onto what was taken."""
+    if flaws.input_size == 0:
+        for i in range(first, end, 2):
+            for column in range(low, high, LANES):
+                at = i * STRIP + 2 * (column - low)
+                store_pairs(tile.shorts, at, shift_pairs(load_pairs(tile.shorts, at), flaws.input_fine))
+    else:
+        draw_lanes(
+            flaws.key0, flaws.key1, INPUT, step, NOTHING, part, (n_in + 7) // 8, first // 8, (end + 7) // 8, low, high,
+            flaws.input_size, tile.noisy, flaws.input_fine, flaws.input_top, tile.words, tile.beyond, tile.shorts,
+            STRIP,
+        )  # fmt: skip
+        if end == n_in:
+            put_far(
+                flaws.key0, flaws.key1, INPUT, step, NOTHING, part, flaws.input_size, flaws.input_top, tile.beyond,
+                tile.shorts,
+            )  # fmt: skip
+    if n_in & 1 and end == n_in:  # the place beside the last input meets a weight that isn't its own
+        for column in range(0, high - low, LANES):
+            at = (end - 1) * STRIP + 2 * column
+            store_pairs(tile.shorts, at, load_pairs(tile.shorts, at) & i32(0xFFFF))
+
+
+@njit(**INLINE)
+def eight(value):
+    """The same for eight rows."""
+    return value, value, value, value, value, value, value, value
+
+
+@njit(**INLINE)
+def rests_of(sums, bits):
+    """What the lowest bits of eight rows' sums hold."""
+    mask = i32((1 << bits) - 1)
+    return (
+        sums[0] & mask, sums[1] & mask, sums[2] & mask, sums[3] & mask,
+        sums[4] & mask, sums[5] & mask, sums[6] & mask, sums[7] & mask,
+    )  # fmt: skip
+
+
+@njit(**INLINE)
+def add_shifted(whole, sums, bits):
+    """Eight rows' sums without those bits, onto others."""
+    by = i32(bits)
+    return (
+        whole[0] + (sums[0] >> by), whole[1] + (sums[1] >> by), whole[2] + (sums[2] >> by), whole[3] + (sums[3] >> by),
+        whole[4] + (sums[4] >> by), whole[5] + (sums[5] >> by), whole[6] + (sums[6] >> by), whole[7] + (sums[7] >> by),
+    )  # fmt: skip
+
+
+@njit(**JIT)
+def eight_rows(w, row, n_in, span, bits, x, both, out, at):
+    """Eight rows of weights times 16 samples, or 32: `sums_of`."""
+    one = other = whole = more = eight(i32(0))
+    for low in range(0, n_in, span):
+        high, place = min(n_in, low + span), (low >> 1) * STRIP
+        if both:
+            for i in range(row + low, row + high, 2):
+                one = add_rows(one, w, i, n_in, load(x, place))
+                other = add_rows(other, w, i, n_in, load(x, place + LANES))
+                place += STRIP
+            more, other = add_shifted(more, other, bits), rests_of(other, bits)
+        else:
+            for i in range(row + low, row + high, 2):
+                one = add_rows(one, w, i, n_in, load(x, place))
+                place += STRIP
+        whole, one = add_shifted(whole, one, bits), rests_of(one, bits)
+    store_rows(out, at, STRIP, whole)
+    if both:
+        store_rows(out, at + LANES, STRIP, more)
+
+
+@njit(**JIT)
+def sums_of(w, start, n_in, n_out, x, columns, span, bits, out):
+    """⌊Σᵢ w[j][i] x[i] / 2ᵇ⌋ for all rows and a strip of 16 or 32 samples.
+
+    Of as many inputs at a time as 32 bits hold, the upper bits are added up by themselves, and the lower ones carried
+    over. Eight rows are finished before the next ones: their sums stay in the nearest cache.
+    """
+    whole = n_out // 8 * 8
+    for j in range(0, whole, 8):
+        eight_rows(w, start + j * n_in, n_in, span, bits, x, columns > LANES, out, j * STRIP)
+    for j in range(whole, n_out, 2):
+        two_rows(w, start + j * n_in, min(j + 1, n_out - 1) - j, n_in, span, bits, x, out, j * STRIP)
+
+
+@njit(**JIT)
+def two_rows(w, row, more, n_in, span, bits, x, out, at):
+    """A row of weights and the one that is `more` (1 or 0) rows further, times 32 samples: `sums_of`."""
+    a = b = c = d = e = f = g = h = i32(0)
+    by, mask, further = i32(bits), i32((1 << bits) - 1), more * n_in
+    for low in range(0, n_in, span):
+        place = (low >> 1) * STRIP
+        for i in range(row + low, row + min(n_in, low + span), 2):
+            one, other = load(x, place), load(x, place + LANES)
+            a, b = add_products(a, w, i, one), add_products(b, w, i, other)
+            c, d = add_products(c, w, i + further, one), add_products(d, w, i + further, other)
+            place += STRIP
+        e, f, g, h = e + (a >> by), f + (b >> by), g + (c >> by), h + (d >> by)
+        a, b, c, d = a & mask, b & mask, c & mask, d & mask
+    store(out, at, e)
+    store(out, at + LANES, f)
+    store(out, at + more * STRIP, g)
+    store(out, at + more * STRIP + LANES, h)
+
+
+@njit(**JIT)
+def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
+    """From sums, without their lowest bits, to signals: biases, noise, rounding, the neurons. Into pairs, or the tile's
+    outputs.
+
+    Args:
+        neuron: number of the layer's first.
+        low, high: columns of the strip.
+    """
+    n_in, n_out, width = net.sizes[layer], net.sizes[layer + 1], tile.width
+    last = layer == net.sizes.size - 2
+    fraction = net.input_fraction if layer == 0 else net.signal_fraction
+    excess = fraction + net.weight_fraction - net.signal_fraction
+    curve = net.output if last else net.hidden
+    biases = net.starts[layer] + n_in * n_out
+    bits = net.bits[layer]
+    half = (np.int64(1) << (excess - 1)) >> bits if excess > 0 else np.int64(0)
+    for j in range(0, n_out, 2):
+        for column in range(0, high - low, LANES):
+            pair, drawn = i32(0), i32(0)
+            if flaws.read_size != 0:
+                drawn = load_pairs(tile.draws, 2 * ((j >> 1) * STRIP + column))
+            for which in range(2):
+                if j + which < n_out:
+                    k = neuron + j + which
+                    more = (np.int64(w[biases + j + which]) << (fraction - bits)) + half
+                    z = (load(tile.sums, (j + which) * STRIP + column) + i32(more)) >> i32(excess - bits)
+                    noise = drawn >> i32(16) if which == 1 else (drawn << i32(16)) >> i32(16)
+                    h = flawed_neurons(
+                        net, curve, i32(neurons.midpoint[k]), i32(neurons.steepness[k]), i32(flaws.amplitude[k]),
+                        i32(flaws.neuron_offset[k]), z, noise,
+                    )  # fmt: skip
+                    if last:
+                        store(tile.raw, (j + which) * width + low + column, h)
+                    elif which == 0:
+                        pair = h & i32(0xFFFF)
+                    else:
+                        pair = pair | (h << i32(16))
+            if not last:
+                store(out, (j >> 1) * STRIP + column, pair)
+
+
+@njit(**JIT)
+def fetch(soon, low, high, first, end):
+    """Have inputs first ... end - 1 of the next batch's samples low ... high - 1 ready soon."""
+    for k in range(low, min(high, soon.chosen.size)):
+        at = np.int64(soon.chosen[k]) * soon.size
+        for i in range(at + first, at + end, LINE // soon.inputs.itemsize):
+            prefetch_later(soon.inputs, i)
+
+
+@njit(**JIT)
+def outputs_of(net, flaws, neurons, w, step, part, tile, team, soon):
+    """Where one measurement's outputs go, into the tile's `raw`: `imperfect.signals`, of this part's samples.
+
+    Args:
+        w: (P,) fine weights, perturbation included, padded.
+        soon: all inputs, and the batch that follows.
+    """
+    high = team.low
+    while high < team.high:
+        low, few = high, high == tile.few
+        high = min(low + STRIP, team.high)
+        if low < tile.few < high:
+            high = tile.few
+        spare, signals = tile.spare, tile.signals
+        neuron = 0
+        for layer in range(net.sizes.size - 1):
+            n_in, n_out, start, span = net.sizes[layer], net.sizes[layer + 1], net.starts[layer], net.spans[layer]
+            bits = net.bits[layer]
+            if layer == 0 and few:
+                fetch(soon, low, high, 0, n_in)
+                few_sums(net, flaws, w, soon.inputs, step, part, low, STRIP, tile)
+            elif layer == 0:
+                for i in range(0, n_in, INPUTS):
+                    end = min(n_in, i + INPUTS)
+                    fetch(soon, low, high, i, end)
+                    take_inputs(soon.inputs, i, end, low, high, tile)
+                    add_noise(flaws, n_in, step, part, i, end, low, high, tile)
+                sums_of(w, start, n_in, n_out, tile.noisy, high - low, span, bits, tile.sums)
+            else:
+                sums_of(w, start, n_in, n_out, signals, high - low, span, bits, tile.sums)
+            if flaws.read_size != 0:
+                draw_lanes(
+                    flaws.key0, flaws.key1, READ, step, layer, part, (n_out + 7) // 8, NOTHING, (n_out + 7) // 8, low,
+                    high, flaws.read_size, None, NOTHING, ANY, tile.words, tile.beyond, tile.draws, WIDTH,
+                )  # fmt: skip
+                put_far(flaws.key0, flaws.key1, READ, step, layer, part, flaws.read_size, ANY, tile.beyond, tile.draws)
+            layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, spare)
+            neuron += n_out
+            signals, spare = spare, signals
+
+
+@njit(**JIT)
+def costs_of(setup, flaws, step, part, towards, before, batch, tile, team):
+    """Cost codes of this part's samples, summed, with their noise: `imperfect.costs`.
+
+    Args:
+        towards: [n_out][width] where the outputs go.
+        before: where they went in the measurement before, of which something is left.
+    """
+    net, residue, half = setup.net, i32(flaws.settling), i32(1 << 14)
+    for j in range(net.sizes[-1]):
+        for column in range(team.low, team.high, LANES):
+            at = j * tile.width + column
+            h = load(towards, at)
+            store(tile.outputs, at, h + ((residue * (load(before, at) - h) + half) >> i32(15)))
+    if flaws.cost_size != 0:
+        draw_lanes(
+            flaws.key0, flaws.key1, COST, step, NOTHING, part, ONE, NOTHING, ONE, team.low, team.high, flaws.cost_size,
+            None, NOTHING, ANY, tile.words, tile.beyond, tile.draws, tile.width,
+        )  # fmt: skip
+        put_far(flaws.key0, flaws.key1, COST, step, NOTHING, part, flaws.cost_size, ANY, tile.beyond, tile.draws)
+    summed = np.int64(0)
+    for column in range(team.low, team.high, LANES):
+        codes = sample_costs(net, setup.costs, tile, column)
+        if flaws.cost_size != 0:
+            codes = codes + ((load_pairs(tile.draws, 2 * (column - team.low)) << i32(16)) >> i32(16))
+            codes = clipped(codes, i32(0), i32(setup.costs.cost_max))
+        inside = i32(column) + lane_numbers() < i32(batch)
+        summed += np.int64(total(select(inside, codes, i32(0))))
+    return summed
+
+
+@njit(**JIT)
+def keep(towards, n_out, tile, team):
+    """Remember where the outputs of this part's samples go: something of it is left in the next measurement."""
+    for j in range(n_out):
+        for column in range(team.low, team.high, LANES):
+            store(tile.going, j * tile.width + column, load(towards, j * tile.width + column))
+
+
+@njit(**JIT)
+def choose_weights(weights, top, words, start, end, sign, moved):
+    """Fine weights, of `top` at most, of cells start ... end - 1 with a sign each of the perturbation, times a sign."""
+    flip = np.uint32(0xFFFFFFFF) if sign < 0 else np.uint32(0)
+    whole = start + (end - start) // 32 * 32
+    for at in range(start, whole, 32):
+        bits = bits_at(words, at) ^ flip
+        store_pairs(moved, at, perturbed_pairs(bits, load_pairs(weights.fine, at), load_pairs(weights.change, at), top))
+    for at in range(whole, end):
+        change = np.int64(weights.change[at])
+        bit = ((words[at >> 5] ^ flip) >> np.uint32(at & 31)) & 1
+        moved[at] = min(max(np.int64(weights.fine[at]) + (change if bit else -change), -top - 1), top)

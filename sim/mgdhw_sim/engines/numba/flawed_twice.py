@@ -1,0 +1,206 @@
+"""Both measurements of a probe at once, on a small imperfect chip: the first in the lower half of every vector, the
+second in the upper one. `flawed_vector.py` for two, whose noise was drawn ahead (`flawed_ahead.py`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from mgdhw.compiled.halves import as_pairs, eight_sums, four_sums, half_totals, load_twice, store_upper, swapped
+from mgdhw.compiled.lookup import ENTRIES, looked_up
+from mgdhw.compiled.options import INLINE
+from mgdhw.compiled.pairs import choose_pairs, narrow_products
+from mgdhw.compiled.products import pair_products
+from mgdhw.compiled.simd import bits_at, gather, i32, load, load_pairs, mask_of, select, store, store_pairs, to_i32
+from mgdhw_sim.engines.numba.flawed_ahead import (
+    BIAS,
+    DOWN,
+    ENDS,
+    FIRST,
+    FRACTION,
+    HALF,
+    HALF_OF,
+    LANES_USED,
+    LAST,
+    N_IN,
+    NEURON,
+    PLACE,
+    ROWS,
+    SIZE,
+    STEP,
+    UP,
+    WIDE,
+)
+from mgdhw_sim.engines.numba.flawed_vector import positions, signals_at
+from mgdhw_sim.engines.numba.kernels import sample_cost
+
+EIGHT, TWICE = np.uint32(0xFF), np.uint32(0x101)
+"""Bits of a half's lanes; and what eight bits are multiplied by so that both halves have them."""
+
+
+@njit(**INLINE)
+def four_rows(weights, words, n_in, row0, row1, row2, row3, both, source, at, room, x, y):
+    """Sums of four rows of weights for both measurements, to be summed on.
+
+    Args:
+        row0, row1, row2, row3: where they begin.
+        both: whether the first measurement is perturbed, too, and the second one the other way round.
+        source, at, room: inputs of the first measurement, and how far it is to those of the second.
+        x, y: the first 32 of each.
+    """
+    a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = i32(0)
+    for i in range(0, n_in, 32):
+        if i > 0:
+            x, y = load_pairs(source, at + i), load_pairs(source, at + room + i)
+        a0, b0 = two_products(weights, words, row0 + i, both, x, y, a0, b0)
+        a1, b1 = two_products(weights, words, row1 + i, both, x, y, a1, b1)
+        a2, b2 = two_products(weights, words, row2 + i, both, x, y, a2, b2)
+        a3, b3 = two_products(weights, words, row3 + i, both, x, y, a3, b3)
+    return four_sums(a0, a1, a2, a3), four_sums(b0, b1, b2, b3)
+
+
+@njit(**INLINE)
+def two_products(weights, words, at, both, x, y, first, second):
+    """Add the products of 32 weights with the inputs of either measurement."""
+    bits, plus, minus = bits_at(words, at), load_pairs(weights.plus, at), load_pairs(weights.minus, at)
+    one, other = load_pairs(weights.fine, at), choose_pairs(bits, plus, minus)
+    if both:
+        one, other = other, choose_pairs(bits, minus, plus)
+    return first + pair_products(one, x), second + pair_products(other, y)
+
+
+@njit(**INLINE)
+def two_biases(weights, words, at, both):
+    """Eight biases in either measurement."""
+    mask = mask_of((bits_at(words, at) & EIGHT) * TWICE)
+    plus, minus = load_twice(weights.plus, at), load_twice(weights.minus, at)
+    w = select(mask, plus, minus)
+    if both:
+        return select(mask_of(EIGHT), w, select(mask, minus, plus))
+    return select(mask_of(EIGHT), load_twice(weights.fine, at), w)
+
+
+@njit(**INLINE)
+def eight_rows(weights, words, group, both, source, at, room, x, y):
+    """Sums of the rows of a group in both measurements."""
+    n_in = group[N_IN]
+    a, b = four_rows(
+        weights, words, n_in, group[ROWS], group[ROWS + 1], group[ROWS + 2], group[ROWS + 3], both, source, at, room,
+        x, y,
+    )  # fmt: skip
+    c, d = a, b
+    if group[SIZE] > 4:
+        c, d = four_rows(
+            weights, words, n_in, group[ROWS + 4], group[ROWS + 5], group[ROWS + 6], group[ROWS + 7], both, source, at,
+            room, x, y,
+        )  # fmt: skip
+    return eight_sums(a, c, b, d) + (two_biases(weights, words, group[BIAS], both) << i32(group[FRACTION]))
+
+
+@njit(**INLINE)
+def eight_neurons(setup, flaws, neurons, weights, words, group, both, source, at, room, x, y, noise, place):
+    """Signals of a group in both measurements; 0 where there is no neuron.
+
+    Args:
+        noise, place: draws of their columns.
+    """
+    net, neuron = setup.net, group[NEURON]
+    if both:  # each case by itself
+        sums = eight_rows(weights, words, group, True, source, at, room, x, y)
+    else:
+        sums = eight_rows(weights, words, group, False, source, at, room, x, y)
+    sums = ((sums + i32(group[HALF])) >> i32(group[DOWN])) << i32(group[UP])
+    position = positions(
+        net, load_twice(neurons.midpoint, neuron), load_twice(neurons.steepness, neuron), sums,
+        to_i32(load(noise, place)),
+    )  # fmt: skip
+    segment = position >> i32(net.signal_bits - net.lut_bits)
+    curve = net.output if group[LAST] else net.hidden
+    pair = looked_up(curve, segment) if curve.size == ENTRIES else gather(curve, segment)
+    h = signals_at(net, pair, position, load_twice(flaws.amplitude, neuron), load_twice(flaws.neuron_offset, neuron))
+    return select(mask_of(group[LANES_USED]), h, i32(0))
+
+
+@njit(**INLINE)
+def settled(flaws, going, j, follows, h):
+    """What is seen of eight outputs that go towards h, the first measurement after `going`, the second after the first.
+
+    Args:
+        follows: whether anything is left of what was before the first.
+    """
+    if flaws.settling == 0:
+        return h
+    before = select(mask_of(EIGHT), load_twice(going, j) if follows else h, swapped(h))
+    store_upper(going, j, h)
+    return h + ((i32(flaws.settling) * (before - h) + i32(1 << 14)) >> i32(15))
+
+
+@njit(**INLINE)
+def mean_square(costs, total):
+    """Cost code of a sum of squares: `datapath.cost_codes`."""
+    total += costs.divisor >> 1
+    code = total >> costs.divisor_bits if costs.divisor_bits >= 0 else total // costs.divisor
+    return min(max(code, 0), costs.cost_max)
+
+
+@njit(**INLINE)
+def measure_twice(setup, flaws, neurons, weights, words, chosen, number, both, follows, rows, twice, space):
+    """Two evaluations of (B,) samples, one after the other; `rows.going` is where the one before went.
+
+    Args:
+        words: signs of the probe.
+        number: of the probe, in its chunk.
+        both: plus and minus; else baseline and plus.
+        follows: whether anything of the one before is left.
+
+    Returns:
+        Cost codes of each, summed over the samples, with their noise.
+    """
+    net, costs, noise = setup.net, setup.costs, twice.noise
+    stride = net.strides[0]
+    first = second = np.int64(0)
+    first_unit = ((1 - twice.state[HALF_OF]) * twice.probes + number) * chosen.size
+    for row in range(chosen.size):
+        sample, unit = chosen[row], first_unit + row
+        source, at, room = twice.x, 2 * unit * stride, stride
+        signals, spare = twice.signals, twice.spare
+        x, y = load_pairs(source, at), load_pairs(source, at + room)
+        squares = i32(0)
+        for number_of_group in range(twice.groups.shape[0]):
+            group = twice.groups[number_of_group]
+            j = group[FIRST]
+            h = eight_neurons(
+                setup, flaws, neurons, weights, words, group, both, source, at, room, x, y, noise,
+                group[PLACE] + unit * group[STEP],
+            )  # fmt: skip
+            if group[LAST]:
+                h = settled(flaws, rows.going[row], j, follows, h)
+                if twice.wanted.size > 0:
+                    missed = h - load_twice(twice.wanted, sample * twice.width + j)
+                    squares = squares + narrow_products(missed, missed)
+                else:
+                    store(twice.wide, 0, h)
+                    for k in range(group[SIZE]):
+                        space.outputs[0, j + k], space.outputs[1, j + k] = twice.wide[k], twice.wide[8 + k]
+                continue
+            near, nearby = as_pairs(h)
+            if group[WIDE]:
+                store_pairs(spare, j, near)
+                store_pairs(spare, twice.room + j, nearby)
+            if group[ENDS]:
+                source, at, room = spare, 0, twice.room
+                x, y = near, nearby
+                if group[WIDE]:
+                    x, y = load_pairs(source, 0), load_pairs(source, room)
+                signals, spare = spare, signals
+        if twice.wanted.size > 0:
+            one, other = half_totals(squares)
+            one, other = mean_square(costs, np.int64(one)), mean_square(costs, np.int64(other))
+        else:
+            one = sample_cost(costs, space.outputs, 0, setup.targets, sample)
+            other = sample_cost(costs, space.outputs, 1, setup.targets, sample)
+        place = twice.places[1] + unit * twice.steps[1]
+        first += min(max(one + np.int64(noise[place]), 0), costs.cost_max)
+        second += min(max(other + np.int64(noise[place + 8]), 0), costs.cost_max)
+    return first, second

@@ -1,0 +1,67 @@
+"""What one part of a team tells the other of the cells that it has written: their new fine weights.
+
+Each part holds all weights for itself. An eighth or so of them changes at a time; to fetch all from the other core's
+cache would take longer than to be told which ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mgdhw.compiled.options import JIT
+from mgdhw.compiled.simd import LANES, i32, load, store
+from mgdhw_sim.engines.numba.finding import AT_ONCE, SPAN
+from mgdhw_sim.engines.numba.packs import zeros
+
+
+class News(NamedTuple):
+    """Lists of cells, one after the other."""
+
+    words: Any
+    """Of each cell its number, counted from its list's base, in the upper half; its fine weight in the lower one."""
+    bases: Any
+    counts: Any
+    """(lists,) number of the cell that a list counts from, and how many cells it has."""
+    lists: Any
+    """(2,) how many there are, and how many cells they have in all."""
+
+
+def news(cells: int) -> News:
+    """Room for what is told of so many cells at most; of none, nothing is told."""
+    lists = 2 * (cells // AT_ONCE + cells // SPAN + 2) if cells else 0
+    words = zeros(cells + 4 * LANES if cells else 0, np.int32)
+    bases, counts = (np.zeros(lists, dtype=np.int64) for _ in range(2))
+    return News(words, bases, counts, np.zeros(2, dtype=np.int64))
+
+
+@njit(**JIT)
+def begin_news(news):
+    """Forget what was told before."""
+    news.lists[0] = news.lists[1] = 0
+
+
+@njit(**JIT)
+def tell(news, base, count, found, fine):
+    """Add a list of cells that were written (`finding.line_up`), and their weights."""
+    number, first = news.lists[0], news.lists[1]
+    news.bases[number], news.counts[number] = base, count
+    news.lists[0], news.lists[1] = number + 1, first + count
+    upper, lower = i32(-1 << 16), i32(0xFFFF)
+    for start in range(0, count, LANES):
+        store(news.words, first + start, (load(found, start) & upper) | (load(fine, start) & lower))
+
+
+@njit(**JIT)
+def hear(news, weights):
+    """Take note of the weights that the other part has told of."""
+    one, half = np.uint64(1), np.uint32(16)
+    at = np.uint64(0)
+    for number in range(news.lists[0]):
+        base, end = np.uint64(news.bases[number]), at + np.uint64(news.counts[number])
+        while at < end:
+            word = np.uint32(news.words[at])
+            weights[base + np.uint64(word >> half)] = np.int16(word & np.uint32(0xFFFF))
+            at += one

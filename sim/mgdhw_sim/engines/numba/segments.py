@@ -1,0 +1,456 @@
+"""Blocks and segments of probes (`vector.py`, `matrix.py`) without leaving compiled code.
+
+What is random is drawn ahead, for up to a chunk of probes together. Probes whose codes are signs are taken into the
+window many at a time, when it is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from mgdhw.block import Part
+from mgdhw.compiled.draws import fill_samples, sign_words
+from mgdhw.compiled.options import ENTRY, INLINE, JIT
+from mgdhw_sim.engines.numba.kernels import RANDOM, RANK1, fill_codes, restore, sample_cost
+from mgdhw_sim.engines.numba.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
+from mgdhw_sim.engines.numba.matrix import Lines, move_by_signs, move_weights, take_batch, take_weights, tile_cost
+from mgdhw_sim.engines.numba.moves import (
+    next_powers,
+    take_in_codes,
+    take_in_lines,
+    take_in_signs,
+    update,
+    update_pending,
+    update_signs,
+)
+from mgdhw_sim.engines.numba.team import meet, rows_of, sum_up
+from mgdhw_sim.engines.numba.vector import Signs, cost_of, move_by_codes, signals_of_four, take_inputs
+
+BASELINE, PLUS, MINUS = (int(part) for part in (Part.BASELINE, Part.PLUS, Part.MINUS))
+
+FOREVER = 1 << 62
+"""Probes between updates of a block."""
+FULL = 1 << 30
+"""Sum of |C̃| at which pending probes are taken in: 32 bits hold twice that."""
+
+
+class Setup(NamedTuple):
+    """What stays the same throughout a block or a segment.
+
+    Args:
+        net, costs: the chip's numbers, as `vector.Narrow` and `kernels.Net`.
+        plan, order: codes, and the order of samples.
+        inputs, targets: the chip's sample memory.
+        samples: its inputs in 16 bits and padded, as `vector.py` takes them, where there are few; else empty.
+        baseline: how C₀ is had.
+        ahead: sign words are drawn ahead: for each parameter, or for each line of a rank-1 code.
+    """
+
+    net: Any
+    costs: Any
+    plan: Any
+    order: Any
+    inputs: Any
+    samples: Any
+    targets: Any
+    baseline: int
+    ahead: bool
+
+
+class Ahead(NamedTuple):
+    """What is drawn for a chunk of probes, and the probes whose place in the window is pending."""
+
+    words: Any
+    """(C, words) sign bits of each probe."""
+    spare: Any
+    keys: Any
+    samples: Any
+    """Samples of all batches of a chunk."""
+    code: Any
+    """(P,) θ̃ of a probe whose codes are no signs."""
+    bits: Any
+    rows: Any
+    changes: Any
+    chosen_rows: Any
+    chosen_changes: Any
+    signed: Any
+    """(C,) pending probes: row of words and C̃; those of one group; and their C̃ times a row's sign."""
+
+
+@njit(**JIT)
+def draw(setup, first, count, ahead, team):
+    """Sign bits of probes first ... first + count - 1, and the samples of their batches; shared by the team."""
+    plan, n_groups = setup.plan, setup.plan.groups.shape[0]
+    if team.part == 0:
+        first_batch = first // setup.order.tau_x
+        batches = (first + count - 1) // setup.order.tau_x - first_batch + 1
+        fill_samples(setup.order, first_batch, batches, ahead.spare, ahead.keys, ahead.samples)
+    if setup.ahead:
+        for turn in range(n_groups):
+            start, size = plan.groups[turn, 0], plan.groups[turn, 1]
+            if plan.family == RANK1:
+                matrix = plan.first_matrix[turn + 1] - 1
+                start = plan.matrices[plan.first_matrix[turn], 3]
+                size = plan.matrices[matrix, 3] + plan.matrices[matrix, 1] + plan.matrices[matrix, 2] + 1 - start
+            skip = (turn - first) % n_groups
+            of_turn = max(0, count - skip + n_groups - 1) // n_groups
+            low, high = of_turn * team.part // team.parts, of_turn * (team.part + 1) // team.parts
+            row = skip + low * n_groups
+            if high > low:
+                sign_words(
+                    plan.key0, plan.key1, (first + row) // n_groups, high - low, n_groups, start, size, ahead.spare,
+                    ahead.words[row:],
+                )  # fmt: skip
+    meet(team)
+
+
+@njit(**JIT)
+def costs_of_four(setup, stored, chosen, row, ahead, space):
+    """Perturbed costs of four probes, from this row on, into the space."""
+    words, plan = ahead.words, setup.plan
+    for k in range(4):
+        space.four[k] = 0
+    for place in range(chosen.size):
+        x, at = space.x, place * setup.net.strides[0]
+        if setup.samples.size > 0:
+            x, at = setup.samples, chosen[place] * setup.net.strides[0]
+        signals_of_four(
+            setup.net, stored, words[row], words[row + 1], words[row + 2], words[row + 3], plan.amplitude, x, at, space
+        )
+        for k in range(4):
+            space.four[k] += sample_cost(setup.costs, space.outputs, k, setup.targets, chosen[place])
+
+
+@njit(**INLINE)
+def look_ahead(setup, stored, chosen, row, step, left, period, ready, ahead, space):
+    """Measure four perturbed costs at once where that can be done.
+
+    Args:
+        left: rows from this one on.
+        ready: row up to which costs are known already.
+
+    Returns:
+        Row up to which they are known now.
+    """
+    if space is None:
+        return ready
+    if row < ready or left < 4 or period < 4 or not setup.ahead or setup.net.sizes[0] <= 8:
+        return ready
+    if setup.baseline == ANTITHETIC or setup.plan.groups.shape[0] > 1:
+        return ready
+    if (step + 3) // period != step // period or (step + 3) // setup.order.tau_x != step // setup.order.tau_x:
+        return ready
+    costs_of_four(setup, stored, chosen, row, ahead, space)
+    return row + 4
+
+
+@njit(**INLINE)
+def probe(setup, stored, chosen, batch, step, row, ready, held, ahead, moved, space, tile, known, team):
+    """One probe: `Chip.probe`. The batch's inputs are in place already.
+
+    Args:
+        chosen: (B,) samples.
+        row: of this probe's sign bits.
+        ready: where among four its perturbed cost is ready in the space; -1 if it isn't.
+        held: (2,) value and batch of the baseline in force; changed in place.
+        moved: (P,) room for parameters with a perturbation; as stored where groups take turns.
+        space, tile: work space, one of them None: samples go one after the other (`vector.py`), or side by side
+            (`matrix.py`). numba compiles each case by itself, and leaves the other out.
+        known: (2,) whether the tile has the first layer's sums, and its weights, for what is stored; changed in place.
+
+    Returns:
+        cost, its reference, whether a baseline was measured; first and size of what was perturbed.
+    """
+    baseline, plan = setup.baseline, setup.plan
+    stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
+    turn = step % plan.groups.shape[0]
+    start, size = plan.groups[turn, 0], plan.groups[turn, 1]
+    plus = minus = np.int64(0)
+    if tile is not None:
+        plus, minus = probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, tile, known, team)
+    if space is not None:
+        plus, minus = probe_few(setup, stored, chosen, step, row, turn, ready, stale, held, ahead, moved, space)
+    if stale:
+        held[1] = batch
+    if baseline in (HELD, EVERY):
+        minus = held[0]
+    return plus, minus, stale, start, size
+
+
+@njit(**INLINE)
+def probe_few(setup, stored, chosen, step, row, turn, ready, stale, held, ahead, moved, space):
+    """A probe's measurements, sample after sample; a baseline goes into held."""
+    plan = setup.plan
+    start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
+    if not setup.ahead:
+        fill_codes(plan, step, ahead.bits, ahead.code)
+    plus = minus = np.int64(0)
+    for part in range(3):
+        if (part == BASELINE and not stale) or (part == MINUS and setup.baseline != ANTITHETIC):
+            continue
+        if part == PLUS and ready >= 0:
+            plus = space.four[ready]
+            continue
+        sign = 0 if part == BASELINE else 1 if part == PLUS else -1
+        parameters = stored
+        if not setup.ahead and sign != 0:
+            move_by_codes(stored, ahead.code, start, end - start, sign, moved)
+            parameters = moved
+        signs = Signs(
+            ahead.words[row] if setup.ahead else ahead.words[0], sign * plan.amplitude * setup.ahead, start, end
+        )
+        value = cost_of(setup.net, setup.costs, parameters, signs, setup.samples, setup.targets, chosen, space)
+        if part == BASELINE:
+            held[0] = value
+        elif part == PLUS:
+            plus = value
+        else:
+            minus = value
+    if not setup.ahead and plan.groups.shape[0] > 1:
+        restore(stored, start, end, moved)
+    return plus, minus
+
+
+@njit(**JIT)
+def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, tile, known, team):
+    """A probe's measurements, all samples together; a baseline goes into held."""
+    plan, net = setup.plan, setup.net
+    start, size = plan.groups[turn, 0], plan.groups[turn, 1]
+    n_first = net.sizes[0] * net.sizes[1]
+    signs, lines = plan.family == RANDOM, plan.family == RANK1
+    if not (signs or lines):
+        fill_codes(plan, step, ahead.bits, ahead.code)  # such a team is of one
+    first_row, end_row = 0, net.sizes[1]
+    if not lines and net.sizes.size > 2:  # a last layer is shared by samples: each part needs all its rows
+        first_row, end_row = rows_of(team, net.sizes[1])
+    low, high = first_row * net.sizes[0], end_row * net.sizes[0]
+    # Where the first layer works on bytes, its signs are added to those; all else is moved in 16 bits.
+    by_bytes = tile.bytes and signs and start == 0
+    first = max(team.first, max(start, n_first if by_bytes else 0))
+    end = max(first, min(team.end, start + size))
+    if tile.bytes and not known[1]:
+        meet(team)
+        take_weights(stored, low, high, tile.weights)
+        known[1] = True
+    plus = minus = np.int64(0)
+    for part in range(3):
+        if (part == BASELINE and not stale) or (part == MINUS and setup.baseline != ANTITHETIC):
+            continue
+        amplitude = 0 if part == BASELINE else plan.amplitude if part == PLUS else -plan.amplitude
+        parameters, weights = stored, tile.weights
+        if part != BASELINE and not lines:
+            if signs:
+                move_by_signs(stored, ahead.words[row], first, end, amplitude, moved)
+            else:
+                move_by_codes(stored, ahead.code, start, size, 1 if part == PLUS else -1, moved)
+            parameters = moved
+            meet(team)
+            if by_bytes:
+                move_weights(ahead.words[row], low, high, amplitude, tile)
+                weights = tile.moved_weights
+            elif tile.bytes and start < n_first:
+                take_weights(moved, low, high, tile.moved_weights)
+                weights = tile.moved_weights
+        code = Lines(
+            ahead.words[row if lines else 0], amplitude if lines else 0, plan.first_matrix[turn],
+            plan.first_matrix[turn + 1],
+        )  # fmt: skip
+        mine = tile_cost(net, setup.costs, plan, parameters, weights, code, known[0], lines, tile, chosen.size, team)
+        known[0] = lines
+        value = sum_up(team, 4 * (step & 1) + part, mine)
+        if part == BASELINE:
+            held[0] = value
+        elif part == PLUS:
+            plus = value
+        else:
+            minus = value
+    if not lines and plan.groups.shape[0] > 1:
+        restore(stored, first, end, moved)
+    return plus, minus
+
+
+@njit(**JIT)
+def take_in_pending(setup, moving, ahead, count, team):
+    """Take the pending probes into the team's part of the window."""
+    plan = setup.plan
+    n_groups = plan.groups.shape[0]
+    for turn in range(n_groups):
+        n = 0
+        for k in range(count):
+            if ahead.rows[k] % n_groups == turn:
+                ahead.chosen_rows[n] = ahead.rows[k] // n_groups
+                ahead.chosen_changes[n] = ahead.changes[k]
+                n += 1
+        if n == 0:
+            continue
+        if plan.family == RANK1:
+            for number in range(plan.first_matrix[turn], plan.first_matrix[turn + 1]):
+                take_in_lines(
+                    moving, plan.matrices[number], ahead.words, ahead.chosen_rows, ahead.chosen_changes, ahead.signed,
+                    n, plan.amplitude, team.first, team.end,
+                )  # fmt: skip
+        else:
+            start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
+            start, end = max(start, team.first), min(end, team.end)
+            take_in_signs(moving, start, end, ahead.words, ahead.chosen_rows, ahead.chosen_changes, n, plan.amplitude)
+
+
+@njit(**JIT)
+def take_samples(setup, chosen, space, tile, team):
+    """Inputs of a batch to where they are needed."""
+    if tile is not None:
+        take_batch(setup.inputs, setup.targets, chosen, tile, 0, tile.width)
+    if space is not None:
+        take_inputs(setup, chosen, space)
+
+
+@njit(**ENTRY)
+def run_block(setup, stored, first, count, held, ahead, moved, space, tile, known, team, plus, minus):
+    """`Chip.probe`: costs into plus and minus (references).
+
+    Returns:
+        Step at which the last baseline was measured, -1 if none was.
+    """
+    measured, seen = np.int64(-1), np.int64(-1)
+    order, chunk = setup.order, ahead.rows.size
+    for begin in range(0, count, chunk):
+        size = min(chunk, count - begin)
+        draw(setup, first + begin, size, ahead, team)
+        first_batch = (first + begin) // order.tau_x
+        ready = 0  # rows whose perturbed costs are known already
+        for row in range(size):
+            step = first + begin + row
+            batch = step // order.tau_x
+            at = (batch - first_batch) * order.batch
+            chosen = ahead.samples[at : at + order.batch]
+            if batch != seen:
+                take_samples(setup, chosen, space, tile, team)
+                seen, known[0] = batch, False
+            ready = look_ahead(setup, stored, chosen, row, step, size - row, FOREVER, ready, ahead, space)
+            one, other, stale, _, _ = probe(
+                setup,
+                stored,
+                chosen,
+                batch,
+                step,
+                row,
+                row - ready + 4 if row < ready else -1,
+                held,
+                ahead,
+                moved,
+                space,
+                tile,
+                known,
+                team,
+            )
+            plus[begin + row], minus[begin + row] = one, other
+            if stale:
+                measured = step
+        meet(team)
+    return measured
+
+
+@njit(**JIT)
+def chunk_of(first, most, period):
+    """Probes to draw ahead from `first` on: at most so many, and none beyond the last update among them, if any."""
+    probes_to_update = (first + most) // period * period - first
+    return probes_to_update if probes_to_update > 0 else most
+
+
+@njit(**ENTRY)
+def run_segment(
+    setup, rule, moving, first, count, period, alone, fresh, held, etas, ahead, moved, space, tile, known, team
+):
+    """`mgdhw.learning.loop` over `count` probes: blocks, windows and updates.
+
+    Args:
+        alone: every probe is followed by an update, its codes are signs of all parameters, and the window is empty.
+        fresh: the window is empty.
+
+    Returns:
+        evaluations, sum of the perturbed costs, step of the last measured baseline (-1: none), updates done.
+    """
+    evaluations, total = np.int64(0), np.int64(0)
+    measured, seen = np.int64(-1), np.int64(-1)
+    updates, pending, weight, done = 0, 0, np.int64(0), 0
+    order, plan = setup.order, setup.plan
+    n_groups, n_updates = plan.groups.shape[0], (first + count) // period - first // period
+    signs = plan.family == RANDOM and n_groups == 1
+    while done < count:
+        size = chunk_of(first + done, min(ahead.rows.size, count - done), period)
+        draw(setup, first + done, size, ahead, team)
+        first_batch = (first + done) // order.tau_x
+        ready = 0  # rows whose perturbed costs are known already
+        for row in range(size):
+            step = first + done + row
+            batch = step // order.tau_x
+            at = (batch - first_batch) * order.batch
+            chosen = ahead.samples[at : at + order.batch]
+            if batch != seen:
+                take_samples(setup, chosen, space, tile, team)
+                seen, known[0] = batch, False
+            ready = look_ahead(setup, moving.stored, chosen, row, step, size - row, period, ready, ahead, space)
+            plus, minus, stale, start, n = probe(
+                setup,
+                moving.stored,
+                chosen,
+                batch,
+                step,
+                row,
+                row - ready + 4 if row < ready else -1,
+                held,
+                ahead,
+                moved,
+                space,
+                tile,
+                known,
+                team,
+            )
+            evaluations += 2 if stale or setup.baseline == ANTITHETIC else 1
+            if stale:
+                measured = step
+            total += plus
+            change = plus - minus
+            last = updates == n_updates - 1
+            if alone:
+                next_powers(rule, moving)
+                update_signs(
+                    rule, moving, team.first, team.end, etas[updates], ahead.words[row], change, plan.amplitude, last
+                )
+            elif not setup.ahead:
+                take_in_codes(moving, start, n, ahead.code, change)
+            else:
+                if weight + abs(change) >= FULL:
+                    take_in_pending(setup, moving, ahead, pending, team)
+                    pending, weight, fresh = 0, np.int64(0), False
+                ahead.rows[pending] = row * n_groups + step % n_groups
+                ahead.changes[pending] = change
+                pending += 1
+                weight += abs(change)
+            if (step + 1) % period == 0:
+                if not alone:
+                    next_powers(rule, moving)
+                    if signs and fresh:
+                        update_pending(
+                            rule, moving, team.first, team.end, etas[updates], ahead.words, ahead.rows, ahead.changes,
+                            pending, plan.amplitude, last,
+                        )  # fmt: skip
+                    else:
+                        take_in_pending(setup, moving, ahead, pending, team)
+                        meet(team)  # a row of a rank-1 code may reach into the next part's parameters
+                        update(rule, moving, team.first, team.end, etas[updates], last)
+                    pending, weight, fresh = 0, np.int64(0), True
+                    if n_groups > 1:
+                        restore(moving.stored, team.first, team.end, moved)
+                updates += 1
+                held[1], known[0], known[1] = NO_BATCH, False, False
+                meet(team)
+        if pending > 0:
+            take_in_pending(setup, moving, ahead, pending, team)
+            pending, weight, fresh = 0, np.int64(0), False
+        done += size
+        meet(team)
+    return evaluations, total, measured, updates

@@ -1,0 +1,81 @@
+"""Whether threads share the work of a probe: by how long it took lately.
+
+Beside another program a team (`team.py`) loses more than a single thread that the scheduler puts where there is room,
+as long as there is any. Nobody can tell but by trying; bits do not depend on it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from mgdhw_sim.engines.numba import packs
+from mgdhw_sim.engines.numba.crew import together
+from mgdhw_sim.engines.numba.segments import Setup
+from mgdhw_sim.reference.chip import Chip
+
+Answer = TypeVar("Answer")
+
+LATE = 1.3
+"""So many times as long as at best: somebody was late."""
+AGAIN = 2.0
+"""Seconds until what was worse is tried again."""
+SHORTEST = 0.005
+"""Seconds of work from which on its time says something."""
+
+
+class Sharing:
+    """Chooses between a team and a single thread for consecutive pieces of the same kind of work."""
+
+    def __init__(self) -> None:
+        self._best = self._team = self._one = float("inf")
+        self._pieces = 0
+        self._alone = False
+        self._until = 0.0
+
+    def is_alone(self, now: float) -> bool:
+        """Whether the next piece, at a time in seconds, is for a single thread."""
+        return self._alone and now < self._until
+
+    def took(self, alone: bool, probes: int, seconds: float, now: float) -> None:
+        """Take in how long a piece of work took that ended now."""
+        if seconds < SHORTEST:
+            return
+        each = seconds / probes
+        if alone:
+            self._one = each
+            if each > self._team:  # it was no better
+                self._alone, self._until = False, now + AGAIN
+            return
+        self._pieces += 1
+        self._team, self._best = each, min(self._best, each)
+        if now >= self._until:
+            # The second piece is followed by one alone, in case others were there before; the first may have compiled.
+            self._alone = self._pieces == 2 or each > self._one or each > LATE * self._best
+            self._until = now + AGAIN if self._alone else 0.0
+
+
+class Threads:
+    """Those that work on some probes: a team, or one alone.
+
+    Args:
+        chip, fixed: the work; what there is of it tells its kind from others.
+    """
+
+    def __init__(self, chip: Chip, fixed: Setup) -> None:
+        order = fixed.order
+        kind = f"sharing {order.batch} {order.tau_x} {fixed.baseline} {fixed.plan.family}"
+        self.parts = packs.parts_for(chip, fixed)
+        self._sharing: Sharing | None = chip.prepared.setdefault(kind, Sharing()) if self.parts > 1 else None
+        if self._sharing is not None and self._sharing.is_alone(time.perf_counter()):
+            self.parts = 1
+
+    def run(self, work: Callable[[int], Answer], probes: int, release: Callable[[], None]) -> Answer:
+        """`crew.together` for so many probes, timed."""
+        began = time.perf_counter()
+        answer = together(work, self.parts, release)
+        if self._sharing is not None:
+            now = time.perf_counter()
+            self._sharing.took(self.parts == 1, probes, now - began, now)
+        return answer
