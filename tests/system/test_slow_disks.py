@@ -122,7 +122,7 @@ def test_a_board_is_fed_while_a_run_begins_on_a_slow_disk(
 
 
 def test_a_locked_database_is_waited_for(folder: Path, start: Any, reach: Any, digest_of: Any) -> None:
-    process = start("train", "long.toml", "--json")
+    process = start("train", "longer.toml", "--json")
     reach(process, folder / "runs", 100)
     told: list[str] = []
     with locked(only_run(folder) / "metrics.sqlite"):
@@ -132,12 +132,12 @@ def test_a_locked_database_is_waited_for(folder: Path, start: Any, reach: Any, d
                 break
     out, rest = process.communicate(timeout=60)
     assert process.returncode == 0, rest
-    assert json.loads(out)["digest"] == digest_of(folder / "long.toml")
+    assert json.loads(out)["digest"] == digest_of(folder / "longer.toml")
     notices = [line for line in told if "is locked by another program; training goes on" in line]
     assert len(notices) == 1, told
     with contextlib.closing(sqlite3.connect(only_run(folder) / "metrics.sqlite")) as curves:
-        assert curves.execute("SELECT max(step) FROM curve").fetchone() == (12_000,)
-        assert curves.execute("SELECT max(step) FROM evaluation").fetchone() == (12_000,)
+        assert curves.execute("SELECT max(step) FROM curve").fetchone() == (100_000,)
+        assert curves.execute("SELECT max(step) FROM evaluation").fetchone() == (100_000,)
 
 
 def test_waiting_for_a_locked_database_can_be_given_up(
