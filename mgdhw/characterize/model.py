@@ -72,14 +72,12 @@ class Window:
         tau: probes of a window.
         eta: the learning rate at which the cost should fall the most.
         gain: expected fall of the cost for each evaluation.
-        power: S, by which the above came out.
     """
 
     baseline: Baseline
     tau: int
     eta: float
     gain: float
-    power: float
 
     @property
     def evaluations(self) -> int:
@@ -142,6 +140,6 @@ def best_window(numbers: SgdModel, batch: int) -> Window:
                 bend += numbers.trace / numbers.parameters * numbers.spread / batch
             eta = numbers.gradient / max(bend, 1e-300)
             gain = eta * numbers.gradient / 2 / evaluations_of(baseline, tau)
-            windows.append(Window(baseline, tau, eta, gain, per_probe))
+            windows.append(Window(baseline, tau, eta, gain))
     least = ALMOST * max(window.gain for window in windows)
     return max((window for window in windows if window.gain >= least), key=lambda window: (window.tau, window.gain))

@@ -1,4 +1,4 @@
-"""The messages: their types, numbers and layouts. `docs/link.md` says what each of them means."""
+"""The messages and their layouts; what their fields stand for is in `numbers`, what they mean in `docs/link.md`."""
 
 from __future__ import annotations
 
