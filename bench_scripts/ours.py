@@ -70,7 +70,7 @@ class Ours:
 
     def _seconds(self, probes: int) -> float:
         """Time that so many probes take; training goes on."""
-        segments = [Segment(each.state, each.recipe, probes) for each in self._replicas]
+        segments = [Segment(each.state, each.rule, probes) for each in self._replicas]
         began = time.perf_counter()
         if len(segments) == 1:
             results = [self._run(self._device.learn(segments[0]))]
@@ -78,7 +78,7 @@ class Ours:
             results = self._run(self._device.learn_many(segments))
         taken = time.perf_counter() - began
         done = zip(results, segments, strict=True)
-        self._replicas = [Segment(result.state, segment.recipe, 0) for result, segment in done]
+        self._replicas = [Segment(result.state, segment.rule, 0) for result, segment in done]
         return taken
 
     def _fitting(self, period: int, seconds: float) -> int:

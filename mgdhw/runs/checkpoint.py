@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from mgdhw.block import HeldBaseline
 from mgdhw.datasets.npz import write_arrays
 from mgdhw.errors import CheckpointError
-from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState
 
 FORMAT = 1
@@ -59,7 +60,7 @@ def save(path: Path, state: TrainState, extra: Mapping[str, Any] | None = None) 
         "theta": state.theta,
         "window.cross": state.window.cross,
         "window.energy": state.window.energy,
-        "analog.gradient": state.analog.gradient,
+        "analog.gradient": state.filters.gradient,
         **{_OPTIMIZER + name: value for name, value in state.optimizer.items()},
         **{_CELLS + name: value for name, value in state.cells.items()},
     }
@@ -68,10 +69,10 @@ def save(path: Path, state: TrainState, extra: Mapping[str, Any] | None = None) 
         "step": int(state.step),
         "update": int(state.update),
         "evaluations": int(state.evaluations),
-        "chain": state.chain.hex(),
+        "chain": state.digest_state.hex(),
         "held": None if state.held is None else [_plain(state.held.value), int(state.held.step)],
-        "analog.cost": None if state.analog.cost is None else float(state.analog.cost),
-        "analog.high_passed": float(state.analog.high_passed),
+        "analog.cost": None if state.filters.cost is None else float(state.filters.cost),
+        "analog.high_passed": float(state.filters.high_passed),
         "extra": dict(extra or {}),
     }
     document = json.dumps({"format": FORMAT, "sha256": _digest(arrays, scalars), "scalars": scalars})
@@ -159,10 +160,10 @@ def _state(arrays: Arrays, scalars: Mapping[str, Any]) -> TrainState:
         theta=arrays["theta"],
         optimizer=optimizer,
         window=Window(arrays["window.cross"], arrays["window.energy"]),
-        analog=FilterState(arrays["analog.gradient"], scalars["analog.cost"], scalars["analog.high_passed"]),
+        filters=FilterState(arrays["analog.gradient"], scalars["analog.cost"], scalars["analog.high_passed"]),
         held=None if held is None else HeldBaseline(held[0], held[1]),
         evaluations=scalars["evaluations"],
-        chain=bytes.fromhex(scalars["chain"]),
+        digest_state=bytes.fromhex(scalars["chain"]),
         cells=cells,
     )
 

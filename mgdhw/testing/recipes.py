@@ -9,9 +9,10 @@ import numpy as np
 from mgdhw.codes import Codes
 from mgdhw.device import Device, DeviceInfo
 from mgdhw.experiment.schema import parse_experiment
-from mgdhw.learning.loop import Step, accumulate_costs, next_block, probes_to_update, requested_theta, update
+from mgdhw.learning.rule import UpdateInfo
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import accumulate_costs, next_block, probes_to_update, requested_theta, update
 from mgdhw.testing.bench import Bench, Probe
 from mgdhw.testing.fitted import dataset_for, theta_for
 from mgdhw.training.recipe import first_state, recipe_of
@@ -97,11 +98,11 @@ def segment_for(bench: Bench, case: Case, n_probes: int = PROBES, number: int = 
 
 async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4) -> SegmentResult:
     """The same stretch as the host walks it, in blocks of `at_most` probes."""
-    state, recipe = segment.state, segment.recipe
+    state, recipe = segment.state, segment.rule
     codes = Codes(recipe.codes, device.info.topology)
     end = state.step + segment.n_probes
     total: float = 0
-    last: Step | None = None
+    last: UpdateInfo | None = None
     await device.restore(state.cells)
     await device.write(requested_theta(state, recipe), state.step)
     while state.step < end:

@@ -8,21 +8,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import replace
 
 import numpy as np
 
-from mgdhw.arrays import FloatArray
 from mgdhw.costs import accuracy_or_r2
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.device.answers import checked_outputs
 from mgdhw.errors import DeviceFault
 from mgdhw.experiment.schema import LARGEST_BLOCK, EvaluationSection
-from mgdhw.learning import digest
-from mgdhw.learning.loop import Recipe, probes_to_update
+from mgdhw.learning.digest import probes_to_checkpoint
+from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import probes_to_update
 from mgdhw.training.events import Evaluated
 
 FIRST_WORK = 10**9
@@ -39,9 +38,9 @@ BREATH_SECONDS = 0.02
 log = logging.getLogger("mgdhw.training")
 
 
-def first_size(wanted: int, recipe: Recipe, n_parameters: int, replicas: int = 1) -> int:
+def first_size(wanted: int, rule: LearningRule, n_parameters: int, replicas: int = 1) -> int:
     """Probes of the first request: as many as wanted, if that is no great work for a simulated chip."""
-    return max(1, min(wanted, FIRST_WORK // (recipe.order.batch * n_parameters * replicas)))
+    return max(1, min(wanted, FIRST_WORK // (rule.order.batch * n_parameters * replicas)))
 
 
 class AdaptiveBlockSize:
@@ -103,53 +102,40 @@ class SaturationMonitor:
     def __init__(self) -> None:
         self._said = False
 
-    def look(self, state: TrainState, recipe: Recipe) -> None:
+    def look(self, state: TrainState, rule: LearningRule) -> None:
         """Take in where the parameters are."""
         if self._said or state.update == 0:
             return
-        share = float(np.mean((state.theta <= recipe.low) | (state.theta >= recipe.high)))
+        share = float(np.mean((state.theta <= rule.low) | (state.theta >= rule.high)))
         if share >= MOST:
             self._said = True
             log.warning(
                 "%.0f %% of the parameters are at the ends of their range after %s updates; a smaller optimizer.eta"
                 " (it is %g) moves them less",
-                100 * share, f"{state.update:,}", recipe.eta,
+                100 * share, f"{state.update:,}", rule.eta,
             )  # fmt: skip
 
 
-def next_size(state: TrainState, recipe: Recipe, *, at_most: int, every: int, probes: int, segments: bool) -> int:
+def next_size(state: TrainState, rule: LearningRule, *, at_most: int, every: int, probes: int, segments: bool) -> int:
     """Probes of the next request: up to an update, an evaluation or the end, whichever comes first.
 
-    A segment runs through updates, but not past a mark of the digest; where nothing else ends it, an update does, if
-    that takes no more than half of it away.
+    A segment runs through updates, but not past a checkpoint of the digest; where nothing else ends it, an update does,
+    if that takes no more than half of it away.
 
     Args:
-        state, recipe: where training stands and how it goes on.
+        state, rule: where training stands and how it goes on.
         at_most: probes that may be asked for at once.
         every: probes between evaluations.
         probes: length of the training.
         segments: whether the device runs segments, or blocks.
     """
-    to_stop = probes_to_update(state, recipe)
-    if segments:
-        to_stop += recipe.update_period * (digest.MARK_EVERY - 1 - state.update % digest.MARK_EVERY)
+    to_stop = probes_to_checkpoint(state, rule) if segments else probes_to_update(state, rule)
     to_stop = min(to_stop, every - state.step % every, probes - state.step)
     if to_stop <= at_most:
         return to_stop
-    whole = (state.step + at_most) // recipe.update_period * recipe.update_period - state.step
+    whole = (state.step + at_most) // rule.update_period * rule.update_period - state.step
     # After an update the window is empty: there is less to carry from one segment to the next.
     return whole if segments and 2 * whole >= at_most else at_most
-
-
-def digest_checkpoint(before: TrainState, after: TrainState) -> bool:
-    """Whether the digest takes in the trajectory here, for somebody who came from `before`."""
-    return after.update % digest.MARK_EVERY == 0 and after.update > before.update
-
-
-def marked(state: TrainState, stored: FloatArray) -> TrainState:
-    """The state whose digest has taken in where it stands; `stored` is the (P,) θ that the hardware holds."""
-    chain = digest.mark(state.chain, step=state.step, evaluations=state.evaluations, theta=state.theta, stored=stored)
-    return replace(state, chain=chain)
 
 
 def check_answer(result: SegmentResult, segment: Segment, device: Device) -> None:

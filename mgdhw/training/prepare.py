@@ -12,7 +12,7 @@ from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.experiment.inputs import input_notes
 from mgdhw.experiment.schema import Experiment, missing_cost
-from mgdhw.learning.loop import Recipe
+from mgdhw.learning.rule import LearningRule
 from mgdhw.timing import Count, TimeAndEnergy, bill, count
 from mgdhw.training.recipe import deltas_of, recipe_of
 
@@ -22,13 +22,13 @@ class Plan:
     """How a training will go.
 
     Args:
-        recipe: how costs become parameters.
+        rule: how costs become parameters.
         level: how much the device does by itself: "host-codes", "device-codes" or "learn".
         delta: Δ in parameter units, as the device can represent it.
         notes: what the user should know.
     """
 
-    recipe: Recipe
+    rule: LearningRule
     level: str
     delta: float
     notes: tuple[str, ...]
@@ -41,8 +41,8 @@ class Plan:
             probes=probes,
             evaluations=evaluations,
             updates=updates,
-            batch=self.recipe.order.batch,
-            tau_x=self.recipe.order.tau_x,
+            batch=self.rule.order.batch,
+            tau_x=self.rule.order.tau_x,
             n_parameters=info.n_parameters,
             n_inputs=info.n_inputs,
             host_codes=self.level == "host-codes",
@@ -80,9 +80,9 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
             " outputs are not right or wrong; use evaluation.stop_at_cost"
         )
     notes += input_notes(info, dataset)
-    recipe, about = recipe_of(experiment, info, dataset.n_train)
-    level = choose_level(experiment.run.level, device, by_layer=bool(recipe.codes.amplitudes))
-    if recipe.codes.amplitudes:
+    rule, about = recipe_of(experiment, info, dataset.n_train)
+    level = choose_level(experiment.run.level, device, by_layer=bool(rule.codes.amplitudes))
+    if rule.codes.amplitudes:
         if level == "host-codes" and Capability.PROBE in info.capabilities and experiment.run.level == "auto":
             notes.append("the host makes the codes: this device's own generator has one Δ for all layers")
         notes.append(f"Δ by layer: {', '.join(f'{delta:g}' for delta in deltas_of(experiment, info))}")
@@ -91,8 +91,8 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
             "writes to this device are not exact, and host codes write every probe: expect another training than with"
             " its own codes, not the same one"
         )
-    delta = float(np.max(recipe.codes.amplitude * np.asarray(info.theta_lsb)))
-    return Plan(recipe, level, delta, (*notes, *about))
+    delta = float(np.max(rule.codes.amplitude * np.asarray(info.theta_lsb)))
+    return Plan(rule, level, delta, (*notes, *about))
 
 
 def choose_level(wanted: str, device: Device, *, by_layer: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""From an experiment, a device and a dataset to the recipe and the state that training begins with."""
+"""From an experiment, a device and a dataset to the learning rule and the state that training begins with."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from mgdhw.device import DeviceInfo
 from mgdhw.errors import ConfigError
 from mgdhw.experiment.schema import Experiment
 from mgdhw.learning import digest
-from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
 from mgdhw.learning.high_pass import filter_weight
-from mgdhw.learning.loop import Grid, Recipe
+from mgdhw.learning.rule import LearningRule, ParameterGrid
 from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.training.amplitude import default_amplitude
@@ -24,7 +25,7 @@ MANY_STEPS = 1 << 31
 """More than any parameter has."""
 
 
-def recipe_of(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[Recipe, list[str]]:
+def recipe_of(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[LearningRule, list[str]]:
     """All that decides how costs become parameters, and what the user should know about it.
 
     Args:
@@ -46,7 +47,7 @@ def recipe_of(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[R
     codes, continuous = Codes(spec, info.topology), training.mode == "continuous"
     if not continuous and training.normalise == "oripov":
         notes += _unequal_turns(training.tau_theta, len(codes.groups))
-    recipe = Recipe(
+    rule = LearningRule(
         codes=spec,
         order=SampleOrder(experiment.seed, n_train, training.batch, training.tau_x),
         baseline=training.block_baseline,
@@ -60,14 +61,14 @@ def recipe_of(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[R
         schedule=experiment.schedule.build(),
         updates=training.probes // training.update_period,
         stochastic=training.rounding == "stochastic",
-        grid=Grid(info.theta_min, info.theta_max, info.theta_lsb),
+        grid=ParameterGrid(info.theta_min, info.theta_max, info.theta_lsb),
         low=low,
         high=high,
         cost_lsb=info.cost_lsb,
         seed=experiment.seed,
         filter_weight=filter_weight(codes, training.tau_hp, info.theta_lsb) if continuous else None,
     )
-    return recipe, notes
+    return rule, notes
 
 
 def deltas_of(experiment: Experiment, info: DeviceInfo) -> list[float]:
@@ -85,27 +86,27 @@ def deltas_of(experiment: Experiment, info: DeviceInfo) -> list[float]:
 def first_state(
     experiment: Experiment,
     info: DeviceInfo,
-    recipe: Recipe,
+    rule: LearningRule,
     dataset: Dataset,
     held: NDArray[np.float64] | None = None,
 ) -> TrainState:
     """The state before the first probe.
 
     Args:
-        experiment, info, recipe, dataset: what is trained, and how.
+        experiment, info, rule, dataset: what is trained, and how.
         held: (P,) what the hardware holds, where the experiment begins with that.
     """
-    theta = np.clip(initial(experiment, info, held), recipe.low, recipe.high)
+    theta = np.clip(initial(experiment, info, held), rule.low, rule.high)
     return TrainState(
         step=0,
         update=0,
         theta=theta,
-        optimizer=recipe.optimizer.init(info.n_parameters),
+        optimizer=rule.optimizer.init(info.n_parameters),
         window=Window.empty(info.n_parameters),
-        analog=FilterState.empty(info.n_parameters),
+        filters=FilterState.empty(info.n_parameters),
         held=None,
         evaluations=0,
-        chain=digest.begin(experiment.decisive(), dataset.digest),
+        digest_state=digest.begin(experiment.decisive(), dataset.digest),
     )
 
 

@@ -14,17 +14,17 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.errors import DeviceFault
 from mgdhw.experiment.schema import Experiment
-from mgdhw.learning.loop import Recipe, requested_theta
+from mgdhw.learning.digest import digest_checkpoint, is_checkpoint
+from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import requested_theta
 from mgdhw.training.events import Evaluated
 from mgdhw.training.pacing import (
     CooperativeYield,
     SaturationMonitor,
     check_answer,
-    digest_checkpoint,
     look,
-    marked,
     next_size,
     target_reached,
 )
@@ -46,7 +46,7 @@ class Lane:
     """A replica under way: its number, how it goes on, and where it stands."""
 
     number: int
-    recipe: Recipe
+    rule: LearningRule
     state: TrainState
 
 
@@ -94,9 +94,9 @@ class ReplicaBatch:
     def begin(self, number: int) -> Lane:
         """A replica before its first probe."""
         experiment, info = self._experiment.replica(number), self._device.info
-        recipe, _ = recipe_of(experiment, info, self._dataset.n_train)
-        state = first_state(experiment, info, recipe, self._dataset, self._held)
-        return Lane(number, recipe, replace(state, cells=self._cells))
+        rule, _ = recipe_of(experiment, info, self._dataset.n_train)
+        state = first_state(experiment, info, rule, self._dataset, self._held)
+        return Lane(number, rule, replace(state, cells=self._cells))
 
     def is_over(self, state: TrainState) -> bool:
         """Whether all probes are done."""
@@ -109,21 +109,20 @@ class ReplicaBatch:
     async def look(self, lane: Lane) -> Ending | None:
         """How a replica ended, if it did."""
         state = lane.state
-        self._rails.look(state, lane.recipe)
-        stored = await self._write(lane)
+        self._rails.look(state, lane.rule)
+        theta_actual = await self._write(lane)
         last = await self._retries.repeat(lambda: look(self._device, self._dataset, state), state.step)
         solved = target_reached(self._experiment.evaluation, last)
         if not solved and not self.is_over(state):
             return None
-        return Ending("target" if solved else "done", marked(state, stored).chain.hex(), last)
+        digest = digest_checkpoint(state, theta_actual).digest_state.hex()
+        return Ending("target" if solved else "done", digest, last)
 
     async def advance(self, lanes: Sequence[Lane], at_most: int) -> tuple[int, float]:
         """All go on by one segment. Returns its probes, and the mean of the costs of all, in cost codes."""
         before = lanes[0].state
-        size = next_size(
-            before, lanes[0].recipe, at_most=at_most, every=self._every, probes=self._probes, segments=True
-        )
-        segments = [Segment(lane.state, lane.recipe, size) for lane in lanes]
+        size = next_size(before, lanes[0].rule, at_most=at_most, every=self._every, probes=self._probes, segments=True)
+        segments = [Segment(lane.state, lane.rule, size) for lane in lanes]
 
         async def request() -> list[SegmentResult]:
             return await self._device.learn_many(segments)
@@ -134,16 +133,16 @@ class ReplicaBatch:
         for lane, segment, result in zip(lanes, segments, results, strict=True):
             check_answer(result, segment, self._device)
             lane.state = result.state
-        if digest_checkpoint(before, lanes[0].state):
+        if is_checkpoint(before, lanes[0].state):
             breath = CooperativeYield()
             for lane in lanes:
-                lane.state = marked(lane.state, await self._write(lane))
+                lane.state = digest_checkpoint(lane.state, await self._write(lane))
                 await breath.take()
         return size, float(np.mean([result.cost for result in results]))
 
     async def _write(self, lane: Lane) -> FloatArray:
         state = lane.state
-        theta = requested_theta(state, lane.recipe)
+        theta = requested_theta(state, lane.rule)
         if state.cells:
             await self._retries.restore(state.cells, state.step)
         return await self._retries.write(theta, state.step)
@@ -151,16 +150,16 @@ class ReplicaBatch:
 
 def wave_size(lane: Lane) -> int:
     """How many replicas like this one may advance together. A round holds their old and their new states at once."""
-    state, recipe = lane.state, lane.recipe
+    state, rule = lane.state, lane.rule
     arrays = (
         state.theta,
         state.window.cross,
         state.window.energy,
-        state.analog.gradient,
+        state.filters.gradient,
         *state.optimizer.values(),
         *state.cells.values(),
     )
-    each = OBJECT_BYTES + recipe.low.nbytes + recipe.high.nbytes
+    each = OBJECT_BYTES + rule.low.nbytes + rule.high.nbytes
     each += 2 * sum(np.asarray(array).nbytes for array in arrays)
-    work = recipe.order.batch * state.theta.size
+    work = rule.order.batch * state.theta.size
     return max(1, min(WAVE_REPLICAS, WAVE_BYTES // each, WAVE_WORK // work))

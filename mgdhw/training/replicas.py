@@ -145,8 +145,8 @@ class Replicas:
             held = checked_parameters(answer, device.info.n_parameters, "read", device.uri)
         has_target = experiment.evaluation.has_target
         notes = list(self._plan.notes)
-        start = first_state(experiment, device.info, self._plan.recipe, self.dataset, held)
-        if (weak := weak_signal(device, self._plan.recipe, start.theta)) is not None:
+        start = first_state(experiment, device.info, self._plan.rule, self.dataset, held)
+        if (weak := weak_signal(device, self._plan.rule, start.theta)) is not None:
             notes.append(weak)
         if not has_target:
             targets = "evaluation.stop_at_accuracy or evaluation.stop_at_cost"
@@ -217,7 +217,7 @@ class Replicas:
     async def _wave(self, lock_step: ReplicaBatch, numbers: Sequence[int]) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, breath = self.experiment, CooperativeYield()
         lanes = [lock_step.begin(number) for number in numbers]
-        first = first_size(FIRST_ROUND, lanes[0].recipe, self.device.info.n_parameters, len(lanes))
+        first = first_size(FIRST_ROUND, lanes[0].rule, self.device.info.n_parameters, len(lanes))
         pace = AdaptiveBlockSize(first, ROUND_SECONDS, experiment.run.block)
         while lanes:
             if lock_step.is_due(lanes[0].state):

@@ -20,19 +20,19 @@ from mgdhw.device.answers import checked_parameters
 from mgdhw.device.control import take_control
 from mgdhw.errors import CheckpointError, DeviceFault
 from mgdhw.experiment.schema import Experiment
-from mgdhw.learning.loop import Step, accumulate_costs, next_block, requested_theta, update
+from mgdhw.learning.digest import digest_checkpoint, is_checkpoint
+from mgdhw.learning.rule import UpdateInfo
 from mgdhw.learning.segment import Segment
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import accumulate_costs, next_block, requested_theta, update
 from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Finished, Started, Updated
 from mgdhw.training.pacing import (
     AdaptiveBlockSize,
     CooperativeYield,
     SaturationMonitor,
     check_answer,
-    digest_checkpoint,
     first_size,
     look,
-    marked,
     next_size,
     target_reached,
 )
@@ -89,14 +89,14 @@ class Trainer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._look_seconds = 0.0
         self._plan = plan(experiment, device, dataset)
-        self._recipe, self._level = self._plan.recipe, self._plan.level
-        self._codes = Codes(self._recipe.codes, device.info.topology)
+        self._rule, self._level = self._plan.rule, self._plan.level
+        self._codes = Codes(self._rule.codes, device.info.topology)
         self._retries = Retries(device, experiment.run.retries)
         self._alone = rails is None
         self._rails = rails or SaturationMonitor()
-        period = self._recipe.update_period  # a first block that ends with an update has nothing to carry on
+        period = self._rule.update_period  # a first block that ends with an update has nothing to carry on
         first = period if FIRST_BLOCK < period <= LARGEST_FIRST_BLOCK else FIRST_BLOCK
-        first = first_size(first, self._recipe, device.info.n_parameters)
+        first = first_size(first, self._rule, device.info.n_parameters)
         if self._level == "host-codes":  # nobody knows how long a reading takes, and somebody watches
             first = 1
         self._pace = AdaptiveBlockSize(first, BLOCK_SECONDS, experiment.run.block)
@@ -134,7 +134,7 @@ class Trainer:
             await self._retries.restore(state.cells, state.step)
         await self._write(state)
         state = await self._remembered(state)
-        weak = weak_signal(device, self._recipe, state.theta) if self._alone and self._resume is None else None
+        weak = weak_signal(device, self._rule, state.theta) if self._alone and self._resume is None else None
         yield Started(
             device.info,
             self.dataset,
@@ -183,7 +183,7 @@ class Trainer:
             if reason == "done" and target_reached(experiment.evaluation, last):
                 reason = "target"
         # Written once more, which changes nothing: what ageing cells hold is of the last step, however it was come to.
-        stored = await self._write(state)
+        theta_actual = await self._write(state)
         for fault in self._retries.take_faults():
             yield fault
         state = await self._remembered(state)
@@ -191,7 +191,8 @@ class Trainer:
         taken, hardware = self._plan.taken(
             device.info, probes=state.step, evaluations=state.evaluations, updates=state.update
         )
-        yield Finished(reason, state, marked(state, stored).chain.hex(), last, taken, hardware)
+        digest = digest_checkpoint(state, theta_actual).digest_state.hex()
+        yield Finished(reason, state, digest, last, taken, hardware)
 
     # --- steps of the loop ---------------------------------------------------------------------------------------
 
@@ -199,46 +200,46 @@ class Trainer:
         held = None
         if self.experiment.training.init == "read":
             held = checked_parameters(await self.device.read(), self.device.info.n_parameters, "read", self.device.uri)
-        return first_state(self.experiment, self.device.info, self._recipe, self.dataset, held)
+        return first_state(self.experiment, self.device.info, self._rule, self.dataset, held)
 
     def _next_block(self, state: TrainState, every: int) -> int:
         return next_size(
             state,
-            self._recipe,
+            self._rule,
             at_most=self._pace.size,
             every=every,
             probes=self.experiment.training.probes,
             segments=self._level == "learn",
         )
 
-    async def _advance(self, state: TrainState, size: int) -> tuple[TrainState, float, Step | None]:
+    async def _advance(self, state: TrainState, size: int) -> tuple[TrainState, float, UpdateInfo | None]:
         """Go on by `size` probes: new state, mean cost of the probes in cost codes, and the last update if any."""
-        recipe = self._recipe
+        rule = self._rule
         if self._level == "learn":
-            segment = Segment(state, recipe, size)
+            segment = Segment(state, rule, size)
             result = await self._retries.repeat(lambda: self.device.learn(segment), state.step)
             check_answer(result, segment, self.device)
             after = result.state
-            self._retries.learnt(after.cells, lambda: (requested_theta(after, recipe), after.step))
+            self._retries.learnt(after.cells, lambda: (requested_theta(after, rule), after.step))
             return result.state, result.cost, result.last
         costs = await self._probe(state, size)
-        state = accumulate_costs(state, costs, recipe, self._codes)
+        state = accumulate_costs(state, costs, rule, self._codes)
         step = None
-        if state.step % recipe.update_period == 0:
-            state, step = update(state, recipe, self._codes)
+        if state.step % rule.update_period == 0:
+            state, step = update(state, rule, self._codes)
         return state, float(costs.perturbed.mean()), step
 
     async def _updated(self, before: TrainState, state: TrainState) -> TrainState:
         """The state after an update, once the hardware holds it: written by the host, or by the device itself."""
-        mark = digest_checkpoint(before, state)
+        at_checkpoint = is_checkpoint(before, state)
         if self._level != "learn":
-            stored = await self._write(state)
-        elif mark:
-            stored = await self._retries.repeat(self.device.read, state.step)
-        return marked(state, stored) if mark else state
+            theta_actual = await self._write(state)
+        elif at_checkpoint:
+            theta_actual = await self._retries.repeat(self.device.read, state.step)
+        return digest_checkpoint(state, theta_actual) if at_checkpoint else state
 
     async def _probe(self, state: TrainState, size: int) -> Costs:
-        block = next_block(state, self._recipe, size)
+        block = next_block(state, self._rule, size)
         device = self.device
 
         async def request() -> Costs:
@@ -258,7 +259,7 @@ class Trainer:
         return costs
 
     async def _write(self, state: TrainState) -> FloatArray:
-        return await self._retries.write(requested_theta(state, self._recipe), state.step)
+        return await self._retries.write(requested_theta(state, self._rule), state.step)
 
     async def _remembered(self, state: TrainState) -> TrainState:
         """The state with what the device's cells remember; a device that learns has put it there itself."""
@@ -267,7 +268,7 @@ class Trainer:
         return replace(state, cells=await self._retries.snapshot(state.step))
 
     async def _evaluate(self, state: TrainState) -> Evaluated:
-        self._rails.look(state, self._recipe)
+        self._rails.look(state, self._rule)
         began = time.monotonic()
         evaluated = await self._retries.repeat(lambda: look(self.device, self.dataset, state), state.step)
         self._look_seconds = time.monotonic() - began

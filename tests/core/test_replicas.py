@@ -96,7 +96,7 @@ def assert_same(replica: ReplicaFinished, alone: Finished) -> None:
 @pytest.fixture
 def many_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The digest takes in the trajectory every few updates, not only its end."""
-    monkeypatch.setattr(digest, "MARK_EVERY", 4)
+    monkeypatch.setattr(digest, "CHECKPOINT_UPDATES", 4)
 
 
 # --- each replica is the single training with its seed ---------------------------------------------------------------

@@ -15,7 +15,8 @@ import pytest
 
 from mgdhw.errors import CheckpointError, RunError
 from mgdhw.experiment.schema import Experiment, load_experiment
-from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState
 from mgdhw.runs import Recorder, Run, RunLock, Store, checkpoint, create_run, find_run, manifest
 from mgdhw.runs.checkpoint import Saved

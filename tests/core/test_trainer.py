@@ -72,7 +72,7 @@ def assert_same_end(one: Finished, other: Finished) -> None:
     assert_array_equal(one.state.theta, other.state.theta)
     assert_array_equal(one.state.window.cross, other.state.window.cross)
     assert_array_equal(one.state.window.energy, other.state.window.energy)
-    assert_array_equal(one.state.analog.gradient, other.state.analog.gradient)
+    assert_array_equal(one.state.filters.gradient, other.state.filters.gradient)
     assert one.state.held == other.state.held
     assert one.state.optimizer.keys() == other.state.optimizer.keys()
     for name, array in one.state.optimizer.items():
@@ -91,7 +91,7 @@ MODES = {
 @pytest.fixture
 def many_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The digest takes in the trajectory every few updates, not only its end."""
-    monkeypatch.setattr(digest, "MARK_EVERY", 4)
+    monkeypatch.setattr(digest, "CHECKPOINT_UPDATES", 4)
 
 
 # --- cuts and levels --------------------------------------------------------------------------------------------------

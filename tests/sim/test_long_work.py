@@ -16,9 +16,9 @@ from mgdhw.concurrency.threads import in_thread, left_behind
 from mgdhw.datasets import load
 from mgdhw.errors import ConfigError
 from mgdhw.experiment.schema import Experiment, check_experiment
-from mgdhw.learning.loop import next_block
 from mgdhw.learning.segment import Segment
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import next_block
 from mgdhw.training.recipe import first_state, recipe_of
 from mgdhw_sim import device as devices
 from mgdhw_sim.device import SimDevice
@@ -64,7 +64,7 @@ async def test_what_is_left_behind_touches_nothing(monkeypatch: pytest.MonkeyPat
 
     async def learn(device: SimDevice) -> np.ndarray[Any, Any]:
         result = await device.learn(segment(device, experiment, 100))
-        again = next_block(result.state, segment(device, experiment, 1).recipe, 10)
+        again = next_block(result.state, segment(device, experiment, 1).rule, 10)
         return np.concatenate([result.state.theta, await device.read(), (await device.probe(again)).perturbed])
 
     async with SimDevice(uri, parse(uri)) as device:

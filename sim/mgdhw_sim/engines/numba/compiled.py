@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mgdhw.arrays import IntArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.compiled.simd import LANES
-from mgdhw.learning.loop import Recipe, Step
+from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
@@ -42,7 +42,7 @@ class Compiled(Engine):
     name = "numba"
 
     def declines(self, chip: Chip, work: Block | Segment) -> str | None:
-        codes = work.codes if isinstance(work, Block) else work.recipe.codes
+        codes = work.codes if isinstance(work, Block) else work.rule.codes
         if codes.amplitudes and codes.groups == "all":
             return "an amplitude of its own for each layer, of layers that are perturbed together,"
         return None if codes.family in packs.FAMILIES else f"code family {codes.family!r}"
@@ -71,7 +71,7 @@ class Compiled(Engine):
         return ends.costs(block, plus, minus, held, measured)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
-        recipe, count = segment.recipe, segment.n_probes
+        recipe, count = segment.rule, segment.n_probes
         if not _covers(chip, recipe):
             return stepped.learn(chip, segment, self.probe)
         if chip.cells is not None:
@@ -93,8 +93,8 @@ class Compiled(Engine):
         return datapath.output_codes(chip.spec, np.concatenate(signals).astype(np.int64))
 
     def _learn(
-        self, chip: Chip, state: TrainState, recipe: Recipe, count: int
-    ) -> tuple[TrainState, float, Step | None]:
+        self, chip: Chip, state: TrainState, recipe: LearningRule, count: int
+    ) -> tuple[TrainState, float, UpdateInfo | None]:
         if recipe.continuous:
             return _continuous(chip, state, recipe, count)
         order, (inputs, targets) = recipe.order, chip.memory
@@ -124,7 +124,7 @@ def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
     return None if large or order.batch << chip.spec.cost_bits >= segments.FULL else packs.narrow(chip.spec)
 
 
-def _covers(chip: Chip, recipe: Recipe) -> bool:
+def _covers(chip: Chip, recipe: LearningRule) -> bool:
     """Whether whole segments of a recipe are compiled, its updates, too."""
     if not packs.has_rule(recipe) or recipe.codes.amplitudes:
         return False
@@ -170,7 +170,7 @@ def _segment(
     chip: Chip,
     small: Narrow,
     state: TrainState,
-    recipe: Recipe,
+    recipe: LearningRule,
     count: int,
     moving: Moving,
     held: IntArray,
@@ -201,7 +201,9 @@ def _segment(
     return threads.run(work, count, lambda: team.release(places[0]))
 
 
-def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:
+def _continuous(
+    chip: Chip, state: TrainState, recipe: LearningRule, count: int
+) -> tuple[TrainState, float, UpdateInfo | None]:
     """`filters.run_segment`, by a team where the work is worth it."""
     small = _narrow(chip, recipe.order)
     assert small is not None, "_covers"
@@ -219,7 +221,7 @@ def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tu
         mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
         own = shared if part == 0 else shared._replace(cost=shared.cost.copy())
         result: tuple[int, int] = filters.run_segment(
-            fixed, rule, mine, own, state.analog.cost is not None, state.step, count, recipe.update_period,
+            fixed, rule, mine, own, state.filters.cost is not None, state.step, count, recipe.update_period,
             np.zeros(2, dtype=np.int64), rates, aheads[part], moved, space, tiles[part], np.zeros(2, dtype=np.bool_),
             places[part],
         )  # fmt: skip

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from mgdhw.arrays import IntArray
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline
 from mgdhw.codes import Codes
-from mgdhw.learning.gradient import FilterState, Window
-from mgdhw.learning.loop import Recipe, Step
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
+from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.segment import SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
@@ -23,7 +24,7 @@ from mgdhw_sim.engines.numba.filters import Filters
 from mgdhw_sim.engines.numba.moves import Moving
 from mgdhw_sim.reference.chip import Chip
 
-Piece = Callable[[TrainState, int], tuple[TrainState, float, Step | None]]
+Piece = Callable[[TrainState, int], tuple[TrainState, float, UpdateInfo | None]]
 """Runs so many probes from a state on: the state after them, the sum of their costs, the last update."""
 
 SAMPLES, PRODUCTS = 1 << 20, 1 << 34
@@ -48,7 +49,7 @@ def costs(block: Block, plus: IntArray, minus: IntArray, held: IntArray, measure
     return Costs(plus, minus, block.evaluations(), carried)
 
 
-def held_of_state(state: TrainState, recipe: Recipe) -> IntArray:
+def held_of_state(state: TrainState, recipe: LearningRule) -> IntArray:
     """(2,) value and batch of the baseline that a state carries."""
     first_batch = recipe.order.batch_of(state.step)
     held = state.held
@@ -57,7 +58,7 @@ def held_of_state(state: TrainState, recipe: Recipe) -> IntArray:
     return np.array([held.value, first_batch], dtype=np.int64)
 
 
-def etas(state: TrainState, recipe: Recipe, count: int) -> NDArray[np.float64]:
+def etas(state: TrainState, recipe: LearningRule, count: int) -> NDArray[np.float64]:
     """Learning rates of the updates among so many probes."""
     period = recipe.update_period
     return packs.etas(recipe, state.update, (state.step + count) // period - state.step // period)
@@ -65,7 +66,7 @@ def etas(state: TrainState, recipe: Recipe, count: int) -> NDArray[np.float64]:
 
 def advanced(
     state: TrainState,
-    recipe: Recipe,
+    recipe: LearningRule,
     count: int,
     moving: Moving,
     held: IntArray,
@@ -74,7 +75,7 @@ def advanced(
     evaluations: int,
     measured: int,
     updates: int,
-) -> tuple[TrainState, Step | None]:
+) -> tuple[TrainState, UpdateInfo | None]:
     """The state after so many probes, from what kernels left, and the last update among them."""
     size = state.theta.size
     after = None
@@ -93,14 +94,14 @@ def advanced(
     return then, _last(moving, rates, updates)
 
 
-def _last(moving: Moving, rates: NDArray[np.float64], updates: int) -> Step | None:
+def _last(moving: Moving, rates: NDArray[np.float64], updates: int) -> UpdateInfo | None:
     """The last of so many updates."""
-    return Step(float(rates[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
+    return UpdateInfo(float(rates[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
 
 
-def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
+def filters_of(state: TrainState, recipe: LearningRule, topology: Topology) -> Filters:
     """The filters of continuous mode as kernels take them, in arrays of their own."""
-    size, analog = packs.padded(state.theta.size), state.analog
+    size, analog = packs.padded(state.theta.size), state.filters
     weight = recipe.filter_weight
     if weight is None:
         weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
@@ -116,7 +117,7 @@ def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters
 
 def filtered(
     state: TrainState, count: int, moving: Moving, filters: Filters, rates: NDArray[np.float64], updates: int
-) -> tuple[TrainState, Step | None]:
+) -> tuple[TrainState, UpdateInfo | None]:
     """The same in continuous mode, without baselines."""
     size = state.theta.size
     then = replace(
@@ -125,7 +126,7 @@ def filtered(
         update=state.update + updates,
         theta=moving.theta[:size],
         optimizer=packs.optimizer_state(state, moving),
-        analog=FilterState(filters.gradient[:size], float(filters.cost[0]), float(filters.cost[1])),
+        filters=FilterState(filters.gradient[:size], float(filters.cost[0]), float(filters.cost[1])),
         held=None,
         evaluations=state.evaluations + count,
     )
@@ -169,7 +170,9 @@ def in_turns(block: Block, run: Callable[[Block], Costs]) -> Costs:
     return Costs(perturbed, reference, costs.evaluations, costs.held)
 
 
-def in_pieces(chip: Chip, state: TrainState, recipe: Recipe, n_probes: int, most: int, run: Piece) -> SegmentResult:
+def in_pieces(
+    chip: Chip, state: TrainState, recipe: LearningRule, n_probes: int, most: int, run: Piece
+) -> SegmentResult:
     """A segment, at most so many probes at a time, and no more than a call may work on."""
     size = min(most, probes_at_once(chip, recipe.order))
     most = min(most, max(1, SAMPLES // recipe.order.batch))

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
-from mgdhw.learning.loop import Recipe, Step, requested_theta
+from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import requested_theta
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_sim.engines.numba import ends, flawed_loops, flawed_segments, flaws, packs, writing
 from mgdhw_sim.engines.numba.flawed_crew import Crew, fits
@@ -42,7 +43,7 @@ def probe(chip: Chip, block: Block) -> Costs:
 
 def learn(chip: Chip, segment: Segment) -> SegmentResult:
     """The whole loop: probes, updates and writes."""
-    state, recipe = segment.state, segment.recipe
+    state, recipe = segment.state, segment.rule
     chip.take(state.cells, requested_theta(state, recipe), state.step)
     count = segment.n_probes
     most = flaws.MOST_LEFT // flaws.MOST_PULSES
@@ -51,7 +52,9 @@ def learn(chip: Chip, segment: Segment) -> SegmentResult:
     return replace(result, state=replace(result.state, cells=chip.remembered()))
 
 
-def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:
+def _learn(
+    chip: Chip, state: TrainState, recipe: LearningRule, count: int
+) -> tuple[TrainState, float, UpdateInfo | None]:
     """So many probes, and the updates among them, of a chip that holds θ already."""
     cells = chip.cells
     assert cells is not None

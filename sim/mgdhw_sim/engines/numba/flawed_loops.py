@@ -1,4 +1,4 @@
-"""Blocks and segments of an imperfect chip, compiled: what `imperfect.Bench` and `mgdhw.learning.loop` define.
+"""Blocks and segments of an imperfect chip, compiled: what `imperfect.Bench` and `mgdhw.learning.step` define.
 
 One probe at a time, in 64 bits, for every chip.
 """
@@ -220,7 +220,7 @@ def probe_block(flaws, memory, weights, neurons, first, count, written, held, ru
 
 @njit(**ENTRY)
 def learn_segment(flaws, memory, weights, neurons, rule, moving, first, count, period, written, held, etas, run):
-    """`mgdhw.learning.loop` over `count` probes: blocks, windows, updates, writes. Changes `moving` and `memory`.
+    """`mgdhw.learning.step` over `count` probes: blocks, windows, updates, writes. Changes `moving` and `memory`.
 
     Returns:
         evaluations, sum of the perturbed costs, step of the last measured baseline (-1: none), updates done, step of

@@ -259,7 +259,7 @@ def run_block(bench, rows, space, tile, twice, first, count, written, held, plus
 
 @njit(**ENTRY)
 def run_segment(bench, rows, space, tile, twice, rule, moving, first, count, period, written, alone, fresh, held, etas):
-    """`mgdhw.learning.loop` over `count` probes: blocks, windows, updates and writes.
+    """`mgdhw.learning.step` over `count` probes: blocks, windows, updates and writes.
 
     Args:
         written: step of the last write.

@@ -1,4 +1,4 @@
-"""Blocks and segments, compiled: what `Chip.probe` and `mgdhw.learning.loop` define, without leaving compiled code.
+"""Blocks and segments, compiled: what `Chip.probe` and `mgdhw.learning.step` define, without leaving compiled code.
 
 One probe at a time, for every chip; faster kernels for chips of small numbers are in `segments.py`.
 """
@@ -88,7 +88,7 @@ def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count
 def learn_segment(
     net, plan, rule, moving, inputs, targets, samples, tau_x, first, count, period, baseline, held, etas, work
 ):
-    """`mgdhw.learning.loop` over `count` probes: blocks, windows and updates. What `moving` holds is changed in place.
+    """`mgdhw.learning.step` over `count` probes: blocks, windows and updates. What `moving` holds is changed in place.
 
     Returns:
         evaluations, sum of the perturbed costs, step of the last measured baseline (-1: none), updates done.

@@ -364,7 +364,7 @@ def chunk_of(first, most, period):
 def run_segment(
     setup, rule, moving, first, count, period, alone, fresh, held, etas, ahead, moved, space, tile, known, team
 ):
-    """`mgdhw.learning.loop` over `count` probes: blocks, windows and updates.
+    """`mgdhw.learning.step` over `count` probes: blocks, windows and updates.
 
     Args:
         alone: every probe is followed by an update, its codes are signs of all parameters, and the window is empty.
