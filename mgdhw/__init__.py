@@ -4,6 +4,7 @@
 
     result = mgdhw.train("digits.toml")                       # blocking
     result = await mgdhw.train_async("digits.toml")           # in a notebook or a program of your own
+    result = mgdhw.train_replicas("xor.toml", replicas=256)   # many seeds, and how long each took
 
     async with mgdhw.open_device("sim:analog-8bit") as device:
         async for event in mgdhw.Trainer(experiment, device, dataset):
@@ -18,7 +19,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mgdhw.api import Result, evaluate, evaluate_async, train, train_async
+    from mgdhw.api import (
+        Result,
+        evaluate,
+        evaluate_async,
+        train,
+        train_async,
+        train_replicas,
+        train_replicas_async,
+    )
     from mgdhw.cli.notebook import Progress
     from mgdhw.datasets import Dataset, from_arrays
     from mgdhw.datasets import load as load_dataset
@@ -52,6 +61,8 @@ __all__ = [
     "open_device",
     "train",
     "train_async",
+    "train_replicas",
+    "train_replicas_async",
 ]
 
 _HOMES = {
@@ -73,6 +84,8 @@ _HOMES = {
     "open_device": ("mgdhw.device", "open_device"),
     "train": ("mgdhw.api", "train"),
     "train_async": ("mgdhw.api", "train_async"),
+    "train_replicas": ("mgdhw.api", "train_replicas"),
+    "train_replicas_async": ("mgdhw.api", "train_replicas_async"),
 }
 
 

@@ -82,19 +82,16 @@ def train(
         replicas = find_run(resume, runs).replicas()
     meter = TrainingMetrics() if replicas is None else ReplicasMeter()
     progress = Progress(out, session, meter, quiet=quiet)
-    how_many: dict[str, Any] = {"resume": resume, "replicas": replicas}
+    options: dict[str, Any] = {"device": device, "resume": resume, "runs": runs, "overrides": overrides}
+    options |= {"listeners": [progress], "session": session}
     with stopping(session, progress.say) as received, telling(progress.doing, progress.note):
         try:
             with progress:
-                result: Result | ReplicasResult = api.train(
-                    experiment,
-                    device=device,
-                    runs=runs,
-                    overrides=overrides,
-                    listeners=[progress],
-                    session=session,
-                    **how_many,
-                )
+                result: Result | ReplicasResult
+                if replicas is None:
+                    result = api.train(experiment, **options)
+                else:
+                    result = api.train_replicas(experiment, replicas=replicas, **options)
         except (KeyboardInterrupt, asyncio.CancelledError):
             if received.number is None:
                 raise

@@ -6,16 +6,14 @@ over all of it. Nothing is pickled.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +24,7 @@ from mgdhw.errors import CheckpointError
 from mgdhw.learning.filters import FilterState
 from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState
+from mgdhw.runs.atomic import write_atomically
 
 FORMAT = 1
 """Version of the format; a change of it that old readers would get wrong takes the next number."""
@@ -107,45 +106,6 @@ def load(path: Path) -> Saved:
         return Saved(_state(arrays, scalars), scalars["extra"])
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path) from error
-
-
-def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], None]) -> None:
-    """Replace a file's content, or leave it as it was: a temporary file beside it, synced, renamed, synced.
-
-    For one writer at a time.
-
-    Args:
-        path: the file.
-        content: what goes into it, or what writes it.
-
-    Raises:
-        OSError: it cannot be written; the temporary file is gone again.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            if callable(content):
-                content(file)
-            else:
-                file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder outlast a power failure, where the system lets a folder be synced."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _state(arrays: Arrays, scalars: Mapping[str, Any]) -> TrainState:

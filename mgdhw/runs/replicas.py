@@ -52,6 +52,8 @@ class ReplicasRecorder:
         session: Mapping[str, Any] | None = None,
     ) -> None:
         self.run = run
+        self.notes: list[str] = []
+        """What the user should know."""
         self._rows = list(finished)
         self._start = time.monotonic() - seconds
         self._session = session
@@ -83,6 +85,10 @@ class ReplicasRecorder:
             return
         if time.monotonic() - self._written_at >= WRITE_SECONDS:
             self._writer.soon()
+
+    async def kept(self) -> None:
+        """Wait until all so far is on disk. Raises RunError."""
+        await self._writer.kept()
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Keep how it ended, on leaving."""

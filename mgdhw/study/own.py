@@ -13,7 +13,7 @@ from mgdhw.errors import ConfigError
 from mgdhw.experiment.resolve import load_dataset, resolve, resolved
 from mgdhw.experiment.schema import Experiment, check_experiment
 from mgdhw.parsing import parse_json
-from mgdhw.runs.checkpoint import write_atomically
+from mgdhw.runs.atomic import write_atomically
 from mgdhw.study.robustness import Task
 
 SIMULATED = "sim:"

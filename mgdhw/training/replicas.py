@@ -15,7 +15,6 @@ from mgdhw.arrays import FloatArray
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.device.answers import checked_parameters
-from mgdhw.device.control import take_control
 from mgdhw.errors import ConfigError
 from mgdhw.experiment.schema import LARGEST_SEED, Experiment
 from mgdhw.learning.state import TrainState
@@ -32,6 +31,7 @@ from mgdhw.training.events import (
     ReplicasFinished,
     ReplicasStarted,
 )
+from mgdhw.training.iteration import controlled_events
 from mgdhw.training.pacing import AdaptiveBlockSize, CooperativeYield, SaturationMonitor, first_size
 from mgdhw.training.prepare import plan
 from mgdhw.training.recipe import first_state
@@ -126,15 +126,10 @@ class Replicas:
         """How often the hardware did what for a replica, and what that takes on it where its timing is known."""
         return self._plan.taken(self.device.info, probes=one.probes, evaluations=one.evaluations, updates=one.updates)
 
-    async def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
-        with contextlib.nullcontext() if self._controlled else await take_control(self.device, "a set of replicas"):
-            try:
-                async for event in self._events():
-                    yield event
-            except Exception:
-                for fault in self._retries.take_faults():  # what led to it is told before it ends the set
-                    yield fault
-                raise
+    def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
+        return controlled_events(
+            self._events(), self.device, "a set of replicas", self._retries, controlled=self._controlled
+        )
 
     async def _events(self) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, device = self.experiment, self.device

@@ -17,7 +17,6 @@ from mgdhw.concurrency.completion import unless
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, HostCodes
 from mgdhw.device.answers import checked_parameters
-from mgdhw.device.control import take_control
 from mgdhw.errors import CheckpointError, DeviceFault
 from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.digest import digest_checkpoint, is_checkpoint
@@ -26,6 +25,7 @@ from mgdhw.learning.segment import Segment
 from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import accumulate_costs, next_block, requested_theta, update
 from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Finished, Started, Updated
+from mgdhw.training.iteration import controlled_events
 from mgdhw.training.pacing import (
     AdaptiveBlockSize,
     CooperativeYield,
@@ -108,20 +108,13 @@ class Trainer:
             with contextlib.suppress(RuntimeError):  # it is closed: training is over
                 self._loop.call_soon_threadsafe(self._asked.set)
 
-    async def __aiter__(self) -> AsyncGenerator[Event, None]:
+    def __aiter__(self) -> AsyncGenerator[Event, None]:
+        return controlled_events(self._events(), self.device, "a training", self._retries, controlled=self._controlled)
+
+    async def _events(self) -> AsyncGenerator[Event, None]:
         self._loop = asyncio.get_running_loop()
         if self._stop:
             self._asked.set()
-        with contextlib.nullcontext() if self._controlled else await take_control(self.device, "a training"):
-            try:
-                async for event in self._events():
-                    yield event
-            except Exception:
-                for fault in self._retries.take_faults():  # what led to it is told before it ends the run
-                    yield fault
-                raise
-
-    async def _events(self) -> AsyncGenerator[Event, None]:
         experiment, training, device = self.experiment, self.experiment.training, self.device
         await self._retries.load(self.dataset)
         state = self._resume or await self._first_state()

@@ -43,7 +43,8 @@ def opened(uri: str) -> Callable[[], object]:
 
 
 def train(experiment: Any = XOR, **options: Any) -> Callable[[], object]:
-    return lambda: mgdhw.train(experiment, **{"runs": None, **options})
+    run = mgdhw.train_replicas if "replicas" in options else mgdhw.train
+    return lambda: run(experiment, **{"runs": None, **options})  # type: ignore[operator]
 
 
 def written(name: str, text: str | bytes) -> Path:

@@ -18,7 +18,7 @@ from mgdhw.errors import CheckpointError
 from mgdhw.learning.filters import FilterState
 from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState
-from mgdhw.runs import checkpoint
+from mgdhw.runs import atomic, checkpoint
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(0, 2**63 - 1)
@@ -163,7 +163,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, state: TrainState, m
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(path, replace(state, step=9999))
     assert checkpoint.load(path).state.step == 1234

@@ -87,7 +87,7 @@ def controllers(run: Path | None) -> dict[str, Callable[[Device], Awaitable[Any]
 
     return {
         "train": lambda device: mgdhw.train_async(XOR, device=device, runs=None),
-        "replicas": lambda device: mgdhw.train_async(XOR, device=device, replicas=2, runs=None),
+        "replicas": lambda device: mgdhw.train_replicas_async(XOR, device=device, replicas=2, runs=None),
         "resume": lambda device: mgdhw.train_async(resume=run, device=device, overrides=["run.block=5"]),
         "evaluate": lambda device: mgdhw.evaluate_async(run or "", device=device),
         "check": lambda device: check(device, load("xor")),

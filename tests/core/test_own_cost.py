@@ -170,14 +170,14 @@ def test_a_run_with_the_devices_cost_does_not_go_on_with_another(tmp_path: Path)
 
 
 def test_replicas_have_it_too(tmp_path: Path) -> None:
-    together = mgdhw.train(EXPERIMENT, device=adder(), replicas=2, runs=tmp_path, cost=steep)
+    together = mgdhw.train_replicas(EXPERIMENT, device=adder(), replicas=2, runs=tmp_path, cost=steep)
     alone = mgdhw.train(EXPERIMENT, device=adder(), runs=None, cost=steep, overrides=["seed=1"])
     assert together.replicas[1].digest == alone.digest
     assert together.run is not None
     assert json.loads((together.run / "provenance.json").read_text())["cost"]["name"].endswith("steep")
     with pytest.raises(ConfigError, match="steep, which has to be given again"):
-        mgdhw.train(resume=together.run, device=adder(), replicas=2)
-    again = mgdhw.train(resume=together.run, device=adder(), replicas=2, cost=steep)
+        mgdhw.train_replicas(resume=together.run, device=adder(), replicas=2)
+    again = mgdhw.train_replicas(resume=together.run, device=adder(), replicas=2, cost=steep)
     assert again.digest == together.digest
 
 

@@ -166,11 +166,11 @@ def test_checkpoints_that_are_missing_are_missed(stopped: Path, digest: str) -> 
 
 
 def test_rows_that_are_missing_are_missed(tmp_path: Path) -> None:
-    first = mgdhw.train(XOR, replicas=2, runs=tmp_path)
+    first = mgdhw.train_replicas(XOR, replicas=2, runs=tmp_path)
     assert first.run is not None
     (first.run / "replicas.csv").unlink()
     heard: list[ReplicasEvent] = []
-    assert mgdhw.train(resume=first.run, replicas=2, listeners=[heard.append]).digest == first.digest
+    assert mgdhw.train_replicas(resume=first.run, replicas=2, listeners=[heard.append]).digest == first.digest
     assert isinstance(heard[0], ReplicasStarted)
     assert heard[0].notes[0] == f"{first.run / 'replicas.csv'}: is missing; all replicas are trained again"
 
@@ -333,13 +333,13 @@ def test_faults_of_replicas_are_kept(tmp_path: Path) -> None:
         if isinstance(event, ReplicaFinished):
             session.stop()
 
-    arguments: dict[str, Any] = {"overrides": changes, "replicas": 3}
-    run = mgdhw.train(XOR, device=faulty(350), runs=tmp_path, session=session, listeners=[stop], **arguments).run
+    options: dict[str, Any] = {"overrides": changes, "replicas": 3}
+    run = mgdhw.train_replicas(XOR, device=faulty(350), runs=tmp_path, session=session, listeners=[stop], **options).run
     assert run is not None
     assert sum(isinstance(event, Faulted) for event in heard) == 1
     assert rows(run, "SELECT step, kind FROM fault") == [(350, "LinkTimeout")]
-    whole = mgdhw.train(XOR, runs=None, **arguments)
-    resumed = mgdhw.train(resume=run, device=faulty(100), **arguments)
+    whole = mgdhw.train_replicas(XOR, runs=None, **options)
+    resumed = mgdhw.train_replicas(resume=run, device=faulty(100), **options)
     assert resumed.digest == whole.digest
     assert rows(run, "SELECT step FROM fault ORDER BY id") == [(350,), (100,)]
     assert rows(run, "SELECT seconds FROM fault ORDER BY id") == sorted(rows(run, "SELECT seconds FROM fault"))
@@ -494,7 +494,7 @@ def test_a_session_is_for_one_training(digest: str) -> None:
     assert mgdhw.train(XOR, runs=None, session=session).reason == "stopped"
     for again in (
         lambda: mgdhw.train(XOR, runs=None, session=session),
-        lambda: mgdhw.train(XOR, runs=None, session=session, replicas=2),
+        lambda: mgdhw.train_replicas(XOR, runs=None, session=session, replicas=2),
     ):
         with pytest.raises(ConfigError, match=r"this one has had its own .*: session = mgdhw\.Session\(\)"):
             again()

@@ -18,7 +18,7 @@ from mgdhw.experiment.schema import Experiment, load_experiment
 from mgdhw.learning.filters import FilterState
 from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState
-from mgdhw.runs import Recorder, Run, RunLock, Store, checkpoint, create_run, find_run, manifest
+from mgdhw.runs import Recorder, Run, RunLock, Store, atomic, create_run, find_run, manifest
 from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.provenance import git_state
 from mgdhw.runs.recorder import CURVE_ROWS
@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path, monkeypatch: pytest.
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(RunError, match="cannot be written: No space left on device; make room"):
         create_run(tmp_path, Experiment(), {})
     assert list(tmp_path.iterdir()) == []
