@@ -16,7 +16,7 @@ import numpy as np
 from common import Row, arguments, report
 
 from mgdhw.datasets import load
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.learning.segment import Segment
 from mgdhw.training.recipe import first_state, recipe_of
 from mgdhw_sim.device import SimDevice

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mgdhw import open_device
 from mgdhw.datasets import Dataset
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.learning.segment import Segment
 from mgdhw.training.recipe import first_state, recipe_of
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from mgdhw.datasets import load as load_dataset
     from mgdhw.device import Device, open_device
     from mgdhw.errors import MgdhwError
-    from mgdhw.experiment.schema import Experiment, load_experiment
+    from mgdhw.experiment.load import load_experiment
+    from mgdhw.experiment.schema import Experiment
     from mgdhw.runs.handle import Session
     from mgdhw.training.replicas import Replicas
     from mgdhw.training.results import ReplicasResult
@@ -80,7 +81,7 @@ _HOMES = {
     "evaluate_async": ("mgdhw.api", "evaluate_async"),
     "from_arrays": ("mgdhw.datasets", "from_arrays"),
     "load_dataset": ("mgdhw.datasets", "load"),
-    "load_experiment": ("mgdhw.experiment.schema", "load_experiment"),
+    "load_experiment": ("mgdhw.experiment.load", "load_experiment"),
     "open_device": ("mgdhw.device", "open_device"),
     "train": ("mgdhw.api", "train"),
     "train_async": ("mgdhw.api", "train_async"),

@@ -26,7 +26,8 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.device.control import take_control
 from mgdhw.experiment.inputs import input_notes
-from mgdhw.experiment.schema import Experiment, check_experiment
+from mgdhw.experiment.load import check_experiment
+from mgdhw.experiment.schema import Experiment
 from mgdhw.training.amplitude import default_amplitude
 from mgdhw.training.initial import guard, initial
 

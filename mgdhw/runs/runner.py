@@ -14,8 +14,9 @@ from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.device.control import take_control
+from mgdhw.experiment.load import with_overrides
 from mgdhw.experiment.own_cost import same_cost
-from mgdhw.experiment.resolve import OwnData, Source, changed, load_as_kept, opening, task_of
+from mgdhw.experiment.resolve import OwnData, Source, load_as_kept, opening, task_of
 from mgdhw.experiment.schema import Experiment
 from mgdhw.runs import Recorder, ReplicasRecorder, Run, RunLock, begin_run
 from mgdhw.runs.compatibility import base_of, check_delta, check_identity, check_resumable, record_of
@@ -128,7 +129,7 @@ async def begin(
 async def resume(kind: RunKind[Outcome], run: Run, options: Options) -> Outcome:
     """Go on with a run. See `mgdhw.api.train_async`."""
     kept = run.experiment()
-    experiment = changed(kept, options.overrides)
+    experiment = with_overrides(kept, options.overrides)
     check_resumable(run, kept, experiment, kind.changeable)
     dataset = load_as_kept(experiment, base_of(run))
     same_cost(kept, experiment, options.cost, dataset)

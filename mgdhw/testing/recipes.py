@@ -8,7 +8,7 @@ import numpy as np
 
 from mgdhw.codes import Codes
 from mgdhw.device import Device, DeviceInfo
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.learning.rule import UpdateInfo
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState

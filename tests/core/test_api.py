@@ -29,7 +29,7 @@ from mgdhw.errors import (
     LinkTimeout,
     RunError,
 )
-from mgdhw.experiment.schema import check_experiment, to_toml
+from mgdhw.experiment.load import check_experiment, to_toml
 from mgdhw.topology import Topology
 from mgdhw.training.events import BlockDone, Evaluated, Event, Faulted, Finished, Started
 

@@ -20,7 +20,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import open_device
 from mgdhw.errors import MgdhwError
 from mgdhw.estimate import estimate_async
-from mgdhw.experiment.schema import check_experiment, parse_experiment
+from mgdhw.experiment.load import check_experiment, parse_experiment
 from mgdhw.runs.handle import blocking
 from mgdhw.timing import Timing
 from mgdhw_drivers import secret

@@ -19,7 +19,7 @@ from mgdhw.blocking import BlockingDevice
 from mgdhw.datasets import load
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import DeviceUnavailable
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.testing import Verdict, run_conformance
 from mgdhw.topology import Topology

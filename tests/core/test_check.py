@@ -20,7 +20,7 @@ from mgdhw.characterize.slope import measure_slope
 from mgdhw.datasets import load
 from mgdhw.device import Capability, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceFault, LinkTimeout
-from mgdhw.experiment.schema import parse_experiment, to_toml
+from mgdhw.experiment.load import parse_experiment, to_toml
 from mgdhw.topology import Topology
 
 Cost = Callable[[FloatArray], float]

@@ -16,7 +16,7 @@ from mgdhw.datasets import load
 from mgdhw.device import Device
 from mgdhw.device.control import take_control
 from mgdhw.errors import DeviceUnavailable
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.training.events import BlockDone, Event
 from mgdhw.training.replicas import Replicas
 from mgdhw.training.trainer import Trainer

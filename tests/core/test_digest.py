@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.learning import digest
 
 BASE: dict[str, Any] = {

@@ -17,7 +17,7 @@ from mgdhw.block import CodeSpec, Costs
 from mgdhw.codes import FAMILIES, Codes
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.learning.filters import FilterState, filter_block
 from mgdhw.learning.gradient import Window
 from mgdhw.learning.high_pass import filter_weight, gains

@@ -14,7 +14,7 @@ from mgdhw.codes import FAMILIES, Codes
 from mgdhw.datasets import load
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError
-from mgdhw.experiment.schema import check_experiment, parse_experiment, to_toml
+from mgdhw.experiment.load import check_experiment, parse_experiment, to_toml
 from mgdhw.learning.gradient import Window, accumulate, estimate, oripov_scaled
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology

@@ -19,7 +19,7 @@ from mgdhw.costs import mean_squared_error
 from mgdhw.device import Capability, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError
 from mgdhw.experiment import own_cost
-from mgdhw.experiment.schema import check_experiment, load_experiment
+from mgdhw.experiment.load import check_experiment, load_experiment
 from mgdhw.topology import Topology
 from mgdhw.training.events import BlockDone, Event
 from mgdhw.training.trainer import Trainer

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import mgdhw
 from mgdhw.datasets import Dataset, from_arrays, load, scaled
 from mgdhw.errors import CheckpointError, ConfigError, ConformanceError, DatasetError
-from mgdhw.experiment.schema import load_experiment
+from mgdhw.experiment.load import load_experiment
 from mgdhw.runs.store import Store
 from mgdhw.training.events import BlockDone, Evaluated, Event, ReplicasStarted, Started
 from mgdhw_sim.device import SimDevice

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.learning.rounding import round_stochastically
 from mgdhw.learning.rule import ParameterGrid
 from mgdhw.topology import Topology

@@ -9,7 +9,7 @@ import pytest
 
 import mgdhw
 from mgdhw.datasets import load
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.training.events import ReplicasStarted, Started
 from mgdhw.training.rehearsal import weak_signal
 from mgdhw.training.replicas import Replicas

@@ -12,7 +12,8 @@ from numpy.testing import assert_array_equal
 from mgdhw.datasets import Dataset
 from mgdhw.datasets import load as load_dataset
 from mgdhw.errors import ConfigError, DeviceFault, LinkTimeout
-from mgdhw.experiment.schema import LARGEST_SEED, Experiment, parse_experiment
+from mgdhw.experiment.load import parse_experiment
+from mgdhw.experiment.schema import LARGEST_SEED, Experiment
 from mgdhw.learning import digest
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.training import replica_batch

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from mgdhw.errors import CheckpointError, RunError
-from mgdhw.experiment.schema import Experiment, load_experiment
+from mgdhw.experiment.load import load_experiment
+from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.filters import FilterState
 from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState

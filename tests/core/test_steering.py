@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mgdhw.experiment.schema import LARGEST_BLOCK, parse_experiment
+from mgdhw.experiment.load import parse_experiment
+from mgdhw.experiment.schema import LARGEST_BLOCK
 from mgdhw.training.pacing import FREE, PATIENCE, AdaptiveBlockSize, first_size
 from mgdhw.training.recipe import recipe_of
 from mgdhw_sim.device import SimDevice

@@ -17,7 +17,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.datasets import load as load_dataset
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, LinkCorrupt, LinkLost, LinkTimeout
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.learning import digest
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState

@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import mgdhw
+from mgdhw.experiment.load import check_experiment
 from mgdhw.experiment.resolve import load_dataset
-from mgdhw.experiment.schema import check_experiment
 from mgdhw.learning.state import TrainState
 from mgdhw.runs.checkpoint import load, save
 from mgdhw.training.events import Checkpoint, Event, Finished

@@ -15,7 +15,8 @@ import mgdhw
 from mgdhw.concurrency.threads import in_thread, left_behind
 from mgdhw.datasets import load
 from mgdhw.errors import ConfigError
-from mgdhw.experiment.schema import Experiment, check_experiment
+from mgdhw.experiment.load import check_experiment
+from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.segment import Segment
 from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import next_block
