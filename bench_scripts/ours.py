@@ -15,7 +15,7 @@ from mgdhw import open_device
 from mgdhw.datasets import Dataset
 from mgdhw.experiment.load import check_experiment
 from mgdhw.learning.segment import Segment
-from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.training.prepare import first_state, learning_rule
 
 LARGEST_GROWTH = 16
 """How much longer one trial run may be than the one before: rates of short runs are not to be trusted."""
@@ -65,7 +65,7 @@ class Ours:
 
     def _begin(self, case: Training, dataset: Dataset, seed: int) -> Segment:
         experiment = check_experiment(case.experiment(seed), source="benchmark")
-        recipe, _ = recipe_of(experiment, self._device.info, dataset.n_train)
+        recipe, _ = learning_rule(experiment, self._device.info, dataset.n_train)
         return Segment(first_state(experiment, self._device.info, recipe, dataset), recipe, 0)
 
     def _seconds(self, probes: int) -> float:

@@ -19,7 +19,7 @@ from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import accumulate_costs, next_block, probes_to_update, requested_theta, update
-from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.training.prepare import first_state, learning_rule
 
 COARSE = 4.0
 """From one η of the first ladder to the next."""
@@ -190,7 +190,7 @@ class Pilots:
         self._bench.begin(f"trying η = {eta:.3g}")
         optimizer = self._experiment.optimizer.model_copy(update={"eta": eta})
         experiment = self._experiment.replica(start * APART).model_copy(update={"optimizer": optimizer})
-        recipe, _ = recipe_of(experiment, self._bench.info, self._bench.dataset.n_train)
+        recipe, _ = learning_rule(experiment, self._bench.info, self._bench.dataset.n_train)
         pilot = Pilot(eta, recipe, first_state(experiment, self._bench.info, recipe, self._bench.dataset))
         await self._take_up(pilot)
         await self._measure(pilot)

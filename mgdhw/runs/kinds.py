@@ -145,7 +145,7 @@ class ReplicaSet(RunKind[ReplicasResult]):
         result = _replicas_result(
             replicas.experiment, replicas.dataset, self._count, self._results, self._seconds + seconds, run
         )
-        usage = [replicas.taken(one) for one in result.replicas]
+        usage = [replicas.hardware_usage(one) for one in result.replicas]
         return replace(
             result,
             parameter_writes=sum(counted.parameter_writes for counted, _ in usage),

@@ -22,10 +22,10 @@ from mgdhw.runs import Recorder, ReplicasRecorder, Run, RunLock, begin_run
 from mgdhw.runs.compatibility import base_of, check_delta, check_identity, check_resumable, record_of
 from mgdhw.runs.handle import Session
 from mgdhw.training.events import Checkpoint, ReplicasStarted, Started
+from mgdhw.training.readings import report_readings
 from mgdhw.training.replicas import Replicas
 from mgdhw.training.results import ReplicasResult, Result
 from mgdhw.training.trainer import Trainer
-from mgdhw.training.watching import watching
 
 Outcome = TypeVar("Outcome", bound=Result | ReplicasResult)
 
@@ -174,7 +174,7 @@ async def _follow(
     with (
         await take_control(trainer.device, kind.purpose),
         options.session.training(trainer),
-        watching(trainer.device, notify) as done,
+        report_readings(trainer.device, notify) as done,
     ):
         async with contextlib.aclosing(trainer.__aiter__()) as events:
             event: Any

@@ -15,7 +15,7 @@ from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import accumulate_costs, next_block, probes_to_update, requested_theta, update
 from mgdhw.testing.bench import Bench, Probe
 from mgdhw.testing.fitted import dataset_for, theta_for
-from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.training.prepare import first_state, learning_rule
 
 PROBES = 45
 """Length of a stretch: several updates, and it ends between two of them."""
@@ -91,7 +91,7 @@ def segment_for(bench: Bench, case: Case, n_probes: int = PROBES, number: int = 
     eta = f"optimizer.eta={case.eta_steps * float(np.min(info.theta_lsb))!r}"
     experiment = parse_experiment(TRAINING, source="conformance", overrides=(*case.overrides, eta)).replica(number)
     dataset = dataset_for(info)
-    recipe, _ = recipe_of(experiment, info, dataset.n_train)
+    recipe, _ = learning_rule(experiment, info, dataset.n_train)
     state = first_state(experiment, info, recipe, dataset, theta_for(info, number))
     return Segment(replace(state, cells=dict(bench.cells)), recipe, n_probes)
 

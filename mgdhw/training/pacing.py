@@ -1,28 +1,15 @@
-"""What a training and a set of replicas have in common: how far to go, when to look, when it is enough.
-
-None of it decides a bit of a trajectory but where it ends.
-"""
+"""How many probes to ask a device for at once, and when to let other tasks run. None of it changes a bit."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 
-import numpy as np
-
-from mgdhw.costs import accuracy_or_r2
-from mgdhw.datasets import Dataset
-from mgdhw.device import Device
-from mgdhw.device.answers import checked_outputs
-from mgdhw.errors import DeviceFault
-from mgdhw.experiment.schema import LARGEST_BLOCK, EvaluationSection
+from mgdhw.experiment.schema import LARGEST_BLOCK
 from mgdhw.learning.digest import probes_to_checkpoint
 from mgdhw.learning.rule import LearningRule
-from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import probes_to_update
-from mgdhw.training.events import Evaluated
 
 FIRST_WORK = 10**9
 """Multiplications of the first request at most, whose time nobody knows yet: a second of a simulated chip's, or two."""
@@ -30,12 +17,8 @@ FREE = 4 / 3
 """A request of twice the size that takes less than so many times as long is made of delays, not of work."""
 PATIENCE = 20
 """How many times too long a request may take, where smaller ones would not be much shorter."""
-MOST = 0.5
-"""So many of the parameters at their rails, and somebody should know."""
-BREATH_SECONDS = 0.02
+YIELD_SECONDS = 0.02
 """How long the event loop may be kept from other tasks by a device that never waits."""
-
-log = logging.getLogger("mgdhw.training")
 
 
 def first_size(wanted: int, rule: LearningRule, n_parameters: int, replicas: int = 1) -> int:
@@ -88,32 +71,9 @@ class CooperativeYield:
 
     async def take(self) -> None:
         """Let others run, if it is time."""
-        if time.monotonic() - self._last >= BREATH_SECONDS:
+        if time.monotonic() - self._last >= YIELD_SECONDS:
             await asyncio.sleep(0)
             self._last = time.monotonic()
-
-
-class SaturationMonitor:
-    """Says, once, that most parameters are at their rails: nothing is learnt by steps that are too large.
-
-    It is no error, and no limit of η would be right: how far η moves a parameter depends on the optimizer and on costs.
-    """
-
-    def __init__(self) -> None:
-        self._said = False
-
-    def look(self, state: TrainState, rule: LearningRule) -> None:
-        """Take in where the parameters are."""
-        if self._said or state.update == 0:
-            return
-        share = float(np.mean((state.theta <= rule.low) | (state.theta >= rule.high)))
-        if share >= MOST:
-            self._said = True
-            log.warning(
-                "%.0f %% of the parameters are at the ends of their range after %s updates; a smaller optimizer.eta"
-                " (it is %g) moves them less",
-                100 * share, f"{state.update:,}", rule.eta,
-            )  # fmt: skip
 
 
 def next_size(state: TrainState, rule: LearningRule, *, at_most: int, every: int, probes: int, segments: bool) -> int:
@@ -136,26 +96,3 @@ def next_size(state: TrainState, rule: LearningRule, *, at_most: int, every: int
     whole = (state.step + at_most) // rule.update_period * rule.update_period - state.step
     # After an update the window is empty: there is less to carry from one segment to the next.
     return whole if segments and 2 * whole >= at_most else at_most
-
-
-def check_answer(result: SegmentResult, segment: Segment, device: Device) -> None:
-    """Raise DeviceFault if an answer cannot be one to this segment."""
-    if not np.isfinite(result.cost) or result.state.step != segment.state.step + segment.n_probes:
-        raise DeviceFault(f"its answer to a segment from probe {segment.state.step} makes no sense", uri=device.uri)
-
-
-async def look(device: Device, dataset: Dataset, state: TrainState) -> Evaluated:
-    """Try the network that the device holds on the test samples, or on all where there are none."""
-    split = "test" if dataset.n_test else "train"
-    samples = np.arange(dataset.n_train if dataset.n_test else 0, dataset.n_samples)
-    outputs = checked_outputs(await device.infer(samples, state.step), samples.size, dataset.n_outputs, device.uri)
-    targets = dataset.targets[samples]
-    cost = float(device.cost_of(outputs, targets).mean())
-    accuracy, r2 = accuracy_or_r2(outputs, targets, classes=dataset.has_classes)
-    return Evaluated(state.step, state.evaluations, split, accuracy, cost, r2)
-
-
-def target_reached(wanted: EvaluationSection, evaluated: Evaluated) -> bool:
-    """Whether the accuracy and the cost aimed at are reached; never, where neither is given."""
-    accurate = wanted.stop_at_accuracy is None or (evaluated.accuracy or 0.0) >= wanted.stop_at_accuracy
-    return wanted.has_target and accurate and (wanted.stop_at_cost is None or evaluated.cost < wanted.stop_at_cost)

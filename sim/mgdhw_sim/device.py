@@ -146,8 +146,8 @@ class SimDevice(HostCodes):
         engine = self._engine(block)
         return await self._run(_kind("probe", block), block.n_probes, lambda chip: engine.probe(chip, block))
 
-    def rehearse(self, theta: FloatArray, block: Block) -> Costs | None:
-        """The answer to a block at θ, (P,), of a copy of the chip; None where it has no noise: see `rehearsal`."""
+    def predict_costs(self, theta: FloatArray, block: Block) -> Costs | None:
+        """The answer of a copy of the chip to a block at θ, (P,); None: no noise. See `training.signal_check`."""
         if not self.spec.effects.noisy:
             return None
         apart = copy(self.chip)

@@ -25,7 +25,7 @@ from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import accumulate_costs
 from mgdhw.topology import Topology
-from mgdhw.training.recipe import recipe_of
+from mgdhw.training.prepare import learning_rule
 
 NETWORK = Topology.dense((2, 2, 1))
 P = NETWORK.n_parameters
@@ -49,7 +49,7 @@ def info_of(topology: Topology) -> DeviceInfo:
 def recipe(*changes: str, topology: Topology = NETWORK) -> LearningRule:
     """Of continuous mode, as an experiment makes it."""
     fixed = ("training.mode=continuous", f"codes.delta={AMPLITUDE * LSB}", "training.init=uniform")
-    return recipe_of(parse_experiment("", source="test", overrides=(*fixed, *changes)), info_of(topology), 10)[0]
+    return learning_rule(parse_experiment("", source="test", overrides=(*fixed, *changes)), info_of(topology), 10)[0]
 
 
 def high_passed(costs: FloatArray, tau: float) -> FloatArray:

@@ -14,7 +14,7 @@ from mgdhw.experiment.load import parse_experiment
 from mgdhw.learning.rounding import round_stochastically
 from mgdhw.learning.rule import ParameterGrid
 from mgdhw.topology import Topology
-from mgdhw.training.initial import guard, initial
+from mgdhw.training.initial import guard_band, initial
 
 NETWORK = Topology.dense((40, 30, 20))
 P = NETWORK.n_parameters
@@ -75,10 +75,10 @@ def test_glorot_without_layers_is_a_config_error_with_a_way_out() -> None:
 
 
 def test_the_guard_band_is_one_perturbation_and_half_a_step_wide() -> None:
-    low, high = guard(info(), 5)
+    low, high = guard_band(info(), 5)
     assert (float(low), float(high)) == (-2.0 + 5.5 / 64, 2.0 - 6.5 / 64)
     each = replace(info(Topology(2)), theta_lsb=np.array([0.25, 0.5]), theta_min=-1.0, theta_max=np.array([1.0, 2.0]))
-    low, high = guard(each, 1)
+    low, high = guard_band(each, 1)
     assert_array_equal(low, [-0.625, -0.25])
     assert_array_equal(high, [0.625, 1.25])
 
@@ -86,7 +86,7 @@ def test_the_guard_band_is_one_perturbation_and_half_a_step_wide() -> None:
 @pytest.mark.parametrize("amplitude", [128, 1000])
 def test_a_perturbation_as_wide_as_the_range_is_a_config_error(amplitude: int) -> None:
     with pytest.raises(ConfigError, match=r"codes\.delta: a perturbation of .* leaves no room .* -2 \.\.\. 1\.98438"):
-        guard(info(), amplitude)
+        guard_band(info(), amplitude)
 
 
 # --- how they are rounded ---------------------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ async def test_a_stop_before_the_beginning_waits_for_no_second_long_look(monkeyp
             await asyncio.sleep(0.01)
             return await super().infer(samples, step)
 
-    monkeypatch.setattr("mgdhw.training.trainer.LONG_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("mgdhw.training.trainer.LONG_EVALUATION_SECONDS", 0.0)
     async with Waits(CHIP, parse(CHIP)) as device:
         going = trainer("run.block=7", device=device)
         going.stop()

@@ -20,7 +20,7 @@ from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.segment import Segment
 from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import next_block
-from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.training.prepare import first_state, learning_rule
 from mgdhw_sim import device as devices
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
@@ -55,7 +55,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def segment(device: SimDevice, experiment: Experiment, n_probes: int, state: TrainState | None = None) -> Segment:
     dataset = load("xor")
-    recipe, _ = recipe_of(experiment, device.info, dataset.n_train)
+    recipe, _ = learning_rule(experiment, device.info, dataset.n_train)
     return Segment(state or first_state(experiment, device.info, recipe, dataset), recipe, n_probes)
 
 

@@ -1,4 +1,4 @@
-"""Whether a training's perturbations will be heard above the noise, where that can be known before it begins.
+"""Whether the signal of a training's perturbations is above the noise, where that can be known before it begins.
 
 A simulated chip can be asked without being changed: it answers a few probes on a copy of itself. Nothing is known of a
 board before its first evaluation; `mgdhw check` measures it.
@@ -26,10 +26,10 @@ FOR_EVER = (1 << 32) - 1
 
 
 @runtime_checkable
-class Rehearses(Protocol):
-    """A device that can tell what it would answer."""
+class PredictsCosts(Protocol):
+    """A device that can tell what it would answer, such as a simulated chip."""
 
-    def rehearse(self, theta: NDArray[np.float64], block: Block) -> Costs | None:
+    def predict_costs(self, theta: NDArray[np.float64], block: Block) -> Costs | None:
         """The answer to a block at θ, (P,), without anything being done to the device. None: it has no noise."""
 
 
@@ -37,13 +37,13 @@ def weak_signal(device: Device, rule: LearningRule, theta: NDArray[np.float64]) 
     """What to tell where a probe's signal is below the noise, at the θ, (P,), that training begins with; else None."""
     order, info = rule.order, device.info
     probes = min(PROBES, WORK // (order.batch * info.n_parameters)) // PLACES
-    if not isinstance(device, Rehearses) or probes * PLACES < LEAST_PROBES:
+    if not isinstance(device, PredictsCosts) or probes * PLACES < LEAST_PROBES:
         return None
     same = SampleOrder(order.seed, order.n, order.batch, FOR_EVER)
     perturbed, reference = [], []
     for place in range(PLACES):
         first = place * info.n_parameters // PLACES
-        costs = device.rehearse(theta, Block(first, probes, rule.codes, same, Baseline.EVERY))
+        costs = device.predict_costs(theta, Block(first, probes, rule.codes, same, Baseline.EVERY))
         if costs is None:
             return None
         perturbed.append(costs.perturbed)
