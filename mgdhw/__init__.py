@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mgdhw.errors import MgdhwError
     from mgdhw.experiment.load import load_experiment
     from mgdhw.experiment.schema import Experiment
-    from mgdhw.runs.handle import Session
+    from mgdhw.runs.handle import TrainingHandle
     from mgdhw.training.replicas import Replicas
     from mgdhw.training.results import ReplicasResult
     from mgdhw.training.trainer import Trainer
@@ -51,8 +51,8 @@ __all__ = [
     "Replicas",
     "ReplicasResult",
     "Result",
-    "Session",
     "Trainer",
+    "TrainingHandle",
     "__version__",
     "evaluate",
     "evaluate_async",
@@ -75,8 +75,8 @@ _HOMES = {
     "Replicas": ("mgdhw.training.replicas", "Replicas"),
     "ReplicasResult": ("mgdhw.training.results", "ReplicasResult"),
     "Result": ("mgdhw.api", "Result"),
-    "Session": ("mgdhw.runs.handle", "Session"),
     "Trainer": ("mgdhw.training.trainer", "Trainer"),
+    "TrainingHandle": ("mgdhw.runs.handle", "TrainingHandle"),
     "evaluate": ("mgdhw.api", "evaluate"),
     "evaluate_async": ("mgdhw.api", "evaluate_async"),
     "from_arrays": ("mgdhw.datasets", "from_arrays"),
@@ -95,6 +95,11 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("mgdhw")
+    if name == "Session":
+        import warnings
+
+        warnings.warn("mgdhw.Session is now mgdhw.TrainingHandle", DeprecationWarning, stacklevel=2)
+        name = "TrainingHandle"
     if name not in _HOMES:
         raise AttributeError(f"module 'mgdhw' has no attribute {name!r}")
     module, attribute = _HOMES[name]

@@ -20,7 +20,7 @@ from mgdhw.experiment.own_cost import same_cost
 from mgdhw.experiment.resolve import OwnData, Source, load_as_kept, opening
 from mgdhw.runs import Evaluation, Run, evaluate_run, find_run, runner
 from mgdhw.runs.compatibility import base_of, check_began, identity_of
-from mgdhw.runs.handle import Session, blocking
+from mgdhw.runs.handle import TrainingHandle, blocking
 from mgdhw.runs.kinds import ReplicaSet, SingleTraining
 from mgdhw.training.events import Event, ReplicasEvent
 from mgdhw.training.results import ReplicasResult, Result
@@ -57,7 +57,7 @@ async def train_async(
     overrides: Iterable[str] = (),
     cost: CostFunction | None = None,
     listeners: Iterable[Listener] = (),
-    session: Session | None = None,
+    session: TrainingHandle | None = None,
 ) -> Result:
     """Train, and keep the run.
 
@@ -106,7 +106,7 @@ async def train_replicas_async(
     overrides: Iterable[str] = (),
     cost: CostFunction | None = None,
     listeners: Iterable[ReplicasListener] = (),
-    session: Session | None = None,
+    session: TrainingHandle | None = None,
 ) -> ReplicasResult:
     """Train many times, independently, and keep what comes of each.
 
@@ -136,9 +136,9 @@ async def _run(
     overrides: Iterable[str],
     cost: CostFunction | None,
     listeners: Iterable[Callable[[Any], None]],
-    session: Session | None,
+    session: TrainingHandle | None,
 ) -> Outcome:
-    session = session or Session()
+    session = session or TrainingHandle()
     options = runner.Options(device, checked_overrides(overrides), tuple(listeners), session, cost)
     folder = None if runs is None else Path(runs)
     try:
@@ -170,13 +170,13 @@ def train(
     overrides: Iterable[str] = (),
     cost: CostFunction | None = None,
     listeners: Iterable[Listener] = (),
-    session: Session | None = None,
+    session: TrainingHandle | None = None,
 ) -> Result:
     """Train and wait for the result: `train_async` for those who don't want async. Works in notebooks, too.
 
     Ctrl-C ends it cleanly and is then raised as KeyboardInterrupt; the run can be resumed.
     """
-    session = session or Session()
+    session = session or TrainingHandle()
     kind: Any = SingleTraining() if replicas is None else _deprecated(replicas)
     work: Coroutine[Any, Any, Result] = _run(
         kind, replicas, experiment, dataset, device, resume, runs, overrides, cost, listeners, session
@@ -195,13 +195,13 @@ def train_replicas(
     overrides: Iterable[str] = (),
     cost: CostFunction | None = None,
     listeners: Iterable[ReplicasListener] = (),
-    session: Session | None = None,
+    session: TrainingHandle | None = None,
 ) -> ReplicasResult:
     """Train replicas and wait for the result: `train_replicas_async` for those who don't want async.
 
     Ctrl-C ends it cleanly and is then raised as KeyboardInterrupt; those replicas are kept that are finished.
     """
-    session = session or Session()
+    session = session or TrainingHandle()
     work = train_replicas_async(
         experiment,
         replicas=replicas,
@@ -279,7 +279,7 @@ def evaluate(
     cost: CostFunction | None = None,
 ) -> Evaluation:
     """Try the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
-    return blocking(evaluate_async(run, device=device, runs=runs, cost=cost), Session())
+    return blocking(evaluate_async(run, device=device, runs=runs, cost=cost), TrainingHandle())
 
 
 def _how_many(run: Run) -> str:

@@ -66,7 +66,7 @@ def train(
     from mgdhw.errors import ConfigError, RunError
     from mgdhw.report.console import console, echo
     from mgdhw.runs import find_run
-    from mgdhw.runs.handle import Session
+    from mgdhw.runs.handle import TrainingHandle
 
     tune_malloc()
     overrides = list(changes or ())
@@ -74,7 +74,7 @@ def train(
         overrides.append(f"run.level={level.value}")
     if seed is not None:
         overrides.append(f"seed={seed}")
-    session = Session()
+    session = TrainingHandle()
     out = console(stderr=as_json)
     if resume is not None and replicas is not None:
         raise ConfigError("--replicas: the run to resume knows how many it has; leave it out")

@@ -20,7 +20,7 @@ from mgdhw.experiment.resolve import OwnData, Source, load_as_kept, opening, tas
 from mgdhw.experiment.schema import Experiment
 from mgdhw.runs import Recorder, ReplicasRecorder, Run, RunLock, begin_run
 from mgdhw.runs.compatibility import base_of, check_delta, check_identity, check_resumable, record_of
-from mgdhw.runs.handle import Session
+from mgdhw.runs.handle import TrainingHandle
 from mgdhw.training.events import Checkpoint, ReplicasStarted, Started
 from mgdhw.training.readings import report_readings
 from mgdhw.training.replicas import Replicas
@@ -45,7 +45,7 @@ class Options:
     device: str | Device | None
     overrides: tuple[str, ...]
     listeners: tuple[Callable[[Any], None], ...]
-    session: Session
+    session: TrainingHandle
     cost: CostFunction | None
 
 

@@ -39,7 +39,7 @@ def opened(uri: str) -> Callable[[], object]:
         async with open_device(uri):
             pass
 
-    return lambda: blocking(work(), mgdhw.Session())
+    return lambda: blocking(work(), mgdhw.TrainingHandle())
 
 
 def train(experiment: Any = XOR, **options: Any) -> Callable[[], object]:
@@ -140,7 +140,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "replicas in words": (train(replicas="3"), "replicas: expected a whole number"),
     # the rest
     "a preset that is none": (
-        lambda: blocking(estimate_async(check_experiment({}, source="x"), "rran"), mgdhw.Session()),
+        lambda: blocking(estimate_async(check_experiment({}, source="x"), "rran"), mgdhw.TrainingHandle()),
         "did you mean 'rram'?",
     ),
     "a secret with NUL": (lambda: secret.read(Path("a\0b")), "the secret cannot be read"),

@@ -102,7 +102,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 @pytest.mark.parametrize("who", controllers(None))
 async def test_whoever_comes_second_is_refused_and_touches_nothing(who: str, tmp_path: Path) -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def stop(event: Event) -> None:
         if isinstance(event, BlockDone):
@@ -170,3 +170,8 @@ async def test_a_device_is_entered_once() -> None:
         assert (await device.read()).shape == (13,), "and it stays open"
     async with device:
         assert device.is_open
+
+
+def test_a_training_handle_answers_to_its_old_name() -> None:
+    with pytest.warns(DeprecationWarning, match=r"is now mgdhw\.TrainingHandle"):
+        assert mgdhw.Session is mgdhw.TrainingHandle

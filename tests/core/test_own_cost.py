@@ -95,7 +95,7 @@ def train(**more: Any) -> mgdhw.Result:
     return mgdhw.train(EXPERIMENT, device=adder(), **{"runs": None, **more})
 
 
-def stop_at(session: mgdhw.Session, step: int) -> Any:
+def stop_at(session: mgdhw.TrainingHandle, step: int) -> Any:
     def listen(event: Event) -> None:
         if isinstance(event, BlockDone) and event.step >= step:
             session.stop()
@@ -133,7 +133,7 @@ def test_the_digest_goes_with_what_it_answers(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_run_goes_on_with_the_same_cost_only(tmp_path: Path) -> None:
-    whole, session = train(cost=steep), mgdhw.Session()
+    whole, session = train(cost=steep), mgdhw.TrainingHandle()
     stopped = train(cost=steep, runs=tmp_path, session=session, listeners=[stop_at(session, 150)])
     assert stopped.reason == "stopped"
     assert stopped.run is not None
@@ -160,7 +160,7 @@ def test_a_run_goes_on_with_the_same_cost_only(tmp_path: Path) -> None:
 
 
 def test_a_run_with_the_devices_cost_does_not_go_on_with_another(tmp_path: Path) -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     stopped = train(runs=tmp_path, session=session, listeners=[stop_at(session, 150)])
     assert stopped.run is not None
     with pytest.raises(ConfigError, match="the run began with the cost of its device; begin a new one with another"):

@@ -99,7 +99,7 @@ def test_all_forms_of_a_dataset() -> None:
 def test_a_run_has_its_arrays_with_it(runs: Path) -> None:
     """Stopped, moved, resumed by its folder alone, evaluated, repeated from its experiment: the same bits."""
     whole, _ = train(runs, (X, Y))
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def stop(event: Event) -> None:
         if isinstance(event, BlockDone) and event.step >= 100:

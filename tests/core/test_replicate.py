@@ -84,7 +84,7 @@ def test_listeners_hear_everything_in_order() -> None:
 
 def stopped(runs: Path, n: int = 3) -> ReplicasResult:
     """Stopped after the first replica."""
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def listen(event: ReplicasEvent) -> None:
         if isinstance(event, ReplicaFinished):
@@ -101,7 +101,7 @@ def test_a_stop_keeps_what_is_finished(runs: Path) -> None:
 
 
 def test_a_stop_before_the_beginning_is_remembered() -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     assert not session.stop()
     assert mgdhw.train_replicas(XOR, replicas=3, runs=None, session=session).reason == "stopped"
 
@@ -239,7 +239,7 @@ def test_what_ends_it_leaves_what_is_finished(runs: Path, monkeypatch: pytest.Mo
 
 
 async def test_a_second_stop_is_at_once_and_leaves_what_is_finished(runs: Path) -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def listen(event: ReplicasEvent) -> None:
         if isinstance(event, ReplicaFinished):

@@ -46,7 +46,7 @@ def digest() -> str:
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
     """A run that was stopped in the middle."""
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def listen(event: Event) -> None:
         if isinstance(event, BlockDone) and event.step >= 300:
@@ -326,7 +326,7 @@ def test_faults_beyond_the_checkpoint_are_kept(tmp_path: Path, digest: str) -> N
 def test_faults_of_replicas_are_kept(tmp_path: Path) -> None:
     heard: list[ReplicasEvent] = []
     changes = ["run.level=device-codes"]
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def stop(event: ReplicasEvent) -> None:
         heard.append(event)
@@ -485,24 +485,24 @@ def test_a_file_system_without_locks(tmp_path: Path, stopped: Path, monkeypatch:
         mgdhw.train(resume=stopped)
 
 
-# --- a session is for one training -----------------------------------------------------------------------------------
+# --- a handle is for one training -----------------------------------------------------------------------------------
 
 
 def test_a_session_is_for_one_training(digest: str) -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     assert not session.stop()
     assert mgdhw.train(XOR, runs=None, session=session).reason == "stopped"
     for again in (
         lambda: mgdhw.train(XOR, runs=None, session=session),
         lambda: mgdhw.train_replicas(XOR, runs=None, session=session, replicas=2),
     ):
-        with pytest.raises(ConfigError, match=r"this one has had its own .*: session = mgdhw\.Session\(\)"):
+        with pytest.raises(ConfigError, match=r"this one has had its own .*: session = mgdhw\.TrainingHandle\(\)"):
             again()
-    assert mgdhw.train(XOR, runs=None, session=mgdhw.Session()).digest == digest
+    assert mgdhw.train(XOR, runs=None, session=mgdhw.TrainingHandle()).digest == digest
 
 
 def test_a_session_is_free_again_where_nothing_began(digest: str) -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     session.stop()
     with pytest.raises(ConfigError, match="nonsense"):
         mgdhw.train({**XOR, "nonsense": 1}, runs=None, session=session)
@@ -510,11 +510,11 @@ def test_a_session_is_free_again_where_nothing_began(digest: str) -> None:
 
 
 def test_a_session_is_not_shared_by_two_at_once() -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def listen(event: Event) -> None:
         if isinstance(event, Started):
-            with pytest.raises(ConfigError, match="a session is for one training"):
+            with pytest.raises(ConfigError, match="a handle is for one training"):
                 mgdhw.train(XOR, runs=None, session=session)
 
     assert mgdhw.train(XOR, runs=None, session=session, listeners=[listen]).reason == "done"

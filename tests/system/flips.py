@@ -73,9 +73,9 @@ def images(folder: Path, *, killed: bool) -> list[Image]:
     made = []
     for kind in ("finished", "stopped"):
         for replicas in (None, REPLICAS):
-            session = mgdhw.Session()
+            session = mgdhw.TrainingHandle()
 
-            def stop(event: object, kind: str = kind, session: mgdhw.Session = session) -> None:
+            def stop(event: object, kind: str = kind, session: mgdhw.TrainingHandle = session) -> None:
                 over = isinstance(event, ReplicaFinished) or (isinstance(event, BlockDone) and event.step >= 160)
                 if kind == "stopped" and over:
                     session.stop()
