@@ -20,7 +20,7 @@ import mgdhw
 from mgdhw.datasets import Dataset, from_arrays, load, scaled
 from mgdhw.errors import CheckpointError, ConfigError, ConformanceError, DatasetError
 from mgdhw.experiment.load import load_experiment
-from mgdhw.runs.store import Store
+from mgdhw.runs.metrics import MetricsDatabase
 from mgdhw.training.events import BlockDone, Evaluated, Event, ReplicasStarted, Started
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
@@ -360,7 +360,7 @@ def test_curves_from_before_there_was_regression(tmp_path: Path) -> None:
             " split TEXT NOT NULL, accuracy REAL NOT NULL, cost REAL NOT NULL);"
             "INSERT INTO evaluation VALUES (1, 2, 0.5, 'test', 0.75, 0.125)"
         )
-    store = Store(path, 9)
+    store = MetricsDatabase(path, 9)
     store.write([("evaluation", (2, 4, 1.0, "test", None, 0.25, 0.5))])
     store.close()
     with closing(sqlite3.connect(path)) as database:

@@ -13,7 +13,7 @@ import pytest
 
 import mgdhw
 from mgdhw.errors import CheckpointError, ConfigError, DeviceUnavailable, RunError
-from mgdhw.runs import replicas as recorders
+from mgdhw.runs import replicas_csv as recorders
 from mgdhw.training.events import ReplicaFinished, ReplicasAdvanced, ReplicasEvent, ReplicasFinished, ReplicasStarted
 from mgdhw.training.results import ReplicasResult
 

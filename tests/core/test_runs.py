@@ -19,7 +19,7 @@ from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.filters import FilterState
 from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState
-from mgdhw.runs import Recorder, Run, RunLock, Store, atomic, create_run, find_run, manifest
+from mgdhw.runs import MetricsDatabase, Recorder, Run, RunLock, atomic, create_run, find_run, manifest
 from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.provenance import git_state
 from mgdhw.runs.recorder import CURVE_ROWS
@@ -212,7 +212,7 @@ def test_room_is_asked_for_only_on_a_full_disk(run: Run) -> None:
 
 
 def test_rows_beyond_the_checkpoint_go(run: Run) -> None:
-    store = Store(run.metrics, 0)
+    store = MetricsDatabase(run.metrics, 0)
     for step in (1, 2, 3):
         store.write(
             [
@@ -223,21 +223,21 @@ def test_rows_beyond_the_checkpoint_go(run: Run) -> None:
         )
     store.close()
     store.close()
-    Store(run.metrics, 2).close()
+    MetricsDatabase(run.metrics, 2).close()
     for table in ("curve", "evaluation"):
         assert rows(run, f"SELECT step FROM {table} ORDER BY step") == [(1,), (2,)]
     assert rows(run, "SELECT step FROM fault ORDER BY step") == [(1,), (2,), (3,)], "those have happened"
 
 
 def test_readable_while_it_is_written(run: Run) -> None:
-    store = Store(run.metrics, 0)
+    store = MetricsDatabase(run.metrics, 0)
     store.write([("curve", (1, 1, 0.0, 0.5, None, None))])
     assert rows(run, "SELECT cost FROM curve") == [(0.5,)]
     store.close()
 
 
 def test_rows_are_written_whole_or_not_at_all(run: Run) -> None:
-    store = Store(run.metrics, 0)
+    store = MetricsDatabase(run.metrics, 0)
     good = ("curve", (1, 1, 0.0, 0.5, None, None))
     with pytest.raises(sqlite3.IntegrityError):
         store.write([good, ("curve", (2, 2, 0.0, None, None, None))])
