@@ -48,6 +48,8 @@ class Compiled(Engine):
             return "an amplitude of its own for each layer, of layers that are perturbed together,"
         if codes.family not in packs.FAMILIES:
             return f"code family {codes.family!r}"
+        if chip.spec.cost not in packs.COSTS:
+            return f"cost {chip.spec.cost!r}"
         unknown = unsupported_nonideality(chip.spec)
         return None if unknown is None else f"{unknown} of the chip"
 

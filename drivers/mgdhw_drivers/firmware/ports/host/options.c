@@ -97,7 +97,9 @@ static void layers(mg_spec *spec, const char *option, const char *text) {
 }
 
 static void set_option(mg_options *o, const char *name, const char *value, const char *argument) {
-    static const char *const activations[] = {"logistic", "tanh", "relu", "identity"}, *const costs[] = {"mse", "xent"};
+#define NAME(number, name) name,
+    static const char *const activations[] = {MG_FOR_EACH_ACTIVATION(NAME)}, *const costs[] = {MG_FOR_EACH_COST(NAME)};
+#undef NAME
     mg_spec *s = &o->spec;
     struct {
         const char *name;
