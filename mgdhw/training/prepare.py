@@ -151,7 +151,12 @@ def learning_rule(experiment: Experiment, info: DeviceInfo, n_train: int) -> tup
     amplitude, uniform = max(amplitudes), len(set(amplitudes)) == 1
     low, high = guard_band(info, amplitude)
     spec = CodeSpec(
-        section.family, experiment.seed, amplitude, section.groups, section.density, () if uniform else amplitudes
+        section.family,
+        experiment.seed,
+        amplitude,
+        section.groups,
+        tuple(section.parameters.values()),
+        () if uniform else amplitudes,
     )
     codes, continuous = Codes(spec, info.topology), training.mode == "continuous"
     if not continuous and training.normalise == "oripov":

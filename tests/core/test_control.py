@@ -174,4 +174,5 @@ async def test_a_device_is_entered_once() -> None:
 
 def test_a_training_handle_answers_to_its_old_name() -> None:
     with pytest.warns(DeprecationWarning, match=r"is now mgdhw\.TrainingHandle"):
-        assert mgdhw.Session is mgdhw.TrainingHandle
+        from mgdhw import Session
+    assert Session is mgdhw.TrainingHandle

@@ -150,7 +150,7 @@ def test_a_set_that_was_ended_while_it_began(runs: Path) -> None:
 
 def test_train_with_replicas_still_works_and_names_its_successor() -> None:
     with pytest.warns(DeprecationWarning, match=r"use mgdhw\.train_replicas\(") as heard:
-        found: Any = mgdhw.train(XOR, replicas=2, runs=None)
+        found: Any = mgdhw.train_replicas(XOR, replicas=2, runs=None)
     assert heard[0].filename == __file__
     assert found.digest == mgdhw.train_replicas(XOR, replicas=2, runs=None).digest
 

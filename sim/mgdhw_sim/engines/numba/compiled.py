@@ -19,6 +19,7 @@ from mgdhw_sim.engines.base import Engine
 from mgdhw_sim.engines.numba import ends, filters, flawed, inference, loops, packs, replicas, segments, team
 from mgdhw_sim.engines.numba.moves import Moving
 from mgdhw_sim.engines.numba.sharing import Threads
+from mgdhw_sim.engines.numba.supported import unsupported_nonideality
 from mgdhw_sim.engines.numba.vector import Narrow
 from mgdhw_sim.reference import datapath
 from mgdhw_sim.reference.chip import Chip
@@ -45,7 +46,12 @@ class Compiled(Engine):
         codes = work.codes if isinstance(work, Block) else work.rule.codes
         if codes.amplitudes and codes.groups == "all":
             return "an amplitude of its own for each layer, of layers that are perturbed together,"
-        return None if codes.family in packs.FAMILIES else f"code family {codes.family!r}"
+        if codes.family not in packs.FAMILIES:
+            return f"code family {codes.family!r}"
+        if chip.spec.cost not in packs.COSTS:
+            return f"cost {chip.spec.cost!r}"
+        unknown = unsupported_nonideality(chip.spec)
+        return None if unknown is None else f"{unknown} of the chip"
 
     def probe(self, chip: Chip, block: Block) -> Costs:
         if block.codes.amplitudes:
