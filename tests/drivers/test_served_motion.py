@@ -12,7 +12,7 @@ from mgdhw.device import Capability, Motion
 from mgdhw_drivers.protocol.numbers import ANSWER, CapabilityBits, Code, Reason, State, Type
 from mgdhw_drivers.server.describe import describe
 from mgdhw_drivers.server.limits import Limits
-from mgdhw_drivers.server.stress import Limited, Stress
+from mgdhw_drivers.server.stress_limit import Limited, Stress
 
 from .direct import CHIP, code_of, direct, value_of
 from .recorder import Recorder

@@ -24,9 +24,10 @@ from mgdhw_drivers.protocol.frames import Frame, encode
 from mgdhw_drivers.protocol.messages import Identify
 from mgdhw_drivers.protocol.numbers import Feature, State, Type
 from mgdhw_drivers.server import describe
-from mgdhw_drivers.server.endpoint import Line, Station
-from mgdhw_drivers.server.listeners import PtyListener, TcpListener
+from mgdhw_drivers.server.endpoint import Endpoint, Line
 from mgdhw_drivers.server.serving import serving
+from mgdhw_drivers.transports.pty import PtyListener
+from mgdhw_drivers.transports.tcp import TcpListener
 from mgdhw_sim.engines.reference import Reference
 
 LEVELS = ("host-codes", "device-codes", "learn")
@@ -268,7 +269,7 @@ async def test_questions_in_the_middle_of_a_block_change_no_number(bench: Any) -
         task = asyncio.create_task(device.probe(block))
         for _ in range(5):
             for kind, payload in ((Type.PING, b""), (Type.IDENTIFY, Identify(7, 0, 16384, 0).pack())):
-                device._transport.write(encode(Frame(kind, 0, payload)))  # whose answers nobody awaits
+                device._byte_stream.write(encode(Frame(kind, 0, payload)))  # whose answers nobody awaits
             await asyncio.sleep(0.001)
         np.testing.assert_array_equal((await task).perturbed, wanted.perturbed)
         assert link.connection.stray >= 10
@@ -341,7 +342,7 @@ class Voltages(HostCodes):
 async def test_a_device_without_converters_is_served_in_floats(how: str, xor: Any) -> None:
     experiment = xor("host-codes", init="uniform")
     wanted = (await mgdhw.train_async(experiment, device=Voltages("here"), runs=None)).digest
-    station = Station(Voltages("there"), Line())
+    station = Endpoint(Voltages("there"), Line())
     listener = TcpListener(station, 0) if how == "tcp" else PtyListener(station, None)
     async with serving(station, listener):
         assert await digest(experiment, listener.address) == wanted
@@ -396,7 +397,7 @@ async def test_faults_of_the_device_are_told(bench: Any) -> None:
         async def measure(self, samples: Any, step: int, part: Any) -> float:
             raise DeviceFault("the supply is out of regulation", uri=self.uri)
 
-    station = Station(Broken("there"), Line())
+    station = Endpoint(Broken("there"), Line())
     listener = TcpListener(station, 0)
     async with serving(station, listener), open_device(listener.address) as device:
         await device.load(load("xor"))

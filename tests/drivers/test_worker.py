@@ -22,11 +22,11 @@ from mgdhw_drivers.protocol.messages import Identify, Snapshot
 from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, Reason, State, Type
 from mgdhw_drivers.server import hardware, worker
 from mgdhw_drivers.server.board import Board
-from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.endpoint import Endpoint, Line
 from mgdhw_drivers.server.fault_injection import Damage
 from mgdhw_drivers.server.limits import NO_LIMITS, Limits
-from mgdhw_drivers.server.listeners import UnixListener
 from mgdhw_drivers.server.serving import serving
+from mgdhw_drivers.transports.unix import UnixListener
 
 from .direct import Direct, code_of, costs_of, direct, doubles, text_of
 from .recorder import Recorder
@@ -271,7 +271,7 @@ async def test_a_board_that_does_not_start_again_does_so_after_the_next_reboot(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     driver = Recorder()
-    station = Station(driver, Line())
+    station = Endpoint(driver, Line())
 
     async def reboot() -> None:
         station._strike(Damage((), reboot=True))
@@ -299,7 +299,7 @@ async def test_the_hardware_is_safe_whatever_becomes_of_the_way_there(tmp_path: 
             raise OSError(5, "Input/output error")
 
     driver = Recorder()
-    station = Station(driver, Line())
+    station = Endpoint(driver, Line())
     with pytest.raises(OSError, match="Input/output"):
         async with serving(station, Broken(station, tmp_path / "socket")):
             await station._board.hardware.open()

@@ -1,4 +1,4 @@
-"""A board as a device: `serial:`, `tcp:` and `unix:`."""
+"""A board at the other end of a link, as a device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
-from mgdhw.device import Capability, Device, HostCodes
+from mgdhw.device import Capability, HostCodes
 from mgdhw.device.closing import CLOSING_SECONDS
 from mgdhw.device.motion import Motion
 from mgdhw.device.recovery import back_off, patiently
@@ -29,16 +29,13 @@ from mgdhw.errors import (
     LinkTimeout,
 )
 from mgdhw.learning.segment import Segment, SegmentResult
-from mgdhw_drivers.client.address import Options, parse, parse_tcp
+from mgdhw_drivers.client.board_session import LONGEST_RAMP_SECONDS, Session
+from mgdhw_drivers.client.byte_stream import ByteStream
 from mgdhw_drivers.client.costs import Expected
 from mgdhw_drivers.client.info import form_of, info_of
 from mgdhw_drivers.client.learning import Learning
-from mgdhw_drivers.client.moves import Moves
-from mgdhw_drivers.client.serial import SerialTransport
-from mgdhw_drivers.client.session import LONGEST_RAMP_SECONDS, Session
-from mgdhw_drivers.client.tcp import TcpTransport
-from mgdhw_drivers.client.transport import Transport
-from mgdhw_drivers.client.unix import UnixTransport
+from mgdhw_drivers.client.motion_limiter import Moves
+from mgdhw_drivers.client.options import LinkOptions
 from mgdhw_drivers.protocol.blocks import costs_of, probe_of, rest_of
 from mgdhw_drivers.protocol.claims import limits_of
 from mgdhw_drivers.protocol.description import Head
@@ -59,13 +56,13 @@ class LinkedDevice(HostCodes):
 
     Args:
         uri: its address.
-        transport: what carries the bytes.
+        byte_stream: what carries the bytes.
         options: of the address.
     """
 
-    def __init__(self, uri: str, transport: Transport, options: Options) -> None:
+    def __init__(self, uri: str, byte_stream: ByteStream, options: LinkOptions) -> None:
         super().__init__(uri)
-        self._transport = transport
+        self._byte_stream = byte_stream
         self._options = options
         self.reconnect_seconds = options.reconnect
         self._session: Session | None = None
@@ -77,7 +74,7 @@ class LinkedDevice(HostCodes):
     def session(self) -> Session:
         """The session with the board. Raises DeviceUnavailable while the device is not open."""
         if self._session is None:
-            self._session = Session(self._transport, self._options)  # closed: says so when it is used
+            self._session = Session(self._byte_stream, self._options)  # closed: says so when it is used
         return self._session
 
     async def connect(self) -> None:
@@ -89,7 +86,7 @@ class LinkedDevice(HostCodes):
         raw = await session.read_area(Area.LIMITS, 24 * head.n_parameters) if head.per_parameter else None
         try:
             limits = limits_of(description, raw)
-            self.info = info_of(description, limits, {"name": self._transport.name})
+            self.info = info_of(description, limits, {"name": self._byte_stream.name})
         except LinkCorrupt as error:
             raise DeviceUnavailable(f"what the board says of itself makes no sense: {error}", uri=self.uri) from error
         self._expected = Expected(head, self.info.details, self.uri)
@@ -104,7 +101,7 @@ class LinkedDevice(HostCodes):
         self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
 
     async def _begin(self) -> Session:
-        self._session = session = Session(self._transport, self._options)
+        self._session = session = Session(self._byte_stream, self._options)
         try:
             await session.begin()
         except BaseException:
@@ -315,21 +312,3 @@ class LinkedDevice(HostCodes):
 
 async def _nothing() -> None:
     return None
-
-
-def open_tcp(uri: str) -> Device:
-    """Entry point of scheme `tcp`."""
-    host, port, options = parse_tcp(uri)
-    return LinkedDevice(uri, TcpTransport(uri, host, port, options.secret), options)
-
-
-def open_unix(uri: str) -> Device:
-    """Entry point of scheme `unix`."""
-    path, options = parse(uri)
-    return LinkedDevice(uri, UnixTransport(uri, path), options)
-
-
-def open_serial(uri: str) -> Device:
-    """Entry point of scheme `serial`."""
-    port, options = parse(uri)
-    return LinkedDevice(uri, SerialTransport(uri, port, options.baud, slow=options.line == "uart"), options)

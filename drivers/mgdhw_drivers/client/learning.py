@@ -14,9 +14,9 @@ from mgdhw.device import DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault, LinkCorrupt
 from mgdhw.learning.loop import requested_theta
 from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw_drivers.client.board_session import Session
 from mgdhw_drivers.client.costs import Expected
-from mgdhw_drivers.client.session import Session
-from mgdhw_drivers.client.verifying import Verification, evaluations_of
+from mgdhw_drivers.client.verification import Verification, evaluations_of
 from mgdhw_drivers.protocol.messages import LearnResult
 from mgdhw_drivers.protocol.numbers import FAMILIES, FIRST_OPTIMIZER, OPTIMIZERS, Area, Feature, Type
 from mgdhw_drivers.protocol.parameters import ParameterForm

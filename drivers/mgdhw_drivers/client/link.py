@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.errors import DeviceError, DeviceFault, LinkCorrupt, LinkLost, LinkTimeout
-from mgdhw_drivers.client.alarm import RestartableTimer
-from mgdhw_drivers.client.heard import Heard
-from mgdhw_drivers.client.transport import Transport
-from mgdhw_drivers.client.troubles import trouble_of
-from mgdhw_drivers.client.waiting import Patience
+from mgdhw_drivers.client.byte_stream import ByteStream
+from mgdhw_drivers.client.options import PROGRESS_SECONDS
+from mgdhw_drivers.client.patience import Patience
+from mgdhw_drivers.client.received import Heard
+from mgdhw_drivers.client.refusals import trouble_of
+from mgdhw_drivers.client.timer import RestartableTimer
 from mgdhw_drivers.protocol.cobs import encoded_size
 from mgdhw_drivers.protocol.connection import Answer, HostConnection, HostState
 from mgdhw_drivers.protocol.frames import OVERHEAD
@@ -38,8 +39,6 @@ ATTEMPTS = 25
 """How often in a row a request may get lost."""
 PATIENCE_SECONDS = 1.0
 """A board that is at one request for so long, and gets nothing of it done, is worth a word."""
-PROGRESS_SECONDS = 600.0
-"""How long a board may be at one request and get nothing of it done, unless its address says otherwise."""
 
 Request = tuple[Type, bytes]
 
@@ -47,23 +46,23 @@ log = logging.getLogger("mgdhw.link")
 
 
 class Link:
-    """Requests and answers over a transport. One task at a time may use it.
+    """Requests and answers over a stream of bytes. One task at a time may use it.
 
     Args:
-        transport: what carries the bytes.
+        byte_stream: what carries the bytes.
         timeout: seconds without an answer, beyond what the line needs, after which the link is given up.
         progress: seconds in which a board that is at a request, and says so, has to get something of it done.
     """
 
-    def __init__(self, transport: Transport, timeout: float, progress: float = PROGRESS_SECONDS) -> None:
-        self.transport = transport
+    def __init__(self, byte_stream: ByteStream, timeout: float, progress: float = PROGRESS_SECONDS) -> None:
+        self.byte_stream = byte_stream
         self.connection = HostConnection(secrets.randbits(32))
         self.repeated = 0
         """Requests that were lost and sent again."""
         self.host_bytes = 0
         self.board_bytes = 0
         longest = encoded_size(OVERHEAD + self.connection.max_payload) + 1
-        self._timeout = timeout + transport.line_seconds(longest)
+        self._timeout = timeout + byte_stream.line_seconds(longest)
         self._progress = progress
         self._inbox: deque[Answer] = deque()
         self._fault: Answer | None = None
@@ -87,7 +86,7 @@ class Link:
     @property
     def uri(self) -> str:
         """The device's address."""
-        return self.transport.uri
+        return self.byte_stream.uri
 
     @property
     def connected(self) -> bool:
@@ -104,14 +103,14 @@ class Link:
         self._inbox.clear()
         self._pings.clear()
         self._gone = self._broken = self._fault = None
-        await self.transport.open(self)
+        await self.byte_stream.open(self)
         self._write(self.connection.connect())
 
     async def disconnect(self) -> None:
         """Close the stream. From any state."""
         self.connection.disconnect()
         self._alarm.stop()
-        await self.transport.close()
+        await self.byte_stream.close()
 
     def leave(self) -> None:
         """Tell a board to go to its safe state that answers no more: it may still listen."""
@@ -209,7 +208,7 @@ class Link:
             self.connection.give_up(sequence)
         return gathered
 
-    # --- what the transport calls --------------------------------------------------------------------------------
+    # --- what the stream calls --------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
         """Bytes from the board."""
@@ -250,8 +249,8 @@ class Link:
         return sequence
 
     def _write(self, data: bytes) -> None:
-        self.transport.write(data)
-        self._sent = max(self._loop.time(), self._sent) + self.transport.line_seconds(len(data))
+        self.byte_stream.write(data)
+        self._sent = max(self._loop.time(), self._sent) + self.byte_stream.line_seconds(len(data))
         self.host_bytes += len(data)
 
     def _begin(self, evaluations: int) -> None:
@@ -345,7 +344,7 @@ class Link:
 
     def _given_up(self, what: str) -> LinkTimeout:
         self.connection.poison()
-        return LinkTimeout(f"{self.transport.name} {what}; is the board running, and the line good?", uri=self.uri)
+        return LinkTimeout(f"{self.byte_stream.name} {what}; is the board running, and the line good?", uri=self.uri)
 
 
 _NONE: NDArray[Any] = np.zeros(0, dtype=np.int64)

@@ -15,13 +15,13 @@ from mgdhw_drivers.protocol.messages import Chunk, Identify, Read
 from mgdhw_drivers.protocol.numbers import OPERATIONS, Area, Code, Reason, State, Type
 from mgdhw_drivers.server.answers import Line
 from mgdhw_drivers.server.areas import SAFELY_READABLE, Mismatch
+from mgdhw_drivers.server.cell_states import Recall
 from mgdhw_drivers.server.hardware import DeviceTrouble, Hardware
 from mgdhw_drivers.server.limits import Limits
 from mgdhw_drivers.server.operations import Work
-from mgdhw_drivers.server.recall import Recall
-from mgdhw_drivers.server.silence import Silence
-from mgdhw_drivers.server.stress import Limited
-from mgdhw_drivers.server.vitals import Vitals
+from mgdhw_drivers.server.silence_timers import Silence
+from mgdhw_drivers.server.status import Vitals
+from mgdhw_drivers.server.stress_limit import Limited
 from mgdhw_drivers.server.worker import Worker
 
 log = logging.getLogger("mgdhw.serve")

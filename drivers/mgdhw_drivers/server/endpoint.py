@@ -45,17 +45,7 @@ class Line:
         return max(SMALLEST_PAYLOAD, min(LARGEST_PAYLOAD, int(self.baud / BITS_PER_BYTE * FRAME_SECONDS)))
 
 
-class Plug(asyncio.Protocol):
-    """Where a transport is plugged in: what the listeners implement."""
-
-    def write(self, data: bytes) -> None:
-        """Bytes to the host."""
-
-    def pull(self) -> None:
-        """End the connection roughly."""
-
-
-class Station:
+class Endpoint:
     """Serves a device to one host at a time.
 
     Args:

@@ -22,14 +22,14 @@ from mgdhw_drivers.protocol.numbers import Area, MismatchedItem, Type
 from mgdhw_drivers.protocol.segments import LearnRequest
 from mgdhw_drivers.server.answers import Line
 from mgdhw_drivers.server.areas import DATASET, STATE, Memory, Mismatch
+from mgdhw_drivers.server.cell_states import Recall
+from mgdhw_drivers.server.chunking import Pieces
 from mgdhw_drivers.server.datasets import Datasets
 from mgdhw_drivers.server.describe import converters_of, describe
 from mgdhw_drivers.server.hardware import Hardware, by_the_device
 from mgdhw_drivers.server.learn import LearnOperation
 from mgdhw_drivers.server.limits import Limits
-from mgdhw_drivers.server.pieces import Pieces
-from mgdhw_drivers.server.recall import Recall
-from mgdhw_drivers.server.stress import Limited, Stress
+from mgdhw_drivers.server.stress_limit import Limited, Stress
 
 MASK = 0xFFFFFFFF
 

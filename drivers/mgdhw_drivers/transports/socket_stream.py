@@ -1,4 +1,4 @@
-"""A connected socket as a stream of bytes, for the transports that have one."""
+"""A connected socket as a stream of bytes: the host's end of the transports that have one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 
-from mgdhw_drivers.client.transport import Receiver, Transport
+from mgdhw_drivers.client.byte_stream import ByteStream, Receiver
 
 DRAIN_SECONDS = 1.0
 READ_SIZE = 1 << 16
@@ -25,7 +25,7 @@ def keep_alive(connection: socket.socket) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-class Stream(asyncio.BufferedProtocol):
+class SocketProtocol(asyncio.BufferedProtocol):
     """Reads into one buffer: asyncio would take a quarter of a megabyte from the system for each read.
 
     Args:
@@ -82,10 +82,10 @@ class Stream(asyncio.BufferedProtocol):
             await self._closed
 
 
-class StreamTransport(Transport):
-    """A transport whose bytes go over a stream, once `open` has made one."""
+class SocketStream(ByteStream):
+    """A stream of bytes over a connected socket, once `open` has made one."""
 
-    _stream: Stream | None = None
+    _stream: SocketProtocol | None = None
 
     def write(self, data: bytes) -> None:
         if self._stream is not None:

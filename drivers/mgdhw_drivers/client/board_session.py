@@ -23,12 +23,12 @@ from mgdhw.errors import (
     LinkLost,
     LinkTimeout,
 )
-from mgdhw_drivers.client.address import Options
-from mgdhw_drivers.client.identities import look_back
+from mgdhw_drivers.client.byte_stream import ByteStream
 from mgdhw_drivers.client.link import Link, Request
-from mgdhw_drivers.client.moves import Moves
-from mgdhw_drivers.client.transport import Transport
-from mgdhw_drivers.client.troubles import Refused
+from mgdhw_drivers.client.motion_limiter import Moves
+from mgdhw_drivers.client.options import LinkOptions
+from mgdhw_drivers.client.refusals import Refused
+from mgdhw_drivers.client.restarts import look_back
 from mgdhw_drivers.protocol import cells
 from mgdhw_drivers.protocol import description as descriptions
 from mgdhw_drivers.protocol.claims import check_description
@@ -61,12 +61,12 @@ class Session:
     """One board, over all of its connections.
 
     Args:
-        transport: what carries the bytes.
+        byte_stream: what carries the bytes.
         options: of the address.
     """
 
-    def __init__(self, transport: Transport, options: Options) -> None:
-        self.link = Link(transport, options.timeout, options.progress)
+    def __init__(self, byte_stream: ByteStream, options: LinkOptions) -> None:
+        self.link = Link(byte_stream, options.timeout, options.progress)
         self.lock = asyncio.Lock()
         self.description: Description | None = None
         self.identity: Identity | None = None
@@ -125,11 +125,11 @@ class Session:
         try:
             await self._identify(take=True)
         except LinkError as error:
-            if self.link.transport.refusal is not None:
-                raise DeviceUnavailable(self.link.transport.refusal, uri=self.uri) from None
+            if self.link.byte_stream.refusal is not None:
+                raise DeviceUnavailable(self.link.byte_stream.refusal, uri=self.uri) from None
             kind = DeviceAbsent if isinstance(error, LinkTimeout | LinkLost) else DeviceUnavailable
             raise kind(
-                f"{self.link.transport.name} does not answer as a board does"
+                f"{self.link.byte_stream.name} does not answer as a board does"
                 f" ({str(error).removeprefix(f'{self.uri}: ')}); is it the right one, and does no other host use it?",
                 uri=self.uri,
             ) from error
@@ -314,7 +314,7 @@ class Session:
     def _stays_away(self, error: LinkError) -> LinkError:
         what = "did not come back" if isinstance(error, LinkLost) else "did not answer"
         return type(error)(
-            f"{self.link.transport.name} {what} within {self._options.reconnect:g} s; see to its power and its cable"
+            f"{self.link.byte_stream.name} {what} within {self._options.reconnect:g} s; see to its power and its cable"
             f" (reconnect=SECONDS in the address waits longer): {str(error).removeprefix(f'{self.uri}: ')}",
             uri=self.uri,
         )

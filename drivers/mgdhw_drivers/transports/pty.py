@@ -1,4 +1,4 @@
-"""A pseudo-terminal of this machine, where a host comes in."""
+"""Pseudo-terminals of this machine, where hosts come in as at a serial port: `mgdhw serve … --listen pty:LINK`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import select
 import termios
 import tty
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mgdhw.errors import ConfigError, DeviceUnavailable
-from mgdhw_drivers.server.endpoint import Station
-from mgdhw_drivers.server.listeners.listener import Listener
+from mgdhw_drivers.client.options import LinkOptions
+from mgdhw_drivers.server.listener import Listener
+from mgdhw_drivers.transports.transport import Transport
+
+if TYPE_CHECKING:
+    from mgdhw_drivers.server.endpoint import Endpoint
 
 READ_SIZE = 1 << 16
 HIGH_WATER = 1 << 16
@@ -25,12 +30,12 @@ class PtyListener(Listener):
     """A pseudo-terminal: to a host it is a serial port. It vanishes while the board is unplugged.
 
     Args:
-        station: what hosts are let in to.
+        endpoint: what hosts are let in to.
         link: a symbolic link to it, whose name stays the same.
     """
 
-    def __init__(self, station: Station, link: Path | None) -> None:
-        super().__init__(station)
+    def __init__(self, endpoint: Endpoint, link: Path | None) -> None:
+        super().__init__(endpoint)
         self._link = link
         self._master = -1
         self._name = ""
@@ -46,7 +51,7 @@ class PtyListener(Listener):
 
     async def start(self) -> None:
         if not hasattr(os, "openpty"):
-            raise DeviceUnavailable("this system has no pseudo-terminals; use --tcp", uri="pty")
+            raise DeviceUnavailable("this system has no pseudo-terminals; use tcp:PORT", uri="pty")
         self._appear()
         self._task = asyncio.create_task(self._look(), name="pseudo-terminal")
 
@@ -76,26 +81,26 @@ class PtyListener(Listener):
     def _link_to(self, link: Path) -> None:
         """Make the link, in the place of an earlier one. Nothing else is replaced: it may be somebody's file."""
         if link.exists() and not link.is_symlink():
-            raise ConfigError(f"--link {link}: is there already, and no link; choose another name")
+            raise ConfigError(f"pty:{link}: is there already, and no link; choose another name")
         try:
             link.unlink(missing_ok=True)
             link.symlink_to(self._name)
         except OSError as error:
-            raise ConfigError(f"--link {link}: cannot be made: {error.strerror or error}") from None
+            raise ConfigError(f"pty:{link}: cannot be made: {error.strerror or error}") from None
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if self._master < 0:
-                if self.station.away <= loop.time():
+                if self.endpoint.away <= loop.time():
                     self._appear()
             elif self._reading and self._deaf and self._is_hung_up():
                 self._leave()
             elif not self._reading and not self._is_hung_up():
                 self._reading = True
                 loop.add_reader(self._master, self._readable)
-                self.station.connected(self._write, self._vanish)
+                self.endpoint.connected(self._write, self._vanish)
 
     def _is_hung_up(self) -> bool:
         poll = select.poll()
@@ -110,7 +115,7 @@ class PtyListener(Listener):
         except OSError:
             data = b""
         if data:
-            self.station.received(data)
+            self.endpoint.received(data)
         else:
             self._leave()
 
@@ -122,7 +127,7 @@ class PtyListener(Listener):
             if not data:
                 return
             asyncio.get_running_loop().add_writer(self._master, self._writable)
-            self.station.pause()
+            self.endpoint.pause()
         self._unsent += data
         if len(self._unsent) > HIGH_WATER and not self._deaf:
             self._deaf = True
@@ -145,7 +150,7 @@ class PtyListener(Listener):
         if self._deaf:
             self._deaf = False
             loop.add_reader(self._master, self._readable)
-        self.station.resume()
+        self.endpoint.resume()
 
     def _leave(self) -> None:
         if self._reading:
@@ -155,7 +160,7 @@ class PtyListener(Listener):
             loop.remove_writer(self._master)
             self._unsent.clear()
             self._drop_unread()
-            self.station.disconnected()
+            self.endpoint.disconnected()
 
     def _drop_unread(self) -> None:
         """What the system still keeps for the host that has left would reach the next one, or block the way to it."""
@@ -165,3 +170,17 @@ class PtyListener(Listener):
                 termios.tcflush(slave, termios.TCIFLUSH)
             finally:
                 os.close(slave)
+
+
+def _listen(endpoint: Endpoint, place: str, options: LinkOptions) -> PtyListener:
+    return PtyListener(endpoint, Path(place) if place else None)
+
+
+PTY = Transport(
+    scheme="pty",
+    about="a pseudo-terminal is a serial port to hosts: connect to serial:NAME",
+    options=LinkOptions,
+    listen_place="[LINK]",
+    listen=_listen,
+    listen_about="a pseudo-terminal, which is a serial port to hosts, and a link to it, whose name stays",
+)

@@ -1,4 +1,4 @@
-"""Links over serial ports and pseudo-terminals: `serial:/dev/ttyACM0?baud=115200`, `serial:COM3`.
+"""An open serial port of this machine, as a stream of bytes.
 
 Bytes are read as many at a time as there are: a read for each byte costs forty times as much.
 """
@@ -15,11 +15,9 @@ import threading
 from typing import Any
 
 from mgdhw.errors import DeviceAbsent, DeviceUnavailable
-from mgdhw_drivers.client.transport import Receiver, Transport
+from mgdhw_drivers.client.byte_stream import Receiver
 
 READ_SIZE = 1 << 16
-BITS_PER_BYTE = 10
-"""Start bit, eight bits, stop bit."""
 ABSENT = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO)
 """What the system says of a port that is not there (yet), or whose other end is gone."""
 DENIED = (errno.EACCES, errno.EPERM)
@@ -30,46 +28,6 @@ DRAIN_SECONDS = 0.5
 """How long closing waits for a line to take what was written."""
 POLL_SECONDS = 0.05
 """How long a reading thread waits for bytes, where ports cannot be watched by the event loop (Windows)."""
-
-
-class SerialTransport(Transport):
-    """A serial port.
-
-    Args:
-        uri: the device's address, for errors.
-        port: its name, as the system calls it.
-        baud: speed of the line. USB ports and pseudo-terminals have none, and take any.
-        slow: whether the line really is as slow as that: bytes over USB are not.
-    """
-
-    def __init__(self, uri: str, port: str, baud: int, *, slow: bool) -> None:
-        super().__init__(uri, port)
-        self.port, self.baud = port, baud
-        self._slow = slow
-        self._line: _Line | None = None
-
-    async def open(self, receiver: Receiver) -> None:
-        await self.close()
-        port = open_port(self.uri, self.port, self.baud)
-        kind = _WatchedLine if hasattr(port, "fileno") and os.name == "posix" else _ThreadedLine
-        self._line = kind(port, self.port, receiver)
-
-    def write(self, data: bytes) -> None:
-        if self._line is not None:
-            self._line.write(data)
-
-    async def close(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            await line.close()
-
-    @property
-    def unsent(self) -> int:
-        """Bytes that the system has not taken yet."""
-        return 0 if self._line is None else self._line.unsent
-
-    def line_seconds(self, size: int) -> float:
-        return BITS_PER_BYTE * size / self.baud if self._slow else 0.0
 
 
 def open_port(uri: str, port: str, baud: int) -> Any:
@@ -124,7 +82,14 @@ def _way_in(port: str) -> str:
     )
 
 
-class _Line:
+def open_line(uri: str, port: str, baud: int, receiver: Receiver) -> Line:
+    """A port of our own, whose bytes the receiver gets from now on. Raises DeviceUnavailable."""
+    opened = open_port(uri, port, baud)
+    kind = _WatchedLine if hasattr(opened, "fileno") and os.name == "posix" else _ThreadedLine
+    return kind(opened, port, receiver)
+
+
+class Line:
     """An open port."""
 
     def __init__(self, port: Any, name: str, receiver: Receiver) -> None:
@@ -151,7 +116,7 @@ class _Line:
             receiver.gone(f"port {self._name} is gone{why}; plug it in again and it goes on")
 
 
-class _WatchedLine(_Line):
+class _WatchedLine(Line):
     """Watched by the event loop (Linux, macOS)."""
 
     def __init__(self, port: Any, name: str, receiver: Receiver) -> None:
@@ -233,7 +198,7 @@ class _WatchedLine(_Line):
         self._port.close()
 
 
-class _ThreadedLine(_Line):
+class _ThreadedLine(Line):
     """Read by a thread (Windows, where the event loop cannot watch a port)."""
 
     def __init__(self, port: Any, name: str, receiver: Receiver) -> None:

@@ -1,4 +1,4 @@
-"""What carries a link's bytes."""
+"""What carries a link's bytes, as the host sees it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Receiver(Protocol):
-    """Whoever wants to know what arrives. Called in the event loop's thread."""
+    """Gets what arrives. Called in the event loop's thread."""
 
     def received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -16,23 +16,23 @@ class Receiver(Protocol):
         """The peer is gone, and nothing will come any more. Not called after `close`."""
 
 
-class Transport(ABC):
+class ByteStream(ABC):
     """A stream of bytes to a board, that can be opened again after it was lost.
 
     Args:
         uri: the device's address, for errors.
-        name: what people call the thing at the other end: a port, a host.
+        name: what people call the peer: a port, a host.
     """
 
     def __init__(self, uri: str, name: str) -> None:
         self.uri = uri
         self.name = name
         self.refusal: str | None = None
-        """Why the peer lets nobody in from here, as far as it has said so since `open`, and what to do."""
+        """Why the peer accepts no connection from here, as far as it has said so since `open`, and what to do."""
 
     @abstractmethod
     async def open(self, receiver: Receiver) -> None:
-        """Connect. Raises DeviceUnavailable."""
+        """Connect. Raises DeviceAbsent where waiting may help, DeviceUnavailable where it cannot."""
 
     @abstractmethod
     def write(self, data: bytes) -> None:
