@@ -94,10 +94,10 @@ def test_faults_by_name() -> None:
 def test_the_same_seed_has_the_same_fate() -> None:
     faults = Faults.parse("drop=0.3,corrupt=0.3,dup=0.3,split=0.3,delay=5ms,late=0.3,reboot=0.1,unplug=0.1")
     sent = [bytes([i, 1, 2, 3, 0]) for i in range(200)]
-    fates = [[FaultInjector(faults, seed, "x").strike(frame) for frame in sent] for seed in (1, 1, 2)]
+    fates = [[FaultInjector(faults, seed, "x").inject(frame) for frame in sent] for seed in (1, 1, 2)]
     assert fates[0] == fates[1] != fates[2]
     one = FaultInjector(faults, 1, "x")
-    struck = [one.strike(frame) for frame in sent]
+    struck = [one.inject(frame) for frame in sent]
     assert 20 < sum(not fate.pieces for fate in struck) < 100
     assert any(fate.reboot for fate in struck)
 

@@ -197,7 +197,7 @@ async def test_a_silent_host_is_a_dead_one(bench: Any) -> None:
         async with device:
             await device.load(load("xor"))
             await device.write(np.full(13, 0.5))
-            device._heart.cancel()
+            device._heartbeat.cancel()
             while bench.station._board.state is State.READY or device.session.link.connected:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)  # the connection is ended, too
             # The board says so when the host returns, and gets back what it held.
@@ -238,14 +238,14 @@ async def test_larger_moves_than_the_address_allows_are_ramps_also_after_a_safe_
         target = np.where(np.arange(13) == 4, -0.75, 1.25)
         np.testing.assert_array_equal(await device.write(target), target)
         assert (await device.statistics())["sets"] == 3
-        device._heart.cancel()
+        device._heartbeat.cancel()
         while bench.station._board.state is State.READY:  # noqa: ASYNC110 (a board sets no events)
             await asyncio.sleep(0.01)
         with contextlib.suppress(LinkLost):  # the dead-man ends the connection, too
             await device.infer(np.arange(4))
         await device.infer(np.arange(4))  # needs them where they were; on the way back they are no faster
         assert (await device.statistics())["sets"] == 6
-        assert device.session.moves.stress == 3 * 1.25
+        assert device.session.motion_limiter.stress == 3 * 1.25
 
 
 async def test_what_the_link_has_no_room_for_is_refused(bench: Any) -> None:

@@ -20,7 +20,7 @@ from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.client.costs import Expected
-from mgdhw_drivers.client.verification import Verification, evaluations_of, updates_of
+from mgdhw_drivers.client.learn_verification import Verification, evaluations_of, updates_of
 from mgdhw_drivers.protocol.messages import LearnResult
 from mgdhw_drivers.protocol.numbers import LearnResultFlag
 from mgdhw_drivers.protocol.segments import learnt_of

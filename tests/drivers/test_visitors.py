@@ -219,7 +219,7 @@ async def test_an_idle_host_is_dropped_whatever_its_dead_man(bench: Any, monkeyp
     async with bench.serve() as address, open_device(f"{address}?dead_man=0") as device:
         await device.load(load("xor"))
         await device.write(np.full(13, 0.5))
-        device._heart.cancel()
+        device._heartbeat.cancel()
         await until(lambda: not bench.station.occupied)
         assert bench.station._board.state is State.SAFE
         np.testing.assert_array_equal(await device.read(), np.full(13, 0.5))  # and it comes back by itself
@@ -240,7 +240,7 @@ async def test_a_serial_line_is_not_pulled_out_by_a_dead_man(bench: Any) -> None
     async with bench.serve(how="pty") as address, open_device(f"{address}?dead_man=0.2") as device:
         await device.load(load("xor"))
         await device.write(np.full(13, 0.5))
-        device._heart.cancel()
+        device._heartbeat.cancel()
         await until(lambda: bench.station._board.state is State.SAFE)
         np.testing.assert_array_equal(await device.read(), np.full(13, 0.5))
         assert (await device.statistics())["dead_man_trips"] == 1

@@ -1,4 +1,4 @@
-"""A board in use: who it is, what it holds, and bringing it up to date after whatever happened."""
+"""A session with a board: its identity, what it holds, and bringing it up to date after connections were lost."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from mgdhw.errors import (
 )
 from mgdhw_drivers.client.byte_stream import ByteStream
 from mgdhw_drivers.client.link import Link, Request
-from mgdhw_drivers.client.motion_limiter import Moves
+from mgdhw_drivers.client.motion_limiter import MotionLimiter
 from mgdhw_drivers.client.options import LinkOptions
 from mgdhw_drivers.client.refusals import Refused
-from mgdhw_drivers.client.restarts import look_back
+from mgdhw_drivers.client.same_board import check_same_board
 from mgdhw_drivers.protocol import cells
 from mgdhw_drivers.protocol import description as descriptions
 from mgdhw_drivers.protocol.claims import check_description
@@ -52,12 +52,12 @@ CLOSING_SECONDS = 1.5
 LONGEST_RAMP_SECONDS = 60.0
 """For which closing waits; a slower board gets to its safe state by itself."""
 MOST_CELL_BYTES = 1 << 28
-"""Of what cells remember, whatever a board claims."""
+"""Of the state of cells, whatever a board claims."""
 
 SMALLEST_DESCRIPTION = descriptions.Head.form.size
 
 
-class Session:
+class BoardSession:
     """One board, over all of its connections.
 
     Args:
@@ -83,8 +83,8 @@ class Session:
         """What the board has reported while nobody asked for anything."""
         self.form: ParameterForm | None = None
         """How parameters are sent, as soon as that is known."""
-        self.moves: Moves | None = None
-        """How its parameters are moved, where its address says so."""
+        self.motion_limiter: MotionLimiter | None = None
+        """Limits on how its parameters move, where its address has any."""
         self._found = False
         """Whether it is known where they are."""
         self._options = options
@@ -225,13 +225,13 @@ class Session:
     async def set_parameters(self, step: int) -> None:
         """Write REQUESTED and set it, by a ramp where the address says how far parameters may move at once."""
         assert self.parameters is not None, "set by whoever calls"
-        if self.moves is None:
+        if self.motion_limiter is None:
             await self._set(self.parameters, step)
             return
         if not self._found:
-            self.moves.found_at(await self.read_held())
+            self.motion_limiter.starts_at(await self.read_held())
             self._found = True
-        for content in self.moves.points(self.parameters):
+        for content in self.motion_limiter.points(self.parameters):
             await self._set(content, step)
 
     async def _set(self, content: bytes, step: int) -> None:
@@ -253,12 +253,12 @@ class Session:
         return held
 
     @property
-    def remembers(self) -> bool:
-        """Whether the board's cells remember more than the parameters that were set last."""
+    def has_cell_state(self) -> bool:
+        """Whether the board's cells have a state beyond the parameters that were set last."""
         return bool(self.known.head.capabilities & CapabilityBits.SNAPSHOT)
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:
-        """What its cells remember."""
+        """The state of its cells."""
         (answer,) = await self.link.ask([(Type.SNAPSHOT, b"")])
         taken = Snapshot.unpack(answer)
         if taken.size > min(self.known.head.area_sizes[Area.CELLS], MOST_CELL_BYTES):
@@ -274,7 +274,7 @@ class Session:
         restore: Request = (Type.RESTORE, Snapshot(len(content), zlib.crc32(content)).pack())
         await self.link.ask([*self.writes(Area.CELLS, content), restore])
 
-    def learnt(self, parameters: bytes, held_crc: int, step: int) -> None:
+    def segment_learnt(self, parameters: bytes, held_crc: int, step: int) -> None:
         """The board has set parameters by itself, before the probe of some step."""
         self.parameters, self.step = parameters, step
         self._theta_crc, self.held_crc, self.safe = self.theta_crc, held_crc, False
@@ -336,7 +336,9 @@ class Session:
             raise error if error.uri else type(error)(str(error), uri=self.uri) from error
         if before is not None:
             try:
-                look_back(before, identity, self.uri, forgets=self.remembers and self.parameters is not None)
+                check_same_board(
+                    before, identity, self.uri, forgets=self.has_cell_state and self.parameters is not None
+                )
             except DeviceUnavailable:
                 self.link.connection.poison()
                 raise

@@ -15,7 +15,7 @@ MOST_COST_BITS = 32
 
 
 class Expected:
-    """Looks at costs before they are believed.
+    """Checks costs that a board has sent.
 
     Args:
         head: of the board's description.

@@ -29,12 +29,12 @@ from mgdhw.errors import (
     LinkTimeout,
 )
 from mgdhw.learning.segment import Segment, SegmentResult
-from mgdhw_drivers.client.board_session import LONGEST_RAMP_SECONDS, Session
+from mgdhw_drivers.client.board_session import LONGEST_RAMP_SECONDS, BoardSession
 from mgdhw_drivers.client.byte_stream import ByteStream
 from mgdhw_drivers.client.costs import Expected
 from mgdhw_drivers.client.info import form_of, info_of
 from mgdhw_drivers.client.learning import Learning
-from mgdhw_drivers.client.motion_limiter import Moves
+from mgdhw_drivers.client.motion_limiter import MotionLimiter
 from mgdhw_drivers.client.options import LinkOptions
 from mgdhw_drivers.protocol.blocks import costs_of, probe_of, rest_of
 from mgdhw_drivers.protocol.claims import limits_of
@@ -65,16 +65,16 @@ class LinkedDevice(HostCodes):
         self._byte_stream = byte_stream
         self._options = options
         self.reconnect_seconds = options.reconnect
-        self._session: Session | None = None
+        self._session: BoardSession | None = None
         self._checked: tuple[bytes, int] | None = None
         """Parameters and amplitude that are known to be within the limits."""
-        self._heart: asyncio.Task[None] | None = None
+        self._heartbeat: asyncio.Task[None] | None = None
 
     @property
-    def session(self) -> Session:
+    def session(self) -> BoardSession:
         """The session with the board. Raises DeviceUnavailable while the device is not open."""
         if self._session is None:
-            self._session = Session(self._byte_stream, self._options)  # closed: says so when it is used
+            self._session = BoardSession(self._byte_stream, self._options)  # closed: says so when it is used
         return self._session
 
     async def connect(self) -> None:
@@ -92,16 +92,16 @@ class LinkedDevice(HostCodes):
         self._expected = Expected(head, self.info.details, self.uri)
         self._form: ParameterForm = form_of(head.parameter_kind, head.n_parameters, limits)
         session.form = self._form
-        moves = Moves(self._options.slew, self._options.stress, self._form, self.uri)
+        moves = MotionLimiter(self._options.slew, self._options.stress, self._form, self.uri)
         if moves.are_limited:  # what a board writes in the middle of a segment no host could limit
-            session.moves = moves
+            session.motion_limiter = moves
             self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
         self.put_back_seconds = session.leaving_seconds
         self._learning = Learning(session, self.info, self._form, self._expected)
-        self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
+        self._heartbeat = asyncio.create_task(self._keep_alive(session), name=f"heartbeat of {self.uri}")
 
-    async def _begin(self) -> Session:
-        self._session = session = Session(self._byte_stream, self._options)
+    async def _begin(self) -> BoardSession:
+        self._session = session = BoardSession(self._byte_stream, self._options)
         try:
             await session.begin()
         except BaseException:
@@ -110,7 +110,7 @@ class LinkedDevice(HostCodes):
         return session
 
     async def disconnect(self) -> None:
-        heart, self._heart = self._heart, None
+        heart, self._heartbeat = self._heartbeat, None
         if heart is not None:
             heart.cancel()
             await asyncio.wait([heart])
@@ -160,12 +160,12 @@ class LinkedDevice(HostCodes):
         return await self.read() if parameters is None else self._form.decode(parameters)
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:
-        if not self.session.remembers:
+        if not self.session.has_cell_state:
             return {}
         return await self.session.do(self.session.snapshot, parameters=True)
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
-        if memory and self.session.remembers:
+        if memory and self.session.has_cell_state:
             await self.session.do(partial(self.session.restore, memory))
 
     async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
@@ -274,7 +274,7 @@ class LinkedDevice(HostCodes):
 
     # --- what the board can do -----------------------------------------------------------------------------------
 
-    def _check_block(self, block: Block, session: Session, head: Head) -> None:
+    def _check_block(self, block: Block, session: BoardSession, head: Head) -> None:
         if not head.features >> FAMILIES.index(block.codes.family) & 1:
             raise ConfigError(
                 f"{self.uri}: the board has no code family {block.codes.family}; use run.level=host-codes"
@@ -287,10 +287,10 @@ class LinkedDevice(HostCodes):
         if parameters is not None and self._checked != (parameters, amplitude):
             self.check_perturbed(self._form.decode(parameters), amplitude)
             self._checked = (parameters, amplitude)
-        if session.moves is not None:
-            session.moves.check_perturbation(block.codes.amplitude)
+        if session.motion_limiter is not None:
+            session.motion_limiter.check_perturbation(block.codes.amplitude)
 
-    async def _beat(self, session: Session) -> None:
+    async def _keep_alive(self, session: BoardSession) -> None:
         """Keep the dead-man from tripping while nobody asks for anything, and notice if it has."""
         pause = min(self._options.dead_man / HEARTBEATS or HEARTBEAT_SECONDS, HEARTBEAT_SECONDS)
         while True:

@@ -1,4 +1,4 @@
-"""How a host moves a board's parameters where the board's address asks for more care than the board takes by itself."""
+"""Limits on how a host moves a board's parameters: `slew` and `stress` of the address, beside the board's own."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mgdhw.errors import ConfigError, LimitExceeded
 from mgdhw_drivers.protocol.parameters import ParameterForm
 
 
-class Moves:
-    """Every move in steps that are small enough, and all of them added up, over all connections.
+class MotionLimiter:
+    """Cuts moves into steps that are small enough, and adds up all of them, over all connections.
 
     Args:
         slew: largest change of a parameter in one write, in its units; 0: any.
@@ -40,11 +40,11 @@ class Moves:
 
     @property
     def are_limited(self) -> bool:
-        """Whether anything has to be looked at."""
+        """Whether there is any limit."""
         return bool(self.slew or self._most)
 
-    def found_at(self, theta: FloatArray) -> None:
-        """The board holds θ, (P,), wherever it came from: the way to its safe state counts, too."""
+    def starts_at(self, theta: FloatArray) -> None:
+        """The board holds θ, (P,), whatever has moved it: the way to its safe state counts, too."""
         self._move(theta)
 
     def points(self, content: bytes) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What a board says of a request that it refuses, as errors."""
+"""A board's ERROR messages, as exceptions."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ LIMITS = {
 
 
 class Refused(LinkCorrupt):
-    """The board would not do it: it holds something else, or is in its safe state. Bringing it up to date helps."""
+    """The board refuses a request: it holds something else, or is in its safe state. Sending it what it lacks helps."""
 
-    def __init__(self, trouble: ErrorPayload, text: str, uri: str) -> None:
-        super().__init__(f"the board refuses ({Code(trouble.code).name}, {trouble.value}) {text}", uri=uri)
-        self.trouble = trouble
+    def __init__(self, payload: ErrorPayload, text: str, uri: str) -> None:
+        super().__init__(f"the board refuses ({Code(payload.code).name}, {payload.value}) {text}", uri=uri)
+        self.payload = payload
 
 
-def trouble_of(answer: Answer, uri: str) -> DeviceError:
-    """The error that an ERROR stands for."""
-    trouble = answer.trouble
-    assert trouble is not None, "asked for"
+def error_of(answer: Answer, uri: str) -> DeviceError:
+    """The exception for an answer that is an ERROR."""
+    payload = answer.trouble
+    assert payload is not None, "asked for"
     text = f": {answer.text}" if answer.text else ""
-    match trouble.code:
+    match payload.code:
         case Code.MISMATCH | Code.SAFE:
-            return Refused(trouble, answer.text, uri)
+            return Refused(payload, answer.text, uri)
         case Code.LIMIT:
-            named = f"a limit of parameter {trouble.value}" if trouble.value >= 0 else "a limit"
-            what = LIMITS.get(trouble.value, named)
+            named = f"a limit of parameter {payload.value}" if payload.value >= 0 else "a limit"
+            what = LIMITS.get(payload.value, named)
             return LimitExceeded(f"the board says that {what} would be violated{text}", uri=uri)
         case Code.UNSUPPORTED:
             return DeviceFault(f"the board cannot do this{text}; use a lower level (run.level)", uri=uri)
         case Code.FAULT:
-            return DeviceFault(f"the board reports a fault ({trouble.value}){text}", uri=uri)
+            return DeviceFault(f"the board reports a fault ({payload.value}){text}", uri=uri)
         case _:
-            return DeviceFault(f"the board does not understand the request ({trouble.code}){text}", uri=uri)
+            return DeviceFault(f"the board does not understand the request ({payload.code}){text}", uri=uri)

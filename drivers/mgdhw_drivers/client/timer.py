@@ -1,4 +1,4 @@
-"""A time of waking that is put off again and again."""
+"""A timer that is restarted for every request."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from collections.abc import Callable
 
 
 class RestartableTimer:
-    """Rings at the time that it was set to last.
+    """Calls back at the time that it was set to last.
 
-    Setting it mostly sets a number: one timer of the event loop's is running, and is begun again where it ran out too
-    early. A timer for each request would cost more than the rest of the waiting.
+    Setting it mostly sets a number: one timer of the event loop runs, and is started again where it expires too early.
+    A timer for each request would cost more than the rest of the waiting.
 
     Args:
-        ring: what to call, in the event loop's thread.
+        callback: what to call, in the event loop's thread.
     """
 
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self._ring = ring
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
     def set(self, when: float) -> None:
-        """Ring at this time of the loop's, and at none that was set before."""
+        """Call back at this time of the event loop, and at none that was set before."""
         self._due = when
         if self._timer is None:
-            self._timer = self._loop.call_at(when, self._ran_out, when)
+            self._timer = self._loop.call_at(when, self._expired, when)
         elif when < self._timer.when():
             self._timer.cancel()
-            self._timer = self._loop.call_at(when, self._ran_out, when)
+            self._timer = self._loop.call_at(when, self._expired, when)
 
     def stop(self) -> None:
-        """Do not ring."""
+        """Do not call back."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _ran_out(self, when: float) -> None:
+    def _expired(self, when: float) -> None:
         self._timer = None
         if when < self._due:
             self.set(self._due)
         else:
-            self._ring()
+            self._callback()

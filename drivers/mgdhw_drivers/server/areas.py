@@ -1,4 +1,4 @@
-"""A board's areas."""
+"""A board's memory areas."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ SAFELY_READABLE = frozenset((Area.DESCRIPTION, Area.LIMITS))
 class Mismatch(Exception):
     """The board holds something other than what a request depends on."""
 
-    def __init__(self, thing: MismatchedItem) -> None:
-        super().__init__(thing.name)
-        self.thing = thing
+    def __init__(self, item: MismatchedItem) -> None:
+        super().__init__(item.name)
+        self.item = item
 
 
-class Memory:
+class Areas:
     """Stretches of bytes of fixed sizes. The operating system gives the memory page by page, as it is written.
 
     Args:

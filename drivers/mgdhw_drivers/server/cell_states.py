@@ -1,4 +1,4 @@
-"""What a served device's cells remember, over the safe state and over the line."""
+"""The state of a served device's cells: kept over the safe state, and sent to hosts."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from mgdhw.device import Device
 from mgdhw.errors import ConfigError, LinkCorrupt
 from mgdhw_drivers.protocol import cells
 from mgdhw_drivers.protocol.checks import Unsupported
-from mgdhw_drivers.server.hardware import DeviceTrouble, by_the_device
+from mgdhw_drivers.server.hardware import DeviceFailed, device_errors
 
 KEEPING_SECONDS = 5.0
-"""The safe state waits no longer for what cells remember."""
+"""The safe state waits no longer for the state of cells."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class Recall:
-    """Keeps what a device's cells remember while it is closed, and checks what a host wants them to remember.
+class CellStates:
+    """Keeps the state of a device's cells while it is closed, and checks the states that a host sends.
 
     Args:
         device: what is served.
-        example: what its cells remember at first; nothing if they remember no more than what was set last.
+        example: its state at first; nothing if cells have no state beyond the parameters that were set last.
     """
 
     def __init__(self, device: Device, example: Arrays) -> None:
@@ -33,26 +33,26 @@ class Recall:
         self._form = _form(example)
         self._kept: Arrays = {}
         self.size = len(cells.pack(example))
-        """Bytes of it in area CELLS; 0: nothing is remembered."""
+        """Bytes of it in area CELLS; 0: the cells have none."""
 
-    async def taken(self) -> bytes:
-        """What the cells remember now. Raises Unsupported, DeviceTrouble."""
+    async def snapshot(self) -> bytes:
+        """The state now. Raises Unsupported, DeviceFailed."""
         if not self.size:
-            raise Unsupported("the device's cells remember nothing beyond what was requested")
-        with by_the_device():
+            raise Unsupported("the device's cells have no state beyond what was requested")
+        with device_errors():
             return cells.pack(await self._device.snapshot())
 
-    async def put(self, content: bytes) -> None:
-        """Let the cells remember something else. Raises LinkCorrupt if no cells of this device could."""
+    async def restore(self, content: bytes) -> None:
+        """Put a state back. Raises LinkCorrupt if it is none that cells of this device could have."""
         arrays = cells.unpack(content)
         if _form(arrays) != self._form:
-            raise LinkCorrupt("these are not the arrays that this device's cells remember")
+            raise LinkCorrupt("these are not the arrays of this device's cells")
         try:
-            with by_the_device():
+            with device_errors():
                 await self._device.restore(arrays)
-        except DeviceTrouble as trouble:
-            if isinstance(trouble.__cause__, ConfigError):
-                raise LinkCorrupt(str(trouble)) from None
+        except DeviceFailed as error:
+            if isinstance(error.__cause__, ConfigError):
+                raise LinkCorrupt(str(error)) from None
             raise
 
     async def keep(self) -> None:
@@ -61,14 +61,14 @@ class Recall:
             self._kept = {}
             self._kept = await asyncio.wait_for(self._device.snapshot(), KEEPING_SECONDS)
 
-    async def give_back(self) -> None:
-        """After it was opened again."""
+    async def restore_kept(self) -> None:
+        """After the device was opened again."""
         if self._kept:
-            with by_the_device():
+            with device_errors():
                 await self._device.restore(self._kept)
 
     def forget(self) -> None:
-        """From now on they are as when the device was made."""
+        """From now on the cells are as when the device was made."""
         self._kept = {}
 
 

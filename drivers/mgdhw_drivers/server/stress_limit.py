@@ -1,4 +1,4 @@
-"""How far a served device's parameters were moved in all, and may be."""
+"""Limit on how far a served device's parameters are moved in all."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ class Limited(MgdhwError):
     """A limit on how parameters move would be violated; nothing was applied.
 
     Args:
-        value: which limit, as ERROR LIMIT says it.
+        value: which limit, as ERROR LIMIT has it: stress, one that the device itself has reported, amplitude.
         message: the same for people.
     """
 
-    STRESS, TOLD, AMPLITUDE = -1, -2, -3
+    STRESS, BY_DEVICE, AMPLITUDE = -1, -2, -3
 
     def __init__(self, value: int, message: str) -> None:
         super().__init__(message)
         self.value = value
 
 
-class Stress:
+class StressLimit:
     """Adds up the largest change of every move since the board was started, whoever's sessions they belong to.
 
     Args:

@@ -156,20 +156,20 @@ class _Plain:
 
     def __init__(self, transport: TcpStream, receiver: Receiver) -> None:
         self._transport, self._receiver = transport, receiver
-        self._heard = b""
+        self._received = b""
         self.stream: SocketProtocol
 
     def received(self, data: bytes) -> None:
         """Bytes from the board."""
-        self._heard += data
-        if len(self._heard) < len(HELLO) and HELLO.startswith(self._heard):
+        self._received += data
+        if len(self._received) < len(HELLO) and HELLO.startswith(self._received):
             return
-        greeted = self._heard.startswith(HELLO)
+        greeted = self._received.startswith(HELLO)
         self.stream.receiver = None if greeted else self._receiver
         if greeted:
             self._receiver.gone(self._transport.refused())
         else:
-            self._receiver.received(self._heard)
+            self._receiver.received(self._received)
 
     def gone(self, why: str) -> None:
         """The board has ended the connection."""

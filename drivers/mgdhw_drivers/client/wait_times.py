@@ -1,9 +1,9 @@
-"""How long a board is waited for: with limits that nothing which it sends can move."""
+"""How long a host has waited for a board. Of all that a board sends, only answers and progress reset these times."""
 
 from __future__ import annotations
 
 
-class Patience:
+class WaitTimes:
     """Time spent listening to a board since anything came of it.
 
     Time in which this program was too busy to listen is not the board's silence, so whoever waits says how much of it
@@ -12,9 +12,9 @@ class Patience:
 
     def __init__(self) -> None:
         self.silent = 0.0
-        """Seconds without an answer to anything, be it that it is still at it."""
+        """Seconds without an answer to anything, PING included."""
         self.stuck = 0.0
-        """Seconds in which nothing was got done, whatever was answered."""
+        """Seconds without progress, whatever was answered."""
 
     def listened(self, seconds: float) -> None:
         """So much longer."""
@@ -22,9 +22,9 @@ class Patience:
         self.stuck += seconds
 
     def answered(self) -> None:
-        """The board is there."""
+        """Something was answered."""
         self.silent = 0.0
 
     def progressed(self) -> None:
-        """And something was got done."""
+        """A request made progress."""
         self.silent = self.stuck = 0.0

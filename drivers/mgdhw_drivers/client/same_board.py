@@ -1,4 +1,4 @@
-"""Who answers now, beside who answered before."""
+"""Whether the board that answers is the one that answered before, and has been restarted meanwhile."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mgdhw_drivers.protocol.numbers import Reason, State
 log = logging.getLogger("mgdhw.link")
 
 
-def look_back(before: Identity, now: Identity, uri: str, *, forgets: bool) -> None:
-    """Say what has happened to a board meanwhile.
+def check_same_board(before: Identity, now: Identity, uri: str, *, forgets: bool) -> None:
+    """Compare two answers to IDENTIFY, and log what has happened to the board between them.
 
     Args:
         before, now: its answers to IDENTIFY.
         uri: the device's address.
-        forgets: whether it would have forgotten something that nobody can tell it again, had it been restarted.
+        forgets: whether a restart loses something that cannot be sent again.
 
     Raises:
         DeviceUnavailable: it is another board.

@@ -1,4 +1,4 @@
-"""What a board says of itself: the answers to IDENTIFY, PING and STATISTICS."""
+"""A board's status: the answers to IDENTIFY, PING and STATISTICS."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mgdhw_drivers.protocol.connection import BoardConnection
 from mgdhw_drivers.protocol.frames import Frame
 from mgdhw_drivers.protocol.messages import Identity, Pong, Statistics
 from mgdhw_drivers.protocol.numbers import Reason, State
-from mgdhw_drivers.server.operations import MASK, Work
+from mgdhw_drivers.server.operations import MASK, Operations
 
 WINDOW = 16
-"""Frames that a host may have under way."""
+"""Frames that a host may send before the first of them is answered."""
 
 
-class Vitals:
+class BoardStatus:
     """A board's state, as a host sees it.
 
     Args:
@@ -26,17 +26,17 @@ class Vitals:
     def __init__(self, connection: BoardConnection) -> None:
         self.state, self.reason = State.SAFE, Reason.STARTED
         self.trips = 0
-        """Of the dead-man."""
+        """Of the dead-man timer."""
         self._connection = connection
         self._boot = secrets.randbits(32)
-        self._born = time.monotonic()
+        self._started = time.monotonic()
 
-    def forgets(self) -> None:
-        """What the board has forgotten, it has forgotten as after a restart."""
+    def new_boot(self) -> None:
+        """The board has lost what it held, as after a restart: hosts are to notice."""
         self._boot = secrets.randbits(32)
 
-    def identity(self, work: Work, state: State, reason: Reason) -> bytes:
-        """The answer to IDENTIFY, which tells of the state before it."""
+    def identity(self, work: Operations, state: State, reason: Reason) -> bytes:
+        """The answer to IDENTIFY, which says the state before it."""
         return Identity(
             boot=self._boot,
             max_payload=self._connection.max_payload,
@@ -46,18 +46,18 @@ class Vitals:
             description_size=len(work.described),
             description_crc=zlib.crc32(work.described),
             dataset_crc=work.datasets.crc,
-            theta_crc=work.holds.theta,
-            state_crc=work.holds.state,
-            ticket=work.holds.ticket,
+            theta_crc=work.checksums.theta,
+            state_crc=work.checksums.state,
+            ticket=work.checksums.ticket,
             uptime_ms=self._uptime(),
         ).pack()
 
-    def pong(self, work: Work, running: Frame | None) -> bytes:
+    def pong(self, work: Operations, running: Frame | None) -> bytes:
         """The answer to PING, while a host's request is under way or none is."""
         sequence = 0 if running is None else running.sequence
         return Pong(sequence, work.done & MASK, self.state, self.reason).pack()
 
-    def statistics(self, work: Work) -> bytes:
+    def statistics(self, work: Operations) -> bytes:
         """The answer to STATISTICS."""
         frames, bad_crc, bad_frames = self._connection.counts
         return Statistics(
@@ -72,4 +72,4 @@ class Vitals:
         ).pack()
 
     def _uptime(self) -> int:
-        return int((time.monotonic() - self._born) * 1000) & MASK
+        return int((time.monotonic() - self._started) * 1000) & MASK

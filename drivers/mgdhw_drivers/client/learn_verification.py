@@ -1,4 +1,4 @@
-"""What a host can compute of the answer to LEARN is compared, not believed.
+"""Verification of answers to LEARN: everything in them that the host can compute.
 
 A board that counts otherwise than its host has run other probes or updates than those that were asked for, and its θ is
 not the one that the run would have had.
@@ -43,36 +43,36 @@ def evaluations_of(segment: Segment) -> int:
 
 
 class Verification:
-    """One answer to LEARN, looked at from all sides.
+    """Verifies one answer to LEARN.
 
     Args:
         segment: that was asked for.
-        learnt: what the board says of it.
+        result: what the board says of it.
         expected: which costs there can be.
         uri: the device's address, for errors.
     """
 
-    def __init__(self, segment: Segment, learnt: LearnResult, expected: Expected, uri: str) -> None:
+    def __init__(self, segment: Segment, result: LearnResult, expected: Expected, uri: str) -> None:
         self._segment = segment
-        self._learnt = learnt
+        self._result = result
         self._expected = expected
         self._uri = uri
 
     def check_counts(self) -> None:
         """What the message alone says. Raises DeviceFault."""
-        segment, learnt, recipe = self._segment, self._learnt, self._segment.recipe
+        segment, learn_result, recipe = self._segment, self._result, self._segment.recipe
         updates = updates_of(segment)
-        self._same("step", learnt.step, segment.state.step + segment.n_probes)
-        self._same("updates", learnt.update, segment.state.update + updates)
-        self._same("evaluations", learnt.evaluations, evaluations_of(segment))
-        flags = LearnResultFlag(learnt.flags)
+        self._same("step", learn_result.step, segment.state.step + segment.n_probes)
+        self._same("updates", learn_result.update, segment.state.update + updates)
+        self._same("evaluations", learn_result.evaluations, evaluations_of(segment))
+        flags = LearnResultFlag(learn_result.flags)
         self._same("whether there was an update", LearnResultFlag.UPDATED in flags, updates > 0)
         if updates:
-            self._same("eta", learnt.eta, rates_of(segment)[-1])
-            if not learnt.gradient_norm >= 0:
-                raise self._fault("gradient_norm", learnt.gradient_norm, "a number of 0 or more")
-        self._same("powers", learnt.powers, self._powers(updates))
-        between = learnt.step % recipe.update_period > 0
+            self._same("eta", learn_result.eta, rates_of(segment)[-1])
+            if not learn_result.gradient_norm >= 0:
+                raise self._fault("gradient_norm", learn_result.gradient_norm, "a number of 0 or more")
+        self._same("powers", learn_result.powers, self._powers(updates))
+        between = learn_result.step % recipe.update_period > 0
         self._same(
             "whether a baseline is held", LearnResultFlag.HELD in flags, between and recipe.baseline is Baseline.HELD
         )
@@ -83,9 +83,9 @@ class Verification:
         if recipe.continuous:
             self._same("whether there is a last cost", LearnResultFlag.ANALOG_COST in flags, True)
             for name in ("analog_cost", "high_passed"):
-                self._finite(name, getattr(learnt, name))
-        self._finite("cost", learnt.cost)
-        self._expected.check_range(learnt.cost, learnt.cost, recipe.order.batch)
+                self._finite(name, getattr(learn_result, name))
+        self._finite("cost", learn_result.cost)
+        self._expected.check_range(learn_result.cost, learn_result.cost, recipe.order.batch)
 
     def check_state(self, result: SegmentResult) -> None:
         """What the state's areas hold. Raises DeviceFault."""
@@ -104,7 +104,7 @@ class Verification:
 
     def _check_held(self, value: int | float, step: int) -> None:
         """The baseline in force: measured where θ or the batch changed last, or the one that was carried."""
-        state, recipe, end = self._segment.state, self._segment.recipe, self._learnt.step
+        state, recipe, end = self._segment.state, self._segment.recipe, self._result.step
         due = max((end - 1) // period * period for period in (recipe.order.tau_x, recipe.update_period))
         carried = next_block(state, recipe, 1).valid_held()
         if due > state.step or carried is None:

@@ -1,4 +1,4 @@
-"""What came from a board while nothing of it was an answer: a dead board, a console and an echo are told apart."""
+"""What a board sends while nothing of it is an answer: distinguishes a dead board, a console and an echo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SAMPLE_BYTES = 24
 """Of what came, to be shown to whoever has to guess what is at the other end."""
 
 
-class Heard:
+class UnansweredTraffic:
     """Bytes and frames since the last answer.
 
     Args:
@@ -27,13 +27,13 @@ class Heard:
         self._bytes, self._sample = 0, b""
         self._echoed, self._stray = self._connection.echoed, self._connection.stray
 
-    def take(self, data: bytes) -> None:
+    def add(self, data: bytes) -> None:
         """Bytes have come."""
         self._bytes += len(data)
         if len(self._sample) < SAMPLE_BYTES:
             self._sample += data[: SAMPLE_BYTES - len(self._sample)]
 
-    def instead(self, seconds: float) -> str:
+    def describe(self, seconds: float) -> str:
         """What the board did for so many seconds instead of answering."""
         if self._connection.echoed > self._echoed:
             return f"has sent back nothing but what it was sent for {seconds:.1f} s: the line echoes"
