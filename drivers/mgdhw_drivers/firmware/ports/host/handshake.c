@@ -1,4 +1,4 @@
-#include "greeting.h"
+#include "handshake.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,39 +39,39 @@ static void prove(char proof[DIGITS], const uint8_t *secret, const char *end, co
     mg_to_hex(proof, digest, sizeof digest);
 }
 
-int mg_greeting_begin(mg_greeting *greeting, uint8_t hello[MG_HELLO]) {
+int mg_handshake_begin(mg_handshake *handshake, uint8_t hello[MG_HELLO]) {
     static const char first[] = "mgdhw-link 1 ";
-    greeting->count = 0;
+    handshake->count = 0;
     memcpy(hello, first, sizeof first - 1);
     hello[MG_HELLO - 1] = '\n';
-    int random = mg_random(greeting->nonce, MG_NONCE);
-    mg_to_hex((char *)hello + sizeof first - 1, greeting->nonce, MG_NONCE);
+    int random = mg_random(handshake->nonce, MG_NONCE);
+    mg_to_hex((char *)hello + sizeof first - 1, handshake->nonce, MG_NONCE);
     return random;
 }
 
 /* Whether a byte may stand at a place of the answer: digits, a space, digits, a line feed. */
-static int may_stand(uint8_t byte, size_t at) {
+static int is_allowed(uint8_t byte, size_t at) {
     if (at == DIGITS) return byte == ' ';
     return at == 2 * DIGITS + 1 ? byte == '\n' : value_of(byte) >= 0;
 }
 
-int mg_greeting_receive(mg_greeting *greeting, const uint8_t secret[MG_NONCE], const uint8_t *bytes, size_t count,
-                        uint8_t ok[MG_LET_IN]) {
+int mg_handshake_receive(mg_handshake *handshake, const uint8_t secret[MG_NONCE], const uint8_t *bytes, size_t count,
+                        uint8_t ok[MG_ACCEPT]) {
     char wanted[DIGITS];
     uint8_t theirs[MG_NONCE], different = 0;
-    if (count > sizeof greeting->line - greeting->count) return -1;
+    if (count > sizeof handshake->line - handshake->count) return -1;
     for (size_t i = 0; i < count; i++) {
-        if (!may_stand(bytes[i], greeting->count)) return -1;
-        greeting->line[greeting->count++] = bytes[i];
+        if (!is_allowed(bytes[i], handshake->count)) return -1;
+        handshake->line[handshake->count++] = bytes[i];
     }
-    if (greeting->count < sizeof greeting->line) return 0;
+    if (handshake->count < sizeof handshake->line) return 0;
     for (size_t i = 0; i < MG_NONCE; i++)
-        theirs[i] = (uint8_t)(value_of(greeting->line[2 * i]) << 4 | value_of(greeting->line[2 * i + 1]));
-    prove(wanted, secret, "mgdhw host", greeting->nonce, theirs);
-    for (size_t i = 0; i < DIGITS; i++) different |= greeting->line[DIGITS + 1 + i] ^ (uint8_t)wanted[i];
+        theirs[i] = (uint8_t)(value_of(handshake->line[2 * i]) << 4 | value_of(handshake->line[2 * i + 1]));
+    prove(wanted, secret, "mgdhw host", handshake->nonce, theirs);
+    for (size_t i = 0; i < DIGITS; i++) different |= handshake->line[DIGITS + 1 + i] ^ (uint8_t)wanted[i];
     if (different) return -1;
     memcpy(ok, "ok ", 3);
-    prove((char *)ok + 3, secret, "mgdhw board", greeting->nonce, theirs);
-    ok[MG_LET_IN - 1] = '\n';
+    prove((char *)ok + 3, secret, "mgdhw board", handshake->nonce, theirs);
+    ok[MG_ACCEPT - 1] = '\n';
     return 1;
 }
