@@ -19,12 +19,12 @@ class Serve(Command):
     """A command whose help says what transports there are."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """As usual; transports are looked for only now, since whoever lists commands does not want to wait for them."""
+        """As usual; transports are loaded only now: listing commands is not to wait for them."""
         from mgdhw_drivers.transports.transport import listen_help
 
         for parameter in self.params:
             if parameter.name == "listen":
-                parameter.help = f"Where hosts come in: {listen_help()}."  # type: ignore[attr-defined]
+                parameter.help = f"Where to listen for hosts: {listen_help()}."  # type: ignore[attr-defined]
         return super().get_params(ctx)
 
 
@@ -34,7 +34,7 @@ app = typer.Typer(add_completion=False)
 @app.command(cls=Serve)
 def serve(
     device: Annotated[str, typer.Argument(metavar="URI", help="What is served: any address that can be trained.")],
-    listen: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where hosts come in.")] = None,
+    listen: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where to listen for hosts.")] = None,
     tcp: Annotated[int | None, typer.Option(metavar="PORT", help="Short for --listen tcp:PORT; 0: any port.")] = None,
     unix: Annotated[Path | None, typer.Option(metavar="PATH", help="Short for --listen unix:PATH.")] = None,
     pty: Annotated[bool, typer.Option("--pty", help="Short for --listen pty:, a serial port to a host.")] = False,

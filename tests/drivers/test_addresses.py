@@ -143,7 +143,7 @@ def test_a_port_that_may_not_be_opened(
 def test_a_port_of_no_group_of_its_own(port: str, as_nobody: Callable[[], None]) -> None:
     os.chmod(port, 0o000)  # noqa: PTH101
     as_nobody()
-    assert refusal(port).endswith(f"Permission denied; you may not use it; `ls -l {port}` tells who may")
+    assert refusal(port).endswith(f"Permission denied; you may not use it; `ls -l {port}` says who may")
 
 
 def test_a_port_that_somebody_else_uses(port: str) -> None:
@@ -173,4 +173,4 @@ def test_a_port_that_is_not_there_or_is_none(tmp_path: Path) -> None:
 
 
 def test_where_ports_cannot_be_asked_whom_they_are_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert serial_link._way_in(str(tmp_path / "gone")) == "you may not use it"
+    assert serial_link._how_to_get_permission(str(tmp_path / "gone")) == "you may not use it"

@@ -189,5 +189,5 @@ async def test_a_board_that_stays_frozen_is_given_up_with_what_to_do(bench: Any)
         bench.station._board.received = lambda data: None  # it takes everything, and does nothing
         with pytest.raises(LinkTimeout, match="has said nothing"):
             await device.statistics()
-        with pytest.raises(LinkTimeout, match=r"did not answer within 0\.3 s; see to its power .*reconnect=SECONDS"):
+        with pytest.raises(LinkTimeout, match=r"did not answer within 0\.3 s; check its power .*reconnect=SECONDS"):
             await device.statistics()

@@ -159,7 +159,7 @@ async def test_an_unplugged_port_is_noticed_at_once_and_named(bench: Any, caplog
         logging.getLogger("mgdhw.link").addHandler(seen)
         try:
             bench.station.away = asyncio.get_running_loop().time() + 0.2
-            bench.listener._vanish()
+            bench.listener._destroy()
             await asyncio.wait_for(noticed.wait(), 5.0)
         finally:
             logging.getLogger("mgdhw.link").removeHandler(seen)

@@ -96,16 +96,16 @@ async def test_what_is_no_answer_ends_the_connection_and_is_not_parsed(bench: An
 
 async def test_who_says_nothing_keeps_nobody_out(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench.serve() as address, contextlib.AsyncExitStack() as stack:
-        silent = [await stack.enter_async_context(raw(address)) for _ in range(visitors.MOST_GREETINGS + 5)]
+        silent = [await stack.enter_async_context(raw(address)) for _ in range(visitors.MOST_HANDSHAKES + 5)]
         await asyncio.gather(*(reader.readline() for reader, _ in silent))
         async with open_device(address) as device:
             await device.load(load("xor"))
             await device.write(np.full(13, 0.5))
-            silent += [await stack.enter_async_context(raw(address)) for _ in range(visitors.MOST_GREETINGS + 5)]
+            silent += [await stack.enter_async_context(raw(address)) for _ in range(visitors.MOST_HANDSHAKES + 5)]
             np.testing.assert_array_equal(await device.read(), np.full(13, 0.5))
-        for reader, _ in silent[: -visitors.MOST_GREETINGS]:  # the oldest
+        for reader, _ in silent[: -visitors.MOST_HANDSHAKES]:  # the oldest
             assert await is_ended(reader)
-    monkeypatch.setattr(visitors, "GREETING_SECONDS", 0.1)
+    monkeypatch.setattr(visitors, "HANDSHAKE_SECONDS", 0.1)
     async with bench.serve() as address, raw(address) as (reader, _):
         assert await is_ended(reader)
 
@@ -159,7 +159,7 @@ async def test_what_a_host_is_told(bench: Any, tmp_path: Path) -> None:
 
     for peer, says in ((mute, "does not greet, though"), (chatty, "does not greet as `mgdhw serve` does, though")):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mgdhw_drivers.transports.tcp.GREETING_SECONDS", 0.3)
+            patch.setattr("mgdhw_drivers.transports.tcp.HANDSHAKE_SECONDS", 0.3)
             server = await asyncio.start_server(peer, "127.0.0.1", 0)
             async with server:
                 port = server.sockets[0].getsockname()[1]

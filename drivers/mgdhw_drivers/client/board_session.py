@@ -80,7 +80,7 @@ class BoardSession:
         """Whether the parameters are where the safe state has them: the next write is no update."""
         self.step = 0
         self.fault: DeviceFault | None = None
-        """What the board has reported while nobody asked for anything."""
+        """A fault that the board has reported while no request was under way; raised by the next one."""
         self.form: ParameterForm | None = None
         """How parameters are sent, as soon as that is known."""
         self.motion_limiter: MotionLimiter | None = None
@@ -148,7 +148,11 @@ class BoardSession:
                         await self.link.ask([(Type.SAFE, b"")])
         except (LinkError, TimeoutError) as error:
             self.link.leave()
-            who = "its dead-man sees to it" if self._options.dead_man else "it has no dead-man, so look at the hardware"
+            who = (
+                "its dead-man timer brings it there"
+                if self._options.dead_man
+                else "it has no dead-man timer, so look at the hardware"
+            )
             log.warning("%s did not say that it is in its safe state (%s); %s", self.uri, str(error) or why, who)
         finally:
             self.description = None
@@ -173,7 +177,7 @@ class BoardSession:
             try:
                 return await self._do(work, dataset, parameters)
             except LinkCorrupt as error:
-                self.link.connection.poison()  # whoever answers nonsense may mean something else by the next answer
+                self.link.connection.poison()  # the next answer may be as wrong
                 raise error if error.uri else LinkCorrupt(str(error), uri=self.uri) from error
 
     async def _do(self, work: Callable[[], Awaitable[Result]], dataset: bool, parameters: bool) -> Result:
@@ -224,7 +228,7 @@ class BoardSession:
 
     async def set_parameters(self, step: int) -> None:
         """Write REQUESTED and set it, by a ramp where the address says how far parameters may move at once."""
-        assert self.parameters is not None, "set by whoever calls"
+        assert self.parameters is not None, "set by the caller"
         if self.motion_limiter is None:
             await self._set(self.parameters, step)
             return
@@ -262,14 +266,14 @@ class BoardSession:
         (answer,) = await self.link.ask([(Type.SNAPSHOT, b"")])
         taken = Snapshot.unpack(answer)
         if taken.size > min(self.known.head.area_sizes[Area.CELLS], MOST_CELL_BYTES):
-            raise LinkCorrupt("the cells remember more than there is room for", uri=self.uri)
+            raise LinkCorrupt("the state of its cells is larger than the board has room for", uri=self.uri)
         content = await self.read_area(Area.CELLS, taken.size)
         if zlib.crc32(content) != taken.crc:
-            raise LinkCorrupt("what the cells remember has changed on the way", uri=self.uri)
+            raise LinkCorrupt("the state of its cells has changed on the way", uri=self.uri)
         return cells.unpack(content)
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
-        """Put it back."""
+        """Restore a state of its cells."""
         content = cells.pack(memory)
         restore: Request = (Type.RESTORE, Snapshot(len(content), zlib.crc32(content)).pack())
         await self.link.ask([*self.writes(Area.CELLS, content), restore])
@@ -285,7 +289,7 @@ class BoardSession:
 
     @property
     def leaving_seconds(self) -> float:
-        """How long whoever leaves waits for the board: for an answer, and for a ramp through all of its range."""
+        """How long the end of a session waits for the board: for an answer, and for a ramp through all of its range."""
         ramp = 0.0 if self.description is None else self.description.ramp_seconds
         return CLOSING_SECONDS + min(ramp, LONGEST_RAMP_SECONDS)
 
@@ -314,13 +318,13 @@ class BoardSession:
     def _stays_away(self, error: LinkError) -> LinkError:
         what = "did not come back" if isinstance(error, LinkLost) else "did not answer"
         return type(error)(
-            f"{self.link.byte_stream.name} {what} within {self._options.reconnect:g} s; see to its power and its cable"
+            f"{self.link.byte_stream.name} {what} within {self._options.reconnect:g} s; check its power and its cable"
             f" (reconnect=SECONDS in the address waits longer): {str(error).removeprefix(f'{self.uri}: ')}",
             uri=self.uri,
         )
 
     async def _identify(self, *, take: bool) -> None:
-        """Find out who the board is and what it holds."""
+        """Ask the board for its identity and for what it holds."""
         hello = Identify(self._number, int(self._options.dead_man * 1000), self.link.connection.max_payload, int(take))
         try:
             (answer,) = await self.link.ask([(Type.IDENTIFY, hello.pack())])

@@ -46,9 +46,9 @@ from mgdhw_drivers.protocol.samples import samples_of
 from mgdhw_drivers.protocol.values import Gathered
 
 HEARTBEATS = 3
-"""Signs of life in the time after which the board would miss them."""
+"""PINGs in the time of the dead-man timer."""
 HEARTBEAT_SECONDS = 10.0
-"""The longest time between them: a server gives up a host that says nothing for a minute."""
+"""The longest time between them: a server gives up a host that sends nothing for a minute."""
 
 
 class LinkedDevice(HostCodes):
@@ -92,9 +92,9 @@ class LinkedDevice(HostCodes):
         self._expected = Expected(head, self.info.details, self.uri)
         self._form: ParameterForm = form_of(head.parameter_kind, head.n_parameters, limits)
         session.form = self._form
-        moves = MotionLimiter(self._options.slew, self._options.stress, self._form, self.uri)
-        if moves.are_limited:  # what a board writes in the middle of a segment no host could limit
-            session.motion_limiter = moves
+        limiter = MotionLimiter(self._options.slew, self._options.stress, self._form, self.uri)
+        if limiter.has_limits:  # what a board writes in the middle of a segment no host could limit
+            session.motion_limiter = limiter
             self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
         self.put_back_seconds = session.leaving_seconds
         self._learning = Learning(session, self.info, self._form, self._expected)
@@ -110,10 +110,10 @@ class LinkedDevice(HostCodes):
         return session
 
     async def disconnect(self) -> None:
-        heart, self._heartbeat = self._heartbeat, None
-        if heart is not None:
-            heart.cancel()
-            await asyncio.wait([heart])
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            heartbeat.cancel()
+            await asyncio.wait([heartbeat])
         session, self._session = self._session, None
         if session is not None:
             await session.end()
@@ -291,7 +291,7 @@ class LinkedDevice(HostCodes):
             session.motion_limiter.check_perturbation(block.codes.amplitude)
 
     async def _keep_alive(self, session: BoardSession) -> None:
-        """Keep the dead-man from tripping while nobody asks for anything, and notice if it has."""
+        """Reset the dead-man timer while no request does, and notice if it has expired."""
         pause = min(self._options.dead_man / HEARTBEATS or HEARTBEAT_SECONDS, HEARTBEAT_SECONDS)
         while True:
             await asyncio.sleep(pause)
@@ -305,9 +305,9 @@ class LinkedDevice(HostCodes):
                 except LinkTimeout:
                     await session.link.disconnect()  # whatever it sends instead is not listened to any longer
                 except DeviceFault as fault:
-                    session.fault = fault  # for whoever wants something next
+                    session.fault = fault  # raised by the next request
                 except DeviceError:
-                    session.link.connection.poison()  # whoever wants something next sees to it
+                    session.link.connection.poison()  # the next request brings the link in step again
 
 
 async def _nothing() -> None:

@@ -29,7 +29,7 @@ ALL_SECONDS = 3.0
 def describe_boards(streams: Sequence[ByteStream]) -> list[str]:
     """What the boards at some places say that they are, or why nothing is known of one. Takes at most `ALL_SECONDS`.
 
-    Each is asked in a thread of its own, which nobody waits for at the end: opening a port may hang in the system.
+    Each is asked in a thread of its own, which is not joined at the end: opening a port may hang in the system.
     """
     answers = [f"skipped: {stream.uri} could not be opened within {ALL_SECONDS:g} s" for stream in streams]
 

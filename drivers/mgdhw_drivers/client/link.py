@@ -1,7 +1,7 @@
 """A link with its clock: requests that are answered, or end in a typed error in bounded time, whatever comes.
 
 What moves a deadline is an answer to what was asked, or something of it that was got done. Bytes don't, nor do frames
-that nobody has asked for, so a board that talks without end is given up like one that is silent.
+that answer no request, so a board that sends without end is given up like one that is silent.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Link:
                 asked = await request(gathered.values())
             if not gathered.is_complete:
                 self.repeated += 1
-                # A board that gives the same few values again and again gets nobody anywhere.
+                # A board that sends the same few values again and again makes no progress.
                 lost = 0 if asked is not None and asked[1] < wanted else lost + 1
                 if lost > ATTEMPTS:
                     raise self._timed_out("loses everything that it is sent")

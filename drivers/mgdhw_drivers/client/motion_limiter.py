@@ -39,7 +39,7 @@ class MotionLimiter:
         self._at: FloatArray | None = None
 
     @property
-    def are_limited(self) -> bool:
+    def has_limits(self) -> bool:
         """Whether there is any limit."""
         return bool(self.slew or self._most)
 
@@ -54,7 +54,7 @@ class MotionLimiter:
             LimitExceeded: before anything is sent.
         """
         target = self._form.decode(content)
-        assert self._at is not None, "found before anything is moved"
+        assert self._at is not None, "starts_at was called before"
         whole = self.stress + float(np.abs(target - self._at).max())
         if self._most and whole > self._most:
             raise LimitExceeded(

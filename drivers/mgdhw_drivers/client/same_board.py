@@ -21,7 +21,7 @@ def check_same_board(before: Identity, now: Identity, uri: str, *, forgets: bool
 
     Raises:
         DeviceUnavailable: it is another board.
-        DeviceFault: it has forgotten.
+        DeviceFault: a restart has lost that.
     """
     if now.description_crc != before.description_crc:
         raise DeviceUnavailable(
@@ -29,12 +29,11 @@ def check_same_board(before: Identity, now: Identity, uri: str, *, forgets: bool
         )
     if now.boot != before.boot and forgets:
         raise DeviceFault(
-            "the board was restarted, and its cells have forgotten what they went through; resume from the last"
-            " checkpoint",
+            "the board was restarted, and its cells have lost their state; resume from the last checkpoint",
             uri=uri,
         )
     if now.boot != before.boot:
-        log.warning("%s: the board was restarted; it is sent again what it has forgotten", uri)
+        log.warning("%s: the board was restarted; it is sent again what it has lost", uri)
     elif now.state != State.READY:
         reason = Reason(now.reason).name.lower().replace("_", "-") if now.reason in tuple(Reason) else now.reason
         log.warning("%s: the board had gone to its safe state (%s); it goes on", uri, reason)

@@ -6,7 +6,7 @@ from mgdhw.report.console import printable
 from mgdhw_drivers.protocol.connection import HostConnection
 
 SAMPLE_BYTES = 24
-"""Of what came, to be shown to whoever has to guess what is at the other end."""
+"""Of what came, to be shown in an error."""
 
 
 class UnansweredTraffic:

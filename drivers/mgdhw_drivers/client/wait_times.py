@@ -6,7 +6,7 @@ from __future__ import annotations
 class WaitTimes:
     """Time spent listening to a board since anything came of it.
 
-    Time in which this program was too busy to listen is not the board's silence, so whoever waits says how much of it
+    Time in which this program was too busy to listen is not the board's silence, so the caller says how much of it
     counts.
     """
 

@@ -85,8 +85,8 @@ class Areas:
         """What the board itself puts there."""
         self._put(area, 0, content)
 
-    def forget(self, areas: Iterable[Area]) -> None:
-        """Areas are all zeros again, and their memory is given back once nobody looks at it any more."""
+    def clear(self, areas: Iterable[Area]) -> None:
+        """Areas are all zeros again, and their memory is freed once no view of it is left."""
         for area in areas:
             self._content.pop(area, None)
             self._written[area] = 0

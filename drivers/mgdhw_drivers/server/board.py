@@ -300,7 +300,7 @@ class Board:
             self._session = hello.session
             if state is State.READY:
                 await self._enter_safe_state(Reason.ASKED)
-            self.work.forget()
+            self.work.begin_session()
         self.silence.dead_man = hello.dead_man_ms / 1000
         if self.state is not State.READY:
             await self._open_hardware()

@@ -67,7 +67,7 @@ class CellStates:
             with device_errors():
                 await self._device.restore(self._kept)
 
-    def forget(self) -> None:
+    def discard(self) -> None:
         """From now on the cells are as when the device was made."""
         self._kept = {}
 

@@ -51,7 +51,7 @@ class Datasets:
             dataset = _make(load, *views, self._head)
         else:
             dataset = await self._heavy.do(_make, load, *views, self._head)
-        self.crc, self._load, self._dataset = 0, None, None  # ended in the middle, nobody knows what the device has
+        self.crc, self._load, self._dataset = 0, None, None  # ended in the middle, it is not known what the device has
         await self._give(dataset)
         self.crc, self._load, self._dataset = load.crc, load, dataset
 
@@ -61,13 +61,13 @@ class Datasets:
             await self._give(self._dataset)
 
     def changed(self) -> None:
-        """The host has written to the areas: the device has what nobody asks for any more."""
+        """The host has written to the areas: what the device has is out of date."""
         self.crc, self._load, self._dataset = 0, None, None
 
-    def forget_rest(self) -> None:
+    def clear_unused(self) -> None:
         """Give back the areas of areas that were written to, but never became a dataset."""
         if not self.crc:
-            self._areas.forget(DATASET)
+            self._areas.clear(DATASET)
 
     async def _give(self, dataset: Dataset) -> None:
         with device_errors():

@@ -81,7 +81,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         info: of the open device.
         limits: on how its parameters move. A device that learns by itself keeps none, so a board with limits doesn't.
         floats: whether its costs are floats.
-        cells: bytes of what its cells remember; 0 if that is no more than the parameters that were set last.
+        cells: bytes of the state of its cells; 0 if that is no more than the parameters that were set last.
 
     Raises:
         ConfigError: the link cannot carry it.

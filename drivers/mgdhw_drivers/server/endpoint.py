@@ -88,7 +88,7 @@ class Endpoint:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait([self._watch])
-        if self._rebooting is not None:  # half-way it would leave a board behind that nobody stops
+        if self._rebooting is not None:  # half-way it would leave a board that is not stopped
             await asyncio.wait([self._rebooting])
         self._forget_line()
         if self._board is not None:

@@ -18,7 +18,7 @@ log = logging.getLogger("mgdhw.serve")
 
 CLOSING_SECONDS = 35.0
 """How long nothing may move on the way to the safe state, beside declared pauses, before it is called not confirmed:
-longer than `disconnect` may take, which the device itself sees to."""
+longer than `disconnect` may take, which the device itself limits."""
 POLL_SECONDS = 5.0
 """How often it is checked whether something has moved."""
 
@@ -81,7 +81,7 @@ class Hardware:
         info = device.info
         if slew:
             await device.restrain(Motion(slew, safe=np.clip(0.0, info.theta_min, info.theta_max)))
-        if info.motion is not None:  # a board behind a link makes its ramps by itself, and nobody sees it move
+        if info.motion is not None:  # a board behind a link makes its ramps by itself, and is not seen to move
             self._closing_limit = CLOSING_SECONDS + info.motion.seconds(info.theta_max - info.theta_min)
 
     async def close(self) -> bool:

@@ -26,7 +26,7 @@ class Listener(ABC):
 
     @property
     def notice(self) -> str:
-        """What else to say to whoever serves, once it listens: who can connect, and how. Empty: nothing."""
+        """What else to tell the user, once it listens: who can connect, and how. Empty: nothing."""
         return ""
 
     @abstractmethod

@@ -125,14 +125,14 @@ class Operations:
         self._awake = False
         self.ended()
         self.checksums.theta = 0
-        self._cell_states.forget()
+        self._cell_states.discard()
 
-    def forget(self) -> None:
+    def begin_session(self) -> None:
         """Another session: the stored answer is dropped, and the cells are as when the device was made."""
         self.state_written()
-        self._cell_states.forget()
-        self.areas.forget((Area.SAMPLES, Area.ETA, Area.GUARD, Area.CELLS, *STATE))
-        self.datasets.forget_rest()
+        self._cell_states.discard()
+        self.areas.clear((Area.SAMPLES, Area.ETA, Area.GUARD, Area.CELLS, *STATE))
+        self.datasets.clear_unused()
 
     def ended(self) -> None:
         """What ran was ended in the middle."""

@@ -1,4 +1,4 @@
-"""Serving until somebody asks for an end."""
+"""Serving until a signal ends it."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Limited(MgdhwError):
 
 
 class StressLimit:
-    """Adds up the largest change of every move since the board was started, whoever's sessions they belong to.
+    """Adds up the largest change of every move since the board was started, over all sessions.
 
     Args:
         most: largest sum, in steps; 0: any.

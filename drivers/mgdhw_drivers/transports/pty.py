@@ -1,4 +1,4 @@
-"""Pseudo-terminals of this machine, where hosts come in as at a serial port: `mgdhw serve … --listen pty:LINK`."""
+"""Pseudo-terminals of this machine, which hosts open as serial ports: `mgdhw serve … --listen pty:LINK`."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 READ_SIZE = 1 << 16
 HIGH_WATER = 1 << 16
-"""Bytes that a host has not read yet above which nothing more of what it says is looked at."""
-LOOK_SECONDS = 0.02
-"""How often a pseudo-terminal looks whether somebody has opened it."""
+"""Bytes that a host has not read yet above which nothing more is read from it."""
+POLL_SECONDS = 0.02
+"""How often it is checked whether a host has opened the pseudo-terminal."""
 
 
 class PtyListener(Listener):
     """A pseudo-terminal: to a host it is a serial port. It vanishes while the board is unplugged.
 
     Args:
-        endpoint: what hosts are let in to.
+        endpoint: the board that hosts are connected to.
         link: a symbolic link to it, whose name stays the same.
     """
 
@@ -40,7 +40,7 @@ class PtyListener(Listener):
         self._master = -1
         self._name = ""
         self._reading = False
-        self._deaf = False
+        self._reading_paused = False
         """Whether nothing is read because the host reads nothing."""
         self._unsent = bytearray()
         self._task: asyncio.Task[None] | None = None
@@ -52,16 +52,16 @@ class PtyListener(Listener):
     async def start(self) -> None:
         if not hasattr(os, "openpty"):
             raise DeviceUnavailable("this system has no pseudo-terminals; use tcp:PORT", uri="pty")
-        self._appear()
-        self._task = asyncio.create_task(self._look(), name="pseudo-terminal")
+        self._create()
+        self._task = asyncio.create_task(self._watch(), name="pseudo-terminal")
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._vanish()
+        self._destroy()
 
-    def _appear(self) -> None:
+    def _create(self) -> None:
         self._master, slave = os.openpty()
         tty.setraw(slave)
         self._name = os.ttyname(slave)
@@ -70,8 +70,8 @@ class PtyListener(Listener):
         if self._link is not None:
             self._link_to(self._link)
 
-    def _vanish(self) -> None:
-        self._leave()
+    def _destroy(self) -> None:
+        self._host_left()
         if self._master >= 0:
             os.close(self._master)
             self._master = -1
@@ -79,7 +79,7 @@ class PtyListener(Listener):
             self._link.unlink(missing_ok=True)
 
     def _link_to(self, link: Path) -> None:
-        """Make the link, in the place of an earlier one. Nothing else is replaced: it may be somebody's file."""
+        """Make the link, in the place of an earlier one. Nothing else is replaced: it may be the user's file."""
         if link.exists() and not link.is_symlink():
             raise ConfigError(f"pty:{link}: is there already, and no link; choose another name")
         try:
@@ -88,19 +88,19 @@ class PtyListener(Listener):
         except OSError as error:
             raise ConfigError(f"pty:{link}: cannot be made: {error.strerror or error}") from None
 
-    async def _look(self) -> None:
+    async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             if self._master < 0:
                 if self.endpoint.away <= loop.time():
-                    self._appear()
-            elif self._reading and self._deaf and self._is_hung_up():
-                self._leave()
+                    self._create()
+            elif self._reading and self._reading_paused and self._is_hung_up():
+                self._host_left()
             elif not self._reading and not self._is_hung_up():
                 self._reading = True
                 loop.add_reader(self._master, self._readable)
-                self.endpoint.connected(self._write, self._vanish)
+                self.endpoint.connected(self._write, self._destroy)
 
     def _is_hung_up(self) -> bool:
         poll = select.poll()
@@ -117,7 +117,7 @@ class PtyListener(Listener):
         if data:
             self.endpoint.received(data)
         else:
-            self._leave()
+            self._host_left()
 
     def _write(self, data: bytes) -> None:
         if self._master < 0 or not self._reading:
@@ -129,8 +129,8 @@ class PtyListener(Listener):
             asyncio.get_running_loop().add_writer(self._master, self._writable)
             self.endpoint.pause()
         self._unsent += data
-        if len(self._unsent) > HIGH_WATER and not self._deaf:
-            self._deaf = True
+        if len(self._unsent) > HIGH_WATER and not self._reading_paused:
+            self._reading_paused = True
             asyncio.get_running_loop().remove_reader(self._master)
 
     def _send(self, data: bytes | bytearray) -> int:
@@ -139,7 +139,7 @@ class PtyListener(Listener):
         except BlockingIOError:
             return 0
         except OSError:
-            return len(data)  # nobody is there to read it
+            return len(data)  # no host reads it
 
     def _writable(self) -> None:
         del self._unsent[: self._send(self._unsent)]
@@ -147,14 +147,14 @@ class PtyListener(Listener):
             return
         loop = asyncio.get_running_loop()
         loop.remove_writer(self._master)
-        if self._deaf:
-            self._deaf = False
+        if self._reading_paused:
+            self._reading_paused = False
             loop.add_reader(self._master, self._readable)
         self.endpoint.resume()
 
-    def _leave(self) -> None:
+    def _host_left(self) -> None:
         if self._reading:
-            self._reading = self._deaf = False
+            self._reading = self._reading_paused = False
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._master)
             loop.remove_writer(self._master)

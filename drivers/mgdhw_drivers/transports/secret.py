@@ -125,7 +125,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _check_folder(folder: Path) -> None:
-    """Nobody else may put files there, or take them away. Elsewhere than on POSIX, a user's folders see to that."""
+    """Nobody else may put files there, or remove them. Elsewhere than on POSIX the system protects a user's folders."""
     if os.name != "posix":
         return
     if not _is_ours(folder):

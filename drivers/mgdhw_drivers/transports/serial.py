@@ -1,6 +1,6 @@
 """Links over serial ports and pseudo-terminals: `serial:/dev/ttyACM0?baud=115200`, `serial:COM3`.
 
-Who may use a port is the business of the system: a refusal says how to get in. Whoever holds the cable holds the board.
+The system decides who may use a port: an error says how to get the permission. Whoever has the cable has the board.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class SerialListener(Listener):
     """A serial port, to which a host is wired.
 
     Args:
-        endpoint: what hosts are let in to.
+        endpoint: the board that hosts are connected to.
         port: its name.
         baud: speed of the line.
     """

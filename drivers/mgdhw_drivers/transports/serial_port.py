@@ -23,7 +23,7 @@ ABSENT = (errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO)
 DENIED = (errno.EACCES, errno.EPERM)
 """What it says of one that this user may not open."""
 BUSY = (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK)
-"""What it says of one that somebody else has."""
+"""What it says of one that another program has."""
 DRAIN_SECONDS = 0.5
 """How long closing waits for a line to take what was written."""
 POLL_SECONDS = 0.05
@@ -48,14 +48,14 @@ def open_port(uri: str, port: str, baud: int) -> Any:
 def _remedy(port: str, number: int | None) -> str:
     """What to do about a port that cannot be opened."""
     if number in DENIED and os.name == "posix":
-        return _way_in(port)
+        return _how_to_get_permission(port)
     if number is None and os.name == "posix" and not _is_terminal(port):
         return "that is no serial port; `mgdhw devices` lists the ports of boards"
     if number in BUSY:
         return "another program uses it: close that (a serial monitor, another training, a modem manager)"
     if number in ABSENT:
         return "is it plugged in? `mgdhw devices` lists the ports of boards"
-    return "is it plugged in, and does nobody else use it?"
+    return "is it plugged in, and does no other program use it?"
 
 
 def _is_terminal(port: str) -> bool:
@@ -65,8 +65,8 @@ def _is_terminal(port: str) -> bool:
         return True  # who knows
 
 
-def _way_in(port: str) -> str:
-    """How somebody gets to use a port that belongs to a group, as those of Linux do: to dialout, mostly."""
+def _how_to_get_permission(port: str) -> str:
+    """How to get the permission for a port of a group, as those of Linux are: of dialout, mostly."""
     import grp
 
     try:
@@ -75,7 +75,7 @@ def _way_in(port: str) -> str:
     except (OSError, KeyError):
         return "you may not use it"
     if not found.st_mode & stat.S_IRGRP or found.st_gid == 0 or found.st_gid in (os.getegid(), *os.getgroups()):
-        return f"you may not use it; `ls -l {shlex.quote(port)}` tells who may"
+        return f"you may not use it; `ls -l {shlex.quote(port)}` says who may"
     return (
         f"it is for the group {group}, and you are not in it: `sudo usermod -aG {group} $USER`, log out and in again"
         f" (or for now: `sudo chmod a+rw {shlex.quote(port)}`)"

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mgdhw.serve")
 
-GREETING_SECONDS = 5.0
+HANDSHAKE_SECONDS = 5.0
 """How long a host may take for its answer to the greeting."""
-MOST_GREETINGS = 16
-"""Connections that are being greeted at most; one more, and the oldest is ended."""
+MOST_HANDSHAKES = 16
+"""Connections whose handshake is under way, at most; with one more the oldest is ended."""
 WARNING_SECONDS = 1.0
 """Least time between two warnings about refused connections."""
 
 
 class SocketListener(Listener):
-    """Accepts connections. Those whose greeting is under way keep nobody out.
+    """Accepts connections. Those whose handshake is under way keep no other host out.
 
     Args:
         endpoint: the board that they are connected to.
@@ -38,26 +38,26 @@ class SocketListener(Listener):
         """The connection of the host that has the board."""
         self.secret: bytes | None = None
         """What a host has to know; None: nothing."""
-        self._greeting: list[IncomingConnection] = []
+        self._handshake: list[IncomingConnection] = []
         self._refused = 0
         self._warned = 0.0
 
     async def close_all(self) -> None:
         """End all connections."""
-        for connection in [*self._greeting, *([self.accepted] if self.accepted else [])]:
+        for connection in [*self._handshake, *([self.accepted] if self.accepted else [])]:
             connection.abort()
         await asyncio.sleep(0)
 
-    def greeting_begun(self, connection: IncomingConnection) -> None:
-        """A connection is being greeted."""
-        self._greeting.append(connection)
-        if len(self._greeting) > MOST_GREETINGS:
-            self._greeting[0].refuse("too many others have come before it has answered the greeting")
+    def handshake_begun(self, connection: IncomingConnection) -> None:
+        """The handshake with a connection begins."""
+        self._handshake.append(connection)
+        if len(self._handshake) > MOST_HANDSHAKES:
+            self._handshake[0].refuse("too many others have come before it has answered the greeting")
 
-    def greeting_ended(self, connection: IncomingConnection) -> None:
+    def handshake_ended(self, connection: IncomingConnection) -> None:
         """It is not any more."""
-        if connection in self._greeting:
-            self._greeting.remove(connection)
+        if connection in self._handshake:
+            self._handshake.remove(connection)
 
     def log_refusal(self, why: str) -> None:
         """A connection was refused. An intruder who tries without end shall not fill the log."""
@@ -79,7 +79,7 @@ class IncomingConnection(asyncio.BufferedProtocol):
         self._listener = listener
         self._buffer = bytearray(READ_SIZE)
         self._transport: asyncio.Transport | None = None
-        self._greeting: BoardGreeting | None = None
+        self._handshake: BoardGreeting | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._has_board = False
 
@@ -94,12 +94,12 @@ class IncomingConnection(asyncio.BufferedProtocol):
         elif self._listener.secret is None:
             self._connect()
         else:
-            self._greeting = BoardGreeting(self._listener.secret)
+            self._handshake = BoardGreeting(self._listener.secret)
             self._timer = asyncio.get_running_loop().call_later(
-                GREETING_SECONDS, self.refuse, "it has not answered the greeting in time"
+                HANDSHAKE_SECONDS, self.refuse, "it has not answered the greeting in time"
             )
-            transport.write(self._greeting.hello)
-            self._listener.greeting_begun(self)
+            transport.write(self._handshake.hello)
+            self._listener.handshake_begun(self)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._buffer
@@ -108,8 +108,8 @@ class IncomingConnection(asyncio.BufferedProtocol):
         data = bytes(self._buffer[:nbytes])
         if self._has_board:
             self._listener.endpoint.received(data)
-        elif self._greeting is not None:
-            self._receive_greeting(self._greeting, data)
+        elif self._handshake is not None:
+            self._receive_handshake(self._handshake, data)
 
     def pause_writing(self) -> None:
         """The host doesn't read what it is sent: nothing more of what it asks is read, or measured."""
@@ -126,7 +126,7 @@ class IncomingConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self._end_greeting()
+        self._end_handshake()
         if self._has_board:
             self._has_board = False
             self._listener.accepted = None
@@ -144,26 +144,26 @@ class IncomingConnection(asyncio.BufferedProtocol):
 
     def refuse(self, why: str) -> None:
         """End a connection that has not got the board."""
-        self._end_greeting()
+        self._end_handshake()
         self._listener.log_refusal(why)
         self.abort()
 
-    def _receive_greeting(self, greeting: BoardGreeting, data: bytes) -> None:
+    def _receive_handshake(self, greeting: BoardGreeting, data: bytes) -> None:
         try:
             answer = greeting.receive(data)
         except LinkCorrupt as error:
             self.refuse(str(error))
             return
         if answer is not None and self._transport is not None:
-            self._end_greeting()
+            self._end_handshake()
             self._connect(answer)
 
-    def _end_greeting(self) -> None:
-        self._greeting = None
+    def _end_handshake(self) -> None:
+        self._handshake = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._listener.greeting_ended(self)
+            self._listener.handshake_ended(self)
 
     def _connect(self, answer: bytes = b"") -> None:
         assert self._transport is not None, "connected"

@@ -29,7 +29,7 @@ class SocketProtocol(asyncio.BufferedProtocol):
     """Reads into one buffer: asyncio would take a quarter of a megabyte from the system for each read.
 
     Args:
-        receiver: whoever gets the bytes; may be replaced at any time.
+        receiver: gets the bytes; may be replaced at any time.
         name: what people call the peer.
     """
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mgdhw_drivers.server.endpoint import Endpoint
 
 CONNECT_SECONDS = 5.0
-GREETING_SECONDS = 5.0
+HANDSHAKE_SECONDS = 5.0
 LONGEST_LABEL = 63
 """Letters between two dots of a host's name."""
 LOOPBACK = "127.0.0.1"
@@ -80,19 +80,19 @@ class TcpStream(SocketStream):
         self.refusal = None
         file = self._find()
         if file is None:
-            self._stream = await self._connect(_Plain(self, receiver))
+            self._stream = await self._connect(_WithoutSecret(self, receiver))
             return
         try:
-            greeting = _Greeting(secret.read(file), receiver)
+            handshake = _Handshake(secret.read(file), receiver)
         except ConfigError as error:
             raise DeviceUnavailable(str(error), uri=self.uri) from None
-        stream = await self._connect(greeting)
+        stream = await self._connect(handshake)
         try:
-            async with asyncio.timeout(GREETING_SECONDS):
-                await greeting.done
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                await handshake.done
         except (TimeoutError, LinkError, DeviceUnavailable) as error:
             await stream.close()
-            raise DeviceUnavailable(self._why_not(error, greeting, file), uri=self.uri) from None
+            raise DeviceUnavailable(self._refusal_of(error, handshake, file), uri=self.uri) from None
         except BaseException:
             await stream.close()
             raise
@@ -108,7 +108,7 @@ class TcpStream(SocketStream):
         )
         return self.refusal
 
-    async def _connect(self, first: _Plain | _Greeting) -> SocketProtocol:
+    async def _connect(self, first: _WithoutSecret | _Handshake) -> SocketProtocol:
         def make() -> SocketProtocol:
             first.stream = SocketProtocol(first, self.name)
             return first.stream
@@ -136,10 +136,10 @@ class TcpStream(SocketStream):
             return expand_path(self.uri, self._file)
         return secret.find(self._port) if _is_loopback(self._host) else None
 
-    def _why_not(self, error: Exception, greeting: _Greeting, file: Path) -> str:
+    def _refusal_of(self, error: Exception, handshake: _Handshake, file: Path) -> str:
         if isinstance(error, DeviceUnavailable):
             return f"{self.name} {error}; try again when that has ended"
-        if isinstance(error, LinkLost) and greeting.greeted:
+        if isinstance(error, LinkLost) and handshake.greeted:
             return (
                 f"{self.name} does not accept the secret in {file}: `mgdhw serve` makes another one at each start; copy"
                 " it again, and say ?secret=FILE"
@@ -151,8 +151,8 @@ class TcpStream(SocketStream):
         )
 
 
-class _Plain:
-    """The first bytes of a board that needs no secret go on to whoever wants them; a greeting is refused."""
+class _WithoutSecret:
+    """Receives the first bytes of a board without a secret, and passes them on; a greeting ends the connection."""
 
     def __init__(self, transport: TcpStream, receiver: Receiver) -> None:
         self._transport, self._receiver = transport, receiver
@@ -176,8 +176,8 @@ class _Plain:
         self._receiver.gone(why)
 
 
-class _Greeting:
-    """Greets, and lets the board speak to the receiver then."""
+class _Handshake:
+    """Proves that the host knows the secret; from then on the receiver gets the bytes."""
 
     def __init__(self, known: bytes, receiver: Receiver) -> None:
         self._greeting = HostGreeting(known)
@@ -251,7 +251,7 @@ class TcpListener(SocketListener):
     """A TCP port of this machine.
 
     Args:
-        endpoint: what hosts are let in to.
+        endpoint: the board that hosts are connected to.
         port: its number; 0: any that is free.
     """
 

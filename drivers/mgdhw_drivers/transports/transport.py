@@ -49,7 +49,7 @@ class Transport(Generic[Options]):
         connect: makes the stream of bytes to a board from (uri, place, options); connects nothing yet, and raises
             ConfigError where the place cannot be one.
         discover: what is found on this machine: text of each address. Called by `mgdhw devices`; may take seconds.
-        listen_place: how people write where hosts come in; "": nothing can be served by this transport.
+        listen_place: how people write where a listener is; "": nothing can be served by this transport.
         listen: makes the listener from (endpoint, place, options); raises ConfigError where it cannot be.
         listen_about: what that is, in a few words.
     """
@@ -124,13 +124,13 @@ def installed_transports() -> dict[str, Transport[Any]]:
     for scheme, point in _points().items():
         try:
             found[scheme] = _loaded(point)
-        except Broken:  # pseudo-terminals on Windows; somebody else's
+        except Broken:  # pseudo-terminals on Windows; another distribution's
             continue
     return found
 
 
 def listen_forms() -> str:
-    """Every way to write where hosts come in, for errors."""
+    """Every form of an address to listen at, for errors."""
     return ", ".join(_listen_forms())
 
 

@@ -27,7 +27,7 @@ CONNECT_SECONDS = 5.0
 
 
 class UnixStream(SocketStream):
-    """A connection to a Unix socket. Who may connect is the business of the file system.
+    """A connection to a Unix socket. The file system decides who may connect.
 
     Args:
         uri: the device's address, for errors.
@@ -70,7 +70,7 @@ class UnixListener(SocketListener):
     """A Unix socket.
 
     Args:
-        endpoint: what hosts are let in to.
+        endpoint: the board that hosts are connected to.
         path: of its file, which is there while it listens.
     """
 
@@ -113,7 +113,7 @@ class UnixListener(SocketListener):
         await self.close_all()
 
     def _remove_old(self) -> None:
-        """Remove the socket of a server that was killed. Nothing else is replaced: it may be somebody's."""
+        """Remove the socket of a server that was killed. Nothing else is replaced: it may be the user's file."""
         try:
             if not stat.S_ISSOCK(self._path.lstat().st_mode):
                 raise ConfigError(f"unix:{self._path}: is there already, and no socket; choose another name")
