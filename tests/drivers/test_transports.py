@@ -97,6 +97,7 @@ POINTS = """
 loop = loop_of_a_test:LOOP
 broken = loop_of_a_test:MISSING
 number = loop_of_a_test:LISTENING
+tcp = loop_of_a_test:LOOP
 [mgdhw.devices]
 loop = loop_of_a_test:LOOP.open_device
 [mgdhw.presets]
@@ -160,6 +161,10 @@ async def test_one_more_transport_is_a_file_and_its_entry_points() -> None:
         transport_for("broken")
     with pytest.raises(ConfigError, match=r"cannot be loaded: is a dict; expected a mgdhw_drivers\.transports"):
         transport_for("number")
+    with pytest.raises(
+        ConfigError, match=r"several transports answer to 'tcp'; uninstall all but one of loop 1 \(loop_of"
+    ):
+        transport_for("tcp")
     (found,) = [driver for driver in installed() if driver["scheme"] == "loop"]
     assert found["presets"] == {"loop:NAME": "a board of this process"}
     transport = transport_for("loop")

@@ -31,7 +31,7 @@ from mgdhw.errors import (
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw_drivers.client.board_session import LONGEST_RAMP_SECONDS, BoardSession
 from mgdhw_drivers.client.byte_stream import ByteStream
-from mgdhw_drivers.client.costs import Expected
+from mgdhw_drivers.client.costs import CostChecker
 from mgdhw_drivers.client.info import form_of, info_of
 from mgdhw_drivers.client.learning import Learning
 from mgdhw_drivers.client.motion_limiter import MotionLimiter
@@ -89,7 +89,7 @@ class LinkedDevice(HostCodes):
             self.info = info_of(description, limits, {"name": self._byte_stream.name})
         except LinkCorrupt as error:
             raise DeviceUnavailable(f"what the board says of itself makes no sense: {error}", uri=self.uri) from error
-        self._expected = Expected(head, self.info.details, self.uri)
+        self._cost_checker = CostChecker(head, self.info.details, self.uri)
         self._form: ParameterForm = form_of(head.parameter_kind, head.n_parameters, limits)
         session.form = self._form
         limiter = MotionLimiter(self._options.slew, self._options.stress, self._form, self.uri)
@@ -97,7 +97,7 @@ class LinkedDevice(HostCodes):
             session.motion_limiter = limiter
             self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
         self.put_back_seconds = session.leaving_seconds
-        self._learning = Learning(session, self.info, self._form, self._expected)
+        self._learning = Learning(session, self.info, self._form, self._cost_checker)
         self._heartbeat = asyncio.create_task(self._keep_alive(session), name=f"heartbeat of {self.uri}")
 
     async def _begin(self) -> BoardSession:
@@ -190,7 +190,7 @@ class LinkedDevice(HostCodes):
             answer.take(answers[-1])
             if not answer.is_complete:
                 raise LinkCorrupt("the answer to MEASURE does not begin with its first value")
-            value: int | float = self._expected.checked(answer.values(), samples.size)[0].item()
+            value: int | float = self._cost_checker.checked(answer.values(), samples.size)[0].item()
             return value
 
         return await session.do(work, dataset=True, parameters=True)
@@ -210,7 +210,7 @@ class LinkedDevice(HostCodes):
             async def request(new: NDArray[Any]) -> tuple[bytes, int] | None:
                 nonlocal rest
                 if new.size and rest is not None:
-                    costs = self._expected.checked(new, block.order.batch)
+                    costs = self._cost_checker.checked(new, block.order.batch)
                     used, rest = rest_of(rest, costs)
                     known.append(costs[:used])
                 if rest is None:

@@ -16,7 +16,7 @@ from mgdhw.errors import DeviceFault
 from mgdhw.learning.loop import next_block
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.timing import expected_baselines
-from mgdhw_drivers.client.costs import Expected
+from mgdhw_drivers.client.costs import CostChecker
 from mgdhw_drivers.protocol.messages import LearnResult
 from mgdhw_drivers.protocol.numbers import LearnResultFlag
 from mgdhw_drivers.protocol.segments import POWERS, rates_of
@@ -48,14 +48,14 @@ class Verification:
     Args:
         segment: that was asked for.
         result: what the board says of it.
-        expected: which costs there can be.
+        cost_checker: knows which costs there can be.
         uri: the device's address, for errors.
     """
 
-    def __init__(self, segment: Segment, result: LearnResult, expected: Expected, uri: str) -> None:
+    def __init__(self, segment: Segment, result: LearnResult, cost_checker: CostChecker, uri: str) -> None:
         self._segment = segment
         self._result = result
-        self._expected = expected
+        self._cost_checker = cost_checker
         self._uri = uri
 
     def check_counts(self) -> None:
@@ -85,7 +85,7 @@ class Verification:
             for name in ("analog_cost", "high_passed"):
                 self._finite(name, getattr(learn_result, name))
         self._finite("cost", learn_result.cost)
-        self._expected.check_range(learn_result.cost, learn_result.cost, recipe.order.batch)
+        self._cost_checker.check_range(learn_result.cost, learn_result.cost, recipe.order.batch)
 
     def check_state(self, result: SegmentResult) -> None:
         """What the state's areas hold. Raises DeviceFault."""
@@ -110,7 +110,7 @@ class Verification:
         if due > state.step or carried is None:
             self._same("the step of the held baseline", step, max(due, state.step))
             self._finite("held_value", float(value))
-            self._expected.check_range(float(value), float(value), recipe.order.batch)
+            self._cost_checker.check_range(float(value), float(value), recipe.order.batch)
         else:
             self._same("the step of the held baseline", step, carried.step)
             self._same("held_value", value, carried.value)

@@ -15,7 +15,7 @@ from mgdhw.errors import ConfigError, DeviceFault, LinkCorrupt
 from mgdhw.learning.loop import requested_theta
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw_drivers.client.board_session import BoardSession
-from mgdhw_drivers.client.costs import Expected
+from mgdhw_drivers.client.costs import CostChecker
 from mgdhw_drivers.client.learn_verification import Verification, evaluations_of
 from mgdhw_drivers.protocol.messages import LearnResult
 from mgdhw_drivers.protocol.numbers import FAMILIES, FIRST_OPTIMIZER, OPTIMIZERS, Area, Feature, Type
@@ -38,14 +38,14 @@ class Learning:
         session: with the board.
         info: what the device is.
         form: how parameters are sent.
-        expected: which costs there can be.
+        cost_checker: knows which costs there can be.
     """
 
-    def __init__(self, session: BoardSession, info: DeviceInfo, form: ParameterForm, expected: Expected) -> None:
+    def __init__(self, session: BoardSession, info: DeviceInfo, form: ParameterForm, cost_checker: CostChecker) -> None:
         self._session = session
         self._info = info
         self._form = form
-        self._expected = expected
+        self._cost_checker = cost_checker
         self._floats = bool(session.known.head.float_costs)
         self._ticket = 0
         self._asked: Segment | None = None
@@ -92,7 +92,7 @@ class Learning:
         session.state_crc = 0  # until it is known what has become of it
         (answer,) = await link.ask([(Type.LEARN, request.pack())], evaluations=evaluations_of(segment))
         learn_result = LearnResult.unpack(answer)
-        verification = Verification(segment, learn_result, self._expected, session.uri)
+        verification = Verification(segment, learn_result, self._cost_checker, session.uri)
         verification.check_counts()
         continuous, size = segment.recipe.continuous, 8 * self._form.count
         after = {

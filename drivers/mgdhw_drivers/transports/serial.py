@@ -15,7 +15,7 @@ from mgdhw.report.console import printable
 from mgdhw_drivers.client.byte_stream import ByteStream, Receiver
 from mgdhw_drivers.client.options import LinkOptions, option
 from mgdhw_drivers.server.listener import Listener
-from mgdhw_drivers.transports.serial_port import Line, open_line
+from mgdhw_drivers.transports.serial_port import OpenPort, watch_port
 from mgdhw_drivers.transports.transport import Transport
 
 if TYPE_CHECKING:
@@ -58,25 +58,25 @@ class SerialStream(ByteStream):
         super().__init__(uri, port)
         self.port, self.baud = port, baud
         self._slow = slow
-        self._line: Line | None = None
+        self._open_port: OpenPort | None = None
 
     async def open(self, receiver: Receiver) -> None:
         await self.close()
-        self._line = open_line(self.uri, self.port, self.baud, receiver)
+        self._open_port = watch_port(self.uri, self.port, self.baud, receiver)
 
     def write(self, data: bytes) -> None:
-        if self._line is not None:
-            self._line.write(data)
+        if self._open_port is not None:
+            self._open_port.write(data)
 
     async def close(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            await line.close()
+        port, self._open_port = self._open_port, None
+        if port is not None:
+            await port.close()
 
     @property
     def unsent(self) -> int:
         """Bytes that the system has not taken yet."""
-        return 0 if self._line is None else self._line.unsent
+        return 0 if self._open_port is None else self._open_port.unsent
 
     def line_seconds(self, size: int) -> float:
         return BITS_PER_BYTE * size / self.baud if self._slow else 0.0

@@ -82,14 +82,14 @@ def _how_to_get_permission(port: str) -> str:
     )
 
 
-def open_line(uri: str, port: str, baud: int, receiver: Receiver) -> Line:
+def watch_port(uri: str, port: str, baud: int, receiver: Receiver) -> OpenPort:
     """A port of our own, whose bytes the receiver gets from now on. Raises DeviceUnavailable."""
     opened = open_port(uri, port, baud)
-    kind = _WatchedLine if hasattr(opened, "fileno") and os.name == "posix" else _ThreadedLine
+    kind = _WatchedPort if hasattr(opened, "fileno") and os.name == "posix" else _ThreadedPort
     return kind(opened, port, receiver)
 
 
-class Line:
+class OpenPort:
     """An open port."""
 
     def __init__(self, port: Any, name: str, receiver: Receiver) -> None:
@@ -116,7 +116,7 @@ class Line:
             receiver.gone(f"port {self._name} is gone{why}; plug it in again and it goes on")
 
 
-class _WatchedLine(Line):
+class _WatchedPort(OpenPort):
     """Watched by the event loop (Linux, macOS)."""
 
     def __init__(self, port: Any, name: str, receiver: Receiver) -> None:
@@ -198,7 +198,7 @@ class _WatchedLine(Line):
         self._port.close()
 
 
-class _ThreadedLine(Line):
+class _ThreadedPort(OpenPort):
     """Read by a thread (Windows, where the event loop cannot watch a port)."""
 
     def __init__(self, port: Any, name: str, receiver: Receiver) -> None:

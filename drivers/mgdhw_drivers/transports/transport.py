@@ -111,6 +111,10 @@ def transport_for(scheme: str) -> Transport[Any]:
     if scheme not in points:
         hint = did_you_mean(scheme, points)
         raise ConfigError(f"no transport answers to {short_repr(scheme)}{hint} (installed: {', '.join(points)})")
+    offered = {(point.value, distribution_of(point)) for point in entry_points(group=GROUP, name=scheme)}
+    if len(offered) > 1:
+        names = ", ".join(f"{distribution} ({value})" for value, distribution in sorted(offered))
+        raise ConfigError(f"several transports answer to {scheme!r}; uninstall all but one of {names}")
     try:
         return _loaded(points[scheme])
     except Broken as error:
