@@ -1,7 +1,7 @@
 """A folder of machine code: what is taken out of it is what this user has put in, under that very name.
 
 The hash that a file begins with is one of its content, of its name and of all that decides it: what is cut, altered,
-renamed or of another version is as good as absent. It says nothing about who has written it; `own_folders` does.
+renamed or of another version is as good as absent. It says nothing about who has written it; `trusted_folders` does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from mgdhw.compiled import own_folders
-from mgdhw.compiled.own_folders import Refused
+from mgdhw.compiled import trusted_folders
+from mgdhw.compiled.trusted_folders import Refused
 
 KEPT_FOLDERS = 6
 """Folders of this many versions are kept: several environments may be in use in turn."""
@@ -65,7 +65,7 @@ class CodeFolder:
             return None
         file = self.path / name
         try:
-            found = own_folders.read(file)
+            found = trusted_folders.read(file)
         except Refused as refusal:
             if refusal.path == file:
                 self._tell(f"machine code that was kept is made anew: {refusal}")
@@ -112,11 +112,11 @@ class CodeFolder:
     def _prepare(self, path: Path) -> None:
         """Have a folder that is this user's. Raises OSError."""
         if not os.path.lexists(path):
-            own_folders.make(path.parent)
-            own_folders.check(path.parent)
-            own_folders.make(path)
+            trusted_folders.make(path.parent)
+            trusted_folders.check(path.parent)
+            trusted_folders.make(path)
             _let_go(path)
-        own_folders.check(path.parent, path)
+        trusted_folders.check(path.parent, path)
 
     def _hash(self, name: str, decisive: str, content: bytes) -> bytes:
         seen = hashlib.sha256()
@@ -138,9 +138,9 @@ class CodeFolder:
 def _let_go(newest: Path) -> None:
     """Remove all but the newest folders beside one, of those that were made here."""
     others = [other for other in newest.parent.iterdir() if other != newest and _FOLDER.fullmatch(other.name)]
-    others = [other for other in others if own_folders.is_marked(other)]
+    others = [other for other in others if trusted_folders.is_marked(other)]
     for old in sorted(others, key=lambda other: other.stat().st_mtime, reverse=True)[KEPT_FOLDERS - 1 :]:
-        own_folders.remove(old)
+        trusted_folders.remove(old)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -25,7 +25,7 @@ WORK_VALUES = 1 << 21
 SAMPLE_VALUES = 1 << 16
 """Values of a layer that are worked on at a time where there are many samples: there are ten arrays of them."""
 SPARE_INPUTS = 16
-"""Beyond the last sample: kernels read so many at a time (`mgdhw.compiled.columns.BYTES`)."""
+"""Beyond the last sample: kernels read so many at a time (`mgdhw.compiled.kernels.transposed_loads.BYTES`)."""
 
 
 def input_dtype(spec: ChipSpec) -> type[np.integer[Any]]:

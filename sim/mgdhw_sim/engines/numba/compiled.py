@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mgdhw.arrays import IntArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
-from mgdhw.compiled.simd import LANES
+from mgdhw.compiled.kernels.simd import LANES
 from mgdhw.learning.loop import Recipe, Step
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState

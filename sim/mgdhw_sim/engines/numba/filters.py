@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from mgdhw.compiled.kernels.simd import LANES, load, store
+from mgdhw.compiled.kernels.vector_math import f64, mask_of, select
 from mgdhw.compiled.options import ENTRY, JIT
-from mgdhw.compiled.simd import LANES, f64, load, mask_of, select, store
 from mgdhw_sim.engines.numba.kernels import RANDOM, fill_codes, restore
 from mgdhw_sim.engines.numba.moves import add_squares, moved, next_powers
 from mgdhw_sim.engines.numba.segments import draw, probe, take_samples

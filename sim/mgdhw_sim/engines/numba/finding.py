@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from mgdhw.compiled.kernels.cell_records import WORDS, bits_of, count_bits, differences, prefetch, store_chosen
+from mgdhw.compiled.kernels.int16_pairs import unequal
+from mgdhw.compiled.kernels.simd import LANES, load, load_pairs, store, store_pairs
+from mgdhw.compiled.kernels.vector_math import i32, lane_numbers, lowest_bit, to_i32, to_u32, u32
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import unequal
-from mgdhw.compiled.records import WORDS, bits_of, count_bits, differences, prefetch, store_chosen
-from mgdhw.compiled.simd import LANES, i32, lane_numbers, load, load_pairs, store, store_pairs, to_i32, to_u32, u32
-from mgdhw.compiled.words import lowest_bit
 from mgdhw_sim.engines.numba.moves import moved_by_sign
 
 AT_ONCE = 128

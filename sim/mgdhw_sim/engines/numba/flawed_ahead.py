@@ -12,11 +12,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mgdhw.compiled.noise import FIELDS, scaled
+from mgdhw.compiled.kernels.gaussian_draws import far_draw, field_of, gaussian_pairs
+from mgdhw.compiled.kernels.gaussian_noise import FIELDS, scaled
+from mgdhw.compiled.kernels.int16_pairs import add_pairs, choose_pairs, clip_pairs, scale_pairs, shift_pairs
+from mgdhw.compiled.kernels.philox import in_order, philox_of_key
+from mgdhw.compiled.kernels.simd import LANES, load, load_pairs, store_pairs
+from mgdhw.compiled.kernels.vector_math import i32, lowest_bit, to_u32, to_u64, u64
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import choose_pairs, clip_pairs, scale_pairs, shift_pairs
-from mgdhw.compiled.simd import LANES, i32, load, load_pairs, store_pairs, to_u32, to_u64, u64
-from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox_of_key
 from mgdhw.random.philox import Stream
 from mgdhw_sim.engines.numba import flaws, loops, packs
 from mgdhw_sim.engines.numba.flawed_loops import BASELINE, MINUS, PLUS

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, CodeSpec
-from mgdhw.compiled.noise import FIELDS
-from mgdhw.compiled.simd import LANES
+from mgdhw.compiled.kernels.gaussian_noise import FIELDS
+from mgdhw.compiled.kernels.simd import LANES
 from mgdhw.random.philox import Stream
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_sim.engines.numba import flawed_ahead, flaws, packs, segments, team, writing

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from mgdhw.block import Part
-from mgdhw.compiled.noise import RAW, fill_row, scaled
+from mgdhw.compiled.kernels.gaussian_noise import RAW, fill_row, scaled
 from mgdhw.compiled.options import ENTRY, JIT
 from mgdhw.random.philox import Stream
 from mgdhw_sim.engines.numba.kernels import fill_codes, interpolate, sample_cost, shift_round

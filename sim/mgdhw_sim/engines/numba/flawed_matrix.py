@@ -11,23 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.columns import BYTES, column_pairs, store_columns
+from mgdhw.compiled.kernels.cell_records import prefetch_later
+from mgdhw.compiled.kernels.int16_pairs import perturbed_pairs, shift_pairs
+from mgdhw.compiled.kernels.products import add_products
+from mgdhw.compiled.kernels.simd import LANES, bits_at, load, load_pairs, store, store_pairs
+from mgdhw.compiled.kernels.transposed_loads import BYTES, column_pairs, store_columns
+from mgdhw.compiled.kernels.vector_math import i32, lane_numbers, select, total
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import perturbed_pairs, shift_pairs
-from mgdhw.compiled.products import add_products
-from mgdhw.compiled.records import prefetch_later
-from mgdhw.compiled.simd import (
-    LANES,
-    bits_at,
-    i32,
-    lane_numbers,
-    load,
-    load_pairs,
-    select,
-    store,
-    store_pairs,
-    total,
-)
 from mgdhw.random.philox import Stream
 from mgdhw_sim.engines.numba.flawed_noise import STRIP, draw_lanes, put_far
 from mgdhw_sim.engines.numba.flawed_rest import few_sums

@@ -7,33 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.noise import FIELDS
+from mgdhw.compiled.kernels.cell_records import bits_of, count_bits, store_chosen
+from mgdhw.compiled.kernels.gaussian_draws import FIRST_FAR, RARE_DRAWS, far_magnitudes, near_pairs
+from mgdhw.compiled.kernels.gaussian_noise import FIELDS
+from mgdhw.compiled.kernels.int16_pairs import scaled_pairs
+from mgdhw.compiled.kernels.philox import philox_of_key, philox_twice, word_of
+from mgdhw.compiled.kernels.simd import LANES, gather, load, store, store_pairs
+from mgdhw.compiled.kernels.vector_math import i32, lane_numbers, lowest_bit, select, to_i32, to_u32, u32
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.records import bits_of, count_bits, store_chosen
-from mgdhw.compiled.simd import (
-    LANES,
-    gather,
-    i32,
-    lane_numbers,
-    load,
-    select,
-    store,
-    store_pairs,
-    to_i32,
-    to_u32,
-    u32,
-)
-from mgdhw.compiled.words import (
-    FIRST_FAR,
-    RARE_DRAWS,
-    far_magnitudes,
-    lowest_bit,
-    near_pairs,
-    philox_of_key,
-    philox_twice,
-    scaled_pairs,
-    word_of,
-)
 from mgdhw.random.philox import Stream
 from mgdhw_sim.engines.numba.flawed_vector import noisy
 from mgdhw_sim.engines.numba.packs import zeros

@@ -9,14 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.columns import PARTS, row_pairs, store_fours
-from mgdhw.compiled.noise import FIELDS, scaled
+from mgdhw.compiled.kernels.cell_records import turned
+from mgdhw.compiled.kernels.gaussian_draws import far_draw, field_of, gaussian_pairs
+from mgdhw.compiled.kernels.gaussian_noise import FIELDS, scaled
+from mgdhw.compiled.kernels.int16_pairs import scaled_pairs, shift_pairs
+from mgdhw.compiled.kernels.philox import philox_of_key
+from mgdhw.compiled.kernels.products import add_fours
+from mgdhw.compiled.kernels.simd import LANES, load, store, store_pairs
+from mgdhw.compiled.kernels.transposed_loads import PARTS, row_pairs, store_fours
+from mgdhw.compiled.kernels.vector_math import i32, lane_numbers, lowest_bit, to_u32, u32
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import shift_pairs
-from mgdhw.compiled.products import add_fours
-from mgdhw.compiled.records import turned
-from mgdhw.compiled.simd import LANES, i32, lane_numbers, load, store, store_pairs, to_u32, u32
-from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_of_key, scaled_pairs
 from mgdhw.random.philox import Stream
 from mgdhw_sim.engines.numba.flawed_vector import noisy
 

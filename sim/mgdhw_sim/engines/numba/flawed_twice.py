@@ -7,12 +7,21 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.halves import as_pairs, eight_sums, four_sums, half_totals, load_twice, store_upper, swapped
-from mgdhw.compiled.lookup import ENTRIES, looked_up
+from mgdhw.compiled.kernels.half_vectors import (
+    as_pairs,
+    eight_sums,
+    four_sums,
+    half_totals,
+    load_twice,
+    store_upper,
+    swapped,
+)
+from mgdhw.compiled.kernels.int16_pairs import choose_pairs, narrow_products
+from mgdhw.compiled.kernels.products import pair_products
+from mgdhw.compiled.kernels.simd import bits_at, gather, load, load_pairs, store, store_pairs
+from mgdhw.compiled.kernels.table_lookup import ENTRIES, looked_up
+from mgdhw.compiled.kernels.vector_math import i32, mask_of, select, to_i32
 from mgdhw.compiled.options import INLINE
-from mgdhw.compiled.pairs import choose_pairs, narrow_products
-from mgdhw.compiled.products import pair_products
-from mgdhw.compiled.simd import bits_at, gather, i32, load, load_pairs, mask_of, select, store, store_pairs, to_i32
 from mgdhw_sim.engines.numba.flawed_ahead import (
     BIAS,
     DOWN,

@@ -10,12 +10,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.noise import FIELDS, scaled
+from mgdhw.compiled.kernels.gaussian_draws import far_draw, field_of, gaussian_pairs
+from mgdhw.compiled.kernels.gaussian_noise import FIELDS, scaled
+from mgdhw.compiled.kernels.int16_pairs import (
+    add_pairs,
+    choose_pairs,
+    clip_pairs,
+    narrow_products,
+    scale_pairs,
+    shift_pairs,
+    upper_products,
+)
+from mgdhw.compiled.kernels.philox import in_order, philox_of_key
+from mgdhw.compiled.kernels.products import pair_products
+from mgdhw.compiled.kernels.simd import LANES, bits_at, gather, load, load_pairs, store, store_pairs
+from mgdhw.compiled.kernels.vector_math import i32, lowest_bit, to_i64, total, u32
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import choose_pairs, clip_pairs, narrow_products, scale_pairs, shift_pairs, upper_products
-from mgdhw.compiled.products import pair_products
-from mgdhw.compiled.simd import LANES, bits_at, gather, i32, load, load_pairs, store, store_pairs, to_i64, total, u32
-from mgdhw.compiled.words import add_pairs, far_draw, field_of, gaussian_pairs, in_order, lowest_bit, philox_of_key
 from mgdhw_sim.engines.numba.kernels import sample_cost
 from mgdhw_sim.engines.numba.vector import clipped
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.compiled.records import WORDS
+from mgdhw.compiled.kernels.cell_records import WORDS
 from mgdhw.random.gaussian import STRENGTH_BITS, strength
 from mgdhw_sim.engines.numba.curves import paired, pairs
 from mgdhw_sim.engines.numba.packs import padded, room, zeros
@@ -98,8 +98,8 @@ class Fine(NamedTuple):
 
 VALUE, LEFT, SCALE, HIGH, LOW, STEPS, SLOPE_UP, SLOPE_DOWN = range(8)
 OFFSET = HIGH
-"""Words of a cell's record (`mgdhw.compiled.records`), which has what a write needs: few cells are written at a time,
-and lie far apart.
+"""Words of a cell's record (`mgdhw.compiled.kernels.cell_records`), which has what a write needs: few cells are
+written at a time, and lie far apart.
 
 VALUE and LEFT change: LEFT counts writes until the cell sticks, or is MOST_LEFT if those are more. HIGH ...
 SLOPE_DOWN: `mismatch.PulseMismatch`, STEPS being the step up in the low half and that down in the high one. SCALE of

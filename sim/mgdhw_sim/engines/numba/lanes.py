@@ -12,24 +12,10 @@ import numpy as np
 from numba import njit
 
 from mgdhw.block import Part
-from mgdhw.compiled.draws import CODES, ORDER, philox_lanes
+from mgdhw.compiled.kernels.codes_and_samples import CODES, ORDER, philox_lanes
+from mgdhw.compiled.kernels.simd import LANES, gather, load, store
+from mgdhw.compiled.kernels.vector_math import any_of, f64, i16, i32, i64, select, to_f64, to_i32, to_i64, u32
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
-from mgdhw.compiled.simd import (
-    LANES,
-    any_of,
-    f64,
-    gather,
-    i16,
-    i32,
-    i64,
-    load,
-    select,
-    store,
-    to_f64,
-    to_i32,
-    to_i64,
-    u32,
-)
 from mgdhw.random.sample_order import ORDER_ROUNDS
 from mgdhw_sim.engines.numba.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.numba.matrix import sample_costs
@@ -67,7 +53,7 @@ class Lanes(NamedTuple):
 
 @njit(**JIT)
 def draw_words(plan, first, count, lanes):
-    """Sign bits of probes first ... first + count - 1: `draws.sign_words` with a key for each lane."""
+    """Sign bits of probes first ... first + count - 1: `codes_and_samples.sign_words` with a key for each lane."""
     n_groups = plan.groups.shape[0]
     k0, k1 = load(lanes.code_keys, 0), load(lanes.code_keys, LANES)
     stream = u32(CODES)
@@ -86,7 +72,7 @@ def draw_words(plan, first, count, lanes):
 
 @njit(**JIT)
 def draw_samples(order, first, count, lanes):
-    """Samples of batches first ... first + count - 1: `draws.fill_samples` with a key for each lane."""
+    """Samples of batches first ... first + count - 1: `codes_and_samples.fill_samples` with a key for each lane."""
     k0, k1 = load(lanes.order_keys, 0), load(lanes.order_keys, LANES)
     mask, fold = u32((np.int64(1) << order.bits) - 1), u32((order.bits + 1) // 2)
     stream, one, n = u32(ORDER), u32(1), u32(order.n)

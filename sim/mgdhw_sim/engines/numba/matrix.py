@@ -11,29 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.products import add_products, add_signs, group_size, move_bytes, narrow_bytes
-from mgdhw.compiled.simd import (
-    LANES,
-    bits_at,
+from mgdhw.compiled.kernels.products import add_products, add_signs, group_size, move_bytes, narrow_bytes
+from mgdhw.compiled.kernels.simd import LANES, bits_at, gather, gather_words, load, load_pairs, store, store_pairs
+from mgdhw.compiled.kernels.vector_math import (
     f64,
     floor,
-    gather,
-    gather_words,
     i32,
     i64,
     lane_numbers,
     leading_zeros,
-    load,
-    load_pairs,
     select,
-    store,
-    store_pairs,
     to_f64,
     to_i32,
     to_i64,
     total,
 )
+from mgdhw.compiled.options import INLINE, JIT
 from mgdhw_sim.engines.numba.kernels import MSE
 from mgdhw_sim.engines.numba.team import meet, rows_of
 from mgdhw_sim.engines.numba.vector import neurons

@@ -11,24 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.simd import (
-    bits_at,
+from mgdhw.compiled.kernels.simd import bits_at, load, store
+from mgdhw.compiled.kernels.vector_math import (
     f64,
     floor_to_i32,
     i32,
     i64,
     lane_numbers,
-    load,
     mask_of,
     select,
     sqrt,
-    store,
     to_f64,
     to_i16,
     to_i64,
 )
-from mgdhw.compiled.window import add_signed, sums_of_signs
+from mgdhw.compiled.kernels.window import add_signed, sums_of_signs
+from mgdhw.compiled.options import INLINE, JIT
 
 SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(6)
 

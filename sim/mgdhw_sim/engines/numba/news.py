@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from mgdhw.compiled.kernels.simd import LANES, load, store
+from mgdhw.compiled.kernels.vector_math import i32
 from mgdhw.compiled.options import JIT
-from mgdhw.compiled.simd import LANES, i32, load, store
 from mgdhw_sim.engines.numba.finding import AT_ONCE, SPAN
 from mgdhw_sim.engines.numba.packs import zeros
 

@@ -13,8 +13,8 @@ from mgdhw.block import Baseline, CodeSpec
 from mgdhw.codes import Codes
 from mgdhw.codes.sinusoidal import sine_table
 from mgdhw.codes.sparse import threshold
-from mgdhw.compiled.draws import Order, words_in_row
-from mgdhw.compiled.products import HAS_BYTE_PRODUCTS
+from mgdhw.compiled.kernels.codes_and_samples import Order, words_in_row
+from mgdhw.compiled.kernels.products import HAS_BYTE_PRODUCTS
 from mgdhw.learning.loop import Recipe
 from mgdhw.learning.schedule import Progress, rate
 from mgdhw.learning.state import TrainState

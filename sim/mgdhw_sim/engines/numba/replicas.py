@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, HeldBaseline
-from mgdhw.compiled.simd import LANES
+from mgdhw.compiled.kernels.simd import LANES
 from mgdhw.learning.gradient import Window
 from mgdhw.learning.loop import Recipe, Step
 from mgdhw.learning.segment import Segment, SegmentResult

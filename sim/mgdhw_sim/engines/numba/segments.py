@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from mgdhw.block import Part
-from mgdhw.compiled.draws import fill_samples, sign_words
+from mgdhw.compiled.kernels.codes_and_samples import fill_samples, sign_words
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw_sim.engines.numba.kernels import RANDOM, RANK1, fill_codes, restore, sample_cost
 from mgdhw_sim.engines.numba.loops import ANTITHETIC, EVERY, HELD, NO_BATCH

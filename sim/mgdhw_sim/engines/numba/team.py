@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit, types
 
+from mgdhw.compiled.kernels.atomics import add_atomically, read_atomically
 from mgdhw.compiled.options import JIT
-from mgdhw.compiled.simd import add_atomically, read_atomically
 from mgdhw.topology import Topology
 
 SPINS = 100_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.noise import noise, scaled
+from mgdhw.compiled.kernels.cell_records import WORDS
+from mgdhw.compiled.kernels.gaussian_noise import noise, scaled
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.records import WORDS
 from mgdhw.random.philox import Stream
 from mgdhw_sim.engines.numba.flaws import OFFSET, SCALE, UNIT_GAIN, VALUE
 from mgdhw_sim.engines.numba.kernels import interpolate, shift_round

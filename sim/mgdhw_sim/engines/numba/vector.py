@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from mgdhw.compiled.kernels.products import add_signs, pair_products, short_product
+from mgdhw.compiled.kernels.simd import bits_at, gather, load, load_pairs, store, store_pairs
+from mgdhw.compiled.kernels.vector_math import i32, select, total
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.products import add_signs, pair_products, short_product
-from mgdhw.compiled.simd import bits_at, gather, i32, load, load_pairs, select, store, store_pairs, total
 from mgdhw_sim.engines.numba.kernels import sample_cost
 
 

@@ -7,30 +7,35 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.options import INLINE, JIT
-from mgdhw.compiled.pairs import narrow_products, scale_pairs
-from mgdhw.compiled.records import WORDS, bits_of, fields_of, prefetch, shifted_product, store_twos, sum_pairs
-from mgdhw.compiled.simd import (
-    LANES,
+from mgdhw.compiled.kernels.cell_records import (
+    WORDS,
+    bits_of,
+    fields_of,
+    prefetch,
+    shifted_product,
+    store_twos,
+    sum_pairs,
+)
+from mgdhw.compiled.kernels.gaussian_draws import far_draw, field_of, gaussian_pairs
+from mgdhw.compiled.kernels.int16_pairs import narrow_products, scale_pairs
+from mgdhw.compiled.kernels.philox import philox_twice, word_of
+from mgdhw.compiled.kernels.simd import LANES, gather, load, load_pairs, store, store_pairs
+from mgdhw.compiled.kernels.vector_math import (
     any_of,
     f64,
     floor,
-    gather,
     i32,
     i64,
-    load,
-    load_pairs,
+    lowest_bit,
     select,
     sqrt,
-    store,
-    store_pairs,
     to_f64,
     to_i32,
     to_i64,
     to_u32,
     u32,
 )
-from mgdhw.compiled.words import far_draw, field_of, gaussian_pairs, lowest_bit, philox_twice, word_of
+from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.random.philox import Stream
 from mgdhw_sim.engines.numba.finding import AT_ONCE, carry_over, changes_of, find_changed, numbers_of, update_changed
 from mgdhw_sim.engines.numba.flaws import (

@@ -7,21 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from mgdhw.compiled.kernels.simd import LANES, gather, store
+from mgdhw.compiled.kernels.vector_math import any_of, i32, lane_numbers, select, to_i32, to_u32, to_u64, u32, u64
 from mgdhw.compiled.options import JIT
-from mgdhw.compiled.simd import (
-    LANES,
-    any_of,
-    gather,
-    i32,
-    lane_numbers,
-    select,
-    store,
-    to_i32,
-    to_u32,
-    to_u64,
-    u32,
-    u64,
-)
 from mgdhw.random.philox import Stream
 from mgdhw.random.sample_order import ORDER_ROUNDS
 

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from mgdhw.compiled.simd import I32, LANES, _llvm, _pointer, _shuffled, _splat, intrinsic
+from mgdhw.compiled.kernels.simd import I32, LANES, _llvm, _pointer, _shuffled, _splat, intrinsic
 from mgdhw.compiled.target import has_feature
 
 HAS_BYTE_PRODUCTS = has_feature("avx512vnni")
@@ -100,7 +100,7 @@ def add_products(typingctx: Any, sums: Any, weights: Any, index: Any, x: Any) ->
 @intrinsic
 def add_fours(typingctx: Any, sums: Any, weights: Any, index: Any, x: Any) -> Any:
     """Sums plus the products of four pairs of weights of 16 bits, the same in each four lanes, with each lane's pair of
-    inputs (`simd.add_products` has one pair in all lanes)."""
+    inputs (`add_products` has one pair in all lanes)."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         index = context.cast(builder, args[2], sig.args[2], types.intp)

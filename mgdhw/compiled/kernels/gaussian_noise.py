@@ -8,27 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from mgdhw.compiled.kernels.gaussian_draws import between, far_draw, field_of, gaussian_pairs
+from mgdhw.compiled.kernels.int16_pairs import add_pairs, scaled_pairs
+from mgdhw.compiled.kernels.philox import in_order, philox_of_key, philox_one
+from mgdhw.compiled.kernels.simd import LANES, load_pairs, store_pairs
+from mgdhw.compiled.kernels.vector_math import lane_numbers, lowest_bit, to_u32, u32
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
-from mgdhw.compiled.simd import (
-    LANES,
-    lane_numbers,
-    load_pairs,
-    store_pairs,
-    to_u32,
-    u32,
-)
-from mgdhw.compiled.words import (
-    add_pairs,
-    between,
-    far_draw,
-    field_of,
-    gaussian_pairs,
-    in_order,
-    lowest_bit,
-    philox_of_key,
-    philox_one,
-    scaled_pairs,
-)
 from mgdhw.random.gaussian import FAR_CELLS
 from mgdhw.random.gaussian_tables import BORDERS, RARE
 

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from mgdhw.compiled.simd import I32, LANES, _gather, _llvm, _pointer, intrinsic
+from mgdhw.compiled.kernels.simd import I32, LANES, _gather, _llvm, _pointer, intrinsic
 from mgdhw.compiled.target import has_feature
 
 ENTRIES = 256

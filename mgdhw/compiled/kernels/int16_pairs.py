@@ -1,4 +1,4 @@
-"""More of lanes of pairs (`simd.pair_products`): 32 numbers of 16 bits, scaled, clipped and chosen one by one."""
+"""Sixteen lanes of two 16-bit numbers each (as `products.pair_products` takes them): scaled, clipped, selected."""
 
 from __future__ import annotations
 
@@ -8,10 +8,52 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from mgdhw.compiled.simd import I32, LANES, _llvm, _pointer, _splat, intrinsic
-from mgdhw.compiled.words import _SHORTS, HAS_WIDE_PRODUCTS, _rounded_product
+from mgdhw.compiled.kernels.simd import I32, LANES, _all, _llvm, _pointer, _splat, intrinsic
+from mgdhw.compiled.target import has_feature
+from mgdhw.random.gaussian import STRENGTH_BITS
 
+HAS_WIDE_PRODUCTS = has_feature("avx512bw")
+"""Whether the target multiplies 32 numbers of 16 bits and rounds the upper halves in one instruction."""
+
+_SHORTS = ir.VectorType(ir.IntType(16), 2 * LANES)
+_WIDE = ir.VectorType(ir.IntType(32), 2 * LANES)
 _SIGNS = ir.VectorType(ir.IntType(1), 2 * LANES)
+
+
+def _rounded_product(builder: Any, one: Any, other: Any) -> Any:
+    """(one · other + 2¹⁴) >> 15 of 32 numbers of 16 bits."""
+    if HAS_WIDE_PRODUCTS:
+        kind = ir.FunctionType(_SHORTS, [_SHORTS, _SHORTS])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.pmul.hr.sw.512")
+        return builder.call(function, [one, other])
+    product = builder.mul(builder.sext(one, _WIDE), builder.sext(other, _WIDE))
+    product = builder.add(product, _all(_WIDE, 1 << (STRENGTH_BITS - 1)))
+    return builder.trunc(builder.ashr(product, _all(_WIDE, STRENGTH_BITS)), _SHORTS)
+
+
+@intrinsic
+def scaled_pairs(typingctx: Any, pairs: Any, strength: Any) -> Any:
+    """`mgdhw.random.gaussian.scaled` of lanes of pairs; the strength is the same for all."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        factor = _splat(builder, context.cast(builder, args[1], sig.args[1], types.int16), 2 * LANES)
+        product = _rounded_product(builder, builder.bitcast(args[0], _SHORTS), factor)
+        return builder.bitcast(product, _llvm(I32))
+
+    return I32(pairs, strength), codegen
+
+
+@intrinsic
+def add_pairs(typingctx: Any, one: Any, other: Any) -> Any:
+    """Sums of lanes of pairs."""
+    if one != I32 or other != I32:
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        sums = builder.add(*(builder.bitcast(arg, _SHORTS) for arg in args))
+        return builder.bitcast(sums, _llvm(I32))
+
+    return I32(one, other), codegen
 
 
 @intrinsic

@@ -7,9 +7,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mgdhw.compiled.cache import keep_on_disk
-from mgdhw.compiled.draws import sign_words, words_in_row
+from mgdhw.compiled.kernels.codes_and_samples import sign_words, words_in_row
+from mgdhw.compiled.kernels.simd import load, store
+from mgdhw.compiled.kernels.vector_math import i32, i64, mask_of, select, to_i64
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
-from mgdhw.compiled.simd import i32, i64, load, mask_of, select, store, to_i64
 
 ROWS = 128
 """Probes whose sign bits are drawn at a time."""

@@ -8,8 +8,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from mgdhw.compiled.records import _turned
-from mgdhw.compiled.simd import I32, LANES, _llvm, _pointer, _shuffled, intrinsic
+from mgdhw.compiled.kernels.cell_records import _turned
+from mgdhw.compiled.kernels.simd import I32, LANES, _llvm, _pointer, _shuffled, intrinsic
 
 BYTES = 16
 """Of a sample that are taken at a time."""

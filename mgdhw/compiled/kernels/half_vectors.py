@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from mgdhw.compiled.simd import I32, LANES, _llvm, _pointer, _shuffled, intrinsic
+from mgdhw.compiled.kernels.simd import I32, LANES, _llvm, _pointer, _shuffled, intrinsic
 
 HALF = LANES // 2
 _NARROW = ir.VectorType(ir.IntType(16), LANES)

@@ -10,10 +10,10 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from mgdhw.compiled.pairs import _multiplied
-from mgdhw.compiled.simd import I32, LANES, MASK, _all, _llvm, _pointer, _shuffled, _splat, intrinsic
+from mgdhw.compiled.kernels.int16_pairs import HAS_WIDE_PRODUCTS, _multiplied
+from mgdhw.compiled.kernels.philox import HALF
+from mgdhw.compiled.kernels.simd import I32, LANES, MASK, _all, _llvm, _pointer, _shuffled, _splat, intrinsic
 from mgdhw.compiled.target import has_feature
-from mgdhw.compiled.words import HALF, HAS_WIDE_PRODUCTS
 
 HAS_COMPRESS = has_feature("avx512f")
 """Whether the target moves chosen lanes to the front in one instruction."""
