@@ -36,11 +36,11 @@ from numba import njit
 from ours import Ours
 
 from mgdhw.compiled.options import ENTRY
-from mgdhw_sim.engines.numba import flaws, packs
-from mgdhw_sim.engines.numba.finding import AT_ONCE
-from mgdhw_sim.engines.numba.flawed_matrix import choose_weights
-from mgdhw_sim.engines.numba.matrix import eight_rows
-from mgdhw_sim.engines.numba.writing import draw, pen, write
+from mgdhw_sim.engines.numba import kernel_args, nonideal_args
+from mgdhw_sim.engines.numba.kernels.cell_writes import draw, pen, write
+from mgdhw_sim.engines.numba.kernels.changed_cells import AT_ONCE
+from mgdhw_sim.engines.numba.kernels.large_batch import eight_rows
+from mgdhw_sim.engines.numba.kernels.nonideal_large_batch import choose_weights
 from mgdhw_sim.reference.cells import Cells, program
 from mgdhw_sim.uri import parse
 
@@ -113,12 +113,17 @@ class SmallCells:
         spec = parse(replace(CASES["c"], layers=SMALL, effects=IMPERFECT | {"drift_every": 1 << 40}).uri)
         n = spec.topology.n_parameters
         changed = np.random.default_rng(0).random(n) < share
-        codes = np.stack([packs.room(code.astype(np.int16), packs.padded(n)) for code in (0 * changed, 1 * changed)])
-        memory = flaws.memory(spec, program(spec, Cells.fresh(n), codes[0, :n], 0))
-        weights = flaws.weights(spec, np.int16, 1, both=False)
-        self.n, self._flaws, self._weights = n, flaws.flaws(spec), weights
+        codes = np.stack(
+            [kernel_args.room(code.astype(np.int16), kernel_args.padded(n)) for code in (0 * changed, 1 * changed)]
+        )
+        memory = nonideal_args.memory(spec, program(spec, Cells.fresh(n), codes[0, :n], 0))
+        weights = nonideal_args.weights(spec, np.int16, 1, both=False)
+        self.n, self._flaws, self._weights = n, nonideal_args.flaws(spec), weights
         self._writing = (self._flaws, memory, weights, codes, pen())
-        self._words, self._moved = np.arange(n // 32 + 4, dtype=np.uint32), np.zeros(packs.padded(n), np.int16)
+        self._words, self._moved = (
+            np.arange(n // 32 + 4, dtype=np.uint32),
+            np.zeros(kernel_args.padded(n), np.int16),
+        )
         self._pen = pen()
         self._pen.numbers[:AT_ONCE] = np.flatnonzero(changed)[:AT_ONCE]
 

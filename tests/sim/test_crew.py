@@ -7,8 +7,8 @@ import pytest
 from numba import njit
 
 from mgdhw.topology import Topology
-from mgdhw_sim.engines.numba.crew import together
-from mgdhw_sim.engines.numba.team import Team, meet, release, sum_up, teams
+from mgdhw_sim.engines.numba.kernels.thread_team import Team, meet, release, sum_up, teams
+from mgdhw_sim.engines.numba.pinned_threads import together
 
 
 @njit(nogil=True, _nrt=False)

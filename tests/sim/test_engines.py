@@ -115,10 +115,10 @@ def assert_same_filters(one: FilterState, other: FilterState) -> None:
 @pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.long)], ids=["team", "alone"])
 def team(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether even the smallest work is shared by threads."""
-    from mgdhw_sim.engines.numba import packs
+    from mgdhw_sim.engines.numba import kernel_args
 
-    monkeypatch.setattr(packs, "TEAM_PRODUCTS", 0 if request.param else 1 << 62)
-    monkeypatch.setattr(packs, "processors", lambda: 2)
+    monkeypatch.setattr(kernel_args, "TEAM_PRODUCTS", 0 if request.param else 1 << 62)
+    monkeypatch.setattr(kernel_args, "processors", lambda: 2)
     return bool(request.param)
 
 
@@ -169,10 +169,10 @@ def test_segments_in_any_cuts(name: str, optimizer: str) -> None:
 
 @pytest.mark.parametrize("by_bytes", [True, False])
 def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mgdhw_sim.engines.numba import compiled, packs
+    from mgdhw_sim.engines.numba import engine, kernel_args
 
-    monkeypatch.setattr(compiled, "INFER_PRODUCTS", 0)
-    monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
+    monkeypatch.setattr(engine, "INFER_PRODUCTS", 0)
+    monkeypatch.setattr(kernel_args, "HAS_BYTE_PRODUCTS", by_bytes and kernel_args.HAS_BYTE_PRODUCTS)
     for number in range(60):
         rng = Random(f"outputs {number}")
         chip, n = draw_loaded(rng)
@@ -189,12 +189,12 @@ def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("plain", [False, True])
 def test_work_in_small_pieces(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call into compiled code works on so much at most, however large blocks, segments and batches are."""
-    from mgdhw_sim.engines.numba import compiled, ends, packs
+    from mgdhw_sim.engines.numba import engine, kernel_args, marshalling
 
-    monkeypatch.setattr(ends, "SAMPLES", 100)
-    monkeypatch.setattr(packs, "ROWS", 7)
+    monkeypatch.setattr(marshalling, "SAMPLES", 100)
+    monkeypatch.setattr(kernel_args, "ROWS", 7)
     if plain:
-        monkeypatch.setattr(compiled, "LARGEST_TILE", 0)
+        monkeypatch.setattr(engine, "LARGEST_TILE", 0)
     engine = choose("numba")
     for number in range(16):
         rng = Random(f"pieces {number}")
@@ -266,9 +266,9 @@ def test_an_unknown_engine_is_refused() -> None:
 @pytest.mark.parametrize("family", ["random", "rank1", "sparse"])
 def test_chips_of_eight_bits(family: str, by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual chip, whose first layer is multiplied in bytes where the processor can, or in pairs of 16 bits."""
-    from mgdhw_sim.engines.numba import packs
+    from mgdhw_sim.engines.numba import kernel_args
 
-    monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
+    monkeypatch.setattr(kernel_args, "HAS_BYTE_PRODUCTS", by_bytes and kernel_args.HAS_BYTE_PRODUCTS)
     for number in range(12):
         rng = Random(f"eight {family} {number}")
         hidden = (rng.choice((1, 5, 8, 19, 40)), *[rng.randint(1, 20)] * rng.randint(0, 1))

@@ -12,9 +12,10 @@ from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.engines import choose
-from mgdhw_sim.engines.numba import flawed_ahead, flawed_crew
-from mgdhw_sim.engines.numba.flawed_ahead import WIDE, Twice, twice
-from mgdhw_sim.engines.numba.flaws import fine, flaws
+from mgdhw_sim.engines.numba import nonideal_team
+from mgdhw_sim.engines.numba.kernels import nonideal_dual_noise
+from mgdhw_sim.engines.numba.kernels.nonideal_dual_noise import WIDE, Twice, twice
+from mgdhw_sim.engines.numba.nonideal_args import fine, flaws
 from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
@@ -111,7 +112,7 @@ def compare_segments(
         assert_array_equal(chip.held(), held)
         assert chip.now == now
     assert learn(COMPILED, chip, state, recipe, [60]).cost == expected.cost
-    return flawed_crew.fits(chip, recipe.order)
+    return nonideal_team.fits(chip, recipe.order)
 
 
 @pytest.mark.parametrize("start", range(0, SEGMENTS, 20))
@@ -205,7 +206,7 @@ def test_probes_that_measure_twice(baseline: Baseline, monkeypatch: pytest.Monke
         made.append(twice(*args))
         return made[-1]
 
-    monkeypatch.setattr(flawed_ahead, "twice", noted)
+    monkeypatch.setattr(nonideal_dual_noise, "twice", noted)
     for number in range(TWICE):
         rng = Random(f"twice {baseline} {number}")
         layers = rng.choice(((49, 4, 4), (rng.randint(20, 100), rng.randint(1, 40), rng.randint(1, 20), 3)))

@@ -15,7 +15,7 @@ from mgdhw.compiled.kernels.vector_math import to_u32, u32
 from mgdhw.compiled.options import ENTRY
 from mgdhw.random import gaussian
 from mgdhw.random.philox import Stream
-from mgdhw_sim.engines.numba import flawed_noise
+from mgdhw_sim.engines.numba.kernels import nonideal_batch_noise
 
 pytestmark = pytest.mark.long
 
@@ -187,18 +187,18 @@ def test_noise_of_many_samples(step: int, blocks: int, low: int, high: int, onto
     @njit(**ENTRY)
     def run(key0, key1, step, cut, x, top, words_, beyond, out, width):
         for first, end in ((0, cut), (cut, blocks)):
-            flawed_noise.draw_lanes(
+            nonideal_batch_noise.draw_lanes(
                 key0, key1, READ, step, 4, 2, blocks, first, end, low, high, 900, x, 3, top, words_, beyond,
                 out, width,
             )  # fmt: skip
-        flawed_noise.put_far(key0, key1, READ, step, 4, 2, 900, top, beyond, out)
+        nonideal_batch_noise.put_far(key0, key1, READ, step, 4, 2, 900, top, beyond, out)
 
     width, top = high - low, 2047 if onto else 32767
     given = np.random.default_rng(5).integers(0, 256, (4 * blocks, width, 2)).astype(np.int16)
     out = np.zeros(8 * blocks * width + 2, dtype=np.int16)
     out[:-2] = given.reshape(-1)
-    words_ = np.zeros(4 * max(width, flawed_noise.AHEAD), dtype=np.uint32)
-    beyond = flawed_noise.beyond(width, 8 * blocks * width)
+    words_ = np.zeros(4 * max(width, nonideal_batch_noise.AHEAD), dtype=np.uint32)
+    beyond = nonideal_batch_noise.beyond(width, 8 * blocks * width)
     run(*KEY, step, blocks // 3, out.view(np.int32) if onto else None, top, words_, beyond, out, width)
     rows = expected(8 * blocks * width, step=step, first=low * blocks).reshape(width, 4 * blocks, 2)
     wanted = gaussian.scaled(rows, 900).transpose(1, 0, 2)

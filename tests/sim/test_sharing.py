@@ -1,6 +1,6 @@
 """Whether a team or one thread works on a probe, as others take processors away and give them back."""
 
-from mgdhw_sim.engines.numba.sharing import AGAIN, Sharing
+from mgdhw_sim.engines.numba.team_choice import AGAIN, Sharing
 
 
 def run(sharing: Sharing, seconds: float, *, team: float, alone: float, begin: float = 0.0) -> tuple[float, float]:

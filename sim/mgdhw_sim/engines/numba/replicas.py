@@ -17,8 +17,9 @@ from mgdhw.learning.gradient import Window
 from mgdhw.learning.loop import Recipe, Step
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
-from mgdhw_sim.engines.numba import lanes, loops, moves, packs
-from mgdhw_sim.engines.numba.segments import Setup
+from mgdhw_sim.engines.numba import kernel_args
+from mgdhw_sim.engines.numba.kernels import replica_lanes, scalar_segments, updates
+from mgdhw_sim.engines.numba.kernels.segments import Setup
 from mgdhw_sim.reference import datapath
 from mgdhw_sim.reference.chip import Chip
 
@@ -39,7 +40,7 @@ def learn_many(
     if fits_lanes(chip, segments):
         groups = [segments[start : start + LANES] for start in range(0, len(segments), LANES)]
         return [result for results in everywhere(lambda group: _learn_lanes(chip, group), groups) for result in results]
-    if min(packs.processors(), len(segments)) <= 1:
+    if min(kernel_args.processors(), len(segments)) <= 1:
         return [learn(chip, segment) for segment in segments]
     return everywhere(lambda segment: learn(_beside(chip), segment), segments)
 
@@ -53,7 +54,7 @@ def _beside(chip: Chip) -> Chip:
 
 def everywhere(work: Callable[[Work], Answer], items: Sequence[Work]) -> list[Answer]:
     """All answers, in order, from as many threads as there are processors."""
-    threads = min(packs.processors(), len(items))
+    threads = min(kernel_args.processors(), len(items))
     if threads <= 1:
         return [work(item) for item in items]
     with ThreadPoolExecutor(threads, thread_name_prefix="mgdhw replicas") as pool:
@@ -69,14 +70,14 @@ def fits_lanes(chip: Chip, segments: Sequence[Segment]) -> bool:
         or recipe.codes.amplitudes
         or recipe.continuous
         or recipe.normalise != "energy"
-        or not packs.has_rule(recipe)
+        or not kernel_args.has_rule(recipe)
     ):
         return False
-    if len(segments) < 2 or recipe.codes.family != "random" or recipe.order.batch >= packs.WIDE_BATCH:
+    if len(segments) < 2 or recipe.codes.family != "random" or recipe.order.batch >= kernel_args.WIDE_BATCH:
         return False
     if chip.topology.n_parameters > LARGEST_CHIP or n_samples * max(chip.spec.layers) > LARGEST_MEMORY:
         return False
-    if packs.narrow(chip.spec) is None:
+    if kernel_args.narrow(chip.spec) is None:
         return False
     return all(_common(segment) == _common(first) for segment in segments)
 
@@ -112,19 +113,29 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
     batch = order.batch_of(first.step)
     usable = first.held is not None and order.batch_of(first.held.step) == batch
     own = _lanes(chip, filled, moving, usable)
-    batch_held = np.array([batch if usable else loops.NO_BATCH], dtype=np.int64)
+    batch_held = np.array([batch if usable else scalar_segments.NO_BATCH], dtype=np.int64)
     n_updates = (first.step + count) // period - first.step // period
-    etas = packs.etas(recipe, first.update, n_updates)
+    etas = kernel_args.etas(recipe, first.update, n_updates)
     alone = period == 1 and recipe.codes.groups == "all" and not first.window.energy.any()
-    tile = packs.tile(chip, LANES)
-    evaluations, measured, updates = lanes.run_lanes(
-        fixed, packs.rule(chip.spec, recipe), moving, first.step, count, period, alone, batch_held, etas, own, tile
+    tile = kernel_args.tile(chip, LANES)
+    evaluations, measured, updates = replica_lanes.run_lanes(
+        fixed,
+        kernel_args.rule(chip.spec, recipe),
+        moving,
+        first.step,
+        count,
+        period,
+        alone,
+        batch_held,
+        etas,
+        own,
+        tile,
     )
     results = []
     for lane in range(len(segments)):
         before = states[lane]
         held = None
-        if recipe.baseline is Baseline.HELD and batch_held[0] != loops.NO_BATCH:
+        if recipe.baseline is Baseline.HELD and batch_held[0] != scalar_segments.NO_BATCH:
             held = before.held if measured < 0 else HeldBaseline(int(own.results[lane]), int(measured))
         state = replace(
             before,
@@ -143,21 +154,21 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
 
 def _setup(chip: Chip, recipe: Recipe) -> Setup:
     """As for one replica, with the sample memory as numbers of 32 bits."""
-    small = packs.narrow(chip.spec)
+    small = kernel_args.narrow(chip.spec)
     assert small is not None, "fits_lanes"
-    fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
+    fixed = kernel_args.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
     if "lanes" not in chip.prepared:
         chip.prepared["lanes"] = tuple(memory.astype(np.int32).ravel() for memory in chip.memory)
     inputs, targets = chip.prepared["lanes"]
     return fixed._replace(inputs=inputs, targets=targets)
 
 
-def _moving(chip: Chip, states: Sequence[TrainState]) -> moves.Moving:
+def _moving(chip: Chip, states: Sequence[TrainState]) -> updates.Moving:
     size = chip.topology.n_parameters
     none = np.zeros(size)
     powers = [float(states[0].optimizer.get(name, none[0])) for name in ("beta1_power", "beta2_power")]
     theta = np.stack([state.theta for state in states], axis=1)
-    return moves.Moving(
+    return updates.Moving(
         theta=theta.ravel(),
         m=np.stack([state.optimizer.get("m", none) for state in states], axis=1).ravel(),
         v=np.stack([state.optimizer.get("v", none) for state in states], axis=1).ravel(),
@@ -169,13 +180,13 @@ def _moving(chip: Chip, states: Sequence[TrainState]) -> moves.Moving:
     )
 
 
-def _lanes(chip: Chip, segments: Sequence[Segment], moving: moves.Moving, usable: bool) -> lanes.Lanes:
+def _lanes(chip: Chip, segments: Sequence[Segment], moving: updates.Moving, usable: bool) -> replica_lanes.Lanes:
     recipe, size = segments[0].recipe, chip.topology.n_parameters
     n_words = -(-size // 128) * 4
     widest = max(chip.spec.layers)
     batches = (CHUNK_PROBES - 1) // recipe.order.tau_x + 2
     held = [int(s.state.held.value) if usable and s.state.held is not None else 0 for s in segments]
-    return lanes.Lanes(
+    return replica_lanes.Lanes(
         code_keys=_keys([segment.recipe.codes.seed for segment in segments]),
         order_keys=_keys([segment.recipe.order.seed for segment in segments]),
         results=np.concatenate([np.array(held, dtype=np.int32), np.zeros(2 * LANES, dtype=np.int32)]),
@@ -199,7 +210,7 @@ def _lane(array: NDArray[Any], lane: int) -> NDArray[Any]:
     return array[lane::LANES].copy()
 
 
-def _optimizer_state(before: TrainState, moving: moves.Moving, lane: int) -> dict[str, NDArray[np.float64]]:
+def _optimizer_state(before: TrainState, moving: updates.Moving, lane: int) -> dict[str, NDArray[np.float64]]:
     powers = {"beta1_power": moving.powers[0], "beta2_power": moving.powers[1]}
     return {
         name: np.array(powers[name]) if name in powers else _lane({"m": moving.m, "v": moving.v}[name], lane)

@@ -14,7 +14,7 @@ from mgdhw.compiled.kernels.products import add_signs, pair_products, short_prod
 from mgdhw.compiled.kernels.simd import bits_at, gather, load, load_pairs, store, store_pairs
 from mgdhw.compiled.kernels.vector_math import i32, select, total
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw_sim.engines.numba.kernels import sample_cost
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import sample_cost
 
 
 class Narrow(NamedTuple):

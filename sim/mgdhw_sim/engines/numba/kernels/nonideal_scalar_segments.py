@@ -14,11 +14,11 @@ from mgdhw.block import Part
 from mgdhw.compiled.kernels.gaussian_noise import RAW, fill_row, scaled
 from mgdhw.compiled.options import ENTRY, JIT
 from mgdhw.random.philox import Stream
-from mgdhw_sim.engines.numba.kernels import fill_codes, interpolate, sample_cost, shift_round
-from mgdhw_sim.engines.numba.loops import ANTITHETIC, EVERY, HELD, NO_BATCH, NONE
-from mgdhw_sim.engines.numba.moves import next_powers, take_in_codes, update
-from mgdhw_sim.engines.numba.upkeep import keep_up, perturb, same_era
-from mgdhw_sim.engines.numba.writing import write
+from mgdhw_sim.engines.numba.kernels.cell_writes import write
+from mgdhw_sim.engines.numba.kernels.conditions import keep_up, perturb, same_era
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import fill_codes, interpolate, sample_cost, shift_round
+from mgdhw_sim.engines.numba.kernels.scalar_segments import ANTITHETIC, EVERY, HELD, NO_BATCH, NONE
+from mgdhw_sim.engines.numba.kernels.updates import next_powers, take_in_codes, update
 
 BASELINE, PLUS, MINUS = (int(part) for part in (Part.BASELINE, Part.PLUS, Part.MINUS))
 INPUT, READ, COST = (int(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
@@ -41,7 +41,7 @@ class Plain(NamedTuple):
     moved: Any
     """(P,) fine weights with a perturbation."""
     pen: Any
-    """`writing.Pen`."""
+    """`cell_writes.Pen`."""
     draws: Any
     """Draws of one row, in whole blocks."""
     spare: Any

@@ -1,4 +1,4 @@
-"""Threads for the parts of a team (`team.py`), each on a processor of its own."""
+"""Threads for the parts of a team (`thread_team.py`), each on a processor of its own."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A measurement of many samples on an imperfect chip of small numbers: `matrix.py` with noise and mismatch.
+"""A measurement of many samples on an imperfect chip of small numbers: `large_batch.py` with noise and mismatch.
 
 A strip of samples goes through all layers before the next one: what it needs stays in the nearest caches. Sums are
-taken in 32 bits (`flaws.Fine.bits`).
+taken in 32 bits (`nonideal_args.Fine.bits`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from mgdhw.compiled.kernels.transposed_loads import BYTES, column_pairs, store_c
 from mgdhw.compiled.kernels.vector_math import i32, lane_numbers, select, total
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.random.philox import Stream
-from mgdhw_sim.engines.numba.flawed_noise import STRIP, draw_lanes, put_far
-from mgdhw_sim.engines.numba.flawed_rest import few_sums
-from mgdhw_sim.engines.numba.flawed_vector import flawed_neurons
-from mgdhw_sim.engines.numba.matrix import add_rows, sample_costs, store_rows
-from mgdhw_sim.engines.numba.vector import clipped
+from mgdhw_sim.engines.numba.kernels.large_batch import add_rows, sample_costs, store_rows
+from mgdhw_sim.engines.numba.kernels.nonideal_batch_noise import STRIP, draw_lanes, put_far
+from mgdhw_sim.engines.numba.kernels.nonideal_batch_remainder import few_sums
+from mgdhw_sim.engines.numba.kernels.nonideal_small_batch import flawed_neurons
+from mgdhw_sim.engines.numba.kernels.small_batch import clipped
 
 INPUT, READ, COST = (np.int64(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
 NOTHING, ONE, WIDTH, ANY = (np.int64(number) for number in (0, 1, STRIP, (1 << 15) - 1))
@@ -39,7 +39,7 @@ class FlawedTile(NamedTuple):
 
     width: int
     few: int
-    """Column from which on there are but a few samples (`flawed_rest.py`); the width if there is none."""
+    """Column from which on there are but a few samples (`nonideal_batch_remainder.py`); the width if there is none."""
     places: Any
     """(width,) where each sample begins among all inputs; those beyond the batch repeat its first one."""
     noisy: Any
@@ -48,7 +48,7 @@ class FlawedTile(NamedTuple):
     words: Any
     """Words that become draws."""
     beyond: Any
-    """`flawed_noise.Beyond`."""
+    """`nonideal_batch_noise.Beyond`."""
     draws: Any
     """[pair of columns][STRIP] read noise of a layer, and [4][width] of costs, in 16 bits."""
     sums: Any

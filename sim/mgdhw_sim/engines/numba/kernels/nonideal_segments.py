@@ -1,5 +1,5 @@
-"""Blocks and segments of imperfect chips of small numbers (`flawed_vector.py`, `flawed_matrix.py`): `segments.py` with
-cells that are written, noise that goes by the step, and outputs that remember the measurement before.
+"""Blocks and segments of nonideal chips of small numbers (`nonideal_small_batch.py`, `nonideal_large_batch.py`):
+`segments.py` with cells that are written, noise of each step, and outputs that depend on the measurement before.
 """
 
 from __future__ import annotations
@@ -10,20 +10,25 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
-from mgdhw_sim.engines.numba.flawed_ahead import begin_chunk, draw_until
-from mgdhw_sim.engines.numba.flawed_loops import BASELINE, MINUS, PLUS
-from mgdhw_sim.engines.numba.flawed_matrix import choose_weights, take_batch
-from mgdhw_sim.engines.numba.flawed_measure import measure_both, measure_one, measure_wide, sign_after_write
-from mgdhw_sim.engines.numba.flawed_twice import measure_twice
-from mgdhw_sim.engines.numba.kernels import fill_codes
-from mgdhw_sim.engines.numba.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.numba.moves import next_powers, take_in_codes, update, update_pending
-from mgdhw_sim.engines.numba.news import hear
-from mgdhw_sim.engines.numba.segments import FOREVER, FULL, chunk_of, draw, take_in_pending
-from mgdhw_sim.engines.numba.team import meet, sum_up
-from mgdhw_sim.engines.numba.upkeep import keep_up, same_era, temperature_of, tick_of
-from mgdhw_sim.engines.numba.vector import take_inputs
-from mgdhw_sim.engines.numba.writing import update_and_write, write
+from mgdhw_sim.engines.numba.kernels.cell_writes import update_and_write, write
+from mgdhw_sim.engines.numba.kernels.changed_weights import hear
+from mgdhw_sim.engines.numba.kernels.conditions import keep_up, same_era, temperature_of, tick_of
+from mgdhw_sim.engines.numba.kernels.nonideal_dual import measure_twice
+from mgdhw_sim.engines.numba.kernels.nonideal_dual_noise import begin_chunk, draw_until
+from mgdhw_sim.engines.numba.kernels.nonideal_large_batch import choose_weights, take_batch
+from mgdhw_sim.engines.numba.kernels.nonideal_measurement import (
+    measure_both,
+    measure_one,
+    measure_wide,
+    sign_after_write,
+)
+from mgdhw_sim.engines.numba.kernels.nonideal_scalar_segments import BASELINE, MINUS, PLUS
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import fill_codes
+from mgdhw_sim.engines.numba.kernels.scalar_segments import ANTITHETIC, EVERY, HELD, NO_BATCH
+from mgdhw_sim.engines.numba.kernels.segments import FOREVER, FULL, chunk_of, draw, take_in_pending
+from mgdhw_sim.engines.numba.kernels.small_batch import take_inputs
+from mgdhw_sim.engines.numba.kernels.thread_team import meet, sum_up
+from mgdhw_sim.engines.numba.kernels.updates import next_powers, take_in_codes, update, update_pending
 
 WRITTEN = 3
 """Slot of a team's sums, beside those of a probe's parts."""
@@ -34,7 +39,7 @@ class Bench(NamedTuple):
 
     Args:
         setup: of the network, codes and samples (`segments.Setup`).
-        flaws, memory, weights, neurons: as in `flaws.py`.
+        flaws, memory, weights, neurons: as in `nonideal_args.py`.
         until: (1,) the step at which weights or neurons are next to be made anew.
         moved: (P,) room for fine weights with a perturbation.
         pen: work space of writes.

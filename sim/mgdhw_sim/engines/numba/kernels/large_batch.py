@@ -1,4 +1,4 @@
-"""A probe of many samples: sixteen samples side by side, products of pairs of 16-bit numbers (`vector.Narrow`).
+"""A probe of many samples: sixteen samples side by side, products of pairs of 16-bit numbers (`small_batch.Narrow`).
 
 Signals lie as [pair of neurons][sample], the even neuron in the low half of 32 bits. Pre-activations are exact sums in
 32 bits, so whatever is common to several probes is summed once.
@@ -27,9 +27,9 @@ from mgdhw.compiled.kernels.vector_math import (
     total,
 )
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw_sim.engines.numba.kernels import MSE
-from mgdhw_sim.engines.numba.team import meet, rows_of
-from mgdhw_sim.engines.numba.vector import neurons
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import MSE
+from mgdhw_sim.engines.numba.kernels.small_batch import neurons
+from mgdhw_sim.engines.numba.kernels.thread_team import meet, rows_of
 
 
 class Tile(NamedTuple):

@@ -16,8 +16,8 @@ from mgdhw.compiled.kernels.simd import LANES, gather, load, store, store_pairs
 from mgdhw.compiled.kernels.vector_math import i32, lane_numbers, lowest_bit, select, to_i32, to_u32, u32
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.random.philox import Stream
-from mgdhw_sim.engines.numba.flawed_vector import noisy
-from mgdhw_sim.engines.numba.packs import zeros
+from mgdhw_sim.engines.numba.kernel_args import zeros
+from mgdhw_sim.engines.numba.kernels.nonideal_small_batch import noisy
 
 STRIP = 2 * LANES
 """Samples that go through the network together."""

@@ -1,4 +1,4 @@
-"""A measurement of one or a few samples on an imperfect chip of small numbers: `vector.py` with noise and mismatch.
+"""A measurement of one or a few samples on a nonideal chip of small numbers: `small_batch.py` with noise and mismatch.
 
 All noise of a sample's measurement is drawn together, a block to a lane, whatever it is for.
 """
@@ -26,8 +26,8 @@ from mgdhw.compiled.kernels.products import pair_products
 from mgdhw.compiled.kernels.simd import LANES, bits_at, gather, load, load_pairs, store, store_pairs
 from mgdhw.compiled.kernels.vector_math import i32, lowest_bit, to_i64, total, u32
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw_sim.engines.numba.kernels import sample_cost
-from mgdhw_sim.engines.numba.vector import clipped
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import sample_cost
+from mgdhw_sim.engines.numba.kernels.small_batch import clipped
 
 BOUND = 1 << 30
 """Sums are clipped here before noise of 16 bits is added: far beyond what a signal holds."""
@@ -183,7 +183,9 @@ def signals_of(net, flaws, neurons, plus, minus, signs, x, at, rows, space):
             if signed and not (words[(biases + j) >> 5] >> np.uint32((biases + j) & 31)) & 1:
                 bias = np.int64(minus[biases + j])
             sum_ = bias << fraction
-            if n_in <= 4 and layer > 0:  # signals that were stored one by one a moment ago: see `vector.signals_of`
+            if (
+                n_in <= 4 and layer > 0
+            ):  # signals that were stored one by one a moment ago: see `small_batch.signals_of`
                 bits = bits_at(words, row) if signed else np.uint32(15)
                 for i in range(n_in):
                     w = np.int64(plus[row + i]) if (bits >> np.uint32(i)) & 1 else np.int64(minus[row + i])

@@ -16,10 +16,11 @@ from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_sim.engines import stepped
 from mgdhw_sim.engines.base import Engine
-from mgdhw_sim.engines.numba import ends, filters, flawed, inference, loops, packs, replicas, segments, team
-from mgdhw_sim.engines.numba.moves import Moving
-from mgdhw_sim.engines.numba.sharing import Threads
-from mgdhw_sim.engines.numba.vector import Narrow
+from mgdhw_sim.engines.numba import kernel_args, marshalling, nonideal, replicas
+from mgdhw_sim.engines.numba.kernels import continuous_mode, inference, scalar_segments, segments, thread_team
+from mgdhw_sim.engines.numba.kernels.small_batch import Narrow
+from mgdhw_sim.engines.numba.kernels.updates import Moving
+from mgdhw_sim.engines.numba.team_choice import Threads
 from mgdhw_sim.reference import datapath
 from mgdhw_sim.reference.chip import Chip
 
@@ -36,7 +37,8 @@ class Compiled(Engine):
 
     Some updates are made in Python, between compiled blocks: those by stochastic rounding, those scaled as in the 2025
     paper, those of layers with amplitudes of their own, and those of continuous mode on chips that are imperfect or
-    whose numbers are large. Chips of small numbers (`packs.narrow`) run on vectors; the plain kernels run everything.
+    whose numbers are large. Chips of small numbers (`kernel_args.narrow`) run on vectors; the scalar kernels run
+    everything.
     """
 
     name = "numba"
@@ -45,38 +47,38 @@ class Compiled(Engine):
         codes = work.codes if isinstance(work, Block) else work.recipe.codes
         if codes.amplitudes and codes.groups == "all":
             return "an amplitude of its own for each layer, of layers that are perturbed together,"
-        return None if codes.family in packs.FAMILIES else f"code family {codes.family!r}"
+        return None if codes.family in kernel_args.FAMILIES else f"code family {codes.family!r}"
 
     def probe(self, chip: Chip, block: Block) -> Costs:
         if block.codes.amplitudes:
-            return ends.in_turns(block, lambda part: self.probe(chip, part))
-        run = self._probe if chip.cells is None else flawed.probe
-        return ends.in_blocks(block, ends.probes_at_once(chip, block.order), lambda part: run(chip, part))
+            return marshalling.in_turns(block, lambda part: self.probe(chip, part))
+        run = self._probe if chip.cells is None else nonideal.probe
+        return marshalling.in_blocks(block, marshalling.probes_at_once(chip, block.order), lambda part: run(chip, part))
 
     def _probe(self, chip: Chip, block: Block) -> Costs:
-        held = ends.held_of_block(block)
+        held = marshalling.held_of_block(block)
         plus = np.empty(block.n_probes, dtype=np.int64)
         minus = np.empty(block.n_probes, dtype=np.int64)
         order, (inputs, targets) = block.order, chip.memory
         narrow = _narrow(chip, order)
         if narrow is None:
             samples = order.samples(block.first_batch(), block.n_batches()).copy()
-            measured = loops.probe_block(
-                packs.net(chip.spec), packs.plan(block.codes, chip.topology), chip.codes, inputs, targets, samples,
-                order.tau_x, block.first_step, block.n_probes, packs.BASELINES[block.baseline], held,
-                packs.work(chip, order.batch), plus, minus,
+            measured = scalar_segments.probe_block(
+                kernel_args.net(chip.spec), kernel_args.plan(block.codes, chip.topology), chip.codes, inputs, targets,
+                samples, order.tau_x, block.first_step, block.n_probes, kernel_args.BASELINES[block.baseline], held,
+                kernel_args.work(chip, order.batch), plus, minus,
             )  # fmt: skip
         else:
             measured = _block(chip, narrow, block, held, plus, minus)
-        return ends.costs(block, plus, minus, held, measured)
+        return marshalling.costs(block, plus, minus, held, measured)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
         recipe, count = segment.recipe, segment.n_probes
         if not _covers(chip, recipe):
             return stepped.learn(chip, segment, self.probe)
         if chip.cells is not None:
-            return flawed.learn(chip, segment)
-        return ends.in_pieces(
+            return nonideal.learn(chip, segment)
+        return marshalling.in_pieces(
             chip, segment.state, recipe, count, count, lambda state, size: self._learn(chip, state, recipe, size)
         )
 
@@ -84,7 +86,7 @@ class Compiled(Engine):
         return replicas.learn_many(chip, segments, self.learn)
 
     def infer(self, chip: Chip, samples: IntArray, step: int) -> IntArray:
-        small = packs.narrow(chip.spec)
+        small = kernel_args.narrow(chip.spec)
         if small is None or chip.cells is not None or samples.size * chip.topology.n_parameters < INFER_PRODUCTS:
             return chip.infer(samples, step)
         half = -(-samples.size // (2 * INFER_SAMPLES)) * INFER_SAMPLES  # in whole tiles
@@ -98,21 +100,22 @@ class Compiled(Engine):
         if recipe.continuous:
             return _continuous(chip, state, recipe, count)
         order, (inputs, targets) = recipe.order, chip.memory
-        held, rates = ends.held_of_state(state, recipe), ends.etas(state, recipe, count)
-        moving = packs.moving(chip.spec, state)
+        held, rates = marshalling.held_of_state(state, recipe), marshalling.etas(state, recipe, count)
+        moving = kernel_args.moving(chip.spec, state)
         narrow = _narrow(chip, order)
         if narrow is None:
             first_batch = order.batch_of(state.step)
             samples = order.samples(first_batch, order.batch_of(state.step + count - 1) - first_batch + 1).copy()
-            evaluations, total, measured, updates = loops.learn_segment(
-                packs.net(chip.spec), packs.plan(recipe.codes, chip.topology), packs.rule(chip.spec, recipe), moving,
-                inputs, targets, samples, order.tau_x, state.step, count, recipe.update_period,
-                packs.BASELINES[recipe.baseline], held, rates, packs.work(chip, order.batch),
+            evaluations, total, measured, updates = scalar_segments.learn_segment(
+                kernel_args.net(chip.spec), kernel_args.plan(recipe.codes, chip.topology),
+                kernel_args.rule(chip.spec, recipe), moving, inputs, targets, samples, order.tau_x, state.step, count,
+                recipe.update_period, kernel_args.BASELINES[recipe.baseline], held, rates,
+                kernel_args.work(chip, order.batch),
             )  # fmt: skip
         else:
             evaluations, total, measured, updates = _segment(chip, narrow, state, recipe, count, moving, held, rates)
         chip.codes = moving.stored[: chip.topology.n_parameters]
-        state, last = ends.advanced(
+        state, last = marshalling.advanced(
             state, recipe, count, moving, held, rates, evaluations=evaluations, measured=measured, updates=updates
         )
         return state, float(total), last
@@ -121,12 +124,12 @@ class Compiled(Engine):
 def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
     """The chip for the vector kernels, if its numbers and the sums of its costs are small enough, and so is a batch."""
     large = order.batch * max(chip.spec.layers) > LARGEST_TILE
-    return None if large or order.batch << chip.spec.cost_bits >= segments.FULL else packs.narrow(chip.spec)
+    return None if large or order.batch << chip.spec.cost_bits >= segments.FULL else kernel_args.narrow(chip.spec)
 
 
 def _covers(chip: Chip, recipe: Recipe) -> bool:
     """Whether whole segments of a recipe are compiled, its updates, too."""
-    if not packs.has_rule(recipe) or recipe.codes.amplitudes:
+    if not kernel_args.has_rule(recipe) or recipe.codes.amplitudes:
         return False
     if not recipe.continuous:
         return recipe.normalise == "energy"
@@ -136,25 +139,28 @@ def _covers(chip: Chip, recipe: Recipe) -> bool:
 def _outputs(chip: Chip, small: Narrow, samples: IntArray) -> NDArray[np.int32]:
     """(B, n_out) signals of the last layer."""
     order = SampleOrder(0, chip.memory[0].shape[0], INFER_SAMPLES)
-    fixed = packs.setup(chip, small, CodeSpec(), order, Baseline.NONE)
+    fixed = kernel_args.setup(chip, small, CodeSpec(), order, Baseline.NONE)
     numbers = np.zeros(samples.size + LANES, dtype=np.int32)
     numbers[: samples.size] = samples
     signals = np.empty((samples.size, chip.spec.layers[-1]), dtype=np.int32)
-    stored, (tile,) = packs.room(chip.codes, packs.padded(chip.codes.size)), packs.tiles(chip, order, 1)
-    (place,) = team.teams(1, INFER_SAMPLES, chip.topology)
+    stored, (tile,) = (
+        kernel_args.room(chip.codes, kernel_args.padded(chip.codes.size)),
+        kernel_args.tiles(chip, order, 1),
+    )
+    (place,) = thread_team.teams(1, INFER_SAMPLES, chip.topology)
     inference.infer(fixed, stored, numbers, samples.size, np.zeros(1, dtype=np.uint32), tile, place, signals)
     return signals
 
 
 def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArray, minus: IntArray) -> int:
     """`segments.run_block`, by a team where the work is worth it."""
-    fixed = packs.setup(chip, small, block.codes, block.order, block.baseline)
+    fixed = kernel_args.setup(chip, small, block.codes, block.order, block.baseline)
     threads = Threads(chip, fixed)
     parts = threads.parts
-    stored = packs.room(chip.codes, packs.padded(chip.codes.size))
-    moved, space = stored.copy(), packs.space(chip, block.order)
-    aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, block.order, parts)
-    places = team.teams(parts, block.order.batch, chip.topology)
+    stored = kernel_args.room(chip.codes, kernel_args.padded(chip.codes.size))
+    moved, space = stored.copy(), kernel_args.space(chip, block.order)
+    aheads, tiles = kernel_args.aheads(chip, fixed, parts), kernel_args.tiles(chip, block.order, parts)
+    places = thread_team.teams(parts, block.order.batch, chip.topology)
 
     def work(part: int) -> int:
         own = held if part == 0 else held.copy()
@@ -163,7 +169,7 @@ def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArr
             np.zeros(2, dtype=np.bool_), places[part], plus, minus,
         ))  # fmt: skip
 
-    return threads.run(work, block.n_probes, lambda: team.release(places[0]))
+    return threads.run(work, block.n_probes, lambda: thread_team.release(places[0]))
 
 
 def _segment(
@@ -177,13 +183,13 @@ def _segment(
     etas: NDArray[np.float64],
 ) -> tuple[int, int, int, int]:
     """`segments.run_segment`, by a team where the work is worth it."""
-    fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
+    fixed = kernel_args.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
     threads = Threads(chip, fixed)
     parts = threads.parts
-    moved, space = moving.stored.copy(), packs.space(chip, recipe.order)
-    aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, recipe.order, parts)
-    places = team.teams(parts, recipe.order.batch, chip.topology)
-    rule, period = packs.rule(chip.spec, recipe), recipe.update_period
+    moved, space = moving.stored.copy(), kernel_args.space(chip, recipe.order)
+    aheads, tiles = kernel_args.aheads(chip, fixed, parts), kernel_args.tiles(chip, recipe.order, parts)
+    places = thread_team.teams(parts, recipe.order.batch, chip.topology)
+    rule, period = kernel_args.rule(chip.spec, recipe), recipe.update_period
     signs = recipe.codes.family == "random" and recipe.codes.groups == "all"
     fresh = not state.window.energy.any()
     alone = period == 1 and signs and fresh
@@ -198,34 +204,34 @@ def _segment(
         )  # fmt: skip
         return result
 
-    return threads.run(work, count, lambda: team.release(places[0]))
+    return threads.run(work, count, lambda: thread_team.release(places[0]))
 
 
 def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:
-    """`filters.run_segment`, by a team where the work is worth it."""
+    """`continuous_mode.run_segment`, by a team where the work is worth it."""
     small = _narrow(chip, recipe.order)
     assert small is not None, "_covers"
-    fixed = packs.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
+    fixed = kernel_args.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
     threads = Threads(chip, fixed)
     parts = threads.parts
-    moving, rates = packs.moving(chip.spec, state), ends.etas(state, recipe, count)
-    shared, rule = ends.filters_of(state, recipe, chip.topology), packs.rule(chip.spec, recipe)
-    moved, space = moving.stored.copy(), packs.space(chip, recipe.order)
-    aheads, tiles = packs.aheads(chip, fixed, parts), packs.tiles(chip, recipe.order, parts)
-    places = team.teams(parts, recipe.order.batch, chip.topology)
+    moving, rates = kernel_args.moving(chip.spec, state), marshalling.etas(state, recipe, count)
+    shared, rule = marshalling.filters_of(state, recipe, chip.topology), kernel_args.rule(chip.spec, recipe)
+    moved, space = moving.stored.copy(), kernel_args.space(chip, recipe.order)
+    aheads, tiles = kernel_args.aheads(chip, fixed, parts), kernel_args.tiles(chip, recipe.order, parts)
+    places = thread_team.teams(parts, recipe.order.batch, chip.topology)
 
     def work(part: int) -> tuple[int, int]:
         powers = moving.powers if part == 0 else moving.powers.copy()
         mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
         own = shared if part == 0 else shared._replace(cost=shared.cost.copy())
-        result: tuple[int, int] = filters.run_segment(
+        result: tuple[int, int] = continuous_mode.run_segment(
             fixed, rule, mine, own, state.analog.cost is not None, state.step, count, recipe.update_period,
             np.zeros(2, dtype=np.int64), rates, aheads[part], moved, space, tiles[part], np.zeros(2, dtype=np.bool_),
             places[part],
         )  # fmt: skip
         return result
 
-    total, updates = threads.run(work, count, lambda: team.release(places[0]))
+    total, updates = threads.run(work, count, lambda: thread_team.release(places[0]))
     chip.codes = moving.stored[: chip.topology.n_parameters]
-    state, last = ends.filtered(state, count, moving, shared, rates, updates)
+    state, last = marshalling.filtered(state, count, moving, shared, rates, updates)
     return state, float(total), last

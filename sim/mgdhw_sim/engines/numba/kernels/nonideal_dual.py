@@ -1,5 +1,5 @@
 """Both measurements of a probe at once, on a small imperfect chip: the first in the lower half of every vector, the
-second in the upper one. `flawed_vector.py` for two, whose noise was drawn ahead (`flawed_ahead.py`).
+second in the upper one. `nonideal_small_batch.py` for two, whose noise was drawn ahead (`nonideal_dual_noise.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mgdhw.compiled.kernels.simd import bits_at, gather, load, load_pairs, store
 from mgdhw.compiled.kernels.table_lookup import ENTRIES, looked_up
 from mgdhw.compiled.kernels.vector_math import i32, mask_of, select, to_i32
 from mgdhw.compiled.options import INLINE
-from mgdhw_sim.engines.numba.flawed_ahead import (
+from mgdhw_sim.engines.numba.kernels.nonideal_dual_noise import (
     BIAS,
     DOWN,
     ENDS,
@@ -41,8 +41,8 @@ from mgdhw_sim.engines.numba.flawed_ahead import (
     UP,
     WIDE,
 )
-from mgdhw_sim.engines.numba.flawed_vector import positions, signals_at
-from mgdhw_sim.engines.numba.kernels import sample_cost
+from mgdhw_sim.engines.numba.kernels.nonideal_small_batch import positions, signals_at
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import sample_cost
 
 EIGHT, TWICE = np.uint32(0xFF), np.uint32(0x101)
 """Bits of a half's lanes; and what eight bits are multiplied by so that both halves have them."""

@@ -9,8 +9,8 @@ from mgdhw.compiled.kernels.cell_records import WORDS
 from mgdhw.compiled.kernels.gaussian_noise import noise, scaled
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.random.philox import Stream
-from mgdhw_sim.engines.numba.flaws import OFFSET, SCALE, UNIT_GAIN, VALUE
-from mgdhw_sim.engines.numba.kernels import interpolate, shift_round
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import interpolate, shift_round
+from mgdhw_sim.engines.numba.nonideal_args import OFFSET, SCALE, UNIT_GAIN, VALUE
 from mgdhw_sim.reference.cells import LARGEST_AGE, OLDEST
 from mgdhw_sim.reference.variation import NEURON_UNIT
 from mgdhw_sim.spec import CELL_FRACTION_BITS

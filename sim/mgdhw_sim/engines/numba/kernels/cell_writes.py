@@ -37,8 +37,20 @@ from mgdhw.compiled.kernels.vector_math import (
 )
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.random.philox import Stream
-from mgdhw_sim.engines.numba.finding import AT_ONCE, carry_over, changes_of, find_changed, numbers_of, update_changed
-from mgdhw_sim.engines.numba.flaws import (
+from mgdhw_sim.engines.numba.kernel_args import zeros
+from mgdhw_sim.engines.numba.kernels.changed_cells import (
+    AT_ONCE,
+    carry_over,
+    changes_of,
+    find_changed,
+    numbers_of,
+    update_changed,
+)
+from mgdhw_sim.engines.numba.kernels.changed_weights import begin_news, news, tell
+from mgdhw_sim.engines.numba.kernels.conditions import aged
+from mgdhw_sim.engines.numba.kernels.small_batch import clipped
+from mgdhw_sim.engines.numba.kernels.updates import gradients_of
+from mgdhw_sim.engines.numba.nonideal_args import (
     HIGH,
     LEFT,
     LOW,
@@ -51,11 +63,6 @@ from mgdhw_sim.engines.numba.flaws import (
     UNIT_GAIN,
     VALUE,
 )
-from mgdhw_sim.engines.numba.moves import gradients_of
-from mgdhw_sim.engines.numba.news import begin_news, news, tell
-from mgdhw_sim.engines.numba.packs import zeros
-from mgdhw_sim.engines.numba.upkeep import aged
-from mgdhw_sim.engines.numba.vector import clipped
 from mgdhw_sim.spec import CELL_FRACTION_BITS
 
 WRITE = int(Stream.WRITE)
@@ -67,7 +74,7 @@ class Pen(NamedTuple):
     """Work space for cells that are written together; and what was last."""
 
     found: Any
-    """(AT_ONCE + 32,) which cells, and by how many codes (`finding.line_up`)."""
+    """(AT_ONCE + 32,) which cells, and by how many codes (`changed_cells.line_up`)."""
     old: Any
     """(AT_ONCE + 32,) numbers of those among them that have aged."""
     numbers: Any
@@ -84,7 +91,7 @@ class Pen(NamedTuple):
     tick: Any
     """(1,) that of the last write."""
     news: Any
-    """For the other part of a team (`news.News`), if it wants to know."""
+    """For the other part of a team (`changed_weights.News`), if it wants to know."""
 
 
 def pen(told: int = 0) -> Pen:
@@ -120,7 +127,7 @@ def write(flaws, memory, weights, codes, first, end, step, pen):
 
 @njit(**INLINE)
 def update_and_write(flaws, memory, weights, rule, moving, first, end, eta, words, change, amplitude, keep, step, pen):
-    """`moves.update_signs` of parameters first ... end - 1, and `write` of what comes of it, at once.
+    """`updates.update_signs` of parameters first ... end - 1, and `write` of what comes of it, at once.
 
     `moving.stored` holds what the cells were asked for before; they take note of the new codes there alone.
     """

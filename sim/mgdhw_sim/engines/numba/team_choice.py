@@ -1,7 +1,7 @@
 """Whether threads share the work of a probe: by how long it took lately.
 
-Beside another program a team (`team.py`) loses more than a single thread that the scheduler puts where there is room,
-as long as there is any. Nobody can tell but by trying; bits do not depend on it.
+Beside another program a team (`thread_team.py`) loses more than a single thread that the scheduler puts where there is
+room, as long as there is any. Only trying tells which is faster; bits do not depend on it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from mgdhw_sim.engines.numba import packs
-from mgdhw_sim.engines.numba.crew import together
-from mgdhw_sim.engines.numba.segments import Setup
+from mgdhw_sim.engines.numba import kernel_args
+from mgdhw_sim.engines.numba.kernels.segments import Setup
+from mgdhw_sim.engines.numba.pinned_threads import together
 from mgdhw_sim.reference.chip import Chip
 
 Answer = TypeVar("Answer")
@@ -66,13 +66,13 @@ class Threads:
     def __init__(self, chip: Chip, fixed: Setup) -> None:
         order = fixed.order
         kind = f"sharing {order.batch} {order.tau_x} {fixed.baseline} {fixed.plan.family}"
-        self.parts = packs.parts_for(chip, fixed)
+        self.parts = kernel_args.parts_for(chip, fixed)
         self._sharing: Sharing | None = chip.prepared.setdefault(kind, Sharing()) if self.parts > 1 else None
         if self._sharing is not None and self._sharing.is_alone(time.perf_counter()):
             self.parts = 1
 
     def run(self, work: Callable[[int], Answer], probes: int, release: Callable[[], None]) -> Answer:
-        """`crew.together` for so many probes, timed."""
+        """`pinned_threads.together` for so many probes, timed."""
         began = time.perf_counter()
         answer = together(work, self.parts, release)
         if self._sharing is not None:

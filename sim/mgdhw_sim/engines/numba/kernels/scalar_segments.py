@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.options import ENTRY, JIT
-from mgdhw_sim.engines.numba.kernels import cost, fill_codes, restore
-from mgdhw_sim.engines.numba.moves import next_powers, take_in_codes, update
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import cost, fill_codes, restore
+from mgdhw_sim.engines.numba.kernels.updates import next_powers, take_in_codes, update
 
 HELD, EVERY, ANTITHETIC, NONE = range(4)
 NO_BATCH = -1

@@ -1,6 +1,6 @@
 """Measurements of a probe of an imperfect chip: samples side by side or one after the other, one or two at a time.
 
-A bench (`flawed_segments.Bench`) is an imperfect chip at work.
+A bench (`nonideal_segments.Bench`) is an imperfect chip at work.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from numba import njit
 
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw_sim.engines.numba.flawed_loops import BASELINE, PLUS
-from mgdhw_sim.engines.numba.flawed_matrix import Soon, choose_weights, costs_of, keep, outputs_of
-from mgdhw_sim.engines.numba.flawed_vector import measure_few
-from mgdhw_sim.engines.numba.loops import ANTITHETIC, EVERY, HELD
-from mgdhw_sim.engines.numba.team import SLOTS, meet, sum_up
-from mgdhw_sim.engines.numba.upkeep import perturb
-from mgdhw_sim.engines.numba.vector import Signs
+from mgdhw_sim.engines.numba.kernels.conditions import perturb
+from mgdhw_sim.engines.numba.kernels.nonideal_large_batch import Soon, choose_weights, costs_of, keep, outputs_of
+from mgdhw_sim.engines.numba.kernels.nonideal_scalar_segments import BASELINE, PLUS
+from mgdhw_sim.engines.numba.kernels.nonideal_small_batch import measure_few
+from mgdhw_sim.engines.numba.kernels.scalar_segments import ANTITHETIC, EVERY, HELD
+from mgdhw_sim.engines.numba.kernels.small_batch import Signs
+from mgdhw_sim.engines.numba.kernels.thread_team import SLOTS, meet, sum_up
 
 
 @njit(**INLINE)

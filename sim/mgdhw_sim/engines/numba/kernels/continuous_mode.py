@@ -13,10 +13,10 @@ from numba import njit
 from mgdhw.compiled.kernels.simd import LANES, load, store
 from mgdhw.compiled.kernels.vector_math import f64, mask_of, select
 from mgdhw.compiled.options import ENTRY, JIT
-from mgdhw_sim.engines.numba.kernels import RANDOM, fill_codes, restore
-from mgdhw_sim.engines.numba.moves import add_squares, moved, next_powers
-from mgdhw_sim.engines.numba.segments import draw, probe, take_samples
-from mgdhw_sim.engines.numba.team import meet
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import RANDOM, fill_codes, restore
+from mgdhw_sim.engines.numba.kernels.segments import draw, probe, take_samples
+from mgdhw_sim.engines.numba.kernels.thread_team import meet
+from mgdhw_sim.engines.numba.kernels.updates import add_squares, moved, next_powers
 
 
 class Filters(NamedTuple):

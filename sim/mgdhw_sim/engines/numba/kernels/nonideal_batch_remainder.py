@@ -1,5 +1,5 @@
 """The first layer's sums of the last few samples of a batch on an imperfect chip, which would leave most of a vector
-empty: four pairs of inputs of four samples side by side (`flawed_matrix.py` has a pair of inputs of sixteen).
+empty: four pairs of inputs of four samples side by side (`nonideal_large_batch.py` has a pair of inputs of sixteen).
 
 Inputs lie as [eight inputs][sample][pair of inputs].
 """
@@ -20,7 +20,7 @@ from mgdhw.compiled.kernels.transposed_loads import PARTS, row_pairs, store_four
 from mgdhw.compiled.kernels.vector_math import i32, lane_numbers, lowest_bit, to_u32, u32
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.random.philox import Stream
-from mgdhw_sim.engines.numba.flawed_vector import noisy
+from mgdhw_sim.engines.numba.kernels.nonideal_small_batch import noisy
 
 INPUT = int(Stream.INPUT)
 FEW = PARTS
@@ -29,7 +29,7 @@ FEW = PARTS
 
 @njit(**JIT)
 def few_sums(net, flaws, w, inputs, step, part, column, stride, tile):
-    """⌊Σᵢ w[j][i] x[i] / 2ᵇ⌋ of the first layer for the samples from a column on (`flaws.Fine.bits`).
+    """⌊Σᵢ w[j][i] x[i] / 2ᵇ⌋ of the first layer for the samples from a column on (`nonideal_args.Fine.bits`).
 
     A lane takes in every fourth pair of inputs, so that 32 bits hold the sums of four times as many.
 
@@ -114,7 +114,7 @@ def put_sums(a, b, c, d, bits, count, begun, room, at, out, row, stride):
     """Sums of four rows, each vector with four quarters of each of few samples, onto those of the inputs before.
 
     Args:
-        bits: `flaws.Fine.bits`.
+        bits: `nonideal_args.Fine.bits`.
         count: of rows; the others mean nothing.
         room, at: where all but the lowest bits, and those, are kept.
         out, row, stride: [row][stride] where the former go.

@@ -1,6 +1,6 @@
 """Sixteen replicas side by side: the same experiment with sixteen seeds, in lock step.
 
-For small chips and few samples a probe (`vector.Narrow`), and codes of random signs. Arrays of parameters are
+For small chips and few samples a probe (`small_batch.Narrow`), and codes of random signs. Arrays of parameters are
 [parameter][replica]; what differs between replicas is θ, codes and samples, not when anything happens.
 """
 
@@ -17,10 +17,10 @@ from mgdhw.compiled.kernels.simd import LANES, gather, load, store
 from mgdhw.compiled.kernels.vector_math import any_of, f64, i16, i32, i64, select, to_f64, to_i32, to_i64, u32
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw.random.sample_order import ORDER_ROUNDS
-from mgdhw_sim.engines.numba.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.numba.matrix import sample_costs
-from mgdhw_sim.engines.numba.moves import SGD, moved, next_powers, place
-from mgdhw_sim.engines.numba.vector import neurons
+from mgdhw_sim.engines.numba.kernels.large_batch import sample_costs
+from mgdhw_sim.engines.numba.kernels.scalar_segments import ANTITHETIC, EVERY, HELD, NO_BATCH
+from mgdhw_sim.engines.numba.kernels.small_batch import neurons
+from mgdhw_sim.engines.numba.kernels.updates import SGD, moved, next_powers, place
 
 BASELINE, PLUS, MINUS = (int(part) for part in (Part.BASELINE, Part.PLUS, Part.MINUS))
 
@@ -171,7 +171,7 @@ def take_in_lanes(moving, words, at, first, end, change, amplitude):
 
 @njit(**JIT)
 def update_lanes(rule, moving, size, eta, last):
-    """`moves.update` for each replica. The gradient's size is taken at the last update only."""
+    """`updates.update` for each replica. The gradient's size is taken at the last update only."""
     scale = f64(rule.scale)
     for i in range(size):
         g = f64(0.0)
@@ -187,7 +187,7 @@ def update_lanes(rule, moving, size, eta, last):
 
 @njit(**JIT)
 def update_sign_lanes(rule, moving, size, eta, words, at, change, amplitude, last):
-    """`moves.update_signs` for each replica."""
+    """`updates.update_signs` for each replica."""
     energy = np.float64(np.int64(amplitude) * np.int64(amplitude)) * rule.lsb
     plus = (to_f64(to_i64(change) * i64(amplitude)) * f64(rule.scale)) / f64(energy)
     minus = select(change == i32(0), f64(0.0), f64(-1.0) * plus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba import njit
 
 from mgdhw.compiled.options import ENTRY
-from mgdhw_sim.engines.numba.matrix import Lines, take_batch, take_weights, tile_cost
+from mgdhw_sim.engines.numba.kernels.large_batch import Lines, take_batch, take_weights, tile_cost
 
 
 @njit(**ENTRY)

@@ -21,38 +21,38 @@ from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import Adam, AdamW, Momentum, Nesterov, Rmsprop, Sgd, State
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology
-from mgdhw_sim.engines.numba import kernels, loops, moves
-from mgdhw_sim.engines.numba.curves import cost_curve, paired, pairs
-from mgdhw_sim.engines.numba.matrix import Tile
-from mgdhw_sim.engines.numba.segments import Ahead, Setup
-from mgdhw_sim.engines.numba.vector import Narrow, Space
+from mgdhw_sim.engines.numba.curve_tables import cost_curve, paired, pairs
+from mgdhw_sim.engines.numba.kernels import scalar_arithmetic, scalar_segments, updates
+from mgdhw_sim.engines.numba.kernels.large_batch import Tile
+from mgdhw_sim.engines.numba.kernels.segments import Ahead, Setup
+from mgdhw_sim.engines.numba.kernels.small_batch import Narrow, Space
 from mgdhw_sim.points import TABLE
 from mgdhw_sim.reference import datapath, tables
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import TARGET_FRACTION_BITS, ChipSpec
 
 FAMILIES = {
-    "random": kernels.RANDOM,
-    "rank1": kernels.RANK1,
-    "sequential": kernels.SEQUENTIAL,
-    "sinusoidal": kernels.SINUSOIDAL,
-    "sparse": kernels.SPARSE,
-    "walsh": kernels.WALSH,
+    "random": scalar_arithmetic.RANDOM,
+    "rank1": scalar_arithmetic.RANK1,
+    "sequential": scalar_arithmetic.SEQUENTIAL,
+    "sinusoidal": scalar_arithmetic.SINUSOIDAL,
+    "sparse": scalar_arithmetic.SPARSE,
+    "walsh": scalar_arithmetic.WALSH,
 }
 BASELINES = {
-    Baseline.HELD: loops.HELD,
-    Baseline.EVERY: loops.EVERY,
-    Baseline.ANTITHETIC: loops.ANTITHETIC,
-    Baseline.NONE: loops.NONE,
+    Baseline.HELD: scalar_segments.HELD,
+    Baseline.EVERY: scalar_segments.EVERY,
+    Baseline.ANTITHETIC: scalar_segments.ANTITHETIC,
+    Baseline.NONE: scalar_segments.NONE,
 }
-COSTS = {"mse": kernels.MSE, "xent": kernels.XENT, TABLE: kernels.TABLE}
+COSTS = {"mse": scalar_arithmetic.MSE, "xent": scalar_arithmetic.XENT, TABLE: scalar_arithmetic.TABLE}
 OPTIMIZERS: dict[type[Any], int] = {
-    Sgd: moves.SGD,
-    Momentum: moves.MOMENTUM,
-    Nesterov: moves.NESTEROV,
-    Rmsprop: moves.RMSPROP,
-    Adam: moves.ADAM,
-    AdamW: moves.ADAMW,
+    Sgd: updates.SGD,
+    Momentum: updates.MOMENTUM,
+    Nesterov: updates.NESTEROV,
+    Rmsprop: updates.RMSPROP,
+    Adam: updates.ADAM,
+    AdamW: updates.ADAMW,
 }
 PADDING = 64
 """Elements beyond the last parameter that kernels may touch."""
@@ -103,12 +103,12 @@ def etas(recipe: Recipe, first: int, count: int) -> NDArray[np.float64]:
     return np.array(rates)
 
 
-def moving(spec: ChipSpec, state: TrainState) -> moves.Moving:
+def moving(spec: ChipSpec, state: TrainState) -> updates.Moving:
     """What updates change, as arrays of their own with room beyond the end."""
     size = padded(state.theta.size)
     powers = [float(state.optimizer.get(name, NONE)) for name in ("beta1_power", "beta2_power")]
     started = state.window.energy.any()  # pages of an empty window that nobody touches cost nothing
-    return moves.Moving(
+    return updates.Moving(
         theta=room(state.theta, size),
         m=room(state.optimizer["m"], size) if "m" in state.optimizer else zeros(size, np.float64),
         v=room(state.optimizer["v"], size) if "v" in state.optimizer else zeros(size, np.float64),
@@ -120,7 +120,7 @@ def moving(spec: ChipSpec, state: TrainState) -> moves.Moving:
     )
 
 
-def optimizer_state(before: TrainState, moving: moves.Moving) -> State:
+def optimizer_state(before: TrainState, moving: updates.Moving) -> State:
     """The optimizer's memory after a segment."""
     powers = {"beta1_power": moving.powers[0], "beta2_power": moving.powers[1]}
     size = before.theta.size
@@ -131,7 +131,7 @@ def optimizer_state(before: TrainState, moving: moves.Moving) -> State:
 
 
 @lru_cache(maxsize=16)
-def net(spec: ChipSpec) -> kernels.Net:
+def net(spec: ChipSpec) -> scalar_arithmetic.Net:
     """The chip as kernels take it."""
     layers = spec.topology.layers
     s, fraction = spec.signal_bits, spec.signal_fraction_bits
@@ -142,7 +142,7 @@ def net(spec: ChipSpec) -> kernels.Net:
     cost_fraction = spec.cost_fraction_bits
     unused = np.zeros(1, dtype=np.int64)
     divisor = spec.layers[-1] << (2 * fraction - cost_fraction) if spec.cost == "mse" else 1
-    return kernels.Net(
+    return scalar_arithmetic.Net(
         sizes=np.array(spec.layers),
         starts=np.array([layer.first_parameter for layer in layers]),
         input_fraction=spec.input_fraction_bits,
@@ -169,7 +169,7 @@ def net(spec: ChipSpec) -> kernels.Net:
 
 
 @lru_cache(maxsize=16)
-def plan(spec: CodeSpec, topology: Topology) -> kernels.CodePlan:
+def plan(spec: CodeSpec, topology: Topology) -> scalar_arithmetic.CodePlan:
     """The codes as kernels take them."""
     codes = Codes(spec, topology)
     matrices = [
@@ -177,7 +177,7 @@ def plan(spec: CodeSpec, topology: Topology) -> kernels.CodePlan:
         for group in codes.groups
         for matrix in group.matrices
     ]
-    return kernels.CodePlan(
+    return scalar_arithmetic.CodePlan(
         family=FAMILIES[spec.family],
         key0=spec.seed & 0xFFFFFFFF,
         key1=spec.seed >> 32,
@@ -196,11 +196,11 @@ def has_rule(recipe: Recipe) -> bool:
     return not recipe.stochastic and type(recipe.optimizer) in OPTIMIZERS
 
 
-def rule(spec: ChipSpec, recipe: Recipe) -> moves.Rule:
+def rule(spec: ChipSpec, recipe: Recipe) -> updates.Rule:
     """The update as kernels take it."""
     optimizer: Any = recipe.optimizer
     half = 1 << (spec.weight_bits - 1)
-    return moves.Rule(
+    return updates.Rule(
         optimizer=OPTIMIZERS[type(optimizer)],
         a=float(getattr(optimizer, "beta", getattr(optimizer, "rho", getattr(optimizer, "beta1", 0.0)))),
         b=float(getattr(optimizer, "beta2", 0.0)),
@@ -217,13 +217,13 @@ def rule(spec: ChipSpec, recipe: Recipe) -> moves.Rule:
     )
 
 
-def work(chip: Chip, batch: int) -> loops.Work:
+def work(chip: Chip, batch: int) -> scalar_segments.Work:
     """Work space for a batch, or for a part of a large one at a time."""
     batch = min(batch, ROWS)
     p, sizes = chip.topology.n_parameters, chip.spec.layers
     signal = np.int16 if chip.spec.signal_bits <= 16 else np.int32
     lines = sum(layer.n_in + layer.n_out + 1 for layer in chip.topology.layers)
-    return loops.Work(
+    return scalar_segments.Work(
         code=np.zeros(p, dtype=np.int16),
         w=np.zeros(p, dtype=np.int16),
         bits=np.zeros(max(p, lines), dtype=np.uint8),
@@ -320,7 +320,7 @@ def processors() -> int:
 def aheads(chip: Chip, fixed: Setup, parts: int) -> list[Ahead]:
     """Room for what is drawn ahead, for each part of a team: words and samples are shared."""
     p, lines = chip.topology.n_parameters, sum(n.n_in + n.n_out + 1 for n in chip.topology.layers)
-    row = words_in_row(lines if fixed.plan.family == kernels.RANK1 else p)
+    row = words_in_row(lines if fixed.plan.family == scalar_arithmetic.RANK1 else p)
     chunk = max(1, min(CHUNK_PROBES, CHUNK_WORDS // row)) if fixed.ahead else CHUNK_PROBES
     batches = (chunk - 1) // fixed.order.tau_x + 2
     words = np.zeros((chunk, row) if fixed.ahead else (1, 1), dtype=np.uint32)

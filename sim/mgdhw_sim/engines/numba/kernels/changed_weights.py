@@ -14,8 +14,8 @@ from numba import njit
 from mgdhw.compiled.kernels.simd import LANES, load, store
 from mgdhw.compiled.kernels.vector_math import i32
 from mgdhw.compiled.options import JIT
-from mgdhw_sim.engines.numba.finding import AT_ONCE, SPAN
-from mgdhw_sim.engines.numba.packs import zeros
+from mgdhw_sim.engines.numba.kernel_args import zeros
+from mgdhw_sim.engines.numba.kernels.changed_cells import AT_ONCE, SPAN
 
 
 class News(NamedTuple):
@@ -46,7 +46,7 @@ def begin_news(news):
 
 @njit(**JIT)
 def tell(news, base, count, found, fine):
-    """Add a list of cells that were written (`finding.line_up`), and their weights."""
+    """Add a list of cells that were written (`changed_cells.line_up`), and their weights."""
     number, first = news.lists[0], news.lists[1]
     news.bases[number], news.counts[number] = base, count
     news.lists[0], news.lists[1] = number + 1, first + count

@@ -1,4 +1,4 @@
-"""Blocks and segments of probes (`vector.py`, `matrix.py`) without leaving compiled code.
+"""Blocks and segments of probes (`small_batch.py`, `large_batch.py`) without leaving compiled code.
 
 What is random is drawn ahead, for up to a chunk of probes together. Probes whose codes are signs are taken into the
 window many at a time, when it is needed.
@@ -14,10 +14,19 @@ from numba import njit
 from mgdhw.block import Part
 from mgdhw.compiled.kernels.codes_and_samples import fill_samples, sign_words
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
-from mgdhw_sim.engines.numba.kernels import RANDOM, RANK1, fill_codes, restore, sample_cost
-from mgdhw_sim.engines.numba.loops import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.numba.matrix import Lines, move_by_signs, move_weights, take_batch, take_weights, tile_cost
-from mgdhw_sim.engines.numba.moves import (
+from mgdhw_sim.engines.numba.kernels.large_batch import (
+    Lines,
+    move_by_signs,
+    move_weights,
+    take_batch,
+    take_weights,
+    tile_cost,
+)
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import RANDOM, RANK1, fill_codes, restore, sample_cost
+from mgdhw_sim.engines.numba.kernels.scalar_segments import ANTITHETIC, EVERY, HELD, NO_BATCH
+from mgdhw_sim.engines.numba.kernels.small_batch import Signs, cost_of, move_by_codes, signals_of_four, take_inputs
+from mgdhw_sim.engines.numba.kernels.thread_team import meet, rows_of, sum_up
+from mgdhw_sim.engines.numba.kernels.updates import (
     next_powers,
     take_in_codes,
     take_in_lines,
@@ -26,8 +35,6 @@ from mgdhw_sim.engines.numba.moves import (
     update_pending,
     update_signs,
 )
-from mgdhw_sim.engines.numba.team import meet, rows_of, sum_up
-from mgdhw_sim.engines.numba.vector import Signs, cost_of, move_by_codes, signals_of_four, take_inputs
 
 BASELINE, PLUS, MINUS = (int(part) for part in (Part.BASELINE, Part.PLUS, Part.MINUS))
 
@@ -41,10 +48,10 @@ class Setup(NamedTuple):
     """What stays the same throughout a block or a segment.
 
     Args:
-        net, costs: the chip's numbers, as `vector.Narrow` and `kernels.Net`.
+        net, costs: the chip's numbers, as `small_batch.Narrow` and `scalar_arithmetic.Net`.
         plan, order: codes, and the order of samples.
         inputs, targets: the chip's sample memory.
-        samples: its inputs in 16 bits and padded, as `vector.py` takes them, where there are few; else empty.
+        samples: its inputs in 16 bits and padded, as `small_batch.py` takes them, where there are few; else empty.
         baseline: how C₀ is had.
         ahead: sign words are drawn ahead: for each parameter, or for each line of a rank-1 code.
     """
@@ -157,8 +164,8 @@ def probe(setup, stored, chosen, batch, step, row, ready, held, ahead, moved, sp
         ready: where among four its perturbed cost is ready in the space; -1 if it isn't.
         held: (2,) value and batch of the baseline in force; changed in place.
         moved: (P,) room for parameters with a perturbation; as stored where groups take turns.
-        space, tile: work space, one of them None: samples go one after the other (`vector.py`), or side by side
-            (`matrix.py`). numba compiles each case by itself, and leaves the other out.
+        space, tile: work space, one of them None: samples go one after the other (`small_batch.py`), or side by side
+            (`large_batch.py`). numba compiles each case by itself, and leaves the other out.
         known: (2,) whether the tile has the first layer's sums, and its weights, for what is stored; changed in place.
 
     Returns:

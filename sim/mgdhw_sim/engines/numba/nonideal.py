@@ -11,8 +11,9 @@ from mgdhw.learning.loop import Recipe, Step, requested_theta
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw_sim.engines.numba import ends, flawed_loops, flawed_segments, flaws, packs, writing
-from mgdhw_sim.engines.numba.flawed_crew import Crew, fits
+from mgdhw_sim.engines.numba import kernel_args, marshalling, nonideal_args
+from mgdhw_sim.engines.numba.kernels import cell_writes, nonideal_scalar_segments, nonideal_segments
+from mgdhw_sim.engines.numba.nonideal_team import Crew, fits
 from mgdhw_sim.reference.chip import Chip
 
 
@@ -20,24 +21,24 @@ def probe(chip: Chip, block: Block) -> Costs:
     """`Chip.probe`."""
     assert chip.cells is not None
     chip.now = max(chip.now, block.first_step + block.n_probes)
-    held, first, count = ends.held_of_block(block), block.first_step, block.n_probes
+    held, first, count = marshalling.held_of_block(block), block.first_step, block.n_probes
     plus, minus = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    memory, written = flaws.memory(chip.spec, chip.cells), chip.cells.written
+    memory, written = nonideal_args.memory(chip.spec, chip.cells), chip.cells.written
     if fits(chip, block.order):
         crew = Crew(chip, block.codes, block.order, block.baseline, memory)
 
         def work(part: int) -> int:
             own = held if part == 0 else held.copy()
-            return int(flawed_segments.run_block(*crew.places[part], first, count, written, own, plus, minus))
+            return int(nonideal_segments.run_block(*crew.places[part], first, count, written, own, plus, minus))
 
         measured = crew.run(work, count)
     else:
-        measured = flawed_loops.probe_block(
-            flaws.flaws(chip.spec), memory, flaws.weights(chip.spec, np.int32, block.codes.amplitude),
-            flaws.neurons(chip.spec), first, count, written, held,
+        measured = nonideal_scalar_segments.probe_block(
+            nonideal_args.flaws(chip.spec), memory, nonideal_args.weights(chip.spec, np.int32, block.codes.amplitude),
+            nonideal_args.neurons(chip.spec), first, count, written, held,
             _plain(chip, block.codes, block.order, block.baseline, first, count), plus, minus,
         )  # fmt: skip
-    return ends.costs(block, plus, minus, held, measured)
+    return marshalling.costs(block, plus, minus, held, measured)
 
 
 def learn(chip: Chip, segment: Segment) -> SegmentResult:
@@ -45,8 +46,10 @@ def learn(chip: Chip, segment: Segment) -> SegmentResult:
     state, recipe = segment.state, segment.recipe
     chip.take(state.cells, requested_theta(state, recipe), state.step)
     count = segment.n_probes
-    most = flaws.MOST_LEFT // flaws.MOST_PULSES
-    result = ends.in_pieces(chip, state, recipe, count, most, lambda state, size: _learn(chip, state, recipe, size))
+    most = nonideal_args.MOST_LEFT // nonideal_args.MOST_PULSES
+    result = marshalling.in_pieces(
+        chip, state, recipe, count, most, lambda state, size: _learn(chip, state, recipe, size)
+    )
     chip.now = max(chip.now, result.state.step)
     return replace(result, state=replace(result.state, cells=chip.remembered()))
 
@@ -56,9 +59,9 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
     cells = chip.cells
     assert cells is not None
     order, spec = recipe.order, chip.spec
-    held, rates = ends.held_of_state(state, recipe), ends.etas(state, recipe, count)
-    moving, memory = packs.moving(spec, state), flaws.memory(spec, cells)
-    rule, first, period = packs.rule(spec, recipe), state.step, recipe.update_period
+    held, rates = marshalling.held_of_state(state, recipe), marshalling.etas(state, recipe, count)
+    moving, memory = kernel_args.moving(spec, state), nonideal_args.memory(spec, cells)
+    rule, first, period = kernel_args.rule(spec, recipe), state.step, recipe.update_period
     if fits(chip, order):
         crew = Crew(chip, recipe.codes, order, recipe.baseline, memory, period)
         fresh = not state.window.energy.any()
@@ -69,21 +72,22 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
             own = held if part == 0 else held.copy()
             powers = moving.powers if part == 0 else moving.powers.copy()
             mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
-            result: tuple[int, int, int, int, int] = flawed_segments.run_segment(
+            result: tuple[int, int, int, int, int] = nonideal_segments.run_segment(
                 *crew.places[part], rule, mine, first, count, period, cells.written, alone, fresh, own, rates
             )
             return result
 
         evaluations, total, measured, updates, written = crew.run(work, count)
     else:
-        evaluations, total, measured, updates, written = flawed_loops.learn_segment(
-            flaws.flaws(spec), memory, flaws.weights(spec, np.int32, recipe.codes.amplitude), flaws.neurons(spec),
+        evaluations, total, measured, updates, written = nonideal_scalar_segments.learn_segment(
+            nonideal_args.flaws(spec), memory, nonideal_args.weights(spec, np.int32, recipe.codes.amplitude),
+            nonideal_args.neurons(spec),
             rule, moving, first, count, period, cells.written, held, rates,
             _plain(chip, recipe.codes, order, recipe.baseline, first, count),
         )  # fmt: skip
     chip.codes = moving.stored[: chip.topology.n_parameters]
-    chip.cells = flaws.cells(spec, cells, memory, int(written))
-    state, last = ends.advanced(
+    chip.cells = nonideal_args.cells(spec, cells, memory, int(written))
+    state, last = marshalling.advanced(
         state, recipe, count, moving, held, rates, evaluations=evaluations, measured=measured, updates=updates
     )
     return state, float(total), last
@@ -91,27 +95,27 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
 
 def _plain(
     chip: Chip, codes: CodeSpec, order: SampleOrder, baseline: Baseline, first: int, count: int
-) -> flawed_loops.Plain:
+) -> nonideal_scalar_segments.Plain:
     """What the plain kernels work with."""
     spec, p, (inputs, targets) = chip.spec, chip.topology.n_parameters, chip.memory
-    work = packs.work(chip, 1)
+    work = kernel_args.work(chip, 1)
     before = max(0, first - 1)
     batch = order.batch_of(first)
     drawn = order.samples(order.batch_of(before), order.batch_of(first + count - 1) - order.batch_of(before) + 1)
     same = drawn[: 1 if order.batch_of(before) == batch else 0]  # then the step before sees the first batch, too
     widest = max(spec.layers)
-    return flawed_loops.Plain(
-        net=packs.net(spec),
-        plan=packs.plan(codes, chip.topology),
+    return nonideal_scalar_segments.Plain(
+        net=kernel_args.net(spec),
+        plan=kernel_args.plan(codes, chip.topology),
         inputs=inputs,
         targets=targets,
         samples=np.concatenate([same, drawn]),
         tau_x=order.tau_x,
-        baseline=packs.BASELINES[baseline],
+        baseline=kernel_args.BASELINES[baseline],
         code=np.zeros(p, dtype=np.int16),
         bits=work.bits,
-        moved=np.zeros(packs.padded(p), dtype=np.int32),
-        pen=writing.pen(),
+        moved=np.zeros(kernel_args.padded(p), dtype=np.int32),
+        pen=cell_writes.pen(),
         draws=np.zeros((widest + 7) // 8 * 8, dtype=np.int16),
         spare=np.zeros(128, dtype=np.int16),
         x=np.zeros(widest, dtype=np.int32),

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mgdhw.compiled.kernels.cell_records import WORDS
 from mgdhw.random.gaussian import STRENGTH_BITS, strength
-from mgdhw_sim.engines.numba.curves import paired, pairs
-from mgdhw_sim.engines.numba.packs import padded, room, zeros
+from mgdhw_sim.engines.numba.curve_tables import paired, pairs
+from mgdhw_sim.engines.numba.kernel_args import padded, room, zeros
 from mgdhw_sim.reference import tables
 from mgdhw_sim.reference.cells import AGE_FRACTION_BITS, LARGEST_AGE, Cells, dac_curve
 from mgdhw_sim.reference.datapath import curve_of
@@ -78,7 +78,7 @@ class Flaws(NamedTuple):
 
 
 class Fine(NamedTuple):
-    """The network of a chip of small numbers: `vector.Narrow`, in fine weights and fine inputs."""
+    """The network of a chip of small numbers: `small_batch.Narrow`, in fine weights and fine inputs."""
 
     sizes: Any
     starts: Any

@@ -1,4 +1,4 @@
-"""Cells that are asked for another code than before, some at a time, for `writing.py`.
+"""Cells that are asked for another code than before, some at a time, for `cell_writes.py`.
 
 They are listed in words of 32 bits: the cell's number, counted from a base, in the upper half, by how many codes it is
 to change in the lower one (of cells that move by pulses; of others, whose codes are longer, what is left of it means
@@ -15,7 +15,7 @@ from mgdhw.compiled.kernels.int16_pairs import unequal
 from mgdhw.compiled.kernels.simd import LANES, load, load_pairs, store, store_pairs
 from mgdhw.compiled.kernels.vector_math import i32, lane_numbers, lowest_bit, to_i32, to_u32, u32
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw_sim.engines.numba.moves import moved_by_sign
+from mgdhw_sim.engines.numba.kernels.updates import moved_by_sign
 
 AT_ONCE = 128
 """Cells that are listed before they are written; 31 more may be. So many, with what is fetched and drawn for them, stay
@@ -64,11 +64,11 @@ def find_changed(codes, requested, able, young, records, at, end, base, found, c
 def update_changed(
     rule, moving, able, young, records, at, end, base, found, count, fetched, olds, eta, words, plus, minus, keep
 ):  # fmt: skip
-    """`moves.update_signs` and `find_changed` at once, as far as the latter goes; a code is compared with the one
+    """`updates.update_signs` and `find_changed` at once, as far as the latter goes; a code is compared with the one
     before, of which the cells have taken note.
 
     Args:
-        plus, minus: `moves.gradients_of`.
+        plus, minus: `updates.gradients_of`.
 
     Returns:
         As `find_changed`.

@@ -20,10 +20,11 @@ from mgdhw.compiled.kernels.simd import LANES, load, load_pairs, store_pairs
 from mgdhw.compiled.kernels.vector_math import i32, lowest_bit, to_u32, to_u64, u64
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw.random.philox import Stream
-from mgdhw_sim.engines.numba import flaws, loops, packs
-from mgdhw_sim.engines.numba.flawed_loops import BASELINE, MINUS, PLUS
-from mgdhw_sim.engines.numba.kernels import MSE
-from mgdhw_sim.engines.numba.segments import Setup
+from mgdhw_sim.engines.numba import kernel_args, nonideal_args
+from mgdhw_sim.engines.numba.kernels import scalar_segments
+from mgdhw_sim.engines.numba.kernels.nonideal_scalar_segments import BASELINE, MINUS, PLUS
+from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import MSE
+from mgdhw_sim.engines.numba.kernels.segments import Setup
 from mgdhw_sim.reference.chip import Chip
 
 ROOM = 1 << 14
@@ -178,10 +179,10 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
         setup: of its kernels.
         period: probes from one update to the next.
     """
-    antithetic = setup.baseline == loops.ANTITHETIC
-    anew = setup.baseline == loops.HELD and min(period, setup.order.tau_x) == 1
+    antithetic = setup.baseline == scalar_segments.ANTITHETIC
+    anew = setup.baseline == scalar_segments.HELD and min(period, setup.order.tau_x) == 1
     signs = setup.ahead and len(setup.plan.groups) == 1
-    if not (antithetic or anew or setup.baseline == loops.EVERY) or not signs or not setup.samples.size:
+    if not (antithetic or anew or setup.baseline == scalar_segments.EVERY) or not signs or not setup.samples.size:
         return None
     if not _fits(chip, setup):
         return None
@@ -221,21 +222,21 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
 
 def _fits(chip: Chip, setup: Setup) -> bool:
     """Whether 32 bits hold the sums of all layers, and what is left of a measurement."""
-    spec, net, fixed = chip.spec, setup.net, flaws.flaws(chip.spec)
-    inputs = [fixed.input_top, *(flaws.largest_signal(spec) for _ in spec.layers[2:])]
+    spec, net, fixed = chip.spec, setup.net, nonideal_args.flaws(chip.spec)
+    inputs = [fixed.input_top, *(nonideal_args.largest_signal(spec) for _ in spec.layers[2:])]
     for layer, largest in enumerate(inputs):
         fraction = net.signal_fraction if layer else net.input_fraction
         excess = fraction + net.weight_fraction - net.signal_fraction
         most = (fixed.weight_top + 1) * (spec.layers[layer] * largest + (1 << fraction))
         if most << max(0, -excess) >= 1 << 30:
             return False
-    return fixed.settling * 2 * flaws.largest_signal(spec, last=True) + (1 << 14) < 1 << 31
+    return fixed.settling * 2 * nonideal_args.largest_signal(spec, last=True) + (1 << 14) < 1 << 31
 
 
 def _blocks(chip: Chip, batch: int, parts: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(batch · blocks, 3) number, purpose and strength of each block of a probe; (L + 2,) where those of inputs, of
     each layer's columns and of costs begin in a unit, -1 if there are none."""
-    spec, fixed = chip.spec, flaws.flaws(chip.spec)
+    spec, fixed = chip.spec, nonideal_args.flaws(chip.spec)
     rows = [(Stream.INPUT, 0, spec.layers[0], fixed.input_size)]
     rows += [(Stream.READ, number, n, fixed.read_size) for number, n in enumerate(spec.layers[1:])]
     rows += [(Stream.COST, 0, 1, fixed.cost_size)]
@@ -291,11 +292,11 @@ def _groups(chip: Chip, setup: Setup, places: NDArray[np.int64], steps: NDArray[
 def _wanted(chip: Chip) -> NDArray[np.int32]:
     """Targets of all samples as signals, padded, if 16 bits hold what is missed, and 32 sums of squares."""
     if "wanted" not in chip.prepared:
-        net, (_, targets) = packs.net(chip.spec), chip.memory
+        net, (_, targets) = kernel_args.net(chip.spec), chip.memory
         n = targets.shape[1]
         shift = net.target_shift
         signals = targets.astype(np.int64) << -shift if shift <= 0 else (targets + (1 << (shift - 1))) >> shift
-        most = flaws.largest_signal(chip.spec, last=True) + int(np.abs(signals).max(initial=0))
+        most = nonideal_args.largest_signal(chip.spec, last=True) + int(np.abs(signals).max(initial=0))
         small = net.cost == MSE and n * most**2 < 1 << 31 and most < 1 << 15
         wide = np.zeros((len(targets) if small else 0, -(-n // FIELDS) * FIELDS), dtype=np.int32)
         if small:

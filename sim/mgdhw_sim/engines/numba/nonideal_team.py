@@ -13,13 +13,14 @@ from mgdhw.compiled.kernels.gaussian_noise import FIELDS
 from mgdhw.compiled.kernels.simd import LANES
 from mgdhw.random.philox import Stream
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw_sim.engines.numba import flawed_ahead, flaws, packs, segments, team, writing
-from mgdhw_sim.engines.numba.flawed_matrix import FlawedTile, Pair
-from mgdhw_sim.engines.numba.flawed_noise import AHEAD, STRIP, beyond
-from mgdhw_sim.engines.numba.flawed_rest import FEW
-from mgdhw_sim.engines.numba.flawed_segments import Bench
-from mgdhw_sim.engines.numba.flawed_vector import Rows
-from mgdhw_sim.engines.numba.sharing import Threads
+from mgdhw_sim.engines.numba import kernel_args, nonideal_args
+from mgdhw_sim.engines.numba.kernels import cell_writes, nonideal_dual_noise, segments, thread_team
+from mgdhw_sim.engines.numba.kernels.nonideal_batch_noise import AHEAD, STRIP, beyond
+from mgdhw_sim.engines.numba.kernels.nonideal_batch_remainder import FEW
+from mgdhw_sim.engines.numba.kernels.nonideal_large_batch import FlawedTile, Pair
+from mgdhw_sim.engines.numba.kernels.nonideal_segments import Bench
+from mgdhw_sim.engines.numba.kernels.nonideal_small_batch import Rows
+from mgdhw_sim.engines.numba.team_choice import Threads
 from mgdhw_sim.reference.chip import Chip
 
 Answer = TypeVar("Answer")
@@ -32,10 +33,10 @@ needs no perturbed weights, and is sooner done."""
 
 def fits(chip: Chip, order: SampleOrder) -> bool:
     """Whether a chip's numbers, and the sums of its costs, are small enough for these kernels."""
-    fine = flaws.fine(chip.spec)
+    fine = nonideal_args.fine(chip.spec)
     if fine is None or order.batch << chip.spec.cost_bits >= segments.FULL:
         return False
-    return order.batch < packs.WIDE_BATCH or bool(fine.bits.min() >= 0)
+    return order.batch < kernel_args.WIDE_BATCH or bool(fine.bits.min() >= 0)
 
 
 class Crew:
@@ -54,37 +55,40 @@ class Crew:
         codes: CodeSpec,
         order: SampleOrder,
         baseline: Baseline,
-        memory: flaws.Memory,
+        memory: nonideal_args.Memory,
         period: int = segments.FOREVER,
     ) -> None:
-        spec, size = chip.spec, packs.padded(chip.topology.n_parameters)
-        fine: Any = flaws.fine(spec)
-        setup = packs.setup(chip, fine, codes, order, baseline)._replace(ahead=codes.family == "random")
+        spec, size = chip.spec, kernel_args.padded(chip.topology.n_parameters)
+        fine: Any = nonideal_args.fine(spec)
+        setup = kernel_args.setup(chip, fine, codes, order, baseline)._replace(ahead=codes.family == "random")
         self._threads = Threads(chip, setup)
         self.parts = self._threads.parts
-        space, aheads = packs.space(chip, order), packs.aheads(chip, setup, self.parts)
+        space, aheads = kernel_args.space(chip, order), kernel_args.aheads(chip, setup, self.parts)
         rows = None if space is None else _rows(chip, order.batch)
         tile = _tile(chip, order.batch) if space is None else None
-        twice = None if space is None else flawed_ahead.twice(chip, setup, period)
-        weights = flaws.weights(spec, np.int16, codes.amplitude, both=space is not None)
-        moved = packs.zeros(size, np.int16)
+        twice = None if space is None else nonideal_dual_noise.twice(chip, setup, period)
+        weights = nonideal_args.weights(spec, np.int16, codes.amplitude, both=space is not None)
+        moved = kernel_args.zeros(size, np.int16)
         paired = self.parts == 2 and space is None and setup.ahead and setup.plan.groups.shape[0] == 1
-        self._raws = [packs.zeros(0 if tile is None else tile.raw.size, np.int32) for _ in range(2)]
-        self._teams = team.teams(self.parts, order.batch, chip.topology)
+        self._raws = [kernel_args.zeros(0 if tile is None else tile.raw.size, np.int32) for _ in range(2)]
+        self._teams = thread_team.teams(self.parts, order.batch, chip.topology)
         if paired:
             uneven = baseline is Baseline.EVERY or (baseline is Baseline.HELD and period == 1)
             self._teams = _leaning(self._teams, LEANING if uneven else EVEN)
-        pens = [writing.pen(place.end - place.first if paired else 0) for place in self._teams]
-        fines = [weights.fine, *(packs.room(weights.fine, size) if paired else weights.fine for _ in pens[1:])]
+        pens = [cell_writes.pen(place.end - place.first if paired else 0) for place in self._teams]
+        fines = [
+            weights.fine,
+            *(kernel_args.room(weights.fine, size) if paired else weights.fine for _ in pens[1:]),
+        ]
         self.places = []
         for part in range(self.parts):
             own = None if tile is None else _own(tile)
             bench = Bench(
                 setup=setup,
-                flaws=flaws.flaws(spec),
+                flaws=nonideal_args.flaws(spec),
                 memory=memory,
                 weights=weights._replace(fine=fines[part], tick=weights.tick.copy()),
-                neurons=flaws.neurons(spec),
+                neurons=nonideal_args.neurons(spec),
                 until=np.zeros(1, dtype=np.int64),
                 moved=moved,
                 pen=pens[part],
@@ -96,26 +100,26 @@ class Crew:
             self.places.append((bench, rows, space, own, twice))
 
     def _pair(
-        self, part: int, tile: Any, size: int, theirs: NDArray[np.int16], pen: writing.Pen, *, works: bool
+        self, part: int, tile: Any, size: int, theirs: NDArray[np.int16], pen: cell_writes.Pen, *, works: bool
     ) -> Pair:
         """For a part that does measurements by itself, if that `works`: with work space of its own.
 
         Args:
             theirs, pen: fine weights and work space of the other part.
         """
-        nobody, sums = np.zeros(1, dtype=np.int64), np.zeros(team.SLOTS, dtype=np.int64)
-        alone = team.Team(0, 1, nobody, sums, 0, 0 if tile is None else tile.width, 0, size)
+        nobody, sums = np.zeros(1, dtype=np.int64), np.zeros(thread_team.SLOTS, dtype=np.int64)
+        alone = thread_team.Team(0, 1, nobody, sums, 0, 0 if tile is None else tile.width, 0, size)
         if works:
             tile = tile._replace(raw=self._raws[part])
-        moved = packs.zeros(size if works else 0, np.int16)
+        moved = kernel_args.zeros(size if works else 0, np.int16)
         return Pair(works, alone, tile, moved, np.full(1, -1, dtype=np.int64), theirs, pen.news, *self._raws)
 
     def run(self, work: Callable[[int], Answer], probes: int) -> Answer:
         """Every part of so many probes at once; the first one's answer."""
-        return self._threads.run(work, probes, lambda: team.release(self._teams[0]))
+        return self._threads.run(work, probes, lambda: thread_team.release(self._teams[0]))
 
 
-def _leaning(teams: list[team.Team], share: float) -> list[team.Team]:
+def _leaning(teams: list[thread_team.Team], share: float) -> list[thread_team.Team]:
     """A team of two of which the first has a share of all parameters; any, since each holds all weights for itself."""
     one, other = teams
     border = int(share * other.end) // 32 * 32
@@ -124,7 +128,7 @@ def _leaning(teams: list[team.Team], share: float) -> list[team.Team]:
 
 def _rows(chip: Chip, batch: int) -> Rows:
     """The noise of a sample's measurement, in the order in which it is used."""
-    spec, fixed = chip.spec, flaws.flaws(chip.spec)
+    spec, fixed = chip.spec, nonideal_args.flaws(chip.spec)
     wanted = [(Stream.INPUT, 0, spec.layers[0], fixed.input_size)]
     wanted += [(Stream.READ, number, n, fixed.read_size) for number, n in enumerate(spec.layers[1:])]
     wanted += [(Stream.COST, 0, 1, fixed.cost_size)]
@@ -148,7 +152,7 @@ def _rows(chip: Chip, batch: int) -> Rows:
     behind = FIELDS * vectors
 
     def laid(values: list[int], kind: type[np.integer[Any]], room: int) -> NDArray[Any]:
-        return packs.room(np.array(values, dtype=kind), room)
+        return kernel_args.room(np.array(values, dtype=kind), room)
 
     return Rows(
         n=count,
@@ -158,7 +162,7 @@ def _rows(chip: Chip, batch: int) -> Rows:
         strengths=laid(strengths, np.int16, behind),
         places=np.array([behind if place < 0 else place for place in places]),
         noise=np.zeros(behind + max(spec.layers) + 64, dtype=np.int16),
-        x=np.zeros(packs.padded(spec.layers[0]), dtype=np.int16),
+        x=np.zeros(kernel_args.padded(spec.layers[0]), dtype=np.int16),
         wide=np.zeros(LANES, dtype=np.int32),
         going=np.zeros((batch, -(-spec.layers[-1] // FIELDS) * FIELDS), dtype=np.int32),
     )
@@ -170,18 +174,18 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
     inputs, widest = -(-sizes[0] // FIELDS) * FIELDS, -(-max(sizes[1:]) // FIELDS) * FIELDS
 
     def rows(count: int, kind: type[np.integer[Any]] = np.int32, width: int = width) -> NDArray[Any]:
-        return packs.zeros(count * width, kind)
+        return kernel_args.zeros(count * width, kind)
 
-    noisy = packs.zeros(inputs // 2 * STRIP + 1, np.int32)  # one more, for draws that aren't there; below, too
+    noisy = kernel_args.zeros(inputs // 2 * STRIP + 1, np.int32)  # one more, for draws that aren't there; below, too
     return FlawedTile(
         width=width,
         few=batch // LANES * LANES if 0 < batch % LANES <= FEW else width,
         places=rows(1, np.int64),
         noisy=noisy,
         shorts=noisy.view(np.int16),
-        words=packs.zeros(4 * max(width, AHEAD) + LANES, np.uint32),
+        words=kernel_args.zeros(4 * max(width, AHEAD) + LANES, np.uint32),
         beyond=beyond(width, max(STRIP * max(inputs, widest), FIELDS * width)),
-        draws=packs.zeros(max(widest * STRIP, FIELDS * width) + 1, np.int16),
+        draws=kernel_args.zeros(max(widest * STRIP, FIELDS * width) + 1, np.int16),
         sums=rows(widest, width=STRIP),
         signals=rows(widest // 2 + FIELDS, width=STRIP),
         spare=rows(widest // 2, width=STRIP),
@@ -194,8 +198,8 @@ def _tile(chip: Chip, batch: int) -> FlawedTile:
 
 def _own(tile: FlawedTile) -> FlawedTile:
     """One part's: what it alone writes is its own."""
-    noisy = packs.zeros(tile.noisy.size, tile.noisy.dtype)
+    noisy = kernel_args.zeros(tile.noisy.size, tile.noisy.dtype)
     names = ("places", "wanted", "draws", "sums", "signals", "spare", "words")
-    own: dict[str, Any] = {name: packs.room(getattr(tile, name), getattr(tile, name).size) for name in names}
+    own: dict[str, Any] = {name: kernel_args.room(getattr(tile, name), getattr(tile, name).size) for name in names}
     others = beyond(tile.width, tile.beyond.far_blocks.size)
     return tile._replace(**own, noisy=noisy, shorts=noisy.view(np.int16), beyond=others)

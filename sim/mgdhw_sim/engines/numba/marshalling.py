@@ -18,9 +18,10 @@ from mgdhw.learning.segment import SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology
-from mgdhw_sim.engines.numba import loops, packs
-from mgdhw_sim.engines.numba.filters import Filters
-from mgdhw_sim.engines.numba.moves import Moving
+from mgdhw_sim.engines.numba import kernel_args
+from mgdhw_sim.engines.numba.kernels import scalar_segments
+from mgdhw_sim.engines.numba.kernels.continuous_mode import Filters
+from mgdhw_sim.engines.numba.kernels.updates import Moving
 from mgdhw_sim.reference.chip import Chip
 
 Piece = Callable[[TrainState, int], tuple[TrainState, float, Step | None]]
@@ -37,7 +38,9 @@ and samples that are held most of these are saved, and the beginning of a piece 
 def held_of_block(block: Block) -> IntArray:
     """(2,) value and batch of the baseline that a block carries."""
     known = block.valid_held()
-    return np.array([known.value if known else 0, block.first_batch() if known else loops.NO_BATCH], dtype=np.int64)
+    return np.array(
+        [known.value if known else 0, block.first_batch() if known else scalar_segments.NO_BATCH], dtype=np.int64
+    )
 
 
 def costs(block: Block, plus: IntArray, minus: IntArray, held: IntArray, measured: int) -> Costs:
@@ -53,14 +56,14 @@ def held_of_state(state: TrainState, recipe: Recipe) -> IntArray:
     first_batch = recipe.order.batch_of(state.step)
     held = state.held
     if held is None or recipe.order.batch_of(held.step) != first_batch:
-        return np.array([0, loops.NO_BATCH], dtype=np.int64)
+        return np.array([0, scalar_segments.NO_BATCH], dtype=np.int64)
     return np.array([held.value, first_batch], dtype=np.int64)
 
 
 def etas(state: TrainState, recipe: Recipe, count: int) -> NDArray[np.float64]:
     """Learning rates of the updates among so many probes."""
     period = recipe.update_period
-    return packs.etas(recipe, state.update, (state.step + count) // period - state.step // period)
+    return kernel_args.etas(recipe, state.update, (state.step + count) // period - state.step // period)
 
 
 def advanced(
@@ -78,14 +81,14 @@ def advanced(
     """The state after so many probes, from what kernels left, and the last update among them."""
     size = state.theta.size
     after = None
-    if recipe.baseline is Baseline.HELD and held[1] != loops.NO_BATCH:
+    if recipe.baseline is Baseline.HELD and held[1] != scalar_segments.NO_BATCH:
         after = state.held if measured < 0 else HeldBaseline(int(held[0]), int(measured))
     then = replace(
         state,
         step=state.step + count,
         update=state.update + updates,
         theta=moving.theta[:size],
-        optimizer=packs.optimizer_state(state, moving),
+        optimizer=kernel_args.optimizer_state(state, moving),
         window=Window(moving.cross[:size], moving.energy[:size]),
         held=after,
         evaluations=state.evaluations + int(evaluations),
@@ -100,14 +103,14 @@ def _last(moving: Moving, rates: NDArray[np.float64], updates: int) -> Step | No
 
 def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
     """The filters of continuous mode as kernels take them, in arrays of their own."""
-    size, analog = packs.padded(state.theta.size), state.analog
+    size, analog = kernel_args.padded(state.theta.size), state.analog
     weight = recipe.filter_weight
     if weight is None:
         weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
     return Filters(
-        gradient=packs.room(analog.gradient, size),
+        gradient=kernel_args.room(analog.gradient, size),
         cost=np.array([0.0 if analog.cost is None else analog.cost, analog.high_passed]),
-        weight=packs.room(weight, size),
+        weight=kernel_args.room(weight, size),
         scale=recipe.scale,
         keep=recipe.tau_hp / (recipe.tau_hp + 1.0),
         take=1.0 / (recipe.tau_theta + 1.0),
@@ -124,7 +127,7 @@ def filtered(
         step=state.step + count,
         update=state.update + updates,
         theta=moving.theta[:size],
-        optimizer=packs.optimizer_state(state, moving),
+        optimizer=kernel_args.optimizer_state(state, moving),
         analog=FilterState(filters.gradient[:size], float(filters.cost[0]), float(filters.cost[1])),
         held=None,
         evaluations=state.evaluations + count,
