@@ -43,7 +43,7 @@ def write(chip: Chip, codes: Any, step: int = 0) -> FloatArray:
 def weights(chip: Chip) -> FloatArray:
     """(P,) fine weights, in codes."""
     assert chip.cells is not None
-    return cells.weights(chip.spec, chip.cells, cells.tick(chip.spec, chip.now)) / 2.0**chip.spec.fine_bits
+    return cells.weights(chip.spec, chip.cells, cells.tick(chip.spec, chip.current_step)) / 2.0**chip.spec.fine_bits
 
 
 def nudges(chip: Chip, codes: int) -> FloatArray:
@@ -254,7 +254,7 @@ def test_endurance() -> None:
         assert set(write(chip, codes, step)) == {codes}
     assert set(write(chip, 3, 3)) == {3}
     assert chip.cells is not None
-    assert cells.worn(chip.spec, chip.cells) == P
+    assert cells.worn_out(chip.spec, chip.cells) == P
     assert set(write(chip, 4, 4)) == {3}
     assert set(nudges(chip, 5)) == {5}  # it sticks where it is, but still answers to a perturbation
 
@@ -263,9 +263,9 @@ def test_pulses_wear_one_by_one() -> None:
     chip = chip_with(**PULSES, endurance=30)
     write(chip, 20)
     assert chip.cells is not None
-    assert cells.worn(chip.spec, chip.cells) == 0
+    assert cells.worn_out(chip.spec, chip.cells) == 0
     held = write(chip, 40, 1)
-    assert cells.worn(chip.spec, chip.cells) == P
+    assert cells.worn_out(chip.spec, chip.cells) == P
     assert_array_equal(write(chip, 0, 2), held)
 
 

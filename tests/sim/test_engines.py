@@ -136,7 +136,7 @@ def test_blocks(name: str, family: str) -> None:
         held = None
         for size in (rng.randint(1, 20), 1, rng.randint(1, 20)):
             block = Block(first, size, codes, order, baseline, held)
-            assert engine.declines(chip, block) is None
+            assert engine.unsupported_reason(chip, block) is None
             ours, expected = engine.probe(chip, block), REFERENCE.probe(chip, block)
             assert_array_equal(ours.perturbed, expected.perturbed)
             assert_array_equal(ours.reference, expected.reference)
@@ -237,7 +237,7 @@ def test_other_updates_in_any_cuts(name: str, changes: dict[str, Any]) -> None:
             weight = np.array([rng.uniform(0.1, 9.0) for _ in range(chip.topology.n_parameters)])
             recipe = replace(recipe, filter_weight=weight)
         state = first_state(chip, recipe)
-        assert engine.declines(chip, Segment(state, recipe, 60)) is None
+        assert engine.unsupported_reason(chip, Segment(state, recipe, 60)) is None
         cut = rng.randint(1, 59)
         expected = learn(REFERENCE, chip, state, recipe, [60])
         codes = chip.codes

@@ -55,7 +55,7 @@ def test_blocks_in_any_cuts(start: int) -> None:
         chip.load(dataset)
         before = max(0, block.first_step - rng.choice((0, 3, 1000)))
         chip.write(np.array(draw_theta(rng, spec, block.codes.amplitude)), before)
-        assert COMPILED.declines(chip, block) is None
+        assert COMPILED.unsupported_reason(chip, block) is None
         held = None
         for place, piece in enumerate((block, *cut(rng, block))):
             piece = replace(piece, held=held if place > 1 else None)  # the pieces follow each other
@@ -102,7 +102,7 @@ def compare_segments(
         recipe = replace(recipe, baseline=baseline, update_period=period, codes=replace(recipe.codes, groups="all"))
     state = first_state(chip, recipe)
     expected = learn(REFERENCE, chip, state, recipe, [60])
-    codes, held, now = chip.codes, chip.held(), chip.now
+    codes, held, now = chip.codes, chip.held(), chip.current_step
     part = rng.randint(1, 59)
     for cuts in ([60], [part, 60 - part]):
         ours = learn(COMPILED, chip, state, recipe, cuts)
@@ -110,7 +110,7 @@ def compare_segments(
         assert_same_cells(ours.state.cells, expected.state.cells)
         assert_array_equal(chip.codes, codes)
         assert_array_equal(chip.held(), held)
-        assert chip.now == now
+        assert chip.current_step == now
     assert learn(COMPILED, chip, state, recipe, [60]).cost == expected.cost
     return nonideal_team.fits(chip, recipe.order)
 

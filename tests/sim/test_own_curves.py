@@ -115,7 +115,7 @@ def test_compiled_loops_give_the_bits_of_the_reference(kind: str) -> None:
         narrow += kernel_args.narrow(chip.spec) is not None
         order = SampleOrder(rng.getrandbits(64), n, rng.choice(BATCHES), rng.randint(1, 9))
         block = Block(rng.choice((0, 2**40 + 7)), 12, draw_codes(rng, chip, rng.choice(list(FAMILIES))), order)
-        assert COMPILED.declines(chip, block) is None
+        assert COMPILED.unsupported_reason(chip, block) is None
         ours, expected = COMPILED.probe(chip, block), REFERENCE.probe(chip, block)
         assert_array_equal(ours.perturbed, expected.perturbed, err_msg=f"{number}: {chip.spec}")
         assert_array_equal(ours.reference, expected.reference)

@@ -43,7 +43,7 @@ class Compiled(Engine):
 
     name = "numba"
 
-    def declines(self, chip: Chip, work: Block | Segment) -> str | None:
+    def unsupported_reason(self, chip: Chip, work: Block | Segment) -> str | None:
         codes = work.codes if isinstance(work, Block) else work.recipe.codes
         if codes.amplitudes and codes.groups == "all":
             return "an amplitude of its own for each layer, of layers that are perturbed together,"

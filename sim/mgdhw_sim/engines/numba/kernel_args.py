@@ -293,15 +293,15 @@ def setup(chip: Chip, small: Narrow, codes: CodeSpec, order: SampleOrder, baseli
 
 def _padded_samples(chip: Chip) -> NDArray[np.int16]:
     """All inputs with each sample's padded to whole vectors, one after the other; empty if they are too many."""
-    if "padded" not in chip.prepared:
+    if "padded" not in chip.engine_cache:
         inputs, _ = chip.memory
         stride = (inputs.shape[1] + 31) // 32 * 32
         few = inputs.shape[0] * stride <= FEW_INPUTS
         wide = np.zeros((inputs.shape[0] if few else 0, stride), dtype=np.int16)
         if few:
             wide[:, : inputs.shape[1]] = inputs
-        chip.prepared["padded"] = wide.ravel()
-    padded_samples: NDArray[np.int16] = chip.prepared["padded"]
+        chip.engine_cache["padded"] = wide.ravel()
+    padded_samples: NDArray[np.int16] = chip.engine_cache["padded"]
     return padded_samples
 
 

@@ -20,7 +20,7 @@ from mgdhw_sim.reference.chip import Chip
 def probe(chip: Chip, block: Block) -> Costs:
     """`Chip.probe`."""
     assert chip.cells is not None
-    chip.now = max(chip.now, block.first_step + block.n_probes)
+    chip.current_step = max(chip.current_step, block.first_step + block.n_probes)
     held, first, count = marshalling.held_of_block(block), block.first_step, block.n_probes
     plus, minus = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     memory, written = nonideal_args.memory(chip.spec, chip.cells), chip.cells.written
@@ -44,14 +44,14 @@ def probe(chip: Chip, block: Block) -> Costs:
 def learn(chip: Chip, segment: Segment) -> SegmentResult:
     """The whole loop: probes, updates and writes."""
     state, recipe = segment.state, segment.recipe
-    chip.take(state.cells, requested_theta(state, recipe), state.step)
+    chip.begin_segment(state.cells, requested_theta(state, recipe), state.step)
     count = segment.n_probes
     most = nonideal_args.MOST_LEFT // nonideal_args.MOST_PULSES
     result = marshalling.in_pieces(
         chip, state, recipe, count, most, lambda state, size: _learn(chip, state, recipe, size)
     )
-    chip.now = max(chip.now, result.state.step)
-    return replace(result, state=replace(result.state, cells=chip.remembered()))
+    chip.current_step = max(chip.current_step, result.state.step)
+    return replace(result, state=replace(result.state, cells=chip.cell_state()))
 
 
 def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:

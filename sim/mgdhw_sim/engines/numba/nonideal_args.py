@@ -306,7 +306,7 @@ def memory(spec: ChipSpec, cells: Cells) -> Memory:
         twos=records.ravel().view(np.int64),
         stuck=kind.is_stuck,
         nu=drift_of(spec) if spec.effects.drift_nu > 0 else np.zeros(1, dtype=np.int64),
-        born=cells.born.copy(),
+        born=cells.written_tick.copy(),
         able=words,
         young=np.zeros_like(words),
     )
@@ -319,7 +319,7 @@ def cells(spec: ChipSpec, before: Cells, memory: Memory, written: int) -> Cells:
     return Cells(
         requested=memory.requested[:n].astype(np.int32),
         value=np.where(cells_of(spec).is_stuck, before.value, records[:, VALUE]),
-        born=memory.born,
+        written_tick=memory.born,
         wear=before.wear + (left - records[:, LEFT]),
         written=written,
     )

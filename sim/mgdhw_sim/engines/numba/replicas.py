@@ -157,9 +157,9 @@ def _setup(chip: Chip, recipe: Recipe) -> Setup:
     small = kernel_args.narrow(chip.spec)
     assert small is not None, "fits_lanes"
     fixed = kernel_args.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
-    if "lanes" not in chip.prepared:
-        chip.prepared["lanes"] = tuple(memory.astype(np.int32).ravel() for memory in chip.memory)
-    inputs, targets = chip.prepared["lanes"]
+    if "lanes" not in chip.engine_cache:
+        chip.engine_cache["lanes"] = tuple(memory.astype(np.int32).ravel() for memory in chip.memory)
+    inputs, targets = chip.engine_cache["lanes"]
     return fixed._replace(inputs=inputs, targets=targets)
 
 

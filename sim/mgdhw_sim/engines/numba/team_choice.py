@@ -67,7 +67,7 @@ class Threads:
         order = fixed.order
         kind = f"sharing {order.batch} {order.tau_x} {fixed.baseline} {fixed.plan.family}"
         self.parts = kernel_args.parts_for(chip, fixed)
-        self._sharing: Sharing | None = chip.prepared.setdefault(kind, Sharing()) if self.parts > 1 else None
+        self._sharing: Sharing | None = chip.engine_cache.setdefault(kind, Sharing()) if self.parts > 1 else None
         if self._sharing is not None and self._sharing.is_alone(time.perf_counter()):
             self.parts = 1
 

@@ -291,7 +291,7 @@ def _groups(chip: Chip, setup: Setup, places: NDArray[np.int64], steps: NDArray[
 
 def _wanted(chip: Chip) -> NDArray[np.int32]:
     """Targets of all samples as signals, padded, if 16 bits hold what is missed, and 32 sums of squares."""
-    if "wanted" not in chip.prepared:
+    if "wanted" not in chip.engine_cache:
         net, (_, targets) = kernel_args.net(chip.spec), chip.memory
         n = targets.shape[1]
         shift = net.target_shift
@@ -301,6 +301,6 @@ def _wanted(chip: Chip) -> NDArray[np.int32]:
         wide = np.zeros((len(targets) if small else 0, -(-n // FIELDS) * FIELDS), dtype=np.int32)
         if small:
             wide[:, :n] = signals
-        chip.prepared["wanted"] = wide.ravel()
-    wanted: NDArray[np.int32] = chip.prepared["wanted"]
+        chip.engine_cache["wanted"] = wide.ravel()
+    wanted: NDArray[np.int32] = chip.engine_cache["wanted"]
     return wanted
