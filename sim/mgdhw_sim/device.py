@@ -33,7 +33,7 @@ Answer = TypeVar("Answer")
 LONG_LOAD = 1 << 21
 """Numbers of a dataset from which on it is converted in a thread."""
 INLINE_SECONDS = 0.25
-"""Work that takes longer is done in a thread, so that whoever waits for it can be heard and can leave."""
+"""Work that takes longer is done in a thread, so that the event loop stays free meanwhile."""
 KINDS = 256
 """So many kinds of work a device knows the time of; one that is served sees the work of many hosts."""
 

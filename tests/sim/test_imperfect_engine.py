@@ -14,8 +14,8 @@ from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.engines import choose
 from mgdhw_sim.engines.numba import nonideal_team
 from mgdhw_sim.engines.numba.kernels import nonideal_dual_noise
-from mgdhw_sim.engines.numba.kernels.nonideal_dual_noise import WIDE, Twice, twice
-from mgdhw_sim.engines.numba.nonideal_args import fine, flaws
+from mgdhw_sim.engines.numba.kernels.nonideal_dual_noise import WIDE, DualWorkspace, dual_workspace
+from mgdhw_sim.engines.numba.nonideal_args import nonideal_int16_network, nonidealities
 from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
@@ -152,7 +152,7 @@ def test_cells_written_by_a_pulse_each(batches: tuple[int, ...]) -> None:
             up_down=rng.uniform(-0.1, 0.1), dw_min_std=rng.uniform(0, 0.2), write_noise=rng.uniform(0, 0.2) * lsb,
         )  # fmt: skip
         spec = replace(spec, effects=effects)
-        assert flaws(spec).brief
+        assert nonidealities(spec).int16_noise
         compare_segments(rng, spec, rng.choice(list(OPTIMIZERS)), "random", batches, Baseline.HELD, 1)
 
 
@@ -177,7 +177,7 @@ def test_sums_beyond_32_bits() -> None:
         rng = Random(f"rails {number}")
         effects = Effects(cell_gain_std=0.05, input_noise=0.005, read_noise=0.01, write_noise=0.01)
         spec = ChipSpec(layers=(3000, 9, 3), effects=effects)
-        numbers = fine(spec)
+        numbers = nonideal_int16_network(spec)
         assert numbers is not None
         assert numbers.bits[0] > 0
         assert compare_segments(rng, spec, "sgd", "random", (16, 51), Baseline.HELD, 3, rails=True)
@@ -190,7 +190,7 @@ def test_sums_whose_lowest_bits_count() -> None:
         layers=(3000, 5, 3), weight_bits=4, weight_range=64.0, input_bits=4, signal_bits=14, signal_range=1.0
     )  # fmt: skip
     spec = replace(spec, effects=replace(draw_effects(rng, spec).effects, input_noise=0.01))
-    numbers = fine(spec)
+    numbers = nonideal_int16_network(spec)
     assert numbers is not None
     assert numbers.bits.min() == -1
     assert not compare_segments(rng, spec, "sgd", "random", (9,))
@@ -200,13 +200,13 @@ def test_sums_whose_lowest_bits_count() -> None:
 @pytest.mark.parametrize("baseline", [Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC])
 def test_probes_that_measure_twice(baseline: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small chips whose two measurements share vectors: one group of neurons a layer, or several; any of the costs."""
-    made: list[Twice | None] = []
+    made: list[DualWorkspace | None] = []
 
-    def noted(*args: Any) -> Twice | None:
-        made.append(twice(*args))
+    def noted(*args: Any) -> DualWorkspace | None:
+        made.append(dual_workspace(*args))
         return made[-1]
 
-    monkeypatch.setattr(nonideal_dual_noise, "twice", noted)
+    monkeypatch.setattr(nonideal_dual_noise, "dual_workspace", noted)
     for number in range(TWICE):
         rng = Random(f"twice {baseline} {number}")
         layers = rng.choice(((49, 4, 4), (rng.randint(20, 100), rng.randint(1, 40), rng.randint(1, 20), 3)))

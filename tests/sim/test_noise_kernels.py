@@ -101,7 +101,7 @@ def test_every_field_on_every_processor(portable: bool, near: bool, monkeypatch:
     if portable:
         monkeypatch.setattr(gaussian_draws, "HAS_BYTE_LOOKUPS", False)
         monkeypatch.setattr(int16_pairs, "HAS_WIDE_PRODUCTS", False)
-    run = pairs_kernel(gaussian_draws.near_pairs if near else gaussian_draws.gaussian_pairs)
+    run = pairs_kernel(gaussian_draws.central_pairs if near else gaussian_draws.gaussian_pairs)
     fields = np.random.default_rng(2).permutation(1 << 16).astype(np.uint16)
     missing = ((fields >> 8) & 127) == 127 if near else gaussian.is_far(fields)
     magnitude = np.where(missing, 0, gaussian.magnitudes(fields))
@@ -198,7 +198,7 @@ def test_noise_of_many_samples(step: int, blocks: int, low: int, high: int, onto
     out = np.zeros(8 * blocks * width + 2, dtype=np.int16)
     out[:-2] = given.reshape(-1)
     words_ = np.zeros(4 * max(width, nonideal_batch_noise.AHEAD), dtype=np.uint32)
-    beyond = nonideal_batch_noise.beyond(width, 8 * blocks * width)
+    beyond = nonideal_batch_noise.tail_draws(width, 8 * blocks * width)
     run(*KEY, step, blocks // 3, out.view(np.int32) if onto else None, top, words_, beyond, out, width)
     rows = expected(8 * blocks * width, step=step, first=low * blocks).reshape(width, 4 * blocks, 2)
     wanted = gaussian.scaled(rows, 900).transpose(1, 0, 2)

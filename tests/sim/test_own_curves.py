@@ -112,7 +112,7 @@ def test_compiled_loops_give_the_bits_of_the_reference(kind: str) -> None:
     for number in range(10):
         rng = Random(f"own {kind} {number}")
         chip, n = loaded(rng, kind)
-        narrow += kernel_args.narrow(chip.spec) is not None
+        narrow += kernel_args.int16_network(chip.spec) is not None
         order = SampleOrder(rng.getrandbits(64), n, rng.choice(BATCHES), rng.randint(1, 9))
         block = Block(rng.choice((0, 2**40 + 7)), 12, draw_codes(rng, chip, rng.choice(list(FAMILIES))), order)
         assert COMPILED.unsupported_reason(chip, block) is None
@@ -150,8 +150,8 @@ def test_steep_curves_run_on_plain_kernels() -> None:
     flat = Tables(activation=Points.even([-8.0, 8.0], 8.0))
     steep = Tables(activation=Points.of([(-8.0, -8.0), (0.0, -8.0), (0.03125, 8.0)]))
     spec = ChipSpec(activation="table", output_activation="table", tables=flat)
-    assert kernel_args.narrow(spec) is not None
-    assert kernel_args.narrow(replace(spec, tables=steep)) is None
+    assert kernel_args.int16_network(spec) is not None
+    assert kernel_args.int16_network(replace(spec, tables=steep)) is None
 
 
 # --- chip files ------------------------------------------------------------------------------------------------------

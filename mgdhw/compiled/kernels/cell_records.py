@@ -1,5 +1,5 @@
-"""Records of eight words of 32 bits in compiled code: sixteen of them taken apart, and the numbers of those that are
-wanted lined up."""
+"""Records of eight words of 32 bits in compiled code: sixteen of them at a time as vectors of
+words, and the numbers of chosen ones packed."""
 
 from __future__ import annotations
 

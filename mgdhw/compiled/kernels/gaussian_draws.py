@@ -36,12 +36,12 @@ _BYTES = ir.VectorType(ir.IntType(8), 4 * LANES)
 _LOW = np.append(BORDERS[(np.arange(SLABS - 1) + 1) & ~1], 0).astype(np.int64)
 _STEP = np.append(np.diff(BORDERS.astype(np.int64)), 0)
 """A slab's border, the lower one of the even and the upper one of the odd, and how far it is from one to the other; no
-number but 0 for what lies beyond the last."""
+number but 0 for tail draws, beyond the last slab."""
 _RARE = np.append(RARE, [0] * FAR_CELLS).astype(np.int64)
 """What is beyond, and 0 for what takes a second word."""
 FIRST_FAR = 256 - FAR_CELLS
 RARE_DRAWS = _RARE.astype(np.int32)
-"""Magnitudes of draws beyond the last slab, by what their fields have beside the slab."""
+"""Magnitudes of tail draws, by what their fields have beside the slab."""
 _FAR_BORDERS = FAR.astype(np.int32)
 
 
@@ -65,7 +65,7 @@ def _from_registers(builder: Any, slabs: Any, rare: Any = None) -> tuple[Any, An
     """Where magnitudes begin, and how far they go, of the even ones of 64 fields in bytes, and of the odd ones.
 
     Args:
-        rare: rests, and which are beyond the last slab; or None: there all is 0.
+        rare: rests, and which are tail draws; or None: those are all 0.
     """
 
     def has(places: Any, bit: int) -> Any:
@@ -77,9 +77,9 @@ def _from_registers(builder: Any, slabs: Any, rare: Any = None) -> tuple[Any, An
         for table in (_LOW, _STEP)
     )
     if rare is not None:
-        rests, beyond = rare
-        second, third = builder.and_(beyond, has(rests, 64)), builder.and_(beyond, has(rests, 128))
-        where = [beyond, second, third, builder.and_(second, third)]
+        rests, tail = rare
+        second, third = builder.and_(tail, has(rests, 64)), builder.and_(tail, has(rests, 128))
+        where = [tail, second, third, builder.and_(second, third)]
         low = [
             _looked_up(builder, part, rests, where, inner)
             for part, inner in zip((_RARE & 255, _RARE >> 8), low, strict=True)
@@ -110,10 +110,10 @@ def _middle(builder: Any, fields: Any) -> Any:
 
 
 def _from_memory(builder: Any, pairs: Any, *, rare: bool = True) -> tuple[Any, Any]:
-    """Where magnitudes begin, and how far they go, of 32 fields; 0 and 0 beyond the last slab if not `rare`."""
+    """Where magnitudes begin, and how far they go, of 32 fields; 0 and 0 for tail draws if not `rare`."""
     lanes = _llvm(I32)
-    beyond = _RARE if rare else 0 * _RARE
-    entries = [int(low | step << 16) for low, step in zip(_LOW[:-1], _STEP[:-1], strict=True)] + beyond.tolist()
+    tail = _RARE if rare else 0 * _RARE
+    entries = [int(low | step << 16) for low, step in zip(_LOW[:-1], _STEP[:-1], strict=True)] + tail.tolist()
     table = ir.Constant(ir.ArrayType(ir.IntType(32), len(entries)), entries)
     name = "slabs" if rare else "near"
     first = builder.bitcast(cgutils.global_constant(builder.module, name, table), ir.IntType(32).as_pointer())
@@ -133,12 +133,12 @@ def _from_memory(builder: Any, pairs: Any, *, rare: bool = True) -> tuple[Any, A
 
 def _slabs_of(builder: Any, fields: list[Any]) -> tuple[Any, Any, Any]:
     """Of two times 32 fields, in bytes in turn of the one and the other: slabs, which have the signs for their highest
-    bits; rests; and which are beyond the last slab."""
+    bits; rests; and which are tail draws."""
     eight = _all(_SHORTS, 8)
     slabs = builder.bitcast(_merged(builder, builder.lshr(fields[0], eight), fields[1]), _BYTES)
     rests = builder.bitcast(_merged(builder, fields[0], builder.shl(fields[1], eight)), _BYTES)
-    beyond = builder.icmp_unsigned("==", builder.or_(slabs, _all(_BYTES, 0x80)), _all(_BYTES, 0xFF))
-    return slabs, rests, beyond
+    tail = builder.icmp_unsigned("==", builder.or_(slabs, _all(_BYTES, 0x80)), _all(_BYTES, 0xFF))
+    return slabs, rests, tail
 
 
 def _drawn(builder: Any, fields: list[Any], lows: Any, steps: Any) -> list[Any]:
@@ -163,10 +163,10 @@ def gaussian_pairs(typingctx: Any, one: Any, other: Any) -> Any:
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         fields = [builder.bitcast(arg, _SHORTS) for arg in args]
-        slabs, rests, beyond = _slabs_of(builder, fields)
-        far = builder.and_(beyond, builder.icmp_unsigned(">=", rests, _all(_BYTES, FIRST_FAR)))
+        slabs, rests, tail = _slabs_of(builder, fields)
+        far = builder.and_(tail, builder.icmp_unsigned(">=", rests, _all(_BYTES, FIRST_FAR)))
         if HAS_BYTE_LOOKUPS:
-            lows, steps = _from_registers(builder, slabs, (rests, beyond))
+            lows, steps = _from_registers(builder, slabs, (rests, tail))
         else:
             lows, steps = zip(*(_from_memory(builder, arg) for arg in args), strict=True)
         draws = _drawn(builder, fields, lows, steps)
@@ -176,21 +176,21 @@ def gaussian_pairs(typingctx: Any, one: Any, other: Any) -> Any:
 
 
 @intrinsic
-def near_pairs(typingctx: Any, one: Any, other: Any) -> Any:
-    """The same, but 0 for all draws beyond the last slab, and which those are: in four fifths of the time, if somebody
-    else takes care of one draw in 128."""
+def central_pairs(typingctx: Any, one: Any, other: Any) -> Any:
+    """The same, but 0 for all tail draws, one of 128, and which those are: in four fifths of the time. The caller makes
+    them."""
     if one != U32 or other != U32:
         return None
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         fields = [builder.bitcast(arg, _SHORTS) for arg in args]
-        slabs, _, beyond = _slabs_of(builder, fields)
+        slabs, _, tail = _slabs_of(builder, fields)
         if HAS_BYTE_LOOKUPS:
             lows, steps = _from_registers(builder, slabs)
         else:
             lows, steps = zip(*(_from_memory(builder, arg, rare=False) for arg in args), strict=True)
         draws = _drawn(builder, fields, lows, steps)
-        return context.make_tuple(builder, sig.return_type, [*draws, builder.bitcast(beyond, ir.IntType(64))])
+        return context.make_tuple(builder, sig.return_type, [*draws, builder.bitcast(tail, ir.IntType(64))])
 
     return _DRAWS(one, other), codegen
 
@@ -218,7 +218,7 @@ def far_draw(field, key0, key1, last, step, index):
     """The draw of a field that takes a second word.
 
     Args:
-        last: the counter's last word: stream + 256 layer + 65536 part.
+        last: the counter's last word: stream + 256 layer + 65536 substream.
         index: of the draw.
     """
     purpose = TAIL + (last & 0xFFFF00) + ((last & 255) << 24)

@@ -1,6 +1,6 @@
 """Gaussian noise in compiled code (`mgdhw.random.gaussian`): draw by draw, row by row, and sixteen rows side by side.
 
-Strengths are `mgdhw.random.gaussian.strength`'s, or RAW. Streams are given in three numbers: stream, layer and part.
+Strengths are `mgdhw.random.gaussian.strength`'s, or RAW. A stream is given by three numbers: stream, layer, substream.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ def scaled(draw, strength):
 
 
 @njit(**JIT)
-def noise(key0, key1, stream, step, layer, part, index):
+def noise(key0, key1, stream, step, layer, substream, index):
     """One draw: `mgdhw.random.gaussian.gaussians`.
 
     Args:
         key0, key1: low and high word of the seed.
         index: of the draw, less than 2³³.
     """
-    last = stream + (layer << 8) + (part << 16)
+    last = stream + (layer << 8) + (substream << 16)
     word = index >> 1
     low, high = step & np.int64(0xFFFFFFFF), (step >> 32) & np.int64(0xFFFFFFFF)
     drawn = philox_one(low, high, word >> 2, last, key0, key1, word & 3)
@@ -63,7 +63,7 @@ def _put(out, at, pairs, strength, onto):
 
 
 @njit(**ENTRY)
-def fill_row(key0, key1, stream, step, layer, part, first_block, n_blocks, strength, onto, spare, out):
+def fill_row(key0, key1, stream, step, layer, substream, first_block, n_blocks, strength, onto, spare, out):
     """Noise of 8 n_blocks consecutive indices, from 8 first_block on.
 
     Args:
@@ -72,7 +72,7 @@ def fill_row(key0, key1, stream, step, layer, part, first_block, n_blocks, stren
         spare: (128,) int16 of work space.
         out: int16, 8 n_blocks of them.
     """
-    last = stream + (layer << 8) + (part << 16)
+    last = stream + (layer << 8) + (substream << 16)
     s0, s1, purpose = u32(step), u32(step >> 32), u32(last)
     blocks = u32(first_block) + to_u32(lane_numbers())
     for block in range(0, n_blocks, LANES):
@@ -130,7 +130,7 @@ def _put_lanes(w0, w1, out, at, width, base, field, key0, key1, last, step, row_
 
 
 @njit(**ENTRY)
-def fill_lanes(key0, key1, stream, step, layer, part, first_row, row_blocks, strength, onto, out, width, column):
+def fill_lanes(key0, key1, stream, step, layer, substream, first_row, row_blocks, strength, onto, out, width, column):
     """Noise of sixteen consecutive rows side by side.
 
     Row b has the indices from 8 b row_blocks on, so that rows begin with a block.
@@ -141,7 +141,7 @@ def fill_lanes(key0, key1, stream, step, layer, part, first_row, row_blocks, str
         out: int16, [4 row_blocks][width][2]: pairs of draws of a row, those of each row in a column.
         width, column: of `out`; the column of first_row.
     """
-    last = stream + (layer << 8) + (part << 16)
+    last = stream + (layer << 8) + (substream << 16)
     s0, s1 = u32(step), u32(step >> 32)
     purpose = u32(last)
     rows = (u32(first_row) + to_u32(lane_numbers())) * u32(row_blocks)

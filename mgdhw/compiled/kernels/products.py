@@ -174,7 +174,7 @@ def short_product(typingctx: Any, w: Any, row: Any, bits: Any, amplitude: Any, x
 
 
 @intrinsic
-def move_bytes(typingctx: Any, stored: Any, index: Any, bits: Any, amplitude: Any, moved: Any) -> Any:
+def perturb_bytes(typingctx: Any, stored: Any, index: Any, bits: Any, amplitude: Any, moved: Any) -> Any:
     """Copy 32 int8, from `index` on, each plus `amplitude` where its bit is set and minus it where not."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:

@@ -1,6 +1,6 @@
 """The nonideal chip, bit by bit: the second part of `docs/chip.md` in executable form, beside `datapath.py`.
 
-Noise is a function of the step, the part of the probe and the place: nothing here remembers a call.
+Noise is a function of the step, the measurement and the place: no function here has state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mgdhw_sim.spec import ChipSpec
 WORK_VALUES = 1 << 21
 """Values of a layer that are worked on at a time."""
 WIDEST = 16
-"""Rows of noise that are drawn for each one that is wanted, at most."""
+"""Rows of noise that are drawn for each one that is used, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ class NonidealChip:
         return costs(self.spec, outputs, targets, Moment(steps, part, np.arange(block.order.batch)))
 
     def _before(self, block: Block, codes: Codes) -> IntArray | None:
-        """(B, n_out) where the outputs were going just before the block, if nothing has come between."""
+        """(B, n_out) settled outputs just before the block, if nothing has come between."""
         step = block.first_step - 1
         if self.spec.effects.settling == 0 or step < max(0, self.cells.written):
             return None

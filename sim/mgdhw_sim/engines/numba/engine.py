@@ -18,9 +18,9 @@ from mgdhw_sim.engines import stepped
 from mgdhw_sim.engines.base import Engine
 from mgdhw_sim.engines.numba import kernel_args, marshalling, nonideal, replicas
 from mgdhw_sim.engines.numba.kernels import continuous_mode, inference, scalar_segments, segments, thread_team
-from mgdhw_sim.engines.numba.kernels.small_batch import Narrow
-from mgdhw_sim.engines.numba.kernels.updates import Moving
-from mgdhw_sim.engines.numba.team_choice import Threads
+from mgdhw_sim.engines.numba.kernels.small_batch import Int16Network
+from mgdhw_sim.engines.numba.kernels.updates import UpdateState
+from mgdhw_sim.engines.numba.team_choice import ProbeThreads
 from mgdhw_sim.reference import datapath
 from mgdhw_sim.reference.chip import Chip
 
@@ -32,12 +32,12 @@ INFER_SAMPLES = 128
 """That are worked on side by side."""
 
 
-class Compiled(Engine):
+class NumbaEngine(Engine):
     """Runs blocks of every family and baseline, and segments with every optimizer.
 
     Some updates are made in Python, between compiled blocks: those by stochastic rounding, those scaled as in the 2025
-    paper, those of layers with amplitudes of their own, and those of continuous mode on chips that are imperfect or
-    whose numbers are large. Chips of small numbers (`kernel_args.narrow`) run on vectors; the scalar kernels run
+    paper, those of layers with amplitudes of their own, and those of continuous mode on chips that are nonideal or
+    whose numbers are large. Chips of small numbers (`kernel_args.int16_network`) run on vectors; the scalar kernels run
     everything.
     """
 
@@ -51,17 +51,19 @@ class Compiled(Engine):
 
     def probe(self, chip: Chip, block: Block) -> Costs:
         if block.codes.amplitudes:
-            return marshalling.in_turns(block, lambda part: self.probe(chip, part))
+            return marshalling.by_amplitude(block, lambda thread: self.probe(chip, thread))
         run = self._probe if chip.cells is None else nonideal.probe
-        return marshalling.in_blocks(block, marshalling.probes_at_once(chip, block.order), lambda part: run(chip, part))
+        return marshalling.in_blocks(
+            block, marshalling.probes_at_once(chip, block.order), lambda thread: run(chip, thread)
+        )
 
     def _probe(self, chip: Chip, block: Block) -> Costs:
-        held = marshalling.held_of_block(block)
+        held = marshalling.baseline_of_block(block)
         plus = np.empty(block.n_probes, dtype=np.int64)
         minus = np.empty(block.n_probes, dtype=np.int64)
         order, (inputs, targets) = block.order, chip.memory
-        narrow = _narrow(chip, order)
-        if narrow is None:
+        network = _int16_network(chip, order)
+        if network is None:
             samples = order.samples(block.first_batch(), block.n_batches()).copy()
             measured = scalar_segments.probe_block(
                 kernel_args.net(chip.spec), kernel_args.plan(block.codes, chip.topology), chip.codes, inputs, targets,
@@ -69,7 +71,7 @@ class Compiled(Engine):
                 kernel_args.work(chip, order.batch), plus, minus,
             )  # fmt: skip
         else:
-            measured = _block(chip, narrow, block, held, plus, minus)
+            measured = _block(chip, network, block, held, plus, minus)
         return marshalling.costs(block, plus, minus, held, measured)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
@@ -86,12 +88,12 @@ class Compiled(Engine):
         return replicas.learn_many(chip, segments, self.learn)
 
     def infer(self, chip: Chip, samples: IntArray, step: int) -> IntArray:
-        small = kernel_args.narrow(chip.spec)
-        if small is None or chip.cells is not None or samples.size * chip.topology.n_parameters < INFER_PRODUCTS:
+        network = kernel_args.int16_network(chip.spec)
+        if network is None or chip.cells is not None or samples.size * chip.topology.n_parameters < INFER_PRODUCTS:
             return chip.infer(samples, step)
         half = -(-samples.size // (2 * INFER_SAMPLES)) * INFER_SAMPLES  # in whole tiles
-        parts = [part for part in (samples[:half], samples[half:]) if part.size > 0]
-        signals = replicas.everywhere(lambda part: _outputs(chip, small, part), parts)
+        n_threads = [thread for thread in (samples[:half], samples[half:]) if thread.size > 0]
+        signals = replicas.everywhere(lambda thread: _outputs(chip, network, thread), n_threads)
         return datapath.output_codes(chip.spec, np.concatenate(signals).astype(np.int64))
 
     def _learn(
@@ -100,31 +102,35 @@ class Compiled(Engine):
         if recipe.continuous:
             return _continuous(chip, state, recipe, count)
         order, (inputs, targets) = recipe.order, chip.memory
-        held, rates = marshalling.held_of_state(state, recipe), marshalling.etas(state, recipe, count)
-        moving = kernel_args.moving(chip.spec, state)
-        narrow = _narrow(chip, order)
-        if narrow is None:
+        held, rates = marshalling.baseline_of_state(state, recipe), marshalling.etas(state, recipe, count)
+        update_state = kernel_args.update_state(chip.spec, state)
+        network = _int16_network(chip, order)
+        if network is None:
             first_batch = order.batch_of(state.step)
             samples = order.samples(first_batch, order.batch_of(state.step + count - 1) - first_batch + 1).copy()
             evaluations, total, measured, updates = scalar_segments.learn_segment(
                 kernel_args.net(chip.spec), kernel_args.plan(recipe.codes, chip.topology),
-                kernel_args.rule(chip.spec, recipe), moving, inputs, targets, samples, order.tau_x, state.step, count,
-                recipe.update_period, kernel_args.BASELINES[recipe.baseline], held, rates,
+                kernel_args.rule(chip.spec, recipe), update_state, inputs, targets, samples, order.tau_x, state.step,
+                count, recipe.update_period, kernel_args.BASELINES[recipe.baseline], held, rates,
                 kernel_args.work(chip, order.batch),
             )  # fmt: skip
         else:
-            evaluations, total, measured, updates = _segment(chip, narrow, state, recipe, count, moving, held, rates)
-        chip.codes = moving.stored[: chip.topology.n_parameters]
+            evaluations, total, measured, updates = _segment(
+                chip, network, state, recipe, count, update_state, held, rates
+            )
+        chip.codes = update_state.requested[: chip.topology.n_parameters]
         state, last = marshalling.advanced(
-            state, recipe, count, moving, held, rates, evaluations=evaluations, measured=measured, updates=updates
+            state, recipe, count, update_state, held, rates, evaluations=evaluations, measured=measured, updates=updates
         )
         return state, float(total), last
 
 
-def _narrow(chip: Chip, order: SampleOrder) -> Narrow | None:
+def _int16_network(chip: Chip, order: SampleOrder) -> Int16Network | None:
     """The chip for the vector kernels, if its numbers and the sums of its costs are small enough, and so is a batch."""
     large = order.batch * max(chip.spec.layers) > LARGEST_TILE
-    return None if large or order.batch << chip.spec.cost_bits >= segments.FULL else kernel_args.narrow(chip.spec)
+    return (
+        None if large or order.batch << chip.spec.cost_bits >= segments.FULL else kernel_args.int16_network(chip.spec)
+    )
 
 
 def _covers(chip: Chip, recipe: Recipe) -> bool:
@@ -133,40 +139,43 @@ def _covers(chip: Chip, recipe: Recipe) -> bool:
         return False
     if not recipe.continuous:
         return recipe.normalise == "energy"
-    return chip.cells is None and recipe.baseline is Baseline.NONE and _narrow(chip, recipe.order) is not None
+    return chip.cells is None and recipe.baseline is Baseline.NONE and _int16_network(chip, recipe.order) is not None
 
 
-def _outputs(chip: Chip, small: Narrow, samples: IntArray) -> NDArray[np.int32]:
+def _outputs(chip: Chip, network: Int16Network, samples: IntArray) -> NDArray[np.int32]:
     """(B, n_out) signals of the last layer."""
     order = SampleOrder(0, chip.memory[0].shape[0], INFER_SAMPLES)
-    fixed = kernel_args.setup(chip, small, CodeSpec(), order, Baseline.NONE)
+    fixed = kernel_args.setup(chip, network, CodeSpec(), order, Baseline.NONE)
     numbers = np.zeros(samples.size + LANES, dtype=np.int32)
     numbers[: samples.size] = samples
     signals = np.empty((samples.size, chip.spec.layers[-1]), dtype=np.int32)
-    stored, (tile,) = (
+    requested, (tile,) = (
         kernel_args.room(chip.codes, kernel_args.padded(chip.codes.size)),
         kernel_args.tiles(chip, order, 1),
     )
     (place,) = thread_team.teams(1, INFER_SAMPLES, chip.topology)
-    inference.infer(fixed, stored, numbers, samples.size, np.zeros(1, dtype=np.uint32), tile, place, signals)
+    inference.infer(fixed, requested, numbers, samples.size, np.zeros(1, dtype=np.uint32), tile, place, signals)
     return signals
 
 
-def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArray, minus: IntArray) -> int:
+def _block(chip: Chip, network: Int16Network, block: Block, held: IntArray, plus: IntArray, minus: IntArray) -> int:
     """`segments.run_block`, by a team where the work is worth it."""
-    fixed = kernel_args.setup(chip, small, block.codes, block.order, block.baseline)
-    threads = Threads(chip, fixed)
-    parts = threads.parts
-    stored = kernel_args.room(chip.codes, kernel_args.padded(chip.codes.size))
-    moved, space = stored.copy(), kernel_args.space(chip, block.order)
-    aheads, tiles = kernel_args.aheads(chip, fixed, parts), kernel_args.tiles(chip, block.order, parts)
-    places = thread_team.teams(parts, block.order.batch, chip.topology)
+    fixed = kernel_args.setup(chip, network, block.codes, block.order, block.baseline)
+    threads = ProbeThreads(chip, fixed)
+    n_threads = threads.n_threads
+    requested = kernel_args.room(chip.codes, kernel_args.padded(chip.codes.size))
+    perturbed, space = requested.copy(), kernel_args.space(chip, block.order)
+    predrawn_buffers, tiles = (
+        kernel_args.predrawn_buffers(chip, fixed, n_threads),
+        kernel_args.tiles(chip, block.order, n_threads),
+    )
+    places = thread_team.teams(n_threads, block.order.batch, chip.topology)
 
-    def work(part: int) -> int:
-        own = held if part == 0 else held.copy()
+    def work(thread: int) -> int:
+        own = held if thread == 0 else held.copy()
         return int(segments.run_block(
-            fixed, stored, block.first_step, block.n_probes, own, aheads[part], moved, space, tiles[part],
-            np.zeros(2, dtype=np.bool_), places[part], plus, minus,
+            fixed, requested, block.first_step, block.n_probes, own, predrawn_buffers[thread], perturbed, space,
+            tiles[thread], np.zeros(2, dtype=np.bool_), places[thread], plus, minus,
         ))  # fmt: skip
 
     return threads.run(work, block.n_probes, lambda: thread_team.release(places[0]))
@@ -174,33 +183,36 @@ def _block(chip: Chip, small: Narrow, block: Block, held: IntArray, plus: IntArr
 
 def _segment(
     chip: Chip,
-    small: Narrow,
+    network: Int16Network,
     state: TrainState,
     recipe: Recipe,
     count: int,
-    moving: Moving,
+    update_state: UpdateState,
     held: IntArray,
     etas: NDArray[np.float64],
 ) -> tuple[int, int, int, int]:
     """`segments.run_segment`, by a team where the work is worth it."""
-    fixed = kernel_args.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
-    threads = Threads(chip, fixed)
-    parts = threads.parts
-    moved, space = moving.stored.copy(), kernel_args.space(chip, recipe.order)
-    aheads, tiles = kernel_args.aheads(chip, fixed, parts), kernel_args.tiles(chip, recipe.order, parts)
-    places = thread_team.teams(parts, recipe.order.batch, chip.topology)
+    fixed = kernel_args.setup(chip, network, recipe.codes, recipe.order, recipe.baseline)
+    threads = ProbeThreads(chip, fixed)
+    n_threads = threads.n_threads
+    perturbed, space = update_state.requested.copy(), kernel_args.space(chip, recipe.order)
+    predrawn_buffers, tiles = (
+        kernel_args.predrawn_buffers(chip, fixed, n_threads),
+        kernel_args.tiles(chip, recipe.order, n_threads),
+    )
+    places = thread_team.teams(n_threads, recipe.order.batch, chip.topology)
     rule, period = kernel_args.rule(chip.spec, recipe), recipe.update_period
     signs = recipe.codes.family == "random" and recipe.codes.groups == "all"
     fresh = not state.window.energy.any()
     alone = period == 1 and signs and fresh
 
-    def work(part: int) -> tuple[int, int, int, int]:
-        own = held if part == 0 else held.copy()
-        powers = moving.powers if part == 0 else moving.powers.copy()
-        mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
+    def work(thread: int) -> tuple[int, int, int, int]:
+        own = held if thread == 0 else held.copy()
+        powers = update_state.powers if thread == 0 else update_state.powers.copy()
+        mine = update_state._replace(powers=powers, squares=update_state.squares[16 * thread : 16 * thread + 16])
         result: tuple[int, int, int, int] = segments.run_segment(
-            fixed, rule, mine, state.step, count, period, alone, fresh, own, etas, aheads[part], moved, space,
-            tiles[part], np.zeros(2, dtype=np.bool_), places[part],
+            fixed, rule, mine, state.step, count, period, alone, fresh, own, etas, predrawn_buffers[thread], perturbed,
+            space, tiles[thread], np.zeros(2, dtype=np.bool_), places[thread],
         )  # fmt: skip
         return result
 
@@ -209,29 +221,32 @@ def _segment(
 
 def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:
     """`continuous_mode.run_segment`, by a team where the work is worth it."""
-    small = _narrow(chip, recipe.order)
-    assert small is not None, "_covers"
-    fixed = kernel_args.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
-    threads = Threads(chip, fixed)
-    parts = threads.parts
-    moving, rates = kernel_args.moving(chip.spec, state), marshalling.etas(state, recipe, count)
+    network = _int16_network(chip, recipe.order)
+    assert network is not None, "_covers"
+    fixed = kernel_args.setup(chip, network, recipe.codes, recipe.order, recipe.baseline)
+    threads = ProbeThreads(chip, fixed)
+    n_threads = threads.n_threads
+    update_state, rates = kernel_args.update_state(chip.spec, state), marshalling.etas(state, recipe, count)
     shared, rule = marshalling.filters_of(state, recipe, chip.topology), kernel_args.rule(chip.spec, recipe)
-    moved, space = moving.stored.copy(), kernel_args.space(chip, recipe.order)
-    aheads, tiles = kernel_args.aheads(chip, fixed, parts), kernel_args.tiles(chip, recipe.order, parts)
-    places = thread_team.teams(parts, recipe.order.batch, chip.topology)
+    perturbed, space = update_state.requested.copy(), kernel_args.space(chip, recipe.order)
+    predrawn_buffers, tiles = (
+        kernel_args.predrawn_buffers(chip, fixed, n_threads),
+        kernel_args.tiles(chip, recipe.order, n_threads),
+    )
+    places = thread_team.teams(n_threads, recipe.order.batch, chip.topology)
 
-    def work(part: int) -> tuple[int, int]:
-        powers = moving.powers if part == 0 else moving.powers.copy()
-        mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
-        own = shared if part == 0 else shared._replace(cost=shared.cost.copy())
+    def work(thread: int) -> tuple[int, int]:
+        powers = update_state.powers if thread == 0 else update_state.powers.copy()
+        mine = update_state._replace(powers=powers, squares=update_state.squares[16 * thread : 16 * thread + 16])
+        own = shared if thread == 0 else shared._replace(cost=shared.cost.copy())
         result: tuple[int, int] = continuous_mode.run_segment(
             fixed, rule, mine, own, state.analog.cost is not None, state.step, count, recipe.update_period,
-            np.zeros(2, dtype=np.int64), rates, aheads[part], moved, space, tiles[part], np.zeros(2, dtype=np.bool_),
-            places[part],
+            np.zeros(2, dtype=np.int64), rates, predrawn_buffers[thread], perturbed, space, tiles[thread],
+            np.zeros(2, dtype=np.bool_), places[thread],
         )  # fmt: skip
         return result
 
     total, updates = threads.run(work, count, lambda: thread_team.release(places[0]))
-    chip.codes = moving.stored[: chip.topology.n_parameters]
-    state, last = marshalling.filtered(state, count, moving, shared, rates, updates)
+    chip.codes = update_state.requested[: chip.topology.n_parameters]
+    state, last = marshalling.filtered(state, count, update_state, shared, rates, updates)
     return state, float(total), last

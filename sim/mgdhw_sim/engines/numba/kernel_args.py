@@ -24,8 +24,8 @@ from mgdhw.topology import Topology
 from mgdhw_sim.engines.numba.curve_tables import cost_curve, paired, pairs
 from mgdhw_sim.engines.numba.kernels import scalar_arithmetic, scalar_segments, updates
 from mgdhw_sim.engines.numba.kernels.large_batch import Tile
-from mgdhw_sim.engines.numba.kernels.segments import Ahead, Setup
-from mgdhw_sim.engines.numba.kernels.small_batch import Narrow, Space
+from mgdhw_sim.engines.numba.kernels.segments import Predrawn, Setup
+from mgdhw_sim.engines.numba.kernels.small_batch import Int16Network, Space
 from mgdhw_sim.points import TABLE
 from mgdhw_sim.reference import datapath, tables
 from mgdhw_sim.reference.chip import Chip
@@ -68,7 +68,7 @@ FEW_INPUTS = 1 << 20
 """Inputs of all samples up to which they are kept ready, padded."""
 CHUNK_PROBES = 128
 CHUNK_WORDS = 1 << 23
-"""Probes that are drawn ahead together, and the words that bound them."""
+"""Probes that are drawn for together, and the words that bound them."""
 
 
 CACHE_LINE = 64
@@ -81,7 +81,7 @@ def padded(n: int) -> int:
 
 
 def zeros(size: int, kind: DTypeLike) -> NDArray[Any]:
-    """Room that begins with a line of the cache: a vector that lies in two lines takes two accesses."""
+    """A cache-line aligned array: a vector that lies in two lines takes two accesses."""
     type_ = np.dtype(kind)
     raw = np.zeros(size * type_.itemsize + CACHE_LINE, dtype=np.uint8)
     first = -raw.ctypes.data % CACHE_LINE
@@ -103,12 +103,12 @@ def etas(recipe: Recipe, first: int, count: int) -> NDArray[np.float64]:
     return np.array(rates)
 
 
-def moving(spec: ChipSpec, state: TrainState) -> updates.Moving:
+def update_state(spec: ChipSpec, state: TrainState) -> updates.UpdateState:
     """What updates change, as arrays of their own with room beyond the end."""
     size = padded(state.theta.size)
     powers = [float(state.optimizer.get(name, NONE)) for name in ("beta1_power", "beta2_power")]
-    started = state.window.energy.any()  # pages of an empty window that nobody touches cost nothing
-    return updates.Moving(
+    started = state.window.energy.any()  # untouched pages of an empty window cost nothing
+    return updates.UpdateState(
         theta=room(state.theta, size),
         m=room(state.optimizer["m"], size) if "m" in state.optimizer else zeros(size, np.float64),
         v=room(state.optimizer["v"], size) if "v" in state.optimizer else zeros(size, np.float64),
@@ -116,16 +116,16 @@ def moving(spec: ChipSpec, state: TrainState) -> updates.Moving:
         cross=room(state.window.cross, size) if started else zeros(size, np.int64),
         energy=room(state.window.energy, size) if started else zeros(size, np.int64),
         squares=np.zeros(16 * MOST_PARTS),
-        stored=room(datapath.stored_codes(spec, state.theta), size),
+        requested=room(datapath.stored_codes(spec, state.theta), size),
     )
 
 
-def optimizer_state(before: TrainState, moving: updates.Moving) -> State:
+def optimizer_state(before: TrainState, update_state: updates.UpdateState) -> State:
     """The optimizer's memory after a segment."""
-    powers = {"beta1_power": moving.powers[0], "beta2_power": moving.powers[1]}
+    powers = {"beta1_power": update_state.powers[0], "beta2_power": update_state.powers[1]}
     size = before.theta.size
     return {
-        name: np.array(powers[name]) if name in powers else {"m": moving.m, "v": moving.v}[name][:size]
+        name: np.array(powers[name]) if name in powers else {"m": update_state.m, "v": update_state.v}[name][:size]
         for name in before.optimizer
     }
 
@@ -152,7 +152,7 @@ def net(spec: ChipSpec) -> scalar_arithmetic.Net:
         lut_bits=spec.lut_bits,
         hidden=datapath.curve_of(spec, last=False).astype(np.int32),
         output=datapath.curve_of(spec, last=True).astype(np.int32),
-        narrow=widest < 1 << 31,
+        int32_sums=widest < 1 << 31,
         cost=COSTS[spec.cost],
         cost_max=(1 << spec.cost_bits) - 1,
         divisor=divisor,
@@ -196,11 +196,11 @@ def has_rule(recipe: Recipe) -> bool:
     return not recipe.stochastic and type(recipe.optimizer) in OPTIMIZERS
 
 
-def rule(spec: ChipSpec, recipe: Recipe) -> updates.Rule:
+def rule(spec: ChipSpec, recipe: Recipe) -> updates.UpdateRule:
     """The update as kernels take it."""
     optimizer: Any = recipe.optimizer
     half = 1 << (spec.weight_bits - 1)
-    return updates.Rule(
+    return updates.UpdateRule(
         optimizer=OPTIMIZERS[type(optimizer)],
         a=float(getattr(optimizer, "beta", getattr(optimizer, "rho", getattr(optimizer, "beta1", 0.0)))),
         b=float(getattr(optimizer, "beta2", 0.0)),
@@ -217,13 +217,13 @@ def rule(spec: ChipSpec, recipe: Recipe) -> updates.Rule:
     )
 
 
-def work(chip: Chip, batch: int) -> scalar_segments.Work:
-    """Work space for a batch, or for a part of a large one at a time."""
+def work(chip: Chip, batch: int) -> scalar_segments.ScalarWorkspace:
+    """Work space for a batch, or for some samples of a large one at a time."""
     batch = min(batch, ROWS)
     p, sizes = chip.topology.n_parameters, chip.spec.layers
     signal = np.int16 if chip.spec.signal_bits <= 16 else np.int32
     lines = sum(layer.n_in + layer.n_out + 1 for layer in chip.topology.layers)
-    return scalar_segments.Work(
+    return scalar_segments.ScalarWorkspace(
         code=np.zeros(p, dtype=np.int16),
         w=np.zeros(p, dtype=np.int16),
         bits=np.zeros(max(p, lines), dtype=np.uint8),
@@ -234,7 +234,7 @@ def work(chip: Chip, batch: int) -> scalar_segments.Work:
 
 
 @lru_cache(maxsize=16)
-def narrow(spec: ChipSpec) -> Narrow | None:
+def int16_network(spec: ChipSpec) -> Int16Network | None:
     """The chip for kernels of small numbers; None if its numbers are too large for them."""
     s, fraction = spec.signal_bits, spec.signal_fraction_bits
     if s > 16 or spec.input_bits - spec.input_bipolar > 15:
@@ -253,7 +253,7 @@ def narrow(spec: ChipSpec) -> Narrow | None:
         largest = int(np.abs(curves[0]).max())
         x_fraction = fraction
     layers = spec.topology.layers
-    return Narrow(
+    return Int16Network(
         sizes=np.array(spec.layers),
         starts=np.array([layer.first_parameter for layer in layers]),
         strides=np.array([(n + 31) // 32 * 32 for n in spec.layers]),
@@ -274,7 +274,7 @@ def order_of(order: SampleOrder) -> Order:
     )
 
 
-def setup(chip: Chip, small: Narrow, codes: CodeSpec, order: SampleOrder, baseline: Baseline) -> Setup:
+def setup(chip: Chip, small: Int16Network, codes: CodeSpec, order: SampleOrder, baseline: Baseline) -> Setup:
     """What stays the same throughout a block or a segment."""
     inputs, targets = chip.memory
     wide = order.batch >= WIDE_BATCH
@@ -287,7 +287,7 @@ def setup(chip: Chip, small: Narrow, codes: CodeSpec, order: SampleOrder, baseli
         samples=np.zeros(0, dtype=np.int16) if wide else _padded_samples(chip),
         targets=targets,
         baseline=BASELINES[baseline],
-        ahead=codes.family == "random" or (codes.family == "rank1" and wide),
+        predrawn=codes.family == "random" or (codes.family == "rank1" and wide),
     )
 
 
@@ -307,7 +307,7 @@ def _padded_samples(chip: Chip) -> NDArray[np.int16]:
 
 def parts_for(chip: Chip, fixed: Setup) -> int:
     """How many threads should share the work of a probe."""
-    shared = fixed.order.batch >= WIDE_BATCH and fixed.ahead
+    shared = fixed.order.batch >= WIDE_BATCH and fixed.predrawn
     large = chip.topology.n_parameters * fixed.order.batch >= TEAM_PRODUCTS
     return min(MOST_PARTS, processors()) if shared and large and not chip.alone else 1
 
@@ -317,16 +317,16 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def aheads(chip: Chip, fixed: Setup, parts: int) -> list[Ahead]:
-    """Room for what is drawn ahead, for each part of a team: words and samples are shared."""
+def predrawn_buffers(chip: Chip, fixed: Setup, n_threads: int) -> list[Predrawn]:
+    """Room for what is drawn in advance, for each thread of a team: words and samples are shared."""
     p, lines = chip.topology.n_parameters, sum(n.n_in + n.n_out + 1 for n in chip.topology.layers)
     row = words_in_row(lines if fixed.plan.family == scalar_arithmetic.RANK1 else p)
-    chunk = max(1, min(CHUNK_PROBES, CHUNK_WORDS // row)) if fixed.ahead else CHUNK_PROBES
+    chunk = max(1, min(CHUNK_PROBES, CHUNK_WORDS // row)) if fixed.predrawn else CHUNK_PROBES
     batches = (chunk - 1) // fixed.order.tau_x + 2
-    words = np.zeros((chunk, row) if fixed.ahead else (1, 1), dtype=np.uint32)
+    words = np.zeros((chunk, row) if fixed.predrawn else (1, 1), dtype=np.uint32)
     samples = np.zeros(batches * fixed.order.batch + 15, dtype=np.int32)
     return [
-        Ahead(
+        Predrawn(
             words=words,
             spare=np.zeros(64, dtype=np.uint32),
             keys=np.zeros(256, dtype=np.uint32),
@@ -339,7 +339,7 @@ def aheads(chip: Chip, fixed: Setup, parts: int) -> list[Ahead]:
             chosen_changes=np.zeros(chunk, dtype=np.int32),
             signed=np.zeros(chunk, dtype=np.int32),
         )
-        for _ in range(parts)
+        for _ in range(n_threads)
     ]
 
 
@@ -358,15 +358,15 @@ def space(chip: Chip, order: SampleOrder) -> Space | None:
     )
 
 
-def tiles(chip: Chip, order: SampleOrder, parts: int) -> list[Tile] | list[None]:
-    """Work space for samples side by side, for each part of a team; Nones where they go one after the other."""
+def tiles(chip: Chip, order: SampleOrder, n_threads: int) -> list[Tile] | list[None]:
+    """Work space for samples side by side, for each thread of a team; Nones where they go one after the other."""
     if order.batch < WIDE_BATCH:
-        return [None] * parts
+        return [None] * n_threads
     spec = chip.spec
     fit = spec.weight_bits <= 8 and spec.input_bits <= 8 and not spec.input_bipolar
     shared = tile(chip, (order.batch + 15) // 16 * 16, bytes_=HAS_BYTE_PRODUCTS and fit)
-    own = ("x", "line", "wanted", "columns", "byte_columns", "weights", "moved_weights")
-    return [shared._replace(**{name: getattr(shared, name).copy() for name in own}) for _ in range(parts)]
+    own = ("x", "line", "targets", "columns", "byte_columns", "weights", "perturbed_weights")
+    return [shared._replace(**{name: getattr(shared, name).copy() for name in own}) for _ in range(n_threads)]
 
 
 def tile(chip: Chip, width: int, *, bytes_: bool = False) -> Tile:
@@ -386,10 +386,10 @@ def tile(chip: Chip, width: int, *, bytes_: bool = False) -> Tile:
         signals=rows((widest + 1) // 2),
         spare=rows((widest + 1) // 2),
         outputs=rows(sizes[-1]),
-        wanted=rows(sizes[-1]),
+        targets=rows(sizes[-1]),
         columns=np.zeros(max(sizes) + 64, dtype=np.int16),
         byte_columns=np.zeros(max(sizes) + 64, dtype=np.int8),
         bytes=bytes_,
         weights=np.zeros(sizes[0] * sizes[1] + 64 if bytes_ else 64, dtype=np.int8),
-        moved_weights=np.zeros(sizes[0] * sizes[1] + 64 if bytes_ else 64, dtype=np.int8),
+        perturbed_weights=np.zeros(sizes[0] * sizes[1] + 64 if bytes_ else 64, dtype=np.int8),
     )

@@ -21,7 +21,7 @@ from mgdhw.topology import Topology
 from mgdhw_sim.engines.numba import kernel_args
 from mgdhw_sim.engines.numba.kernels import scalar_segments
 from mgdhw_sim.engines.numba.kernels.continuous_mode import Filters
-from mgdhw_sim.engines.numba.kernels.updates import Moving
+from mgdhw_sim.engines.numba.kernels.updates import UpdateState
 from mgdhw_sim.reference.chip import Chip
 
 Piece = Callable[[TrainState, int], tuple[TrainState, float, Step | None]]
@@ -30,12 +30,12 @@ Piece = Callable[[TrainState, int], tuple[TrainState, float, Step | None]]
 SAMPLES, PRODUCTS = 1 << 20, 1 << 34
 """Samples, and products of theirs with parameters, that a call into compiled code works on: bounds its memory and its
 time. A probe is the least."""
-BRISK = 0.05
+SHORT_CALL = 0.05
 """Seconds below which a piece of a segment is followed by one twice as long, whatever its products: with rank-1 codes
 and samples that are held most of these are saved, and the beginning of a piece is what takes long."""
 
 
-def held_of_block(block: Block) -> IntArray:
+def baseline_of_block(block: Block) -> IntArray:
     """(2,) value and batch of the baseline that a block carries."""
     known = block.valid_held()
     return np.array(
@@ -51,7 +51,7 @@ def costs(block: Block, plus: IntArray, minus: IntArray, held: IntArray, measure
     return Costs(plus, minus, block.evaluations(), carried)
 
 
-def held_of_state(state: TrainState, recipe: Recipe) -> IntArray:
+def baseline_of_state(state: TrainState, recipe: Recipe) -> IntArray:
     """(2,) value and batch of the baseline that a state carries."""
     first_batch = recipe.order.batch_of(state.step)
     held = state.held
@@ -70,7 +70,7 @@ def advanced(
     state: TrainState,
     recipe: Recipe,
     count: int,
-    moving: Moving,
+    update_state: UpdateState,
     held: IntArray,
     rates: NDArray[np.float64],
     *,
@@ -87,18 +87,18 @@ def advanced(
         state,
         step=state.step + count,
         update=state.update + updates,
-        theta=moving.theta[:size],
-        optimizer=kernel_args.optimizer_state(state, moving),
-        window=Window(moving.cross[:size], moving.energy[:size]),
+        theta=update_state.theta[:size],
+        optimizer=kernel_args.optimizer_state(state, update_state),
+        window=Window(update_state.cross[:size], update_state.energy[:size]),
         held=after,
         evaluations=state.evaluations + int(evaluations),
     )
-    return then, _last(moving, rates, updates)
+    return then, _last(update_state, rates, updates)
 
 
-def _last(moving: Moving, rates: NDArray[np.float64], updates: int) -> Step | None:
+def _last(update_state: UpdateState, rates: NDArray[np.float64], updates: int) -> Step | None:
     """The last of so many updates."""
-    return Step(float(rates[-1]), float(np.sqrt(moving.squares.sum()))) if updates else None
+    return Step(float(rates[-1]), float(np.sqrt(update_state.squares.sum()))) if updates else None
 
 
 def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
@@ -112,13 +112,13 @@ def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters
         cost=np.array([0.0 if analog.cost is None else analog.cost, analog.high_passed]),
         weight=kernel_args.room(weight, size),
         scale=recipe.scale,
-        keep=recipe.tau_hp / (recipe.tau_hp + 1.0),
-        take=1.0 / (recipe.tau_theta + 1.0),
+        high_pass=recipe.tau_hp / (recipe.tau_hp + 1.0),
+        low_pass=1.0 / (recipe.tau_theta + 1.0),
     )
 
 
 def filtered(
-    state: TrainState, count: int, moving: Moving, filters: Filters, rates: NDArray[np.float64], updates: int
+    state: TrainState, count: int, update_state: UpdateState, filters: Filters, rates: NDArray[np.float64], updates: int
 ) -> tuple[TrainState, Step | None]:
     """The same in continuous mode, without baselines."""
     size = state.theta.size
@@ -126,13 +126,13 @@ def filtered(
         state,
         step=state.step + count,
         update=state.update + updates,
-        theta=moving.theta[:size],
-        optimizer=kernel_args.optimizer_state(state, moving),
+        theta=update_state.theta[:size],
+        optimizer=kernel_args.optimizer_state(state, update_state),
         analog=FilterState(filters.gradient[:size], float(filters.cost[0]), float(filters.cost[1])),
         held=None,
         evaluations=state.evaluations + count,
     )
-    return then, _last(moving, rates, updates)
+    return then, _last(update_state, rates, updates)
 
 
 def probes_at_once(chip: Chip, order: SampleOrder) -> int:
@@ -156,7 +156,7 @@ def in_blocks(block: Block, most: int, run: Callable[[Block], Costs]) -> Costs:
     return Costs(perturbed, reference, sum(c.evaluations for c in done), held)
 
 
-def in_turns(block: Block, run: Callable[[Block], Costs]) -> Costs:
+def by_amplitude(block: Block, run: Callable[[Block], Costs]) -> Costs:
     """A block of layers that take turns, each with an amplitude of its own.
 
     Kernels have one: the block is measured once with each, and of the costs those of the layers that have it are kept.
@@ -182,6 +182,6 @@ def in_pieces(chip: Chip, state: TrainState, recipe: Recipe, n_probes: int, most
         piece = min(left, size)
         state, cost, step = run(state, piece)
         total, last, left = total + cost, step or last, left - piece
-        if time.perf_counter() - began < BRISK:
+        if time.perf_counter() - began < SHORT_CALL:
             size = min(2 * size, most)
     return SegmentResult(state, total / n_probes, last)

@@ -1,4 +1,4 @@
-"""Blocks and segments of imperfect chips, by compiled kernels."""
+"""Blocks and segments of nonideal chips, by compiled kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_sim.engines.numba import kernel_args, marshalling, nonideal_args
 from mgdhw_sim.engines.numba.kernels import cell_writes, nonideal_scalar_segments, nonideal_segments
-from mgdhw_sim.engines.numba.nonideal_team import Crew, fits
+from mgdhw_sim.engines.numba.nonideal_team import NonidealTeam, fits
 from mgdhw_sim.reference.chip import Chip
 
 
@@ -21,22 +21,22 @@ def probe(chip: Chip, block: Block) -> Costs:
     """`Chip.probe`."""
     assert chip.cells is not None
     chip.current_step = max(chip.current_step, block.first_step + block.n_probes)
-    held, first, count = marshalling.held_of_block(block), block.first_step, block.n_probes
+    held, first, count = marshalling.baseline_of_block(block), block.first_step, block.n_probes
     plus, minus = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    memory, written = nonideal_args.memory(chip.spec, chip.cells), chip.cells.written
+    cell_arrays, written = nonideal_args.cell_arrays(chip.spec, chip.cells), chip.cells.written
     if fits(chip, block.order):
-        crew = Crew(chip, block.codes, block.order, block.baseline, memory)
+        team = NonidealTeam(chip, block.codes, block.order, block.baseline, cell_arrays)
 
-        def work(part: int) -> int:
-            own = held if part == 0 else held.copy()
-            return int(nonideal_segments.run_block(*crew.places[part], first, count, written, own, plus, minus))
+        def work(thread: int) -> int:
+            own = held if thread == 0 else held.copy()
+            return int(nonideal_segments.run_block(*team.places[thread], first, count, written, own, plus, minus))
 
-        measured = crew.run(work, count)
+        measured = team.run(work, count)
     else:
         measured = nonideal_scalar_segments.probe_block(
-            nonideal_args.flaws(chip.spec), memory, nonideal_args.weights(chip.spec, np.int32, block.codes.amplitude),
-            nonideal_args.neurons(chip.spec), first, count, written, held,
-            _plain(chip, block.codes, block.order, block.baseline, first, count), plus, minus,
+            nonideal_args.nonidealities(chip.spec), cell_arrays,
+            nonideal_args.weights(chip.spec, np.int32, block.codes.amplitude), nonideal_args.neurons(chip.spec), first,
+            count, written, held, _plain(chip, block.codes, block.order, block.baseline, first, count), plus, minus,
         )  # fmt: skip
     return marshalling.costs(block, plus, minus, held, measured)
 
@@ -59,43 +59,43 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
     cells = chip.cells
     assert cells is not None
     order, spec = recipe.order, chip.spec
-    held, rates = marshalling.held_of_state(state, recipe), marshalling.etas(state, recipe, count)
-    moving, memory = kernel_args.moving(spec, state), nonideal_args.memory(spec, cells)
+    held, rates = marshalling.baseline_of_state(state, recipe), marshalling.etas(state, recipe, count)
+    update_state, cell_arrays = kernel_args.update_state(spec, state), nonideal_args.cell_arrays(spec, cells)
     rule, first, period = kernel_args.rule(spec, recipe), state.step, recipe.update_period
     if fits(chip, order):
-        crew = Crew(chip, recipe.codes, order, recipe.baseline, memory, period)
+        team = NonidealTeam(chip, recipe.codes, order, recipe.baseline, cell_arrays, period)
         fresh = not state.window.energy.any()
         alone = period == 1 and recipe.codes.family == "random" and recipe.codes.groups == "all" and fresh
-        alone = alone and np.array_equal(memory.requested, moving.stored)
+        alone = alone and np.array_equal(cell_arrays.requested, update_state.requested)
 
-        def work(part: int) -> tuple[int, int, int, int, int]:
-            own = held if part == 0 else held.copy()
-            powers = moving.powers if part == 0 else moving.powers.copy()
-            mine = moving._replace(powers=powers, squares=moving.squares[16 * part : 16 * part + 16])
+        def work(thread: int) -> tuple[int, int, int, int, int]:
+            own = held if thread == 0 else held.copy()
+            powers = update_state.powers if thread == 0 else update_state.powers.copy()
+            mine = update_state._replace(powers=powers, squares=update_state.squares[16 * thread : 16 * thread + 16])
             result: tuple[int, int, int, int, int] = nonideal_segments.run_segment(
-                *crew.places[part], rule, mine, first, count, period, cells.written, alone, fresh, own, rates
+                *team.places[thread], rule, mine, first, count, period, cells.written, alone, fresh, own, rates
             )
             return result
 
-        evaluations, total, measured, updates, written = crew.run(work, count)
+        evaluations, total, measured, updates, written = team.run(work, count)
     else:
         evaluations, total, measured, updates, written = nonideal_scalar_segments.learn_segment(
-            nonideal_args.flaws(spec), memory, nonideal_args.weights(spec, np.int32, recipe.codes.amplitude),
-            nonideal_args.neurons(spec),
-            rule, moving, first, count, period, cells.written, held, rates,
+            nonideal_args.nonidealities(spec), cell_arrays,
+            nonideal_args.weights(spec, np.int32, recipe.codes.amplitude), nonideal_args.neurons(spec), rule,
+            update_state, first, count, period, cells.written, held, rates,
             _plain(chip, recipe.codes, order, recipe.baseline, first, count),
         )  # fmt: skip
-    chip.codes = moving.stored[: chip.topology.n_parameters]
-    chip.cells = nonideal_args.cells(spec, cells, memory, int(written))
+    chip.codes = update_state.requested[: chip.topology.n_parameters]
+    chip.cells = nonideal_args.cells_after(spec, cells, cell_arrays, int(written))
     state, last = marshalling.advanced(
-        state, recipe, count, moving, held, rates, evaluations=evaluations, measured=measured, updates=updates
+        state, recipe, count, update_state, held, rates, evaluations=evaluations, measured=measured, updates=updates
     )
     return state, float(total), last
 
 
 def _plain(
     chip: Chip, codes: CodeSpec, order: SampleOrder, baseline: Baseline, first: int, count: int
-) -> nonideal_scalar_segments.Plain:
+) -> nonideal_scalar_segments.ScalarRun:
     """What the plain kernels work with."""
     spec, p, (inputs, targets) = chip.spec, chip.topology.n_parameters, chip.memory
     work = kernel_args.work(chip, 1)
@@ -104,7 +104,7 @@ def _plain(
     drawn = order.samples(order.batch_of(before), order.batch_of(first + count - 1) - order.batch_of(before) + 1)
     same = drawn[: 1 if order.batch_of(before) == batch else 0]  # then the step before sees the first batch, too
     widest = max(spec.layers)
-    return nonideal_scalar_segments.Plain(
+    return nonideal_scalar_segments.ScalarRun(
         net=kernel_args.net(spec),
         plan=kernel_args.plan(codes, chip.topology),
         inputs=inputs,
@@ -114,12 +114,12 @@ def _plain(
         baseline=kernel_args.BASELINES[baseline],
         code=np.zeros(p, dtype=np.int16),
         bits=work.bits,
-        moved=np.zeros(kernel_args.padded(p), dtype=np.int32),
-        pen=cell_writes.pen(),
+        perturbed=np.zeros(kernel_args.padded(p), dtype=np.int32),
+        buffers=cell_writes.write_buffers(),
         draws=np.zeros((widest + 7) // 8 * 8, dtype=np.int16),
         spare=np.zeros(128, dtype=np.int16),
         x=np.zeros(widest, dtype=np.int32),
         z=np.zeros(widest, dtype=np.int32),
-        going=np.zeros((order.batch, spec.layers[-1]), dtype=np.int32),
-        left=np.zeros((1, spec.layers[-1]), dtype=np.int32),
+        settled=np.zeros((order.batch, spec.layers[-1]), dtype=np.int32),
+        observed=np.zeros((1, spec.layers[-1]), dtype=np.int32),
     )

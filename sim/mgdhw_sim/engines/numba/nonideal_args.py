@@ -1,7 +1,7 @@
-"""What is imperfect about a chip, as compiled kernels take it: made once for a chip by the functions that define it.
+"""The non-idealities of a chip, as compiled kernels take them: made once for a chip by the functions that define them.
 
-Beside what never changes (`Flaws`) there are what the cells remember (`Memory`), the weights that they make now
-(`Weights`), and the neurons as warm as they are (`Neurons`).
+Beside what never changes (`Nonidealities`) there are the cells' state (`CellArrays`), the weights that they make at a
+tick (`Weights`), and the neurons at a temperature (`Neurons`).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from mgdhw_sim.spec import CELL_FRACTION_BITS, ChipSpec
 MOST = 1 << 15
 """No draw is larger."""
 NO_TIME = -1
-"""Of weights and neurons that were never made."""
+"""Tick of weights and number of neurons that were never computed."""
 
 
-class Flaws(NamedTuple):
+class Nonidealities(NamedTuple):
     """Strengths, tables and mismatch of a chip. Arrays of cells are padded; P is the number of cells."""
 
     key0: int
@@ -45,7 +45,7 @@ class Flaws(NamedTuple):
     pulse_step: int
     """Nominal step of a pulse in cell units; 0 if it is one code."""
     pulse_size: int
-    brief: bool
+    int16_noise: bool
     """Whether noise of a pulse, and of a write, have strengths of 15 bits, and a code is a pulse."""
     ages: bool
     drift_every: int
@@ -77,8 +77,8 @@ class Flaws(NamedTuple):
     warm_steepness: int
 
 
-class Fine(NamedTuple):
-    """The network of a chip of small numbers: `small_batch.Narrow`, in fine weights and fine inputs."""
+class NonidealInt16Network(NamedTuple):
+    """The network of a chip of small numbers: `small_batch.Int16Network`, in fine weights and fine inputs."""
 
     sizes: Any
     starts: Any
@@ -115,8 +115,8 @@ MOST_PULSES = 1 << 13
 """No write is of more: a cell has `spec.PULSED_BITS`, and an eighth of a code is the least step."""
 
 
-class Memory(NamedTuple):
-    """What cells are and remember: `cells.Cells`, in arrays that kernels change."""
+class CellArrays(NamedTuple):
+    """The cells and their state: `cells.Cells`, in arrays that kernels change."""
 
     requested: Any
     """(P,) in 16 bits, as all cells were asked for some code; padded."""
@@ -128,12 +128,12 @@ class Memory(NamedTuple):
     """(P,) whether it holds its value for ever."""
     nu: Any
     """(P,) how fast it drifts; (1,) where none does."""
-    born: Any
-    """(P,) when it was written."""
-    able: Any
-    """(P / 32,) words of bits, padded: bit i % 32 of word i / 32 says that cell i lives, and may be written again."""
-    young: Any
-    """The same for: it was written at the tick of the last write already."""
+    written_tick: Any
+    """(P,) tick of its last write."""
+    writable: Any
+    """(P / 32,) words of bits, padded: bit i % 32 of word i / 32 says that cell i lives and is not worn out."""
+    up_to_date: Any
+    """The same for: its value was brought up to date at the tick of the last write."""
 
 
 class Weights(NamedTuple):
@@ -158,8 +158,8 @@ class Neurons(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def flaws(spec: ChipSpec) -> Flaws:
-    """All that is imperfect about a chip."""
+def nonidealities(spec: ChipSpec) -> Nonidealities:
+    """All non-idealities of a chip."""
     effects, n = spec.effects, spec.topology.n_parameters
     kind, neurons = cells_of(spec), neurons_of(spec)
     size = padded(n)
@@ -170,11 +170,11 @@ def flaws(spec: ChipSpec) -> Flaws:
     rate = fixed(effects.drift_every / effects.retention, 1 << AGE_FRACTION_BITS) if effects.retention > 0 else 0
     none = np.zeros(1, dtype=np.int64)
     write_size, pulse_size = strength(effects.write_noise * to_cell), fixed(effects.dw_min_std, 1 << 15)
-    brief = effects.pulsed and step in (0, one_code) and max(write_size, pulse_size) < 1 << 15
-    if brief:
+    int16_noise = effects.pulsed and step in (0, one_code) and max(write_size, pulse_size) < 1 << 15
+    if int16_noise:
         moves = pulses_of(spec)
-        brief = int(max(moves.up.max(), moves.down.max())) * pulse_size >> 12 < 1 << 15
-    return Flaws(
+        int16_noise = int(max(moves.up.max(), moves.down.max())) * pulse_size >> 12 < 1 << 15
+    return Nonidealities(
         key0=spec.seed & 0xFFFFFFFF,
         key1=spec.seed >> 32,
         n=n,
@@ -185,7 +185,7 @@ def flaws(spec: ChipSpec) -> Flaws:
         pulsed=effects.pulsed,
         pulse_step=0 if step == one_code else step,
         pulse_size=pulse_size,
-        brief=brief,
+        int16_noise=int16_noise,
         ages=effects.ages,
         drift_every=effects.drift_every,
         rate=min(rate, LARGEST_AGE),
@@ -215,11 +215,11 @@ def flaws(spec: ChipSpec) -> Flaws:
 
 
 @lru_cache(maxsize=8)
-def fine(spec: ChipSpec) -> Fine | None:
+def nonideal_int16_network(spec: ChipSpec) -> NonidealInt16Network | None:
     """The network for kernels of small numbers; None if its numbers are too large for them."""
     if not paired(spec):
         return None
-    all_ = flaws(spec)
+    all_ = nonidealities(spec)
     sizes = (all_.input_size, all_.read_size, all_.cost_size)
     loudest = all_.input_top + (MOST * all_.input_size >> STRENGTH_BITS)
     if spec.fine_weight_bits > 16 or spec.signal_bits > 16 or max(sizes) >> STRENGTH_BITS or loudest >= 1 << 15:
@@ -236,7 +236,7 @@ def fine(spec: ChipSpec) -> Fine | None:
     spans = [((1 << 31) - (1 << MOST_BITS)) // each // 32 * 32 for each in largest]
     if min(spans) < 32:
         return None
-    return Fine(
+    return NonidealInt16Network(
         sizes=np.array(spec.layers),
         starts=np.array([layer.first_parameter for layer in spec.topology.layers]),
         strides=np.array([(n + 31) // 32 * 32 for n in spec.layers]),
@@ -253,7 +253,7 @@ def fine(spec: ChipSpec) -> Fine | None:
 
 
 def _bits(spec: ChipSpec, number: int, largest: int, span: int) -> int:
-    """`Fine.bits` of a layer, whose products are at most so large, and as many of which 32 bits hold."""
+    """`NonidealInt16Network.bits` of a layer, whose products are at most so large; 32 bits hold `span` of them."""
     fraction = spec.signal_fraction_bits if number else spec.input_fraction_bits + spec.input_fine_bits
     excess = fraction + spec.fine_fraction_bits - spec.signal_fraction_bits
     inputs = spec.layers[number]
@@ -268,7 +268,7 @@ def _bits(spec: ChipSpec, number: int, largest: int, span: int) -> int:
 
 def largest_signal(spec: ChipSpec, *, last: bool = False) -> int:
     """What the signals of neurons don't exceed: their curve times an amplitude, moved by an offset."""
-    all_, curve = flaws(spec), int(np.abs(curve_of(spec, last=last)).max())
+    all_, curve = nonidealities(spec), int(np.abs(curve_of(spec, last=last)).max())
     largest = (curve * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
     return min(largest, 1 << (spec.signal_bits - 1))
 
@@ -288,7 +288,7 @@ def _records(spec: ChipSpec) -> NDArray[np.int32]:
     return records
 
 
-def memory(spec: ChipSpec, cells: Cells) -> Memory:
+def cell_arrays(spec: ChipSpec, cells: Cells) -> CellArrays:
     """Arrays of their own, padded."""
     n, kind = cells.value.size, cells_of(spec)
     size = padded(n)
@@ -297,29 +297,29 @@ def memory(spec: ChipSpec, cells: Cells) -> Memory:
     stuck = dac_curve(spec)[kind.stuck + (1 << (spec.weight_bits - 1))]
     left = np.minimum(endurance_of(spec) - cells.wear, MOST_LEFT)
     records[:n, VALUE], records[:n, LEFT] = np.where(kind.is_stuck, stuck, cells.value), left
-    able = np.zeros(size, dtype=bool)
-    able[:n] = kind.live & (left > 0)
-    words = np.packbits(able, bitorder="little").view(np.dtype("<u4")).astype(np.uint32)
-    return Memory(
+    writable = np.zeros(size, dtype=bool)
+    writable[:n] = kind.live & (left > 0)
+    words = np.packbits(writable, bitorder="little").view(np.dtype("<u4")).astype(np.uint32)
+    return CellArrays(
         requested=room(cells.requested.astype(np.int16), size),
         records=records.ravel(),
         twos=records.ravel().view(np.int64),
         stuck=kind.is_stuck,
         nu=drift_of(spec) if spec.effects.drift_nu > 0 else np.zeros(1, dtype=np.int64),
-        born=cells.written_tick.copy(),
-        able=words,
-        young=np.zeros_like(words),
+        written_tick=cells.written_tick.copy(),
+        writable=words,
+        up_to_date=np.zeros_like(words),
     )
 
 
-def cells(spec: ChipSpec, before: Cells, memory: Memory, written: int) -> Cells:
-    """The cells after they were changed, as they are remembered."""
+def cells_after(spec: ChipSpec, before: Cells, cell_arrays: CellArrays, written: int) -> Cells:
+    """The cells' state after kernels changed them."""
     n = before.value.size
-    left, records = np.minimum(endurance_of(spec) - before.wear, MOST_LEFT), memory.records.reshape(-1, WORDS)[:n]
+    left, records = np.minimum(endurance_of(spec) - before.wear, MOST_LEFT), cell_arrays.records.reshape(-1, WORDS)[:n]
     return Cells(
-        requested=memory.requested[:n].astype(np.int32),
+        requested=cell_arrays.requested[:n].astype(np.int32),
         value=np.where(cells_of(spec).is_stuck, before.value, records[:, VALUE]),
-        written_tick=memory.born,
+        written_tick=cell_arrays.written_tick,
         wear=before.wear + (left - records[:, LEFT]),
         written=written,
     )

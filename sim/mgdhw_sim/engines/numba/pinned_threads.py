@@ -1,4 +1,4 @@
-"""Threads for the parts of a team (`thread_team.py`), each on a processor of its own."""
+"""The threads of a team (`thread_team.py`), each on a processor of its own."""
 
 from __future__ import annotations
 
@@ -12,36 +12,38 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 
-def together(work: Callable[[int], Answer], parts: int, release: Callable[[], None]) -> Answer:
-    """Run every part of some work at the same time, each in a thread; the answer is the first part's, in this one.
+def run_pinned(work: Callable[[int], Answer], n_threads: int, release: Callable[[], None]) -> Answer:
+    """Run all shares of some work at the same time, each in a thread; the answer is that of the first, in this one.
 
     Threads that wait for each other every few microseconds never sleep, and a scheduler may leave two such on one
     processor for a tenth of a second. So this one stays where it is, and the others go elsewhere before work begins.
 
     Args:
-        work: of a part.
-        parts: how many.
-        release: lets parts go that wait for one that will not come, because it failed or was interrupted.
+        work: of a thread, by its number.
+        n_threads: how many.
+        release: lets threads go that wait for one that will not come, because it failed or was interrupted.
     """
-    if parts == 1:
+    if n_threads == 1:
         return work(0)
     here = _processor()
     allowed = set() if here is None else os.sched_getaffinity(0)
     elsewhere = allowed - {here}
-    ready = threading.Barrier(parts)
+    ready = threading.Barrier(n_threads)
     failed: list[BaseException] = []
 
-    def other(part: int) -> None:
+    def other(number: int) -> None:
         try:
             _stay(elsewhere)
             ready.wait()
-            work(part)
+            work(number)
         except BaseException as error:  # raised below, in the thread that asked
             failed.append(error)
             ready.abort()
             release()
 
-    others = [threading.Thread(target=other, args=(part,), name=f"mgdhw part {part}") for part in range(1, parts)]
+    others = [
+        threading.Thread(target=other, args=(number,), name=f"mgdhw thread {number}") for number in range(1, n_threads)
+    ]
     for thread in others:
         thread.start()
     try:
@@ -70,7 +72,7 @@ def _stay(processors: set[int]) -> None:
 
 
 def _processor() -> int | None:
-    """The processor that this thread runs on; None where nobody can tell."""
+    """The processor that this thread runs on; None where it is unknown."""
     if not hasattr(os, "sched_setaffinity"):
         return None
     try:

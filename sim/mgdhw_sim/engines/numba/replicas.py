@@ -36,7 +36,7 @@ CHUNK_PROBES = 64
 def learn_many(
     chip: Chip, segments: Sequence[Segment], learn: Callable[[Chip, Segment], SegmentResult]
 ) -> list[SegmentResult]:
-    """Each segment's result, as `learn` would have it. What an imperfect chip holds, each thread has for itself."""
+    """Each segment's result, as `learn` would have it. What a nonideal chip holds, each thread has for itself."""
     if fits_lanes(chip, segments):
         groups = [segments[start : start + LANES] for start in range(0, len(segments), LANES)]
         return [result for results in everywhere(lambda group: _learn_lanes(chip, group), groups) for result in results]
@@ -77,7 +77,7 @@ def fits_lanes(chip: Chip, segments: Sequence[Segment]) -> bool:
         return False
     if chip.topology.n_parameters > LARGEST_CHIP or n_samples * max(chip.spec.layers) > LARGEST_MEMORY:
         return False
-    if kernel_args.narrow(chip.spec) is None:
+    if kernel_args.int16_network(chip.spec) is None:
         return False
     return all(_common(segment) == _common(first) for segment in segments)
 
@@ -108,11 +108,11 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
     states, recipe = [segment.state for segment in filled], segments[0].recipe
     first, count, period = states[0], segments[0].n_probes, recipe.update_period
     fixed = _setup(chip, recipe)
-    moving = _moving(chip, states)
+    update_state = _update_state(chip, states)
     order = recipe.order
     batch = order.batch_of(first.step)
     usable = first.held is not None and order.batch_of(first.held.step) == batch
-    own = _lanes(chip, filled, moving, usable)
+    own = _lanes(chip, filled, update_state, usable)
     batch_held = np.array([batch if usable else scalar_segments.NO_BATCH], dtype=np.int64)
     n_updates = (first.step + count) // period - first.step // period
     etas = kernel_args.etas(recipe, first.update, n_updates)
@@ -121,7 +121,7 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
     evaluations, measured, updates = replica_lanes.run_lanes(
         fixed,
         kernel_args.rule(chip.spec, recipe),
-        moving,
+        update_state,
         first.step,
         count,
         period,
@@ -141,20 +141,20 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
             before,
             step=before.step + count,
             update=before.update + updates,
-            theta=_lane(moving.theta, lane),
-            optimizer=_optimizer_state(before, moving, lane),
-            window=Window(_lane(moving.cross, lane), moving.energy.copy()),
+            theta=_lane(update_state.theta, lane),
+            optimizer=_optimizer_state(before, update_state, lane),
+            window=Window(_lane(update_state.cross, lane), update_state.energy.copy()),
             held=held,
             evaluations=before.evaluations + int(evaluations),
         )
-        last = Step(float(etas[-1]), float(np.sqrt(moving.squares[lane]))) if updates else None
+        last = Step(float(etas[-1]), float(np.sqrt(update_state.squares[lane]))) if updates else None
         results.append(SegmentResult(state, float(own.totals[lane]) / count, last))
     return results
 
 
 def _setup(chip: Chip, recipe: Recipe) -> Setup:
     """As for one replica, with the sample memory as numbers of 32 bits."""
-    small = kernel_args.narrow(chip.spec)
+    small = kernel_args.int16_network(chip.spec)
     assert small is not None, "fits_lanes"
     fixed = kernel_args.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
     if "lanes" not in chip.engine_cache:
@@ -163,12 +163,12 @@ def _setup(chip: Chip, recipe: Recipe) -> Setup:
     return fixed._replace(inputs=inputs, targets=targets)
 
 
-def _moving(chip: Chip, states: Sequence[TrainState]) -> updates.Moving:
+def _update_state(chip: Chip, states: Sequence[TrainState]) -> updates.UpdateState:
     size = chip.topology.n_parameters
     none = np.zeros(size)
     powers = [float(states[0].optimizer.get(name, none[0])) for name in ("beta1_power", "beta2_power")]
     theta = np.stack([state.theta for state in states], axis=1)
-    return updates.Moving(
+    return updates.UpdateState(
         theta=theta.ravel(),
         m=np.stack([state.optimizer.get("m", none) for state in states], axis=1).ravel(),
         v=np.stack([state.optimizer.get("v", none) for state in states], axis=1).ravel(),
@@ -176,11 +176,13 @@ def _moving(chip: Chip, states: Sequence[TrainState]) -> updates.Moving:
         cross=np.stack([state.window.cross for state in states], axis=1).ravel(),
         energy=states[0].window.energy.copy(),
         squares=np.zeros(LANES),
-        stored=datapath.stored_codes(chip.spec, theta.ravel()),
+        requested=datapath.stored_codes(chip.spec, theta.ravel()),
     )
 
 
-def _lanes(chip: Chip, segments: Sequence[Segment], moving: updates.Moving, usable: bool) -> replica_lanes.Lanes:
+def _lanes(
+    chip: Chip, segments: Sequence[Segment], update_state: updates.UpdateState, usable: bool
+) -> replica_lanes.Lanes:
     recipe, size = segments[0].recipe, chip.topology.n_parameters
     n_words = -(-size // 128) * 4
     widest = max(chip.spec.layers)
@@ -194,7 +196,7 @@ def _lanes(chip: Chip, segments: Sequence[Segment], moving: updates.Moving, usab
         n_words=n_words,
         samples=np.zeros(batches * recipe.order.batch * LANES, dtype=np.int32),
         keys=np.zeros(16 * LANES, dtype=np.uint32),
-        moved=moving.stored.copy(),
+        perturbed=update_state.requested.copy(),
         x=np.zeros(widest * LANES, dtype=np.int32),
         signals=np.zeros(widest * LANES, dtype=np.int32),
         spare=np.zeros(widest * LANES, dtype=np.int32),
@@ -210,9 +212,13 @@ def _lane(array: NDArray[Any], lane: int) -> NDArray[Any]:
     return array[lane::LANES].copy()
 
 
-def _optimizer_state(before: TrainState, moving: updates.Moving, lane: int) -> dict[str, NDArray[np.float64]]:
-    powers = {"beta1_power": moving.powers[0], "beta2_power": moving.powers[1]}
+def _optimizer_state(
+    before: TrainState, update_state: updates.UpdateState, lane: int
+) -> dict[str, NDArray[np.float64]]:
+    powers = {"beta1_power": update_state.powers[0], "beta2_power": update_state.powers[1]}
     return {
-        name: np.array(powers[name]) if name in powers else _lane({"m": moving.m, "v": moving.v}[name], lane)
+        name: np.array(powers[name])
+        if name in powers
+        else _lane({"m": update_state.m, "v": update_state.v}[name], lane)
         for name in before.optimizer
     }

@@ -12,20 +12,20 @@ from typing import TypeVar
 
 from mgdhw_sim.engines.numba import kernel_args
 from mgdhw_sim.engines.numba.kernels.segments import Setup
-from mgdhw_sim.engines.numba.pinned_threads import together
+from mgdhw_sim.engines.numba.pinned_threads import run_pinned
 from mgdhw_sim.reference.chip import Chip
 
 Answer = TypeVar("Answer")
 
 LATE = 1.3
-"""So many times as long as at best: somebody was late."""
+"""So many times as long as at best: a thread was late."""
 AGAIN = 2.0
 """Seconds until what was worse is tried again."""
 SHORTEST = 0.005
 """Seconds of work from which on its time says something."""
 
 
-class Sharing:
+class TeamChoice:
     """Chooses between a team and a single thread for consecutive pieces of the same kind of work."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Sharing:
         return self._alone and now < self._until
 
     def took(self, alone: bool, probes: int, seconds: float, now: float) -> None:
-        """Take in how long a piece of work took that ended now."""
+        """Record how long a piece of work took that ended now."""
         if seconds < SHORTEST:
             return
         each = seconds / probes
@@ -56,26 +56,28 @@ class Sharing:
             self._until = now + AGAIN if self._alone else 0.0
 
 
-class Threads:
+class ProbeThreads:
     """Those that work on some probes: a team, or one alone.
 
     Args:
-        chip, fixed: the work; what there is of it tells its kind from others.
+        chip, fixed: the work, which decides its kind.
     """
 
     def __init__(self, chip: Chip, fixed: Setup) -> None:
         order = fixed.order
         kind = f"sharing {order.batch} {order.tau_x} {fixed.baseline} {fixed.plan.family}"
-        self.parts = kernel_args.parts_for(chip, fixed)
-        self._sharing: Sharing | None = chip.engine_cache.setdefault(kind, Sharing()) if self.parts > 1 else None
+        self.n_threads = kernel_args.parts_for(chip, fixed)
+        self._sharing: TeamChoice | None = (
+            chip.engine_cache.setdefault(kind, TeamChoice()) if self.n_threads > 1 else None
+        )
         if self._sharing is not None and self._sharing.is_alone(time.perf_counter()):
-            self.parts = 1
+            self.n_threads = 1
 
     def run(self, work: Callable[[int], Answer], probes: int, release: Callable[[], None]) -> Answer:
-        """`pinned_threads.together` for so many probes, timed."""
+        """`pinned_threads.run_pinned` for so many probes, timed."""
         began = time.perf_counter()
-        answer = together(work, self.parts, release)
+        answer = run_pinned(work, self.n_threads, release)
         if self._sharing is not None:
             now = time.perf_counter()
-            self._sharing.took(self.parts == 1, probes, now - began, now)
+            self._sharing.took(self.n_threads == 1, probes, now - began, now)
         return answer

@@ -46,7 +46,11 @@ from mgdhw_sim.engines.numba.kernels.changed_cells import (
     numbers_of,
     update_changed,
 )
-from mgdhw_sim.engines.numba.kernels.changed_weights import begin_news, news, tell
+from mgdhw_sim.engines.numba.kernels.changed_weights import (
+    append_changed_weights,
+    changed_weights,
+    clear_changed_weights,
+)
 from mgdhw_sim.engines.numba.kernels.conditions import aged
 from mgdhw_sim.engines.numba.kernels.small_batch import clipped
 from mgdhw_sim.engines.numba.kernels.updates import gradients_of
@@ -70,13 +74,13 @@ LOUD = 1 << 30
 """No cell holds as much: noise beyond it is as good as this, and the sum of both has 32 bits."""
 
 
-class Pen(NamedTuple):
+class WriteBuffers(NamedTuple):
     """Work space for cells that are written together; and what was last."""
 
     found: Any
-    """(AT_ONCE + 32,) which cells, and by how many codes (`changed_cells.line_up`)."""
-    old: Any
-    """(AT_ONCE + 32,) numbers of those among them that have aged."""
+    """(AT_ONCE + 32,) which cells, and by how many codes (`changed_cells.append_changed_cells`)."""
+    outdated: Any
+    """(AT_ONCE + 32,) numbers of the outdated ones among them, which have aged since they were written."""
     numbers: Any
     """(AT_ONCE + 32,) of all of them."""
     words: Any
@@ -90,20 +94,26 @@ class Pen(NamedTuple):
     """(AT_ONCE,) their new weights."""
     tick: Any
     """(1,) that of the last write."""
-    news: Any
-    """For the other part of a team (`changed_weights.News`), if it wants to know."""
+    changed_weights: Any
+    """For the other thread of a team (`changed_weights.ChangedWeights`); empty if there is none."""
 
 
-def pen(told: int = 0) -> Pen:
-    """Work space. `told`: how many cells the other part of a team wants to be told of at most."""
-    found, old, numbers = (zeros(AT_ONCE + 2 * LANES, np.int32) for _ in range(3))
+def write_buffers(reported: int = 0) -> WriteBuffers:
+    """Work space.
+
+    Args:
+        reported: how many changed weights the other thread of a team has to be told of at most.
+    """
+    found, n_outdated, numbers = (zeros(AT_ONCE + 2 * LANES, np.int32) for _ in range(3))
     twos, fine = zeros(AT_ONCE, np.int64), zeros(AT_ONCE, np.int32)
     words, draws, tick = zeros(AT_ONCE, np.uint32), zeros(2 * AT_ONCE, np.int16), np.full(1, NO_TIME, dtype=np.int64)
-    return Pen(found, old, numbers, words, draws, twos.view(np.int32), twos, fine, tick, news(told))
+    return WriteBuffers(
+        found, n_outdated, numbers, words, draws, twos.view(np.int32), twos, fine, tick, changed_weights(reported)
+    )
 
 
 @njit(**INLINE)
-def write(flaws, memory, weights, codes, first, end, step, pen):
+def write(nonideal, cell_arrays, weights, codes, first, end, step, buffers):
     """Write codes of cells first ... end - 1 (first is a multiple of 32) at a step, and make their weights anew.
 
     Args:
@@ -112,89 +122,102 @@ def write(flaws, memory, weights, codes, first, end, step, pen):
     Returns:
         Whether any is asked for another code than before.
     """
-    begin_write(flaws, memory, first, end, step, pen)
+    begin_write(nonideal, cell_arrays, first, end, step, buffers)
     at, base, count, fetched, asked = np.int64(first), np.int64(first), np.int64(0), np.int64(0), False
     while at < end or count > 0:
-        at, count, fetched, old, differ = find_changed(
-            codes, memory.requested, memory.able, memory.young, memory.records, at, end, base, pen.found, count,
-            fetched, pen.old,
+        at, count, fetched, n_outdated, differ = find_changed(
+            codes, cell_arrays.requested, cell_arrays.writable, cell_arrays.up_to_date, cell_arrays.records, at, end,
+            base, buffers.found, count, fetched, buffers.outdated,
         )  # fmt: skip
         asked |= differ
-        put(flaws, memory, weights, codes, base, min(count, AT_ONCE), fetched, old, step, pen)
-        base, count, fetched = carry_over(pen.found, at, base, count, fetched)
+        put(nonideal, cell_arrays, weights, codes, base, min(count, AT_ONCE), fetched, n_outdated, step, buffers)
+        base, count, fetched = carry_over(buffers.found, at, base, count, fetched)
     return asked
 
 
 @njit(**INLINE)
-def update_and_write(flaws, memory, weights, rule, moving, first, end, eta, words, change, amplitude, keep, step, pen):
+def update_and_write(
+    nonideal, cell_arrays, weights, rule, update_state, first, end, eta, words, change, amplitude, keep, step, buffers
+):
     """`updates.update_signs` of parameters first ... end - 1, and `write` of what comes of it, at once.
 
-    `moving.stored` holds what the cells were asked for before; they take note of the new codes there alone.
+    `update_state.requested` holds what the cells were asked for before; they take note of the new codes there alone.
     """
-    begin_write(flaws, memory, first, end, step, pen)
+    begin_write(nonideal, cell_arrays, first, end, step, buffers)
     plus, minus = gradients_of(rule, change, amplitude)
     at, base, count, fetched, asked = np.int64(first), np.int64(first), np.int64(0), np.int64(0), False
     while at < end or count > 0:
-        at, count, fetched, old, differ = update_changed(
-            rule, moving, memory.able, memory.young, memory.records, at, end, base, pen.found, count, fetched, pen.old,
-            eta, words, plus, minus, keep,
+        at, count, fetched, n_outdated, differ = update_changed(
+            rule, update_state, cell_arrays.writable, cell_arrays.up_to_date, cell_arrays.records, at, end, base,
+            buffers.found, count, fetched, buffers.outdated, eta, words, plus, minus, keep,
         )  # fmt: skip
         asked |= differ
-        put(flaws, memory, weights, moving.stored, base, min(count, AT_ONCE), fetched, old, step, pen)
-        base, count, fetched = carry_over(pen.found, at, base, count, fetched)
+        put(
+            nonideal,
+            cell_arrays,
+            weights,
+            update_state.requested,
+            base,
+            min(count, AT_ONCE),
+            fetched,
+            n_outdated,
+            step,
+            buffers,
+        )
+        base, count, fetched = carry_over(buffers.found, at, base, count, fetched)
     return asked
 
 
 @njit(**INLINE)
-def begin_write(flaws, memory, first, end, step, pen):
-    """If a tick has passed since the last write, none of the cells is young any more; and none is listed."""
-    now = step // flaws.drift_every if flaws.ages else np.int64(0)
-    if now != pen.tick[0]:
-        memory.young[first >> 5 : (end + 31) >> 5] = 0
-        pen.tick[0] = now
-    store(pen.found, 0, i32(0))
-    begin_news(pen.news)
+def begin_write(nonideal, cell_arrays, first, end, step, buffers):
+    """If a tick has passed since the last write, no cell is up to date any more. Empties the lists."""
+    current_tick = step // nonideal.drift_every if nonideal.ages else np.int64(0)
+    if current_tick != buffers.tick[0]:
+        cell_arrays.up_to_date[first >> 5 : (end + 31) >> 5] = 0
+        buffers.tick[0] = current_tick
+    store(buffers.found, 0, i32(0))
+    clear_changed_weights(buffers.changed_weights)
 
 
 @njit(**JIT)
-def put(flaws, memory, weights, codes, base, count, fetched, old, step, pen):
-    """Write what was found: `count` cells, of which `old` have aged, numbered from `base` on."""
+def put(nonideal, cell_arrays, weights, codes, base, count, fetched, n_outdated, step, buffers):
+    """Write what was found: `count` cells, `n_outdated` of them outdated, numbered from `base` on."""
     if count == 0:
         return
     if count < AT_ONCE:  # fill the last vectors with one of them again
         for start in (0, LANES):
-            store(pen.found, count + start, i32(pen.found[count - 1]))
+            store(buffers.found, count + start, i32(buffers.found[count - 1]))
     for start in range(0, count, LANES):
-        store(pen.numbers, start, numbers_of(load(pen.found, start), base))
+        store(buffers.numbers, start, numbers_of(load(buffers.found, start), base))
     for k in range(fetched, count):
-        prefetch(memory.records, np.uint64(pen.numbers[k]) * np.uint64(WORDS))
-    for k in range(old):
-        make_young(flaws, memory, np.int64(pen.old[k]), pen.tick[0])
-    noisy = flaws.write_size != 0 or flaws.pulse_size != 0
-    draw(flaws.key0, flaws.key1, count if noisy else 0, step, pen.numbers, pen.words, pen.draws)
+        prefetch(cell_arrays.records, np.uint64(buffers.numbers[k]) * np.uint64(WORDS))
+    for k in range(n_outdated):
+        bring_up_to_date(nonideal, cell_arrays, np.int64(buffers.outdated[k]), buffers.tick[0])
+    noisy = nonideal.write_size != 0 or nonideal.pulse_size != 0
+    draw(nonideal.key0, nonideal.key1, count if noisy else 0, step, buffers.numbers, buffers.words, buffers.draws)
     start = 0
     while start < count:
-        if flaws.brief:
-            start = move_briefly(
-                memory.records, memory.able, start, count, flaws.write_size, flaws.pulse_size,
-                CELL_FRACTION_BITS - flaws.fine_bits, flaws.weight_top, pen.found, pen.numbers, pen.draws, pen.halves,
-                pen.fine,
+        if nonideal.int16_noise:
+            start = write_single_pulses(
+                cell_arrays.records, cell_arrays.writable, start, count, nonideal.write_size, nonideal.pulse_size,
+                CELL_FRACTION_BITS - nonideal.fine_bits, nonideal.weight_top, buffers.found, buffers.numbers,
+                buffers.draws, buffers.halves, buffers.fine,
             )  # fmt: skip
         if start < count:
-            move_cells(flaws, memory, codes, start, pen)
+            write_cells(nonideal, cell_arrays, codes, start, buffers)
             start += LANES
-    if pen.news.words.size > 0:
-        tell(pen.news, base, count, pen.found, pen.fine)
-    put_cells(memory.twos, weights.fine, pen.numbers, count, pen.twos, pen.fine)
+    if buffers.changed_weights.words.size > 0:
+        append_changed_weights(buffers.changed_weights, base, count, buffers.found, buffers.fine)
+    put_cells(cell_arrays.twos, weights.fine, buffers.numbers, count, buffers.twos, buffers.fine)
     if weights.plus.size > 0:
-        put_both(weights.plus, weights.minus, weights.change, pen.numbers, count, pen.fine, flaws.weight_top)
+        put_both(weights.plus, weights.minus, weights.change, buffers.numbers, count, buffers.fine, nonideal.weight_top)
 
 
 @njit(**JIT)
-def make_young(flaws, memory, i, now):
-    """Make a cell what it has become by now, as it will be written now."""
-    memory.records[i * WORDS + VALUE] = aged(flaws, memory, i, now)
-    memory.born[i] = now
+def bring_up_to_date(nonideal, cell_arrays, i, current_tick):
+    """Replace a cell's value by what it has become with age: it will be written now."""
+    cell_arrays.records[i * WORDS + VALUE] = aged(nonideal, cell_arrays, i, current_tick)
+    cell_arrays.written_tick[i] = current_tick
 
 
 @njit(**JIT)
@@ -225,10 +248,10 @@ def counters(step, cells):
 
 
 @njit(**JIT)
-def move_briefly(
-    records, able, start, count, write_size, pulse_size, bits, top, found, numbers, draws, halves, fine
+def write_single_pulses(
+    records, writable, start, count, write_size, pulse_size, bits, top, found, numbers, draws, halves, fine
 ):  # fmt: skip
-    """What becomes of cells by a pulse each, on a chip whose noise is small enough (`Flaws.brief`).
+    """What becomes of cells by a pulse each, on a chip whose noise is small enough (`Nonidealities.int16_noise`).
 
     Args:
         start, count: from cell `start` of the list on, as far as the cells of a vector change by a code each.
@@ -247,7 +270,7 @@ def move_briefly(
         value = clipped(value + step - shifted_product(value, slope, 1 << 19, 20), low, high)
         strengths = ((narrow_products(size, i32(pulse_size)) >> i32(12)) << i32(16)) | i32(write_size)
         value = clipped(value + sum_pairs(scale_pairs(load_pairs(draws, 2 * start), strengths)), low, high)
-        put_down(able, numbers, halves, start, value, fields[LEFT] - i32(1))
+        store_values(writable, numbers, halves, start, value, fields[LEFT] - i32(1))
         rest, scale = rounded(value, bits), fields[SCALE]  # times the gain: itself, and times the gain less 1
         more = scale_pairs(rest << i32(16), scale) | (scale & low_half)
         store(fine, start, clipped(rest + sum_pairs(more), i32(-top - 1), i32(top)))
@@ -256,41 +279,41 @@ def move_briefly(
 
 
 @njit(**JIT)
-def move_cells(flaws, memory, codes, start, pen):
-    """What becomes of sixteen cells of the list, from `start` on: into the pen."""
-    fields, drawn = fields_of(memory.records, pen.numbers, start), load_pairs(pen.draws, 2 * start)
-    noise = scaled(flaws.write_size, (drawn << i32(16)) >> i32(16))
-    if flaws.pulsed:
-        value, count = move(flaws, fields, changes_of(load(pen.found, start)), drawn >> i32(16), noise)
+def write_cells(nonideal, cell_arrays, codes, start, buffers):
+    """What becomes of sixteen cells of the list, from `start` on: into the buffers."""
+    fields, drawn = fields_of(cell_arrays.records, buffers.numbers, start), load_pairs(buffers.draws, 2 * start)
+    noise = scaled(nonideal.write_size, (drawn << i32(16)) >> i32(16))
+    if nonideal.pulsed:
+        value, count = apply_pulses(nonideal, fields, changes_of(load(buffers.found, start)), drawn >> i32(16), noise)
         gain, offset = (fields[SCALE] >> i32(16)) + i32(UNIT_GAIN), (fields[SCALE] << i32(16)) >> i32(16)
     else:
         for lane in range(start, start + LANES):
-            pen.fine[lane] = codes[pen.numbers[lane]] + (flaws.dac.size >> 1)
-        limit = i32(flaws.cell_limit)
-        value, count = clipped(gather(flaws.dac, load(pen.fine, start)) + noise, i32(0) - limit, limit), i32(1)
+            buffers.fine[lane] = codes[buffers.numbers[lane]] + (nonideal.dac.size >> 1)
+        limit = i32(nonideal.cell_limit)
+        value, count = clipped(gather(nonideal.dac, load(buffers.fine, start)) + noise, i32(0) - limit, limit), i32(1)
         gain, offset = fields[SCALE], fields[OFFSET]
-    put_down(memory.able, pen.numbers, pen.halves, start, value, fields[LEFT] - count)
-    fine = rounded(value, CELL_FRACTION_BITS - flaws.fine_bits)
+    store_values(cell_arrays.writable, buffers.numbers, buffers.halves, start, value, fields[LEFT] - count)
+    fine = rounded(value, CELL_FRACTION_BITS - nonideal.fine_bits)
     w = shifted_product(fine, gain, 1 << 14, 15) + offset
-    store(pen.fine, start, clipped(w, i32(-flaws.weight_top - 1), i32(flaws.weight_top)))
+    store(buffers.fine, start, clipped(w, i32(-nonideal.weight_top - 1), i32(nonideal.weight_top)))
 
 
 @njit(**INLINE)
-def put_down(able, numbers, halves, start, value, left):
-    """Values of sixteen cells of the list, from `start` on, and how many writes are left to them."""
-    worn = left <= i32(0)
-    if any_of(worn):
-        wear_out(able, numbers, start, bits_of(worn))
+def store_values(writable, numbers, halves, start, value, left):
+    """Store the values of sixteen cells of the list, from `start` on, and how many writes are left to them."""
+    worn_out = left <= i32(0)
+    if any_of(worn_out):
+        wear_out(writable, numbers, start, bits_of(worn_out))
     store_twos(halves, 2 * start, value, left)
 
 
 @njit(**JIT)
-def wear_out(able, numbers, start, worn):
-    """Cells of the list that cannot be written any more: those from `start` on whose bit is set."""
-    while worn != 0:
-        i = np.uint64(numbers[start + lowest_bit(np.uint64(worn))])
-        able[i >> np.uint64(5)] &= ~(np.uint32(1) << np.uint32(i & np.uint64(31)))
-        worn &= worn - np.uint32(1)
+def wear_out(writable, numbers, start, worn_out):
+    """Note which cells of the list are worn out: those from `start` on whose bit is set."""
+    while worn_out != 0:
+        i = np.uint64(numbers[start + lowest_bit(np.uint64(worn_out))])
+        writable[i >> np.uint64(5)] &= ~(np.uint32(1) << np.uint32(i & np.uint64(31)))
+        worn_out &= worn_out - np.uint32(1)
 
 
 @njit(**JIT)
@@ -338,7 +361,7 @@ def pulse_of(fields, up):
 
 
 @njit(**INLINE)
-def move(flaws, fields, change, drawn, noise):
+def apply_pulses(nonideal, fields, change, drawn, noise):
     """Sixteen cells by pulses: `cells._pulsed`. All numbers are below 2³⁰ (`spec.PULSED_BITS`).
 
     Args:
@@ -352,20 +375,20 @@ def move(flaws, fields, change, drawn, noise):
     """
     up = change > i32(0)
     count = select(up, change, i32(0) - change)
-    if flaws.pulse_step > 0:  # less than 2⁵² over a whole number: the quotient's floor is exact
-        units = (to_i64(count) << i64(CELL_FRACTION_BITS)) + i64(flaws.pulse_step >> 1)
-        count = to_i32(to_i64(floor(to_f64(units) / f64(flaws.pulse_step))))
+    if nonideal.pulse_step > 0:  # less than 2⁵² over a whole number: the quotient's floor is exact
+        units = (to_i64(count) << i64(CELL_FRACTION_BITS)) + i64(nonideal.pulse_step >> 1)
+        count = to_i32(to_i64(floor(to_f64(units) / f64(nonideal.pulse_step))))
     value, high, low = fields[VALUE], fields[HIGH], fields[LOW]
     (size, step, slope), done = pulse_of(fields, up), i32(0)
     while any_of(done < count):
         moved = clipped(value + step - shifted_product(value, slope, 1 << 19, 20), low, high)
         value = select(done < count, moved, value)
         done = done + i32(1)
-    if flaws.pulse_size > 0:
+    if nonideal.pulse_size > 0:
         if any_of(count != i32(1)):  # √(2¹⁶ m) of less than 2⁵²: its floor is exact
             root = to_i64(floor(sqrt(to_f64(to_i64(count) << i64(16)))))
-            strength = to_i32((to_i64(size) * i64(flaws.pulse_size) * root) >> i64(20))
+            strength = to_i32((to_i64(size) * i64(nonideal.pulse_size) * root) >> i64(20))
         else:  # (size · pulse_size · 2⁸) >> 20, of less than 2³⁴
-            strength = shifted_product(size, i32(flaws.pulse_size), 0, 12)
+            strength = shifted_product(size, i32(nonideal.pulse_size), 0, 12)
         value = value + shifted_product(drawn, strength, 1 << 14, 15)
     return clipped(value + noise, low, high), count

@@ -15,7 +15,7 @@ from mgdhw.compiled.kernels.int16_pairs import unequal
 from mgdhw.compiled.kernels.simd import LANES, load, load_pairs, store, store_pairs
 from mgdhw.compiled.kernels.vector_math import i32, lane_numbers, lowest_bit, to_i32, to_u32, u32
 from mgdhw.compiled.options import INLINE, JIT
-from mgdhw_sim.engines.numba.kernels.updates import moved_by_sign
+from mgdhw_sim.engines.numba.kernels.updates import apply_gradient_by_sign
 
 AT_ONCE = 128
 """Cells that are listed before they are written; 31 more may be. So many, with what is fetched and drawn for them, stay
@@ -27,20 +27,20 @@ SPAN = 1 << 15
 
 
 @njit(**JIT)
-def find_changed(codes, requested, able, young, records, at, end, base, found, count, fetched, olds):
+def find_changed(codes, requested, writable, up_to_date, records, at, end, base, found, count, fetched, outdated):
     """List cells from `at` on, a multiple of 32, that are asked for another code than before, and can be written.
 
     All take note of the code.
 
     Args:
         found, count, fetched: the list, how many are there already, and the records of how many were fetched.
-        olds: for numbers of those that were not written at this tick before.
+        outdated: for numbers of those that were not written at this tick before.
 
     Returns:
         Where the search ended; how many are listed; how many of them were fetched; how many are old; whether any cell
         was asked for another code.
     """
-    asked, old, last = np.uint32(0), np.int64(0), min(end, base + SPAN)
+    asked, n_outdated, last = np.uint32(0), np.int64(0), min(end, base + SPAN)
     while at < last and count < AT_ONCE:
         bits = unequal(codes, requested, at)
         if at + 32 > end:
@@ -48,21 +48,24 @@ def find_changed(codes, requested, able, young, records, at, end, base, found, c
         if bits != 0:
             asked |= bits
             one, other = differences(codes, requested, at)
-            fetched = fetch(records, base, found, count, fetched)
+            fetched = prefetch_listed(records, base, found, count, fetched)
             numbers = (i32(at - base) + lane_numbers()) << i32(16)
-            count, old = line_up(bits, one, other, able, young, at, numbers, found, count, olds, old)
+            count, n_outdated = append_changed_cells(
+                bits, one, other, writable, up_to_date, at, numbers, found, count, outdated, n_outdated
+            )
             if at + 32 <= end:
                 store_pairs(requested, at, load_pairs(codes, at))
             else:
                 for i in range(at, end):
                     requested[i] = codes[i]
         at += 32
-    return at, count, fetched, old, asked != 0
+    return at, count, fetched, n_outdated, asked != 0
 
 
 @njit(**JIT)
 def update_changed(
-    rule, moving, able, young, records, at, end, base, found, count, fetched, olds, eta, words, plus, minus, keep
+    rule, update_state, writable, up_to_date, records, at, end, base, found, count, fetched, outdated, eta, words, plus,
+    minus, keep
 ):  # fmt: skip
     """`updates.update_signs` and `find_changed` at once, as far as the latter goes; a code is compared with the one
     before, of which the cells have taken note.
@@ -73,25 +76,32 @@ def update_changed(
     Returns:
         As `find_changed`.
     """
-    asked, old, last = np.uint32(0), np.int64(0), min(end, base + SPAN)
+    asked, n_outdated, last = np.uint32(0), np.int64(0), min(end, base + SPAN)
     numbers = (i32(at - base) + lane_numbers()) << i32(16)
     while at < last and count < AT_ONCE:
         signs = words[np.uint64(at) >> np.uint64(5)]
-        before, later = to_i32(load(moving.stored, at)), to_i32(load(moving.stored, at + LANES))
-        one = moved_by_sign(rule, moving, at, signs, plus, minus, eta, end, keep) - before
-        other = moved_by_sign(rule, moving, at + LANES, signs >> np.uint32(LANES), plus, minus, eta, end, keep) - later
+        before, later = to_i32(load(update_state.requested, at)), to_i32(load(update_state.requested, at + LANES))
+        one = apply_gradient_by_sign(rule, update_state, at, signs, plus, minus, eta, end, keep) - before
+        other = (
+            apply_gradient_by_sign(
+                rule, update_state, at + LANES, signs >> np.uint32(LANES), plus, minus, eta, end, keep
+            )
+            - later
+        )
         bits = bits_of(one != i32(0)) | (bits_of(other != i32(0)) << np.uint32(LANES))
         if at + 32 > end:
             bits &= (np.uint32(1) << np.uint32(end - at)) - np.uint32(1)
         asked |= bits
-        fetched = fetch(records, base, found, count, fetched)
-        count, old = line_up(bits, one, other, able, young, at, numbers, found, count, olds, old)
+        fetched = prefetch_listed(records, base, found, count, fetched)
+        count, n_outdated = append_changed_cells(
+            bits, one, other, writable, up_to_date, at, numbers, found, count, outdated, n_outdated
+        )
         at, numbers = at + 32, numbers + i32(32 << 16)
-    return at, count, fetched, old, asked != 0
+    return at, count, fetched, n_outdated, asked != 0
 
 
 @njit(**INLINE)
-def line_up(bits, one, other, able, young, at, numbers, found, count, olds, old):
+def append_changed_cells(bits, one, other, writable, up_to_date, at, numbers, found, count, outdated, n_outdated):
     """List those of 32 cells whose bit is set, as far as they can be written.
 
     Args:
@@ -102,23 +112,23 @@ def line_up(bits, one, other, able, young, at, numbers, found, count, olds, old)
         How many are listed, and how many are old.
     """
     word = np.uint64(at) >> np.uint64(5)
-    bits &= able[word]
-    aging = bits & ~young[word]
+    bits &= writable[word]
+    aging = bits & ~up_to_date[word]
     if aging != 0:
-        young[word] |= aging
+        up_to_date[word] |= aging
         while aging != 0:
-            olds[old] = at + lowest_bit(np.uint64(aging))
-            old += 1
+            outdated[n_outdated] = at + lowest_bit(np.uint64(aging))
+            n_outdated += 1
             aging &= aging - np.uint32(1)
     low, high = bits & np.uint32(0xFFFF), bits >> np.uint32(16)
     between = count + count_bits(low)
     store_chosen(found, count, low, numbers | (one & i32(0xFFFF)))
     store_chosen(found, between, high, (numbers + i32(LANES << 16)) | (other & i32(0xFFFF)))
-    return between + count_bits(high), old
+    return between + count_bits(high), n_outdated
 
 
 @njit(**INLINE)
-def fetch(records, base, found, count, fetched):
+def prefetch_listed(records, base, found, count, fetched):
     """Have the records of some more cells of the list ready soon: a few at a time, so that none waits for others.
 
     Behind the list's end are zeros. What was listed just now is better fetched a little later.

@@ -1,7 +1,7 @@
-"""What one part of a team tells the other of the cells that it has written: their new fine weights.
+"""The new fine weights of the cells that one thread of a team has written, for the other thread.
 
-Each part holds all weights for itself. An eighth or so of them changes at a time; to fetch all from the other core's
-cache would take longer than to be told which ones.
+Each thread has a copy of all weights. An eighth or so of them changes at a time; to fetch all from the other core's
+cache would take longer than to copy those.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mgdhw_sim.engines.numba.kernel_args import zeros
 from mgdhw_sim.engines.numba.kernels.changed_cells import AT_ONCE, SPAN
 
 
-class News(NamedTuple):
+class ChangedWeights(NamedTuple):
     """Lists of cells, one after the other."""
 
     words: Any
@@ -30,39 +30,39 @@ class News(NamedTuple):
     """(2,) how many there are, and how many cells they have in all."""
 
 
-def news(cells: int) -> News:
-    """Room for what is told of so many cells at most; of none, nothing is told."""
+def changed_weights(cells: int) -> ChangedWeights:
+    """Room for so many cells at most; 0: nothing is reported."""
     lists = 2 * (cells // AT_ONCE + cells // SPAN + 2) if cells else 0
     words = zeros(cells + 4 * LANES if cells else 0, np.int32)
     bases, counts = (np.zeros(lists, dtype=np.int64) for _ in range(2))
-    return News(words, bases, counts, np.zeros(2, dtype=np.int64))
+    return ChangedWeights(words, bases, counts, np.zeros(2, dtype=np.int64))
 
 
 @njit(**JIT)
-def begin_news(news):
-    """Forget what was told before."""
-    news.lists[0] = news.lists[1] = 0
+def clear_changed_weights(changed):
+    """Empty the lists."""
+    changed.lists[0] = changed.lists[1] = 0
 
 
 @njit(**JIT)
-def tell(news, base, count, found, fine):
-    """Add a list of cells that were written (`changed_cells.line_up`), and their weights."""
-    number, first = news.lists[0], news.lists[1]
-    news.bases[number], news.counts[number] = base, count
-    news.lists[0], news.lists[1] = number + 1, first + count
+def append_changed_weights(changed, base, count, found, fine):
+    """Add a list of cells that were written (`changed_cells.append_changed_cells`), and their weights."""
+    number, first = changed.lists[0], changed.lists[1]
+    changed.bases[number], changed.counts[number] = base, count
+    changed.lists[0], changed.lists[1] = number + 1, first + count
     upper, lower = i32(-1 << 16), i32(0xFFFF)
     for start in range(0, count, LANES):
-        store(news.words, first + start, (load(found, start) & upper) | (load(fine, start) & lower))
+        store(changed.words, first + start, (load(found, start) & upper) | (load(fine, start) & lower))
 
 
 @njit(**JIT)
-def hear(news, weights):
-    """Take note of the weights that the other part has told of."""
+def apply_changed_weights(changed, weights):
+    """Copy the other thread's changed weights into this one's."""
     one, half = np.uint64(1), np.uint32(16)
     at = np.uint64(0)
-    for number in range(news.lists[0]):
-        base, end = np.uint64(news.bases[number]), at + np.uint64(news.counts[number])
+    for number in range(changed.lists[0]):
+        base, end = np.uint64(changed.bases[number]), at + np.uint64(changed.counts[number])
         while at < end:
-            word = np.uint32(news.words[at])
+            word = np.uint32(changed.words[at])
             weights[base + np.uint64(word >> half)] = np.int16(word & np.uint32(0xFFFF))
             at += one

@@ -1,4 +1,4 @@
-"""Cells and neurons of an imperfect chip in compiled code: aged, warmed. `cells.py`, `imperfect.neurons_at`."""
+"""Cells and neurons of a nonideal chip in compiled code: aged, warmed. `cells.py`, `nonideal.neurons_at`."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ TEMPERATURE = int(Stream.TEMPERATURE)
 
 
 @njit(**INLINE)
-def tick_of(flaws, step):
+def tick_of(nonideal, step):
     """`cells.tick`."""
-    return step // flaws.drift_every if flaws.ages else np.int64(0)
+    return step // nonideal.drift_every if nonideal.ages else np.int64(0)
 
 
 @njit(**INLINE)
-def temperature_of(flaws, step):
-    """`imperfect.temperature`."""
-    return step // flaws.temperature_every if flaws.temperature_every > 0 else np.int64(0)
+def temperature_of(nonideal, step):
+    """`nonideal.temperature`."""
+    return step // nonideal.temperature_every if nonideal.temperature_every > 0 else np.int64(0)
 
 
 @njit(**JIT)
-def same_era(flaws, one, other):
+def same_conditions(nonideal, one, other):
     """Whether the chip is the same at two steps, but for what is written."""
-    same = tick_of(flaws, one) == tick_of(flaws, other)
-    return same and temperature_of(flaws, one) == temperature_of(flaws, other)
+    same = tick_of(nonideal, one) == tick_of(nonideal, other)
+    return same and temperature_of(nonideal, one) == temperature_of(nonideal, other)
 
 
 @njit(**JIT)
@@ -51,28 +51,28 @@ def logarithm(table, count):
 
 
 @njit(**JIT)
-def aged(flaws, memory, i, now):
+def aged(nonideal, cell_arrays, i, current_tick):
     """What a cell holds at a tick: `cells.aged`."""
-    value = np.int64(memory.records[i * WORDS + VALUE])
-    if not flaws.ages or memory.stuck[i]:
+    value = np.int64(cell_arrays.records[i * WORDS + VALUE])
+    if not nonideal.ages or cell_arrays.stuck[i]:
         return value
-    ticks = min(now - memory.born[i], OLDEST)
+    ticks = min(current_tick - cell_arrays.written_tick[i], OLDEST)
     if ticks <= 0:  # nothing is lost, and e⁰ is exactly 1
         return value
-    lost = min(ticks, LARGEST_AGE) * flaws.rate
-    if flaws.drifts:
-        lost += shift_round(np.int64(memory.nu[i]) * logarithm(flaws.log, 1 + ticks), 16)
-    left = interpolate(flaws.exp, min(lost, LARGEST_AGE), 14)
-    return flaws.rest + shift_round((value - flaws.rest) * left, 16)
+    lost = min(ticks, LARGEST_AGE) * nonideal.rate
+    if nonideal.drifts:
+        lost += shift_round(np.int64(cell_arrays.nu[i]) * logarithm(nonideal.log, 1 + ticks), 16)
+    left = interpolate(nonideal.exp, min(lost, LARGEST_AGE), 14)
+    return nonideal.rest + shift_round((value - nonideal.rest) * left, 16)
 
 
 @njit(**JIT)
-def weigh(flaws, memory, weights, i, now):
+def compute_weight(nonideal, cell_arrays, weights, i, current_tick):
     """The weight that a cell makes at a tick, and with a perturbation: `cells.weights`, `cells.perturbed`."""
-    top, at = flaws.weight_top, i * WORDS
-    fine = shift_round(aged(flaws, memory, i, now), CELL_FRACTION_BITS - flaws.fine_bits)
-    gain, offset = np.int64(memory.records[at + SCALE]), np.int64(memory.records[at + OFFSET])
-    if flaws.pulsed:
+    top, at = nonideal.weight_top, i * WORDS
+    fine = shift_round(aged(nonideal, cell_arrays, i, current_tick), CELL_FRACTION_BITS - nonideal.fine_bits)
+    gain, offset = np.int64(cell_arrays.records[at + SCALE]), np.int64(cell_arrays.records[at + OFFSET])
+    if nonideal.pulsed:
         gain, offset = (gain >> 16) + UNIT_GAIN, np.int64(np.int16(gain))
     w = shift_round(fine * gain, 15) + offset
     w = min(max(w, -top - 1), top)
@@ -84,51 +84,51 @@ def weigh(flaws, memory, weights, i, now):
 
 
 @njit(**JIT)
-def added(flaws, i, size):
+def added(nonideal, i, size):
     """What a perturbation by `size` codes adds to a cell's fine weight, for a sign of +1."""
-    return shift_round((np.int64(size) << flaws.fine_bits) * np.int64(flaws.perturbation[i]), 15)
+    return shift_round((np.int64(size) << nonideal.fine_bits) * np.int64(nonideal.perturbation[i]), 15)
 
 
 @njit(**JIT)
-def perturb(flaws, weights, code, start, size, sign, moved):
+def perturb(nonideal, weights, code, start, size, sign, perturbed):
     """Fine weights of cells start ... start + size - 1 with any codes added, times a sign: `cells.perturbed`."""
-    top = flaws.weight_top
+    top = nonideal.weight_top
     for i in range(start, start + size):
         change = np.int64(code[i]) * sign
-        more = added(flaws, i, abs(change))
+        more = added(nonideal, i, abs(change))
         w = np.int64(weights.fine[i]) + (more if change > 0 else -more)
-        moved[i] = min(max(w, -top - 1), top)
+        perturbed[i] = min(max(w, -top - 1), top)
 
 
 @njit(**JIT)
-def keep_up(flaws, memory, weights, neurons, first, end, step):
+def update_conditions(nonideal, cell_arrays, weights, neurons, first, end, step):
     """Make weights first ... end - 1, and the neurons, what they are at a step.
 
     Returns:
         Whether any have changed.
     """
-    now, number = tick_of(flaws, step), temperature_of(flaws, step)
+    current_tick, number = tick_of(nonideal, step), temperature_of(nonideal, step)
     changed = False
-    if weights.tick[0] != now:
+    if weights.tick[0] != current_tick:
         for i in range(first, end):
-            weigh(flaws, memory, weights, i, now)
-        weights.tick[0] = now
+            compute_weight(nonideal, cell_arrays, weights, i, current_tick)
+        weights.tick[0] = current_tick
         changed = True
     if neurons.number[0] != number:
-        warm(flaws, number, neurons)
+        set_temperature(nonideal, number, neurons)
         neurons.number[0] = number
         changed = True
     return changed
 
 
 @njit(**JIT)
-def warm(flaws, number, neurons):
+def set_temperature(nonideal, number, neurons):
     """The neurons at a temperature."""
     kelvin = np.int64(0)
     if number > 0:
-        drawn = noise(flaws.key0, flaws.key1, TEMPERATURE, number, 0, 0, np.int64(0))
-        kelvin = scaled(drawn, flaws.temperature_size)
-    shift, steeper = shift_round(kelvin * flaws.warm_midpoint, 16), shift_round(kelvin * flaws.warm_steepness, 16)
-    for i in range(flaws.midpoint.size):
-        neurons.midpoint[i] = flaws.midpoint[i] + shift
-        neurons.steepness[i] = min(max(flaws.steepness[i] + steeper, 0), 2 * NEURON_UNIT - 1)
+        drawn = noise(nonideal.key0, nonideal.key1, TEMPERATURE, number, 0, 0, np.int64(0))
+        kelvin = scaled(drawn, nonideal.temperature_size)
+    shift, steeper = shift_round(kelvin * nonideal.warm_midpoint, 16), shift_round(kelvin * nonideal.warm_steepness, 16)
+    for i in range(nonideal.midpoint.size):
+        neurons.midpoint[i] = nonideal.midpoint[i] + shift
+        neurons.steepness[i] = min(max(nonideal.steepness[i] + steeper, 0), 2 * NEURON_UNIT - 1)

@@ -1,4 +1,4 @@
-"""A probe of many samples: sixteen samples side by side, products of pairs of 16-bit numbers (`small_batch.Narrow`).
+"""A probe of many samples: sixteen side by side, products of pairs of 16-bit numbers (`small_batch.Int16Network`).
 
 Signals lie as [pair of neurons][sample], the even neuron in the low half of 32 bits. Pre-activations are exact sums in
 32 bits, so whatever is common to several probes is summed once.
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from mgdhw.compiled.kernels.products import add_products, add_signs, group_size, move_bytes, narrow_bytes
+from mgdhw.compiled.kernels.products import add_products, add_signs, group_size, narrow_bytes, perturb_bytes
 from mgdhw.compiled.kernels.simd import LANES, bits_at, gather, gather_words, load, load_pairs, store, store_pairs
 from mgdhw.compiled.kernels.vector_math import (
     f64,
@@ -29,7 +29,7 @@ from mgdhw.compiled.kernels.vector_math import (
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import MSE
 from mgdhw_sim.engines.numba.kernels.small_batch import neurons
-from mgdhw_sim.engines.numba.kernels.thread_team import meet, rows_of
+from mgdhw_sim.engines.numba.kernels.thread_team import barrier, rows_of
 
 
 class Tile(NamedTuple):
@@ -39,7 +39,7 @@ class Tile(NamedTuple):
     x: Any
     """[n_in / 2][width] inputs."""
     base: Any
-    """[n_1][width] the first layer's sums for the stored parameters."""
+    """[n_1][width] the first layer's sums for the requested parameters."""
     sums: Any
     """[widest][width]."""
     line: Any
@@ -49,7 +49,7 @@ class Tile(NamedTuple):
     """[widest / 2][width], twice."""
     outputs: Any
     """[n_out][width] the last layer's signals."""
-    wanted: Any
+    targets: Any
     """[n_out][width] target codes."""
     columns: Any
     byte_columns: Any
@@ -57,11 +57,11 @@ class Tile(NamedTuple):
     bytes: bool
     """Inputs, and the first layer's weights, are bytes: x is [n_in / 4][width] fours of them."""
     weights: Any
-    moved_weights: Any
-    """Those weights as stored, and with a perturbation."""
+    perturbed_weights: Any
+    """Those weights without and with a perturbation."""
 
 
-class Lines(NamedTuple):
+class Rank1Lines(NamedTuple):
     """A rank-1 code: line signs by `words`, of matrices first ... last - 1; amplitude 0 is no code."""
 
     words: Any
@@ -71,7 +71,7 @@ class Lines(NamedTuple):
 
 
 @njit(**JIT)
-def take_batch(inputs, targets, chosen, tile, low, high):
+def load_batch(inputs, targets, chosen, tile, low, high):
     """Inputs and targets of a batch into the tile: those in columns low ... high - 1."""
     n_in, n_out, width = inputs.shape[1], targets.shape[1], tile.width
     batch = chosen.size
@@ -100,7 +100,7 @@ def take_batch(inputs, targets, chosen, tile, low, high):
                     value |= (np.int64(inputs[index, size * group + k]) & ((1 << bits) - 1)) << (bits * k)
                 tile.x[group * width + column + lane] = np.int32(value)
             for j in range(n_out):
-                tile.wanted[j * width + column + lane] = targets[index, j]
+                tile.targets[j * width + column + lane] = targets[index, j]
 
 
 @njit(**INLINE)
@@ -215,10 +215,10 @@ def layer_signals(net, plan, layer, w, sums, lines, tile, first, end, low, high,
     excess = fraction + net.weight_fraction - net.signal_fraction
     segment_bits = net.signal_bits - net.lut_bits
     biases = net.starts[layer] + n_in * n_out
-    moved = lines.amplitude != 0 and lines.first <= layer < lines.last
-    line = plan.matrices[layer, 3] if moved else 0
+    perturbed = lines.amplitude != 0 and lines.first <= layer < lines.last
+    line = plan.matrices[layer, 3] if perturbed else 0
     bias_sign = 0
-    if moved:
+    if perturbed:
         at = line + n_out + n_in
         bias_sign = lines.amplitude if (lines.words[at >> 5] >> np.uint32(at & 31)) & 1 else -lines.amplitude
     for j in range(first, end, 2):
@@ -229,7 +229,7 @@ def layer_signals(net, plan, layer, w, sums, lines, tile, first, end, low, high,
                     at = (j + half) * width + column
                     sum_ = load(sums, at)
                     bias = np.int32(w[biases + j + half])
-                    if moved:
+                    if perturbed:
                         row = line + j + half
                         if (lines.words[row >> 5] >> np.uint32(row & 31)) & 1:
                             sum_, bias = sum_ + load(tile.line, column), bias + bias_sign
@@ -250,9 +250,9 @@ def layer_signals(net, plan, layer, w, sums, lines, tile, first, end, low, high,
 
 @njit(**JIT)
 def tile_cost(net, costs, plan, w, weights, lines, known, keep, tile, batch, team):
-    """Cost codes summed over the samples of this part of the team: `Chip.cost`.
+    """Cost codes summed over the samples of this thread: `Chip.cost`.
 
-    All layers but the last are shared by rows: what a part needs of the weights is then mostly what it wrote itself,
+    All layers but the last are shared by rows: what a thread needs of the weights is then mostly what it wrote itself,
     and need not come from another core's cache. The last layer and the costs are shared by samples; so is everything
     where the first layer's sums stay known, because then no weights move.
 
@@ -283,7 +283,7 @@ def tile_cost(net, costs, plan, w, weights, lines, known, keep, tile, batch, tea
                 line_sums(lines, plan.matrices[layer, 3], n_out, n_in, tile.columns, x, tile, low, high)
         layer_signals(net, plan, layer, w, sums, lines, tile, first, end, low, high, spare)
         if layer < last and not keep:
-            meet(team)
+            barrier(team)
         x = spare
         signals, spare = spare, signals
     summed = np.int64(0)
@@ -301,7 +301,7 @@ def sample_costs(net, costs, tile, column):
     if costs.cost == MSE:
         squares = i64(0)
         for j in range(n_out):
-            t = load(tile.wanted, j * width + column)
+            t = load(tile.targets, j * width + column)
             shift = costs.target_shift
             if shift > 0:
                 t = (t + i32(1 << (shift - 1))) >> i32(shift)
@@ -319,16 +319,16 @@ def sample_costs(net, costs, tile, column):
         for j in range(1, n_out):
             h = load(tile.outputs, j * width + column)
             top = select(h > top, h, top)
-        summed, wanted = i32(0), i64(0)
+        summed, target_dot = i32(0), i64(0)
         for j in range(n_out):
             h = load(tile.outputs, j * width + column)
             summed = summed + to_i32(table_values(costs.exp, top - h, net.signal_bits - costs.exp_bits))
-            wanted = wanted + to_i64(load(tile.wanted, j * width + column)) * to_i64(h)
+            target_dot = target_dot + to_i64(load(tile.targets, j * width + column)) * to_i64(h)
         exponent = i32(31) - leading_zeros(summed)
         mantissa = (summed << (i32(costs.mantissa_bits) - exponent)) - i32(1 << costs.mantissa_bits)
         logarithm = to_i64(exponent - i32(costs.exp_fraction)) * i64(costs.log[-1])
         logarithm = logarithm + table_values(costs.log, mantissa, costs.log_segment)
-        code = (to_i64(top) << i64(12)) + logarithm - wanted
+        code = (to_i64(top) << i64(12)) + logarithm - target_dot
         code = rounded(code, costs.cost_shift)
     code = select(code < i64(0), i64(0), code)
     return to_i32(select(code > i64(costs.cost_max), i64(costs.cost_max), code))
@@ -353,25 +353,25 @@ def rounded(value, bits):
 
 
 @njit(**JIT)
-def take_weights(w, first, end, weights):
-    """Parameters first ... end - 1, and some beyond, into a tile's weights, as stored or with a perturbation."""
+def load_weights(w, first, end, weights):
+    """Parameters first ... end - 1, and some beyond, into a tile's weights, without or with a perturbation."""
     for at in range(first, end, 32):
         narrow_bytes(w, at, weights)
 
 
 @njit(**JIT)
-def move_weights(words, first, end, amplitude, tile):
+def perturb_weights(words, first, end, amplitude, tile):
     """The tile's weights first ... end - 1, and some beyond, with one sign of an amplitude each."""
     for at in range(first, end, 32):
-        move_bytes(tile.weights, at, bits_at(words, at), amplitude, tile.moved_weights)
+        perturb_bytes(tile.weights, at, bits_at(words, at), amplitude, tile.perturbed_weights)
 
 
 @njit(**JIT)
-def move_by_signs(stored, words, start, end, amplitude, moved):
+def perturb_by_signs(requested, words, start, end, amplitude, perturbed):
     """θ + θ̃ for parameters start ... end - 1 (start a multiple of 32 or the first), where θ̃ is one sign each."""
     whole = start + (end - start) // 32 * 32
     for at in range(start, whole, 32):
-        store_pairs(moved, at, add_signs(load_pairs(stored, at), bits_at(words, at), amplitude))
+        store_pairs(perturbed, at, add_signs(load_pairs(requested, at), bits_at(words, at), amplitude))
     for at in range(whole, end):
         plus = (words[at >> 5] >> np.uint32(at & 31)) & 1
-        moved[at] = stored[at] + np.int16(amplitude if plus else -amplitude)
+        perturbed[at] = requested[at] + np.int16(amplitude if plus else -amplitude)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from mgdhw.compiled.kernels.cell_records import bits_of, count_bits, store_chosen
-from mgdhw.compiled.kernels.gaussian_draws import FIRST_FAR, RARE_DRAWS, far_magnitudes, near_pairs
+from mgdhw.compiled.kernels.gaussian_draws import FIRST_FAR, RARE_DRAWS, central_pairs, far_magnitudes
 from mgdhw.compiled.kernels.gaussian_noise import FIELDS
 from mgdhw.compiled.kernels.int16_pairs import scaled_pairs
 from mgdhw.compiled.kernels.philox import philox_of_key, philox_twice, word_of
@@ -26,11 +26,11 @@ AHEAD = 512
 TAIL = np.int64(Stream.TAIL)
 
 
-class Beyond(NamedTuple):
-    """Draws that lie beyond the last slab, one of 128: they are made by themselves."""
+class TailDraws(NamedTuple):
+    """Tail draws, one of 128, which lie beyond the last slab of the table: they are computed apart from the others."""
 
     found: Any
-    """Which ones: bit i of `near_pairs` of the n-th 32 words, as 64 n + i."""
+    """Which ones: bit i of `central_pairs` of the n-th 32 words, as 64 n + i."""
     values: Any
     places: Any
     """(16,) draws, and where they go."""
@@ -41,12 +41,12 @@ class Beyond(NamedTuple):
     """That word's block; eight times where the draw goes, plus 4 if it is negative, and which word it is."""
 
 
-def beyond(columns: int, draws: int) -> Beyond:
+def tail_draws(columns: int, draws: int) -> TailDraws:
     """Room for those among the draws of so many columns at a time, a block of each; and of so many draws in all."""
     columns = max(columns, AHEAD)
     sizes = (FIELDS * columns + LANES, LANES, LANES, draws + LANES, draws + LANES)
     found, values, places, far_blocks, far_places = (zeros(size, np.int32) for size in sizes)
-    return Beyond(found, values, places, np.zeros(1, dtype=np.int64), far_blocks, far_places)
+    return TailDraws(found, values, places, np.zeros(1, dtype=np.int64), far_blocks, far_places)
 
 
 @njit(**INLINE)
@@ -68,43 +68,42 @@ def store_words(words, at, four):
 
 
 @njit(**INLINE)
-def note(beyond, first, found, count):
-    """List draws that lie beyond the last slab, whose bits are set, of 64 numbered from `first` on. Mostly two at most
-    are.
+def list_tail_draws(tail, first, found, count):
+    """List the tail draws, whose bits are set, of 64 numbered from `first` on. Mostly there are two at most.
 
     Returns:
         How many are listed.
     """
     one = np.uint64(1)
     for _ in range(2):
-        found[count] = first + np.uint64(lowest_bit(beyond))
-        count += np.uint64(beyond != 0)
-        beyond &= beyond - one
-    while beyond != 0:
-        found[count] = first + np.uint64(lowest_bit(beyond))
+        found[count] = first + np.uint64(lowest_bit(tail))
+        count += np.uint64(tail != 0)
+        tail &= tail - one
+    while tail != 0:
+        found[count] = first + np.uint64(lowest_bit(tail))
         count += one
-        beyond &= beyond - one
+        tail &= tail - one
     return count
 
 
 @njit(**INLINE)
-def put_values(beyond, start, count, size, top, values, places, out):
+def put_values(tail, start, count, size, top, values, places, out):
     """Sixteen draws, or as many as there are, from `start` on, onto what is in their places.
 
-    Always sixteen: a loop of a length that nobody can foresee costs more. Those that aren't there go to out's last
-    element, which means nothing.
+    Always sixteen: a loop of varying length costs more, by branch mispredictions. Those that aren't there go to out's
+    last element, which means nothing.
     """
     inside = i32(start) + lane_numbers() < i32(count)
-    store(beyond.values, 0, ((values * i32(size)) + i32(1 << 14)) >> i32(15))
-    store(beyond.places, 0, select(inside, places, i32(out.size - 1)))
+    store(tail.values, 0, ((values * i32(size)) + i32(1 << 14)) >> i32(15))
+    store(tail.places, 0, select(inside, places, i32(out.size - 1)))
     for k in range(LANES):
-        place = np.uint64(beyond.places[k])
-        out[place] = min(max(np.int64(out[place]) + np.int64(beyond.values[k]), -top), top)
+        place = np.uint64(tail.places[k])
+        out[place] = min(max(np.int64(out[place]) + np.int64(tail.values[k]), -top), top)
 
 
 @njit(**JIT)
-def put_beyond(beyond, words, count, far, first, vectors, width, column, row_blocks, size, top, out):
-    """Draws that were listed to where they belong; those that take a second word to another list.
+def put_tail_draws(tail, words, count, far, first, vectors, width, column, row_blocks, size, top, out):
+    """Put the listed tail draws where they belong; list those that take a second word apart.
 
     Args:
         count, far: how many are listed here and there.
@@ -117,7 +116,7 @@ def put_beyond(beyond, words, count, far, first, vectors, width, column, row_blo
     """
     shift = i32(vectors - 1 if vectors <= 2 else 31)
     for start in range(0, count, LANES):
-        found = load(beyond.found, start)
+        found = load(tail.found, start)
         number, bit = found >> i32(6), found & i32(63)
         which, half, lane = bit & i32(1), (bit >> i32(1)) & i32(1), bit >> i32(2)
         at = (number << i32(5)) + (which << i32(4)) + lane
@@ -130,51 +129,51 @@ def put_beyond(beyond, words, count, far, first, vectors, width, column, row_blo
         drawn = gather(RARE_DRAWS, field & i32(255))
         negative = field > i32(0x7FFF)
         drawn = select(negative, i32(0) - drawn, drawn)
-        put_values(beyond, start, count, size, top, drawn, place, out)
+        put_values(tail, start, count, size, top, drawn, place, out)
         more = bits_of((field & i32(255)) >= i32(FIRST_FAR))
         if start + LANES > count:
             more &= (np.uint32(1) << np.uint32(count - start)) - np.uint32(1)
         if more != 0:
             counter = (sample + i32(column)) * i32(row_blocks) + block
-            store_chosen(beyond.far_blocks, far, more, (counter << i32(1)) + quarter)
+            store_chosen(tail.far_blocks, far, more, (counter << i32(1)) + quarter)
             kind = (which << i32(1)) | half | select(negative, i32(4), i32(0))
-            store_chosen(beyond.far_places, far, more, (place << i32(3)) | kind)
+            store_chosen(tail.far_places, far, more, (place << i32(3)) | kind)
             far += count_bits(more)
     return far
 
 
 @njit(**JIT)
-def put_far(key0, key1, stream, step, layer, part, size, top, beyond, out):
+def put_far(key0, key1, stream, step, layer, measurement, size, top, tail, out):
     """Draws that take a second word to where they belong."""
-    last = TAIL + (layer << 8) + (part << 16) + (stream << 24)
-    count = beyond.far[0]
-    beyond.far[0] = 0
+    last = TAIL + (layer << 8) + (measurement << 16) + (stream << 24)
+    count = tail.far[0]
+    tail.far[0] = 0
     for start in range(0, count, LANES):
-        blocks, kind = to_u32(load(beyond.far_blocks, start)), load(beyond.far_places, start)
+        blocks, kind = to_u32(load(tail.far_blocks, start)), load(tail.far_places, start)
         words = philox_of_key(u32(step), u32(step >> 32), blocks, u32(last), key0, key1)
         drawn = far_magnitudes(word_of(to_u32(kind), words))
         drawn = select((kind & i32(4)) != i32(0), i32(0) - drawn, drawn)
-        put_values(beyond, start, count, size, top, drawn, kind >> i32(3), out)
+        put_values(tail, start, count, size, top, drawn, kind >> i32(3), out)
 
 
 @njit(**JIT)
 def draw_lanes(
-    key0, key1, stream, step, layer, part, row_blocks, first, end, low, high, size, x, fine, top, words, beyond, out,
-    width,
+    key0, key1, stream, step, layer, measurement, row_blocks, first, end, low, high, size, x, fine, top, words, tail,
+    out, width,
 ):  # fmt: skip
-    """Noise of blocks first ... end - 1 of the samples in columns low ... high - 1: `imperfect.row_noise`.
+    """Noise of blocks first ... end - 1 of the samples in columns low ... high - 1: `nonideal.row_noise`.
 
-    Words are drawn for some of them before they become draws: a processor then works on several at once. Draws beyond
-    the last slab wait for the others, and the furthest ones for `put_far`.
+    Words are drawn for some of them before they become draws: a processor then works on several at once. Tail draws
+    wait for the others, and those of a second word for `put_far`.
 
     Args:
         row_blocks: to a sample.
         x: None; or `out` as lanes of pairs: inputs, which times 2^fine it is added to, within -top ... top.
-        words, beyond: work space.
+        words, tail: work space.
         out: [pair][width], from column low on, pairs of 16 bits; and something behind them.
     """
-    s0, s1, purpose = u32(step), u32(step >> 32), u32(stream + (layer << 8) + (part << 16))
-    every, far = to_u32(lane_numbers()), beyond.far[0]
+    s0, s1, purpose = u32(step), u32(step >> 32), u32(stream + (layer << 8) + (measurement << 16))
+    every, far = to_u32(lane_numbers()), tail.far[0]
     many = max(1, AHEAD // (high - low))
     for begin in range(first, end, many):
         stop = min(end, begin + many)
@@ -199,13 +198,13 @@ def draw_lanes(
             for column in range(0, high - low, LANES):
                 at = 4 * block * width + column
                 for _ in range(0, FIELDS, 4):
-                    g0, g1, others = near_pairs(load(words, drawn), load(words, drawn + LANES))
+                    g0, g1, others = central_pairs(load(words, drawn), load(words, drawn + LANES))
                     put(out, at, g0, size, x, fine, top)
                     put(out, at + width, g1, size, x, fine, top)
-                    count = note(others, np.uint64(2 * drawn), beyond.found, count)
+                    count = list_tail_draws(others, np.uint64(2 * drawn), tail.found, count)
                     drawn, at = drawn + 2 * LANES, at + 2 * width
         vectors = (high - low + LANES - 1) // LANES
-        far = put_beyond(
-            beyond, words, np.int64(count), far, begin, vectors, width, low, row_blocks, size, top, out
+        far = put_tail_draws(
+            tail, words, np.int64(count), far, begin, vectors, width, low, row_blocks, size, top, out
         )  # fmt: skip
-    beyond.far[0] = far
+    tail.far[0] = far

@@ -1,4 +1,4 @@
-"""The first layer's sums of the last few samples of a batch on an imperfect chip, which would leave most of a vector
+"""The first layer's sums of the last few samples of a batch on a nonideal chip, which would leave most of a vector
 empty: four pairs of inputs of four samples side by side (`nonideal_large_batch.py` has a pair of inputs of sixteen).
 
 Inputs lie as [eight inputs][sample][pair of inputs].
@@ -28,10 +28,11 @@ FEW = PARTS
 
 
 @njit(**JIT)
-def few_sums(net, flaws, w, inputs, step, part, column, stride, tile):
-    """⌊Σᵢ w[j][i] x[i] / 2ᵇ⌋ of the first layer for the samples from a column on (`nonideal_args.Fine.bits`).
+def few_sums(net, nonideal, w, inputs, step, measurement, column, stride, tile):
+    """⌊Σᵢ w[j][i] x[i] / 2ᵇ⌋ of the first layer for the samples from a column on; b is
+    `nonideal_args.NonidealInt16Network.bits`.
 
-    A lane takes in every fourth pair of inputs, so that 32 bits hold the sums of four times as many.
+    A lane adds up every fourth pair of inputs, so that 32 bits hold the sums of four times as many.
 
     Args:
         stride: from one row of sums to the next.
@@ -40,7 +41,9 @@ def few_sums(net, flaws, w, inputs, step, part, column, stride, tile):
     span = min(FEW * net.spans[0], tile.noisy.size // LANES * FIELDS // 32 * 32)
     for low in range(0, n_in, span):
         high = min(n_in, low + span)
-        take_few(flaws, inputs, n_in, step, part, low // FIELDS, (high + FIELDS - 1) // FIELDS, column, tile)
+        load_few_inputs(
+            nonideal, inputs, n_in, step, measurement, low // FIELDS, (high + FIELDS - 1) // FIELDS, column, tile
+        )
         add_few(w, net.starts[0], n_in, n_out, low, high, net.bits[0], stride, tile)
 
 
@@ -51,14 +54,14 @@ def put_few(out, at, drawn, size, x, fine, top):
 
 
 @njit(**JIT)
-def take_few(flaws, inputs, n_in, step, part, first, end, column, tile):
-    """Eights first ... end - 1 of inputs of the samples from a column on, with their noise: `imperfect.row_noise`."""
-    size, fine, top, out = flaws.input_size, flaws.input_fine, flaws.input_top, tile.shorts
-    last, row_blocks, places = INPUT + (part << 16), (n_in + 7) // 8, tile.places
+def load_few_inputs(nonideal, inputs, n_in, step, measurement, first, end, column, tile):
+    """Eights first ... end - 1 of inputs of the samples from a column on, with their noise: `nonideal.row_noise`."""
+    size, fine, top, out = nonideal.input_size, nonideal.input_fine, nonideal.input_top, tile.shorts
+    last, row_blocks, places = INPUT + (measurement << 16), (n_in + 7) // 8, tile.places
     s0, s1, purpose, lanes = u32(step), u32(step >> 32), u32(last), lane_numbers()
     rows = to_u32((i32(column) + (lanes >> i32(2))) * i32(row_blocks) + (lanes & i32(3)))
     for block in range(first, end, 4):
-        w0, w1, w2, w3 = philox_of_key(s0, s1, rows + u32(block), purpose, flaws.key0, flaws.key1)
+        w0, w1, w2, w3 = philox_of_key(s0, s1, rows + u32(block), purpose, nonideal.key0, nonideal.key1)
         g0, g1, far = gaussian_pairs(w0, w1)
         g2, g3, further = gaussian_pairs(w2, w3)
         t0, t1, t2, t3 = turned(g0, g1, g2, g3)  # lanes: from a block of a sample to one of its pairs
@@ -71,8 +74,8 @@ def take_few(flaws, inputs, n_in, step, part, first, end, column, tile):
         if block + 3 < end:
             put_few(out, at + 6 * LANES, t3, size, row_pairs(inputs, places, column, i + 3 * FIELDS), fine, top)
         if size != 0 and far | further != 0:
-            put_far(flaws, w0, w1, far, 0, block, end, column, row_blocks, last, step, size, at, out)
-            put_far(flaws, w2, w3, further, 2, block, end, column, row_blocks, last, step, size, at, out)
+            put_far(nonideal, w0, w1, far, 0, block, end, column, row_blocks, last, step, size, at, out)
+            put_far(nonideal, w2, w3, further, 2, block, end, column, row_blocks, last, step, size, at, out)
     if end * FIELDS > n_in:  # the places behind the last input meet weights that aren't their own
         for sample_ in range(FEW):
             for k in range(n_in % FIELDS, FIELDS):
@@ -80,8 +83,8 @@ def take_few(flaws, inputs, n_in, step, part, first, end, column, tile):
 
 
 @njit(**JIT)
-def put_far(flaws, w0, w1, far, pair, block, end, column, row_blocks, last, step, size, at, out):
-    """The draws among two pairs of sixteen blocks' fields that lie beyond the last slab."""
+def put_far(nonideal, w0, w1, far, pair, block, end, column, row_blocks, last, step, size, at, out):
+    """The tail draws of second words among two pairs of sixteen blocks' fields."""
     while far != 0:
         bit = lowest_bit(far)
         far &= far - np.uint64(1)
@@ -90,8 +93,8 @@ def put_far(flaws, w0, w1, far, pair, block, end, column, row_blocks, last, step
             continue
         index = FIELDS * ((column + sample) * row_blocks + block + quarter) + 2 * which + half
         place = at + 2 * (LANES * quarter + 4 * sample + which) + half
-        drawn = far_draw(field_of(w0, w1, bit), flaws.key0, flaws.key1, last, step, index)
-        out[place] = min(max(np.int64(out[place]) + scaled(drawn, size), -flaws.input_top), flaws.input_top)
+        drawn = far_draw(field_of(w0, w1, bit), nonideal.key0, nonideal.key1, last, step, index)
+        out[place] = min(max(np.int64(out[place]) + scaled(drawn, size), -nonideal.input_top), nonideal.input_top)
 
 
 @njit(**INLINE)
@@ -114,7 +117,7 @@ def put_sums(a, b, c, d, bits, count, begun, room, at, out, row, stride):
     """Sums of four rows, each vector with four quarters of each of few samples, onto those of the inputs before.
 
     Args:
-        bits: `nonideal_args.Fine.bits`.
+        bits: `nonideal_args.NonidealInt16Network.bits`.
         count: of rows; the others mean nothing.
         room, at: where all but the lowest bits, and those, are kept.
         out, row, stride: [row][stride] where the former go.

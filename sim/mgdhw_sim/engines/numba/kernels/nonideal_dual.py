@@ -1,5 +1,5 @@
-"""Both measurements of a probe at once, on a small imperfect chip: the first in the lower half of every vector, the
-second in the upper one. `nonideal_small_batch.py` for two, whose noise was drawn ahead (`nonideal_dual_noise.py`).
+"""Both measurements of a probe at once, on a small nonideal chip: the first in the lower half of every vector, the
+second in the upper one. `nonideal_small_batch.py` for two, whose noise was drawn in advance (`nonideal_dual_noise.py`).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def eight_rows(weights, words, group, both, source, at, room, x, y):
 
 
 @njit(**INLINE)
-def eight_neurons(setup, flaws, neurons, weights, words, group, both, source, at, room, x, y, noise, place):
+def eight_neurons(setup, nonideal, neurons, weights, words, group, both, source, at, room, x, y, noise, place):
     """Signals of a group in both measurements; 0 where there is no neuron.
 
     Args:
@@ -127,22 +127,24 @@ def eight_neurons(setup, flaws, neurons, weights, words, group, both, source, at
     segment = position >> i32(net.signal_bits - net.lut_bits)
     curve = net.output if group[LAST] else net.hidden
     pair = looked_up(curve, segment) if curve.size == ENTRIES else gather(curve, segment)
-    h = signals_at(net, pair, position, load_twice(flaws.amplitude, neuron), load_twice(flaws.neuron_offset, neuron))
+    h = signals_at(
+        net, pair, position, load_twice(nonideal.amplitude, neuron), load_twice(nonideal.neuron_offset, neuron)
+    )
     return select(mask_of(group[LANES_USED]), h, i32(0))
 
 
 @njit(**INLINE)
-def settled(flaws, going, j, follows, h):
-    """What is seen of eight outputs that go towards h, the first measurement after `going`, the second after the first.
+def observed_outputs(nonideal, settled, j, follows, h):
+    """Eight outputs that settle at h, with a residue: the first measurement's of `settled`, the second's of the first.
 
     Args:
         follows: whether anything is left of what was before the first.
     """
-    if flaws.settling == 0:
+    if nonideal.settling == 0:
         return h
-    before = select(mask_of(EIGHT), load_twice(going, j) if follows else h, swapped(h))
-    store_upper(going, j, h)
-    return h + ((i32(flaws.settling) * (before - h) + i32(1 << 14)) >> i32(15))
+    before = select(mask_of(EIGHT), load_twice(settled, j) if follows else h, swapped(h))
+    store_upper(settled, j, h)
+    return h + ((i32(nonideal.settling) * (before - h) + i32(1 << 14)) >> i32(15))
 
 
 @njit(**INLINE)
@@ -154,8 +156,8 @@ def mean_square(costs, total):
 
 
 @njit(**INLINE)
-def measure_twice(setup, flaws, neurons, weights, words, chosen, number, both, follows, rows, twice, space):
-    """Two evaluations of (B,) samples, one after the other; `rows.going` is where the one before went.
+def measure_dual(setup, nonideal, neurons, weights, words, chosen, number, both, follows, rows, dual, space):
+    """Two evaluations of (B,) samples, one after the other; `rows.settled` has the settled outputs of the one before.
 
     Args:
         words: signs of the probe.
@@ -166,50 +168,50 @@ def measure_twice(setup, flaws, neurons, weights, words, chosen, number, both, f
     Returns:
         Cost codes of each, summed over the samples, with their noise.
     """
-    net, costs, noise = setup.net, setup.costs, twice.noise
+    net, costs, noise = setup.net, setup.costs, dual.noise
     stride = net.strides[0]
     first = second = np.int64(0)
-    first_unit = ((1 - twice.state[HALF_OF]) * twice.probes + number) * chosen.size
+    first_unit = ((1 - dual.state[HALF_OF]) * dual.probes + number) * chosen.size
     for row in range(chosen.size):
         sample, unit = chosen[row], first_unit + row
-        source, at, room = twice.x, 2 * unit * stride, stride
-        signals, spare = twice.signals, twice.spare
+        source, at, room = dual.x, 2 * unit * stride, stride
+        signals, spare = dual.signals, dual.spare
         x, y = load_pairs(source, at), load_pairs(source, at + room)
         squares = i32(0)
-        for number_of_group in range(twice.groups.shape[0]):
-            group = twice.groups[number_of_group]
+        for number_of_group in range(dual.groups.shape[0]):
+            group = dual.groups[number_of_group]
             j = group[FIRST]
             h = eight_neurons(
-                setup, flaws, neurons, weights, words, group, both, source, at, room, x, y, noise,
+                setup, nonideal, neurons, weights, words, group, both, source, at, room, x, y, noise,
                 group[PLACE] + unit * group[STEP],
             )  # fmt: skip
             if group[LAST]:
-                h = settled(flaws, rows.going[row], j, follows, h)
-                if twice.wanted.size > 0:
-                    missed = h - load_twice(twice.wanted, sample * twice.width + j)
+                h = observed_outputs(nonideal, rows.settled[row], j, follows, h)
+                if dual.targets.size > 0:
+                    missed = h - load_twice(dual.targets, sample * dual.width + j)
                     squares = squares + narrow_products(missed, missed)
                 else:
-                    store(twice.wide, 0, h)
+                    store(dual.wide, 0, h)
                     for k in range(group[SIZE]):
-                        space.outputs[0, j + k], space.outputs[1, j + k] = twice.wide[k], twice.wide[8 + k]
+                        space.outputs[0, j + k], space.outputs[1, j + k] = dual.wide[k], dual.wide[8 + k]
                 continue
             near, nearby = as_pairs(h)
             if group[WIDE]:
                 store_pairs(spare, j, near)
-                store_pairs(spare, twice.room + j, nearby)
+                store_pairs(spare, dual.room + j, nearby)
             if group[ENDS]:
-                source, at, room = spare, 0, twice.room
+                source, at, room = spare, 0, dual.room
                 x, y = near, nearby
                 if group[WIDE]:
                     x, y = load_pairs(source, 0), load_pairs(source, room)
                 signals, spare = spare, signals
-        if twice.wanted.size > 0:
+        if dual.targets.size > 0:
             one, other = half_totals(squares)
             one, other = mean_square(costs, np.int64(one)), mean_square(costs, np.int64(other))
         else:
             one = sample_cost(costs, space.outputs, 0, setup.targets, sample)
             other = sample_cost(costs, space.outputs, 1, setup.targets, sample)
-        place = twice.places[1] + unit * twice.steps[1]
+        place = dual.places[1] + unit * dual.steps[1]
         first += min(max(one + np.int64(noise[place]), 0), costs.cost_max)
         second += min(max(other + np.int64(noise[place + 8]), 0), costs.cost_max)
     return first, second

@@ -1,4 +1,4 @@
-"""Noise of probes that measure twice, drawn ahead for some of them together: a block to a lane, whatever it is for.
+"""Noise of probes that measure twice, drawn in advance for some of them together: a block to a lane, of any kind.
 
 All lanes are in use and vectors don't wait for each other, as they would if each measurement drew its own.
 """
@@ -28,11 +28,11 @@ from mgdhw_sim.engines.numba.kernels.segments import Setup
 from mgdhw_sim.reference.chip import Chip
 
 ROOM = 1 << 14
-"""Numbers that are drawn ahead, about: the nearest cache holds them."""
+"""Numbers that are drawn in advance, about: the nearest cache holds them."""
 MOST_PROBES = 16
 """Of a chunk."""
 FOR, DRAWN, STRENGTH, HALF_OF = range(4)
-"""Fields of `Twice.state`."""
+"""Fields of `DualWorkspace.state`."""
 NOTHING = -1
 """No step."""
 
@@ -44,7 +44,7 @@ down, or up; bits of the lanes that are in use; whether they are the last layer'
 layer, whether they end it; from ROWS on, where eight rows of weights begin (some again where neurons are fewer)."""
 
 
-class Twice(NamedTuple):
+class DualWorkspace(NamedTuple):
     """Work space of probes that measure twice. What belongs to a sample of a probe is a unit: units follow each other,
     probe by probe. (first measurement, second one) are (baseline, plus) or (plus, minus).
     """
@@ -61,7 +61,7 @@ class Twice(NamedTuple):
     numbers: Any
     purposes: Any
     """(lanes,) of each block: how many probes after the first it is, its number, and what it is for, which is
-    stream + 256 layer + 65536 part."""
+    stream + 256 layer + 65536 measurement."""
     strengths: Any
     """(8 blocks,) of a unit's draws."""
     places: Any
@@ -74,8 +74,8 @@ class Twice(NamedTuple):
     """The draws, scaled."""
     x: Any
     """(2 chunks of units, 2, padded n_in) inputs with their noise."""
-    wanted: Any
-    """(samples, padded n_out) targets as signals; empty if what is missed is too large."""
+    targets: Any
+    """(samples, padded n_out) targets as signals; empty if errors are too large."""
     width: int
     """Padded n_out."""
     signals: Any
@@ -87,91 +87,91 @@ class Twice(NamedTuple):
 
 
 @njit(**JIT)
-def begin_chunk(setup, flaws, twice, first, count, first_batch, samples):
+def begin_chunk(setup, nonideal, dual, first, count, first_batch, samples):
     """Have all that is drawn for probes first ... first + count - 1, and go on to what comes after them.
 
     Args:
         samples: (batches, B) from this first batch on, one after the other.
     """
-    state = twice.state
+    state = dual.state
     if state[FOR] != first:  # nothing has been drawn for these
         state[FOR], state[DRAWN], state[STRENGTH] = first, 0, 0
-    draw_until(setup, flaws, twice, count)
-    take_noisy(setup, flaws, twice, first, count, first_batch, samples)
+    draw_until(setup, nonideal, dual, count)
+    load_noisy_inputs(setup, nonideal, dual, first, count, first_batch, samples)
     state[FOR], state[DRAWN], state[STRENGTH], state[HALF_OF] = first + count, 0, 0, 1 - state[HALF_OF]
 
 
 @njit(**INLINE)
-def draw_until(setup, flaws, twice, count):
+def draw_until(setup, nonideal, dual, count):
     """Draw for the next chunk until there is enough for so many probes."""
-    state = twice.state
-    while state[DRAWN] < count * setup.order.batch * twice.blocks:
+    state = dual.state
+    while state[DRAWN] < count * setup.order.batch * dual.blocks:
         lane, first = state[DRAWN], state[FOR]
-        steps = u64(first) + to_u64(load(twice.offsets, lane))
+        steps = u64(first) + to_u64(load(dual.offsets, lane))
         w0, w1, w2, w3 = in_order(
             *philox_of_key(
-                to_u32(steps), to_u32(steps >> u64(32)), load(twice.numbers, lane), load(twice.purposes, lane),
-                flaws.key0, flaws.key1,
+                to_u32(steps), to_u32(steps >> u64(32)), load(dual.numbers, lane), load(dual.purposes, lane),
+                nonideal.key0, nonideal.key1,
             )
         )  # fmt: skip
-        half = state[HALF_OF] * twice.probes * setup.order.batch * twice.blocks
+        half = state[HALF_OF] * dual.probes * setup.order.batch * dual.blocks
         at, strength = FIELDS * (half + lane), state[STRENGTH]
         g0, g1, far = gaussian_pairs(w0, w1)
-        strength = put_scaled(twice, at, g0, strength)
-        strength = put_scaled(twice, at + 32, g1, strength)
+        strength = put_scaled(dual, at, g0, strength)
+        strength = put_scaled(dual, at + 32, g1, strength)
         g2, g3, further = gaussian_pairs(w2, w3)
-        strength = put_scaled(twice, at + 64, g2, strength)
-        strength = put_scaled(twice, at + 96, g3, strength)
+        strength = put_scaled(dual, at + 64, g2, strength)
+        strength = put_scaled(dual, at + 96, g3, strength)
         if far | further != 0:
-            put_far(flaws, twice, first, half, lane, 0, w0, w1, far)
-            put_far(flaws, twice, first, half, lane, 64, w2, w3, further)
+            put_far(nonideal, dual, first, half, lane, 0, w0, w1, far)
+            put_far(nonideal, dual, first, half, lane, 64, w2, w3, further)
         state[DRAWN], state[STRENGTH] = lane + LANES, strength
 
 
 @njit(**INLINE)
-def put_scaled(twice, at, draws, strength):
+def put_scaled(dual, at, draws, strength):
     """32 draws."""
-    store_pairs(twice.noise, at, scale_pairs(draws, load_pairs(twice.strengths, strength)))
-    return strength + 32 if strength + 32 < FIELDS * twice.blocks else 0
+    store_pairs(dual.noise, at, scale_pairs(draws, load_pairs(dual.strengths, strength)))
+    return strength + 32 if strength + 32 < FIELDS * dual.blocks else 0
 
 
 @njit(**JIT)
-def put_far(flaws, twice, first, half, lane, behind, one, other, far):
-    """Draws from beyond the last slab, of the blocks from a lane on, so many numbers behind their beginning."""
+def put_far(nonideal, dual, first, half, lane, behind, one, other, far):
+    """Tail draws of second words, of the blocks from a lane on, so many numbers behind their beginning."""
     while far != 0:
         bit = lowest_bit(far)
         far &= far - np.uint64(1)
         place = FIELDS * lane + behind + (bit >> 1) + 32 * (bit & 1)
-        size = np.int64(twice.strengths[place % (FIELDS * twice.blocks)])
+        size = np.int64(dual.strengths[place % (FIELDS * dual.blocks)])
         if size == 0:
             continue
         block = place // FIELDS
-        index = FIELDS * np.int64(twice.numbers[block]) + place % FIELDS
-        purpose, step = np.int64(twice.purposes[block]), first + np.int64(twice.offsets[block])
-        draw = far_draw(field_of(one, other, bit), flaws.key0, flaws.key1, purpose, step, index)
-        twice.noise[FIELDS * half + place] = scaled(draw, size)
+        index = FIELDS * np.int64(dual.numbers[block]) + place % FIELDS
+        purpose, step = np.int64(dual.purposes[block]), first + np.int64(dual.offsets[block])
+        draw = far_draw(field_of(one, other, bit), nonideal.key0, nonideal.key1, purpose, step, index)
+        dual.noise[FIELDS * half + place] = scaled(draw, size)
 
 
 @njit(**INLINE)
-def take_noisy(setup, flaws, twice, first, count, first_batch, samples):
+def load_noisy_inputs(setup, nonideal, dual, first, count, first_batch, samples):
     """Inputs of the chunk's probes with their noise."""
     n_in, stride, batch = setup.net.sizes[0], setup.net.strides[0], setup.order.batch
-    own, unit = FIELDS * ((n_in + FIELDS - 1) // FIELDS), twice.state[HALF_OF] * twice.probes * batch
+    own, unit = FIELDS * ((n_in + FIELDS - 1) // FIELDS), dual.state[HALF_OF] * dual.probes * batch
     for step in range(first, first + count):
         sample = (step // setup.order.tau_x - first_batch) * batch
         for row in range(batch):
-            source, place = samples[sample + row] * stride, twice.places[0] + unit * twice.steps[0]
+            source, place = samples[sample + row] * stride, dual.places[0] + unit * dual.steps[0]
             for i in range(0, stride, 32):
                 bits = np.uint64(0xFFFFFFFF) >> np.uint64(max(0, i + 32 - n_in))  # what is behind the last one is 0
-                fine = shift_pairs(load_pairs(setup.samples, source + i), flaws.input_fine)
-                for part in range(2):
-                    more = choose_pairs(bits, load_pairs(twice.noise, place + part * own + i), i32(0))
-                    x = clip_pairs(add_pairs(fine, more), flaws.input_top)
-                    store_pairs(twice.x, (2 * unit + part) * stride + i, x)
+                fine = shift_pairs(load_pairs(setup.samples, source + i), nonideal.input_fine)
+                for measurement in range(2):
+                    more = choose_pairs(bits, load_pairs(dual.noise, place + measurement * own + i), i32(0))
+                    x = clip_pairs(add_pairs(fine, more), nonideal.input_top)
+                    store_pairs(dual.x, (2 * unit + measurement) * stride + i, x)
             unit += 1
 
 
-def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
+def dual_workspace(chip: Chip, setup: Setup, period: int) -> DualWorkspace | None:
     """Work space, if all probes measure twice, and 32 bits hold all sums.
 
     Args:
@@ -181,7 +181,7 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
     """
     antithetic = setup.baseline == scalar_segments.ANTITHETIC
     anew = setup.baseline == scalar_segments.HELD and min(period, setup.order.tau_x) == 1
-    signs = setup.ahead and len(setup.plan.groups) == 1
+    signs = setup.predrawn and len(setup.plan.groups) == 1
     if not (antithetic or anew or setup.baseline == scalar_segments.EVERY) or not signs or not setup.samples.size:
         return None
     if not _fits(chip, setup):
@@ -198,7 +198,7 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
 
     zeros, width = 2 * FIELDS * lanes, (max(chip.spec.layers) + 31) // 32 * 32 + 32
     steps, places = np.where(places < 0, 0, FIELDS * blocks), np.where(places < 0, zeros, places)
-    return Twice(
+    return DualWorkspace(
         probes=probes,
         blocks=blocks,
         state=np.array([NOTHING, 0, 0, 0]),
@@ -211,7 +211,7 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
         groups=_groups(chip, setup, places[1:], steps[1:]),
         noise=np.zeros(zeros + 2 * width, dtype=np.int16),
         x=np.zeros(2 * probes * batch * 2 * stride, dtype=np.int16),
-        wanted=_wanted(chip),
+        targets=_target_signals(chip),
         width=(chip.spec.layers[-1] + 7) // FIELDS * FIELDS,
         signals=np.zeros(2 * width, dtype=np.int16),
         spare=np.zeros(2 * width, dtype=np.int16),
@@ -222,7 +222,7 @@ def twice(chip: Chip, setup: Setup, period: int) -> Twice | None:
 
 def _fits(chip: Chip, setup: Setup) -> bool:
     """Whether 32 bits hold the sums of all layers, and what is left of a measurement."""
-    spec, net, fixed = chip.spec, setup.net, nonideal_args.flaws(chip.spec)
+    spec, net, fixed = chip.spec, setup.net, nonideal_args.nonidealities(chip.spec)
     inputs = [fixed.input_top, *(nonideal_args.largest_signal(spec) for _ in spec.layers[2:])]
     for layer, largest in enumerate(inputs):
         fraction = net.signal_fraction if layer else net.input_fraction
@@ -233,10 +233,10 @@ def _fits(chip: Chip, setup: Setup) -> bool:
     return fixed.settling * 2 * nonideal_args.largest_signal(spec, last=True) + (1 << 14) < 1 << 31
 
 
-def _blocks(chip: Chip, batch: int, parts: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _blocks(chip: Chip, batch: int, measurements: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(batch · blocks, 3) number, purpose and strength of each block of a probe; (L + 2,) where those of inputs, of
     each layer's columns and of costs begin in a unit, -1 if there are none."""
-    spec, fixed = chip.spec, nonideal_args.flaws(chip.spec)
+    spec, fixed = chip.spec, nonideal_args.nonidealities(chip.spec)
     rows = [(Stream.INPUT, 0, spec.layers[0], fixed.input_size)]
     rows += [(Stream.READ, number, n, fixed.read_size) for number, n in enumerate(spec.layers[1:])]
     rows += [(Stream.COST, 0, 1, fixed.cost_size)]
@@ -247,19 +247,20 @@ def _blocks(chip: Chip, batch: int, parts: tuple[int, int]) -> tuple[NDArray[np.
         for stream, layer, n, size in rows:
             places.append(FIELDS * (len(table) - begin) if size else -1)
             own = -(-n // FIELDS)
-            order = [(part, block) for block in range(own) for part in parts]
+            order = [(measurement, block) for block in range(own) for measurement in measurements]
             if stream == Stream.INPUT:
-                order.sort(key=lambda each: parts.index(each[0]))
+                order.sort(key=lambda each: measurements.index(each[0]))
             if size:
                 table += [
-                    (sample * own + block, int(stream) + (layer << 8) + (part << 16), size) for part, block in order
+                    (sample * own + block, int(stream) + (layer << 8) + (measurement << 16), size)
+                    for measurement, block in order
                 ]
         table += [(0, 0, 0)] * (-len(table) % 4)
     return np.array(table, dtype=np.int64).reshape(-1, 3), np.array(places)
 
 
 def _groups(chip: Chip, setup: Setup, places: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`Twice.groups`."""
+    """`DualWorkspace.groups`."""
     net, sizes, groups, neuron = setup.net, chip.spec.layers, [], 0
     for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
         fraction = net.signal_fraction if layer else net.input_fraction
@@ -289,9 +290,9 @@ def _groups(chip: Chip, setup: Setup, places: NDArray[np.int64], steps: NDArray[
     return np.array(groups, dtype=np.int64)
 
 
-def _wanted(chip: Chip) -> NDArray[np.int32]:
-    """Targets of all samples as signals, padded, if 16 bits hold what is missed, and 32 sums of squares."""
-    if "wanted" not in chip.engine_cache:
+def _target_signals(chip: Chip) -> NDArray[np.int32]:
+    """Targets of all samples as signals, padded, if 16 bits hold all errors, and 32 bits their sums of squares."""
+    if "target_signals" not in chip.engine_cache:
         net, (_, targets) = kernel_args.net(chip.spec), chip.memory
         n = targets.shape[1]
         shift = net.target_shift
@@ -301,6 +302,6 @@ def _wanted(chip: Chip) -> NDArray[np.int32]:
         wide = np.zeros((len(targets) if small else 0, -(-n // FIELDS) * FIELDS), dtype=np.int32)
         if small:
             wide[:, :n] = signals
-        chip.engine_cache["wanted"] = wide.ravel()
-    wanted: NDArray[np.int32] = chip.engine_cache["wanted"]
-    return wanted
+        chip.engine_cache["target_signals"] = wide.ravel()
+    found: NDArray[np.int32] = chip.engine_cache["target_signals"]
+    return found

@@ -1,7 +1,7 @@
-"""A measurement of many samples on an imperfect chip of small numbers: `large_batch.py` with noise and mismatch.
+"""A measurement of many samples on a nonideal chip of small numbers: `large_batch.py` with noise and mismatch.
 
 A strip of samples goes through all layers before the next one: what it needs stays in the nearest caches. Sums are
-taken in 32 bits (`nonideal_args.Fine.bits`).
+taken in 32 bits (`nonideal_args.NonidealInt16Network.bits`).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from mgdhw.random.philox import Stream
 from mgdhw_sim.engines.numba.kernels.large_batch import add_rows, sample_costs, store_rows
 from mgdhw_sim.engines.numba.kernels.nonideal_batch_noise import STRIP, draw_lanes, put_far
 from mgdhw_sim.engines.numba.kernels.nonideal_batch_remainder import few_sums
-from mgdhw_sim.engines.numba.kernels.nonideal_small_batch import flawed_neurons
+from mgdhw_sim.engines.numba.kernels.nonideal_small_batch import nonideal_neurons
 from mgdhw_sim.engines.numba.kernels.small_batch import clipped
 
 INPUT, READ, COST = (np.int64(stream) for stream in (Stream.INPUT, Stream.READ, Stream.COST))
 NOTHING, ONE, WIDTH, ANY = (np.int64(number) for number in (0, 1, STRIP, (1 << 15) - 1))
 """Arguments that are no constants to numba, which would make a variety of a kernel for each."""
 LINE = 64
-"""Bytes of a line of the cache."""
+"""Bytes of a cache line."""
 INPUTS = 256
 """That are drawn for between two fetches of what comes next."""
 
 
-class FlawedTile(NamedTuple):
+class NonidealTile(NamedTuple):
     """Signals and sums of B samples, [..][width], where width is B padded to a multiple of sixteen; or of a strip."""
 
     width: int
@@ -47,8 +47,8 @@ class FlawedTile(NamedTuple):
     """[pair of inputs][STRIP] inputs with their noise, up to a multiple of eight; and this array as one of 16 bits."""
     words: Any
     """Words that become draws."""
-    beyond: Any
-    """`nonideal_batch_noise.Beyond`."""
+    tail: Any
+    """`nonideal_batch_noise.TailDraws`."""
     draws: Any
     """[pair of columns][STRIP] read noise of a layer, and [4][width] of costs, in 16 bits."""
     sums: Any
@@ -58,57 +58,56 @@ class FlawedTile(NamedTuple):
     """[widest / 2][STRIP], twice; some more rows of the one hold few samples' sums while they are made."""
     raw: Any
     outputs: Any
-    wanted: Any
-    """[n_out][width] where the last layer's signals go, what they are with what is left of the measurement before, and
-    target codes."""
-    going: Any
-    """[n_out][width] where they went in the last measurement."""
+    targets: Any
+    """[n_out][width] settled outputs, outputs with the residue of the measurement before, and target codes."""
+    settled: Any
+    """[n_out][width] settled outputs of the last measurement."""
 
 
-class Soon(NamedTuple):
+class NextBatch(NamedTuple):
     """Where inputs come from; and the batch after this one, which is fetched while this one is worked on."""
 
     inputs: Any
     """All inputs, one sample after the other."""
     chosen: Any
-    """(B,) samples of the batch that follows; none if nobody knows it."""
+    """(B,) samples of the batch that follows; empty if it is unknown."""
     size: int
     """Inputs of one."""
 
 
-class Pair(NamedTuple):
+class SplitProbe(NamedTuple):
     """For a team of two that shares a probe of two measurements: each does one of them by itself."""
 
     works: bool
     """There is such a team, and codes are signs of all parameters."""
     team: Any
-    """Of this part alone."""
+    """Of this thread alone."""
     tile: Any
     """Its own work space."""
-    moved: Any
+    perturbed: Any
     """(P,) its own room for fine weights with a perturbation."""
     ready: Any
     """(1,) the step for whose probe those of its own cells are there already."""
     theirs: Any
-    news: Any
-    """(P,) the fine weights that the other part holds, and what that one tells of those it has written."""
+    changed_weights: Any
+    """(P,) the other thread's fine weights, and the list of those that it has written."""
     one: Any
     other: Any
-    """[n_out][width] where the outputs go in the first part's measurement, and in the second part's."""
+    """[n_out][width] settled outputs of the first thread's measurement, and of the second's."""
 
 
 @njit(**JIT)
-def take_batch(inputs, targets, chosen, tile, low, high):
+def load_batch(inputs, targets, chosen, tile, low, high):
     """Of a batch, where the samples in columns low ... high - 1 begin, and their targets."""
     for column in range(low, high):
         index = np.int64(chosen[column if column < chosen.size else 0])
         tile.places[column] = index * inputs.shape[1]
         for j in range(targets.shape[1]):
-            tile.wanted[j * tile.width + column] = targets[index, j]
+            tile.targets[j * tile.width + column] = targets[index, j]
 
 
 @njit(**JIT)
-def take_inputs(inputs, first, end, low, high, tile):
+def load_inputs(inputs, first, end, low, high, tile):
     """Inputs first ... end - 1 of samples in columns low ... high - 1, side by side.
 
     Args:
@@ -123,23 +122,23 @@ def take_inputs(inputs, first, end, low, high, tile):
 
 
 @njit(**JIT)
-def add_noise(flaws, n_in, step, part, first, end, low, high, tile):
+def add_noise(nonideal, n_in, step, measurement, first, end, low, high, tile):
     """Noise of inputs first ... end - 1 (first is a multiple of eight) onto what was taken."""
-    if flaws.input_size == 0:
+    if nonideal.input_size == 0:
         for i in range(first, end, 2):
             for column in range(low, high, LANES):
                 at = i * STRIP + 2 * (column - low)
-                store_pairs(tile.shorts, at, shift_pairs(load_pairs(tile.shorts, at), flaws.input_fine))
+                store_pairs(tile.shorts, at, shift_pairs(load_pairs(tile.shorts, at), nonideal.input_fine))
     else:
         draw_lanes(
-            flaws.key0, flaws.key1, INPUT, step, NOTHING, part, (n_in + 7) // 8, first // 8, (end + 7) // 8, low, high,
-            flaws.input_size, tile.noisy, flaws.input_fine, flaws.input_top, tile.words, tile.beyond, tile.shorts,
-            STRIP,
+            nonideal.key0, nonideal.key1, INPUT, step, NOTHING, measurement, (n_in + 7) // 8, first // 8,
+            (end + 7) // 8, low, high, nonideal.input_size, tile.noisy, nonideal.input_fine, nonideal.input_top,
+            tile.words, tile.tail, tile.shorts, STRIP,
         )  # fmt: skip
         if end == n_in:
             put_far(
-                flaws.key0, flaws.key1, INPUT, step, NOTHING, part, flaws.input_size, flaws.input_top, tile.beyond,
-                tile.shorts,
+                nonideal.key0, nonideal.key1, INPUT, step, NOTHING, measurement, nonideal.input_size,
+                nonideal.input_top, tile.tail, tile.shorts,
             )  # fmt: skip
     if n_in & 1 and end == n_in:  # the place beside the last input meets a weight that isn't its own
         for column in range(0, high - low, LANES):
@@ -230,7 +229,7 @@ def two_rows(w, row, more, n_in, span, bits, x, out, at):
 
 
 @njit(**JIT)
-def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
+def layer_signals(net, nonideal, neurons, layer, neuron, w, tile, low, high, out):
     """From sums, without their lowest bits, to signals: biases, noise, rounding, the neurons. Into pairs, or the tile's
     outputs.
 
@@ -249,7 +248,7 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
     for j in range(0, n_out, 2):
         for column in range(0, high - low, LANES):
             pair, drawn = i32(0), i32(0)
-            if flaws.read_size != 0:
+            if nonideal.read_size != 0:
                 drawn = load_pairs(tile.draws, 2 * ((j >> 1) * STRIP + column))
             for which in range(2):
                 if j + which < n_out:
@@ -257,9 +256,9 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
                     more = (np.int64(w[biases + j + which]) << (fraction - bits)) + half
                     z = (load(tile.sums, (j + which) * STRIP + column) + i32(more)) >> i32(excess - bits)
                     noise = drawn >> i32(16) if which == 1 else (drawn << i32(16)) >> i32(16)
-                    h = flawed_neurons(
-                        net, curve, i32(neurons.midpoint[k]), i32(neurons.steepness[k]), i32(flaws.amplitude[k]),
-                        i32(flaws.neuron_offset[k]), z, noise,
+                    h = nonideal_neurons(
+                        net, curve, i32(neurons.midpoint[k]), i32(neurons.steepness[k]), i32(nonideal.amplitude[k]),
+                        i32(nonideal.neuron_offset[k]), z, noise,
                     )  # fmt: skip
                     if last:
                         store(tile.raw, (j + which) * width + low + column, h)
@@ -272,21 +271,21 @@ def layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, out):
 
 
 @njit(**JIT)
-def fetch(soon, low, high, first, end):
+def prefetch_inputs(next_batch, low, high, first, end):
     """Have inputs first ... end - 1 of the next batch's samples low ... high - 1 ready soon."""
-    for k in range(low, min(high, soon.chosen.size)):
-        at = np.int64(soon.chosen[k]) * soon.size
-        for i in range(at + first, at + end, LINE // soon.inputs.itemsize):
-            prefetch_later(soon.inputs, i)
+    for k in range(low, min(high, next_batch.chosen.size)):
+        at = np.int64(next_batch.chosen[k]) * next_batch.size
+        for i in range(at + first, at + end, LINE // next_batch.inputs.itemsize):
+            prefetch_later(next_batch.inputs, i)
 
 
 @njit(**JIT)
-def outputs_of(net, flaws, neurons, w, step, part, tile, team, soon):
-    """Where one measurement's outputs go, into the tile's `raw`: `imperfect.signals`, of this part's samples.
+def outputs_of(net, nonideal, neurons, w, step, measurement, tile, team, next_batch):
+    """Settled outputs of one measurement, into the tile's `raw`: `nonideal.signals`, of this thread's samples.
 
     Args:
         w: (P,) fine weights, perturbation included, padded.
-        soon: all inputs, and the batch that follows.
+        next_batch: all inputs, and the batch that follows.
     """
     high = team.low
     while high < team.high:
@@ -300,52 +299,75 @@ def outputs_of(net, flaws, neurons, w, step, part, tile, team, soon):
             n_in, n_out, start, span = net.sizes[layer], net.sizes[layer + 1], net.starts[layer], net.spans[layer]
             bits = net.bits[layer]
             if layer == 0 and few:
-                fetch(soon, low, high, 0, n_in)
-                few_sums(net, flaws, w, soon.inputs, step, part, low, STRIP, tile)
+                prefetch_inputs(next_batch, low, high, 0, n_in)
+                few_sums(net, nonideal, w, next_batch.inputs, step, measurement, low, STRIP, tile)
             elif layer == 0:
                 for i in range(0, n_in, INPUTS):
                     end = min(n_in, i + INPUTS)
-                    fetch(soon, low, high, i, end)
-                    take_inputs(soon.inputs, i, end, low, high, tile)
-                    add_noise(flaws, n_in, step, part, i, end, low, high, tile)
+                    prefetch_inputs(next_batch, low, high, i, end)
+                    load_inputs(next_batch.inputs, i, end, low, high, tile)
+                    add_noise(nonideal, n_in, step, measurement, i, end, low, high, tile)
                 sums_of(w, start, n_in, n_out, tile.noisy, high - low, span, bits, tile.sums)
             else:
                 sums_of(w, start, n_in, n_out, signals, high - low, span, bits, tile.sums)
-            if flaws.read_size != 0:
+            if nonideal.read_size != 0:
                 draw_lanes(
-                    flaws.key0, flaws.key1, READ, step, layer, part, (n_out + 7) // 8, NOTHING, (n_out + 7) // 8, low,
-                    high, flaws.read_size, None, NOTHING, ANY, tile.words, tile.beyond, tile.draws, WIDTH,
+                    nonideal.key0, nonideal.key1, READ, step, layer, measurement, (n_out + 7) // 8, NOTHING,
+                    (n_out + 7) // 8, low, high, nonideal.read_size, None, NOTHING, ANY, tile.words, tile.tail,
+                    tile.draws, WIDTH,
                 )  # fmt: skip
-                put_far(flaws.key0, flaws.key1, READ, step, layer, part, flaws.read_size, ANY, tile.beyond, tile.draws)
-            layer_signals(net, flaws, neurons, layer, neuron, w, tile, low, high, spare)
+                put_far(
+                    nonideal.key0,
+                    nonideal.key1,
+                    READ,
+                    step,
+                    layer,
+                    measurement,
+                    nonideal.read_size,
+                    ANY,
+                    tile.tail,
+                    tile.draws,
+                )
+            layer_signals(net, nonideal, neurons, layer, neuron, w, tile, low, high, spare)
             neuron += n_out
             signals, spare = spare, signals
 
 
 @njit(**JIT)
-def costs_of(setup, flaws, step, part, towards, before, batch, tile, team):
-    """Cost codes of this part's samples, summed, with their noise: `imperfect.costs`.
+def costs_of(setup, nonideal, step, measurement, settled, before, batch, tile, team):
+    """Cost codes of this thread's samples, summed, with their noise: `nonideal.costs`.
 
     Args:
-        towards: [n_out][width] where the outputs go.
-        before: where they went in the measurement before, of which something is left.
+        settled: [n_out][width] settled outputs.
+        before: those of the measurement before, of which there is a residue.
     """
-    net, residue, half = setup.net, i32(flaws.settling), i32(1 << 14)
+    net, residue, half = setup.net, i32(nonideal.settling), i32(1 << 14)
     for j in range(net.sizes[-1]):
         for column in range(team.low, team.high, LANES):
             at = j * tile.width + column
-            h = load(towards, at)
+            h = load(settled, at)
             store(tile.outputs, at, h + ((residue * (load(before, at) - h) + half) >> i32(15)))
-    if flaws.cost_size != 0:
+    if nonideal.cost_size != 0:
         draw_lanes(
-            flaws.key0, flaws.key1, COST, step, NOTHING, part, ONE, NOTHING, ONE, team.low, team.high, flaws.cost_size,
-            None, NOTHING, ANY, tile.words, tile.beyond, tile.draws, tile.width,
+            nonideal.key0, nonideal.key1, COST, step, NOTHING, measurement, ONE, NOTHING, ONE, team.low, team.high,
+            nonideal.cost_size, None, NOTHING, ANY, tile.words, tile.tail, tile.draws, tile.width,
         )  # fmt: skip
-        put_far(flaws.key0, flaws.key1, COST, step, NOTHING, part, flaws.cost_size, ANY, tile.beyond, tile.draws)
+        put_far(
+            nonideal.key0,
+            nonideal.key1,
+            COST,
+            step,
+            NOTHING,
+            measurement,
+            nonideal.cost_size,
+            ANY,
+            tile.tail,
+            tile.draws,
+        )
     summed = np.int64(0)
     for column in range(team.low, team.high, LANES):
         codes = sample_costs(net, setup.costs, tile, column)
-        if flaws.cost_size != 0:
+        if nonideal.cost_size != 0:
             codes = codes + ((load_pairs(tile.draws, 2 * (column - team.low)) << i32(16)) >> i32(16))
             codes = clipped(codes, i32(0), i32(setup.costs.cost_max))
         inside = i32(column) + lane_numbers() < i32(batch)
@@ -354,22 +376,24 @@ def costs_of(setup, flaws, step, part, towards, before, batch, tile, team):
 
 
 @njit(**JIT)
-def keep(towards, n_out, tile, team):
-    """Remember where the outputs of this part's samples go: something of it is left in the next measurement."""
+def save_outputs(settled, n_out, tile, team):
+    """Keep the settled outputs of this thread's samples: the next measurement has a residue of them."""
     for j in range(n_out):
         for column in range(team.low, team.high, LANES):
-            store(tile.going, j * tile.width + column, load(towards, j * tile.width + column))
+            store(tile.settled, j * tile.width + column, load(settled, j * tile.width + column))
 
 
 @njit(**JIT)
-def choose_weights(weights, top, words, start, end, sign, moved):
+def choose_weights(weights, top, words, start, end, sign, perturbed):
     """Fine weights, of `top` at most, of cells start ... end - 1 with a sign each of the perturbation, times a sign."""
     flip = np.uint32(0xFFFFFFFF) if sign < 0 else np.uint32(0)
     whole = start + (end - start) // 32 * 32
     for at in range(start, whole, 32):
         bits = bits_at(words, at) ^ flip
-        store_pairs(moved, at, perturbed_pairs(bits, load_pairs(weights.fine, at), load_pairs(weights.change, at), top))
+        store_pairs(
+            perturbed, at, perturbed_pairs(bits, load_pairs(weights.fine, at), load_pairs(weights.change, at), top)
+        )
     for at in range(whole, end):
         change = np.int64(weights.change[at])
         bit = ((words[at >> 5] ^ flip) >> np.uint32(at & 31)) & 1
-        moved[at] = min(max(np.int64(weights.fine[at]) + (change if bit else -change), -top - 1), top)
+        perturbed[at] = min(max(np.int64(weights.fine[at]) + (change if bit else -change), -top - 1), top)

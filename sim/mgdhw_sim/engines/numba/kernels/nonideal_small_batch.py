@@ -54,8 +54,8 @@ class Rows(NamedTuple):
     """(padded n_in,) inputs of a sample with their noise."""
     wide: Any
     """(16,) some of it in 32 bits."""
-    going: Any
-    """(B, padded n_out) towards which the outputs were going in the last measurement."""
+    settled: Any
+    """(B, padded n_out) settled outputs of the last measurement."""
 
 
 @njit(**INLINE)
@@ -65,14 +65,14 @@ def noisy(x, noise, fine, top):
 
 
 @njit(**INLINE)
-def draw_row(flaws, rows, step, part, row):
-    """Draw the noise of a measurement of one sample: `imperfect.row_noise`."""
+def draw_row(nonideal, rows, step, measurement, row):
+    """Draw the noise of a measurement of one sample: `nonideal.row_noise`."""
     s0, s1 = u32(step), u32(step >> 32)
     noise, strengths = rows.noise, rows.strengths
     for first in range(0, rows.n, LANES):
         blocks = load(rows.blocks, first) + load(rows.strides, first) * u32(row)
-        purposes = load(rows.purposes, first) + u32(part << 16)
-        w0, w1, w2, w3 = in_order(*philox_of_key(s0, s1, blocks, purposes, flaws.key0, flaws.key1))
+        purposes = load(rows.purposes, first) + u32(measurement << 16)
+        w0, w1, w2, w3 = in_order(*philox_of_key(s0, s1, blocks, purposes, nonideal.key0, nonideal.key1))
         at = FIELDS * first
         g0, g1, far = gaussian_pairs(w0, w1)
         store_pairs(noise, at, scale_pairs(g0, load_pairs(strengths, at)))
@@ -83,30 +83,30 @@ def draw_row(flaws, rows, step, part, row):
         while far != 0:
             bit = lowest_bit(far)
             place = (bit >> 1) + 32 * (bit & 1)
-            put_far(flaws, rows, field_of(w0, w1, bit), step, part, row, at + place)
+            put_far(nonideal, rows, field_of(w0, w1, bit), step, measurement, row, at + place)
             far &= far - np.uint64(1)
         while further != 0:
             bit = lowest_bit(further)
             place = 64 + (bit >> 1) + 32 * (bit & 1)
-            put_far(flaws, rows, field_of(w2, w3, bit), step, part, row, at + place)
+            put_far(nonideal, rows, field_of(w2, w3, bit), step, measurement, row, at + place)
             further &= further - np.uint64(1)
 
 
 @njit(**JIT)
-def put_far(flaws, rows, field, step, part, row, place):
-    """A draw from beyond the last slab."""
+def put_far(nonideal, rows, field, step, measurement, row, place):
+    """A tail draw of a second word."""
     size = np.int64(rows.strengths[place])
     if size == 0:
         return
     block = place // FIELDS
     index = FIELDS * (np.int64(rows.blocks[block]) + np.int64(rows.strides[block]) * row) + place % FIELDS
-    purpose = np.int64(rows.purposes[block]) + (part << 16)
-    rows.noise[place] = scaled(far_draw(field, flaws.key0, flaws.key1, purpose, step, index), size)
+    purpose = np.int64(rows.purposes[block]) + (measurement << 16)
+    rows.noise[place] = scaled(far_draw(field, nonideal.key0, nonideal.key1, purpose, step, index), size)
 
 
 @njit(**INLINE)
-def flawed_neuron(net, flaws, neurons, curve, neuron, sum_, noise):
-    """One neuron, from its sum's signal on: `imperfect.signals`."""
+def nonideal_neuron(net, nonideal, neurons, curve, neuron, sum_, noise):
+    """One neuron, from its sum's signal on: `nonideal.signals`."""
     top = (np.int64(1) << (net.signal_bits - 1)) - 1
     bits = net.signal_bits - net.lut_bits
     z = min(max(sum_ + noise, -top - 1), top)
@@ -115,12 +115,12 @@ def flawed_neuron(net, flaws, neurons, curve, neuron, sum_, noise):
     pair = np.int64(curve[position >> bits])
     within = position & ((np.int64(1) << bits) - 1)
     h = np.int64(np.int16(pair & 0xFFFF)) + (((pair >> 16) * within + ((np.int64(1) << bits) >> 1)) >> bits)
-    h = ((h * np.int64(flaws.amplitude[neuron]) + 2048) >> 12) + np.int64(flaws.neuron_offset[neuron])
+    h = ((h * np.int64(nonideal.amplitude[neuron]) + 2048) >> 12) + np.int64(nonideal.neuron_offset[neuron])
     return min(max(h, -top - 1), top)
 
 
 @njit(**INLINE)
-def flawed_neurons(net, curve, midpoint, steepness, amplitude, offset, sums, noise):
+def nonideal_neurons(net, curve, midpoint, steepness, amplitude, offset, sums, noise):
     """Sixteen neurons, or one of sixteen samples."""
     position = positions(net, midpoint, steepness, sums, noise)
     return signals_at(net, gather(curve, position >> i32(net.signal_bits - net.lut_bits)), position, amplitude, offset)
@@ -153,7 +153,7 @@ def rounded_sum(sum_, excess):
 
 
 @njit(**INLINE)
-def signals_of(net, flaws, neurons, plus, minus, signs, x, at, rows, space):
+def signals_of(net, nonideal, neurons, plus, minus, signs, x, at, rows, space):
     """One sample through the network; the last layer's signals go into the space's outputs.
 
     Args:
@@ -166,7 +166,7 @@ def signals_of(net, flaws, neurons, plus, minus, signs, x, at, rows, space):
     n_layers, neuron = net.sizes.size - 1, 0
     for i in range(0, net.strides[0], 32):
         drawn = load_pairs(noise, rows.places[0] + i)
-        store_pairs(rows.x, i, noisy(load_pairs(x, at + i), drawn, flaws.input_fine, flaws.input_top))
+        store_pairs(rows.x, i, noisy(load_pairs(x, at + i), drawn, nonideal.input_fine, nonideal.input_top))
     x = rows.x
     for layer in range(n_layers):
         n_in, n_out, start = net.sizes[layer], net.sizes[layer + 1], net.starts[layer]
@@ -183,9 +183,7 @@ def signals_of(net, flaws, neurons, plus, minus, signs, x, at, rows, space):
             if signed and not (words[(biases + j) >> 5] >> np.uint32((biases + j) & 31)) & 1:
                 bias = np.int64(minus[biases + j])
             sum_ = bias << fraction
-            if (
-                n_in <= 4 and layer > 0
-            ):  # signals that were stored one by one a moment ago: see `small_batch.signals_of`
+            if n_in <= 4 and layer > 0:  # signals that were stored one by one just before: `small_batch.signals_of`
                 bits = bits_at(words, row) if signed else np.uint32(15)
                 for i in range(n_in):
                     w = np.int64(plus[row + i]) if (bits >> np.uint32(i)) & 1 else np.int64(minus[row + i])
@@ -203,14 +201,14 @@ def signals_of(net, flaws, neurons, plus, minus, signs, x, at, rows, space):
             if wide:
                 sums[j] = z
             else:
-                spare[j] = flawed_neuron(net, flaws, neurons, curve, neuron + j, z, np.int64(noise[place + j]))
+                spare[j] = nonideal_neuron(net, nonideal, neurons, curve, neuron + j, z, np.int64(noise[place + j]))
         if wide:
             for j in range(0, n_out, 16):
-                for k in range(16):  # noise in 32 bits; what lies beyond the last neuron is never looked at
+                for k in range(16):  # noise in 32 bits; what lies beyond the last neuron is ignored
                     rows.wide[k] = noise[place + j + k]
-                h = flawed_neurons(
+                h = nonideal_neurons(
                     net, curve, load(neurons.midpoint, neuron + j), load(neurons.steepness, neuron + j),
-                    load(flaws.amplitude, neuron + j), load(flaws.neuron_offset, neuron + j), load(sums, j),
+                    load(nonideal.amplitude, neuron + j), load(nonideal.neuron_offset, neuron + j), load(sums, j),
                     load(rows.wide, 0),
                 )  # fmt: skip
                 store(sums, j, h)
@@ -227,8 +225,8 @@ def signals_of(net, flaws, neurons, plus, minus, signs, x, at, rows, space):
 
 
 @njit(**INLINE)
-def measure_few(setup, flaws, neurons, plus, minus, signs, chosen, step, part, follows, rows, space):
-    """One evaluation of (B,) samples, `rows.going` being where the one before went.
+def measure_few(setup, nonideal, neurons, plus, minus, signs, chosen, step, measurement, follows, rows, space):
+    """One evaluation of (B,) samples, `rows.settled` being the settled outputs of the one before.
 
     Args:
         follows: whether anything of that one is left.
@@ -237,19 +235,19 @@ def measure_few(setup, flaws, neurons, plus, minus, signs, chosen, step, part, f
         Cost codes summed over the samples, with their noise.
     """
     net, summed, stride = setup.net, np.int64(0), setup.net.strides[0]
-    n_out, residue = net.sizes[-1], flaws.settling
+    n_out, residue = net.sizes[-1], nonideal.settling
     for row in range(chosen.size):
-        draw_row(flaws, rows, step, part, row)
+        draw_row(nonideal, rows, step, measurement, row)
         if setup.samples.size > 0:
-            signals_of(net, flaws, neurons, plus, minus, signs, setup.samples, chosen[row] * stride, rows, space)
+            signals_of(net, nonideal, neurons, plus, minus, signs, setup.samples, chosen[row] * stride, rows, space)
         else:
-            signals_of(net, flaws, neurons, plus, minus, signs, space.x, row * stride, rows, space)
+            signals_of(net, nonideal, neurons, plus, minus, signs, space.x, row * stride, rows, space)
         if residue != 0:
             for j in range(n_out):
                 h = np.int64(space.outputs[0, j])
                 if follows:
-                    space.outputs[0, j] = h + ((residue * (np.int64(rows.going[row, j]) - h) + 16384) >> 15)
-                rows.going[row, j] = h
+                    space.outputs[0, j] = h + ((residue * (np.int64(rows.settled[row, j]) - h) + 16384) >> 15)
+                rows.settled[row, j] = h
         code = sample_cost(setup.costs, space.outputs, 0, setup.targets, chosen[row])
         code += np.int64(rows.noise[rows.places[-1]])
         summed += min(max(code, 0), setup.costs.cost_max)

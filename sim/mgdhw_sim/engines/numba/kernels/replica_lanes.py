@@ -1,7 +1,7 @@
-"""Sixteen replicas side by side: the same experiment with sixteen seeds, in lock step.
+"""Sixteen replicas side by side: the same experiment with sixteen seeds, in step.
 
-For small chips and few samples a probe (`small_batch.Narrow`), and codes of random signs. Arrays of parameters are
-[parameter][replica]; what differs between replicas is θ, codes and samples, not when anything happens.
+For small chips and few samples a probe (`small_batch.Int16Network`), and codes of random signs. Arrays of parameters
+are [parameter][replica]; what differs between replicas is θ, codes and samples, not when anything happens.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from mgdhw.random.sample_order import ORDER_ROUNDS
 from mgdhw_sim.engines.numba.kernels.large_batch import sample_costs
 from mgdhw_sim.engines.numba.kernels.scalar_segments import ANTITHETIC, EVERY, HELD, NO_BATCH
 from mgdhw_sim.engines.numba.kernels.small_batch import neurons
-from mgdhw_sim.engines.numba.kernels.updates import SGD, moved, next_powers, place
+from mgdhw_sim.engines.numba.kernels.updates import SGD, apply_gradient, next_powers, place
 
-BASELINE, PLUS, MINUS = (int(part) for part in (Part.BASELINE, Part.PLUS, Part.MINUS))
+BASELINE, PLUS, MINUS = (int(measurement) for measurement in (Part.BASELINE, Part.PLUS, Part.MINUS))
 
 
 class Lanes(NamedTuple):
@@ -33,7 +33,7 @@ class Lanes(NamedTuple):
     order_keys: Any
     """(2 * 16,) the same of the orders' keys."""
     results: Any
-    """[part of a probe][16] what was measured last: the baseline in force, and both signs."""
+    """[measurement of a probe][16] what was measured last: the baseline in force, and both signs."""
     words: Any
     """[probe][word][16] sign bits of a chunk of probes."""
     n_words: int
@@ -41,7 +41,7 @@ class Lanes(NamedTuple):
     """[position][16] samples of a chunk's batches."""
     keys: Any
     """[16][16] an epoch's permutations."""
-    moved: Any
+    perturbed: Any
     """[parameter][16] parameters with a perturbation."""
     x: Any
     signals: Any
@@ -114,7 +114,7 @@ def lane_cost(net, costs, w, inputs, targets, position, batch, lanes, tile):
         w: [parameter][16] codes.
         inputs, targets: (N * n_in,) and (N * n_out,) codes of 32 bits.
         position: of the batch in the samples that are drawn.
-        tile: for a last layer's signals and what is wanted of them.
+        tile: for a last layer's signals and their targets.
     """
     summed = i32(0)
     n_in, n_out = net.sizes[0], net.sizes[-1]
@@ -124,7 +124,7 @@ def lane_cost(net, costs, w, inputs, targets, position, batch, lanes, tile):
         for i in range(n_in):
             store(lanes.x, i * LANES, gather(inputs, sample * i32(n_in) + i32(i)))
         for j in range(n_out):
-            store(tile.wanted, j * LANES, gather(targets, sample * i32(n_out) + i32(j)))
+            store(tile.targets, j * LANES, gather(targets, sample * i32(n_out) + i32(j)))
         x, signals, spare = lanes.x, lanes.signals, lanes.spare
         for layer in range(n_layers):
             before, size, start = net.sizes[layer], net.sizes[layer + 1], net.starts[layer]
@@ -149,44 +149,44 @@ def lane_cost(net, costs, w, inputs, targets, position, batch, lanes, tile):
 
 
 @njit(**JIT)
-def move_lanes(stored, words, at, first, end, amplitude, moved_):
+def perturb_lanes(requested, words, at, first, end, amplitude, perturbed):
     """θ + θ̃ of parameters first ... end - 1 of each replica."""
     plus, minus = i16(amplitude), i16(-amplitude)
     for i in range(first, end):
         word = load(words, (at + (i >> 5)) * LANES)
         mask = (word & u32(np.int64(1) << (i & 31))) != u32(0)
-        store(moved_, i * LANES, load(stored, i * LANES) + select(mask, plus, minus))
+        store(perturbed, i * LANES, load(requested, i * LANES) + select(mask, plus, minus))
 
 
 @njit(**JIT)
-def take_in_lanes(moving, words, at, first, end, change, amplitude):
+def accumulate_lanes(update_state, words, at, first, end, change, amplitude):
     """Add a probe to each replica's window; `energy` is common to all."""
     plus, minus = to_i64(change) * i64(amplitude), to_i64(i32(0) - change) * i64(amplitude)
     for i in range(first, end):
         word = load(words, (at + (i >> 5)) * LANES)
         mask = (word & u32(np.int64(1) << (i & 31))) != u32(0)
-        store(moving.cross, i * LANES, load(moving.cross, i * LANES) + select(mask, plus, minus))
-        moving.energy[i] += np.int64(amplitude) * np.int64(amplitude)
+        store(update_state.cross, i * LANES, load(update_state.cross, i * LANES) + select(mask, plus, minus))
+        update_state.energy[i] += np.int64(amplitude) * np.int64(amplitude)
 
 
 @njit(**JIT)
-def update_lanes(rule, moving, size, eta, last):
+def update_lanes(rule, update_state, size, eta, last):
     """`updates.update` for each replica. The gradient's size is taken at the last update only."""
     scale = f64(rule.scale)
     for i in range(size):
         g = f64(0.0)
-        if moving.energy[i] > 0:
-            divisor = np.float64(moving.energy[i]) * rule.lsb
-            g = (to_f64(load(moving.cross, i * LANES)) * scale) / f64(divisor)
-        store(moving.cross, i * LANES, i64(0))
-        moving.energy[i] = 0
+        if update_state.energy[i] > 0:
+            divisor = np.float64(update_state.energy[i]) * rule.lsb
+            g = (to_f64(load(update_state.cross, i * LANES)) * scale) / f64(divisor)
+        store(update_state.cross, i * LANES, i64(0))
+        update_state.energy[i] = 0
         if last:
-            store(moving.squares, 0, load(moving.squares, 0) + g * g)
-        moved(rule, moving, i * LANES, g, eta)
+            store(update_state.squares, 0, load(update_state.squares, 0) + g * g)
+        apply_gradient(rule, update_state, i * LANES, g, eta)
 
 
 @njit(**JIT)
-def update_sign_lanes(rule, moving, size, eta, words, at, change, amplitude, last):
+def update_sign_lanes(rule, update_state, size, eta, words, at, change, amplitude, last):
     """`updates.update_signs` for each replica."""
     energy = np.float64(np.int64(amplitude) * np.int64(amplitude)) * rule.lsb
     plus = (to_f64(to_i64(change) * i64(amplitude)) * f64(rule.scale)) / f64(energy)
@@ -196,15 +196,15 @@ def update_sign_lanes(rule, moving, size, eta, words, at, change, amplitude, las
         word = load(words, (at + (i >> 5)) * LANES)
         mask = (word & u32(np.int64(1) << (i & 31))) != u32(0)
         if last:
-            store(moving.squares, 0, load(moving.squares, 0) + plus * plus)
+            store(update_state.squares, 0, load(update_state.squares, 0) + plus * plus)
         if rule.optimizer == SGD:
-            place(rule, moving, i * LANES, load(moving.theta, i * LANES) - select(mask, down, up))
+            place(rule, update_state, i * LANES, load(update_state.theta, i * LANES) - select(mask, down, up))
         else:
-            moved(rule, moving, i * LANES, select(mask, plus, minus), eta)
+            apply_gradient(rule, update_state, i * LANES, select(mask, plus, minus), eta)
 
 
 @njit(**ENTRY)
-def run_lanes(setup, rule, moving, first, count, period, alone, batch_held, etas, lanes, tile):
+def run_lanes(setup, rule, update_state, first, count, period, alone, batch_held, etas, lanes, tile):
     """`segments.run_segment` for sixteen replicas.
 
     Args:
@@ -235,37 +235,45 @@ def run_lanes(setup, rule, moving, first, count, period, alone, batch_held, etas
             stale = baseline == EVERY or (baseline == HELD and batch_held[0] != batch)
             if stale:
                 batch_held[0], measured = batch, step
-            for part in range(3):
-                if (part == BASELINE and not stale) or (part == MINUS and baseline != ANTITHETIC):
+            for measurement in range(3):
+                if (measurement == BASELINE and not stale) or (measurement == MINUS and baseline != ANTITHETIC):
                     continue
-                w = moving.stored
-                if part != BASELINE:
-                    amplitude = plan.amplitude if part == PLUS else -plan.amplitude
-                    move_lanes(moving.stored, lanes.words, at, start, end, amplitude, lanes.moved)
-                    w = lanes.moved
+                w = update_state.requested
+                if measurement != BASELINE:
+                    amplitude = plan.amplitude if measurement == PLUS else -plan.amplitude
+                    perturb_lanes(update_state.requested, lanes.words, at, start, end, amplitude, lanes.perturbed)
+                    w = lanes.perturbed
                 value = lane_cost(net, costs, w, inputs, targets, position, order.batch, lanes, tile)
-                store(lanes.results, part * LANES, value)
+                store(lanes.results, measurement * LANES, value)
                 evaluations += 1
             plus = load(lanes.results, PLUS * LANES)
             minus = load(lanes.results, (MINUS if baseline == ANTITHETIC else BASELINE) * LANES)
             store(lanes.totals, 0, load(lanes.totals, 0) + to_i64(plus))
             if n_groups > 1:
                 for i in range(start, end):
-                    store(lanes.moved, i * LANES, load(moving.stored, i * LANES))
+                    store(lanes.perturbed, i * LANES, load(update_state.requested, i * LANES))
             change = plus - minus
             if alone:
-                next_powers(rule, moving)
+                next_powers(rule, update_state)
                 update_sign_lanes(
-                    rule, moving, size, etas[updates], lanes.words, at, change, plan.amplitude, updates == n_updates - 1
+                    rule,
+                    update_state,
+                    size,
+                    etas[updates],
+                    lanes.words,
+                    at,
+                    change,
+                    plan.amplitude,
+                    updates == n_updates - 1,
                 )
             else:
-                take_in_lanes(moving, lanes.words, at, start, end, change, plan.amplitude)
+                accumulate_lanes(update_state, lanes.words, at, start, end, change, plan.amplitude)
                 if (step + 1) % period == 0:
-                    next_powers(rule, moving)
-                    update_lanes(rule, moving, size, etas[updates], updates == n_updates - 1)
+                    next_powers(rule, update_state)
+                    update_lanes(rule, update_state, size, etas[updates], updates == n_updates - 1)
                     if n_groups > 1:
                         for i in range(size):
-                            store(lanes.moved, i * LANES, load(moving.stored, i * LANES))
+                            store(lanes.perturbed, i * LANES, load(update_state.requested, i * LANES))
             if (step + 1) % period == 0:
                 updates += 1
                 batch_held[0] = NO_BATCH

@@ -34,7 +34,7 @@ class Net(NamedTuple):
     """Activation table of the hidden layers."""
     output: Any
     """Activation table of the last layer."""
-    narrow: bool
+    int32_sums: bool
     """Whether 32 bits hold every sum of every layer."""
     cost: int
     cost_max: int
@@ -106,10 +106,10 @@ def random_bits(step, first, count, key0, key1, bits):
 
 
 @njit(**JIT)
-def restore(stored, first, end, moved):
-    """Parameters `first` ... `end` - 1 as they are stored."""
+def restore(requested, first, end, perturbed):
+    """Parameters `first` ... `end` - 1 without a perturbation."""
     for i in range(first, end):
-        moved[i] = stored[i]
+        perturbed[i] = requested[i]
 
 
 @njit(**JIT)
@@ -205,7 +205,7 @@ def interpolate(table, position, segment_bits):
 
 
 @njit(**JIT)
-def dot_narrow(w, x):
+def dot_int32(w, x):
     """Σ w x where 32 bits hold it."""
     total = np.int32(0)
     for i in range(w.size):
@@ -214,7 +214,7 @@ def dot_narrow(w, x):
 
 
 @njit(**JIT)
-def dot_wide(w, x):
+def dot_int64(w, x):
     """Σ w x in 64 bits."""
     total = np.int64(0)
     for i in range(w.size):
@@ -237,7 +237,7 @@ def dense(net, layer, w, x, n_rows, out):
         bias = np.int64(w[biases + j]) << fraction
         weights = w[start + j * n_in : start + (j + 1) * n_in]
         for row in range(n_rows):
-            total = dot_narrow(weights, x[row, :n_in]) if net.narrow else dot_wide(weights, x[row, :n_in])
+            total = dot_int32(weights, x[row, :n_in]) if net.int32_sums else dot_int64(weights, x[row, :n_in])
             z = shift_round(total + bias, excess)
             z = min(max(z, -top - 1), top) + top + 1
             out[row, j] = interpolate(net.output if last else net.hidden, z, segment_bits)
@@ -267,11 +267,11 @@ def sample_cost(net, signals, row, targets, sample):
         for j in range(1, n):
             top = max(top, np.int64(signals[row, j]))
         total = np.int64(0)
-        wanted = np.int64(0)
+        target_dot = np.int64(0)
         for j in range(n):
             signal = np.int64(signals[row, j])
             total += interpolate(net.exp, top - signal, net.signal_bits - net.exp_bits)
-            wanted += np.int64(targets[sample, j]) * signal
+            target_dot += np.int64(targets[sample, j]) * signal
         exponent = np.int64(0)
         rest = total >> 1
         while rest > 0:
@@ -281,7 +281,7 @@ def sample_cost(net, signals, row, targets, sample):
         mantissa = (total << up if up >= 0 else total >> -up) - (np.int64(1) << net.mantissa_bits)
         logarithm = (exponent - net.exp_fraction) * np.int64(net.log[-1])
         logarithm += interpolate(net.log, mantissa, net.log_segment)
-        code = shift_round((top << 12) + logarithm - wanted, net.cost_shift)
+        code = shift_round((top << 12) + logarithm - target_dot, net.cost_shift)
     return min(max(code, 0), net.cost_max)
 
 

@@ -12,13 +12,13 @@ from numba import njit
 
 from mgdhw.compiled.options import ENTRY, JIT
 from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import cost, fill_codes, restore
-from mgdhw_sim.engines.numba.kernels.updates import next_powers, take_in_codes, update
+from mgdhw_sim.engines.numba.kernels.updates import accumulate_codes, next_powers, update
 
 HELD, EVERY, ANTITHETIC, NONE = range(4)
 NO_BATCH = -1
 
 
-class Work(NamedTuple):
+class ScalarWorkspace(NamedTuple):
     """Work space of one run: codes, perturbed parameters, bits, a batch of inputs and two of signals."""
 
     code: Any
@@ -30,8 +30,8 @@ class Work(NamedTuple):
 
 
 @njit(**JIT)
-def probe(net, plan, stored, inputs, targets, chosen, batch, step, baseline, held, work):
-    """One probe of `Chip.probe`; leaves `work.w` as `stored`, and θ̃ in `work.code`.
+def probe(net, plan, requested, inputs, targets, chosen, batch, step, baseline, held, workspace):
+    """One probe of `Chip.probe`; leaves `workspace.w` as `requested`, and θ̃ in `workspace.code`.
 
     Args:
         chosen: (B,) samples of this batch.
@@ -42,26 +42,28 @@ def probe(net, plan, stored, inputs, targets, chosen, batch, step, baseline, hel
     """
     stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
     if stale:
-        held[0] = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
+        held[0] = cost(net, workspace.w, inputs, targets, chosen, workspace.x, workspace.signals, workspace.spare)
         held[1] = batch
-    start, size = fill_codes(plan, step, work.bits, work.code)
+    start, size = fill_codes(plan, step, workspace.bits, workspace.code)
     for i in range(start, start + size):
-        work.w[i] = stored[i] + work.code[i]
-    plus = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
+        workspace.w[i] = requested[i] + workspace.code[i]
+    plus = cost(net, workspace.w, inputs, targets, chosen, workspace.x, workspace.signals, workspace.spare)
     minus = np.int64(0)
     if baseline == ANTITHETIC:
         for i in range(start, start + size):
-            work.w[i] = stored[i] - work.code[i]
-        minus = cost(net, work.w, inputs, targets, chosen, work.x, work.signals, work.spare)
+            workspace.w[i] = requested[i] - workspace.code[i]
+        minus = cost(net, workspace.w, inputs, targets, chosen, workspace.x, workspace.signals, workspace.spare)
     elif baseline != NONE:
         minus = held[0]
     for i in range(start, start + size):
-        work.w[i] = stored[i]
+        workspace.w[i] = requested[i]
     return plus, minus, stale, start, size
 
 
 @njit(**ENTRY)
-def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count, baseline, held, work, plus, minus):
+def probe_block(
+    net, plan, requested, inputs, targets, samples, tau_x, first, count, baseline, held, workspace, plus, minus
+):
     """`Chip.probe`: costs into plus and minus (references).
 
     Args:
@@ -70,14 +72,14 @@ def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count
     Returns:
         Step at which the last baseline was measured, -1 if none was.
     """
-    restore(stored, 0, stored.size, work.w)
+    restore(requested, 0, requested.size, workspace.w)
     measured = np.int64(-1)
     for k in range(count):
         step = first + k
         batch = step // tau_x
         chosen = samples[batch - first // tau_x]
         plus[k], minus[k], stale, _, _ = probe(
-            net, plan, stored, inputs, targets, chosen, batch, step, baseline, held, work
+            net, plan, requested, inputs, targets, chosen, batch, step, baseline, held, workspace
         )
         if stale:
             measured = step
@@ -86,9 +88,23 @@ def probe_block(net, plan, stored, inputs, targets, samples, tau_x, first, count
 
 @njit(**ENTRY)
 def learn_segment(
-    net, plan, rule, moving, inputs, targets, samples, tau_x, first, count, period, baseline, held, etas, work
+    net,
+    plan,
+    rule,
+    update_state,
+    inputs,
+    targets,
+    samples,
+    tau_x,
+    first,
+    count,
+    period,
+    baseline,
+    held,
+    etas,
+    workspace,
 ):
-    """`mgdhw.learning.loop` over `count` probes: blocks, windows and updates. What `moving` holds is changed in place.
+    """`mgdhw.learning.loop` over `count` probes: blocks, windows and updates. Changes `update_state` in place.
 
     Returns:
         evaluations, sum of the perturbed costs, step of the last measured baseline (-1: none), updates done.
@@ -97,24 +113,24 @@ def learn_segment(
     total = np.int64(0)
     measured = np.int64(-1)
     updates = 0
-    stored = moving.stored[: work.w.size]
-    restore(stored, 0, stored.size, work.w)
+    requested = update_state.requested[: workspace.w.size]
+    restore(requested, 0, requested.size, workspace.w)
     for k in range(count):
         step = first + k
         batch = step // tau_x
         chosen = samples[batch - first // tau_x]
         plus, minus, stale, start, size = probe(
-            net, plan, stored, inputs, targets, chosen, batch, step, baseline, held, work
+            net, plan, requested, inputs, targets, chosen, batch, step, baseline, held, workspace
         )
         evaluations += 2 if stale or baseline == ANTITHETIC else 1
         if stale:
             measured = step
         total += plus
-        take_in_codes(moving, start, size, work.code, plus - minus)
+        accumulate_codes(update_state, start, size, workspace.code, plus - minus)
         if (step + 1) % period == 0:
-            next_powers(rule, moving)
-            update(rule, moving, 0, work.w.size, etas[updates], (step + 1 + period) > first + count)
+            next_powers(rule, update_state)
+            update(rule, update_state, 0, workspace.w.size, etas[updates], (step + 1 + period) > first + count)
             updates += 1
             held[1] = NO_BATCH
-            restore(stored, 0, stored.size, work.w)
+            restore(requested, 0, requested.size, workspace.w)
     return evaluations, total, measured, updates

@@ -1,6 +1,6 @@
 """Blocks and segments of probes (`small_batch.py`, `large_batch.py`) without leaving compiled code.
 
-What is random is drawn ahead, for up to a chunk of probes together. Probes whose codes are signs are taken into the
+Random words are drawn in advance, for up to a chunk of probes together. Probes whose codes are signs are added to the
 window many at a time, when it is needed.
 """
 
@@ -15,45 +15,45 @@ from mgdhw.block import Part
 from mgdhw.compiled.kernels.codes_and_samples import fill_samples, sign_words
 from mgdhw.compiled.options import ENTRY, INLINE, JIT
 from mgdhw_sim.engines.numba.kernels.large_batch import (
-    Lines,
-    move_by_signs,
-    move_weights,
-    take_batch,
-    take_weights,
+    Rank1Lines,
+    load_batch,
+    load_weights,
+    perturb_by_signs,
+    perturb_weights,
     tile_cost,
 )
 from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import RANDOM, RANK1, fill_codes, restore, sample_cost
 from mgdhw_sim.engines.numba.kernels.scalar_segments import ANTITHETIC, EVERY, HELD, NO_BATCH
-from mgdhw_sim.engines.numba.kernels.small_batch import Signs, cost_of, move_by_codes, signals_of_four, take_inputs
-from mgdhw_sim.engines.numba.kernels.thread_team import meet, rows_of, sum_up
+from mgdhw_sim.engines.numba.kernels.small_batch import Signs, cost_of, load_inputs, perturb_by_codes, signals_of_four
+from mgdhw_sim.engines.numba.kernels.thread_team import barrier, rows_of, sum_up
 from mgdhw_sim.engines.numba.kernels.updates import (
+    accumulate_codes,
+    accumulate_rank1,
+    accumulate_signs,
     next_powers,
-    take_in_codes,
-    take_in_lines,
-    take_in_signs,
     update,
     update_pending,
     update_signs,
 )
 
-BASELINE, PLUS, MINUS = (int(part) for part in (Part.BASELINE, Part.PLUS, Part.MINUS))
+BASELINE, PLUS, MINUS = (int(measurement) for measurement in (Part.BASELINE, Part.PLUS, Part.MINUS))
 
 FOREVER = 1 << 62
 """Probes between updates of a block."""
 FULL = 1 << 30
-"""Sum of |C̃| at which pending probes are taken in: 32 bits hold twice that."""
+"""Sum of |C̃| at which pending probes are accumulated: 32 bits hold twice that."""
 
 
 class Setup(NamedTuple):
     """What stays the same throughout a block or a segment.
 
     Args:
-        net, costs: the chip's numbers, as `small_batch.Narrow` and `scalar_arithmetic.Net`.
+        net, costs: the chip's numbers, as `small_batch.Int16Network` and `scalar_arithmetic.Net`.
         plan, order: codes, and the order of samples.
         inputs, targets: the chip's sample memory.
         samples: its inputs in 16 bits and padded, as `small_batch.py` takes them, where there are few; else empty.
         baseline: how C₀ is had.
-        ahead: sign words are drawn ahead: for each parameter, or for each line of a rank-1 code.
+        predrawn: sign words are drawn in advance: for each parameter, or for each line of a rank-1 code.
     """
 
     net: Any
@@ -64,10 +64,10 @@ class Setup(NamedTuple):
     samples: Any
     targets: Any
     baseline: int
-    ahead: bool
+    predrawn: bool
 
 
-class Ahead(NamedTuple):
+class Predrawn(NamedTuple):
     """What is drawn for a chunk of probes, and the probes whose place in the window is pending."""
 
     words: Any
@@ -88,14 +88,14 @@ class Ahead(NamedTuple):
 
 
 @njit(**JIT)
-def draw(setup, first, count, ahead, team):
+def draw(setup, first, count, predrawn, team):
     """Sign bits of probes first ... first + count - 1, and the samples of their batches; shared by the team."""
     plan, n_groups = setup.plan, setup.plan.groups.shape[0]
-    if team.part == 0:
+    if team.thread == 0:
         first_batch = first // setup.order.tau_x
         batches = (first + count - 1) // setup.order.tau_x - first_batch + 1
-        fill_samples(setup.order, first_batch, batches, ahead.spare, ahead.keys, ahead.samples)
-    if setup.ahead:
+        fill_samples(setup.order, first_batch, batches, predrawn.spare, predrawn.keys, predrawn.samples)
+    if setup.predrawn:
         for turn in range(n_groups):
             start, size = plan.groups[turn, 0], plan.groups[turn, 1]
             if plan.family == RANK1:
@@ -104,20 +104,20 @@ def draw(setup, first, count, ahead, team):
                 size = plan.matrices[matrix, 3] + plan.matrices[matrix, 1] + plan.matrices[matrix, 2] + 1 - start
             skip = (turn - first) % n_groups
             of_turn = max(0, count - skip + n_groups - 1) // n_groups
-            low, high = of_turn * team.part // team.parts, of_turn * (team.part + 1) // team.parts
+            low, high = of_turn * team.thread // team.n_threads, of_turn * (team.thread + 1) // team.n_threads
             row = skip + low * n_groups
             if high > low:
                 sign_words(
-                    plan.key0, plan.key1, (first + row) // n_groups, high - low, n_groups, start, size, ahead.spare,
-                    ahead.words[row:],
+                    plan.key0, plan.key1, (first + row) // n_groups, high - low, n_groups, start, size, predrawn.spare,
+                    predrawn.words[row:],
                 )  # fmt: skip
-    meet(team)
+    barrier(team)
 
 
 @njit(**JIT)
-def costs_of_four(setup, stored, chosen, row, ahead, space):
+def costs_of_four(setup, requested, chosen, row, predrawn, space):
     """Perturbed costs of four probes, from this row on, into the space."""
-    words, plan = ahead.words, setup.plan
+    words, plan = predrawn.words, setup.plan
     for k in range(4):
         space.four[k] = 0
     for place in range(chosen.size):
@@ -125,14 +125,23 @@ def costs_of_four(setup, stored, chosen, row, ahead, space):
         if setup.samples.size > 0:
             x, at = setup.samples, chosen[place] * setup.net.strides[0]
         signals_of_four(
-            setup.net, stored, words[row], words[row + 1], words[row + 2], words[row + 3], plan.amplitude, x, at, space
+            setup.net,
+            requested,
+            words[row],
+            words[row + 1],
+            words[row + 2],
+            words[row + 3],
+            plan.amplitude,
+            x,
+            at,
+            space,
         )
         for k in range(4):
             space.four[k] += sample_cost(setup.costs, space.outputs, k, setup.targets, chosen[place])
 
 
 @njit(**INLINE)
-def look_ahead(setup, stored, chosen, row, step, left, period, ready, ahead, space):
+def look_ahead(setup, requested, chosen, row, step, left, period, ready, predrawn, space):
     """Measure four perturbed costs at once where that can be done.
 
     Args:
@@ -144,18 +153,18 @@ def look_ahead(setup, stored, chosen, row, step, left, period, ready, ahead, spa
     """
     if space is None:
         return ready
-    if row < ready or left < 4 or period < 4 or not setup.ahead or setup.net.sizes[0] <= 8:
+    if row < ready or left < 4 or period < 4 or not setup.predrawn or setup.net.sizes[0] <= 8:
         return ready
     if setup.baseline == ANTITHETIC or setup.plan.groups.shape[0] > 1:
         return ready
     if (step + 3) // period != step // period or (step + 3) // setup.order.tau_x != step // setup.order.tau_x:
         return ready
-    costs_of_four(setup, stored, chosen, row, ahead, space)
+    costs_of_four(setup, requested, chosen, row, predrawn, space)
     return row + 4
 
 
 @njit(**INLINE)
-def probe(setup, stored, chosen, batch, step, row, ready, held, ahead, moved, space, tile, known, team):
+def probe(setup, requested, chosen, batch, step, row, ready, held, predrawn, perturbed, space, tile, known, team):
     """One probe: `Chip.probe`. The batch's inputs are in place already.
 
     Args:
@@ -163,10 +172,10 @@ def probe(setup, stored, chosen, batch, step, row, ready, held, ahead, moved, sp
         row: of this probe's sign bits.
         ready: where among four its perturbed cost is ready in the space; -1 if it isn't.
         held: (2,) value and batch of the baseline in force; changed in place.
-        moved: (P,) room for parameters with a perturbation; as stored where groups take turns.
+        perturbed: (P,) room for parameters with a perturbation; without it where groups take turns.
         space, tile: work space, one of them None: samples go one after the other (`small_batch.py`), or side by side
             (`large_batch.py`). numba compiles each case by itself, and leaves the other out.
-        known: (2,) whether the tile has the first layer's sums, and its weights, for what is stored; changed in place.
+        known: (2,) whether the tile has the first layer's sums, and its weights, for `requested`; changed in place.
 
     Returns:
         cost, its reference, whether a baseline was measured; first and size of what was perturbed.
@@ -177,9 +186,13 @@ def probe(setup, stored, chosen, batch, step, row, ready, held, ahead, moved, sp
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
     plus = minus = np.int64(0)
     if tile is not None:
-        plus, minus = probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, tile, known, team)
+        plus, minus = probe_wide(
+            setup, requested, chosen, step, row, turn, stale, held, predrawn, perturbed, tile, known, team
+        )
     if space is not None:
-        plus, minus = probe_few(setup, stored, chosen, step, row, turn, ready, stale, held, ahead, moved, space)
+        plus, minus = probe_few(
+            setup, requested, chosen, step, row, turn, ready, stale, held, predrawn, perturbed, space
+        )
     if stale:
         held[1] = batch
     if baseline in (HELD, EVERY):
@@ -188,166 +201,178 @@ def probe(setup, stored, chosen, batch, step, row, ready, held, ahead, moved, sp
 
 
 @njit(**INLINE)
-def probe_few(setup, stored, chosen, step, row, turn, ready, stale, held, ahead, moved, space):
+def probe_few(setup, requested, chosen, step, row, turn, ready, stale, held, predrawn, perturbed, space):
     """A probe's measurements, sample after sample; a baseline goes into held."""
     plan = setup.plan
     start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
-    if not setup.ahead:
-        fill_codes(plan, step, ahead.bits, ahead.code)
+    if not setup.predrawn:
+        fill_codes(plan, step, predrawn.bits, predrawn.code)
     plus = minus = np.int64(0)
-    for part in range(3):
-        if (part == BASELINE and not stale) or (part == MINUS and setup.baseline != ANTITHETIC):
+    for measurement in range(3):
+        if (measurement == BASELINE and not stale) or (measurement == MINUS and setup.baseline != ANTITHETIC):
             continue
-        if part == PLUS and ready >= 0:
+        if measurement == PLUS and ready >= 0:
             plus = space.four[ready]
             continue
-        sign = 0 if part == BASELINE else 1 if part == PLUS else -1
-        parameters = stored
-        if not setup.ahead and sign != 0:
-            move_by_codes(stored, ahead.code, start, end - start, sign, moved)
-            parameters = moved
+        sign = 0 if measurement == BASELINE else 1 if measurement == PLUS else -1
+        parameters = requested
+        if not setup.predrawn and sign != 0:
+            perturb_by_codes(requested, predrawn.code, start, end - start, sign, perturbed)
+            parameters = perturbed
         signs = Signs(
-            ahead.words[row] if setup.ahead else ahead.words[0], sign * plan.amplitude * setup.ahead, start, end
+            predrawn.words[row] if setup.predrawn else predrawn.words[0],
+            sign * plan.amplitude * setup.predrawn,
+            start,
+            end,
         )
         value = cost_of(setup.net, setup.costs, parameters, signs, setup.samples, setup.targets, chosen, space)
-        if part == BASELINE:
+        if measurement == BASELINE:
             held[0] = value
-        elif part == PLUS:
+        elif measurement == PLUS:
             plus = value
         else:
             minus = value
-    if not setup.ahead and plan.groups.shape[0] > 1:
-        restore(stored, start, end, moved)
+    if not setup.predrawn and plan.groups.shape[0] > 1:
+        restore(requested, start, end, perturbed)
     return plus, minus
 
 
 @njit(**JIT)
-def probe_wide(setup, stored, chosen, step, row, turn, stale, held, ahead, moved, tile, known, team):
+def probe_wide(setup, requested, chosen, step, row, turn, stale, held, predrawn, perturbed, tile, known, team):
     """A probe's measurements, all samples together; a baseline goes into held."""
     plan, net = setup.plan, setup.net
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
     n_first = net.sizes[0] * net.sizes[1]
     signs, lines = plan.family == RANDOM, plan.family == RANK1
     if not (signs or lines):
-        fill_codes(plan, step, ahead.bits, ahead.code)  # such a team is of one
+        fill_codes(plan, step, predrawn.bits, predrawn.code)  # such a team is of one
     first_row, end_row = 0, net.sizes[1]
-    if not lines and net.sizes.size > 2:  # a last layer is shared by samples: each part needs all its rows
+    if not lines and net.sizes.size > 2:  # a last layer is shared by samples: each thread needs all its rows
         first_row, end_row = rows_of(team, net.sizes[1])
     low, high = first_row * net.sizes[0], end_row * net.sizes[0]
-    # Where the first layer works on bytes, its signs are added to those; all else is moved in 16 bits.
+    # Where the first layer works on bytes, its signs are added to those; all else is perturbed in 16 bits.
     by_bytes = tile.bytes and signs and start == 0
     first = max(team.first, max(start, n_first if by_bytes else 0))
     end = max(first, min(team.end, start + size))
     if tile.bytes and not known[1]:
-        meet(team)
-        take_weights(stored, low, high, tile.weights)
+        barrier(team)
+        load_weights(requested, low, high, tile.weights)
         known[1] = True
     plus = minus = np.int64(0)
-    for part in range(3):
-        if (part == BASELINE and not stale) or (part == MINUS and setup.baseline != ANTITHETIC):
+    for measurement in range(3):
+        if (measurement == BASELINE and not stale) or (measurement == MINUS and setup.baseline != ANTITHETIC):
             continue
-        amplitude = 0 if part == BASELINE else plan.amplitude if part == PLUS else -plan.amplitude
-        parameters, weights = stored, tile.weights
-        if part != BASELINE and not lines:
+        amplitude = 0 if measurement == BASELINE else plan.amplitude if measurement == PLUS else -plan.amplitude
+        parameters, weights = requested, tile.weights
+        if measurement != BASELINE and not lines:
             if signs:
-                move_by_signs(stored, ahead.words[row], first, end, amplitude, moved)
+                perturb_by_signs(requested, predrawn.words[row], first, end, amplitude, perturbed)
             else:
-                move_by_codes(stored, ahead.code, start, size, 1 if part == PLUS else -1, moved)
-            parameters = moved
-            meet(team)
+                perturb_by_codes(requested, predrawn.code, start, size, 1 if measurement == PLUS else -1, perturbed)
+            parameters = perturbed
+            barrier(team)
             if by_bytes:
-                move_weights(ahead.words[row], low, high, amplitude, tile)
-                weights = tile.moved_weights
+                perturb_weights(predrawn.words[row], low, high, amplitude, tile)
+                weights = tile.perturbed_weights
             elif tile.bytes and start < n_first:
-                take_weights(moved, low, high, tile.moved_weights)
-                weights = tile.moved_weights
-        code = Lines(
-            ahead.words[row if lines else 0], amplitude if lines else 0, plan.first_matrix[turn],
+                load_weights(perturbed, low, high, tile.perturbed_weights)
+                weights = tile.perturbed_weights
+        code = Rank1Lines(
+            predrawn.words[row if lines else 0], amplitude if lines else 0, plan.first_matrix[turn],
             plan.first_matrix[turn + 1],
         )  # fmt: skip
         mine = tile_cost(net, setup.costs, plan, parameters, weights, code, known[0], lines, tile, chosen.size, team)
         known[0] = lines
-        value = sum_up(team, 4 * (step & 1) + part, mine)
-        if part == BASELINE:
+        value = sum_up(team, 4 * (step & 1) + measurement, mine)
+        if measurement == BASELINE:
             held[0] = value
-        elif part == PLUS:
+        elif measurement == PLUS:
             plus = value
         else:
             minus = value
     if not lines and plan.groups.shape[0] > 1:
-        restore(stored, first, end, moved)
+        restore(requested, first, end, perturbed)
     return plus, minus
 
 
 @njit(**JIT)
-def take_in_pending(setup, moving, ahead, count, team):
-    """Take the pending probes into the team's part of the window."""
+def accumulate_pending(setup, update_state, predrawn, count, team):
+    """Accumulate the pending probes in this thread's share of the window."""
     plan = setup.plan
     n_groups = plan.groups.shape[0]
     for turn in range(n_groups):
         n = 0
         for k in range(count):
-            if ahead.rows[k] % n_groups == turn:
-                ahead.chosen_rows[n] = ahead.rows[k] // n_groups
-                ahead.chosen_changes[n] = ahead.changes[k]
+            if predrawn.rows[k] % n_groups == turn:
+                predrawn.chosen_rows[n] = predrawn.rows[k] // n_groups
+                predrawn.chosen_changes[n] = predrawn.changes[k]
                 n += 1
         if n == 0:
             continue
         if plan.family == RANK1:
             for number in range(plan.first_matrix[turn], plan.first_matrix[turn + 1]):
-                take_in_lines(
-                    moving, plan.matrices[number], ahead.words, ahead.chosen_rows, ahead.chosen_changes, ahead.signed,
-                    n, plan.amplitude, team.first, team.end,
+                accumulate_rank1(
+                    update_state, plan.matrices[number], predrawn.words, predrawn.chosen_rows, predrawn.chosen_changes,
+                    predrawn.signed, n, plan.amplitude, team.first, team.end,
                 )  # fmt: skip
         else:
             start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
             start, end = max(start, team.first), min(end, team.end)
-            take_in_signs(moving, start, end, ahead.words, ahead.chosen_rows, ahead.chosen_changes, n, plan.amplitude)
+            accumulate_signs(
+                update_state,
+                start,
+                end,
+                predrawn.words,
+                predrawn.chosen_rows,
+                predrawn.chosen_changes,
+                n,
+                plan.amplitude,
+            )
 
 
 @njit(**JIT)
-def take_samples(setup, chosen, space, tile, team):
+def load_samples(setup, chosen, space, tile, team):
     """Inputs of a batch to where they are needed."""
     if tile is not None:
-        take_batch(setup.inputs, setup.targets, chosen, tile, 0, tile.width)
+        load_batch(setup.inputs, setup.targets, chosen, tile, 0, tile.width)
     if space is not None:
-        take_inputs(setup, chosen, space)
+        load_inputs(setup, chosen, space)
 
 
 @njit(**ENTRY)
-def run_block(setup, stored, first, count, held, ahead, moved, space, tile, known, team, plus, minus):
+def run_block(setup, requested, first, count, held, predrawn, perturbed, space, tile, known, team, plus, minus):
     """`Chip.probe`: costs into plus and minus (references).
 
     Returns:
         Step at which the last baseline was measured, -1 if none was.
     """
     measured, seen = np.int64(-1), np.int64(-1)
-    order, chunk = setup.order, ahead.rows.size
+    order, chunk = setup.order, predrawn.rows.size
     for begin in range(0, count, chunk):
         size = min(chunk, count - begin)
-        draw(setup, first + begin, size, ahead, team)
+        draw(setup, first + begin, size, predrawn, team)
         first_batch = (first + begin) // order.tau_x
         ready = 0  # rows whose perturbed costs are known already
         for row in range(size):
             step = first + begin + row
             batch = step // order.tau_x
             at = (batch - first_batch) * order.batch
-            chosen = ahead.samples[at : at + order.batch]
+            chosen = predrawn.samples[at : at + order.batch]
             if batch != seen:
-                take_samples(setup, chosen, space, tile, team)
+                load_samples(setup, chosen, space, tile, team)
                 seen, known[0] = batch, False
-            ready = look_ahead(setup, stored, chosen, row, step, size - row, FOREVER, ready, ahead, space)
+            ready = look_ahead(setup, requested, chosen, row, step, size - row, FOREVER, ready, predrawn, space)
             one, other, stale, _, _ = probe(
                 setup,
-                stored,
+                requested,
                 chosen,
                 batch,
                 step,
                 row,
                 row - ready + 4 if row < ready else -1,
                 held,
-                ahead,
-                moved,
+                predrawn,
+                perturbed,
                 space,
                 tile,
                 known,
@@ -356,20 +381,35 @@ def run_block(setup, stored, first, count, held, ahead, moved, space, tile, know
             plus[begin + row], minus[begin + row] = one, other
             if stale:
                 measured = step
-        meet(team)
+        barrier(team)
     return measured
 
 
 @njit(**JIT)
 def chunk_of(first, most, period):
-    """Probes to draw ahead from `first` on: at most so many, and none beyond the last update among them, if any."""
+    """Probes to draw for from `first` on: at most so many, and none beyond the last update among them, if any."""
     probes_to_update = (first + most) // period * period - first
     return probes_to_update if probes_to_update > 0 else most
 
 
 @njit(**ENTRY)
 def run_segment(
-    setup, rule, moving, first, count, period, alone, fresh, held, etas, ahead, moved, space, tile, known, team
+    setup,
+    rule,
+    update_state,
+    first,
+    count,
+    period,
+    alone,
+    fresh,
+    held,
+    etas,
+    predrawn,
+    perturbed,
+    space,
+    tile,
+    known,
+    team,
 ):
     """`mgdhw.learning.loop` over `count` probes: blocks, windows and updates.
 
@@ -387,30 +427,32 @@ def run_segment(
     n_groups, n_updates = plan.groups.shape[0], (first + count) // period - first // period
     signs = plan.family == RANDOM and n_groups == 1
     while done < count:
-        size = chunk_of(first + done, min(ahead.rows.size, count - done), period)
-        draw(setup, first + done, size, ahead, team)
+        size = chunk_of(first + done, min(predrawn.rows.size, count - done), period)
+        draw(setup, first + done, size, predrawn, team)
         first_batch = (first + done) // order.tau_x
         ready = 0  # rows whose perturbed costs are known already
         for row in range(size):
             step = first + done + row
             batch = step // order.tau_x
             at = (batch - first_batch) * order.batch
-            chosen = ahead.samples[at : at + order.batch]
+            chosen = predrawn.samples[at : at + order.batch]
             if batch != seen:
-                take_samples(setup, chosen, space, tile, team)
+                load_samples(setup, chosen, space, tile, team)
                 seen, known[0] = batch, False
-            ready = look_ahead(setup, moving.stored, chosen, row, step, size - row, period, ready, ahead, space)
+            ready = look_ahead(
+                setup, update_state.requested, chosen, row, step, size - row, period, ready, predrawn, space
+            )
             plus, minus, stale, start, n = probe(
                 setup,
-                moving.stored,
+                update_state.requested,
                 chosen,
                 batch,
                 step,
                 row,
                 row - ready + 4 if row < ready else -1,
                 held,
-                ahead,
-                moved,
+                predrawn,
+                perturbed,
                 space,
                 tile,
                 known,
@@ -423,41 +465,49 @@ def run_segment(
             change = plus - minus
             last = updates == n_updates - 1
             if alone:
-                next_powers(rule, moving)
+                next_powers(rule, update_state)
                 update_signs(
-                    rule, moving, team.first, team.end, etas[updates], ahead.words[row], change, plan.amplitude, last
+                    rule,
+                    update_state,
+                    team.first,
+                    team.end,
+                    etas[updates],
+                    predrawn.words[row],
+                    change,
+                    plan.amplitude,
+                    last,
                 )
-            elif not setup.ahead:
-                take_in_codes(moving, start, n, ahead.code, change)
+            elif not setup.predrawn:
+                accumulate_codes(update_state, start, n, predrawn.code, change)
             else:
                 if weight + abs(change) >= FULL:
-                    take_in_pending(setup, moving, ahead, pending, team)
+                    accumulate_pending(setup, update_state, predrawn, pending, team)
                     pending, weight, fresh = 0, np.int64(0), False
-                ahead.rows[pending] = row * n_groups + step % n_groups
-                ahead.changes[pending] = change
+                predrawn.rows[pending] = row * n_groups + step % n_groups
+                predrawn.changes[pending] = change
                 pending += 1
                 weight += abs(change)
             if (step + 1) % period == 0:
                 if not alone:
-                    next_powers(rule, moving)
+                    next_powers(rule, update_state)
                     if signs and fresh:
                         update_pending(
-                            rule, moving, team.first, team.end, etas[updates], ahead.words, ahead.rows, ahead.changes,
-                            pending, plan.amplitude, last,
+                            rule, update_state, team.first, team.end, etas[updates], predrawn.words, predrawn.rows,
+                            predrawn.changes, pending, plan.amplitude, last,
                         )  # fmt: skip
                     else:
-                        take_in_pending(setup, moving, ahead, pending, team)
-                        meet(team)  # a row of a rank-1 code may reach into the next part's parameters
-                        update(rule, moving, team.first, team.end, etas[updates], last)
+                        accumulate_pending(setup, update_state, predrawn, pending, team)
+                        barrier(team)  # a row of a rank-1 code may reach into the next thread's parameters
+                        update(rule, update_state, team.first, team.end, etas[updates], last)
                     pending, weight, fresh = 0, np.int64(0), True
                     if n_groups > 1:
-                        restore(moving.stored, team.first, team.end, moved)
+                        restore(update_state.requested, team.first, team.end, perturbed)
                 updates += 1
                 held[1], known[0], known[1] = NO_BATCH, False, False
-                meet(team)
+                barrier(team)
         if pending > 0:
-            take_in_pending(setup, moving, ahead, pending, team)
+            accumulate_pending(setup, update_state, predrawn, pending, team)
             pending, weight, fresh = 0, np.int64(0), False
         done += size
-        meet(team)
+        barrier(team)
     return evaluations, total, measured, updates

@@ -1,6 +1,6 @@
 """A probe of one or a few samples: each neuron's sum is a product of two vectors of 16-bit numbers.
 
-For chips whose inputs, signals and parameters fit into 16 bits and whose sums fit into 32 (`Narrow`).
+For chips whose inputs, signals and parameters fit into 16 bits and whose sums fit into 32 (`Int16Network`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mgdhw.compiled.options import INLINE, JIT
 from mgdhw_sim.engines.numba.kernels.scalar_arithmetic import sample_cost
 
 
-class Narrow(NamedTuple):
+class Int16Network(NamedTuple):
     """A chip whose numbers are small, as the kernels of this and the next files take it.
 
     Curves are tables of pairs: a border's signal in the low 16 bits, the way to the next border's in the high ones.
@@ -232,7 +232,7 @@ def cost_of(net, costs, parameters, signs, samples, targets, chosen, space):
 
 
 @njit(**JIT)
-def take_inputs(setup, chosen, space):
+def load_inputs(setup, chosen, space):
     """Inputs of a batch into the space, unless they are ready already."""
     if setup.samples.size > 0:
         return
@@ -244,7 +244,7 @@ def take_inputs(setup, chosen, space):
 
 
 @njit(**JIT)
-def move_by_codes(stored, code, start, size, sign, moved):
+def perturb_by_codes(requested, code, start, size, sign, perturbed):
     """θ + sign · θ̃ for any codes."""
     for i in range(start, start + size):
-        moved[i] = stored[i] + np.int16(sign) * code[i]
+        perturbed[i] = requested[i] + np.int16(sign) * code[i]

@@ -31,7 +31,7 @@ from mgdhw.compiled.options import INLINE, JIT
 SGD, MOMENTUM, NESTEROV, RMSPROP, ADAM, ADAMW = range(6)
 
 
-class Rule(NamedTuple):
+class UpdateRule(NamedTuple):
     """An update as kernels take it: which optimizer, its parameters, scales and limits."""
 
     optimizer: int
@@ -51,8 +51,8 @@ class Rule(NamedTuple):
     code_high: int
 
 
-class Moving(NamedTuple):
-    """What an update changes: master θ, the optimizer's memory, the window, and what the chip holds."""
+class UpdateState(NamedTuple):
+    """What an update changes: master θ, the optimizer's state, the window, and the requested codes."""
 
     theta: Any
     m: Any
@@ -63,109 +63,111 @@ class Moving(NamedTuple):
     energy: Any
     squares: Any
     """(16,) sums of the squares of the last update's gradient."""
-    stored: Any
+    requested: Any
 
 
 @njit(**JIT)
-def moved(rule, moving, at, g, eta):
+def apply_gradient(rule, update_state, at, g, eta):
     """Sixteen parameters from `at` on, by their gradient.
 
     Returns:
         Their codes.
     """
-    t = load(moving.theta, at)
+    t = load(update_state.theta, at)
     rate, a, one = f64(eta), f64(rule.a), f64(1.0)
     if rule.optimizer == SGD:
         t = t - rate * g
     elif rule.optimizer == MOMENTUM:
-        m = a * load(moving.m, at) + g
-        store(moving.m, at, m)
+        m = a * load(update_state.m, at) + g
+        store(update_state.m, at, m)
         t = t - rate * m
     elif rule.optimizer == NESTEROV:
-        m = a * load(moving.m, at) + g
-        store(moving.m, at, m)
+        m = a * load(update_state.m, at) + g
+        store(update_state.m, at, m)
         t = t - rate * (g + a * m)
     elif rule.optimizer == RMSPROP:
-        v = a * load(moving.v, at) + (one - a) * (g * g)
-        store(moving.v, at, v)
+        v = a * load(update_state.v, at) + (one - a) * (g * g)
+        store(update_state.v, at, v)
         t = t - rate * g / (sqrt(v) + f64(rule.epsilon))
     else:
         b = f64(rule.b)
         if rule.optimizer == ADAMW:
             t = t - rate * f64(rule.decay) * t
-        m = a * load(moving.m, at) + (one - a) * g
-        v = b * load(moving.v, at) + (one - b) * (g * g)
-        store(moving.m, at, m)
-        store(moving.v, at, v)
+        m = a * load(update_state.m, at) + (one - a) * g
+        v = b * load(update_state.v, at) + (one - b) * (g * g)
+        store(update_state.m, at, m)
+        store(update_state.v, at, v)
         if rule.corrected:
-            m = m / (one - f64(moving.powers[0]))
-            v = v / (one - f64(moving.powers[1]))
+            m = m / (one - f64(update_state.powers[0]))
+            v = v / (one - f64(update_state.powers[1]))
         t = t - rate * m / (sqrt(v) + f64(rule.epsilon))
-    return place(rule, moving, at, t)
+    return place(rule, update_state, at, t)
 
 
 @njit(**JIT)
-def place(rule, moving, at, t):
-    """Keep sixteen parameters, within their limits, and what the chip makes of them.
+def place(rule, update_state, at, t):
+    """Store sixteen parameters, within their limits, and the codes that the chip holds of them.
 
     Returns:
-        That: their codes.
+        Their codes.
     """
     low, high = f64(rule.low), f64(rule.high)
     t = select(t < low, low, t)
     t = select(t > high, high, t)
-    store(moving.theta, at, t)
+    store(update_state.theta, at, t)
     code = floor_to_i32(t * f64(rule.to_code) + f64(0.5))
     code = select(code < i32(rule.code_low), i32(rule.code_low), code)
     code = select(code > i32(rule.code_high), i32(rule.code_high), code)
-    store(moving.stored, at, to_i16(code))
+    store(update_state.requested, at, to_i16(code))
     return code
 
 
 @njit(**JIT)
-def add_squares(moving, g, at, last):
-    """Take in the size of sixteen gradients, as far as there are parameters (those before `last`)."""
+def add_squares(update_state, g, at, last):
+    """Add the squares of sixteen gradients, as far as there are parameters (those before `last`)."""
     inside = i32(at) + lane_numbers() < i32(last)
-    store(moving.squares, 0, load(moving.squares, 0) + select(inside, g * g, f64(0.0)))
+    store(update_state.squares, 0, load(update_state.squares, 0) + select(inside, g * g, f64(0.0)))
 
 
 @njit(**JIT)
-def next_powers(rule, moving):
+def next_powers(rule, update_state):
     """The running products of β₁ and β₂."""
     if rule.optimizer >= ADAM:
-        moving.powers[0] = moving.powers[0] * rule.a
-        moving.powers[1] = moving.powers[1] * rule.b
+        update_state.powers[0] = update_state.powers[0] * rule.a
+        update_state.powers[1] = update_state.powers[1] * rule.b
 
 
 @njit(**JIT)
-def update(rule, moving, first, last, eta, keep):
+def update(rule, update_state, first, last, eta, keep):
     """Update parameters `first` ... `last` - 1 (first is a multiple of 16) from the window, and empty it.
 
-    The gradient's size is taken where somebody will look at it.
+    The gradient's size is only computed where it is reported (`keep`).
     """
     scale, lsb, nothing = f64(rule.scale), f64(rule.lsb), i64(0)
     for at in range(first, last, 16):
-        energy = load(moving.energy, at)
+        energy = load(update_state.energy, at)
         perturbed = energy > nothing
         divisor = to_f64(select(perturbed, energy, i64(1))) * lsb
-        g = select(perturbed, (to_f64(load(moving.cross, at)) * scale) / divisor, f64(0.0))
-        store(moving.cross, at, nothing)
-        store(moving.energy, at, nothing)
+        g = select(perturbed, (to_f64(load(update_state.cross, at)) * scale) / divisor, f64(0.0))
+        store(update_state.cross, at, nothing)
+        store(update_state.energy, at, nothing)
         if keep:
-            add_squares(moving, g, at, last)
-        moved(rule, moving, at, g, eta)
+            add_squares(update_state, g, at, last)
+        apply_gradient(rule, update_state, at, g, eta)
 
 
 @njit(**JIT)
-def update_signs(rule, moving, first, last, eta, words, change, amplitude, keep):
-    """The same where the window is a single probe that moved every parameter by plus or minus one amplitude.
+def update_signs(rule, update_state, first, last, eta, words, change, amplitude, keep):
+    """The same where the window is a single probe that perturbed every parameter by plus or minus one amplitude.
 
     C̃ θ̃ and its estimate then have one size and two signs: x / y and (-x) / y differ in nothing else. The gradient's
-    size is taken where somebody will look at it.
+    size is only computed where it is reported (`keep`).
     """
     plus, minus = gradients_of(rule, change, amplitude)
     for at in range(first, last, 16):
-        moved_by_sign(rule, moving, at, words[at >> 5] >> np.uint32(at & 31), plus, minus, eta, last, keep)
+        apply_gradient_by_sign(
+            rule, update_state, at, words[at >> 5] >> np.uint32(at & 31), plus, minus, eta, last, keep
+        )
 
 
 @njit(**INLINE)
@@ -177,53 +179,55 @@ def gradients_of(rule, change, amplitude):
 
 
 @njit(**INLINE)
-def moved_by_sign(rule, moving, at, bits, plus, minus, eta, last, keep):
-    """`moved` by one gradient where a parameter's bit is set, and by another elsewhere."""
+def apply_gradient_by_sign(rule, update_state, at, bits, plus, minus, eta, last, keep):
+    """`apply_gradient` by one gradient where a parameter's bit is set, and by another elsewhere."""
     mask = mask_of(bits)
     if keep:
-        add_squares(moving, select(mask, f64(plus), f64(minus)), at, last)
+        add_squares(update_state, select(mask, f64(plus), f64(minus)), at, last)
     if rule.optimizer == SGD:  # it has two steps, too
-        return place(rule, moving, at, load(moving.theta, at) - select(mask, f64(eta * plus), f64(eta * minus)))
-    return moved(rule, moving, at, select(mask, f64(plus), f64(minus)), eta)
+        return place(
+            rule, update_state, at, load(update_state.theta, at) - select(mask, f64(eta * plus), f64(eta * minus))
+        )
+    return apply_gradient(rule, update_state, at, select(mask, f64(plus), f64(minus)), eta)
 
 
 @njit(**JIT)
-def update_pending(rule, moving, first, last, eta, words, rows, changes, count, amplitude, keep):
-    """`take_in_signs` into an empty window and `update`, at once: large windows are not read and written for nothing.
+def update_pending(rule, update_state, first, last, eta, words, rows, changes, count, amplitude, keep):
+    """`accumulate_signs` into an empty window and `update`, at once: saves reading and writing a large window.
 
     Args:
         first: a multiple of 32.
-        words, rows, changes, count: as for `take_in_signs`; all parameters were moved by every probe.
+        words, rows, changes, count: as for `accumulate_signs`; all parameters were perturbed by every probe.
     """
     divisor = np.float64(np.int64(amplitude) * np.int64(amplitude) * np.int64(count)) * rule.lsb
     for at in range(first & ~127, last, 128):
         sums = sums_of_signs(words, rows, changes, count, at >> 5)
-        for part in range(8):
-            place = at + 16 * part
+        for measurement in range(8):
+            place = at + 16 * measurement
             if first <= place < last:
-                chosen = sums[part]
+                chosen = sums[measurement]
                 g = (to_f64(to_i64(chosen) * i64(amplitude)) * f64(rule.scale)) / f64(divisor)
                 if keep:
-                    add_squares(moving, g, place, last)
-                moved(rule, moving, place, g, eta)
+                    add_squares(update_state, g, place, last)
+                apply_gradient(rule, update_state, place, g, eta)
 
 
 @njit(**JIT)
-def take_in_signs(moving, start, end, words, rows, changes, count, amplitude):
-    """Add probes to the window that moved parameters start ... end - 1 by plus or minus one amplitude each.
+def accumulate_signs(update_state, start, end, words, rows, changes, count, amplitude):
+    """Add probes to the window that perturbed parameters start ... end - 1 by plus or minus one amplitude each.
 
     Args:
         words: rows of sign bits.
         rows, changes: (count,) each probe's row and C̃; the sum of |C̃| is below 2³¹.
     """
-    add_signed(moving.cross, start, end, words, rows, changes, count, amplitude)
+    add_signed(update_state.cross, start, end, words, rows, changes, count, amplitude)
     square = np.int64(amplitude) * np.int64(amplitude) * np.int64(count)
     for i in range(start, end):
-        moving.energy[i] += square
+        update_state.energy[i] += square
 
 
 @njit(**JIT)
-def take_in_lines(moving, matrix, words, rows, changes, signed, count, amplitude, first, end):
+def accumulate_rank1(update_state, matrix, words, rows, changes, signed, count, amplitude, first, end):
     """Add probes with a rank-1 code of one matrix to the window; of its rows those that begin within first ... end - 1.
 
     Args:
@@ -250,31 +254,31 @@ def take_in_lines(moving, matrix, words, rows, changes, signed, count, amplitude
                 for k in range(count):
                     mask = mask_of(bits_at(words[rows[k]], columns + i))
                     sums = sums + select(mask, i32(signed[k]), i32(-signed[k]))
-                cross = load(moving.cross, row + i) + to_i64(sums) * i64(amplitude)
-                store(moving.cross, row + i, cross)
-                store(moving.energy, row + i, load(moving.energy, row + i) + i64(square))
+                cross = load(update_state.cross, row + i) + to_i64(sums) * i64(amplitude)
+                store(update_state.cross, row + i, cross)
+                store(update_state.energy, row + i, load(update_state.energy, row + i) + i64(square))
             for i in range(whole, n_in):
-                take_in_cell(moving, row + i, columns + i, words, rows, signed, count, amplitude)
+                accumulate_rank1_parameter(update_state, row + i, columns + i, words, rows, signed, count, amplitude)
         if first <= bias < end:
-            take_in_cell(moving, bias, columns + n_in, words, rows, signed, count, amplitude)
+            accumulate_rank1_parameter(update_state, bias, columns + n_in, words, rows, signed, count, amplitude)
 
 
 @njit(**JIT)
-def take_in_cell(moving, index, column, words, rows, signed, count, amplitude):
-    """One parameter of `take_in_lines`."""
+def accumulate_rank1_parameter(update_state, index, column, words, rows, signed, count, amplitude):
+    """One parameter of `accumulate_rank1`."""
     total = np.int64(0)
     for k in range(count):
         plus = (words[rows[k], column >> 5] >> np.uint32(column & 31)) & np.uint32(1)
         total += np.int64(signed[k]) if plus else -np.int64(signed[k])
-    moving.cross[index] += total * amplitude
-    moving.energy[index] += np.int64(amplitude) * np.int64(amplitude) * np.int64(count)
+    update_state.cross[index] += total * amplitude
+    update_state.energy[index] += np.int64(amplitude) * np.int64(amplitude) * np.int64(count)
 
 
 @njit(**JIT)
-def take_in_codes(moving, start, size, code, change):
-    """Add a probe to the window that moved parameters by any codes."""
+def accumulate_codes(update_state, start, size, code, change):
+    """Add a probe to the window that perturbed parameters by any codes."""
     change = np.int64(change)
     for i in range(start, start + size):
         value = np.int64(code[i])
-        moving.cross[i] += change * value
-        moving.energy[i] += value * value
+        update_state.cross[i] += change * value
+        update_state.energy[i] += value * value
