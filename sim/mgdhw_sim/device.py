@@ -117,7 +117,7 @@ class SimDevice(HostCodes):
         return await self.read()
 
     async def read(self) -> FloatArray:
-        return self.chip.held()
+        return self.chip.theta_actual()
 
     async def requested(self) -> FloatArray:
         return np.asarray(self.chip.codes * self.spec.weight_lsb, dtype=np.float64)

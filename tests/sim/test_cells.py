@@ -37,7 +37,7 @@ def ramp() -> FloatArray:
 def write(chip: Chip, codes: Any, step: int = 0) -> FloatArray:
     """Write codes, one for all cells or each its own; what is held, in codes."""
     chip.write(np.broadcast_to(np.asarray(codes) * LSB, (P,)), step)
-    return chip.held() / LSB
+    return chip.theta_actual() / LSB
 
 
 def weights(chip: Chip) -> FloatArray:
@@ -127,7 +127,7 @@ def test_dead() -> None:
     silent = weights(chip) == 0
     assert_share(int(silent.sum()), P, 0.25)
     assert_array_equal(nudges(chip, 9) == 0, silent)
-    assert_array_equal(chip.held() == 0, silent)
+    assert_array_equal(chip.theta_actual() == 0, silent)
     both = cells_of(chip_with(dead=0.25, stuck=0.5).spec)
     assert_share(int((~both.live & ~both.is_stuck).sum()), P, 0.25)
 
@@ -285,7 +285,7 @@ def test_endurance_dtod() -> None:
 def aged(chip: Chip, step: int) -> FloatArray:
     """(P,) what is held at a step, in codes."""
     assert chip.cells is not None
-    return cells.stored(chip.spec, chip.cells, step) / LSB
+    return cells.theta_actual(chip.spec, chip.cells, step) / LSB
 
 
 def test_retention() -> None:

@@ -255,7 +255,7 @@ def answers(chip: Chip, number: int, *, imperfect: bool) -> list[Any]:
     costs = chip.probe(block)
     some = np.arange(dataset.n_samples)
     measured = chip.measure(some, block.first_step, Part.PLUS)
-    held = chip.held()
+    held = chip.theta_actual()
     infer = chip.infer(some, chip.current_step)
     return [costs.perturbed, costs.reference, costs.evaluations, costs.held, measured, infer, held]
 

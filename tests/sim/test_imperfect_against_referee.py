@@ -50,7 +50,7 @@ def assert_same_cells(chip: Chip, judge: referee_imperfect.ImperfectChip) -> Non
     assert_array_equal(chip.cells.wear, [cell.writes for cell in judge.cells])
     assert (chip.current_step, chip.cells.written) == (judge.now, judge.written)
     unit = 2.0 ** -(chip.spec.weight_fraction_bits + 14)
-    assert_array_equal(chip.held(), np.array(judge.held()) * unit)
+    assert_array_equal(chip.theta_actual(), np.array(judge.held()) * unit)
     tick = judge.tick(judge.now)
     fine = cells.weights(chip.spec, chip.cells, tick)
     assert_array_equal(fine, [judge.weight(n, 0, tick) for n in range(fine.size)])

@@ -102,14 +102,14 @@ def compare_segments(
         recipe = replace(recipe, baseline=baseline, update_period=period, codes=replace(recipe.codes, groups="all"))
     state = first_state(chip, recipe)
     expected = learn(REFERENCE, chip, state, recipe, [60])
-    codes, held, now = chip.codes, chip.held(), chip.current_step
+    codes, held, now = chip.codes, chip.theta_actual(), chip.current_step
     part = rng.randint(1, 59)
     for cuts in ([60], [part, 60 - part]):
         ours = learn(COMPILED, chip, state, recipe, cuts)
         assert_same_state(ours.state, expected.state)
         assert_same_cells(ours.state.cells, expected.state.cells)
         assert_array_equal(chip.codes, codes)
-        assert_array_equal(chip.held(), held)
+        assert_array_equal(chip.theta_actual(), held)
         assert chip.current_step == now
     assert learn(COMPILED, chip, state, recipe, [60]).cost == expected.cost
     return nonideal_team.fits(chip, recipe.order)

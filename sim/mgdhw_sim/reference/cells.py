@@ -234,8 +234,8 @@ def perturbed(spec: ChipSpec, fine: IntArray, change: CodeArray) -> IntArray:
     return saturate(np.asarray(fine + np.sign(change).astype(np.int64) * added), spec.fine_weight_bits)
 
 
-def stored(spec: ChipSpec, cells: Cells, step: int) -> NDArray[np.float64]:
-    """(P,) θ that the cells hold at a step."""
+def theta_actual(spec: ChipSpec, cells: Cells, step: int) -> NDArray[np.float64]:
+    """(P,) θ that the cells actually hold at a step."""
     lsb = 2.0 ** -(spec.weight_fraction_bits + CELL_FRACTION_BITS)
     return np.asarray(aged(spec, cells, tick(spec, step)) * lsb, dtype=np.float64)
 

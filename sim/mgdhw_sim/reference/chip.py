@@ -14,7 +14,7 @@ from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError
 from mgdhw_sim.reference import datapath
-from mgdhw_sim.reference.cells import Cells, program, stored
+from mgdhw_sim.reference.cells import Cells, program, theta_actual
 from mgdhw_sim.reference.nonideal import NonidealChip
 from mgdhw_sim.spec import ChipSpec
 
@@ -54,7 +54,7 @@ class Chip:
         """The last step that it was written or probed at."""
         self.engine_cache: dict[str, Any] = {}
         """What engines derive from the sample memory; emptied when it is loaded."""
-        self.alone = False
+        self.single_threaded = False
         """Whether one thread does all work on it, because others work on its copies."""
 
     def load(self, dataset: Dataset) -> None:
@@ -102,10 +102,10 @@ class Chip:
         """What a training state carries of this chip: its cells' arrays; empty where there are no cells."""
         return {} if self.cells is None else self.cells.memory()
 
-    def held(self) -> FloatArray:
-        """(P,) θ that the chip holds now."""
+    def theta_actual(self) -> FloatArray:
+        """(P,) θ that the chip actually holds at its current step."""
         if self.cells is not None:
-            return stored(self.spec, self.cells, self.current_step)
+            return theta_actual(self.spec, self.cells, self.current_step)
         return np.asarray(self.codes * self.spec.weight_lsb, dtype=np.float64)
 
     def infer(self, samples: IntArray, step: int) -> IntArray:

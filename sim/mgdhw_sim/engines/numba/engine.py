@@ -58,7 +58,7 @@ class NumbaEngine(Engine):
         )
 
     def _probe(self, chip: Chip, block: Block) -> Costs:
-        held = marshalling.baseline_of_block(block)
+        held_baseline = marshalling.baseline_of_block(block)
         plus = np.empty(block.n_probes, dtype=np.int64)
         minus = np.empty(block.n_probes, dtype=np.int64)
         order, (inputs, targets) = block.order, chip.memory
@@ -67,12 +67,12 @@ class NumbaEngine(Engine):
             samples = order.samples(block.first_batch(), block.n_batches()).copy()
             measured = scalar_segments.probe_block(
                 kernel_args.net(chip.spec), kernel_args.plan(block.codes, chip.topology), chip.codes, inputs, targets,
-                samples, order.tau_x, block.first_step, block.n_probes, kernel_args.BASELINES[block.baseline], held,
-                kernel_args.work(chip, order.batch), plus, minus,
+                samples, order.tau_x, block.first_step, block.n_probes, kernel_args.BASELINES[block.baseline],
+                held_baseline, kernel_args.work(chip, order.batch), plus, minus,
             )  # fmt: skip
         else:
-            measured = _block(chip, network, block, held, plus, minus)
-        return marshalling.costs(block, plus, minus, held, measured)
+            measured = _block(chip, network, block, held_baseline, plus, minus)
+        return marshalling.costs(block, plus, minus, held_baseline, measured)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
         recipe, count = segment.recipe, segment.n_probes
@@ -102,7 +102,7 @@ class NumbaEngine(Engine):
         if recipe.continuous:
             return _continuous(chip, state, recipe, count)
         order, (inputs, targets) = recipe.order, chip.memory
-        held, rates = marshalling.baseline_of_state(state, recipe), marshalling.etas(state, recipe, count)
+        held_baseline, rates = marshalling.baseline_of_state(state, recipe), marshalling.etas(state, recipe, count)
         update_state = kernel_args.update_state(chip.spec, state)
         network = _int16_network(chip, order)
         if network is None:
@@ -111,16 +111,24 @@ class NumbaEngine(Engine):
             evaluations, total, measured, updates = scalar_segments.learn_segment(
                 kernel_args.net(chip.spec), kernel_args.plan(recipe.codes, chip.topology),
                 kernel_args.rule(chip.spec, recipe), update_state, inputs, targets, samples, order.tau_x, state.step,
-                count, recipe.update_period, kernel_args.BASELINES[recipe.baseline], held, rates,
+                count, recipe.update_period, kernel_args.BASELINES[recipe.baseline], held_baseline, rates,
                 kernel_args.work(chip, order.batch),
             )  # fmt: skip
         else:
             evaluations, total, measured, updates = _segment(
-                chip, network, state, recipe, count, update_state, held, rates
+                chip, network, state, recipe, count, update_state, held_baseline, rates
             )
         chip.codes = update_state.requested[: chip.topology.n_parameters]
         state, last = marshalling.advanced(
-            state, recipe, count, update_state, held, rates, evaluations=evaluations, measured=measured, updates=updates
+            state,
+            recipe,
+            count,
+            update_state,
+            held_baseline,
+            rates,
+            evaluations=evaluations,
+            measured=measured,
+            updates=updates,
         )
         return state, float(total), last
 
@@ -158,7 +166,9 @@ def _outputs(chip: Chip, network: Int16Network, samples: IntArray) -> NDArray[np
     return signals
 
 
-def _block(chip: Chip, network: Int16Network, block: Block, held: IntArray, plus: IntArray, minus: IntArray) -> int:
+def _block(
+    chip: Chip, network: Int16Network, block: Block, held_baseline: IntArray, plus: IntArray, minus: IntArray
+) -> int:
     """`segments.run_block`, by a team where the work is worth it."""
     fixed = kernel_args.setup(chip, network, block.codes, block.order, block.baseline)
     threads = ProbeThreads(chip, fixed)
@@ -172,7 +182,7 @@ def _block(chip: Chip, network: Int16Network, block: Block, held: IntArray, plus
     places = thread_team.teams(n_threads, block.order.batch, chip.topology)
 
     def work(thread: int) -> int:
-        own = held if thread == 0 else held.copy()
+        own = held_baseline if thread == 0 else held_baseline.copy()
         return int(segments.run_block(
             fixed, requested, block.first_step, block.n_probes, own, predrawn_buffers[thread], perturbed, space,
             tiles[thread], np.zeros(2, dtype=np.bool_), places[thread], plus, minus,
@@ -188,7 +198,7 @@ def _segment(
     recipe: Recipe,
     count: int,
     update_state: UpdateState,
-    held: IntArray,
+    held_baseline: IntArray,
     etas: NDArray[np.float64],
 ) -> tuple[int, int, int, int]:
     """`segments.run_segment`, by a team where the work is worth it."""
@@ -207,7 +217,7 @@ def _segment(
     alone = period == 1 and signs and fresh
 
     def work(thread: int) -> tuple[int, int, int, int]:
-        own = held if thread == 0 else held.copy()
+        own = held_baseline if thread == 0 else held_baseline.copy()
         powers = update_state.powers if thread == 0 else update_state.powers.copy()
         mine = update_state._replace(powers=powers, squares=update_state.squares[16 * thread : 16 * thread + 16])
         result: tuple[int, int, int, int] = segments.run_segment(

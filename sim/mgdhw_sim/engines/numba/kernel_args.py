@@ -309,7 +309,7 @@ def parts_for(chip: Chip, fixed: Setup) -> int:
     """How many threads should share the work of a probe."""
     shared = fixed.order.batch >= WIDE_BATCH and fixed.predrawn
     large = chip.topology.n_parameters * fixed.order.batch >= TEAM_PRODUCTS
-    return min(MOST_PARTS, processors()) if shared and large and not chip.alone else 1
+    return min(MOST_PARTS, processors()) if shared and large and not chip.single_threaded else 1
 
 
 def processors() -> int:

@@ -43,21 +43,21 @@ def baseline_of_block(block: Block) -> IntArray:
     )
 
 
-def costs(block: Block, plus: IntArray, minus: IntArray, held: IntArray, measured: int) -> Costs:
+def costs(block: Block, plus: IntArray, minus: IntArray, held_baseline: IntArray, measured: int) -> Costs:
     """The answer to a block, from what kernels left; `measured` is the step of the last measured baseline, or -1."""
     carried = None
     if block.baseline is Baseline.HELD:
-        carried = block.valid_held() if measured < 0 else HeldBaseline(int(held[0]), int(measured))
+        carried = block.valid_held() if measured < 0 else HeldBaseline(int(held_baseline[0]), int(measured))
     return Costs(plus, minus, block.evaluations(), carried)
 
 
 def baseline_of_state(state: TrainState, recipe: Recipe) -> IntArray:
     """(2,) value and batch of the baseline that a state carries."""
     first_batch = recipe.order.batch_of(state.step)
-    held = state.held
-    if held is None or recipe.order.batch_of(held.step) != first_batch:
+    held_baseline = state.held
+    if held_baseline is None or recipe.order.batch_of(held_baseline.step) != first_batch:
         return np.array([0, scalar_segments.NO_BATCH], dtype=np.int64)
-    return np.array([held.value, first_batch], dtype=np.int64)
+    return np.array([held_baseline.value, first_batch], dtype=np.int64)
 
 
 def etas(state: TrainState, recipe: Recipe, count: int) -> NDArray[np.float64]:
@@ -71,7 +71,7 @@ def advanced(
     recipe: Recipe,
     count: int,
     update_state: UpdateState,
-    held: IntArray,
+    held_baseline: IntArray,
     rates: NDArray[np.float64],
     *,
     evaluations: int,
@@ -81,8 +81,8 @@ def advanced(
     """The state after so many probes, from what kernels left, and the last update among them."""
     size = state.theta.size
     after = None
-    if recipe.baseline is Baseline.HELD and held[1] != scalar_segments.NO_BATCH:
-        after = state.held if measured < 0 else HeldBaseline(int(held[0]), int(measured))
+    if recipe.baseline is Baseline.HELD and held_baseline[1] != scalar_segments.NO_BATCH:
+        after = state.held if measured < 0 else HeldBaseline(int(held_baseline[0]), int(measured))
     then = replace(
         state,
         step=state.step + count,
@@ -145,15 +145,15 @@ def in_blocks(block: Block, most: int, run: Callable[[Block], Costs]) -> Costs:
     if block.n_probes <= most:
         return run(block)
     done: list[Costs] = []
-    held = block.held
+    held_baseline = block.held
     for start in range(0, block.n_probes, most):
         size = min(most, block.n_probes - start)
-        done.append(run(replace(block, first_step=block.first_step + start, n_probes=size, held=held)))
-        held = done[-1].held
+        done.append(run(replace(block, first_step=block.first_step + start, n_probes=size, held=held_baseline)))
+        held_baseline = done[-1].held
     perturbed, reference = (
         np.concatenate(each) for each in zip(*((c.perturbed, c.reference) for c in done), strict=True)
     )
-    return Costs(perturbed, reference, sum(c.evaluations for c in done), held)
+    return Costs(perturbed, reference, sum(c.evaluations for c in done), held_baseline)
 
 
 def by_amplitude(block: Block, run: Callable[[Block], Costs]) -> Costs:

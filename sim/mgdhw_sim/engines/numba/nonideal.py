@@ -21,14 +21,14 @@ def probe(chip: Chip, block: Block) -> Costs:
     """`Chip.probe`."""
     assert chip.cells is not None
     chip.current_step = max(chip.current_step, block.first_step + block.n_probes)
-    held, first, count = marshalling.baseline_of_block(block), block.first_step, block.n_probes
+    held_baseline, first, count = marshalling.baseline_of_block(block), block.first_step, block.n_probes
     plus, minus = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     cell_arrays, written = nonideal_args.cell_arrays(chip.spec, chip.cells), chip.cells.written
     if fits(chip, block.order):
         team = NonidealTeam(chip, block.codes, block.order, block.baseline, cell_arrays)
 
         def work(thread: int) -> int:
-            own = held if thread == 0 else held.copy()
+            own = held_baseline if thread == 0 else held_baseline.copy()
             return int(nonideal_segments.run_block(*team.places[thread], first, count, written, own, plus, minus))
 
         measured = team.run(work, count)
@@ -36,9 +36,10 @@ def probe(chip: Chip, block: Block) -> Costs:
         measured = nonideal_scalar_segments.probe_block(
             nonideal_args.nonidealities(chip.spec), cell_arrays,
             nonideal_args.weights(chip.spec, np.int32, block.codes.amplitude), nonideal_args.neurons(chip.spec), first,
-            count, written, held, _plain(chip, block.codes, block.order, block.baseline, first, count), plus, minus,
+            count, written, held_baseline, _plain(chip, block.codes, block.order, block.baseline, first, count), plus,
+            minus,
         )  # fmt: skip
-    return marshalling.costs(block, plus, minus, held, measured)
+    return marshalling.costs(block, plus, minus, held_baseline, measured)
 
 
 def learn(chip: Chip, segment: Segment) -> SegmentResult:
@@ -59,7 +60,7 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
     cells = chip.cells
     assert cells is not None
     order, spec = recipe.order, chip.spec
-    held, rates = marshalling.baseline_of_state(state, recipe), marshalling.etas(state, recipe, count)
+    held_baseline, rates = marshalling.baseline_of_state(state, recipe), marshalling.etas(state, recipe, count)
     update_state, cell_arrays = kernel_args.update_state(spec, state), nonideal_args.cell_arrays(spec, cells)
     rule, first, period = kernel_args.rule(spec, recipe), state.step, recipe.update_period
     if fits(chip, order):
@@ -69,7 +70,7 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
         alone = alone and np.array_equal(cell_arrays.requested, update_state.requested)
 
         def work(thread: int) -> tuple[int, int, int, int, int]:
-            own = held if thread == 0 else held.copy()
+            own = held_baseline if thread == 0 else held_baseline.copy()
             powers = update_state.powers if thread == 0 else update_state.powers.copy()
             mine = update_state._replace(powers=powers, squares=update_state.squares[16 * thread : 16 * thread + 16])
             result: tuple[int, int, int, int, int] = nonideal_segments.run_segment(
@@ -82,13 +83,21 @@ def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[T
         evaluations, total, measured, updates, written = nonideal_scalar_segments.learn_segment(
             nonideal_args.nonidealities(spec), cell_arrays,
             nonideal_args.weights(spec, np.int32, recipe.codes.amplitude), nonideal_args.neurons(spec), rule,
-            update_state, first, count, period, cells.written, held, rates,
+            update_state, first, count, period, cells.written, held_baseline, rates,
             _plain(chip, recipe.codes, order, recipe.baseline, first, count),
         )  # fmt: skip
     chip.codes = update_state.requested[: chip.topology.n_parameters]
     chip.cells = nonideal_args.cells_after(spec, cells, cell_arrays, int(written))
     state, last = marshalling.advanced(
-        state, recipe, count, update_state, held, rates, evaluations=evaluations, measured=measured, updates=updates
+        state,
+        recipe,
+        count,
+        update_state,
+        held_baseline,
+        rates,
+        evaluations=evaluations,
+        measured=measured,
+        updates=updates,
     )
     return state, float(total), last
 

@@ -48,7 +48,7 @@ def learn_many(
 def _beside(chip: Chip) -> Chip:
     """The chip, to be worked on beside others: with registers and cells of its own, by one thread."""
     other = copy(chip)
-    other.alone = True
+    other.single_threaded = True
     return other
 
 
@@ -85,7 +85,7 @@ def fits_lanes(chip: Chip, segments: Sequence[Segment]) -> bool:
 def _common(segment: Segment) -> tuple[object, ...]:
     """What must be the same for segments that go side by side."""
     state, recipe = segment.state, segment.recipe
-    held = None if state.held is None else state.held.step
+    held_baseline = None if state.held is None else state.held.step
     codes, order = replace(recipe.codes, seed=0), replace(recipe.order, seed=0)
     rule = (
         recipe.optimizer,
@@ -99,7 +99,7 @@ def _common(segment: Segment) -> tuple[object, ...]:
         recipe.normalise,
     )
     energy = state.window.energy.tobytes()
-    return segment.n_probes, state.step, state.update, held, codes, order, *rule, energy
+    return segment.n_probes, state.step, state.update, held_baseline, codes, order, *rule, energy
 
 
 def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
@@ -134,9 +134,9 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
     results = []
     for lane in range(len(segments)):
         before = states[lane]
-        held = None
+        held_baseline = None
         if recipe.baseline is Baseline.HELD and batch_held[0] != scalar_segments.NO_BATCH:
-            held = before.held if measured < 0 else HeldBaseline(int(own.results[lane]), int(measured))
+            held_baseline = before.held if measured < 0 else HeldBaseline(int(own.results[lane]), int(measured))
         state = replace(
             before,
             step=before.step + count,
@@ -144,7 +144,7 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
             theta=_lane(update_state.theta, lane),
             optimizer=_optimizer_state(before, update_state, lane),
             window=Window(_lane(update_state.cross, lane), update_state.energy.copy()),
-            held=held,
+            held=held_baseline,
             evaluations=before.evaluations + int(evaluations),
         )
         last = Step(float(etas[-1]), float(np.sqrt(update_state.squares[lane]))) if updates else None
@@ -187,11 +187,11 @@ def _lanes(
     n_words = -(-size // 128) * 4
     widest = max(chip.spec.layers)
     batches = (CHUNK_PROBES - 1) // recipe.order.tau_x + 2
-    held = [int(s.state.held.value) if usable and s.state.held is not None else 0 for s in segments]
+    held_baseline = [int(s.state.held.value) if usable and s.state.held is not None else 0 for s in segments]
     return replica_lanes.Lanes(
         code_keys=_keys([segment.recipe.codes.seed for segment in segments]),
         order_keys=_keys([segment.recipe.order.seed for segment in segments]),
-        results=np.concatenate([np.array(held, dtype=np.int32), np.zeros(2 * LANES, dtype=np.int32)]),
+        results=np.concatenate([np.array(held_baseline, dtype=np.int32), np.zeros(2 * LANES, dtype=np.int32)]),
         words=np.zeros(CHUNK_PROBES * n_words * LANES, dtype=np.uint32),
         n_words=n_words,
         samples=np.zeros(batches * recipe.order.batch * LANES, dtype=np.int32),

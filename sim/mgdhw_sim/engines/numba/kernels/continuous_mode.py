@@ -73,7 +73,7 @@ def run_segment(
     first,
     count,
     period,
-    held,
+    held_baseline,
     etas,
     predrawn,
     room,
@@ -86,7 +86,7 @@ def run_segment(
 
     Args:
         begun: whether there was a cost before the first one.
-        held: (2,) of a baseline that is never measured.
+        held_baseline: (2,) of a baseline that is never measured.
         room: (P,) for parameters with a perturbation.
 
     Returns:
@@ -116,7 +116,7 @@ def run_segment(
                 step,
                 row,
                 -1,
-                held,
+                held_baseline,
                 predrawn,
                 room,
                 space,

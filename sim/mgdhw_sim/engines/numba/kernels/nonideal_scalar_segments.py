@@ -178,11 +178,11 @@ def begin(nonideal, cell_arrays, weights, neurons, first, written, run):
 
 
 @njit(**JIT)
-def probe(nonideal, cell_arrays, weights, neurons, chosen, batch, step, held, follows, run):
+def probe(nonideal, cell_arrays, weights, neurons, chosen, batch, step, held_baseline, follows, run):
     """One probe of `nonideal.NonidealChip.probe`; leaves θ̃ in `run.code`.
 
     Args:
-        held: (2,) value and batch of the baseline in force, batch NO_BATCH if there is none; changed in place.
+        held_baseline: (2,) value and batch of the baseline in force, batch NO_BATCH if there is none; changed in place.
         follows: whether anything is left of the probe before.
 
     Returns:
@@ -190,10 +190,10 @@ def probe(nonideal, cell_arrays, weights, neurons, chosen, batch, step, held, fo
     """
     if update_conditions(nonideal, cell_arrays, weights, neurons, 0, nonideal.n, step):
         follows = False
-    stale = run.baseline == EVERY or (run.baseline == HELD and held[1] != batch)
+    stale = run.baseline == EVERY or (run.baseline == HELD and held_baseline[1] != batch)
     if stale:
-        held[0] = measure(nonideal, neurons, weights.fine, chosen, step, BASELINE, follows, run)
-        held[1] = batch
+        held_baseline[0] = measure(nonideal, neurons, weights.fine, chosen, step, BASELINE, follows, run)
+        held_baseline[1] = batch
         follows = True
     start, size = perturbed(nonideal, weights, step, 1, run)
     plus = measure(nonideal, neurons, run.perturbed, chosen, step, PLUS, follows, run)
@@ -202,12 +202,12 @@ def probe(nonideal, cell_arrays, weights, neurons, chosen, batch, step, held, fo
         perturb(nonideal, weights, run.code, start, size, -1, run.perturbed)
         minus = measure(nonideal, neurons, run.perturbed, chosen, step, MINUS, True, run)
     elif run.baseline != NONE:
-        minus = held[0]
+        minus = held_baseline[0]
     return plus, minus, stale, start, size
 
 
 @njit(**ENTRY)
-def probe_block(nonideal, cell_arrays, weights, neurons, first, count, written, held, run, plus, minus):
+def probe_block(nonideal, cell_arrays, weights, neurons, first, count, written, held_baseline, run, plus, minus):
     """`nonideal.NonidealChip.probe`: costs into plus and minus (references).
 
     Args:
@@ -223,7 +223,7 @@ def probe_block(nonideal, cell_arrays, weights, neurons, first, count, written, 
         batch = step // run.tau_x
         chosen = run.samples[batch - first // run.tau_x + 1]
         plus[k], minus[k], stale, _, _ = probe(
-            nonideal, cell_arrays, weights, neurons, chosen, batch, step, held, follows, run
+            nonideal, cell_arrays, weights, neurons, chosen, batch, step, held_baseline, follows, run
         )
         follows = True
         if stale:
@@ -233,7 +233,7 @@ def probe_block(nonideal, cell_arrays, weights, neurons, first, count, written, 
 
 @njit(**ENTRY)
 def learn_segment(
-    nonideal, cell_arrays, weights, neurons, rule, update_state, first, count, period, written, held, etas, run
+    nonideal, cell_arrays, weights, neurons, rule, update_state, first, count, period, written, held_baseline, etas, run
 ):
     """`mgdhw.learning.loop` over `count` probes: blocks, windows, updates, writes. Changes its state and cells.
 
@@ -249,7 +249,7 @@ def learn_segment(
         batch = step // run.tau_x
         chosen = run.samples[batch - first // run.tau_x + 1]
         plus, minus, stale, start, size = probe(
-            nonideal, cell_arrays, weights, neurons, chosen, batch, step, held, follows, run
+            nonideal, cell_arrays, weights, neurons, chosen, batch, step, held_baseline, follows, run
         )
         follows = True
         evaluations += 2 if stale or run.baseline == ANTITHETIC else 1
@@ -261,7 +261,7 @@ def learn_segment(
             next_powers(rule, update_state)
             update(rule, update_state, 0, nonideal.n, etas[updates], (step + 1 + period) > first + count)
             updates += 1
-            held[1] = NO_BATCH
+            held_baseline[1] = NO_BATCH
             if write(nonideal, cell_arrays, weights, update_state.requested, 0, nonideal.n, step + 1, run.buffers):
                 written = step + 1
             follows = step >= written

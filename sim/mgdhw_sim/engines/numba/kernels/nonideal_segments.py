@@ -160,13 +160,13 @@ def draw_dual_noise(run, dual, step, row, size, first_batch):
 
 
 @njit(**INLINE)
-def probe(run, rows, space, tile, dual, chosen, batch, step, row, held, follows):
+def probe(run, rows, space, tile, dual, chosen, batch, step, row, held_baseline, follows):
     """One probe of `nonideal.NonidealChip.probe`. The batch's inputs are in place already.
 
     Args:
         chosen: (B,) samples.
         row: of this probe's sign bits.
-        held: (2,) value and batch of the baseline in force; changed in place.
+        held_baseline: (2,) value and batch of the baseline in force; changed in place.
         follows: whether anything is left of the probe before.
 
     Returns:
@@ -180,7 +180,7 @@ def probe(run, rows, space, tile, dual, chosen, batch, step, row, held, follows)
         if take_turns:
             put_back(run, team.first, team.end)
             barrier(team)
-    stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
+    stale = baseline == EVERY or (baseline == HELD and held_baseline[1] != batch)
     turn = step % plan.groups.shape[0] if take_turns else 0
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
     if not setup.predrawn:
@@ -201,7 +201,7 @@ def probe(run, rows, space, tile, dual, chosen, batch, step, row, held, follows)
             one, other = measure_split(run, tile, chosen, step, row, measurement, next_measurement, follows)
             first_measurement = 3
     if first_measurement == 3 and stale:
-        held[0], held[1], plus = one, batch, other
+        held_baseline[0], held_baseline[1], plus = one, batch, other
     elif first_measurement == 3:
         plus, minus = one, other
     for measurement in range(first_measurement, 3):
@@ -214,7 +214,7 @@ def probe(run, rows, space, tile, dual, chosen, batch, step, row, held, follows)
             value = measure_one(run, rows, space, chosen, step, row, measurement, follows)
         follows = True
         if measurement == BASELINE:
-            held[0], held[1] = value, batch
+            held_baseline[0], held_baseline[1] = value, batch
         elif measurement == PLUS:
             plus = value
         else:
@@ -222,12 +222,12 @@ def probe(run, rows, space, tile, dual, chosen, batch, step, row, held, follows)
     if take_turns:
         put_back(run, max(team.first, start), min(team.end, start + size))
     if baseline in (HELD, EVERY):
-        minus = held[0]
+        minus = held_baseline[0]
     return plus, minus, stale, start, size
 
 
 @njit(**ENTRY)
-def run_block(run, rows, space, tile, dual, first, count, written, held, plus, minus):
+def run_block(run, rows, space, tile, dual, first, count, written, held_baseline, plus, minus):
     """`nonideal.NonidealChip.probe`: costs into plus and minus (references).
 
     Args:
@@ -253,7 +253,9 @@ def run_block(run, rows, space, tile, dual, first, count, written, held, plus, m
             if batch != seen:
                 load_samples(run, chosen, space, tile)
                 seen = batch
-            one, other, stale, _, _ = probe(run, rows, space, tile, dual, chosen, batch, step, row, held, follows)
+            one, other, stale, _, _ = probe(
+                run, rows, space, tile, dual, chosen, batch, step, row, held_baseline, follows
+            )
             plus[done + row], minus[done + row] = one, other
             follows = True
             if stale:
@@ -264,7 +266,7 @@ def run_block(run, rows, space, tile, dual, first, count, written, held, plus, m
 
 @njit(**ENTRY)
 def run_segment(
-    run, rows, space, tile, dual, rule, update_state, first, count, period, written, alone, fresh, held, etas
+    run, rows, space, tile, dual, rule, update_state, first, count, period, written, alone, fresh, held_baseline, etas
 ):
     """`mgdhw.learning.loop` over `count` probes: blocks, windows, updates and writes.
 
@@ -298,7 +300,9 @@ def run_segment(
             if batch != seen:
                 load_samples(run, chosen, space, tile)
                 seen = batch
-            plus, minus, stale, start, n = probe(run, rows, space, tile, dual, chosen, batch, step, row, held, follows)
+            plus, minus, stale, start, n = probe(
+                run, rows, space, tile, dual, chosen, batch, step, row, held_baseline, follows
+            )
             follows = True
             evaluations += 2 if stale or setup.baseline == ANTITHETIC else 1
             if stale:
@@ -331,7 +335,7 @@ def run_segment(
                         update(rule, update_state, team.first, team.end, etas[updates], last)
                     pending, weight, fresh = 0, np.int64(0), True
                 updates += 1
-                held[1] = NO_BATCH
+                held_baseline[1] = NO_BATCH
                 if alone:
                     asked = update_and_write(
                         nonideal, run.cell_arrays, run.weights, rule, update_state, team.first, team.end,

@@ -30,20 +30,22 @@ class ScalarWorkspace(NamedTuple):
 
 
 @njit(**JIT)
-def probe(net, plan, requested, inputs, targets, chosen, batch, step, baseline, held, workspace):
+def probe(net, plan, requested, inputs, targets, chosen, batch, step, baseline, held_baseline, workspace):
     """One probe of `Chip.probe`; leaves `workspace.w` as `requested`, and θ̃ in `workspace.code`.
 
     Args:
         chosen: (B,) samples of this batch.
-        held: (2,) value and batch of the baseline in force, batch NO_BATCH if there is none; changed in place.
+        held_baseline: (2,) value and batch of the baseline in force, batch NO_BATCH if there is none; changed in place.
 
     Returns:
         cost, its reference, whether a baseline was measured, first and size of what was perturbed.
     """
-    stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
+    stale = baseline == EVERY or (baseline == HELD and held_baseline[1] != batch)
     if stale:
-        held[0] = cost(net, workspace.w, inputs, targets, chosen, workspace.x, workspace.signals, workspace.spare)
-        held[1] = batch
+        held_baseline[0] = cost(
+            net, workspace.w, inputs, targets, chosen, workspace.x, workspace.signals, workspace.spare
+        )
+        held_baseline[1] = batch
     start, size = fill_codes(plan, step, workspace.bits, workspace.code)
     for i in range(start, start + size):
         workspace.w[i] = requested[i] + workspace.code[i]
@@ -54,7 +56,7 @@ def probe(net, plan, requested, inputs, targets, chosen, batch, step, baseline, 
             workspace.w[i] = requested[i] - workspace.code[i]
         minus = cost(net, workspace.w, inputs, targets, chosen, workspace.x, workspace.signals, workspace.spare)
     elif baseline != NONE:
-        minus = held[0]
+        minus = held_baseline[0]
     for i in range(start, start + size):
         workspace.w[i] = requested[i]
     return plus, minus, stale, start, size
@@ -62,7 +64,7 @@ def probe(net, plan, requested, inputs, targets, chosen, batch, step, baseline, 
 
 @njit(**ENTRY)
 def probe_block(
-    net, plan, requested, inputs, targets, samples, tau_x, first, count, baseline, held, workspace, plus, minus
+    net, plan, requested, inputs, targets, samples, tau_x, first, count, baseline, held_baseline, workspace, plus, minus
 ):
     """`Chip.probe`: costs into plus and minus (references).
 
@@ -79,7 +81,7 @@ def probe_block(
         batch = step // tau_x
         chosen = samples[batch - first // tau_x]
         plus[k], minus[k], stale, _, _ = probe(
-            net, plan, requested, inputs, targets, chosen, batch, step, baseline, held, workspace
+            net, plan, requested, inputs, targets, chosen, batch, step, baseline, held_baseline, workspace
         )
         if stale:
             measured = step
@@ -100,7 +102,7 @@ def learn_segment(
     count,
     period,
     baseline,
-    held,
+    held_baseline,
     etas,
     workspace,
 ):
@@ -120,7 +122,7 @@ def learn_segment(
         batch = step // tau_x
         chosen = samples[batch - first // tau_x]
         plus, minus, stale, start, size = probe(
-            net, plan, requested, inputs, targets, chosen, batch, step, baseline, held, workspace
+            net, plan, requested, inputs, targets, chosen, batch, step, baseline, held_baseline, workspace
         )
         evaluations += 2 if stale or baseline == ANTITHETIC else 1
         if stale:
@@ -131,6 +133,6 @@ def learn_segment(
             next_powers(rule, update_state)
             update(rule, update_state, 0, workspace.w.size, etas[updates], (step + 1 + period) > first + count)
             updates += 1
-            held[1] = NO_BATCH
+            held_baseline[1] = NO_BATCH
             restore(requested, 0, requested.size, workspace.w)
     return evaluations, total, measured, updates

@@ -164,14 +164,16 @@ def look_ahead(setup, requested, chosen, row, step, left, period, ready, predraw
 
 
 @njit(**INLINE)
-def probe(setup, requested, chosen, batch, step, row, ready, held, predrawn, perturbed, space, tile, known, team):
+def probe(
+    setup, requested, chosen, batch, step, row, ready, held_baseline, predrawn, perturbed, space, tile, known, team
+):
     """One probe: `Chip.probe`. The batch's inputs are in place already.
 
     Args:
         chosen: (B,) samples.
         row: of this probe's sign bits.
         ready: where among four its perturbed cost is ready in the space; -1 if it isn't.
-        held: (2,) value and batch of the baseline in force; changed in place.
+        held_baseline: (2,) value and batch of the baseline in force; changed in place.
         perturbed: (P,) room for parameters with a perturbation; without it where groups take turns.
         space, tile: work space, one of them None: samples go one after the other (`small_batch.py`), or side by side
             (`large_batch.py`). numba compiles each case by itself, and leaves the other out.
@@ -181,27 +183,27 @@ def probe(setup, requested, chosen, batch, step, row, ready, held, predrawn, per
         cost, its reference, whether a baseline was measured; first and size of what was perturbed.
     """
     baseline, plan = setup.baseline, setup.plan
-    stale = baseline == EVERY or (baseline == HELD and held[1] != batch)
+    stale = baseline == EVERY or (baseline == HELD and held_baseline[1] != batch)
     turn = step % plan.groups.shape[0]
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
     plus = minus = np.int64(0)
     if tile is not None:
         plus, minus = probe_wide(
-            setup, requested, chosen, step, row, turn, stale, held, predrawn, perturbed, tile, known, team
+            setup, requested, chosen, step, row, turn, stale, held_baseline, predrawn, perturbed, tile, known, team
         )
     if space is not None:
         plus, minus = probe_few(
-            setup, requested, chosen, step, row, turn, ready, stale, held, predrawn, perturbed, space
+            setup, requested, chosen, step, row, turn, ready, stale, held_baseline, predrawn, perturbed, space
         )
     if stale:
-        held[1] = batch
+        held_baseline[1] = batch
     if baseline in (HELD, EVERY):
-        minus = held[0]
+        minus = held_baseline[0]
     return plus, minus, stale, start, size
 
 
 @njit(**INLINE)
-def probe_few(setup, requested, chosen, step, row, turn, ready, stale, held, predrawn, perturbed, space):
+def probe_few(setup, requested, chosen, step, row, turn, ready, stale, held_baseline, predrawn, perturbed, space):
     """A probe's measurements, sample after sample; a baseline goes into held."""
     plan = setup.plan
     start, end = plan.groups[turn, 0], plan.groups[turn, 0] + plan.groups[turn, 1]
@@ -227,7 +229,7 @@ def probe_few(setup, requested, chosen, step, row, turn, ready, stale, held, pre
         )
         value = cost_of(setup.net, setup.costs, parameters, signs, setup.samples, setup.targets, chosen, space)
         if measurement == BASELINE:
-            held[0] = value
+            held_baseline[0] = value
         elif measurement == PLUS:
             plus = value
         else:
@@ -238,7 +240,7 @@ def probe_few(setup, requested, chosen, step, row, turn, ready, stale, held, pre
 
 
 @njit(**JIT)
-def probe_wide(setup, requested, chosen, step, row, turn, stale, held, predrawn, perturbed, tile, known, team):
+def probe_wide(setup, requested, chosen, step, row, turn, stale, held_baseline, predrawn, perturbed, tile, known, team):
     """A probe's measurements, all samples together; a baseline goes into held."""
     plan, net = setup.plan, setup.net
     start, size = plan.groups[turn, 0], plan.groups[turn, 1]
@@ -285,7 +287,7 @@ def probe_wide(setup, requested, chosen, step, row, turn, stale, held, predrawn,
         known[0] = lines
         value = sum_up(team, 4 * (step & 1) + measurement, mine)
         if measurement == BASELINE:
-            held[0] = value
+            held_baseline[0] = value
         elif measurement == PLUS:
             plus = value
         else:
@@ -340,7 +342,9 @@ def load_samples(setup, chosen, space, tile, team):
 
 
 @njit(**ENTRY)
-def run_block(setup, requested, first, count, held, predrawn, perturbed, space, tile, known, team, plus, minus):
+def run_block(
+    setup, requested, first, count, held_baseline, predrawn, perturbed, space, tile, known, team, plus, minus
+):
     """`Chip.probe`: costs into plus and minus (references).
 
     Returns:
@@ -370,7 +374,7 @@ def run_block(setup, requested, first, count, held, predrawn, perturbed, space, 
                 step,
                 row,
                 row - ready + 4 if row < ready else -1,
-                held,
+                held_baseline,
                 predrawn,
                 perturbed,
                 space,
@@ -402,7 +406,7 @@ def run_segment(
     period,
     alone,
     fresh,
-    held,
+    held_baseline,
     etas,
     predrawn,
     perturbed,
@@ -450,7 +454,7 @@ def run_segment(
                 step,
                 row,
                 row - ready + 4 if row < ready else -1,
-                held,
+                held_baseline,
                 predrawn,
                 perturbed,
                 space,
@@ -503,7 +507,7 @@ def run_segment(
                     if n_groups > 1:
                         restore(update_state.requested, team.first, team.end, perturbed)
                 updates += 1
-                held[1], known[0], known[1] = NO_BATCH, False, False
+                held_baseline[1], known[0], known[1] = NO_BATCH, False, False
                 barrier(team)
         if pending > 0:
             accumulate_pending(setup, update_state, predrawn, pending, team)
