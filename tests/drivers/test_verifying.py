@@ -117,7 +117,7 @@ def test_every_right_answer_is_taken(seed: int, chip: Chip, expected: Expected) 
         ({"cost": -1.0}, r"was -1; expected 0"),
         ({"eta": 0.02}, r"eta: it says 0\.02, expected 0\.0"),
         ({"gradient_norm": float("nan")}, r"gradient_norm: it says nan"),
-        ({"powers": (0.5, 1.0)}, r"powers: it says \(0\.5, 1\.0\), expected \(0\.81"),
+        ({"scalars": (0.5, 1.0)}, r"the numbers of the optimizer: it says \(0\.5, 1\.0\), expected \(0\.81"),
         ({"flags": LearnResultFlag.HELD}, r"whether there was an update: it says False, expected True"),
         ({"flags": LearnResultFlag.UPDATED}, r"whether a baseline is held: it says False, expected True"),
         (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mgdhw.block import Baseline, Block, CodeSpec, HeldBaseline
+from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
 from mgdhw.learning.gradient import FilterState, Window
 from mgdhw.learning.loop import Grid, Recipe
@@ -93,7 +95,8 @@ def block_of(case: Case, samples: int) -> Block:
 
 
 def codes_of(asked: Case) -> CodeSpec:
-    return CodeSpec(*(asked[name] for name in ("family", "code_seed", "amplitude", "groups", "density")))
+    parameters = tuple(asked[field.name] for field in fields(FAMILIES[asked["family"]]))
+    return CodeSpec(*(asked[name] for name in ("family", "code_seed", "amplitude", "groups")), parameters)
 
 
 def order_of(asked: Case, samples: int) -> SampleOrder:

@@ -24,7 +24,7 @@ from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ENGINE_NAMES
 from mgdhw_sim.uri import parse
 
-from .draws import SIGNALS, draw_chip, draw_dataset
+from .draws import SIGNALS, draw_chip, draw_dataset, draw_parameters
 
 REFERENCE = choose("reference")
 BATCHES = (1, 2, 5, 8, 16, 17, 33, 50)
@@ -33,7 +33,8 @@ OTHERS = [name for name in ENGINES if name != "reference"]
 
 
 def draw_codes(rng: Random, chip: Chip, family: str) -> CodeSpec:
-    return CodeSpec(family, rng.getrandbits(64), rng.randint(1, 9), rng.choice(("all", "layer")), rng.uniform(0.01, 1))
+    seed, amplitude, groups = rng.getrandbits(64), rng.randint(1, 9), rng.choice(("all", "layer"))
+    return CodeSpec(family, seed, amplitude, groups, draw_parameters(rng, family))
 
 
 def draw_loaded(rng: Random) -> tuple[Chip, int]:

@@ -43,7 +43,7 @@ from mgdhw_drivers.protocol.blocks import costs_of, probe_of, rest_of
 from mgdhw_drivers.protocol.claims import limits_of
 from mgdhw_drivers.protocol.description import Head
 from mgdhw_drivers.protocol.messages import Infer, Measure, Pong, Statistics
-from mgdhw_drivers.protocol.numbers import FAMILIES, Area, Feature, State, Type
+from mgdhw_drivers.protocol.numbers import Area, Feature, State, Type, family_bit
 from mgdhw_drivers.protocol.parameters import ParameterForm
 from mgdhw_drivers.protocol.samples import samples_of
 from mgdhw_drivers.protocol.values import Gathered
@@ -278,7 +278,7 @@ class LinkedDevice(HostCodes):
     # --- what the board can do -----------------------------------------------------------------------------------
 
     def _check_block(self, block: Block, session: Session, head: Head) -> None:
-        if not head.features >> FAMILIES.index(block.codes.family) & 1:
+        if not head.features & family_bit(block.codes.family):
             raise ConfigError(
                 f"{self.uri}: the board has no code family {block.codes.family}; use run.level=host-codes"
             )

@@ -18,7 +18,7 @@ from mgdhw_drivers.client.costs import Expected
 from mgdhw_drivers.client.session import Session
 from mgdhw_drivers.client.verifying import Verification, evaluations_of
 from mgdhw_drivers.protocol.messages import LearnResult
-from mgdhw_drivers.protocol.numbers import FAMILIES, FIRST_OPTIMIZER, OPTIMIZERS, Area, Feature, Type
+from mgdhw_drivers.protocol.numbers import FIRST_OPTIMIZER, OPTIMIZER_NUMBERS, Area, Feature, Type, family_bit
 from mgdhw_drivers.protocol.parameters import ParameterForm
 from mgdhw_drivers.protocol.segments import (
     areas_after,
@@ -163,8 +163,8 @@ class Learning:
         if name is None:
             raise ConfigError(f"{self._session.uri}: no board knows this optimizer; use run.level=device-codes")
         needed = {
-            f"code family {recipe.codes.family}": 1 << FAMILIES.index(recipe.codes.family),
-            f"optimizer {name}": 1 << FIRST_OPTIMIZER + OPTIMIZERS.index(name),
+            f"code family {recipe.codes.family}": family_bit(recipe.codes.family),
+            f"optimizer {name}": 1 << FIRST_OPTIMIZER + OPTIMIZER_NUMBERS[name],
         }
         if recipe.codes.groups == "layer":
             needed["perturbation by layers"] = int(Feature.GROUPS)

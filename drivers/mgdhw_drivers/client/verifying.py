@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from mgdhw.block import Baseline
-from mgdhw.codes.source import FAMILIES
+from mgdhw.codes import FAMILIES
 from mgdhw.errors import DeviceFault
 from mgdhw.learning.loop import next_block
 from mgdhw.learning.segment import Segment, SegmentResult
@@ -19,7 +19,7 @@ from mgdhw.timing import expected_baselines
 from mgdhw_drivers.client.costs import Expected
 from mgdhw_drivers.protocol.messages import LearnResult
 from mgdhw_drivers.protocol.numbers import LearnResultFlag
-from mgdhw_drivers.protocol.segments import POWERS, rates_of
+from mgdhw_drivers.protocol.segments import N_SCALARS, rates_of
 
 
 def updates_of(segment: Segment) -> int:
@@ -71,7 +71,7 @@ class Verification:
             self._same("eta", learnt.eta, rates_of(segment)[-1])
             if not learnt.gradient_norm >= 0:
                 raise self._fault("gradient_norm", learnt.gradient_norm, "a number of 0 or more")
-        self._same("powers", learnt.powers, self._powers(updates))
+        self._same("the numbers of the optimizer", learnt.scalars, self._scalars(updates))
         between = learnt.step % recipe.update_period > 0
         self._same(
             "whether a baseline is held", LearnResultFlag.HELD in flags, between and recipe.baseline is Baseline.HELD
@@ -115,18 +115,12 @@ class Verification:
             self._same("the step of the held baseline", step, carried.step)
             self._same("held_value", value, carried.value)
 
-    def _powers(self, updates: int) -> tuple[float, ...]:
-        """Running products of β, as the optimizer makes them; 1 for those that have none."""
-        state, optimizer = self._segment.state, self._segment.recipe.optimizer
-        found = []
-        for name in POWERS:
-            power = float(state.optimizer.get(name, 1.0))
-            if name in state.optimizer:
-                beta = float(getattr(optimizer, name.removesuffix("_power")))
-                for _ in range(updates):
-                    power *= beta
-            found.append(power)
-        return tuple(found)
+    def _scalars(self, updates: int) -> tuple[float, ...]:
+        """The numbers of the optimizer's state: as they have to be, or as claimed where gradients decide them."""
+        state, optimizer = self._segment.state.optimizer, self._segment.recipe.optimizer
+        after, names = optimizer.scalars_after(state, updates), optimizer.scalars()
+        expected = [after.get(name, claimed) for name, claimed in zip(names, self._learnt.scalars, strict=False)]
+        return (*expected, *[1.0] * (N_SCALARS - len(names)))
 
     def _same(self, what: str, claimed: object, expected: object) -> None:
         if claimed != expected:

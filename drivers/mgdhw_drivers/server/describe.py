@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mgdhw.codes import FAMILIES as CODE_FAMILIES
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.device.motion import steps_at_once
 from mgdhw.errors import ConfigError
@@ -34,14 +35,14 @@ DATASET_BYTES = 1 << 29
 """Most that the inputs of a dataset, or its targets, take as the device is given them."""
 ETA_BYTES = 1 << 20
 FEATURES = (
-    sum(1 << number for number, family in enumerate(FAMILIES) if family != "rank1")
-    | sum(1 << FIRST_OPTIMIZER + number for number in range(len(OPTIMIZERS)))
+    sum(1 << number for number, name in FAMILIES.items() if not CODE_FAMILIES[name].needs_layers)
+    | sum(1 << FIRST_OPTIMIZER + number for number in OPTIMIZERS)
     | Feature.CONTINUOUS
     | Feature.ORIPOV
     | Feature.STOCHASTIC
     | Feature.WEIGHTED
 )
-_RANK1 = 1 << FAMILIES.index("rank1")
+WITH_LAYERS = Feature.GROUPS | sum(1 << number for number, name in FAMILIES.items() if CODE_FAMILIES[name].needs_layers)
 """Only where there are matrices."""
 
 
@@ -126,7 +127,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
             | (CapabilityBits.EXACT_WRITES if info.exact_writes else 0)
             | (CapabilityBits.SNAPSHOT if remembers else 0)
         ),
-        features=int(FEATURES | (_RANK1 | Feature.GROUPS if layers else 0)),
+        features=int(FEATURES | (WITH_LAYERS if layers else 0)),
         n_parameters=p,
         n_inputs=info.n_inputs,
         n_outputs=info.n_outputs,

@@ -76,7 +76,8 @@ class LearnOperation:
         self._rates = struct.unpack(f"<{len(rates) // 8}d", rates)
         check_finite("eta", self._rates)
         self._segment = segment_of(ask, areas, grid, guard, info.cost_lsb, floats=work.floats)
-        check_state(self._segment.state, self._segment.recipe.filter_weight)
+        recipe = self._segment.recipe
+        check_state(self._segment.state, recipe.filter_weight, recipe.optimizer.not_negative)
 
     def check_limits(self) -> None:
         """Raise LimitExceeded if the parameters, or what perturbations make of them, would leave their limits."""

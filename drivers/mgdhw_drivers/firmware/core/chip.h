@@ -3,7 +3,7 @@
 #define MG_CHIP_H
 
 #include "arena.h"
-#include "effects.h"
+#include "nonidealities.h"
 #include "hal.h"
 #include "status.h"
 
@@ -25,7 +25,7 @@ typedef struct mg_spec {
     int32_t lut_bits;
     int32_t output_bits;
     int32_t cost, cost_bits, cost_log2;
-    const mg_effects *effects; /* NULL: an ideal chip */
+    const mg_nonidealities *nonidealities; /* NULL: an ideal chip */
 } mg_spec;
 
 typedef struct mg_layer {
@@ -59,7 +59,7 @@ typedef struct mg_chip {
     int32_t *signals[2];
     int16_t *narrow; /* what a narrow layer takes in */
 
-    struct mg_imperfect *imperfect; /* NULL: it is ideal */
+    struct mg_nonideal *nonideal; /* NULL: it is ideal */
     uint64_t now;                   /* step that it has come to */
 
     const mg_hardware *hardware; /* the chip itself, if it is more than this simulation; else NULL */

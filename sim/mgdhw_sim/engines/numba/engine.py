@@ -20,6 +20,7 @@ from mgdhw_sim.engines.numba import kernel_args, marshalling, nonideal, replicas
 from mgdhw_sim.engines.numba.kernels import continuous_mode, inference, scalar_segments, segments, thread_team
 from mgdhw_sim.engines.numba.kernels.small_batch import Int16Network
 from mgdhw_sim.engines.numba.kernels.updates import UpdateState
+from mgdhw_sim.engines.numba.supported import unsupported_nonideality
 from mgdhw_sim.engines.numba.team_choice import ProbeThreads
 from mgdhw_sim.reference import datapath
 from mgdhw_sim.reference.chip import Chip
@@ -47,7 +48,10 @@ class NumbaEngine(Engine):
         codes = work.codes if isinstance(work, Block) else work.recipe.codes
         if codes.amplitudes and codes.groups == "all":
             return "an amplitude of its own for each layer, of layers that are perturbed together,"
-        return None if codes.family in kernel_args.FAMILIES else f"code family {codes.family!r}"
+        if codes.family not in kernel_args.FAMILIES:
+            return f"code family {codes.family!r}"
+        unknown = unsupported_nonideality(chip.spec)
+        return None if unknown is None else f"{unknown} of the chip"
 
     def probe(self, chip: Chip, block: Block) -> Costs:
         if block.codes.amplitudes:

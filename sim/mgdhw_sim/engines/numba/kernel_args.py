@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from mgdhw.block import Baseline, CodeSpec
 from mgdhw.codes import Codes
 from mgdhw.codes.sinusoidal import sine_table
-from mgdhw.codes.sparse import threshold
+from mgdhw.codes.sparse import Sparse, threshold
 from mgdhw.compiled.kernels.codes_and_samples import Order, words_in_row
 from mgdhw.compiled.kernels.products import HAS_BYTE_PRODUCTS
 from mgdhw.learning.loop import Recipe
@@ -182,7 +182,7 @@ def plan(spec: CodeSpec, topology: Topology) -> scalar_arithmetic.CodePlan:
         key0=spec.seed & 0xFFFFFFFF,
         key1=spec.seed >> 32,
         amplitude=spec.amplitude,
-        threshold=threshold(spec.density),
+        threshold=threshold(codes.family.density) if isinstance(codes.family, Sparse) else 0,
         groups=np.array([(group.start, group.size) for group in codes.groups]),
         matrices=np.array(matrices, dtype=np.int64).reshape(-1, 4),
         first_matrix=np.cumsum([0, *(len(group.matrices) for group in codes.groups)]),

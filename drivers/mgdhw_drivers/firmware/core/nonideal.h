@@ -1,7 +1,7 @@
-/* An imperfect chip: what differs from cell to cell, what the cells remember, and how signals come about.
- * Defined by the second part of docs/chip.md. Only a chip that has effects takes this memory. */
-#ifndef MG_IMPERFECT_H
-#define MG_IMPERFECT_H
+/* A nonideal chip: what differs from cell to cell, what the cells remember, and how signals come about.
+ * Defined by the second part of docs/chip.md. Only a chip that has nonidealities takes this memory. */
+#ifndef MG_NONIDEAL_H
+#define MG_NONIDEAL_H
 
 #include "chip.h"
 
@@ -29,8 +29,8 @@ typedef struct mg_measurement {
     uint32_t part;
 } mg_measurement;
 
-typedef struct mg_imperfect {
-    mg_effects effects;
+typedef struct mg_nonideal {
+    mg_nonidealities nonidealities;
     int fine_bits, fine_input_bits; /* E, G */
     int fine_fraction, weight_bits; /* of fine weights */
     int32_t limit;                  /* H */
@@ -64,10 +64,10 @@ typedef struct mg_imperfect {
     int32_t *weights;   /* (P,) fine weights */
     int32_t *varied[2]; /* (P,) the same with a perturbation: of a measurement, and of the one before it */
     int32_t *left;      /* (n_outputs,) where the outputs were going before */
-} mg_imperfect;
+} mg_nonideal;
 
 /* Take the memory and draw what is drawn once; what the chip is otherwise is known. */
-mg_status mg_imperfect_init(mg_chip *chip, const mg_effects *effects, mg_arena *arena);
+mg_status mg_nonideal_init(mg_chip *chip, const mg_nonidealities *nonidealities, mg_arena *arena);
 
 /* Cells as when the chip was made. */
 void mg_cells_forget(mg_chip *chip);
@@ -85,17 +85,17 @@ int64_t mg_cell_at(const mg_chip *chip, uint32_t i, uint64_t tick);
 void mg_cells_read(const mg_chip *chip, int64_t *cells, int32_t *weights);
 
 /* Number of the tick that a step belongs to. */
-uint64_t mg_tick_of(const mg_imperfect *own, uint64_t step);
+uint64_t mg_tick_of(const mg_nonideal *own, uint64_t step);
 
 /* Weights and neurons as they are at a step. */
-void mg_imperfect_come_to(mg_chip *chip, uint64_t step);
+void mg_nonideal_come_to(mg_chip *chip, uint64_t step);
 
 /* Whether two steps see the same weights and neurons, if nothing is written between them. */
-int mg_imperfect_is_alike(const mg_imperfect *own, uint64_t step, uint64_t other);
+int mg_nonideal_is_alike(const mg_nonideal *own, uint64_t step, uint64_t other);
 
 /* Weights at the step that the chip was brought to, plus (sign 1) or minus (-1) (size,) perturbation codes of
  * parameters first ..., into `varied[which]`. */
-const int32_t *mg_imperfect_vary(mg_chip *chip, int which, int sign, const int16_t *code, uint32_t first,
+const int32_t *mg_nonideal_vary(mg_chip *chip, int which, int sign, const int16_t *code, uint32_t first,
                                  uint32_t size);
 
 /* (n_outputs,) settled signals of the last layer, for a sample in a row of a measurement. Valid until the next call. */

@@ -1,4 +1,4 @@
-"""The codes of a whole network: families by name, groups, and a memo of what was made last."""
+"""The codes of a whole network: groups that take turns, and a memo of what was made last."""
 
 from __future__ import annotations
 
@@ -9,20 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group, Matrix
-from mgdhw.codes.random import Random
-from mgdhw.codes.rank1 import Rank1
-from mgdhw.codes.sequential import Sequential
-from mgdhw.codes.sinusoidal import Sinusoidal
-from mgdhw.codes.sparse import Sparse
-from mgdhw.codes.walsh import Walsh
+from mgdhw.codes.base import CodeArray, Group, Matrix
+from mgdhw.codes.registry import family_of
 from mgdhw.errors import ConfigError
 from mgdhw.random.chunk_cache import Memo
 from mgdhw.topology import Topology
-
-FAMILIES: dict[str, CodeFamily] = {
-    family.name: family for family in (Random(), Rank1(), Sequential(), Sinusoidal(), Sparse(), Walsh())
-}
 
 MAX_AMPLITUDE = (1 << 15) - 1
 CHUNK_VALUES = 1 << 20  # codes are made and kept about this many at a time
@@ -56,8 +47,7 @@ class Codes:
     """
 
     def __init__(self, spec: CodeSpec, topology: Topology) -> None:
-        if spec.family not in FAMILIES:
-            raise ConfigError(f"codes.family: no family {spec.family!r}; one of {', '.join(sorted(FAMILIES))}")
+        family = family_of(spec)
         for amplitude in (spec.amplitude, *spec.amplitudes):
             if not 1 <= amplitude <= MAX_AMPLITUDE:
                 raise ConfigError(f"codes: an amplitude of {amplitude} code units is not within 1 ... {MAX_AMPLITUDE}")
@@ -65,7 +55,7 @@ class Codes:
             raise ConfigError(f"codes: {len(spec.amplitudes)} amplitudes for {len(topology.layers)} layers")
         self.spec = spec
         self.topology = topology
-        self.family = FAMILIES[spec.family]
+        self.family = family
         self.groups = groups_of(topology, spec.groups)
         for group in self.groups:
             self.family.check(spec, group)
@@ -130,7 +120,7 @@ def _parts(spec: CodeSpec, topology: Topology, group: Group) -> Iterator[tuple[s
 def _chunk_of(stream: tuple[CodeSpec, Topology, int], number: int) -> CodeArray:
     """Codes of probes number * size ... on. A stream is a spec, a topology and the size of its chunks."""
     spec, topology, size = stream
-    family = FAMILIES[spec.family]
+    family = family_of(spec)
     groups = groups_of(topology, spec.groups)
     steps = number * size + np.arange(size, dtype=np.int64)  # the last chunk may end beyond what 63 bits hold
     codes = np.zeros((size, topology.n_parameters), dtype=np.int16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,16 +46,30 @@ class Group:
     matrices: tuple[Matrix, ...] = ()
 
 
+@dataclass(frozen=True)
 class CodeFamily(ABC):
-    """One family. A new one is one file with one of these, and one line in the registry.
+    """One family, with its own parameters as dataclass fields (`mgdhw.variants.number`).
+
+    A new one is one file here with one of these: experiment files, messages on the link and the conformance suite read
+    what it declares. Boards that are to make its codes by themselves need a function in `firmware/core/codes.c`, too.
 
     Steps here are the group's own: 0, 1, 2, ... over the probes in which the group is perturbed.
     """
 
-    name: str
+    name: ClassVar[str]
 
-    two_level: bool = False
+    link_number: ClassVar[int | None] = None
+    """Its number on the link, 0 ... 7, for a family of at most one parameter; None if boards do not know it: then the
+    host sends every perturbation (run.level = "host-codes")."""
+
+    two_level: ClassVar[bool] = False
     """True if every value is +amplitude or -amplitude, so that the code's energy needs no counting."""
+
+    needs_layers: ClassVar[bool] = False
+    """Whether it perturbs only networks whose weight matrices are known."""
+
+    least_amplitude: ClassVar[int] = 1
+    """Fewest code units that make good codes: what Δ is at least where an experiment does not choose it."""
 
     @abstractmethod
     def values(self, spec: CodeSpec, group: Group, steps: IntArray) -> CodeArray:
