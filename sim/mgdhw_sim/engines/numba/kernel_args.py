@@ -60,7 +60,7 @@ WIDE_BATCH = 8
 """Samples from which on they are worked on side by side."""
 ROWS = 1 << 10
 """Samples that the plain kernels work on together."""
-MOST_PARTS = 2
+MOST_THREADS = 2
 NONE = np.zeros(())
 TEAM_PRODUCTS = 400_000
 """Products of parameters and samples from which on a probe's work is worth sharing."""
@@ -115,7 +115,7 @@ def update_state(spec: ChipSpec, state: TrainState) -> updates.UpdateState:
         powers=np.array(powers),
         cross=room(state.window.cross, size) if started else zeros(size, np.int64),
         energy=room(state.window.energy, size) if started else zeros(size, np.int64),
-        squares=np.zeros(16 * MOST_PARTS),
+        squares=np.zeros(16 * MOST_THREADS),
         requested=room(datapath.stored_codes(spec, state.theta), size),
     )
 
@@ -305,11 +305,11 @@ def _padded_samples(chip: Chip) -> NDArray[np.int16]:
     return padded_samples
 
 
-def parts_for(chip: Chip, fixed: Setup) -> int:
+def threads_for(chip: Chip, fixed: Setup) -> int:
     """How many threads should share the work of a probe."""
     shared = fixed.order.batch >= WIDE_BATCH and fixed.predrawn
     large = chip.topology.n_parameters * fixed.order.batch >= TEAM_PRODUCTS
-    return min(MOST_PARTS, processors()) if shared and large and not chip.single_threaded else 1
+    return min(MOST_THREADS, processors()) if shared and large and not chip.single_threaded else 1
 
 
 def processors() -> int:

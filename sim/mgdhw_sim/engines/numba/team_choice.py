@@ -66,18 +66,18 @@ class ProbeThreads:
     def __init__(self, chip: Chip, fixed: Setup) -> None:
         order = fixed.order
         kind = f"sharing {order.batch} {order.tau_x} {fixed.baseline} {fixed.plan.family}"
-        self.n_threads = kernel_args.parts_for(chip, fixed)
-        self._sharing: TeamChoice | None = (
+        self.n_threads = kernel_args.threads_for(chip, fixed)
+        self._choice: TeamChoice | None = (
             chip.engine_cache.setdefault(kind, TeamChoice()) if self.n_threads > 1 else None
         )
-        if self._sharing is not None and self._sharing.is_alone(time.perf_counter()):
+        if self._choice is not None and self._choice.is_alone(time.perf_counter()):
             self.n_threads = 1
 
     def run(self, work: Callable[[int], Answer], probes: int, release: Callable[[], None]) -> Answer:
         """`pinned_threads.run_pinned` for so many probes, timed."""
         began = time.perf_counter()
         answer = run_pinned(work, self.n_threads, release)
-        if self._sharing is not None:
+        if self._choice is not None:
             now = time.perf_counter()
-            self._sharing.took(self.n_threads == 1, probes, now - began, now)
+            self._choice.took(self.n_threads == 1, probes, now - began, now)
         return answer
