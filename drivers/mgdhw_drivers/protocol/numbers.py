@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 
 from mgdhw.codes import FAMILIES as CODE_FAMILIES
+from mgdhw.costs import COSTS as COST_FUNCTIONS
 from mgdhw.optimizers import OPTIMIZERS as METHODS
 
 ANSWER = 0x80
@@ -131,7 +132,7 @@ FAMILY_NUMBERS = {name: kind.link_number for name, kind in CODE_FAMILIES.items()
 FAMILIES = {number: name for name, number in FAMILY_NUMBERS.items()}
 GROUPS = ("all", "layer")
 BASELINES = ("held", "every", "antithetic", "none")
-COSTS = ("mse", "xent")
+COSTS = tuple(COST_FUNCTIONS)
 
 
 def family_bit(family: str) -> int:

@@ -82,7 +82,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         info: of the open device.
         limits: on how its parameters move. A device that learns by itself keeps none, so a board with limits doesn't.
         floats: whether its costs are floats.
-        cells: bytes of what its cells remember; 0 if that is no more than the parameters that were set last.
+        cells: bytes of the state of its cells; 0 if that is no more than the parameters that were set last.
 
     Raises:
         ConfigError: the link cannot carry it.
@@ -90,9 +90,9 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
     if info.cost_kind not in COSTS:
         raise ConfigError(f"{info.model} measures {info.cost_kind!r}; a link knows {', '.join(COSTS)}")
     converters = converters_of(info)
-    remembers = cells > 0
+    has_cell_state = cells > 0
     # What imperfect cells hold lies between codes.
-    coded = converters is not None and info.exact_writes and not remembers
+    coded = converters is not None and info.exact_writes and not has_cell_state
     kind = ParameterKind.CODES if coded else ParameterKind.VALUES
     per_parameter = any(np.ndim(value) for value in (info.theta_min, info.theta_max, info.theta_lsb))
     p = info.n_parameters
@@ -117,7 +117,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         state = (Area.THETA, Area.SLOT1, Area.SLOT2, Area.CROSS, Area.ENERGY, Area.GRADIENT)
         areas |= dict.fromkeys(state, 8 * p)
         areas[Area.ETA] = ETA_BYTES
-    if remembers:
+    if has_cell_state:
         areas[Area.CELLS] = cells
     if per_parameter:
         areas |= {Area.GUARD: 16 * p, Area.LIMITS: 24 * p}
@@ -125,7 +125,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         capabilities=int(
             bits_of(capabilities)
             | (CapabilityBits.EXACT_WRITES if info.exact_writes else 0)
-            | (CapabilityBits.SNAPSHOT if remembers else 0)
+            | (CapabilityBits.SNAPSHOT if has_cell_state else 0)
         ),
         features=int(FEATURES | (WITH_LAYERS if layers else 0)),
         n_parameters=p,

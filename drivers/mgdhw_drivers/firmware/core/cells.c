@@ -124,7 +124,7 @@ static void take_temperature(mg_nonideal *own, uint64_t number) {
     if (number == 0) return;
     mg_noise noise;
     mg_noise_at(&noise, own->nonidealities.seed, MG_STREAM_TEMPERATURE, 0, 0, number);
-    int64_t kelvin = mg_scaled(&noise, mg_noise_size(256.0 * mg_strength(&own->nonidealities, "temperature_std")), 0);
+    int64_t kelvin = mg_scaled(&noise, own->kelvin_size, 0);
     own->midpoint_shift = mg_rshift(kelvin * own->midpoint_per_kelvin, 16);
     own->steepness_shift = mg_rshift(kelvin * own->steepness_per_kelvin, 16);
 }

@@ -11,8 +11,14 @@
 #define MG_TARGET_BITS 12    /* fraction bits of a target */
 #define MG_EXP_SEGMENTS 1024 /* segments of the exponential and of the logarithm */
 
-enum mg_activation { MG_LOGISTIC, MG_TANH, MG_RELU, MG_IDENTITY, MG_ACTIVATIONS };
-enum mg_cost_kind { MG_MSE, MG_XENT, MG_COSTS };
+/* Each with its name in docs/chip.md. */
+#define MG_FOR_EACH_ACTIVATION(DO) \
+    DO(MG_LOGISTIC, "logistic") DO(MG_TANH, "tanh") DO(MG_RELU, "relu") DO(MG_IDENTITY, "identity")
+#define MG_FOR_EACH_COST(DO) DO(MG_MSE, "mse") DO(MG_XENT, "xent")
+#define MG_NUMBER(number, name) number,
+
+enum mg_activation { MG_FOR_EACH_ACTIVATION(MG_NUMBER) MG_ACTIVATIONS };
+enum mg_cost_kind { MG_FOR_EACH_COST(MG_NUMBER) MG_COSTS };
 
 /* The numbers that describe a chip; ranges as exponents of two. */
 typedef struct mg_spec {

@@ -163,6 +163,7 @@ static void take_numbers(mg_chip *chip) {
     own->read_size = mg_noise_size(strength(own, "read_noise") * signal);
     own->cost_size = mg_noise_size(strength(own, "cost_noise") * mg_power(chip->cost_fraction));
     own->adc_size = mg_noise_size(strength(own, "adc_noise") * signal);
+    own->kelvin_size = mg_noise_size(256.0 * strength(own, "temperature_std"));
     own->adc_bow = mg_fix(strength(own, "adc_inl"), 256.0);
     own->midpoint_per_kelvin =
         mg_fix(strength(own, "temperature_midpoint"), mg_power(chip->signal_fraction + 8));

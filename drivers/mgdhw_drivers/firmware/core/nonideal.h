@@ -48,7 +48,7 @@ typedef struct mg_nonideal {
     const int64_t *logarithm;
     int64_t rate, rest, residue; /* rho, R, epsilon */
     int64_t dac_offset, dac_gain, dac_inl, pulse_unit, pulse_noise;
-    int64_t write_size, input_size, read_size, cost_size, adc_size; /* strengths of noise */
+    int64_t write_size, input_size, read_size, cost_size, adc_size, kelvin_size; /* strengths of noise */
     int64_t adc_bow;
     int64_t midpoint_per_kelvin, steepness_per_kelvin;
 

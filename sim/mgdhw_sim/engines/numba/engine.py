@@ -50,6 +50,8 @@ class NumbaEngine(Engine):
             return "an amplitude of its own for each layer, of layers that are perturbed together,"
         if codes.family not in kernel_args.FAMILIES:
             return f"code family {codes.family!r}"
+        if chip.spec.cost not in kernel_args.COSTS:
+            return f"cost {chip.spec.cost!r}"
         unknown = unsupported_nonideality(chip.spec)
         return None if unknown is None else f"{unknown} of the chip"
 

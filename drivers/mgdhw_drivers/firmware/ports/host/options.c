@@ -15,11 +15,11 @@ static const char help[] =
     "The chip, as in a device address (defaults: analog-8bit):\n"
     "  layers=64-16-10 activation=logistic output_activation=logistic weight_bits=8 weight_range=4 input_bits=8\n"
     "  input_bipolar=0 signal_bits=16 signal_range=8 lut_bits=8 output_bits=8 cost=mse cost_bits=12 cost_range=1\n"
-    "  seed=0 and the nonidealities of a chip, by their names in docs/chip.md: read_noise=0.05 stuck=0.01\n"
+    "  seed=0 and the non-idealities, by their names in docs/chip.md: read_noise=0.05 stuck=0.01\n"
     "The board:\n"
     "  max_payload=16384 samples=70000 (room for the dataset) memory=256 (MiB) learn=1\n"
     "  max_slew=0 max_stress=0 (in codes) slew_interval=0 (ms); 0: no limit\n"
-    "  record=FILE: drive an ideal chip through converters, and write down what they are told (microseconds, parameter, code)\n"
+    "  record=FILE: drive an ideal chip through converters, and record how they are set (microseconds, parameter, code)\n"
     "\n"
     "example: mgdhw-host --tcp 5510 layers=2-2-1 activation=tanh\n";
 
@@ -97,7 +97,9 @@ static void layers(mg_spec *spec, const char *option, const char *text) {
 }
 
 static void set_option(mg_options *o, const char *name, const char *value, const char *argument) {
-    static const char *const activations[] = {"logistic", "tanh", "relu", "identity"}, *const costs[] = {"mse", "xent"};
+#define NAME(number, name) name,
+    static const char *const activations[] = {MG_FOR_EACH_ACTIVATION(NAME)}, *const costs[] = {MG_FOR_EACH_COST(NAME)};
+#undef NAME
     mg_spec *s = &o->spec;
     struct {
         const char *name;
