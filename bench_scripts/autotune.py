@@ -85,7 +85,7 @@ def evaluations(
     values["codes"]["delta"] = delta
     values["optimizer"]["eta"] = eta
     values["evaluation"] = {"every": period, **task.target}
-    return mgdhw.train(values, replicas=len(seeds), runs=None).median("evaluations")
+    return mgdhw.train_replicas(values, replicas=len(seeds), runs=None).median("evaluations")
 
 
 def case(preset: str, task: Task, *, quick: bool) -> Row:

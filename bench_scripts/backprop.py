@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from mgdhw import open_device
 from mgdhw.datasets import Dataset
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.training.initial import initial
 

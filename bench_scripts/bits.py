@@ -40,7 +40,7 @@ def accuracy(uri: str, delta: float | None, *, quick: bool) -> tuple[float, floa
     if quick:
         values = values | {"training": values["training"] | {"probes": 300}}
     seeds = 2 if quick else SEEDS
-    found = [one.accuracy for one in mgdhw.train(values, replicas=seeds, runs=None).replicas]
+    found = [one.accuracy for one in mgdhw.train_replicas(values, replicas=seeds, runs=None).replicas]
     return float(np.mean(found)), float(np.std(found, ddof=1) / len(found) ** 0.5)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mgdhw.datasets import Dataset, load, one_hot
 from mgdhw.datasets.fashion import SYSTEM_FOLDER
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.folders import cache_folder
 
 DELTA = 2.0**-5

@@ -31,7 +31,7 @@ from rich.table import Table
 
 from mgdhw import open_device
 from mgdhw.datasets import Dataset, load
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.training.events import Evaluated, Finished
 from mgdhw.training.trainer import Trainer
 

@@ -16,9 +16,9 @@ import numpy as np
 from common import Row, arguments, report
 
 from mgdhw.datasets import load
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.learning.segment import Segment
-from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.training.prepare import first_state, learning_rule
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
 
@@ -48,7 +48,7 @@ def speed(core: Core, uri: str, data: str, batch: int, baseline: str, probes: in
         source="core.py",
     )
     info = SimDevice(uri, spec).info
-    recipe, _ = recipe_of(experiment, info, dataset.n_train)
+    recipe, _ = learning_rule(experiment, info, dataset.n_train)
     state = first_state(experiment, info, recipe, dataset)
     chip = CoreChip(core, spec, memory=1 << 24)
     chip.load(dataset)

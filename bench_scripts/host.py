@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import mgdhw
+from mgdhw.experiment.load import check_experiment, parse_experiment
 from mgdhw.experiment.resolve import default_experiment
-from mgdhw.experiment.schema import check_experiment, parse_experiment
 from mgdhw.training.events import Evaluated, Event, Finished, Started, Updated
 from mgdhw.training.trainer import Trainer
 

@@ -63,7 +63,7 @@ def skewed_columns() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 def accuracy(dataset: Dataset, uri: str, scale: str, *, quick: bool) -> float:
     """Mean over the seeds."""
     changes = [f"data.scale={scale}", *(["training.probes=2000"] if quick else [])]
-    found = mgdhw.train(dataset=dataset, device=uri, replicas=REPLICAS, runs=None, overrides=changes)
+    found = mgdhw.train_replicas(dataset=dataset, device=uri, replicas=REPLICAS, runs=None, overrides=changes)
     return float(np.mean([one.accuracy for one in found.replicas]))
 
 

@@ -114,7 +114,7 @@ def reached(study: Study, name: str, eta: float, seeds: range, cap: int) -> Reac
         "optimizer": {"name": name, "eta": eta},
         "evaluation": {"every": study.look * study.tau_theta, "stop_at_accuracy": ACCURACY},
     }
-    result = mgdhw.train(values, replicas=len(seeds), runs=None)
+    result = mgdhw.train_replicas(values, replicas=len(seeds), runs=None)
     one_each = [(one.updates if one.solved else cap, one.evaluations) for one in result.replicas]
     updates, evaluations = np.array(one_each, dtype=np.float64).T
     return Reached(eta, updates, evaluations)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from mgdhw import open_device
 from mgdhw.datasets import Dataset
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.learning.segment import Segment
-from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.training.prepare import first_state, learning_rule
 
 LARGEST_GROWTH = 16
 """How much longer one trial run may be than the one before: rates of short runs are not to be trusted."""
@@ -65,12 +65,12 @@ class Ours:
 
     def _begin(self, case: Training, dataset: Dataset, seed: int) -> Segment:
         experiment = check_experiment(case.experiment(seed), source="benchmark")
-        recipe, _ = recipe_of(experiment, self._device.info, dataset.n_train)
+        recipe, _ = learning_rule(experiment, self._device.info, dataset.n_train)
         return Segment(first_state(experiment, self._device.info, recipe, dataset), recipe, 0)
 
     def _seconds(self, probes: int) -> float:
         """Time that so many probes take; training goes on."""
-        segments = [Segment(each.state, each.recipe, probes) for each in self._replicas]
+        segments = [Segment(each.state, each.rule, probes) for each in self._replicas]
         began = time.perf_counter()
         if len(segments) == 1:
             results = [self._run(self._device.learn(segments[0]))]
@@ -78,7 +78,7 @@ class Ours:
             results = self._run(self._device.learn_many(segments))
         taken = time.perf_counter() - began
         done = zip(results, segments, strict=True)
-        self._replicas = [Segment(result.state, segment.recipe, 0) for result, segment in done]
+        self._replicas = [Segment(result.state, segment.rule, 0) for result, segment in done]
         return taken
 
     def _fitting(self, period: int, seconds: float) -> int:

@@ -106,7 +106,7 @@ def accuracy(uri: str, settings: dict[str, Any], *, quick: bool) -> float:
         "training": training | {"probes": probes},
         "evaluation": {"every": probes},
     }
-    trained = mgdhw.train(values, replicas=2 if quick else SEEDS, runs=None)
+    trained = mgdhw.train_replicas(values, replicas=2 if quick else SEEDS, runs=None)
     return float(np.mean([one.accuracy for one in trained.replicas]))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
-from collections.abc import Coroutine, Iterable
+import warnings
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar
 
 from mgdhw.costs import CostFunction
 from mgdhw.device import Device
@@ -17,12 +18,12 @@ from mgdhw.experiment.inputs import input_notes
 from mgdhw.experiment.overrides import checked_overrides
 from mgdhw.experiment.own_cost import same_cost
 from mgdhw.experiment.resolve import OwnData, Source, load_as_kept, opening
-from mgdhw.runs import Evaluation, Run, evaluate_run, find_run, replicate, single
+from mgdhw.runs import Evaluation, Run, evaluate_run, find_run, runner
 from mgdhw.runs.compatibility import base_of, check_began, identity_of
-from mgdhw.runs.handle import Session, blocking
-from mgdhw.runs.replicate import ReplicasListener
-from mgdhw.runs.single import Listener, Result
-from mgdhw.training.results import ReplicasResult
+from mgdhw.runs.handle import TrainingHandle, blocking
+from mgdhw.runs.kinds import ReplicaSet, SingleTraining
+from mgdhw.training.events import Event, ReplicasEvent
+from mgdhw.training.results import ReplicasResult, Result
 
 log = logging.getLogger("mgdhw.training")
 
@@ -36,37 +37,15 @@ __all__ = [
     "evaluate_async",
     "train",
     "train_async",
+    "train_replicas",
+    "train_replicas_async",
 ]
 
+Listener = Callable[[Event], None]
+ReplicasListener = Callable[[ReplicasEvent], None]
+Outcome = TypeVar("Outcome", bound=Result | ReplicasResult)
 
-@overload
-async def train_async(
-    experiment: Source | None = None,
-    *,
-    dataset: OwnData | None = None,
-    device: str | Device | None = None,
-    resume: str | Path | None = None,
-    replicas: None = None,
-    runs: str | Path | None = "runs",
-    overrides: Iterable[str] = (),
-    cost: CostFunction | None = None,
-    listeners: Iterable[Listener] = (),
-    session: Session | None = None,
-) -> Result: ...
-@overload
-async def train_async(
-    experiment: Source | None = None,
-    *,
-    dataset: OwnData | None = None,
-    device: str | Device | None = None,
-    resume: str | Path | None = None,
-    replicas: int,
-    runs: str | Path | None = "runs",
-    overrides: Iterable[str] = (),
-    cost: CostFunction | None = None,
-    listeners: Iterable[ReplicasListener] = (),
-    session: Session | None = None,
-) -> ReplicasResult: ...
+
 async def train_async(
     experiment: Source | None = None,
     *,
@@ -77,9 +56,9 @@ async def train_async(
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
     cost: CostFunction | None = None,
-    listeners: Iterable[Any] = (),
-    session: Session | None = None,
-) -> Result | ReplicasResult:
+    listeners: Iterable[Listener] = (),
+    session: TrainingHandle | None = None,
+) -> Result:
     """Train, and keep the run.
 
     Args:
@@ -91,14 +70,13 @@ async def train_async(
             trained.
         device: an address or a device (open or not: a device that is open stays open) instead of the experiment's.
         resume: a run to go on with (a folder, or an id within `runs`), instead of an experiment.
-        replicas: train so many, independent of each other: replica r has the experiment's seed + r. The result is
-            the distribution of their time to solution. To resume a set, give the number that it began with.
+        replicas: deprecated; see `train_replicas_async`.
         runs: folder to keep runs in; None keeps nothing on disk.
         overrides: changes to the experiment such as "optimizer.eta=0.1".
         cost: a function of (B, n_out) outputs and targets that answers (B,) costs, instead of the device's own cost:
             for devices whose outputs are read and whose cost the host computes. A run that began with one is resumed
             with the same.
-        listeners: called with every event, in order (`mgdhw.training.events.ReplicasEvent` where there are replicas).
+        listeners: called with every event, in order.
         session: a handle to stop it by; each training takes a new one.
 
     Raises:
@@ -110,32 +88,63 @@ async def train_async(
         RunError: the run cannot be kept, found, is in other hands, or was edited or damaged.
         CheckpointError: no checkpoint can be read, or it belongs to something else.
     """
-    session = session or Session()
-    changes, heard = checked_overrides(overrides), tuple(listeners)
-    work = _work(experiment, device, resume, replicas, runs, changes, heard, session, dataset, cost)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if not session.was_asked and session.run is not None:  # a cell of a notebook, or a program under asyncio.run
-            log.warning("training was interrupted%s", session.resume_hint())
-        raise
+    kind: Any = SingleTraining() if replicas is None else _deprecated(replicas)
+    result: Result = await _run(
+        kind, replicas, experiment, dataset, device, resume, runs, overrides, cost, listeners, session
+    )
+    return result
 
 
-async def _work(
+async def train_replicas_async(
+    experiment: Source | None = None,
+    *,
+    replicas: int,
+    dataset: OwnData | None = None,
+    device: str | Device | None = None,
+    resume: str | Path | None = None,
+    runs: str | Path | None = "runs",
+    overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
+    listeners: Iterable[ReplicasListener] = (),
+    session: TrainingHandle | None = None,
+) -> ReplicasResult:
+    """Train many times, independently, and keep what comes of each.
+
+    Args:
+        replicas: how many: replica r has the experiment's seed + r. The result is the distribution of their time to
+            solution. To resume a set, give the number that it began with.
+        experiment, dataset, device, resume, runs, overrides, cost, listeners, session: see `train_async`; listeners
+            hear `mgdhw.training.events.ReplicasEvent`.
+
+    Raises:
+        ConfigError: there cannot be so many replicas, or one of the reasons of `train_async`, whose other errors are
+            raised, too.
+    """
+    return await _run(
+        ReplicaSet(replicas), replicas, experiment, dataset, device, resume, runs, overrides, cost, listeners, session
+    )
+
+
+async def _run(
+    kind: runner.RunKind[Outcome],
+    replicas: int | None,
     experiment: Source | None,
+    dataset: OwnData | None,
     device: str | Device | None,
     resume: str | Path | None,
-    replicas: int | None,
     runs: str | Path | None,
-    overrides: tuple[str, ...],
-    listeners: tuple[Any, ...],
-    session: Session,
-    dataset: OwnData | None,
+    overrides: Iterable[str],
     cost: CostFunction | None,
-) -> Result | ReplicasResult:
+    listeners: Iterable[Callable[[Any], None]],
+    session: TrainingHandle | None,
+) -> Outcome:
+    session = session or TrainingHandle()
+    options = runner.Options(device, checked_overrides(overrides), tuple(listeners), session, cost)
     folder = None if runs is None else Path(runs)
-    with session.used():
-        if resume is not None:
+    try:
+        with session.used():
+            if resume is None:
+                return await runner.begin(kind, experiment, dataset, folder, options)
             if experiment is not None:
                 raise ConfigError("give an experiment to begin with or a run to resume, not both")
             if dataset is not None:
@@ -143,43 +152,13 @@ async def _work(
             run = find_run(resume, folder)
             if run.replicas() != replicas:
                 raise ConfigError(_how_many(run))
-            if replicas is not None:
-                return await replicate.resume(run, replicas, device, overrides, listeners, session, cost)
-            return await single.resume(run, device, overrides, listeners, session, cost)
-        how: Any = (device, folder, overrides, listeners, session, dataset, cost)
-        if replicas is not None:
-            return await replicate.begin(experiment, replicas, *how)
-        return await single.begin(experiment, *how)
+            return await runner.resume(kind, run, options)
+    except asyncio.CancelledError:
+        if not session.was_asked and session.run is not None:  # a cell of a notebook, or a program under asyncio.run
+            log.warning("training was interrupted%s", session.resume_hint())
+        raise
 
 
-@overload
-def train(
-    experiment: Source | None = None,
-    *,
-    dataset: OwnData | None = None,
-    device: str | Device | None = None,
-    resume: str | Path | None = None,
-    replicas: None = None,
-    runs: str | Path | None = "runs",
-    overrides: Iterable[str] = (),
-    cost: CostFunction | None = None,
-    listeners: Iterable[Listener] = (),
-    session: Session | None = None,
-) -> Result: ...
-@overload
-def train(
-    experiment: Source | None = None,
-    *,
-    dataset: OwnData | None = None,
-    device: str | Device | None = None,
-    resume: str | Path | None = None,
-    replicas: int,
-    runs: str | Path | None = "runs",
-    overrides: Iterable[str] = (),
-    cost: CostFunction | None = None,
-    listeners: Iterable[ReplicasListener] = (),
-    session: Session | None = None,
-) -> ReplicasResult: ...
 def train(
     experiment: Source | None = None,
     *,
@@ -190,28 +169,60 @@ def train(
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
     cost: CostFunction | None = None,
-    listeners: Iterable[Any] = (),
-    session: Session | None = None,
-) -> Result | ReplicasResult:
+    listeners: Iterable[Listener] = (),
+    session: TrainingHandle | None = None,
+) -> Result:
     """Train and wait for the result: `train_async` for those who don't want async. Works in notebooks, too.
 
-    Ctrl-C ends it cleanly and is then raised as KeyboardInterrupt; the run can be resumed. Of a set of replicas those
-    are kept that are finished.
+    Ctrl-C ends it cleanly and is then raised as KeyboardInterrupt; the run can be resumed.
     """
-    session = session or Session()
-    options: dict[str, Any] = {"resume": resume, "replicas": replicas}  # whose overload is the caller's to know
-    work: Coroutine[Any, Any, Result | ReplicasResult] = train_async(
+    session = session or TrainingHandle()
+    kind: Any = SingleTraining() if replicas is None else _deprecated(replicas)
+    work: Coroutine[Any, Any, Result] = _run(
+        kind, replicas, experiment, dataset, device, resume, runs, overrides, cost, listeners, session
+    )
+    return blocking(work, session)
+
+
+def train_replicas(
+    experiment: Source | None = None,
+    *,
+    replicas: int,
+    dataset: OwnData | None = None,
+    device: str | Device | None = None,
+    resume: str | Path | None = None,
+    runs: str | Path | None = "runs",
+    overrides: Iterable[str] = (),
+    cost: CostFunction | None = None,
+    listeners: Iterable[ReplicasListener] = (),
+    session: TrainingHandle | None = None,
+) -> ReplicasResult:
+    """Train replicas and wait for the result: `train_replicas_async` for those who don't want async.
+
+    Ctrl-C ends it cleanly and is then raised as KeyboardInterrupt; those replicas are kept that are finished.
+    """
+    session = session or TrainingHandle()
+    work = train_replicas_async(
         experiment,
+        replicas=replicas,
         dataset=dataset,
         device=device,
+        resume=resume,
         runs=runs,
         overrides=overrides,
         cost=cost,
         listeners=listeners,
         session=session,
-        **options,
     )
     return blocking(work, session)
+
+
+def _deprecated(replicas: int) -> ReplicaSet:
+    """What `train(replicas=N)` runs, which was the way before there was `train_replicas`."""
+    warnings.warn(
+        "train(..., replicas=N) is deprecated; use mgdhw.train_replicas(..., replicas=N)", DeprecationWarning, 3
+    )
+    return ReplicaSet(replicas)
 
 
 async def evaluate_async(
@@ -268,11 +279,11 @@ def evaluate(
     cost: CostFunction | None = None,
 ) -> Evaluation:
     """Try the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
-    return blocking(evaluate_async(run, device=device, runs=runs, cost=cost), Session())
+    return blocking(evaluate_async(run, device=device, runs=runs, cost=cost), TrainingHandle())
 
 
 def _how_many(run: Run) -> str:
     replicas = run.replicas()
     if replicas is None:
-        return f"run {run.folder} is a single training; resume it without replicas"
-    return f"run {run.folder} is a set of {replicas} replicas; resume it with replicas={replicas}"
+        return f"run {run.folder} is a single training; resume it with train"
+    return f"run {run.folder} is a set of {replicas} replicas; resume it with train_replicas, replicas={replicas}"

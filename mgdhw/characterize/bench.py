@@ -18,8 +18,8 @@ from mgdhw.experiment.schema import LARGEST_PERIOD
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.training.events import Measured
 from mgdhw.training.pacing import CooperativeYield
+from mgdhw.training.readings import report_readings
 from mgdhw.training.retry import Retries
-from mgdhw.training.watching import watching
 
 MAX_EVALUATIONS = 20_000
 """What a check may cost where nobody says."""
@@ -137,7 +137,7 @@ class Bench:
         def hear(measured: Measured) -> None:
             self._watch(self.doing, min(before + measured.readings, self.used))
 
-        with watching(self.device, hear):
+        with report_readings(self.device, hear):
             costs = await self._retries.repeat(request, block.first_step, perturbs=True)
         if costs.perturbed.shape != (block.n_probes,) or costs.reference.shape != (block.n_probes,):
             raise DeviceFault(

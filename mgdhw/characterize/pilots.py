@@ -16,9 +16,10 @@ from mgdhw.characterize.learning import Learning, measure_learning
 from mgdhw.characterize.model import evaluations_of
 from mgdhw.codes import Codes
 from mgdhw.experiment.schema import Experiment
-from mgdhw.learning.loop import Recipe, accumulate_costs, next_block, probes_to_update, requested_theta, update
+from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.state import TrainState
-from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.learning.step import accumulate_costs, next_block, probes_to_update, requested_theta, update
+from mgdhw.training.prepare import first_state, learning_rule
 
 COARSE = 4.0
 """From one η of the first ladder to the next."""
@@ -55,7 +56,7 @@ class Pilot:
     """
 
     eta: float
-    recipe: Recipe
+    rule: LearningRule
     state: TrainState
     curve: list[tuple[int, float]] = field(default_factory=list)
 
@@ -189,7 +190,7 @@ class Pilots:
         self._bench.begin(f"trying η = {eta:.3g}")
         optimizer = self._experiment.optimizer.model_copy(update={"eta": eta})
         experiment = self._experiment.replica(start * APART).model_copy(update={"optimizer": optimizer})
-        recipe, _ = recipe_of(experiment, self._bench.info, self._bench.dataset.n_train)
+        recipe, _ = learning_rule(experiment, self._bench.info, self._bench.dataset.n_train)
         pilot = Pilot(eta, recipe, first_state(experiment, self._bench.info, recipe, self._bench.dataset))
         await self._take_up(pilot)
         await self._measure(pilot)
@@ -197,7 +198,7 @@ class Pilots:
 
     async def _advance(self, pilot: Pilot, evaluations: int) -> None:
         """Train until a pilot has had so many evaluations, or all have had theirs."""
-        bench, recipe = self._bench, pilot.recipe
+        bench, recipe = self._bench, pilot.rule
         window = evaluations_of(recipe.baseline, recipe.update_period)
         reserve = self._look
         if pilot.state.evaluations + window > evaluations:
@@ -231,7 +232,7 @@ class Pilots:
     async def _take_up(self, pilot: Pilot) -> None:
         """Have the device hold what a pilot left it with, or begins with."""
         await self._bench.restore(pilot.state.cells or self._fresh)
-        await self._bench.write(requested_theta(pilot.state, pilot.recipe), pilot.state.step)
+        await self._bench.write(requested_theta(pilot.state, pilot.rule), pilot.state.step)
 
     async def _start_now(self, pilot: Pilot) -> float:
         """What the start costs at this time. The device holds the pilot's parameters again afterwards."""
@@ -241,7 +242,7 @@ class Pilots:
         await self._bench.write(self._start[0], pilot.state.step)
         cost = await self._bench.cost(self._batch, self._repeats)
         await self._bench.restore(memory)
-        await self._bench.write(requested_theta(pilot.state, pilot.recipe), pilot.state.step)
+        await self._bench.write(requested_theta(pilot.state, pilot.rule), pilot.state.step)
         return cost
 
     async def _measure(self, pilot: Pilot) -> None:

@@ -16,7 +16,7 @@ from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline
 from mgdhw.characterize.bench import Bench
 from mgdhw.characterize.noise import Noise
-from mgdhw.training.initial import guard
+from mgdhw.training.initial import guard_band
 
 DIRECTIONS = 64
 MOST_AMPLITUDES = 11
@@ -149,7 +149,7 @@ async def measure_response(bench: Bench, theta: FloatArray, noise: Noise) -> tup
     info = bench.info
     lsb = np.asarray(info.theta_lsb, dtype=np.float64)
     amplitudes = amplitudes_of(float(np.min(np.asarray(info.theta_max) - info.theta_min)), float(lsb.max()))
-    theta = np.clip(theta, *guard(info, int(amplitudes[-1])))
+    theta = np.clip(theta, *guard_band(info, int(amplitudes[-1])))
     await bench.write(theta)
     first = bench.steps(DIRECTIONS)
     baseline = await bench.pairs(DIRECTIONS, Baseline.EVERY, batch=noise.batch, first_step=first)

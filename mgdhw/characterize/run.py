@@ -26,9 +26,10 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.device.control import take_control
 from mgdhw.experiment.inputs import input_notes
-from mgdhw.experiment.schema import Experiment, check_experiment
+from mgdhw.experiment.load import check_experiment
+from mgdhw.experiment.schema import Experiment
 from mgdhw.training.amplitude import default_amplitude
-from mgdhw.training.initial import guard, initial
+from mgdhw.training.initial import guard_band, initial
 
 LARGE_BATCH = 128
 """Samples of measurements that samples should not disturb."""
@@ -129,7 +130,7 @@ def start_of(device: Device, data: str, seed: int) -> Experiment:
 async def _measure(bench: Bench, findings: Characterization, start: Experiment) -> None:
     info, n_train = bench.info, bench.dataset.n_train
     large = min(n_train, LARGE_BATCH)
-    theta = np.clip(initial(start, info, None), *guard(info, max(2, default_amplitude("random", info))))
+    theta = np.clip(initial(start, info, None), *guard_band(info, max(2, default_amplitude("random", info))))
     fresh = await bench.snapshot()
     findings.writes = await measure_writes(bench, theta)
     await bench.restore(fresh)

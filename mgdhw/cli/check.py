@@ -104,8 +104,9 @@ async def _measured(
     from mgdhw.characterize import fitting_dataset
     from mgdhw.datasets import load
     from mgdhw.experiment.inputs import fitted
+    from mgdhw.experiment.load import check_writable
     from mgdhw.experiment.resolve import opening, resolved
-    from mgdhw.experiment.schema import DataSection, Experiment, check_writable
+    from mgdhw.experiment.schema import DataSection, Experiment
 
     dataset = None if data is None else load(data)
     async with opening(uri) as device:
@@ -185,7 +186,7 @@ def _experiment_file(findings: Characterization) -> str:
     """The recommendation as `mgdhw train` takes it, with the reasons as comments."""
     import textwrap
 
-    from mgdhw.experiment.schema import to_toml
+    from mgdhw.experiment.load import to_toml
 
     assert findings.recommendation is not None, "asked for only where there is one"
     lines = [f"{HEADING} after {findings.evaluations:,} evaluations of {findings.uri}."]

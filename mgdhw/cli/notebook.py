@@ -14,7 +14,7 @@ from mgdhw.cli.progress import Progress as Lines
 from mgdhw.cli.progress import heading
 from mgdhw.report import markup
 from mgdhw.report.console import console
-from mgdhw.runs.handle import Session
+from mgdhw.runs.handle import TrainingHandle
 from mgdhw.training.events import Event, Faulted, Finished, ReplicasEvent, ReplicasFinished, ReplicasStarted, Started
 
 REDRAW_SECONDS = 0.2
@@ -36,7 +36,7 @@ class Progress:
             if in_notebook():
                 self._shown = _Display(meter)
             else:
-                self._shown = Lines(console(), Session(), meter, live=False)
+                self._shown = Lines(console(), TrainingHandle(), meter, live=False)
         if self._shown is not None:
             self._shown(event)
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from mgdhw.cli.meter import Speed
 from mgdhw.report.console import is_live, printable, printing
-from mgdhw.runs.handle import Session
+from mgdhw.runs.handle import TrainingHandle
 from mgdhw.training.events import (
     BlockDone,
     Evaluated,
@@ -65,7 +65,9 @@ class Progress:
         live: draw a bar where a terminal can; it has to be left as a context manager then.
     """
 
-    def __init__(self, out: Console, session: Session, meter: Shown, *, quiet: bool = False, live: bool = True) -> None:
+    def __init__(
+        self, out: Console, session: TrainingHandle, meter: Shown, *, quiet: bool = False, live: bool = True
+    ) -> None:
         self.meter = meter
         self._out = out
         self._session = session

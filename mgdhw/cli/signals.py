@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mgdhw.runs.handle import Session
+    from mgdhw.runs.handle import TrainingHandle
 
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -37,7 +37,7 @@ class Received:
 
 
 @contextlib.contextmanager
-def stopping(session: Session, say: Callable[[str], None]) -> Iterator[Received]:
+def stopping(session: TrainingHandle, say: Callable[[str], None]) -> Iterator[Received]:
     """While this lasts, the first signal stops the session cleanly and the second at once.
 
     More of them change nothing: the device is on its way to its safe state, and nothing must come between. Only where

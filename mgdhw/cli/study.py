@@ -59,7 +59,7 @@ def robustness(
     """
     from mgdhw.report import figures
     from mgdhw.report.console import console, echo
-    from mgdhw.runs.checkpoint import write_atomically
+    from mgdhw.runs.atomic import write_atomically
     from mgdhw.study import figures as study_figures
     from mgdhw.study.axes import AXES
     from mgdhw.study.own import remember
@@ -136,7 +136,7 @@ def drift(
     from mgdhw.cli.numbers import percent
     from mgdhw.report import figures
     from mgdhw.report.console import console, echo
-    from mgdhw.runs.checkpoint import write_atomically
+    from mgdhw.runs.atomic import write_atomically
     from mgdhw.study import drift as drifting
     from mgdhw.study import figures as study_figures
     from mgdhw.study.own import on_device, own_experiment, remember

@@ -66,7 +66,7 @@ def train(
     from mgdhw.errors import ConfigError, RunError
     from mgdhw.report.console import console, echo
     from mgdhw.runs import find_run
-    from mgdhw.runs.handle import Session
+    from mgdhw.runs.handle import TrainingHandle
 
     tune_malloc()
     overrides = list(changes or ())
@@ -74,7 +74,7 @@ def train(
         overrides.append(f"run.level={level.value}")
     if seed is not None:
         overrides.append(f"seed={seed}")
-    session = Session()
+    session = TrainingHandle()
     out = console(stderr=as_json)
     if resume is not None and replicas is not None:
         raise ConfigError("--replicas: the run to resume knows how many it has; leave it out")
@@ -82,19 +82,16 @@ def train(
         replicas = find_run(resume, runs).replicas()
     meter = TrainingMetrics() if replicas is None else ReplicasMeter()
     progress = Progress(out, session, meter, quiet=quiet)
-    how_many: dict[str, Any] = {"resume": resume, "replicas": replicas}
+    options: dict[str, Any] = {"device": device, "resume": resume, "runs": runs, "overrides": overrides}
+    options |= {"listeners": [progress], "session": session}
     with stopping(session, progress.say) as received, telling(progress.doing, progress.note):
         try:
             with progress:
-                result: Result | ReplicasResult = api.train(
-                    experiment,
-                    device=device,
-                    runs=runs,
-                    overrides=overrides,
-                    listeners=[progress],
-                    session=session,
-                    **how_many,
-                )
+                result: Result | ReplicasResult
+                if replicas is None:
+                    result = api.train(experiment, **options)
+                else:
+                    result = api.train_replicas(experiment, replicas=replicas, **options)
         except (KeyboardInterrupt, asyncio.CancelledError):
             if received.number is None:
                 raise

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray
 from mgdhw.errors import DeviceFault
+from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.parsing import short_repr
 
 LARGEST_COST = 2**63 - 1
@@ -36,6 +37,12 @@ def checked_parameters(answer: object, count: int, method: str, uri: str) -> Flo
 def checked_outputs(answer: object, samples: int, n_outputs: int, uri: str, method: str = "infer") -> FloatArray:
     """The (samples, n_outputs) outputs that a method answered, whatever their values are. Raises DeviceFault."""
     return _array(answer, (samples, n_outputs), f"{method}() answered", "the outputs for each sample", uri)
+
+
+def check_segment_result(result: SegmentResult, segment: Segment, uri: str) -> None:
+    """Raise DeviceFault if what `learn` answered cannot be the result of this segment."""
+    if not np.isfinite(result.cost) or result.state.step != segment.state.step + segment.n_probes:
+        raise DeviceFault(f"its answer to a segment from probe {segment.state.step} makes no sense", uri=uri)
 
 
 def describe_answer(answer: object) -> str:

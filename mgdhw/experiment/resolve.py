@@ -18,16 +18,9 @@ from mgdhw.device import Device, open_device
 from mgdhw.device.drivers import known_address
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.experiment.inputs import fitted
+from mgdhw.experiment.load import check_experiment, load_experiment, parse_experiment, with_overrides
 from mgdhw.experiment.own_cost import lent, with_cost
-from mgdhw.experiment.schema import (
-    DataSection,
-    DeviceSection,
-    Experiment,
-    check_experiment,
-    load_experiment,
-    parse_experiment,
-    to_toml,
-)
+from mgdhw.experiment.schema import DataSection, DeviceSection, Experiment
 from mgdhw.folders import expanded
 from mgdhw.parsing import short_repr
 
@@ -140,8 +133,8 @@ def default_experiment() -> str:
 
 def _packaged(name: str) -> str | None:
     """An experiment that comes with mgdhw, by its name, as TOML; None if there is none of that name."""
-    experiments = files("mgdhw").joinpath("experiments")
-    found = {file.name: file for file in experiments.iterdir()}.get(f"{name}.toml")
+    here = files("mgdhw").joinpath("experiment")
+    found = {file.name: file for file in here.iterdir()}.get(f"{name}.toml")
     return None if found is None else found.read_text(encoding="utf-8")
 
 
@@ -187,7 +180,7 @@ def resolve(experiment: object, overrides: tuple[str, ...]) -> tuple[Experiment,
         raise ConfigError(
             f"experiment: expected a TOML file, a mapping or an Experiment (got {short_repr(experiment)})"
         )
-    return changed(experiment, overrides), None, here
+    return with_overrides(experiment, overrides), None, here
 
 
 def resolved(experiment: Experiment, device: Device, base: Path | None) -> Experiment:
@@ -198,13 +191,6 @@ def resolved(experiment: Experiment, device: Device, base: Path | None) -> Exper
     address = experiment.device.model_copy(update={"uri": device.uri})
     data = experiment.data if base is None else _anchored(experiment.data, base)
     return experiment.model_copy(update={"device": address, "data": data})
-
-
-def changed(experiment: Experiment, overrides: tuple[str, ...]) -> Experiment:
-    """The experiment with some keys changed. Raises ConfigError."""
-    if not overrides:
-        return experiment
-    return parse_experiment(to_toml(experiment), source="experiment", overrides=overrides)
 
 
 def load_dataset(experiment: Experiment, base: Path) -> Dataset:

@@ -15,26 +15,26 @@ LONGEST_KEY = 200
 """Characters of a key that an error shows."""
 
 
-def explain(problem: Any, model: Any, source: str, changed: Mapping[str, str]) -> str:
+def explain(problem: Any, model: Any, source: str, overridden: Mapping[str, str]) -> str:
     """One problem that pydantic has found, in a line.
 
     Args:
         problem: an entry of `ValidationError.errors()`.
         model: the class that was to be made.
         source: what errors call the values.
-        changed: the override that an error is about instead, by the dotted key that it changed.
+        overridden: the override that an error is about instead, by the dotted key that it changed.
     """
     location = [str(part) for part in problem["loc"]]
     key = ".".join(location) or "the file"
     message = _message(problem, location, key, model)
-    override = _blamed(key, message, changed)
+    override = _blamed(key, message, overridden)
     short = key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}…"
     return f"{source if override is None else describe_override(override)}: {short}: {message}"
 
 
-def _blamed(key: str, message: str, changed: Mapping[str, str]) -> str | None:
+def _blamed(key: str, message: str, overridden: Mapping[str, str]) -> str | None:
     """The override that an error about a key is due to; None if it is the file's."""
-    for name, override in changed.items():
+    for name, override in overridden.items():
         last = name.rpartition(".")[2]  # what a whole section says of one of its keys
         if f"{key}.".startswith(f"{name}.") or (
             name.startswith(f"{key}.") and re.search(rf"\b{re.escape(last)}\b", message)

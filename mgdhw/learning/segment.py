@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mgdhw.learning.loop import Recipe, Step
+from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.state import TrainState
 
 
@@ -18,12 +18,12 @@ class Segment:
 
     Args:
         state: where training stands.
-        recipe: how it goes on.
+        rule: how it goes on.
         n_probes: how far.
     """
 
     state: TrainState
-    recipe: Recipe
+    rule: LearningRule
     n_probes: int
 
 
@@ -39,4 +39,4 @@ class SegmentResult:
 
     state: TrainState
     cost: float
-    last: Step | None
+    last: UpdateInfo | None

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray
 from mgdhw.block import HeldBaseline
-from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
 from mgdhw.optimizers import State
 
 
@@ -24,10 +25,10 @@ class TrainState:
         theta: (P,) master parameters, float64; what the hardware holds is another thing.
         optimizer: the optimizer's own state.
         window: sums since the last update (discrete mode).
-        analog: the filters (continuous mode).
+        filters: of continuous mode.
         held: baseline in force.
         evaluations: applications of B samples so far, probes and baselines.
-        chain: 32 bytes, the digest of the trajectory so far.
+        digest_state: 32 bytes, the digest of the trajectory so far.
         cells: what a simulated device's cells remember (`Device.snapshot`); empty for all others.
     """
 
@@ -36,8 +37,8 @@ class TrainState:
     theta: FloatArray
     optimizer: State
     window: Window
-    analog: FilterState
+    filters: FilterState
     held: HeldBaseline | None
     evaluations: int
-    chain: bytes
+    digest_state: bytes
     cells: Mapping[str, NDArray[Any]] = field(default_factory=dict)

@@ -6,16 +6,14 @@ over all of it. Nothing is pickled.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +21,10 @@ from numpy.typing import NDArray
 from mgdhw.block import HeldBaseline
 from mgdhw.datasets.npz import write_arrays
 from mgdhw.errors import CheckpointError
-from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState
+from mgdhw.runs.atomic import write_atomically
 
 FORMAT = 1
 """Version of the format; a change of it that old readers would get wrong takes the next number."""
@@ -59,7 +59,7 @@ def save(path: Path, state: TrainState, extra: Mapping[str, Any] | None = None) 
         "theta": state.theta,
         "window.cross": state.window.cross,
         "window.energy": state.window.energy,
-        "analog.gradient": state.analog.gradient,
+        "analog.gradient": state.filters.gradient,
         **{_OPTIMIZER + name: value for name, value in state.optimizer.items()},
         **{_CELLS + name: value for name, value in state.cells.items()},
     }
@@ -68,10 +68,10 @@ def save(path: Path, state: TrainState, extra: Mapping[str, Any] | None = None) 
         "step": int(state.step),
         "update": int(state.update),
         "evaluations": int(state.evaluations),
-        "chain": state.chain.hex(),
+        "chain": state.digest_state.hex(),
         "held": None if state.held is None else [_plain(state.held.value), int(state.held.step)],
-        "analog.cost": None if state.analog.cost is None else float(state.analog.cost),
-        "analog.high_passed": float(state.analog.high_passed),
+        "analog.cost": None if state.filters.cost is None else float(state.filters.cost),
+        "analog.high_passed": float(state.filters.high_passed),
         "extra": dict(extra or {}),
     }
     document = json.dumps({"format": FORMAT, "sha256": _digest(arrays, scalars), "scalars": scalars})
@@ -108,45 +108,6 @@ def load(path: Path) -> Saved:
         raise _damaged(path) from error
 
 
-def write_atomically(path: Path, content: bytes | Callable[[IO[bytes]], None]) -> None:
-    """Replace a file's content, or leave it as it was: a temporary file beside it, synced, renamed, synced.
-
-    For one writer at a time.
-
-    Args:
-        path: the file.
-        content: what goes into it, or what writes it.
-
-    Raises:
-        OSError: it cannot be written; the temporary file is gone again.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            if callable(content):
-                content(file)
-            else:
-                file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder outlast a power failure, where the system lets a folder be synced."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def _state(arrays: Arrays, scalars: Mapping[str, Any]) -> TrainState:
     held = scalars["held"]
     optimizer, cells = (
@@ -159,10 +120,10 @@ def _state(arrays: Arrays, scalars: Mapping[str, Any]) -> TrainState:
         theta=arrays["theta"],
         optimizer=optimizer,
         window=Window(arrays["window.cross"], arrays["window.energy"]),
-        analog=FilterState(arrays["analog.gradient"], scalars["analog.cost"], scalars["analog.high_passed"]),
+        filters=FilterState(arrays["analog.gradient"], scalars["analog.cost"], scalars["analog.high_passed"]),
         held=None if held is None else HeldBaseline(held[0], held[1]),
         evaluations=scalars["evaluations"],
-        chain=bytes.fromhex(scalars["chain"]),
+        digest_state=bytes.fromhex(scalars["chain"]),
         cells=cells,
     )
 

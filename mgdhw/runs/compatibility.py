@@ -15,7 +15,7 @@ from mgdhw.experiment.schema import Experiment
 from mgdhw.learning import digest
 from mgdhw.runs import Run
 from mgdhw.runs.provenance import provenance
-from mgdhw.training.recipe import deltas_of
+from mgdhw.training.amplitude import deltas_of
 
 
 def base_of(run: Run) -> Path:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from mgdhw.errors import RunError
-from mgdhw.experiment.schema import Experiment, to_toml
+from mgdhw.experiment.load import to_toml
+from mgdhw.experiment.schema import Experiment
 from mgdhw.runs import manifest
-from mgdhw.runs.checkpoint import sync_folder, write_atomically
+from mgdhw.runs.atomic import sync_folder, write_atomically
 from mgdhw.runs.folder import Run, as_json, is_unfinished, reason, remedy
 from mgdhw.runs.lock import RunLock, why_no_locks
 

@@ -17,7 +17,8 @@ from mgdhw.device.answers import checked_outputs
 from mgdhw.device.control import take_control
 from mgdhw.errors import CheckpointError, LinkLost
 from mgdhw.experiment.schema import Experiment
-from mgdhw.learning.loop import Grid, rounded
+from mgdhw.learning.rounding import round_stochastically
+from mgdhw.learning.rule import ParameterGrid
 from mgdhw.learning.state import TrainState
 
 
@@ -95,7 +96,9 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
         )
     theta = state.theta
     if experiment.training.rounding == "stochastic":
-        theta = rounded(theta, Grid(info.theta_min, info.theta_max, info.theta_lsb), experiment.seed, state.update)
+        theta = round_stochastically(
+            theta, ParameterGrid(info.theta_min, info.theta_max, info.theta_lsb), experiment.seed, state.update
+        )
     scores = {}
     with await take_control(device, "an evaluation"):
         try:

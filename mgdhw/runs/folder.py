@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mgdhw.errors import CheckpointError, RunError
-from mgdhw.experiment.schema import Experiment, load_experiment
+from mgdhw.experiment.load import load_experiment
+from mgdhw.experiment.schema import Experiment
 from mgdhw.parsing import parse_json, short_repr
 from mgdhw.runs import checkpoint, manifest
 from mgdhw.runs.checkpoint import Saved

@@ -27,7 +27,7 @@ class Stoppable(Protocol):
         """Ask for a clean end."""
 
 
-class Session:
+class TrainingHandle:
     """A handle on one training or set of replicas: give it to `train`, stop it from a signal handler or a thread.
 
     Each training takes a new one: a stop that was asked for belongs to one of them, and so does what came of it.
@@ -84,15 +84,15 @@ class Session:
 
     @contextlib.contextmanager
     def used(self) -> Iterator[None]:
-        """While this lasts, and for good if training begins meanwhile, no other training can take the session.
+        """While this lasts, and for good if training begins meanwhile, no other training can take the handle.
 
         Raises:
             ConfigError: another one has taken it.
         """
         if self._used:
             raise ConfigError(
-                "session: a session is for one training, and this one has had its own (which may have been stopped);"
-                " give each training a new one: session = mgdhw.Session()"
+                "session: a handle is for one training, and this one has had its own (which may have been stopped);"
+                " give each training a new one: session = mgdhw.TrainingHandle()"
             )
         self._used = True
         try:
@@ -147,7 +147,7 @@ class Session:
         self._give_up = None
 
 
-def blocking(work: Coroutine[Any, Any, Answer], session: Session) -> Answer:
+def blocking(work: Coroutine[Any, Any, Answer], session: TrainingHandle) -> Answer:
     """Run to the end, in this thread or, where a loop is running already (a notebook), in one of its own.
 
     Ctrl-C stops the session cleanly and is raised once that is done; a second one cancels it. More of them don't
@@ -185,7 +185,7 @@ def _in_a_loop() -> bool:
 
 
 @contextlib.contextmanager
-def _interrupt_stops(session: Session) -> Iterator[None]:
+def _interrupt_stops(session: TrainingHandle) -> Iterator[None]:
     """Ctrl-C stops the session first, and is raised when that is done. Leaves handlers of the caller's alone."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not _only_interrupts(before):

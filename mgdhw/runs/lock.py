@@ -13,7 +13,7 @@ from typing import Self
 
 from mgdhw.errors import RunError
 from mgdhw.runs.folder import Run
-from mgdhw.runs.store import is_damaged
+from mgdhw.runs.metrics import is_damaged
 
 
 class RunLock:

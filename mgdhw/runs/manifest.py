@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mgdhw.errors import RunError
-from mgdhw.runs.checkpoint import write_atomically
+from mgdhw.runs.atomic import write_atomically
 
 NAME = "SHA256SUMS"
 ATTEMPTS = 3

@@ -16,7 +16,7 @@ from mgdhw.report.text import readable
 from mgdhw.runs import manifest
 from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.folder import Run
-from mgdhw.runs.store import MEASURED, Row, Store, is_damaged
+from mgdhw.runs.metrics import MEASURED, MetricsDatabase, Row, is_damaged
 from mgdhw.runs.writer import Writer
 from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
 
@@ -64,7 +64,7 @@ class Recorder:
         self._last_block: BlockDone | None = None
         self._last_update: Updated | None = None
         self._writer = Writer(run, begin=self._open, write=self._write, end=self._close)
-        self._store: Store | None = None
+        self._metrics: MetricsDatabase | None = None
         self._last: dict[str, int] = {} if saved is None else dict(saved.extra.get("rows", {}))
         """By table, the step of its last row: so far the curves go that a checkpoint builds on."""
         self._lock = threading.Lock()  # for what waits; never held while anything is written
@@ -170,24 +170,24 @@ class Recorder:
             self.run.summary_file.unlink(missing_ok=True)
             self.run.add_session({"step": self._step, **self._session})
             manifest.forget(self.run.folder, self.run.metrics.name)
-        self._store = self._writer.unlocked(self._open_store, "training begins when that lets go of it")
+        self._metrics = self._writer.unlocked(self._open_metrics, "training begins when that lets go of it")
 
-    def _open_store(self) -> Store:
+    def _open_metrics(self) -> MetricsDatabase:
         """The curves; a run whose checkpoints are whole goes on with new ones where they are damaged."""
         try:
-            store = Store(self.run.metrics, self._step)
-            if any(step < self._last.get(table, 0) for table, step in store.last.items()):
+            metrics = MetricsDatabase(self.run.metrics, self._step)
+            if any(step < self._last.get(table, 0) for table, step in metrics.last.items()):
                 self.notes.append(
                     f"{self.run.metrics}: lacks curves (and perhaps faults) that were kept before: it was removed or"
                     " replaced; they are lost"
                 )
-            return store
+            return metrics
         except sqlite3.Error as error:
             if self._session is None or not is_damaged(error):
                 raise
             aside = self.run.set_metrics_aside()
             self.notes.append(f"{self.run.metrics}: is damaged ({error}); kept as {aside.name}, its curves begin anew")
-            return Store(self.run.metrics, self._step)
+            return MetricsDatabase(self.run.metrics, self._step)
 
     def _write(self) -> None:
         with self._lock:
@@ -195,20 +195,20 @@ class Recorder:
             saved, self._checkpoint = self._checkpoint, None
             summary, self._summary = self._summary, None
             self._taken_at = time.monotonic()
-        store = self._store
-        assert store is not None, "it is opened by the first job"
+        metrics = self._metrics
+        assert metrics is not None, "it is opened by the first job"
         if rows:
             about = "training goes on, and what is kept of it waits until that lets go of it"
-            self._writer.unlocked(lambda: store.write(rows), about)
+            self._writer.unlocked(lambda: metrics.write(rows), about)
         if saved is not None:  # rows first: a checkpoint must never be ahead of the curve that leads to it
             self.run.save(saved)
         if summary is not None:
             self.run.write_summary(summary)
 
     def _close(self) -> None:
-        if self._store is None:
+        if self._metrics is None:
             return
-        self._store.close()
+        self._metrics.close()
         # A viewer that has the curves open leaves some of them in a log of SQLite's, to be taken over later.
         if not self.run.metrics.with_name(self.run.metrics.name + "-wal").exists():
             with contextlib.suppress(OSError):  # nothing is lost: nobody can tell then whether they are whole

@@ -118,7 +118,7 @@ class Writer:
         Raises:
             GivenUp: it was locked for longer than anybody wanted to wait.
         """
-        began, told, name = time.monotonic(), False, self._run.metrics.name
+        began, noticed, name = time.monotonic(), False, self._run.metrics.name
         while True:
             try:
                 answer = write()
@@ -129,9 +129,9 @@ class Writer:
                 self._waits_for = "the disk"
                 return answer
             self._waits_for = f"{name}, which another program has locked"
-            if not told and time.monotonic() - began >= TELL_SECONDS:
+            if not noticed and time.monotonic() - began >= TELL_SECONDS:
                 log.warning("%s is locked by another program; %s", name, meanwhile)
-                told = True
+                noticed = True
             if self._given_up.wait(RETRY_SECONDS):
                 raise GivenUp(f"{self._run.metrics} is locked by another program")
 

@@ -12,8 +12,9 @@ from typing import Literal
 
 from mgdhw.errors import ConfigError
 from mgdhw.experiment.inputs import fitted
-from mgdhw.experiment.resolve import changed, load_dataset, opening
-from mgdhw.experiment.schema import Experiment, ScheduleSection, check_experiment
+from mgdhw.experiment.load import check_experiment, with_overrides
+from mgdhw.experiment.resolve import load_dataset, opening
+from mgdhw.experiment.schema import Experiment, ScheduleSection
 from mgdhw.learning.state import TrainState
 from mgdhw.study import intervals
 from mgdhw.study.axes import options_of, with_options
@@ -199,9 +200,9 @@ async def follow(course: Course, seed: int) -> list[Row]:
         return state
 
     state = await go("learning", first, None)
-    going = changed(first, (f"training.probes={course.ends_at}",))
+    going = with_overrides(first, (f"training.probes={course.ends_at}",))
     await go("trained", going, None if state is None else replace(state))
-    await go("frozen", changed(going, ("optimizer.eta=0",)), state)
+    await go("frozen", with_overrides(going, ("optimizer.eta=0",)), state)
     return rows
 
 

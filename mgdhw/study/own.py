@@ -10,10 +10,11 @@ from pathlib import Path
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, open_device
 from mgdhw.errors import ConfigError
+from mgdhw.experiment.load import check_experiment
 from mgdhw.experiment.resolve import load_dataset, resolve, resolved
-from mgdhw.experiment.schema import Experiment, check_experiment
+from mgdhw.experiment.schema import Experiment
 from mgdhw.parsing import parse_json
-from mgdhw.runs.checkpoint import write_atomically
+from mgdhw.runs.atomic import write_atomically
 from mgdhw.study.robustness import Task
 
 SIMULATED = "sim:"

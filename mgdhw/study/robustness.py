@@ -153,7 +153,7 @@ def jobs(tasks: Iterable[str], axes: Mapping[str, Sequence[float]], replicas: in
 def run(job: Job, task: Task) -> Row:
     """Train one chip."""
     from mgdhw.api import train
-    from mgdhw.experiment.schema import check_experiment
+    from mgdhw.experiment.load import check_experiment
 
     uri = AXES[job.axis].address(task.uri, job.value, seed=1 + job.replica)
     given = {"codes": {"delta": DELTA}, **task.experiment, "device": {"uri": uri}}

@@ -8,13 +8,14 @@ import numpy as np
 
 from mgdhw.codes import Codes
 from mgdhw.device import Device, DeviceInfo
-from mgdhw.experiment.schema import parse_experiment
-from mgdhw.learning.loop import Step, accumulate_costs, next_block, probes_to_update, requested_theta, update
+from mgdhw.experiment.load import parse_experiment
+from mgdhw.learning.rule import UpdateInfo
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import accumulate_costs, next_block, probes_to_update, requested_theta, update
 from mgdhw.testing.bench import Bench, Probe
 from mgdhw.testing.fitted import dataset_for, theta_for
-from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.training.prepare import first_state, learning_rule
 
 PROBES = 45
 """Length of a stretch: several updates, and it ends between two of them."""
@@ -90,18 +91,18 @@ def segment_for(bench: Bench, case: Case, n_probes: int = PROBES, number: int = 
     eta = f"optimizer.eta={case.eta_steps * float(np.min(info.theta_lsb))!r}"
     experiment = parse_experiment(TRAINING, source="conformance", overrides=(*case.overrides, eta)).replica(number)
     dataset = dataset_for(info)
-    recipe, _ = recipe_of(experiment, info, dataset.n_train)
+    recipe, _ = learning_rule(experiment, info, dataset.n_train)
     state = first_state(experiment, info, recipe, dataset, theta_for(info, number))
     return Segment(replace(state, cells=dict(bench.cells)), recipe, n_probes)
 
 
 async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4) -> SegmentResult:
     """The same stretch as the host walks it, in blocks of `at_most` probes."""
-    state, recipe = segment.state, segment.recipe
+    state, recipe = segment.state, segment.rule
     codes = Codes(recipe.codes, device.info.topology)
     end = state.step + segment.n_probes
     total: float = 0
-    last: Step | None = None
+    last: UpdateInfo | None = None
     await device.restore(state.cells)
     await device.write(requested_theta(state, recipe), state.step)
     while state.step < end:

@@ -1,7 +1,7 @@
-"""Δ where nobody has said anything: a share of the parameters' range.
+"""Δ in steps of a device's parameters: what an experiment asks for, or a share of their range where it says nothing.
 
-It does not depend on how finely the parameters are converted: a chip with two bits more is perturbed as before, rather
-than by a quarter of it, and a sweep of the bits compares bits.
+The share does not depend on how finely the parameters are converted: a chip with two bits more is perturbed as before,
+rather than by a quarter of it, and a sweep of the bits compares bits.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import numpy as np
 from mgdhw.codes import FAMILIES
 from mgdhw.device.info import DeviceInfo
 from mgdhw.device.motion import steps_at_once
+from mgdhw.errors import ConfigError
+from mgdhw.experiment.schema import Experiment
 
 RANGE_SHARE = 1 / 64
 """Δ as a share of the range; docs/decisions/0030-delta-and-pilots.md says how it was chosen."""
 MOST = (1 << 15) - 1
 """Largest amplitude of a code."""
+MANY_STEPS = 1 << 31
+"""More than any parameter has."""
 
 
 def default_amplitude(family: str, info: DeviceInfo) -> int:
@@ -29,3 +33,55 @@ def default_amplitude(family: str, info: DeviceInfo) -> int:
     if info.motion is not None:  # from one probe to the next a parameter may go from one side to the other
         amplitude = min(amplitude, int(np.min(steps_at_once(info.motion.max_step, info.theta_lsb))) // 2)
     return min(MOST, max(FAMILIES[family].least_amplitude, amplitude))
+
+
+def amplitudes_of(experiment: Experiment, info: DeviceInfo) -> tuple[tuple[int, ...], list[str]]:
+    """Δ in steps of a parameter, one or one for each layer, and what the user should know about it.
+
+    Raises:
+        ConfigError: Δ is smaller than a step of the device's parameters, or there are not as many as layers.
+    """
+    codes, lsb = experiment.codes, float(np.max(info.theta_lsb))
+    if codes.delta is None:
+        return (default_amplitude(codes.family, info),), []
+    if not isinstance(codes.delta, list):
+        amplitude, notes = _amplitude(codes.delta, lsb, info)
+        return (amplitude,), notes
+    layers = info.topology.layers
+    if len(codes.delta) != len(layers):
+        has = f"{info.model} has {len(layers)} layers" if layers else f"nobody knows the layers of {info.model}"
+        expected = f"one number or {len(layers)}" if layers else "one number"
+        raise ConfigError(f"codes.delta: a list of {len(codes.delta)}, but {has}; expected {expected}")
+    each = [_amplitude(delta, lsb, info) for delta, lsb in zip(codes.delta, _steps(info), strict=True)]
+    return tuple(amplitude for amplitude, _ in each), [note for _, notes in each for note in notes]
+
+
+def deltas_of(experiment: Experiment, info: DeviceInfo) -> list[float]:
+    """Δ in the parameters' units, as the device represents it: of all parameters, or of each layer's.
+
+    Raises:
+        ConfigError: like `amplitudes_of`.
+    """
+    amplitudes, _ = amplitudes_of(experiment, info)
+    if not isinstance(experiment.codes.delta, list):
+        return [amplitudes[0] * float(np.max(info.theta_lsb))]
+    return [amplitude * lsb for amplitude, lsb in zip(amplitudes, _steps(info), strict=True)]
+
+
+def _steps(info: DeviceInfo) -> list[float]:
+    """The largest step of a parameter in each layer."""
+    steps = np.broadcast_to(np.asarray(info.theta_lsb, dtype=np.float64), info.n_parameters)
+    return [float(np.max(steps[layer.parameters])) for layer in info.topology.layers]
+
+
+def _amplitude(delta: float, lsb: float, info: DeviceInfo) -> tuple[int, list[str]]:
+    """One Δ in steps of a parameter."""
+    amplitude = int(min(np.floor(delta / lsb + 0.5), MANY_STEPS))
+    if amplitude < 1:
+        raise ConfigError(
+            f"codes.delta: {delta:g} is less than half of the smallest step of a parameter of"
+            f" {info.model}, {lsb:g}; expected at least {lsb:g}"
+        )
+    if amplitude * lsb == delta:
+        return amplitude, []
+    return amplitude, [f"codes.delta {delta:g} is taken as {amplitude * lsb:g}: {amplitude} steps of a parameter"]

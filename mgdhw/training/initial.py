@@ -11,7 +11,7 @@ from mgdhw.experiment.schema import Experiment
 from mgdhw.random.philox import Stream, words
 
 
-def guard(info: DeviceInfo, amplitude: int) -> tuple[FloatArray, FloatArray]:
+def guard_band(info: DeviceInfo, amplitude: int) -> tuple[FloatArray, FloatArray]:
     """Limits of master θ: one perturbation and half a step inside the device's, so that no code ever saturates.
 
     The half step is for the device's rounding, whatever grid it rounds to.
@@ -28,14 +28,14 @@ def guard(info: DeviceInfo, amplitude: int) -> tuple[FloatArray, FloatArray]:
     return low, high
 
 
-def initial(experiment: Experiment, info: DeviceInfo, held: FloatArray | None) -> FloatArray:
+def initial(experiment: Experiment, info: DeviceInfo, theta_actual: FloatArray | None) -> FloatArray:
     """θ before the first update, (P,).
 
     "glorot": weights uniform within ±√(6 / (n_in + n_out)), biases zero (Glorot & Bengio 2010); "uniform": all
     uniform within ±1; both times `init_scale`. "read": what the hardware holds.
     """
-    if held is not None:
-        return held
+    if theta_actual is not None:
+        return theta_actual
     drawn = words(experiment.seed, Stream.INIT, [0], info.n_parameters)[0]
     uniform = (drawn.astype(np.float64) + 0.5) * 2.0**-31 - 1.0
     scale = experiment.training.init_scale

@@ -5,35 +5,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mgdhw.block import CodeSpec
+from mgdhw.codes import Codes
 from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.experiment.inputs import input_notes
 from mgdhw.experiment.schema import Experiment, missing_cost
-from mgdhw.learning.loop import Recipe
+from mgdhw.learning import digest
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
+from mgdhw.learning.high_pass import filter_weight
+from mgdhw.learning.rule import LearningRule, ParameterGrid
+from mgdhw.learning.state import TrainState
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw.timing import Count, TimeAndEnergy, bill, count
-from mgdhw.training.recipe import deltas_of, recipe_of
+from mgdhw.training.amplitude import amplitudes_of, deltas_of
+from mgdhw.training.initial import guard_band, initial
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Preparation:
     """How a training will go.
 
     Args:
-        recipe: how costs become parameters.
+        rule: how costs become parameters.
         level: how much the device does by itself: "host-codes", "device-codes" or "learn".
         delta: Δ in parameter units, as the device can represent it.
         notes: what the user should know.
     """
 
-    recipe: Recipe
+    rule: LearningRule
     level: str
     delta: float
     notes: tuple[str, ...]
 
-    def taken(
+    def hardware_usage(
         self, info: DeviceInfo, *, probes: int, evaluations: int, updates: int
     ) -> tuple[Count, TimeAndEnergy | None]:
         """How often the hardware did what, and what that takes on it where its timing is known."""
@@ -41,8 +51,8 @@ class Plan:
             probes=probes,
             evaluations=evaluations,
             updates=updates,
-            batch=self.recipe.order.batch,
-            tau_x=self.recipe.order.tau_x,
+            batch=self.rule.order.batch,
+            tau_x=self.rule.order.tau_x,
             n_parameters=info.n_parameters,
             n_inputs=info.n_inputs,
             host_codes=self.level == "host-codes",
@@ -50,8 +60,8 @@ class Plan:
         return counted, None if info.timing is None else bill(info.timing, counted)
 
 
-def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
-    """The plan of a training.
+def prepare(experiment: Experiment, device: Device, dataset: Dataset) -> Preparation:
+    """Put an experiment, an open device and a dataset together.
 
     Raises:
         DeviceUnavailable: the device is not open.
@@ -80,9 +90,9 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
             " outputs are not right or wrong; use evaluation.stop_at_cost"
         )
     notes += input_notes(info, dataset)
-    recipe, about = recipe_of(experiment, info, dataset.n_train)
-    level = choose_level(experiment.run.level, device, by_layer=bool(recipe.codes.amplitudes))
-    if recipe.codes.amplitudes:
+    rule, about = learning_rule(experiment, info, dataset.n_train)
+    level = choose_level(experiment.run.level, device, by_layer=bool(rule.codes.amplitudes))
+    if rule.codes.amplitudes:
         if level == "host-codes" and Capability.PROBE in info.capabilities and experiment.run.level == "auto":
             notes.append("the host makes the codes: this device's own generator has one Δ for all layers")
         notes.append(f"Δ by layer: {', '.join(f'{delta:g}' for delta in deltas_of(experiment, info))}")
@@ -91,8 +101,8 @@ def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:
             "writes to this device are not exact, and host codes write every probe: expect another training than with"
             " its own codes, not the same one"
         )
-    delta = float(np.max(recipe.codes.amplitude * np.asarray(info.theta_lsb)))
-    return Plan(recipe, level, delta, (*notes, *about))
+    delta = float(np.max(rule.codes.amplitude * np.asarray(info.theta_lsb)))
+    return Preparation(rule, level, delta, (*notes, *about))
 
 
 def choose_level(wanted: str, device: Device, *, by_layer: bool = False) -> str:
@@ -122,3 +132,94 @@ def choose_level(wanted: str, device: Device, *, by_layer: bool = False) -> str:
     if wanted == "host-codes" and not isinstance(device, HostCodes):
         raise ConfigError(f"{device.uri} takes no single measurements; use level device-codes")
     return wanted
+
+
+def learning_rule(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[LearningRule, list[str]]:
+    """All that decides how costs become parameters, and what the user should know about it.
+
+    Args:
+        experiment: what to do.
+        info: of the open device.
+        n_train: number of training samples.
+
+    Raises:
+        ConfigError: the perturbation is smaller than a step of the device's parameters, or leaves no room; there are
+            not as many as layers; the high-pass of continuous mode leaves too little of it.
+    """
+    training, section = experiment.training, experiment.codes
+    amplitudes, notes = amplitudes_of(experiment, info)
+    amplitude, uniform = max(amplitudes), len(set(amplitudes)) == 1
+    low, high = guard_band(info, amplitude)
+    spec = CodeSpec(
+        section.family,
+        experiment.seed,
+        amplitude,
+        section.groups,
+        tuple(section.parameters.values()),
+        () if uniform else amplitudes,
+    )
+    codes, continuous = Codes(spec, info.topology), training.mode == "continuous"
+    if not continuous and training.normalise == "oripov":
+        notes += _unequal_turns(training.tau_theta, len(codes.groups))
+    rule = LearningRule(
+        codes=spec,
+        order=SampleOrder(experiment.seed, n_train, training.batch, training.tau_x),
+        baseline=training.block_baseline,
+        continuous=continuous,
+        update_period=training.update_period,
+        tau_theta=training.tau_theta,
+        tau_hp=training.tau_hp,
+        normalise=training.normalise,
+        optimizer=experiment.optimizer.build(),
+        eta=experiment.optimizer.eta,
+        schedule=experiment.schedule.build(),
+        updates=training.probes // training.update_period,
+        stochastic=training.rounding == "stochastic",
+        grid=ParameterGrid(info.theta_min, info.theta_max, info.theta_lsb),
+        low=low,
+        high=high,
+        cost_lsb=info.cost_lsb,
+        seed=experiment.seed,
+        filter_weight=filter_weight(codes, training.tau_hp, info.theta_lsb) if continuous else None,
+    )
+    return rule, notes
+
+
+def first_state(
+    experiment: Experiment,
+    info: DeviceInfo,
+    rule: LearningRule,
+    dataset: Dataset,
+    theta_actual: NDArray[np.float64] | None = None,
+) -> TrainState:
+    """The state before the first probe.
+
+    Args:
+        experiment, info, rule, dataset: what is trained, and how.
+        theta_actual: (P,) what the hardware holds, where the experiment begins with that.
+    """
+    theta = np.clip(initial(experiment, info, theta_actual), rule.low, rule.high)
+    return TrainState(
+        step=0,
+        update=0,
+        theta=theta,
+        optimizer=rule.optimizer.init(info.n_parameters),
+        window=Window.empty(info.n_parameters),
+        filters=FilterState.empty(info.n_parameters),
+        held=None,
+        evaluations=0,
+        digest_state=digest.begin(experiment.decisive(), dataset.digest),
+    )
+
+
+def _unequal_turns(tau_theta: int, groups: int) -> list[str]:
+    """What the user should know where layers take turns, and an update is not a whole number of rounds."""
+    if tau_theta % groups == 0:
+        return []
+    below = tau_theta // groups * groups
+    near = f"{below} and {below + groups} give" if below else f"{groups} gives"
+    return [
+        f"training.tau_theta = {tau_theta} is no multiple of the {groups} layers that take turns: for each update"
+        " some are perturbed once more than others, and normalise = oripov divides all by the same number;"
+        f" {near} them equal weight"
+    ]

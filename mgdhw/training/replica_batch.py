@@ -12,30 +12,28 @@ from numpy.typing import NDArray
 from mgdhw.arrays import FloatArray
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
+from mgdhw.device.answers import check_segment_result
 from mgdhw.errors import DeviceFault
 from mgdhw.experiment.schema import Experiment
-from mgdhw.learning.loop import Recipe, requested_theta
+from mgdhw.learning.digest import digest_checkpoint, is_checkpoint
+from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import requested_theta
+from mgdhw.training.evaluation import SaturationMonitor, evaluate, target_reached
 from mgdhw.training.events import Evaluated
 from mgdhw.training.pacing import (
     CooperativeYield,
-    SaturationMonitor,
-    check_answer,
-    digest_checkpoint,
-    look,
-    marked,
     next_size,
-    target_reached,
 )
-from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.training.prepare import first_state, learning_rule
 from mgdhw.training.retry import Retries
 
-WAVE_BYTES = 1 << 30
+BATCH_BYTES = 1 << 30
 """What the states of replicas that advance together may take."""
-WAVE_REPLICAS = 1024
+BATCH_REPLICAS = 1024
 """More at a time would make no round shorter than Ctrl-C should take."""
-WAVE_WORK = 10**10
+BATCH_WORK = 10**10
 """Multiplications that one probe of all of them may take, likewise."""
 OBJECT_BYTES = 4096
 """What a replica takes besides its arrays, generously."""
@@ -46,7 +44,7 @@ class Lane:
     """A replica under way: its number, how it goes on, and where it stands."""
 
     number: int
-    recipe: Recipe
+    rule: LearningRule
     state: TrainState
 
 
@@ -67,8 +65,8 @@ class ReplicaBatch:
         device: an open device that learns by itself, with the data loaded.
         dataset: what to train on.
         retries: repeats what a link loses.
-        held: (P,) what the hardware held at first, where the experiment begins with that.
-        cells: what its cells remembered at first, with which every replica begins.
+        theta_actual: (P,) what the hardware held at first, where the experiment begins with that.
+        cells: what its cells held at first, with which every replica begins.
     """
 
     def __init__(
@@ -77,53 +75,52 @@ class ReplicaBatch:
         device: Device,
         dataset: Dataset,
         retries: Retries,
-        held: FloatArray | None,
+        theta_actual: FloatArray | None,
         cells: Mapping[str, NDArray[Any]],
     ) -> None:
         self._experiment = experiment
         self._device = device
         self._dataset = dataset
         self._retries = retries
-        self._held = held
+        self._theta_actual = theta_actual
         self._cells = cells
-        self._rails = SaturationMonitor()
+        self._saturation = SaturationMonitor()
         self._probes = experiment.training.probes
-        # Where nothing is aimed at, looking before the end would decide nothing.
+        # Where nothing is aimed at, evaluating before the end would decide nothing.
         self._every = experiment.evaluate_every() if experiment.evaluation.has_target else self._probes
 
     def begin(self, number: int) -> Lane:
         """A replica before its first probe."""
         experiment, info = self._experiment.replica(number), self._device.info
-        recipe, _ = recipe_of(experiment, info, self._dataset.n_train)
-        state = first_state(experiment, info, recipe, self._dataset, self._held)
-        return Lane(number, recipe, replace(state, cells=self._cells))
+        rule, _ = learning_rule(experiment, info, self._dataset.n_train)
+        state = first_state(experiment, info, rule, self._dataset, self._theta_actual)
+        return Lane(number, rule, replace(state, cells=self._cells))
 
     def is_over(self, state: TrainState) -> bool:
         """Whether all probes are done."""
         return state.step >= self._probes
 
     def is_due(self, state: TrainState) -> bool:
-        """Whether it is time to look."""
+        """Whether it is time to evaluate."""
         return self.is_over(state) or (self._experiment.evaluation.has_target and state.step % self._every == 0)
 
-    async def look(self, lane: Lane) -> Ending | None:
+    async def evaluate(self, lane: Lane) -> Ending | None:
         """How a replica ended, if it did."""
         state = lane.state
-        self._rails.look(state, lane.recipe)
-        stored = await self._write(lane)
-        last = await self._retries.repeat(lambda: look(self._device, self._dataset, state), state.step)
+        self._saturation.check(state, lane.rule)
+        theta_actual = await self._write(lane)
+        last = await self._retries.repeat(lambda: evaluate(self._device, self._dataset, state), state.step)
         solved = target_reached(self._experiment.evaluation, last)
         if not solved and not self.is_over(state):
             return None
-        return Ending("target" if solved else "done", marked(state, stored).chain.hex(), last)
+        digest = digest_checkpoint(state, theta_actual).digest_state.hex()
+        return Ending("target" if solved else "done", digest, last)
 
     async def advance(self, lanes: Sequence[Lane], at_most: int) -> tuple[int, float]:
         """All go on by one segment. Returns its probes, and the mean of the costs of all, in cost codes."""
         before = lanes[0].state
-        size = next_size(
-            before, lanes[0].recipe, at_most=at_most, every=self._every, probes=self._probes, segments=True
-        )
-        segments = [Segment(lane.state, lane.recipe, size) for lane in lanes]
+        size = next_size(before, lanes[0].rule, at_most=at_most, every=self._every, probes=self._probes, segments=True)
+        segments = [Segment(lane.state, lane.rule, size) for lane in lanes]
 
         async def request() -> list[SegmentResult]:
             return await self._device.learn_many(segments)
@@ -132,35 +129,35 @@ class ReplicaBatch:
         if len(results) != len(segments):
             raise DeviceFault(f"gave {len(results)} answers to {len(segments)} segments", uri=self._device.uri)
         for lane, segment, result in zip(lanes, segments, results, strict=True):
-            check_answer(result, segment, self._device)
+            check_segment_result(result, segment, self._device.uri)
             lane.state = result.state
-        if digest_checkpoint(before, lanes[0].state):
-            breath = CooperativeYield()
+        if is_checkpoint(before, lanes[0].state):
+            cooperative = CooperativeYield()
             for lane in lanes:
-                lane.state = marked(lane.state, await self._write(lane))
-                await breath.take()
+                lane.state = digest_checkpoint(lane.state, await self._write(lane))
+                await cooperative.take()
         return size, float(np.mean([result.cost for result in results]))
 
     async def _write(self, lane: Lane) -> FloatArray:
         state = lane.state
-        theta = requested_theta(state, lane.recipe)
+        theta = requested_theta(state, lane.rule)
         if state.cells:
             await self._retries.restore(state.cells, state.step)
         return await self._retries.write(theta, state.step)
 
 
-def wave_size(lane: Lane) -> int:
+def replicas_at_once(lane: Lane) -> int:
     """How many replicas like this one may advance together. A round holds their old and their new states at once."""
-    state, recipe = lane.state, lane.recipe
+    state, rule = lane.state, lane.rule
     arrays = (
         state.theta,
         state.window.cross,
         state.window.energy,
-        state.analog.gradient,
+        state.filters.gradient,
         *state.optimizer.values(),
         *state.cells.values(),
     )
-    each = OBJECT_BYTES + recipe.low.nbytes + recipe.high.nbytes
+    each = OBJECT_BYTES + rule.low.nbytes + rule.high.nbytes
     each += 2 * sum(np.asarray(array).nbytes for array in arrays)
-    work = recipe.order.batch * state.theta.size
-    return max(1, min(WAVE_REPLICAS, WAVE_BYTES // each, WAVE_WORK // work))
+    work = rule.order.batch * state.theta.size
+    return max(1, min(BATCH_REPLICAS, BATCH_BYTES // each, BATCH_WORK // work))

@@ -15,12 +15,12 @@ from mgdhw.arrays import FloatArray
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.device.answers import checked_parameters
-from mgdhw.device.control import take_control
 from mgdhw.errors import ConfigError
 from mgdhw.experiment.schema import LARGEST_SEED, Experiment
 from mgdhw.learning.state import TrainState
 from mgdhw.parsing import format_integer, short_repr
 from mgdhw.timing import Count, TimeAndEnergy
+from mgdhw.training.evaluation import SaturationMonitor
 from mgdhw.training.events import (
     BlockDone,
     Evaluated,
@@ -32,13 +32,13 @@ from mgdhw.training.events import (
     ReplicasFinished,
     ReplicasStarted,
 )
-from mgdhw.training.pacing import AdaptiveBlockSize, CooperativeYield, SaturationMonitor, first_size
-from mgdhw.training.prepare import plan
-from mgdhw.training.recipe import first_state
-from mgdhw.training.rehearsal import weak_signal
-from mgdhw.training.replica_batch import ReplicaBatch, wave_size
+from mgdhw.training.iteration import controlled_events
+from mgdhw.training.pacing import AdaptiveBlockSize, CooperativeYield, first_size
+from mgdhw.training.prepare import first_state, prepare
+from mgdhw.training.replica_batch import ReplicaBatch, replicas_at_once
 from mgdhw.training.results import ReplicaResult
 from mgdhw.training.retry import Retries
+from mgdhw.training.signal_check import weak_signal
 from mgdhw.training.trainer import Trainer
 
 ROUND_SECONDS = 0.25
@@ -104,7 +104,7 @@ class Replicas:
         self.device = device
         self.dataset = dataset
         self.replicas = replicas
-        self._plan = plan(experiment, device, dataset)
+        self._preparation = prepare(experiment, device, dataset)
         self._retries = Retries(device, experiment.run.retries)
         self._controlled = controlled
         self._stop = False
@@ -122,31 +122,28 @@ class Replicas:
         if self._trainer is not None:
             self._trainer.stop()
 
-    def taken(self, one: ReplicaResult) -> tuple[Count, TimeAndEnergy | None]:
+    def hardware_usage(self, one: ReplicaResult) -> tuple[Count, TimeAndEnergy | None]:
         """How often the hardware did what for a replica, and what that takes on it where its timing is known."""
-        return self._plan.taken(self.device.info, probes=one.probes, evaluations=one.evaluations, updates=one.updates)
+        return self._preparation.hardware_usage(
+            self.device.info, probes=one.probes, evaluations=one.evaluations, updates=one.updates
+        )
 
-    async def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
-        with contextlib.nullcontext() if self._controlled else await take_control(self.device, "a set of replicas"):
-            try:
-                async for event in self._events():
-                    yield event
-            except Exception:
-                for fault in self._retries.take_faults():  # what led to it is told before it ends the set
-                    yield fault
-                raise
+    def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
+        return controlled_events(
+            self._events(), self.device, "a set of replicas", self._retries, controlled=self._controlled
+        )
 
     async def _events(self) -> AsyncGenerator[ReplicasEvent, None]:
         experiment, device = self.experiment, self.device
         await self._retries.load(self.dataset)
-        held = None
+        theta_actual = None
         if experiment.training.init == "read":  # what the hardware held before any replica was written to it
             answer = await self._retries.repeat(device.read, 0)
-            held = checked_parameters(answer, device.info.n_parameters, "read", device.uri)
+            theta_actual = checked_parameters(answer, device.info.n_parameters, "read", device.uri)
         has_target = experiment.evaluation.has_target
-        notes = list(self._plan.notes)
-        start = first_state(experiment, device.info, self._plan.recipe, self.dataset, held)
-        if (weak := weak_signal(device, self._plan.recipe, start.theta)) is not None:
+        notes = list(self._preparation.notes)
+        start = first_state(experiment, device.info, self._preparation.rule, self.dataset, theta_actual)
+        if (weak := weak_signal(device, self._preparation.rule, start.theta)) is not None:
             notes.append(weak)
         if not has_target:
             targets = "evaluation.stop_at_accuracy or evaluation.stop_at_cost"
@@ -156,15 +153,15 @@ class Replicas:
         yield ReplicasStarted(
             device.info,
             self.dataset,
-            self._plan.level,
-            self._plan.delta,
+            self._preparation.level,
+            self._preparation.delta,
             self.replicas,
             experiment.training.probes,
             has_target,
             self._before,
             tuple(notes),
         )
-        work = self._in_waves(held) if self._plan.level == "learn" else self._one_by_one(held)
+        work = self._in_batches(theta_actual) if self._preparation.level == "learn" else self._one_by_one(theta_actual)
         async with contextlib.aclosing(work) as events:
             async for event in events:
                 yield event
@@ -176,20 +173,20 @@ class Replicas:
 
     # --- one after the other ---------------------------------------------------------------------------------------
 
-    async def _one_by_one(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+    async def _one_by_one(self, theta_actual: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
         fresh = await self._retries.snapshot(0)
-        rails = SaturationMonitor()
+        saturation = SaturationMonitor()
         for number in self._numbers:
             # In this order: who asks for a stop after the check reaches the trainer.
             experiment = self.experiment.replica(number)
-            trainer = Trainer(experiment, self.device, self.dataset, rails=rails, controlled=True)
+            trainer = Trainer(experiment, self.device, self.dataset, saturation=saturation, controlled=True)
             self._trainer = trainer
             if self._stop:
                 return
             if fresh:
                 await self._retries.restore(fresh, 0)
-            if held is not None:
-                await self._retries.write(held, 0)
+            if theta_actual is not None:
+                await self._retries.write(theta_actual, 0)
             async with contextlib.aclosing(trainer.__aiter__()) as events:
                 async for event in events:
                     match event:
@@ -202,42 +199,42 @@ class Replicas:
 
     # --- in lock step ----------------------------------------------------------------------------------------------
 
-    async def _in_waves(self, held: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
+    async def _in_batches(self, theta_actual: FloatArray | None) -> AsyncGenerator[ReplicasEvent, None]:
         """As many at a time as memory has room for."""
         cells = await self._retries.snapshot(0)
-        lock_step = ReplicaBatch(self.experiment, self.device, self.dataset, self._retries, held, cells)
+        batch = ReplicaBatch(self.experiment, self.device, self.dataset, self._retries, theta_actual, cells)
         numbers = self._numbers
         while numbers and not self._stop:
-            size = wave_size(lock_step.begin(numbers[0]))
-            async with contextlib.aclosing(self._wave(lock_step, numbers[:size])) as events:
+            size = replicas_at_once(batch.begin(numbers[0]))
+            async with contextlib.aclosing(self._train_batch(batch, numbers[:size])) as events:
                 async for event in events:
                     yield event
             numbers = numbers[size:]
 
-    async def _wave(self, lock_step: ReplicaBatch, numbers: Sequence[int]) -> AsyncGenerator[ReplicasEvent, None]:
-        experiment, breath = self.experiment, CooperativeYield()
-        lanes = [lock_step.begin(number) for number in numbers]
-        first = first_size(FIRST_ROUND, lanes[0].recipe, self.device.info.n_parameters, len(lanes))
-        pace = AdaptiveBlockSize(first, ROUND_SECONDS, experiment.run.block)
+    async def _train_batch(self, batch: ReplicaBatch, numbers: Sequence[int]) -> AsyncGenerator[ReplicasEvent, None]:
+        experiment, cooperative = self.experiment, CooperativeYield()
+        lanes = [batch.begin(number) for number in numbers]
+        first = first_size(FIRST_ROUND, lanes[0].rule, self.device.info.n_parameters, len(lanes))
+        block_size = AdaptiveBlockSize(first, ROUND_SECONDS, experiment.run.block)
         while lanes:
-            if lock_step.is_due(lanes[0].state):
-                looked_at, lanes = lanes, []
-                for lane in looked_at:
-                    ending = await lock_step.look(lane)
+            if batch.is_due(lanes[0].state):
+                due, lanes = lanes, []
+                for lane in due:
+                    ending = await batch.evaluate(lane)
                     if ending is None:
                         lanes.append(lane)
                     else:
                         yield self._end(lane.number, ending.reason, lane.state, ending.digest, ending.last)
-                    await breath.take()
-                    if self._stop and not lock_step.is_over(lane.state):  # what is done is worth waiting for
+                    await cooperative.take()
+                    if self._stop and not batch.is_over(lane.state):  # what is done is worth waiting for
                         return
             if not lanes or self._stop:
                 return
             began = time.monotonic()
-            size, cost = await lock_step.advance(lanes, pace.size)
-            pace.learn(size, time.monotonic() - began)
+            size, cost = await batch.advance(lanes, block_size.size)
+            block_size.learn(size, time.monotonic() - began)
             yield self._advanced(size * len(lanes), cost * self.device.info.cost_lsb / experiment.training.batch)
-            await breath.take()
+            await cooperative.take()
 
     # --- replicas --------------------------------------------------------------------------------------------------
 

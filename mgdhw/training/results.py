@@ -1,4 +1,5 @@
-"""What came of a set of replicas: independent seeds of one experiment, and how long they took to solve it.
+"""What came of a training, and of a set of replicas: independent seeds of one experiment, and how long they took to
+solve it.
 
 A replica that has not solved its problem counts as one that takes for ever. A quantile is therefore always the time of
 one replica, never between two: the q-quantile is the least time within which a share of at least q had solved it. So a
@@ -11,9 +12,12 @@ import hashlib
 import math
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mgdhw.report import markup
 from mgdhw.timing import TimeAndEnergy
@@ -21,6 +25,67 @@ from mgdhw.timing import TimeAndEnergy
 Measure = Literal["probes", "evaluations", "updates"]
 MEASURES: tuple[Measure, ...] = ("probes", "evaluations", "updates")
 QUARTILES = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a training.
+
+    Args:
+        reason: "done", "target" (the accuracy or cost aimed at), or "stopped" (asked to).
+        accuracy: at the end, on `split`, 0 ... 1; None where the outputs are no classes (regression).
+        cost: at the end, on `split`, in the device's kind of cost.
+        split: "test", or "train" where the dataset has no test samples.
+        evaluations: applications of a batch to the hardware, probes and baselines.
+        probes: probes done.
+        updates: updates of θ.
+        parameter_writes: single parameters written: by updates, and by codes that the host makes.
+        seconds: spent, in all sessions of the run.
+        digest: of the trajectory, in hexadecimal: same digest, same bits.
+        run: folder of the run, None if nothing was kept.
+        theta: (P,) the optimizer's θ at the end.
+        hardware: the time and energy that this takes on the device's hardware, where its timing is known.
+        r2: of regression, at the end, on `split`: 1 is perfect, 0 as good as the targets' mean; else None.
+        notes: what the user should know (that the run was finished already).
+    """
+
+    reason: str
+    accuracy: float | None
+    cost: float
+    split: str
+    evaluations: int
+    probes: int
+    updates: int
+    parameter_writes: int
+    seconds: float
+    digest: str
+    run: Path | None
+    theta: NDArray[np.float64] = field(repr=False)
+    hardware: TimeAndEnergy | None = None
+    r2: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def summary(self) -> dict[str, Any]:
+        """Everything but θ and the notes, as JSON can hold it."""
+        return {
+            "reason": self.reason,
+            "accuracy": self.accuracy,
+            "r2": self.r2,
+            "cost": self.cost if math.isfinite(self.cost) else None,
+            "split": self.split,
+            "evaluations": self.evaluations,
+            "probes": self.probes,
+            "updates": self.updates,
+            "parameter_writes": self.parameter_writes,
+            "hardware": None if self.hardware is None else self.hardware.summary(),
+            "seconds": round(self.seconds, 3),
+            "digest": self.digest,
+            "run": None if self.run is None else str(self.run),
+        }
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return markup.summary(self.summary(), "training")
 
 
 @dataclass(frozen=True, slots=True)

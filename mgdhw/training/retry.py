@@ -14,8 +14,8 @@ from mgdhw.errors import DeviceFault, LinkError, LinkLost
 from mgdhw.training.events import Faulted
 
 Answer = TypeVar("Answer")
-Placed = tuple[NDArray[np.float64], int]
-"""Parameters, (P,), and the step before whose probe they were written."""
+Requested = tuple[NDArray[np.float64], int]
+"""Parameters that were requested, (P,), and the step before whose probe they were written."""
 
 
 class Retries:
@@ -34,7 +34,7 @@ class Retries:
         self._device = device
         self._at_most = at_most
         self._dataset = dataset
-        self._placed: Callable[[], Placed] | None = None
+        self._requested: Callable[[], Requested] | None = None
         self._cells: Mapping[str, NDArray[Any]] = {}
         self._aged = False
         """Whether the cells have gone through something since they were remembered."""
@@ -58,13 +58,13 @@ class Retries:
 
     async def write(self, theta: NDArray[np.float64], step: int) -> NDArray[np.float64]:
         """`Device.write`."""
-        stored = await self.repeat(lambda: self._device.write(theta, step), step)
-        self._placed, self._aged = (lambda: (theta, step)), True
-        return stored
+        theta_actual = await self.repeat(lambda: self._device.write(theta, step), step)
+        self._requested, self._aged = (lambda: (theta, step)), True
+        return theta_actual
 
-    def learnt(self, cells: Mapping[str, NDArray[Any]], placed: Callable[[], Placed]) -> None:
+    def learnt(self, cells: Mapping[str, NDArray[Any]], requested: Callable[[], Requested]) -> None:
         """The device has moved by itself; what its cells remember now, and where the parameters are."""
-        self._placed = placed
+        self._requested = requested
         self._remember(cells)
 
     async def repeat(self, request: Callable[[], Awaitable[Answer]], step: int, *, perturbs: bool = False) -> Answer:
@@ -119,5 +119,5 @@ class Retries:
                 await device.load(self._dataset)
             if self._cells:
                 await device.restore(self._cells)
-        if self._placed is not None and (opened_anew or perturbs):
-            await device.write(*self._placed())
+        if self._requested is not None and (opened_anew or perturbs):
+            await device.write(*self._requested())

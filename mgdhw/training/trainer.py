@@ -16,43 +16,39 @@ from mgdhw.codes import Codes
 from mgdhw.concurrency.completion import unless
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, HostCodes
-from mgdhw.device.answers import checked_parameters
-from mgdhw.device.control import take_control
+from mgdhw.device.answers import check_segment_result, checked_parameters
 from mgdhw.errors import CheckpointError, DeviceFault
 from mgdhw.experiment.schema import Experiment
-from mgdhw.learning.loop import Step, accumulate_costs, next_block, requested_theta, update
+from mgdhw.learning.digest import digest_checkpoint, is_checkpoint
+from mgdhw.learning.rule import UpdateInfo
 from mgdhw.learning.segment import Segment
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import accumulate_costs, next_block, requested_theta, update
+from mgdhw.training.evaluation import SaturationMonitor, evaluate, target_reached
 from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Finished, Started, Updated
+from mgdhw.training.iteration import controlled_events
 from mgdhw.training.pacing import (
     AdaptiveBlockSize,
     CooperativeYield,
-    SaturationMonitor,
-    check_answer,
-    digest_checkpoint,
     first_size,
-    look,
-    marked,
     next_size,
-    target_reached,
 )
-from mgdhw.training.prepare import plan
-from mgdhw.training.recipe import first_state
-from mgdhw.training.rehearsal import weak_signal
+from mgdhw.training.prepare import first_state, prepare
 from mgdhw.training.retry import Retries
+from mgdhw.training.signal_check import weak_signal
 
 BLOCK_SECONDS = 0.05
 """How long a block should take when the user says nothing: short enough to stop at once, long enough to be cheap."""
 FIRST_BLOCK = 64
 LARGEST_FIRST_BLOCK = 256
-LONG_LOOK_SECONDS = 0.5
+LONG_EVALUATION_SECONDS = 0.5
 """An evaluation that takes longer is not waited for by who asks for a stop."""
 
 
 class Trainer:
     """Trains one device on one dataset: `async for event in Trainer(experiment, device, dataset)`.
 
-    The device must be open. How the work is cut into blocks, who makes the codes, and when anybody looks changes no
+    The device must be open. How the work is cut into blocks, who makes the codes, and when anybody evaluates changes no
     bit of the trajectory.
 
     Args:
@@ -60,7 +56,7 @@ class Trainer:
         device: an open device.
         dataset: what to train on.
         resume: a state to go on from.
-        rails: what watches the parameters' limits, if several trainers are to say once what it has to say.
+        saturation: what watches the parameters' limits, if several trainers are to say once what it has to say.
         controlled: whether the caller controls the device already; else the iteration does (`mgdhw.device.control`).
 
     Raises (while iterating):
@@ -76,7 +72,7 @@ class Trainer:
         dataset: Dataset,
         *,
         resume: TrainState | None = None,
-        rails: SaturationMonitor | None = None,
+        saturation: SaturationMonitor | None = None,
         controlled: bool = False,
     ) -> None:
         self.experiment = experiment
@@ -87,19 +83,19 @@ class Trainer:
         self._stop = False
         self._asked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._look_seconds = 0.0
-        self._plan = plan(experiment, device, dataset)
-        self._recipe, self._level = self._plan.recipe, self._plan.level
-        self._codes = Codes(self._recipe.codes, device.info.topology)
+        self._evaluation_seconds = 0.0
+        self._preparation = prepare(experiment, device, dataset)
+        self._rule, self._level = self._preparation.rule, self._preparation.level
+        self._codes = Codes(self._rule.codes, device.info.topology)
         self._retries = Retries(device, experiment.run.retries)
-        self._alone = rails is None
-        self._rails = rails or SaturationMonitor()
-        period = self._recipe.update_period  # a first block that ends with an update has nothing to carry on
+        self._alone = saturation is None
+        self._saturation = saturation or SaturationMonitor()
+        period = self._rule.update_period  # a first block that ends with an update has nothing to carry on
         first = period if FIRST_BLOCK < period <= LARGEST_FIRST_BLOCK else FIRST_BLOCK
-        first = first_size(first, self._recipe, device.info.n_parameters)
+        first = first_size(first, self._rule, device.info.n_parameters)
         if self._level == "host-codes":  # nobody knows how long a reading takes, and somebody watches
             first = 1
-        self._pace = AdaptiveBlockSize(first, BLOCK_SECONDS, experiment.run.block)
+        self._block_size = AdaptiveBlockSize(first, BLOCK_SECONDS, experiment.run.block)
 
     def stop(self) -> None:
         """Ask for a clean end after the current block. May be called from a signal handler, or another thread."""
@@ -108,20 +104,13 @@ class Trainer:
             with contextlib.suppress(RuntimeError):  # it is closed: training is over
                 self._loop.call_soon_threadsafe(self._asked.set)
 
-    async def __aiter__(self) -> AsyncGenerator[Event, None]:
+    def __aiter__(self) -> AsyncGenerator[Event, None]:
+        return controlled_events(self._events(), self.device, "a training", self._retries, controlled=self._controlled)
+
+    async def _events(self) -> AsyncGenerator[Event, None]:
         self._loop = asyncio.get_running_loop()
         if self._stop:
             self._asked.set()
-        with contextlib.nullcontext() if self._controlled else await take_control(self.device, "a training"):
-            try:
-                async for event in self._events():
-                    yield event
-            except Exception:
-                for fault in self._retries.take_faults():  # what led to it is told before it ends the run
-                    yield fault
-                raise
-
-    async def _events(self) -> AsyncGenerator[Event, None]:
         experiment, training, device = self.experiment, self.experiment.training, self.device
         await self._retries.load(self.dataset)
         state = self._resume or await self._first_state()
@@ -133,29 +122,29 @@ class Trainer:
         if state.cells:
             await self._retries.restore(state.cells, state.step)
         await self._write(state)
-        state = await self._remembered(state)
-        weak = weak_signal(device, self._recipe, state.theta) if self._alone and self._resume is None else None
+        state = await self._with_cells(state)
+        weak = weak_signal(device, self._rule, state.theta) if self._alone and self._resume is None else None
         yield Started(
             device.info,
             self.dataset,
             self._level,
-            self._plan.delta,
+            self._preparation.delta,
             state.step,
             training.probes,
-            self._plan.notes if weak is None else (*self._plan.notes, weak),
+            self._preparation.notes if weak is None else (*self._preparation.notes, weak),
         )
         if self._resume is None:
             yield Checkpoint(state)  # what the hardware held at the beginning ("read") is known only now
         every = experiment.evaluate_every()
         last = await self._evaluate(state)
         yield last
-        saved, breath = time.monotonic(), CooperativeYield()
-        # A run that is resumed between two evaluations looks at this one, but is not steered by it.
+        saved, cooperative = time.monotonic(), CooperativeYield()
+        # A run that is resumed between two evaluations reports this one, but does not act on it.
         due = state.step % every == 0 and state.step < training.probes
         reason = "target" if due and target_reached(experiment.evaluation, last) else "done"
         while state.step < training.probes and reason == "done":
             began, before = time.monotonic(), state
-            size = self._next_block(state, every)
+            size = self._next_size(state, every)
             state, cost, last_update = await self._advance(state, size)
             yield BlockDone(state.step, size, state.evaluations, cost * device.info.cost_lsb / training.batch)
             if last_update is not None:
@@ -169,76 +158,78 @@ class Trainer:
             for fault in self._retries.take_faults():
                 yield fault
             now = time.monotonic()
-            self._pace.learn(size, now - began)
+            self._block_size.learn(size, now - began)
             if self._stop and reason == "done" and state.step < training.probes:
                 reason = "stopped"
             elif now - saved >= experiment.run.checkpoint_seconds:
-                state = await self._remembered(state)
+                state = await self._with_cells(state)
                 yield Checkpoint(state)
                 saved = now
-            await breath.take()
+            await cooperative.take()
         if last.step != state.step:
             last = await self._evaluate_again(state, last)
             yield last
             if reason == "done" and target_reached(experiment.evaluation, last):
                 reason = "target"
         # Written once more, which changes nothing: what ageing cells hold is of the last step, however it was come to.
-        stored = await self._write(state)
+        theta_actual = await self._write(state)
         for fault in self._retries.take_faults():
             yield fault
-        state = await self._remembered(state)
+        state = await self._with_cells(state)
         yield Checkpoint(state)
-        taken, hardware = self._plan.taken(
+        count, hardware = self._preparation.hardware_usage(
             device.info, probes=state.step, evaluations=state.evaluations, updates=state.update
         )
-        yield Finished(reason, state, marked(state, stored).chain.hex(), last, taken, hardware)
+        digest = digest_checkpoint(state, theta_actual).digest_state.hex()
+        yield Finished(reason, state, digest, last, count, hardware)
 
     # --- steps of the loop ---------------------------------------------------------------------------------------
 
     async def _first_state(self) -> TrainState:
-        held = None
+        theta_actual = None
         if self.experiment.training.init == "read":
-            held = checked_parameters(await self.device.read(), self.device.info.n_parameters, "read", self.device.uri)
-        return first_state(self.experiment, self.device.info, self._recipe, self.dataset, held)
+            answer = await self.device.read()
+            theta_actual = checked_parameters(answer, self.device.info.n_parameters, "read", self.device.uri)
+        return first_state(self.experiment, self.device.info, self._rule, self.dataset, theta_actual)
 
-    def _next_block(self, state: TrainState, every: int) -> int:
+    def _next_size(self, state: TrainState, every: int) -> int:
         return next_size(
             state,
-            self._recipe,
-            at_most=self._pace.size,
+            self._rule,
+            at_most=self._block_size.size,
             every=every,
             probes=self.experiment.training.probes,
             segments=self._level == "learn",
         )
 
-    async def _advance(self, state: TrainState, size: int) -> tuple[TrainState, float, Step | None]:
+    async def _advance(self, state: TrainState, size: int) -> tuple[TrainState, float, UpdateInfo | None]:
         """Go on by `size` probes: new state, mean cost of the probes in cost codes, and the last update if any."""
-        recipe = self._recipe
+        rule = self._rule
         if self._level == "learn":
-            segment = Segment(state, recipe, size)
+            segment = Segment(state, rule, size)
             result = await self._retries.repeat(lambda: self.device.learn(segment), state.step)
-            check_answer(result, segment, self.device)
+            check_segment_result(result, segment, self.device.uri)
             after = result.state
-            self._retries.learnt(after.cells, lambda: (requested_theta(after, recipe), after.step))
+            self._retries.learnt(after.cells, lambda: (requested_theta(after, rule), after.step))
             return result.state, result.cost, result.last
         costs = await self._probe(state, size)
-        state = accumulate_costs(state, costs, recipe, self._codes)
+        state = accumulate_costs(state, costs, rule, self._codes)
         step = None
-        if state.step % recipe.update_period == 0:
-            state, step = update(state, recipe, self._codes)
+        if state.step % rule.update_period == 0:
+            state, step = update(state, rule, self._codes)
         return state, float(costs.perturbed.mean()), step
 
     async def _updated(self, before: TrainState, state: TrainState) -> TrainState:
         """The state after an update, once the hardware holds it: written by the host, or by the device itself."""
-        mark = digest_checkpoint(before, state)
+        at_checkpoint = is_checkpoint(before, state)
         if self._level != "learn":
-            stored = await self._write(state)
-        elif mark:
-            stored = await self._retries.repeat(self.device.read, state.step)
-        return marked(state, stored) if mark else state
+            theta_actual = await self._write(state)
+        elif at_checkpoint:
+            theta_actual = await self._retries.repeat(self.device.read, state.step)
+        return digest_checkpoint(state, theta_actual) if at_checkpoint else state
 
     async def _probe(self, state: TrainState, size: int) -> Costs:
-        block = next_block(state, self._recipe, size)
+        block = next_block(state, self._rule, size)
         device = self.device
 
         async def request() -> Costs:
@@ -258,23 +249,23 @@ class Trainer:
         return costs
 
     async def _write(self, state: TrainState) -> FloatArray:
-        return await self._retries.write(requested_theta(state, self._recipe), state.step)
+        return await self._retries.write(requested_theta(state, self._rule), state.step)
 
-    async def _remembered(self, state: TrainState) -> TrainState:
-        """The state with what the device's cells remember; a device that learns has put it there itself."""
+    async def _with_cells(self, state: TrainState) -> TrainState:
+        """The state with the state of the device's cells; a device that learns has put it there itself."""
         if self._level == "learn" and state.cells:
             return state
         return replace(state, cells=await self._retries.snapshot(state.step))
 
     async def _evaluate(self, state: TrainState) -> Evaluated:
-        self._rails.look(state, self._recipe)
+        self._saturation.check(state, self._rule)
         began = time.monotonic()
-        evaluated = await self._retries.repeat(lambda: look(self.device, self.dataset, state), state.step)
-        self._look_seconds = time.monotonic() - began
+        evaluated = await self._retries.repeat(lambda: evaluate(self.device, self.dataset, state), state.step)
+        self._evaluation_seconds = time.monotonic() - began
         return evaluated
 
     async def _evaluate_again(self, state: TrainState, last: Evaluated) -> Evaluated:
         """A new evaluation, or the last one where a stop is asked for and a new one would take long."""
-        if self._look_seconds < LONG_LOOK_SECONDS:
+        if self._evaluation_seconds < LONG_EVALUATION_SECONDS:
             return await self._evaluate(state)
         return await unless(self._asked, self._evaluate(state)) or last

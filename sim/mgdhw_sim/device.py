@@ -19,7 +19,7 @@ from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
-from mgdhw.learning.loop import Recipe
+from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw_sim.engines import Engine, choose
 from mgdhw_sim.reference import cells, datapath
@@ -146,8 +146,8 @@ class SimDevice(HostCodes):
         engine = self._engine(block)
         return await self._run(_kind("probe", block), block.n_probes, lambda chip: engine.probe(chip, block))
 
-    def rehearse(self, theta: FloatArray, block: Block) -> Costs | None:
-        """The answer to a block at θ, (P,), of a copy of the chip; None where it has no noise: see `rehearsal`."""
+    def predict_costs(self, theta: FloatArray, block: Block) -> Costs | None:
+        """The answer of a copy of the chip to a block at θ, (P,); None: no noise. See `training.signal_check`."""
         if not self.spec.effects.noisy:
             return None
         apart = copy(self.chip)
@@ -159,7 +159,7 @@ class SimDevice(HostCodes):
             return await super().learn(segment)
         self.check_limits(segment.state.theta)
         engine = self._engine(segment)
-        kind = _kind("learn", segment.recipe)
+        kind = _kind("learn", segment.rule)
         return await self._run(kind, segment.n_probes, lambda chip: engine.learn(chip, segment))
 
     async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
@@ -171,12 +171,12 @@ class SimDevice(HostCodes):
         if any(engine is not engines[0] for engine in engines):
             return await super().learn_many(segments)
         probes = sum(segment.n_probes for segment in segments)
-        kind = _kind("learn_many", segments[0].recipe)
+        kind = _kind("learn_many", segments[0].rule)
         return await self._run(kind, probes, lambda chip: engines[0].learn_many(chip, segments))
 
     def _engine(self, work: Block | Segment) -> Engine:
         """The chosen engine, or the reference where that does not support the work."""
-        self._check_batch((work.recipe if isinstance(work, Segment) else work).order.batch)
+        self._check_batch((work.rule if isinstance(work, Segment) else work).order.batch)
         engine = choose(self.spec.engine)
         why = engine.unsupported_reason(self.chip, work)
         if why is None:
@@ -227,10 +227,10 @@ def _details(spec: ChipSpec) -> dict[str, Any]:
     return details if details["tables"] else {name: value for name, value in details.items() if name != "tables"}
 
 
-def _kind(method: str, named: Block | Recipe) -> tuple[object, ...]:
+def _kind(method: str, named: Block | LearningRule) -> tuple[object, ...]:
     """What decides which loops work runs in, and how long a probe takes."""
-    updates = type(named.optimizer) if isinstance(named, Recipe) else None
-    continuous = isinstance(named, Recipe) and named.continuous
+    updates = type(named.optimizer) if isinstance(named, LearningRule) else None
+    continuous = isinstance(named, LearningRule) and named.continuous
     codes, order = named.codes, named.order
     return method, codes.family, codes.groups, named.baseline, order.batch, order.n, updates, continuous
 

@@ -17,7 +17,7 @@ from mgdhw.characterize import MAX_EVALUATIONS, Characterization
 from mgdhw.characterize.batches import Batches
 from mgdhw.characterize.page import _batches
 from mgdhw.device import Device
-from mgdhw.experiment.schema import load_experiment
+from mgdhw.experiment.load import load_experiment
 from mgdhw.testing import Outcome, Verdict
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.spec import ChipSpec

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from mgdhw.cli import app as commands
-from mgdhw.experiment.schema import load_experiment
+from mgdhw.experiment.load import load_experiment
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "new", "devices", "check"])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mgdhw.experiment.schema import load_experiment
+from mgdhw.experiment.load import load_experiment
 
 RNG = np.random.default_rng(3)
 X = RNG.uniform(-1, 1, (40, 2))

@@ -91,7 +91,7 @@ def test_a_notebook_has_one_display_that_is_updated(displays: Any, capfd: pytest
         assert not CONTROL.search("".join(bundle.values()))
         assert Tags(bundle["text/html"]).tags[0] == "progress"
     assert capfd.readouterr().out == "", "and nothing is printed"
-    mgdhw.train(EXPERIMENT, runs=None, replicas=2, listeners=[progress])
+    mgdhw.train_replicas(EXPERIMENT, runs=None, replicas=2, listeners=[progress])
     assert len(displays) == 2
     assert "2 replicas" in displays[1][-1]["text/plain"]
     assert "2 of 2 finished" in displays[1][-1]["text/plain"]
@@ -119,7 +119,7 @@ def test_results_data_and_chips_show_themselves() -> None:
     shown = Tags(result._repr_html_())
     assert shown.tags[0] == "table"
     assert {"accuracy", "probes", "200", result.digest[:16]} <= set(shown.texts)
-    replicas = Tags(mgdhw.train(EXPERIMENT, runs=None, replicas=2)._repr_html_())
+    replicas = Tags(mgdhw.train_replicas(EXPERIMENT, runs=None, replicas=2)._repr_html_())
     assert {"2 of 2 replicas finished", "time to solution"} <= set(replicas.texts)
     dataset = Dataset("<script>", np.zeros((3, 2)), 1.0, np.eye(3), 2, classes=("a", "b", "<c>"))
     shown = Tags(dataset._repr_html_())

@@ -407,7 +407,7 @@ class NoisyLearner(Noisy):
 
     async def learn(self, segment: Segment) -> SegmentResult:
         self.check_limits(segment.state.theta)
-        recipe = replace(segment.recipe, eta=self.eta * segment.recipe.eta)
+        recipe = replace(segment.rule, eta=self.eta * segment.rule.eta)
         return await walk(self, self.probe, replace(segment, recipe=recipe))
 
 

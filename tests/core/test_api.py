@@ -29,7 +29,7 @@ from mgdhw.errors import (
     LinkTimeout,
     RunError,
 )
-from mgdhw.experiment.schema import check_experiment, to_toml
+from mgdhw.experiment.load import check_experiment, to_toml
 from mgdhw.topology import Topology
 from mgdhw.training.events import BlockDone, Evaluated, Event, Faulted, Finished, Started
 
@@ -52,7 +52,7 @@ def digest() -> str:
     return mgdhw.train(XOR, runs=None).digest
 
 
-def stop_at(session: mgdhw.Session, step: int) -> Any:
+def stop_at(session: mgdhw.TrainingHandle, step: int) -> Any:
     """A listener that asks for a clean end at a step."""
 
     def listen(event: Event) -> None:
@@ -63,7 +63,7 @@ def stop_at(session: mgdhw.Session, step: int) -> Any:
 
 
 def stopped_run(runs: Path, experiment: dict[str, Any] = XOR, step: int = 700) -> mgdhw.Result:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     return mgdhw.train(experiment, runs=runs, session=session, listeners=[stop_at(session, step)])
 
 
@@ -317,7 +317,7 @@ def test_paths_count_from_the_experiment_file(tmp_path: Path, runs: Path, monkey
     path.write_text(to_toml(check_experiment(experiment, source="test")))
     monkeypatch.chdir(elsewhere)
     whole = mgdhw.train(path, runs=None)
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     first = mgdhw.train(path, runs=runs, session=session, listeners=[stop_at(session, 500)])
     monkeypatch.chdir(tmp_path)
     assert first.run is not None
@@ -421,7 +421,7 @@ ENDLESS: dict[str, Any] = {**BENCH, "training": {"probes": 10**7, "init": "read"
 
 def test_float_costs_resume_to_the_bit(runs: Path) -> None:
     whole = mgdhw.train(BENCH, device=Bench(), runs=None)
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     first = mgdhw.train(BENCH, device=Bench(), runs=runs, session=session, listeners=[stop_at(session, 500)])
     assert first.reason == "stopped"
     assert mgdhw.train(resume=first.run, device=Bench()).digest == whole.digest
@@ -429,7 +429,7 @@ def test_float_costs_resume_to_the_bit(runs: Path) -> None:
 
 def test_costs_that_are_no_numbers(runs: Path) -> None:
     device = Bench(nan_at=500)
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     with pytest.raises(DeviceFault, match="bench:test: the cost of probe 500 is not a number"):
         mgdhw.train(BENCH, device=device, runs=runs, session=session)
     assert device.closed == 1
@@ -489,7 +489,7 @@ class Hanging(Bench):
 
 
 async def test_the_second_stop_is_at_once(runs: Path) -> None:
-    session, device = mgdhw.Session(), Hanging()
+    session, device = mgdhw.TrainingHandle(), Hanging()
     hanging = asyncio.Event()
 
     def listen(event: Event) -> None:
@@ -512,7 +512,7 @@ async def test_the_second_stop_is_at_once(runs: Path) -> None:
 
 
 def test_a_stop_before_the_beginning_is_remembered() -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     assert not session.stop()
     result = mgdhw.train(XOR, runs=None, session=session)
     assert (result.reason, result.probes) == ("stopped", 10)

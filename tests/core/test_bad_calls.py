@@ -20,7 +20,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import open_device
 from mgdhw.errors import MgdhwError
 from mgdhw.estimate import estimate_async
-from mgdhw.experiment.schema import check_experiment, parse_experiment
+from mgdhw.experiment.load import check_experiment, parse_experiment
 from mgdhw.runs.handle import blocking
 from mgdhw.timing import Timing
 from mgdhw_drivers.server.fault_injection import Faults
@@ -39,11 +39,12 @@ def opened(uri: str) -> Callable[[], object]:
         async with open_device(uri):
             pass
 
-    return lambda: blocking(work(), mgdhw.Session())
+    return lambda: blocking(work(), mgdhw.TrainingHandle())
 
 
 def train(experiment: Any = XOR, **options: Any) -> Callable[[], object]:
-    return lambda: mgdhw.train(experiment, **{"runs": None, **options})
+    run = mgdhw.train_replicas if "replicas" in options else mgdhw.train
+    return lambda: run(experiment, **{"runs": None, **options})  # type: ignore[operator]
 
 
 def written(name: str, text: str | bytes) -> Path:
@@ -139,7 +140,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "replicas in words": (train(replicas="3"), "replicas: expected a whole number"),
     # the rest
     "a preset that is none": (
-        lambda: blocking(estimate_async(check_experiment({}, source="x"), "rran"), mgdhw.Session()),
+        lambda: blocking(estimate_async(check_experiment({}, source="x"), "rran"), mgdhw.TrainingHandle()),
         "did you mean 'rram'?",
     ),
     "a secret with NUL": (lambda: secret.read(Path("a\0b")), "the secret cannot be read"),

@@ -19,13 +19,13 @@ from mgdhw.blocking import BlockingDevice
 from mgdhw.datasets import load
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import DeviceUnavailable
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.testing import Verdict, run_conformance
 from mgdhw.topology import Topology
 from mgdhw.training.events import BlockDone, Event, Finished, Measured, Started
+from mgdhw.training.readings import report_readings
 from mgdhw.training.trainer import Trainer
-from mgdhw.training.watching import watching
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = Block(0, 6, CodeSpec("random", 1, 3), SampleOrder(2, 4))
@@ -201,7 +201,7 @@ async def test_readings_are_heard_of_within_a_block_and_the_first_block_is_one_p
     heard: list[Event] = []
     async with Instrument(0.06) as device:
         trainer = Trainer(experiment, device, load("xor"))
-        with watching(device, heard.append) as done:
+        with report_readings(device, heard.append) as done:
             async for event in trainer:
                 heard.append(event)
                 done()

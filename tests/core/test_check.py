@@ -20,7 +20,7 @@ from mgdhw.characterize.slope import measure_slope
 from mgdhw.datasets import load
 from mgdhw.device import Capability, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceFault, LinkTimeout
-from mgdhw.experiment.schema import parse_experiment, to_toml
+from mgdhw.experiment.load import parse_experiment, to_toml
 from mgdhw.topology import Topology
 
 Cost = Callable[[FloatArray], float]
@@ -326,7 +326,7 @@ def test_a_recommendation_is_no_worse_than_the_packaged_settings(number: int) ->
     def accuracy(values: dict[str, Any], probes: int) -> float:
         training = values["training"] | {"probes": probes}
         values = values | {"seed": 1000, "device": {"uri": uri}, "training": training, "evaluation": {"every": probes}}
-        return float(np.mean([one.accuracy for one in mgdhw.train(values, replicas=5, runs=None).replicas]))
+        return float(np.mean([one.accuracy for one in mgdhw.train_replicas(values, replicas=5, runs=None).replicas]))
 
     advice = asyncio.run(run()).recommendation
     assert advice is not None

@@ -15,9 +15,10 @@ from hypothesis.extra import numpy as arrays
 
 from mgdhw.block import HeldBaseline
 from mgdhw.errors import CheckpointError
-from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState
-from mgdhw.runs import checkpoint
+from mgdhw.runs import atomic, checkpoint
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(0, 2**63 - 1)
@@ -36,27 +37,27 @@ def states(draw: st.DrawFn) -> TrainState:
         theta=draw(vector),
         optimizer=draw(st.dictionaries(names, st.one_of(vector, scalar), max_size=4)),
         window=Window(draw(st.one_of(vector, codes)), draw(codes)),
-        analog=FilterState(draw(vector), draw(st.none() | finite), draw(finite)),
+        filters=FilterState(draw(vector), draw(st.none() | finite), draw(finite)),
         held=draw(st.none() | st.builds(HeldBaseline, st.one_of(whole, finite), whole)),
         evaluations=draw(whole),
-        chain=draw(st.binary(min_size=32, max_size=32)),
+        digest_state=draw(st.binary(min_size=32, max_size=32)),
     )
 
 
 def assert_same(left: TrainState, right: TrainState) -> None:
     """Every bit, every type."""
-    for name in ("step", "update", "evaluations", "chain", "held"):
+    for name in ("step", "update", "evaluations", "digest_state", "held"):
         assert getattr(left, name) == getattr(right, name)
         assert type(getattr(left, name)) is type(getattr(right, name))
     if left.held is not None and right.held is not None:
         assert type(left.held.value) is type(right.held.value)
-    assert repr((left.analog.cost, left.analog.high_passed)) == repr((right.analog.cost, right.analog.high_passed))
+    assert repr((left.filters.cost, left.filters.high_passed)) == repr((right.filters.cost, right.filters.high_passed))
     assert left.optimizer.keys() == right.optimizer.keys()
     pairs = [
         (left.theta, right.theta),
         (left.window.cross, right.window.cross),
         (left.window.energy, right.window.energy),
-        (left.analog.gradient, right.analog.gradient),
+        (left.filters.gradient, right.filters.gradient),
         *((left.optimizer[name], right.optimizer[name]) for name in left.optimizer),
     ]
     for one, other in pairs:
@@ -71,10 +72,10 @@ def state() -> TrainState:
         theta=np.array([0.5, -0.25]),
         optimizer={"m": np.array([1.0, 2.0]), "beta1_power": np.asarray(0.9)},
         window=Window.empty(2),
-        analog=FilterState.empty(2),
+        filters=FilterState.empty(2),
         held=HeldBaseline(17, 1200),
         evaluations=2500,
-        chain=bytes(range(32)),
+        digest_state=bytes(range(32)),
     )
 
 
@@ -162,7 +163,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, state: TrainState, m
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(path, replace(state, step=9999))
     assert checkpoint.load(path).state.step == 1234

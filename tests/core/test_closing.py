@@ -7,7 +7,7 @@ import pytest
 
 from mgdhw.datasets import load
 from mgdhw.errors import DeviceFault, DeviceUnavailable, LinkLost, LinkTimeout
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.training.events import Event, Faulted, Finished
 from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice

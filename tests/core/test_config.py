@@ -11,15 +11,8 @@ from pydantic import ValidationError
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.errors import ConfigError
-from mgdhw.experiment.schema import (
-    LARGEST_BLOCK,
-    LARGEST_PERIOD,
-    Experiment,
-    check_experiment,
-    load_experiment,
-    parse_experiment,
-    to_toml,
-)
+from mgdhw.experiment.load import check_experiment, load_experiment, parse_experiment, to_toml
+from mgdhw.experiment.schema import LARGEST_BLOCK, LARGEST_PERIOD, Experiment
 from mgdhw.learning.schedule import SCHEDULES
 from mgdhw.optimizers import OPTIMIZERS
 

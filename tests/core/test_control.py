@@ -16,7 +16,7 @@ from mgdhw.datasets import load
 from mgdhw.device import Device
 from mgdhw.device.control import take_control
 from mgdhw.errors import DeviceUnavailable
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.training.events import BlockDone, Event
 from mgdhw.training.replicas import Replicas
 from mgdhw.training.trainer import Trainer
@@ -87,7 +87,7 @@ def controllers(run: Path | None) -> dict[str, Callable[[Device], Awaitable[Any]
 
     return {
         "train": lambda device: mgdhw.train_async(XOR, device=device, runs=None),
-        "replicas": lambda device: mgdhw.train_async(XOR, device=device, replicas=2, runs=None),
+        "replicas": lambda device: mgdhw.train_replicas_async(XOR, device=device, replicas=2, runs=None),
         "resume": lambda device: mgdhw.train_async(resume=run, device=device, overrides=["run.block=5"]),
         "evaluate": lambda device: mgdhw.evaluate_async(run or "", device=device),
         "check": lambda device: check(device, load("xor")),
@@ -102,7 +102,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 @pytest.mark.parametrize("who", controllers(None))
 async def test_whoever_comes_second_is_refused_and_touches_nothing(who: str, tmp_path: Path) -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def stop(event: Event) -> None:
         if isinstance(event, BlockDone):
@@ -170,3 +170,9 @@ async def test_a_device_is_entered_once() -> None:
         assert (await device.read()).shape == (13,), "and it stays open"
     async with device:
         assert device.is_open
+
+
+def test_a_training_handle_answers_to_its_old_name() -> None:
+    with pytest.warns(DeprecationWarning, match=r"is now mgdhw\.TrainingHandle"):
+        from mgdhw import Session
+    assert Session is mgdhw.TrainingHandle

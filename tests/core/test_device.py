@@ -16,7 +16,8 @@ from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes, device_schemes, open_device
 from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkTimeout
-from mgdhw.experiment.schema import Experiment, parse_experiment
+from mgdhw.experiment.load import parse_experiment
+from mgdhw.experiment.schema import Experiment
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology
 from mgdhw.training.events import Finished

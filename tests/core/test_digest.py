@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.learning import digest
 
-BASE: dict[str, Any] = {"step": 5, "evaluations": 9, "theta": np.array([0.1, -2.0]), "stored": np.array([0.125, -2.0])}
+BASE: dict[str, Any] = {
+    "step": 5,
+    "evaluations": 9,
+    "theta": np.array([0.1, -2.0]),
+    "theta_actual": np.array([0.125, -2.0]),
+}
 
 
 def test_it_begins_with_experiment_and_data() -> None:
@@ -28,27 +33,29 @@ def test_it_begins_with_experiment_and_data() -> None:
         {"step": 6},
         {"evaluations": 10},
         {"theta": np.array([0.1, np.nextafter(-2.0, 0)])},
-        {"stored": np.array([0.125, np.nextafter(-2.0, 0)])},
+        {"theta_actual": np.array([0.125, np.nextafter(-2.0, 0)])},
         {"theta": np.array([-2.0, 0.1])},
-        {"theta": BASE["stored"], "stored": BASE["theta"]},
+        {"theta": BASE["theta_actual"], "theta_actual": BASE["theta"]},
         {"theta": np.array([0.1, -2.0, 0.0])},
     ],
 )
 def test_every_bit_counts(change: dict[str, Any]) -> None:
-    assert digest.mark(b"chain", **{**BASE, **change}) != digest.mark(b"chain", **BASE)
+    assert digest.advance(b"chain", **{**BASE, **change}) != digest.advance(b"chain", **BASE)
 
 
 def test_what_went_before_counts() -> None:
-    assert digest.mark(b"another", **BASE) != digest.mark(b"chain", **BASE)
+    assert digest.advance(b"another", **BASE) != digest.advance(b"chain", **BASE)
 
 
 def test_how_an_array_lies_in_memory_does_not_count() -> None:
     swapped = BASE["theta"].astype(">f8")
-    strided = np.repeat(BASE["stored"], 3)[::3]
-    assert digest.mark(b"chain", **{**BASE, "theta": swapped, "stored": strided}) == digest.mark(b"chain", **BASE)
+    strided = np.repeat(BASE["theta_actual"], 3)[::3]
+    assert digest.advance(b"chain", **{**BASE, "theta": swapped, "theta_actual": strided}) == digest.advance(
+        b"chain", **BASE
+    )
 
 
 def test_a_mark_is_a_hash_of_known_bytes() -> None:
     """Little-endian, so that a digest that is written down somewhere is found again on any machine."""
     link = bytes(32) + struct.pack("<QQ4d", 5, 9, 0.1, -2.0, 0.125, -2.0)
-    assert digest.mark(bytes(32), **BASE) == hashlib.sha256(link).digest()
+    assert digest.advance(bytes(32), **BASE) == hashlib.sha256(link).digest()

@@ -14,7 +14,7 @@ import mgdhw
 from mgdhw.block import Block, CodeSpec, Part
 from mgdhw.datasets import load
 from mgdhw.device import Device, HostCodes
-from mgdhw.experiment.schema import load_experiment, parse_experiment
+from mgdhw.experiment.load import load_experiment, parse_experiment
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.training.events import Evaluated, Faulted, Finished, Started
 from mgdhw.training.trainer import Trainer

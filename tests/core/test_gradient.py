@@ -21,16 +21,8 @@ from mgdhw.codes.base import CodeArray
 from mgdhw.codes.random import Random
 from mgdhw.datasets import Dataset
 from mgdhw.learning import gradient
-from mgdhw.learning.gradient import (
-    FilterState,
-    Window,
-    accumulate,
-    cost_difference,
-    cost_scale,
-    estimate,
-    filter_block,
-    oripov_scaled,
-)
+from mgdhw.learning.filters import FilterState, filter_block
+from mgdhw.learning.gradient import Window, accumulate, cost_difference, cost_scale, estimate, oripov_scaled
 from mgdhw.random.philox import Stream, bits, words
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.testing.fitted import parameters_for

@@ -17,13 +17,15 @@ from mgdhw.block import CodeSpec, Costs
 from mgdhw.codes import FAMILIES, Codes
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError
-from mgdhw.experiment.schema import parse_experiment
-from mgdhw.learning.gradient import FilterState, Window, filter_block
+from mgdhw.experiment.load import parse_experiment
+from mgdhw.learning.filters import FilterState, filter_block
+from mgdhw.learning.gradient import Window
 from mgdhw.learning.high_pass import filter_weight, gains
-from mgdhw.learning.loop import Recipe, accumulate_costs
+from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import accumulate_costs
 from mgdhw.topology import Topology
-from mgdhw.training.recipe import recipe_of
+from mgdhw.training.prepare import learning_rule
 
 NETWORK = Topology.dense((2, 2, 1))
 P = NETWORK.n_parameters
@@ -44,10 +46,10 @@ def info_of(topology: Topology) -> DeviceInfo:
     return DeviceInfo("a device", "number 1", topology, -8.0, 8.0, LSB, 2, 1, "mse", 1.0, can)
 
 
-def recipe(*changes: str, topology: Topology = NETWORK) -> Recipe:
+def recipe(*changes: str, topology: Topology = NETWORK) -> LearningRule:
     """Of continuous mode, as an experiment makes it."""
     fixed = ("training.mode=continuous", f"codes.delta={AMPLITUDE * LSB}", "training.init=uniform")
-    return recipe_of(parse_experiment("", source="test", overrides=(*fixed, *changes)), info_of(topology), 10)[0]
+    return learning_rule(parse_experiment("", source="test", overrides=(*fixed, *changes)), info_of(topology), 10)[0]
 
 
 def high_passed(costs: FloatArray, tau: float) -> FloatArray:
@@ -141,9 +143,9 @@ def test_what_training_takes_in_ends_up_as_the_gradient() -> None:
         0, 0, np.zeros(P), {}, Window.empty(P, integer=False), FilterState.empty(P), None, 0, bytes(32)
     )  # fmt: skip
     measured = Costs(costs / one.scale, np.zeros_like(costs), costs.size)
-    assert_allclose(accumulate_costs(state, measured, one, codes).analog.gradient, slope, rtol=0, atol=0.025)
+    assert_allclose(accumulate_costs(state, measured, one, codes).filters.gradient, slope, rtol=0, atol=0.025)
     without = replace(one, filter_weight=None)
-    assert (np.abs(accumulate_costs(state, measured, without, codes).analog.gradient / slope - 1.0) > 0.03).all()
+    assert (np.abs(accumulate_costs(state, measured, without, codes).filters.gradient / slope - 1.0) > 0.03).all()
 
 
 @pytest.mark.parametrize(("family", "groups"), KINDS)

@@ -28,7 +28,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-async def cancelled(runs: Path | None, session: mgdhw.Session | None = None) -> None:
+async def cancelled(runs: Path | None, session: mgdhw.TrainingHandle | None = None) -> None:
     """A cell that awaits: a notebook cancels its task, and so do asyncio.run and whoever else runs a loop."""
     begun = asyncio.Event()
 
@@ -59,7 +59,7 @@ async def test_nothing_is_said_of_what_is_not_kept(caplog: pytest.LogCaptureFixt
 
 
 async def test_who_has_asked_knows_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    await cancelled(tmp_path / "runs", mgdhw.Session())
+    await cancelled(tmp_path / "runs", mgdhw.TrainingHandle())
     assert told(caplog) == []
 
 

@@ -14,14 +14,13 @@ from mgdhw.codes import FAMILIES, Codes
 from mgdhw.datasets import load
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError
-from mgdhw.experiment.schema import check_experiment, parse_experiment, to_toml
+from mgdhw.experiment.load import check_experiment, parse_experiment, to_toml
 from mgdhw.learning.gradient import Window, accumulate, estimate, oripov_scaled
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.testing.fitted import parameters_for
 from mgdhw.topology import Topology
 from mgdhw.training.events import Event, Finished, Started
-from mgdhw.training.prepare import choose_level
-from mgdhw.training.recipe import recipe_of
+from mgdhw.training.prepare import choose_level, learning_rule
 from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.reference.chip import Chip
@@ -191,7 +190,7 @@ def info_of(topology: Topology, can: Capability = Capability.MEASURE) -> DeviceI
 def test_deltas_that_do_not_fit_the_device_are_refused(topology: Topology, delta: str, message: str) -> None:
     experiment = parse_experiment("", source="test", overrides=(f"codes.delta={delta}",))
     with pytest.raises(ConfigError, match=message):
-        recipe_of(experiment, info_of(topology), 10)
+        learning_rule(experiment, info_of(topology), 10)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +265,7 @@ def test_a_code_generator_with_one_amplitude_leaves_them_to_the_host() -> None:
 def test_unequal_turns_of_layers_are_told_where_they_weigh(changes: tuple[str, ...], said: str | None) -> None:
     fixed = ("codes.groups=layer", "training.normalise=oripov", "codes.delta=0.25")
     experiment = parse_experiment("", source="test", overrides=(*fixed, *changes))
-    _, notes = recipe_of(experiment, info_of(NETWORK), 10)
+    _, notes = learning_rule(experiment, info_of(NETWORK), 10)
     if said is None:
         assert notes == []
     else:

@@ -19,7 +19,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, DeviceInfo, HostCodes, Motion
 from mgdhw.device.motion import ramp, ramp_length, swings_too_far, whole_steps
 from mgdhw.errors import ConformanceError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkTimeout
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.topology import Topology
 from mgdhw.training.events import Finished

@@ -19,7 +19,7 @@ from mgdhw.costs import mean_squared_error
 from mgdhw.device import Capability, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError
 from mgdhw.experiment import own_cost
-from mgdhw.experiment.schema import check_experiment, load_experiment
+from mgdhw.experiment.load import check_experiment, load_experiment
 from mgdhw.topology import Topology
 from mgdhw.training.events import BlockDone, Event
 from mgdhw.training.trainer import Trainer
@@ -95,7 +95,7 @@ def train(**more: Any) -> mgdhw.Result:
     return mgdhw.train(EXPERIMENT, device=adder(), **{"runs": None, **more})
 
 
-def stop_at(session: mgdhw.Session, step: int) -> Any:
+def stop_at(session: mgdhw.TrainingHandle, step: int) -> Any:
     def listen(event: Event) -> None:
         if isinstance(event, BlockDone) and event.step >= step:
             session.stop()
@@ -133,7 +133,7 @@ def test_the_digest_goes_with_what_it_answers(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_run_goes_on_with_the_same_cost_only(tmp_path: Path) -> None:
-    whole, session = train(cost=steep), mgdhw.Session()
+    whole, session = train(cost=steep), mgdhw.TrainingHandle()
     stopped = train(cost=steep, runs=tmp_path, session=session, listeners=[stop_at(session, 150)])
     assert stopped.reason == "stopped"
     assert stopped.run is not None
@@ -160,7 +160,7 @@ def test_a_run_goes_on_with_the_same_cost_only(tmp_path: Path) -> None:
 
 
 def test_a_run_with_the_devices_cost_does_not_go_on_with_another(tmp_path: Path) -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     stopped = train(runs=tmp_path, session=session, listeners=[stop_at(session, 150)])
     assert stopped.run is not None
     with pytest.raises(ConfigError, match="the run began with the cost of its device; begin a new one with another"):
@@ -170,14 +170,14 @@ def test_a_run_with_the_devices_cost_does_not_go_on_with_another(tmp_path: Path)
 
 
 def test_replicas_have_it_too(tmp_path: Path) -> None:
-    together = mgdhw.train(EXPERIMENT, device=adder(), replicas=2, runs=tmp_path, cost=steep)
+    together = mgdhw.train_replicas(EXPERIMENT, device=adder(), replicas=2, runs=tmp_path, cost=steep)
     alone = mgdhw.train(EXPERIMENT, device=adder(), runs=None, cost=steep, overrides=["seed=1"])
     assert together.replicas[1].digest == alone.digest
     assert together.run is not None
     assert json.loads((together.run / "provenance.json").read_text())["cost"]["name"].endswith("steep")
     with pytest.raises(ConfigError, match="steep, which has to be given again"):
-        mgdhw.train(resume=together.run, device=adder(), replicas=2)
-    again = mgdhw.train(resume=together.run, device=adder(), replicas=2, cost=steep)
+        mgdhw.train_replicas(resume=together.run, device=adder(), replicas=2)
+    again = mgdhw.train_replicas(resume=together.run, device=adder(), replicas=2, cost=steep)
     assert again.digest == together.digest
 
 

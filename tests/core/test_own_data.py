@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 import mgdhw
 from mgdhw.datasets import Dataset, from_arrays, load, scaled
 from mgdhw.errors import CheckpointError, ConfigError, ConformanceError, DatasetError
-from mgdhw.experiment.schema import load_experiment
-from mgdhw.runs.store import Store
+from mgdhw.experiment.load import load_experiment
+from mgdhw.runs.metrics import MetricsDatabase
 from mgdhw.training.events import BlockDone, Evaluated, Event, ReplicasStarted, Started
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
@@ -99,7 +99,7 @@ def test_all_forms_of_a_dataset() -> None:
 def test_a_run_has_its_arrays_with_it(runs: Path) -> None:
     """Stopped, moved, resumed by its folder alone, evaluated, repeated from its experiment: the same bits."""
     whole, _ = train(runs, (X, Y))
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def stop(event: Event) -> None:
         if isinstance(event, BlockDone) and event.step >= 100:
@@ -144,7 +144,7 @@ def test_without_an_experiment_a_chip_of_the_data_s_sizes_is_trained(runs: Path)
 
 def test_replicas_of_arrays(runs: Path) -> None:
     heard: list[Any] = []
-    found = mgdhw.train(QUICK, dataset=(X, Y), replicas=2, runs=runs, listeners=[heard.append])
+    found = mgdhw.train_replicas(QUICK, dataset=(X, Y), replicas=2, runs=runs, listeners=[heard.append])
     assert isinstance(heard[0], ReplicasStarted)
     assert any("would be clipped" in note for note in heard[0].notes)
     alone, _ = train(None, (X, Y), "seed=1")
@@ -153,7 +153,7 @@ def test_replicas_of_arrays(runs: Path) -> None:
     half = copied(found.run, "experiment.toml", "provenance.json", "dataset.npz")
     rows = (found.run / "replicas.csv").read_text().splitlines(keepends=True)
     (half / "replicas.csv").write_text("".join(rows[:-1]))
-    assert mgdhw.train(resume=half, replicas=2).digest == found.digest
+    assert mgdhw.train_replicas(resume=half, replicas=2).digest == found.digest
 
 
 # --- inputs that do not fit ------------------------------------------------------------------------------------------
@@ -327,13 +327,13 @@ def test_no_accuracy_is_aimed_at_in_regression() -> None:
     with pytest.raises(ConfigError, match=message):
         mgdhw.train(REGRESSION, dataset=(X, TARGETS), runs=None, overrides=aimed)
     with pytest.raises(ConfigError, match=message):
-        mgdhw.train(REGRESSION, dataset=(X, TARGETS), runs=None, overrides=aimed, replicas=2)
+        mgdhw.train_replicas(REGRESSION, dataset=(X, TARGETS), runs=None, overrides=aimed, replicas=2)
     reached = mgdhw.train(REGRESSION, dataset=(X, TARGETS), runs=None, overrides=["evaluation.stop_at_cost=0.9"])
     assert reached.reason == "target"
 
 
 def test_replicas_of_regression(runs: Path) -> None:
-    found = mgdhw.train(REGRESSION, dataset=(X, TARGETS), runs=runs, replicas=3)
+    found = mgdhw.train_replicas(REGRESSION, dataset=(X, TARGETS), runs=runs, replicas=3)
     alone = mgdhw.train(REGRESSION, dataset=(X, TARGETS), runs=None, overrides=["seed=2"])
     assert found.replicas[2].r2 == alone.r2
     assert found.replicas[2].accuracy is None
@@ -343,7 +343,7 @@ def test_replicas_of_regression(runs: Path) -> None:
     assert found.run is not None
     with (found.run / "replicas.csv").open(newline="") as file:
         assert [(row["accuracy"], float(row["r2"])) for row in csv.DictReader(file)][2] == ("", alone.r2)
-    assert mgdhw.train(resume=found.run, replicas=3).replicas == found.replicas
+    assert mgdhw.train_replicas(resume=found.run, replicas=3).replicas == found.replicas
 
 
 def test_r2_of_targets_that_do_not_vary_is_none() -> None:
@@ -360,7 +360,7 @@ def test_curves_from_before_there_was_regression(tmp_path: Path) -> None:
             " split TEXT NOT NULL, accuracy REAL NOT NULL, cost REAL NOT NULL);"
             "INSERT INTO evaluation VALUES (1, 2, 0.5, 'test', 0.75, 0.125)"
         )
-    store = Store(path, 9)
+    store = MetricsDatabase(path, 9)
     store.write([("evaluation", (2, 4, 1.0, "test", None, 0.25, 0.5))])
     store.close()
     with closing(sqlite3.connect(path)) as database:

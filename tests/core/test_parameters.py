@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError
-from mgdhw.experiment.schema import parse_experiment
-from mgdhw.learning.loop import Grid, rounded
+from mgdhw.experiment.load import parse_experiment
+from mgdhw.learning.rounding import round_stochastically
+from mgdhw.learning.rule import ParameterGrid
 from mgdhw.topology import Topology
-from mgdhw.training.initial import guard, initial
+from mgdhw.training.initial import guard_band, initial
 
 NETWORK = Topology.dense((40, 30, 20))
 P = NETWORK.n_parameters
@@ -74,10 +75,10 @@ def test_glorot_without_layers_is_a_config_error_with_a_way_out() -> None:
 
 
 def test_the_guard_band_is_one_perturbation_and_half_a_step_wide() -> None:
-    low, high = guard(info(), 5)
+    low, high = guard_band(info(), 5)
     assert (float(low), float(high)) == (-2.0 + 5.5 / 64, 2.0 - 6.5 / 64)
     each = replace(info(Topology(2)), theta_lsb=np.array([0.25, 0.5]), theta_min=-1.0, theta_max=np.array([1.0, 2.0]))
-    low, high = guard(each, 1)
+    low, high = guard_band(each, 1)
     assert_array_equal(low, [-0.625, -0.25])
     assert_array_equal(high, [0.625, 1.25])
 
@@ -85,14 +86,14 @@ def test_the_guard_band_is_one_perturbation_and_half_a_step_wide() -> None:
 @pytest.mark.parametrize("amplitude", [128, 1000])
 def test_a_perturbation_as_wide_as_the_range_is_a_config_error(amplitude: int) -> None:
     with pytest.raises(ConfigError, match=r"codes\.delta: a perturbation of .* leaves no room .* -2 \.\.\. 1\.98438"):
-        guard(info(), amplitude)
+        guard_band(info(), amplitude)
 
 
 # --- how they are rounded ---------------------------------------------------------------------------------------------
 
 
-def grid(info: DeviceInfo) -> Grid:
-    return Grid(info.theta_min, info.theta_max, info.theta_lsb)
+def grid(info: DeviceInfo) -> ParameterGrid:
+    return ParameterGrid(info.theta_min, info.theta_max, info.theta_lsb)
 
 
 UPDATES = 3000
@@ -105,7 +106,7 @@ def bias_of_rounding(round_down: bool = False) -> float:
     if round_down:
         drawn = np.broadcast_to(np.floor(theta / device.theta_lsb) * device.theta_lsb, (UPDATES, 200))
     else:
-        drawn = np.array([rounded(theta, grid(device), 7, update) for update in range(UPDATES)])
+        drawn = np.array([round_stochastically(theta, grid(device), 7, update) for update in range(UPDATES)])
     share = np.arange(200) / 200
     error = device.theta_lsb * np.sqrt(np.maximum(share * (1 - share), 1e-9) / UPDATES)
     return float((np.abs(drawn.mean(axis=0) - theta) / error).max())
@@ -124,7 +125,7 @@ def test_stochastic_rounding_goes_to_a_neighbour_on_the_grid() -> None:
     device = info(Topology(P))
     theta = np.linspace(device.theta_min, device.theta_max, P)
     for update in range(20):
-        steps = rounded(theta, grid(device), 7, update) / device.theta_lsb
+        steps = round_stochastically(theta, grid(device), 7, update) / device.theta_lsb
         assert_array_equal(steps, np.rint(steps))
         assert np.abs(steps - theta / device.theta_lsb).max() < 1
         assert np.all((steps * device.theta_lsb >= device.theta_min) & (steps * device.theta_lsb <= device.theta_max))
@@ -133,9 +134,9 @@ def test_stochastic_rounding_goes_to_a_neighbour_on_the_grid() -> None:
 def test_what_is_on_the_grid_stays_and_writing_again_writes_the_same() -> None:
     device = info(Topology(P))
     theta = np.linspace(device.theta_min, device.theta_max, P)
-    once = rounded(theta, grid(device), 7, 3)
-    assert_array_equal(rounded(once, grid(device), 7, 3), once)
-    assert_array_equal(rounded(once, grid(device), 8, 4), once)
-    assert_array_equal(rounded(theta, grid(device), 7, 3), once)
-    assert np.any(rounded(theta, grid(device), 7, 4) != once)
-    assert np.any(rounded(theta, grid(device), 8, 3) != once)
+    once = round_stochastically(theta, grid(device), 7, 3)
+    assert_array_equal(round_stochastically(once, grid(device), 7, 3), once)
+    assert_array_equal(round_stochastically(once, grid(device), 8, 4), once)
+    assert_array_equal(round_stochastically(theta, grid(device), 7, 3), once)
+    assert np.any(round_stochastically(theta, grid(device), 7, 4) != once)
+    assert np.any(round_stochastically(theta, grid(device), 8, 3) != once)

@@ -16,7 +16,7 @@ from mgdhw.datasets import load
 from mgdhw.device import Capability, DeviceInfo, HostCodes, Motion
 from mgdhw.device.recovery import back_off
 from mgdhw.errors import DeviceFault, DeviceUnavailable, LinkLost, LinkTimeout
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.topology import Topology
 from mgdhw.training.events import Event, Faulted, Finished
 from mgdhw.training.trainer import Trainer

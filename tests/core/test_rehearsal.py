@@ -9,10 +9,10 @@ import pytest
 
 import mgdhw
 from mgdhw.datasets import load
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.training.events import ReplicasStarted, Started
-from mgdhw.training.rehearsal import weak_signal
 from mgdhw.training.replicas import Replicas
+from mgdhw.training.signal_check import weak_signal
 from mgdhw.training.trainer import Trainer
 
 XOR = load("xor")
@@ -79,7 +79,7 @@ async def test_rehearsing_changes_nothing() -> None:
         await device.load(XOR)
         await device.write(np.full(13, 0.5), 0)
         before, held = await device.snapshot(), await device.read()
-        assert weak_signal(device, trainer._recipe, np.zeros(13)) is not None
+        assert weak_signal(device, trainer._rule, np.zeros(13)) is not None
         after = await device.snapshot()
         np.testing.assert_array_equal(await device.read(), held)
         assert before.keys() == after.keys()

@@ -12,7 +12,8 @@ from numpy.testing import assert_array_equal
 from mgdhw.datasets import Dataset
 from mgdhw.datasets import load as load_dataset
 from mgdhw.errors import ConfigError, DeviceFault, LinkTimeout
-from mgdhw.experiment.schema import LARGEST_SEED, Experiment, parse_experiment
+from mgdhw.experiment.load import parse_experiment
+from mgdhw.experiment.schema import LARGEST_SEED, Experiment
 from mgdhw.learning import digest
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.training import replica_batch
@@ -25,7 +26,7 @@ from mgdhw.training.events import (
     ReplicasFinished,
     ReplicasStarted,
 )
-from mgdhw.training.replica_batch import ReplicaBatch, wave_size
+from mgdhw.training.replica_batch import ReplicaBatch, replicas_at_once
 from mgdhw.training.replicas import Replicas
 from mgdhw.training.retry import Retries
 from mgdhw.training.trainer import Trainer
@@ -96,7 +97,7 @@ def assert_same(replica: ReplicaFinished, alone: Finished) -> None:
 @pytest.fixture
 def many_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The digest takes in the trajectory every few updates, not only its end."""
-    monkeypatch.setattr(digest, "MARK_EVERY", 4)
+    monkeypatch.setattr(digest, "CHECKPOINT_UPDATES", 4)
 
 
 # --- each replica is the single training with its seed ---------------------------------------------------------------
@@ -214,12 +215,12 @@ async def test_a_segment_ends_at_evaluations_where_there_is_a_target_and_at_mark
 
 async def test_what_fits_no_memory_goes_in_waves(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = of(await run(n=5), ReplicaFinished)
-    monkeypatch.setattr(replica_batch, "WAVE_REPLICAS", 2)
+    monkeypatch.setattr(replica_batch, "BATCH_REPLICAS", 2)
     device = Watched()
     in_waves = of(await run(n=5, device=device), ReplicaFinished)
     assert {len(segments) for segments in device.rounds} == {1, 2}
     assert [event.result for event in in_waves] == [event.result for event in whole]
-    monkeypatch.setattr(replica_batch, "WAVE_BYTES", 1)
+    monkeypatch.setattr(replica_batch, "BATCH_BYTES", 1)
     device = Watched()
     assert len(of(await run(n=2, device=device), ReplicaFinished)) == 2
     assert {len(segments) for segments in device.rounds} == {1}
@@ -230,7 +231,7 @@ async def test_many_parameters_leave_room_for_fewer() -> None:
     dataset = Dataset("noise", np.random.default_rng(0).random((4, 784)), 1.0, np.eye(10)[:4], 4)
     async with SimDevice(uri, parse(uri)) as device:
         lock_step = ReplicaBatch(experiment("training.init=glorot"), device, dataset, Retries(uri, 0), None, {})
-        size = wave_size(lock_step.begin(0))
+        size = replicas_at_once(lock_step.begin(0))
     # θ, two sums, a filter and Adam's two means, before and after: twelve arrays of 50,890 numbers
     assert size == 2**30 // (50_890 * 8 * 12 + replica_batch.OBJECT_BYTES) == 219
 
@@ -240,7 +241,7 @@ async def test_many_parameters_leave_room_for_fewer() -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 async def test_a_stop_keeps_what_is_finished(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica_batch, "WAVE_REPLICAS", 1)
+    monkeypatch.setattr(replica_batch, "BATCH_REPLICAS", 1)
     async with SimDevice(CHIP, parse(CHIP)) as device:
         going = Replicas(experiment(f"run.level={level}"), device, XOR, 5)
         events: list[ReplicasEvent] = []

@@ -46,7 +46,7 @@ def digest() -> str:
 @pytest.fixture
 def stopped(tmp_path: Path) -> Path:
     """A run that was stopped in the middle."""
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def listen(event: Event) -> None:
         if isinstance(event, BlockDone) and event.step >= 300:
@@ -166,11 +166,11 @@ def test_checkpoints_that_are_missing_are_missed(stopped: Path, digest: str) -> 
 
 
 def test_rows_that_are_missing_are_missed(tmp_path: Path) -> None:
-    first = mgdhw.train(XOR, replicas=2, runs=tmp_path)
+    first = mgdhw.train_replicas(XOR, replicas=2, runs=tmp_path)
     assert first.run is not None
     (first.run / "replicas.csv").unlink()
     heard: list[ReplicasEvent] = []
-    assert mgdhw.train(resume=first.run, replicas=2, listeners=[heard.append]).digest == first.digest
+    assert mgdhw.train_replicas(resume=first.run, replicas=2, listeners=[heard.append]).digest == first.digest
     assert isinstance(heard[0], ReplicasStarted)
     assert heard[0].notes[0] == f"{first.run / 'replicas.csv'}: is missing; all replicas are trained again"
 
@@ -326,20 +326,20 @@ def test_faults_beyond_the_checkpoint_are_kept(tmp_path: Path, digest: str) -> N
 def test_faults_of_replicas_are_kept(tmp_path: Path) -> None:
     heard: list[ReplicasEvent] = []
     changes = ["run.level=device-codes"]
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def stop(event: ReplicasEvent) -> None:
         heard.append(event)
         if isinstance(event, ReplicaFinished):
             session.stop()
 
-    arguments: dict[str, Any] = {"overrides": changes, "replicas": 3}
-    run = mgdhw.train(XOR, device=faulty(350), runs=tmp_path, session=session, listeners=[stop], **arguments).run
+    options: dict[str, Any] = {"overrides": changes, "replicas": 3}
+    run = mgdhw.train_replicas(XOR, device=faulty(350), runs=tmp_path, session=session, listeners=[stop], **options).run
     assert run is not None
     assert sum(isinstance(event, Faulted) for event in heard) == 1
     assert rows(run, "SELECT step, kind FROM fault") == [(350, "LinkTimeout")]
-    whole = mgdhw.train(XOR, runs=None, **arguments)
-    resumed = mgdhw.train(resume=run, device=faulty(100), **arguments)
+    whole = mgdhw.train_replicas(XOR, runs=None, **options)
+    resumed = mgdhw.train_replicas(resume=run, device=faulty(100), **options)
     assert resumed.digest == whole.digest
     assert rows(run, "SELECT step FROM fault ORDER BY id") == [(350,), (100,)]
     assert rows(run, "SELECT seconds FROM fault ORDER BY id") == sorted(rows(run, "SELECT seconds FROM fault"))
@@ -485,24 +485,24 @@ def test_a_file_system_without_locks(tmp_path: Path, stopped: Path, monkeypatch:
         mgdhw.train(resume=stopped)
 
 
-# --- a session is for one training -----------------------------------------------------------------------------------
+# --- a handle is for one training -----------------------------------------------------------------------------------
 
 
 def test_a_session_is_for_one_training(digest: str) -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     assert not session.stop()
     assert mgdhw.train(XOR, runs=None, session=session).reason == "stopped"
     for again in (
         lambda: mgdhw.train(XOR, runs=None, session=session),
-        lambda: mgdhw.train(XOR, runs=None, session=session, replicas=2),
+        lambda: mgdhw.train_replicas(XOR, runs=None, session=session, replicas=2),
     ):
-        with pytest.raises(ConfigError, match=r"this one has had its own .*: session = mgdhw\.Session\(\)"):
+        with pytest.raises(ConfigError, match=r"this one has had its own .*: session = mgdhw\.TrainingHandle\(\)"):
             again()
-    assert mgdhw.train(XOR, runs=None, session=mgdhw.Session()).digest == digest
+    assert mgdhw.train(XOR, runs=None, session=mgdhw.TrainingHandle()).digest == digest
 
 
 def test_a_session_is_free_again_where_nothing_began(digest: str) -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
     session.stop()
     with pytest.raises(ConfigError, match="nonsense"):
         mgdhw.train({**XOR, "nonsense": 1}, runs=None, session=session)
@@ -510,11 +510,11 @@ def test_a_session_is_free_again_where_nothing_began(digest: str) -> None:
 
 
 def test_a_session_is_not_shared_by_two_at_once() -> None:
-    session = mgdhw.Session()
+    session = mgdhw.TrainingHandle()
 
     def listen(event: Event) -> None:
         if isinstance(event, Started):
-            with pytest.raises(ConfigError, match="a session is for one training"):
+            with pytest.raises(ConfigError, match="a handle is for one training"):
                 mgdhw.train(XOR, runs=None, session=session)
 
     assert mgdhw.train(XOR, runs=None, session=session, listeners=[listen]).reason == "done"

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from mgdhw.errors import CheckpointError, RunError
-from mgdhw.experiment.schema import Experiment, load_experiment
-from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.experiment.load import load_experiment
+from mgdhw.experiment.schema import Experiment
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState
-from mgdhw.runs import Recorder, Run, RunLock, Store, checkpoint, create_run, find_run, manifest
+from mgdhw.runs import MetricsDatabase, Recorder, Run, RunLock, atomic, create_run, find_run, manifest
 from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.provenance import git_state
 from mgdhw.runs.recorder import CURVE_ROWS
@@ -122,7 +124,7 @@ def test_a_disk_that_is_full_from_the_start(tmp_path: Path, monkeypatch: pytest.
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(RunError, match="cannot be written: No space left on device; make room"):
         create_run(tmp_path, Experiment(), {})
     assert list(tmp_path.iterdir()) == []
@@ -210,7 +212,7 @@ def test_room_is_asked_for_only_on_a_full_disk(run: Run) -> None:
 
 
 def test_rows_beyond_the_checkpoint_go(run: Run) -> None:
-    store = Store(run.metrics, 0)
+    store = MetricsDatabase(run.metrics, 0)
     for step in (1, 2, 3):
         store.write(
             [
@@ -221,21 +223,21 @@ def test_rows_beyond_the_checkpoint_go(run: Run) -> None:
         )
     store.close()
     store.close()
-    Store(run.metrics, 2).close()
+    MetricsDatabase(run.metrics, 2).close()
     for table in ("curve", "evaluation"):
         assert rows(run, f"SELECT step FROM {table} ORDER BY step") == [(1,), (2,)]
     assert rows(run, "SELECT step FROM fault ORDER BY step") == [(1,), (2,), (3,)], "those have happened"
 
 
 def test_readable_while_it_is_written(run: Run) -> None:
-    store = Store(run.metrics, 0)
+    store = MetricsDatabase(run.metrics, 0)
     store.write([("curve", (1, 1, 0.0, 0.5, None, None))])
     assert rows(run, "SELECT cost FROM curve") == [(0.5,)]
     store.close()
 
 
 def test_rows_are_written_whole_or_not_at_all(run: Run) -> None:
-    store = Store(run.metrics, 0)
+    store = MetricsDatabase(run.metrics, 0)
     good = ("curve", (1, 1, 0.0, 0.5, None, None))
     with pytest.raises(sqlite3.IntegrityError):
         store.write([good, ("curve", (2, 2, 0.0, None, None, None))])

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mgdhw.experiment.schema import LARGEST_BLOCK, parse_experiment
+from mgdhw.experiment.load import parse_experiment
+from mgdhw.experiment.schema import LARGEST_BLOCK
 from mgdhw.training.pacing import FREE, PATIENCE, AdaptiveBlockSize, first_size
-from mgdhw.training.recipe import recipe_of
+from mgdhw.training.prepare import learning_rule
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
 
@@ -68,5 +69,5 @@ def test_what_the_user_says_holds() -> None:
 def test_the_first_request_is_no_great_work(batch: int, parameters: int, replicas: int, size: int) -> None:
     changes = (f"training.batch={batch}",)
     device = SimDevice(CHIP, parse(CHIP))
-    recipe, _ = recipe_of(parse_experiment("", source="test", overrides=changes), device.info, 1000)
+    recipe, _ = learning_rule(parse_experiment("", source="test", overrides=changes), device.info, 1000)
     assert first_size(64, recipe, parameters, replicas) == size

@@ -90,7 +90,7 @@ def test_a_study_states_its_perturbation(task: str, monkeypatch: pytest.MonkeyPa
         given.append(values)
         raise ConfigError("enough")
 
-    monkeypatch.setattr("mgdhw.experiment.schema.check_experiment", check)
+    monkeypatch.setattr("mgdhw.experiment.load.check_experiment", check)
     with pytest.raises(ConfigError, match="enough"):
         run(Job(task, "mismatch", 0.2, 0), TASKS[task])
     assert given[0]["codes"] == {"delta": 0.125}

@@ -12,7 +12,7 @@ from mgdhw.datasets import load
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
 from mgdhw.estimate import address, estimate_async, expected
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.report.units import quantity, span
 from mgdhw.timing import Count, TimeAndEnergy, Timing, bill, count, expected_baselines, together
 from mgdhw.training.events import Finished

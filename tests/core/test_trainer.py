@@ -17,7 +17,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.datasets import load as load_dataset
 from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, LinkCorrupt, LinkLost, LinkTimeout
-from mgdhw.experiment.schema import parse_experiment
+from mgdhw.experiment.load import parse_experiment
 from mgdhw.learning import digest
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
@@ -72,7 +72,7 @@ def assert_same_end(one: Finished, other: Finished) -> None:
     assert_array_equal(one.state.theta, other.state.theta)
     assert_array_equal(one.state.window.cross, other.state.window.cross)
     assert_array_equal(one.state.window.energy, other.state.window.energy)
-    assert_array_equal(one.state.analog.gradient, other.state.analog.gradient)
+    assert_array_equal(one.state.filters.gradient, other.state.filters.gradient)
     assert one.state.held == other.state.held
     assert one.state.optimizer.keys() == other.state.optimizer.keys()
     for name, array in one.state.optimizer.items():
@@ -91,7 +91,7 @@ MODES = {
 @pytest.fixture
 def many_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The digest takes in the trajectory every few updates, not only its end."""
-    monkeypatch.setattr(digest, "MARK_EVERY", 4)
+    monkeypatch.setattr(digest, "CHECKPOINT_UPDATES", 4)
 
 
 # --- cuts and levels --------------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ async def test_a_stop_before_the_beginning_waits_for_no_second_long_look(monkeyp
             await asyncio.sleep(0.01)
             return await super().infer(samples, step)
 
-    monkeypatch.setattr("mgdhw.training.trainer.LONG_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("mgdhw.training.trainer.LONG_EVALUATION_SECONDS", 0.0)
     async with Waits(CHIP, parse(CHIP)) as device:
         going = trainer("run.block=7", device=device)
         going.stop()

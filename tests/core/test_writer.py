@@ -16,7 +16,8 @@ import pytest
 
 from mgdhw.errors import RunError
 from mgdhw.experiment.schema import Experiment
-from mgdhw.learning.gradient import FilterState, Window
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
 from mgdhw.learning.state import TrainState
 from mgdhw.runs import Recorder, Run, create_run, recorder, writer
 from mgdhw.training.events import BlockDone, Checkpoint, Evaluated

@@ -12,8 +12,9 @@ import pytest
 from mgdhw.block import Baseline, CodeSpec
 from mgdhw.datasets import load
 from mgdhw.errors import DeviceFault
-from mgdhw.learning.gradient import FilterState, Window
-from mgdhw.learning.loop import Grid, Recipe
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
+from mgdhw.learning.rule import LearningRule, ParameterGrid
 from mgdhw.learning.schedule import ScheduleSpec
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
@@ -35,7 +36,7 @@ CHIP = "sim:analog-8bit?layers=2-3-1"
 P = 13
 
 
-def recipe_of(draw: random.Random, **fixed: Any) -> Recipe:
+def recipe_of(draw: random.Random, **fixed: Any) -> LearningRule:
     """Some recipe."""
     chosen: dict[str, Any] = {
         "codes": CodeSpec(draw.choice(["random", "sequential", "walsh", "sparse"]), draw.randrange(99), 2),
@@ -51,16 +52,16 @@ def recipe_of(draw: random.Random, **fixed: Any) -> Recipe:
         "schedule": ScheduleSpec("cosine"),
         "updates": 100,
         "stochastic": False,
-        "grid": Grid(-4.0, 3.96875, 0.03125),
+        "grid": ParameterGrid(-4.0, 3.96875, 0.03125),
         "low": np.full(P, -3.5),
         "high": np.full(P, 3.5),
         "cost_lsb": 2.0**-12,
         "seed": 0,
     }
-    return Recipe(**{**chosen, **fixed})
+    return LearningRule(**{**chosen, **fixed})
 
 
-def beginning(recipe: Recipe) -> TrainState:
+def beginning(recipe: LearningRule) -> TrainState:
     """Before the first probe."""
     theta = np.linspace(-0.5, 0.5, P)
     return TrainState(

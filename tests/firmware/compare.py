@@ -20,8 +20,9 @@ from numpy.testing import assert_array_equal
 
 from mgdhw.block import Baseline, Block, Part
 from mgdhw.codes import FAMILIES
-from mgdhw.learning.gradient import FilterState, Window
-from mgdhw.learning.loop import Grid, Recipe
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
+from mgdhw.learning.rule import LearningRule, ParameterGrid
 from mgdhw.learning.schedule import SCHEDULES, ScheduleSpec
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
@@ -110,7 +111,7 @@ def compare_blocks(core: Core, number: int) -> None:
     assert_array_equal(ours.infer(everything, step := rng.randrange(1 << 40)), chip.infer(everything, step))
 
 
-def draw_recipe(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> Recipe:
+def draw_recipe(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> LearningRule:
     """Any recipe for a chip."""
     continuous, p = rng.random() < 0.2, spec.topology.n_parameters
     block = draw_block(rng, spec, samples)
@@ -119,7 +120,7 @@ def draw_recipe(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> Re
     chosen = OPTIMIZERS[optimizer]()
     if isinstance(chosen, Adam):
         chosen = replace(chosen, bias_correction=rng.random() < 0.7)
-    return Recipe(
+    return LearningRule(
         codes=codes,
         order=SampleOrder(block.order.seed, samples, rng.choice((1, 2, 5, 70)), block.order.tau_x),
         baseline=Baseline.NONE if continuous else rng.choice((Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC)),
@@ -133,7 +134,7 @@ def draw_recipe(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> Re
         schedule=ScheduleSpec(rng.choice(list(SCHEDULES))),
         updates=rng.choice((0, 40)),
         stochastic=rng.random() < 0.3,
-        grid=Grid(-spec.weight_range, spec.weight_range - spec.weight_lsb, spec.weight_lsb),
+        grid=ParameterGrid(-spec.weight_range, spec.weight_range - spec.weight_lsb, spec.weight_lsb),
         low=np.asarray(room - spec.weight_range),
         high=np.asarray(spec.weight_range - spec.weight_lsb - room),
         cost_lsb=spec.cost_lsb,
@@ -152,12 +153,12 @@ def assert_same_state(one: TrainState, other: TrainState) -> None:
         other.evaluations,
         other.held,
     )
-    assert (one.analog.cost, one.analog.high_passed) == (other.analog.cost, other.analog.high_passed)
+    assert (one.filters.cost, one.filters.high_passed) == (other.filters.cost, other.filters.high_passed)
     for a, b in (
         (one.theta, other.theta),
         (one.window.cross, other.window.cross),
         (one.window.energy, other.window.energy),
-        (one.analog.gradient, other.analog.gradient),
+        (one.filters.gradient, other.filters.gradient),
     ):
         assert_array_equal(a, b)
     assert one.cells.keys() == other.cells.keys()
@@ -181,10 +182,10 @@ def compare_segments(core: Core, number: int) -> None:
         theta=theta,
         optimizer=recipe.optimizer.init(p),
         window=Window.empty(p),
-        analog=FilterState.empty(p),
+        filters=FilterState.empty(p),
         held=None,
         evaluations=0,
-        chain=bytes(32),
+        digest_state=bytes(32),
     )
     probes = rng.randint(2, 40)
     first = rng.randint(1, probes - 1)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
 from mgdhw.datasets import Dataset
-from mgdhw.learning.gradient import FilterState, Window
-from mgdhw.learning.loop import Recipe, Step
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
+from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.schedule import Progress, rate
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
@@ -218,7 +219,7 @@ def held_of(held: HeldBaseline | None) -> HeldC:
     return HeldC(0, 0, 0) if held is None else HeldC(int(held.value), held.step, 1)
 
 
-def recipe_of(recipe: Recipe) -> RecipeC:
+def recipe_of(recipe: LearningRule) -> RecipeC:
     optimizer = recipe.optimizer
     return RecipeC(
         codes=codes_of(recipe.codes),
@@ -398,9 +399,9 @@ class CoreChip:
         arrays["theta"][:] = state.theta
         arrays["cross"][:] = state.window.cross
         arrays["energy"][:] = state.window.energy
-        arrays["filtered"][:] = state.analog.gradient
-        s.has_cost = state.analog.cost is not None
-        s.cost, s.high_passed = state.analog.cost or 0.0, state.analog.high_passed
+        arrays["filtered"][:] = state.filters.gradient
+        s.has_cost = state.filters.cost is not None
+        s.cost, s.high_passed = state.filters.cost or 0.0, state.filters.high_passed
         own = list(state.optimizer.values())
         for slot, values in zip(arrays["slots"], (array for array in own if array.ndim), strict=False):
             slot[:] = values
@@ -421,7 +422,7 @@ class CoreChip:
             theta=arrays["theta"],
             optimizer=optimizer,
             window=Window(arrays["cross"], arrays["energy"]),
-            analog=FilterState(arrays["filtered"], s.cost if s.has_cost else None, s.high_passed),
+            filters=FilterState(arrays["filtered"], s.cost if s.has_cost else None, s.high_passed),
             held=HeldBaseline(s.held.value, s.held.step) if s.held.valid else None,
             cells=self.remembered(),
         )
@@ -431,16 +432,16 @@ class CoreChip:
         lib = self.core.lib
         self._put(segment.state)
         self.restore(segment.state.cells)
-        state, period = segment.state, segment.recipe.update_period
+        state, period = segment.state, segment.rule.update_period
         updates = (state.step + segment.n_probes) // period - state.step // period
         rates = [
-            segment.recipe.eta * rate(segment.recipe.schedule, Progress(state.update + n, segment.recipe.updates))
+            segment.rule.eta * rate(segment.rule.schedule, Progress(state.update + n, segment.rule.updates))
             for n in range(updates)
         ]
         etas = (c.c_double * max(1, updates))(*rates)
-        recipe = recipe_of(segment.recipe)
+        recipe = recipe_of(segment.rule)
         recipe.etas = c.addressof(etas)
-        weight = segment.recipe.filter_weight
+        weight = segment.rule.filter_weight
         if weight is not None:
             recipe.filter_weight = weight.ctypes.data
         _check(
@@ -458,7 +459,7 @@ class CoreChip:
         total, last = c.c_int64(), LastC()
         lib.mg_learn_end(self._learner, c.byref(total), c.byref(last))
         self.codes = _at(lib.mg_chip_stored(self.chip), c.c_int16, self.topology.n_parameters).copy()
-        step = Step(last.eta, last.gradient_norm) if last.valid else None
+        step = UpdateInfo(last.eta, last.gradient_norm) if last.valid else None
         return SegmentResult(self._get(segment.state), total.value / segment.n_probes, step)
 
 

@@ -16,8 +16,9 @@ from numpy.testing import assert_array_equal
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
-from mgdhw.learning.gradient import FilterState, Window
-from mgdhw.learning.loop import Recipe
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
+from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import OPTIMIZERS
@@ -128,7 +129,7 @@ def test_blocks_measurements_and_outputs(sanitized: Path, where: str) -> None:
 
 def learn(talk: Talk, segment: Segment, ticket: int) -> SegmentResult:
     """A segment, with all that it depends on written first."""
-    areas = state_areas(segment.state, segment.recipe, floats=False)
+    areas = state_areas(segment.state, segment.rule, floats=False)
     for area, content in areas.items():
         talk.write(area, content)
     rates = np.array(rates_of(segment), dtype="<f8").tobytes()
@@ -172,7 +173,7 @@ def test_segments(sanitized: Path, where: str) -> None:
                 state = expected.state
 
 
-def new_state(chip: Chip, recipe: Recipe, rng: Random) -> TrainState:
+def new_state(chip: Chip, recipe: LearningRule, rng: Random) -> TrainState:
     p = chip.topology.n_parameters
     theta = np.clip([rng.uniform(-1, 1) for _ in range(p)], recipe.low, recipe.high)
     return TrainState(

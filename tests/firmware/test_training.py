@@ -20,7 +20,7 @@ from numpy.testing import assert_array_equal
 
 from mgdhw.datasets import load
 from mgdhw.device import open_device
-from mgdhw.experiment.schema import check_experiment
+from mgdhw.experiment.load import check_experiment
 from mgdhw.training.events import Finished
 from mgdhw.training.trainer import Trainer
 from mgdhw_drivers.protocol.numbers import Area, Type

@@ -12,8 +12,9 @@ import numpy as np
 from mgdhw.block import Baseline, Block, CodeSpec, HeldBaseline
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
-from mgdhw.learning.gradient import FilterState, Window
-from mgdhw.learning.loop import Grid, Recipe
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
+from mgdhw.learning.rule import LearningRule, ParameterGrid
 from mgdhw.learning.schedule import ScheduleSpec
 from mgdhw.learning.segment import Segment
 from mgdhw.learning.state import TrainState
@@ -103,10 +104,10 @@ def order_of(asked: Case, samples: int) -> SampleOrder:
     return SampleOrder(asked["order_seed"], samples, asked["batch"], asked["tau_x"])
 
 
-def recipe_of(case: Case, spec: ChipSpec, samples: int) -> Recipe:
+def recipe_of(case: Case, spec: ChipSpec, samples: int) -> LearningRule:
     asked = case["request"]
     room, lsb = asked["amplitude"] * spec.weight_lsb, spec.weight_lsb
-    return Recipe(
+    return LearningRule(
         codes=codes_of(asked),
         order=order_of(asked, samples),
         baseline=Baseline(asked["baseline"]),
@@ -120,7 +121,7 @@ def recipe_of(case: Case, spec: ChipSpec, samples: int) -> Recipe:
         schedule=ScheduleSpec(asked["schedule"]),
         updates=asked["updates"],
         stochastic=False,
-        grid=Grid(-spec.weight_range, spec.weight_range - lsb, lsb),
+        grid=ParameterGrid(-spec.weight_range, spec.weight_range - lsb, lsb),
         low=np.asarray(room - spec.weight_range),
         high=np.asarray(spec.weight_range - lsb - room),
         cost_lsb=spec.cost_lsb,
@@ -137,10 +138,10 @@ def segment_of(case: Case, spec: ChipSpec, samples: int) -> Segment:
         theta=theta,
         optimizer=recipe.optimizer.init(theta.size),
         window=Window.empty(theta.size),
-        analog=FilterState.empty(theta.size),
+        filters=FilterState.empty(theta.size),
         held=None,
         evaluations=0,
-        chain=b"\0" * 32,
+        digest_state=b"\0" * 32,
     )
     return Segment(state, recipe, case["request"]["probes"])
 

@@ -18,8 +18,8 @@ from mgdhw.device import open_device
 from mgdhw.device.uri import suggest_address
 from mgdhw.errors import MgdhwError
 from mgdhw.estimate import address
+from mgdhw.experiment.load import check_experiment, parse_experiment, to_toml
 from mgdhw.experiment.resolve import default_experiment
-from mgdhw.experiment.schema import check_experiment, parse_experiment, to_toml
 from mgdhw.runs import Run, find_run, read_replicas
 from mgdhw.study.robustness import from_csv
 from mgdhw_drivers.server.fault_injection import Faults

@@ -19,7 +19,8 @@ from typing import Any
 
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
-from mgdhw.experiment.schema import Experiment, check_experiment
+from mgdhw.experiment.load import check_experiment
+from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.schedule import SCHEDULES
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw.runs.checkpoint import load, save

@@ -12,8 +12,9 @@ from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError
-from mgdhw.learning.gradient import FilterState, Window
-from mgdhw.learning.loop import Grid, Recipe
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
+from mgdhw.learning.rule import LearningRule, ParameterGrid
 from mgdhw.learning.schedule import SCHEDULES, ScheduleSpec
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
@@ -49,10 +50,10 @@ def draw_loaded(rng: Random) -> tuple[Chip, int]:
     return chip, dataset.n_samples
 
 
-def draw_recipe(rng: Random, chip: Chip, n: int, optimizer: str, family: str, **changes: Any) -> Recipe:
+def draw_recipe(rng: Random, chip: Chip, n: int, optimizer: str, family: str, **changes: Any) -> LearningRule:
     spec, codes = chip.spec, draw_codes(rng, chip, family)
     room = codes.amplitude * spec.weight_lsb
-    recipe = Recipe(
+    recipe = LearningRule(
         codes=codes,
         order=SampleOrder(rng.getrandbits(64), n, rng.choice(BATCHES), rng.randint(1, 9)),
         baseline=rng.choice((Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC)),
@@ -66,7 +67,7 @@ def draw_recipe(rng: Random, chip: Chip, n: int, optimizer: str, family: str, **
         schedule=ScheduleSpec(rng.choice(list(SCHEDULES))),
         updates=40,
         stochastic=False,
-        grid=Grid(-spec.weight_range, spec.weight_range - spec.weight_lsb, spec.weight_lsb),
+        grid=ParameterGrid(-spec.weight_range, spec.weight_range - spec.weight_lsb, spec.weight_lsb),
         low=np.asarray(room - spec.weight_range),
         high=np.asarray(spec.weight_range - spec.weight_lsb - room),
         cost_lsb=spec.cost_lsb,
@@ -75,7 +76,7 @@ def draw_recipe(rng: Random, chip: Chip, n: int, optimizer: str, family: str, **
     return replace(recipe, **changes)
 
 
-def first_state(chip: Chip, recipe: Recipe) -> TrainState:
+def first_state(chip: Chip, recipe: LearningRule) -> TrainState:
     p = chip.topology.n_parameters
     theta = np.clip(chip.codes * chip.spec.weight_lsb * 0.3, recipe.low, recipe.high)
     return TrainState(
@@ -83,7 +84,7 @@ def first_state(chip: Chip, recipe: Recipe) -> TrainState:
     )  # fmt: skip
 
 
-def learn(engine: Engine, chip: Chip, state: TrainState, recipe: Recipe, cuts: list[int]) -> SegmentResult:
+def learn(engine: Engine, chip: Chip, state: TrainState, recipe: LearningRule, cuts: list[int]) -> SegmentResult:
     for size in cuts:
         result = engine.learn(chip, Segment(state, recipe, size))
         state = result.state
@@ -245,7 +246,7 @@ def test_other_updates_in_any_cuts(name: str, changes: dict[str, Any]) -> None:
         for cuts in ([60], [cut, 60 - cut]):
             ours = learn(engine, chip, state, recipe, cuts)
             assert_same_state(ours.state, expected.state)
-            assert_same_filters(ours.state.analog, expected.state.analog)
+            assert_same_filters(ours.state.filters, expected.state.filters)
             assert_array_equal(chip.codes, codes)
             assert (ours.last is None) == (expected.last is None)
         assert learn(engine, chip, state, recipe, [60]).cost == expected.cost

@@ -37,7 +37,7 @@ def test_a_training_that_ends_between_updates() -> None:
         mgdhw.train(given, runs=None, overrides=[f"run.block={block}", f"run.level={level}"]).digest
         for block, level in ((7, "learn"), (1000, "learn"), (30, "device-codes"))
     }
-    found |= {one.digest for one in mgdhw.train(given, runs=None, replicas=1).replicas}
+    found |= {one.digest for one in mgdhw.train_replicas(given, runs=None, replicas=1).replicas}
     assert len(found) == 1
 
 

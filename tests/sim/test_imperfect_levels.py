@@ -9,8 +9,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import mgdhw
+from mgdhw.experiment.load import check_experiment
 from mgdhw.experiment.resolve import load_dataset
-from mgdhw.experiment.schema import check_experiment
 from mgdhw.learning.state import TrainState
 from mgdhw.runs.checkpoint import load, save
 from mgdhw.training.events import Checkpoint, Event, Finished
@@ -126,7 +126,7 @@ async def test_a_killed_run_goes_on_with_its_cells(
 def test_replicas_begin_with_fresh_cells(chip: str, level: str) -> None:
     """And at their own time, whatever those before them came to: also an evaluation in the middle sees that."""
     for wanted in (["evaluation.stop_at_cost=0.25", "evaluation.every=6"], ["evaluation.stop_at_cost=60"]):
-        found = mgdhw.train(experiment(chip, level=level), runs=None, replicas=3, overrides=wanted)
+        found = mgdhw.train_replicas(experiment(chip, level=level), runs=None, replicas=3, overrides=wanted)
         for number, one in enumerate(found.replicas):
             given = experiment(chip, level=level)
             alone = mgdhw.train(given, runs=None, overrides=[*wanted, f"seed={number}"])

@@ -15,11 +15,12 @@ import mgdhw
 from mgdhw.concurrency.threads import in_thread, left_behind
 from mgdhw.datasets import load
 from mgdhw.errors import ConfigError
-from mgdhw.experiment.schema import Experiment, check_experiment
-from mgdhw.learning.loop import next_block
+from mgdhw.experiment.load import check_experiment
+from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.segment import Segment
 from mgdhw.learning.state import TrainState
-from mgdhw.training.recipe import first_state, recipe_of
+from mgdhw.learning.step import next_block
+from mgdhw.training.prepare import first_state, learning_rule
 from mgdhw_sim import device as devices
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
@@ -54,7 +55,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def segment(device: SimDevice, experiment: Experiment, n_probes: int, state: TrainState | None = None) -> Segment:
     dataset = load("xor")
-    recipe, _ = recipe_of(experiment, device.info, dataset.n_train)
+    recipe, _ = learning_rule(experiment, device.info, dataset.n_train)
     return Segment(state or first_state(experiment, device.info, recipe, dataset), recipe, n_probes)
 
 
@@ -64,7 +65,7 @@ async def test_what_is_left_behind_touches_nothing(monkeypatch: pytest.MonkeyPat
 
     async def learn(device: SimDevice) -> np.ndarray[Any, Any]:
         result = await device.learn(segment(device, experiment, 100))
-        again = next_block(result.state, segment(device, experiment, 1).recipe, 10)
+        again = next_block(result.state, segment(device, experiment, 1).rule, 10)
         return np.concatenate([result.state.theta, await device.read(), (await device.probe(again)).perturbed])
 
     async with SimDevice(uri, parse(uri)) as device:

@@ -69,7 +69,7 @@ def test_other_updates_in_threads(changes: dict[str, Any], monkeypatch: pytest.M
     for ours, segment in zip(COMPILED.learn_many(chip, segments), segments, strict=True):
         expected = REFERENCE.learn(chip, segment).state
         assert_same_state(ours.state, expected)
-        assert_same_filters(ours.state.analog, expected.analog)
+        assert_same_filters(ours.state.filters, expected.filters)
 
 
 @pytest.mark.long

@@ -16,6 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +73,16 @@ def images(folder: Path, *, killed: bool) -> list[Image]:
     made = []
     for kind in ("finished", "stopped"):
         for replicas in (None, REPLICAS):
-            session = mgdhw.Session()
+            session = mgdhw.TrainingHandle()
 
-            def stop(event: object, kind: str = kind, session: mgdhw.Session = session) -> None:
+            def stop(event: object, kind: str = kind, session: mgdhw.TrainingHandle = session) -> None:
                 over = isinstance(event, ReplicaFinished) or (isinstance(event, BlockDone) and event.step >= 160)
                 if kind == "stopped" and over:
                     session.stop()
 
-            how: dict[str, Any] = {"replicas": replicas, "overrides": ["run.level=device-codes"]}
-            run = mgdhw.train(EXPERIMENT, runs=folder / kind, session=session, listeners=[stop], **how).run
+            train: Any = mgdhw.train if replicas is None else partial(mgdhw.train_replicas, replicas=replicas)
+            how: dict[str, Any] = {"overrides": ["run.level=device-codes"], "listeners": [stop]}
+            run = train(EXPERIMENT, runs=folder / kind, session=session, **how).run
             made.append(Image(f"{kind}, {'a set' if replicas else 'single'}", run, replicas))
     if killed and sys.platform != "win32":
         script = [sys.executable, "-c", KILLED, str(folder / "killed")]
@@ -110,7 +112,7 @@ def results(image: Image, run: Path) -> tuple[dict[str, Any], bool]:
         result: Any = mgdhw.train(resume=run, listeners=[listen])
         found["scores"] = scores or mgdhw.evaluate(run).summary()["splits"]
     else:
-        result = mgdhw.train(resume=run, replicas=image.replicas, listeners=[listen])
+        result = mgdhw.train_replicas(resume=run, replicas=image.replicas, listeners=[listen])
     said += [note for note in result.notes if "is finished" not in note]
     found.update({key: value for key, value in result.summary().items() if key not in ("seconds", "run")})
     return found, not said

@@ -53,7 +53,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def digest() -> str:
     """Of the experiment, on the reference engine, in a process like any other."""
     import mgdhw
-    from mgdhw.experiment.schema import parse_experiment
+    from mgdhw.experiment.load import parse_experiment
 
     text = EXPERIMENT.format(options="&engine=reference")
     return mgdhw.train(parse_experiment(text, source="test"), runs=None).digest

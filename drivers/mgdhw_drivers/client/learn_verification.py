@@ -13,8 +13,8 @@ import numpy as np
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.errors import DeviceFault
-from mgdhw.learning.loop import next_block
 from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.step import next_block
 from mgdhw.timing import expected_baselines
 from mgdhw_drivers.client.costs import CostChecker
 from mgdhw_drivers.protocol.messages import LearnResult
@@ -24,13 +24,13 @@ from mgdhw_drivers.protocol.segments import N_SCALARS, rates_of
 
 def updates_of(segment: Segment) -> int:
     """Updates that a segment makes."""
-    step, period = segment.state.step, segment.recipe.update_period
+    step, period = segment.state.step, segment.rule.update_period
     return (step + segment.n_probes) // period - step // period
 
 
 def evaluations_of(segment: Segment) -> int:
     """Evaluations that a segment takes: its probes, and the baselines that they are compared with."""
-    state, recipe, probes = segment.state, segment.recipe, segment.n_probes
+    state, recipe, probes = segment.state, segment.rule, segment.n_probes
     if recipe.baseline is not Baseline.HELD:
         return probes + expected_baselines(probes, recipe.baseline, tau_x=1, update_period=1)
     # Where θ or the batch changes after the first probe; and at the first probe, unless what is held still holds.
@@ -60,7 +60,7 @@ class Verification:
 
     def check_counts(self) -> None:
         """What the message alone says. Raises DeviceFault."""
-        segment, learn_result, recipe = self._segment, self._result, self._segment.recipe
+        segment, learn_result, recipe = self._segment, self._result, self._segment.rule
         updates = updates_of(segment)
         self._same("step", learn_result.step, segment.state.step + segment.n_probes)
         self._same("updates", learn_result.update, segment.state.update + updates)
@@ -89,7 +89,7 @@ class Verification:
 
     def check_state(self, result: SegmentResult) -> None:
         """What the state's areas hold. Raises DeviceFault."""
-        before, state, recipe = self._segment.state, result.state, self._segment.recipe
+        before, state, recipe = self._segment.state, result.state, self._segment.rule
         if state.held is not None:
             self._check_held(state.held.value, state.held.step)
         if state.update == before.update:
@@ -104,7 +104,7 @@ class Verification:
 
     def _check_held(self, value: int | float, step: int) -> None:
         """The baseline in force: measured where θ or the batch changed last, or the one that was carried."""
-        state, recipe, end = self._segment.state, self._segment.recipe, self._result.step
+        state, recipe, end = self._segment.state, self._segment.rule, self._result.step
         due = max((end - 1) // period * period for period in (recipe.order.tau_x, recipe.update_period))
         carried = next_block(state, recipe, 1).valid_held()
         if due > state.step or carried is None:
@@ -117,7 +117,7 @@ class Verification:
 
     def _scalars(self, updates: int) -> tuple[float, ...]:
         """The numbers of the optimizer's state: as they have to be, or as claimed where gradients decide them."""
-        state, optimizer = self._segment.state.optimizer, self._segment.recipe.optimizer
+        state, optimizer = self._segment.state.optimizer, self._segment.rule.optimizer
         after, names = optimizer.scalars_after(state, updates), optimizer.scalars()
         expected = [after.get(name, claimed) for name, claimed in zip(names, self._result.scalars, strict=False)]
         return (*expected, *[1.0] * (N_SCALARS - len(names)))

@@ -12,8 +12,8 @@ import numpy as np
 
 from mgdhw.device import DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault, LinkCorrupt
-from mgdhw.learning.loop import requested_theta
 from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.step import requested_theta
 from mgdhw_drivers.client.board_session import BoardSession
 from mgdhw_drivers.client.costs import CostChecker
 from mgdhw_drivers.client.learn_verification import Verification, evaluations_of
@@ -57,7 +57,7 @@ class Learning:
         state, last = segment.state, None
         for size in self._cuts(segment):
             whole = size == segment.n_probes
-            part = segment if whole else Segment(state, segment.recipe, size)
+            part = segment if whole else Segment(state, segment.rule, size)
             if part is not self._asked:  # else it is the same once more: its answer may be there already
                 self._asked, self._ticket = part, self._ticket + 1
             result = await self._session.do(partial(self._once, part), dataset=True)
@@ -69,7 +69,7 @@ class Learning:
 
     async def _once(self, segment: Segment) -> SegmentResult:
         session, link = self._session, self._session.link
-        content = state_areas(segment.state, segment.recipe, floats=self._floats)
+        content = state_areas(segment.state, segment.rule, floats=self._floats)
         state_crc = checksum(content.values())
         done = session.identity is not None and session.identity.ticket == self._ticket
         if session.state_crc != state_crc and not done:
@@ -94,7 +94,7 @@ class Learning:
         learn_result = LearnResult.unpack(answer)
         verification = Verification(segment, learn_result, self._cost_checker, session.uri)
         verification.check_counts()
-        continuous, size = segment.recipe.continuous, 8 * self._form.count
+        continuous, size = segment.rule.continuous, 8 * self._form.count
         after = {
             # Weights of continuous mode are as they were sent.
             area: content[area] if continuous and area is Area.ENERGY else await session.read_area(area, size)
@@ -104,7 +104,7 @@ class Learning:
             raise LinkCorrupt("the state that was read is not the one that the board speaks of", uri=session.uri)
         result = result_of(segment, learn_result, after, floats=self._floats)
         verification.check_state(result)
-        parameters = self._form.encode(requested_theta(result.state, segment.recipe))
+        parameters = self._form.encode(requested_theta(result.state, segment.rule))
         if zlib.crc32(parameters) != learn_result.theta_crc:
             raise DeviceFault(
                 "the board has set other parameters than those that its θ asks for; its firmware rounds differently",
@@ -113,7 +113,7 @@ class Learning:
         if session.has_cell_state:
             result = replace(result, state=replace(result.state, cells=await session.snapshot()))
         session.state_crc = learn_result.state_crc
-        period = segment.recipe.update_period
+        period = segment.rule.update_period
         updated = result.state.update > segment.state.update
         written = result.state.step // period * period if updated else segment.state.step
         session.segment_learnt(parameters, learn_result.held_crc, written)
@@ -136,7 +136,7 @@ class Learning:
             raise ConfigError(
                 f"{self._session.uri}: the board has no room for changing learning rates; use schedule.name=constant"
             )
-        period, step = segment.recipe.update_period, segment.state.step
+        period, step = segment.rule.update_period, segment.state.step
         end = step + segment.n_probes
         while step < end:
             stop = min(end, (step // period + room) * period)
@@ -147,14 +147,14 @@ class Learning:
         if not self._session.known.head.per_parameter:
             return 0
         count = self._form.count
-        limits = [np.broadcast_to(side, count) for side in (segment.recipe.low, segment.recipe.high)]
+        limits = [np.broadcast_to(side, count) for side in (segment.rule.low, segment.rule.high)]
         content = np.concatenate(limits).astype("<f8").tobytes()
         await self._session.write_area(Area.GUARD, content)
         return zlib.crc32(content)
 
     def _check(self, segment: Segment) -> None:
         """Raise ConfigError if the board hasn't got what the recipe asks for."""
-        features, recipe = self._session.known.head.features, segment.recipe
+        features, recipe = self._session.known.head.features, segment.rule
         if recipe.codes.amplitudes:
             raise ConfigError(
                 f"{self._session.uri}: the link has one amplitude for all layers; use run.level=host-codes"

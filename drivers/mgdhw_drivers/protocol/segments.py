@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from mgdhw.arrays import FloatArray
 from mgdhw.block import HeldBaseline
 from mgdhw.errors import LinkCorrupt
-from mgdhw.learning.gradient import FilterState, Window
-from mgdhw.learning.loop import Grid, Recipe, Step, next_block
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
+from mgdhw.learning.rule import LearningRule, ParameterGrid, UpdateInfo
 from mgdhw.learning.schedule import Progress, ScheduleSpec, rate
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import next_block
 from mgdhw.optimizers import OPTIMIZERS as CLASSES
 from mgdhw.optimizers import Optimizer
 from mgdhw.optimizers import State as OptimizerState
@@ -85,8 +87,8 @@ def areas_in_use(optimizer: str, flags: LearnFlag) -> list[Area]:
     return areas if LearnFlag.WINDOW_EMPTY in flags else [*areas, Area.CROSS, Area.ENERGY]
 
 
-def flags_of(recipe: Recipe, state: TrainState) -> LearnFlag:
-    """What a recipe and a state are, as LEARN says it."""
+def flags_of(recipe: LearningRule, state: TrainState) -> LearnFlag:
+    """What a learning rule and a state are, as LEARN says it."""
     flags = LearnFlag(0)
     if recipe.continuous:
         flags |= LearnFlag.CONTINUOUS
@@ -96,7 +98,7 @@ def flags_of(recipe: Recipe, state: TrainState) -> LearnFlag:
         flags |= LearnFlag.STOCHASTIC
     if is_empty(state.window):
         flags |= LearnFlag.WINDOW_EMPTY
-    if state.analog.cost is not None:
+    if state.filters.cost is not None:
         flags |= LearnFlag.ANALOG_COST
     if recipe.continuous and recipe.filter_weight is not None:
         flags |= LearnFlag.WEIGHTED
@@ -111,7 +113,7 @@ def checksum(parts: Iterable[bytes | bytearray | memoryview]) -> int:
     return crc
 
 
-def state_areas(state: TrainState, recipe: Recipe, *, floats: bool) -> dict[Area, bytes]:
+def state_areas(state: TrainState, recipe: LearningRule, *, floats: bool) -> dict[Area, bytes]:
     """The state areas that a segment begins with."""
     name = name_of(recipe.optimizer)
     assert name is not None, "whoever sends a segment has looked"
@@ -121,7 +123,7 @@ def state_areas(state: TrainState, recipe: Recipe, *, floats: bool) -> dict[Area
         Area.THETA: state.theta,
         Area.CROSS: cross,
         Area.ENERGY: state.window.energy if weights is None else weights,
-        Area.GRADIENT: state.analog.gradient,
+        Area.GRADIENT: state.filters.gradient,
         **{area: state.optimizer[slot] for slot, area in slots_of(name).items()},
     }
     used = areas_in_use(name, flags_of(recipe, state))
@@ -130,7 +132,7 @@ def state_areas(state: TrainState, recipe: Recipe, *, floats: bool) -> dict[Area
 
 def rates_of(segment: Segment) -> list[float]:
     """η of each update of a segment."""
-    state, recipe = segment.state, segment.recipe
+    state, recipe = segment.state, segment.rule
     period = recipe.update_period
     updates = (state.step + segment.n_probes) // period - state.step // period
     return [recipe.eta * rate(recipe.schedule, Progress(state.update + j, recipe.updates)) for j in range(updates)]
@@ -173,7 +175,7 @@ def ask_of(
         rates: content of ETA, empty if η is the same for all updates.
         floats: whether costs are floats.
     """
-    state, recipe = segment.state, segment.recipe
+    state, recipe = segment.state, segment.rule
     name = name_of(recipe.optimizer)
     assert name is not None, "whoever sends a segment has looked"
     constant = rates_of(segment)
@@ -187,8 +189,8 @@ def ask_of(
         tau_hp=recipe.tau_hp,
         constants=constants_of(recipe.optimizer),
         scalars=_scalars(state.optimizer),
-        analog_cost=state.analog.cost or 0.0,
-        high_passed=state.analog.high_passed,
+        analog_cost=state.filters.cost or 0.0,
+        high_passed=state.filters.high_passed,
         ticket=ticket,
         state_crc=state_crc,
         update_period=recipe.update_period,
@@ -205,7 +207,7 @@ def ask_of(
 def segment_of(
     ask: LearnRequest,
     areas: Mapping[Area, bytes],
-    grid: Grid,
+    grid: ParameterGrid,
     guard: tuple[FloatArray, FloatArray],
     cost_lsb: float,
     *,
@@ -225,7 +227,7 @@ def segment_of(
     block = block_of(ask.probe, floats=floats)
     optimizer = optimizer_of(learn.optimizer, learn.constants)
     flags = LearnFlag(learn.flags)
-    recipe = Recipe(
+    recipe = LearningRule(
         codes=block.codes,
         order=block.order,
         baseline=block.baseline,
@@ -253,10 +255,10 @@ def segment_of(
         theta=_floats(areas[Area.THETA]),
         optimizer=_optimizer_state(learn.optimizer, learn.scalars, areas),
         window=_window(areas, _floats(areas[Area.THETA]).size, floats=floats),
-        analog=_analog(areas, cost, learn.high_passed),
+        filters=_analog(areas, cost, learn.high_passed),
         held=block.held,
         evaluations=0,
-        chain=b"",
+        digest_state=b"",
     )
     return Segment(state, recipe, block.n_probes)
 
@@ -270,7 +272,7 @@ def check_state(state: TrainState, weights: FloatArray | None, not_negative: Ite
         not_negative: arrays of the optimizer's that are never below zero.
     """
     weights = np.zeros(1) if weights is None else weights
-    arrays = {"theta": state.theta, "cross": state.window.cross, "gradient": state.analog.gradient, **state.optimizer}
+    arrays = {"theta": state.theta, "cross": state.window.cross, "gradient": state.filters.gradient, **state.optimizer}
     arrays |= {"energy, as weights,": weights}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
@@ -296,7 +298,7 @@ def learnt_of(
         flags |= LearnResultFlag.UPDATED
     if is_empty(state.window):
         flags |= LearnResultFlag.WINDOW_EMPTY
-    if state.analog.cost is not None:
+    if state.filters.cost is not None:
         flags |= LearnResultFlag.ANALOG_COST
     return LearnResult(
         step=state.step,
@@ -308,8 +310,8 @@ def learnt_of(
         eta=0.0 if result.last is None else result.last.eta,
         gradient_norm=0.0 if result.last is None else result.last.gradient_norm,
         scalars=_scalars(state.optimizer),
-        analog_cost=state.analog.cost or 0.0,
-        high_passed=state.analog.high_passed,
+        analog_cost=state.filters.cost or 0.0,
+        high_passed=state.filters.high_passed,
         ticket=ticket,
         state_crc=state_crc,
         theta_crc=theta_crc,
@@ -320,10 +322,10 @@ def learnt_of(
 
 def areas_after(segment: Segment, learnt: LearnResult) -> list[Area]:
     """The state areas that an answer is about."""
-    name = name_of(segment.recipe.optimizer)
+    name = name_of(segment.rule.optimizer)
     assert name is not None, "whoever sends a segment has looked"
     empty = LearnResultFlag.WINDOW_EMPTY in LearnResultFlag(learnt.flags)
-    flags = flags_of(segment.recipe, segment.state) & ~LearnFlag.WINDOW_EMPTY
+    flags = flags_of(segment.rule, segment.state) & ~LearnFlag.WINDOW_EMPTY
     return areas_in_use(name, flags | LearnFlag.WINDOW_EMPTY if empty else flags)
 
 
@@ -334,7 +336,7 @@ def result_of(segment: Segment, learnt: LearnResult, areas: Mapping[Area, bytes]
     if LearnResultFlag.HELD in flags:
         held = HeldBaseline(number_from_bytes(learnt.held_value, floats=floats), learnt.held_step)
     cost = learnt.analog_cost if LearnResultFlag.ANALOG_COST in flags else None
-    number = OPTIMIZER_NUMBERS[segment.recipe.optimizer.name]
+    number = OPTIMIZER_NUMBERS[segment.rule.optimizer.name]
     state = replace(
         before,
         step=learnt.step,
@@ -342,11 +344,11 @@ def result_of(segment: Segment, learnt: LearnResult, areas: Mapping[Area, bytes]
         theta=_floats(areas[Area.THETA]),
         optimizer=_optimizer_state(number, learnt.scalars, areas),
         window=_window(areas, before.theta.size, floats=floats),
-        analog=_analog(areas, cost, learnt.high_passed) if segment.recipe.continuous else before.analog,
+        filters=_analog(areas, cost, learnt.high_passed) if segment.rule.continuous else before.filters,
         held=held,
         evaluations=before.evaluations + learnt.evaluations,
     )
-    last = Step(learnt.eta, learnt.gradient_norm) if LearnResultFlag.UPDATED in flags else None
+    last = UpdateInfo(learnt.eta, learnt.gradient_norm) if LearnResultFlag.UPDATED in flags else None
     return SegmentResult(state, learnt.cost, last)
 
 

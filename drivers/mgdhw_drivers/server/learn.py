@@ -13,9 +13,10 @@ import numpy as np
 
 from mgdhw.block import Block
 from mgdhw.device import Device
-from mgdhw.learning.loop import Grid, probes_to_update, requested_theta
+from mgdhw.learning.rule import ParameterGrid
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import probes_to_update, requested_theta
 from mgdhw_drivers.protocol.checks import check_finite
 from mgdhw_drivers.protocol.messages import LearnResult
 from mgdhw_drivers.protocol.numbers import OPTIMIZERS, Area, LearnFlag, MismatchedItem, Type
@@ -67,7 +68,7 @@ class LearnOperation:
             limits = np.frombuffer(raw, "<f8").astype(np.float64)
             check_finite("guard", limits)
             guard = limits[:p], limits[p:]
-        grid = Grid(info.theta_min, info.theta_max, info.theta_lsb)
+        grid = ParameterGrid(info.theta_min, info.theta_max, info.theta_lsb)
         self.ticket = learn.ticket
         self._work = work
         self._device = device
@@ -76,7 +77,7 @@ class LearnOperation:
         self._rates = struct.unpack(f"<{len(rates) // 8}d", rates)
         check_finite("eta", self._rates)
         self._segment = segment_of(request, areas, grid, guard, info.cost_lsb, floats=work.floats)
-        recipe = self._segment.recipe
+        recipe = self._segment.rule
         check_state(self._segment.state, recipe.filter_weight, recipe.optimizer.not_negative)
 
     def check_limits(self) -> None:
@@ -86,12 +87,12 @@ class LearnOperation:
     async def run(self) -> LearnResult:
         """The whole segment; the areas hold the state after it. Raises LimitExceeded where an update goes too far."""
         work, segment = self._work, self._segment
-        batch = segment.recipe.order.batch
+        batch = segment.rule.order.batch
         with device_errors():
             before = replace(segment.state, cells=await self._device.snapshot())
         state, last, total, left = before, None, 0.0, segment.n_probes
         while left:
-            recipe, size = segment.recipe, work.chunk_size.next(left, self._kind, batch)
+            recipe, size = segment.rule, work.chunk_size.next(left, self._kind, batch)
             if self._rates:  # chunks of one learning rate each
                 number = min(state.update - before.update, len(self._rates) - 1)
                 recipe = replace(recipe, eta=self._rates[number])
@@ -111,7 +112,7 @@ class LearnOperation:
         return await self._learnt(SegmentResult(state, total / segment.n_probes, last))
 
     async def _learnt(self, result: SegmentResult) -> LearnResult:
-        work, recipe = self._work, self._segment.recipe
+        work, recipe = self._work, self._segment.rule
         content = state_areas(result.state, recipe, floats=work.floats)
         for area, raw in content.items():
             work.areas.fill(area, raw)

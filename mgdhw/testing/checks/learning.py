@@ -9,8 +9,8 @@ import numpy as np
 from mgdhw.block import Baseline
 from mgdhw.device import Capability
 from mgdhw.errors import DeviceError
-from mgdhw.learning.loop import requested_theta
 from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.step import requested_theta
 from mgdhw.testing.bench import Bench, Probe, on_bench
 from mgdhw.testing.check import NotApplicable, Opener
 from mgdhw.testing.demands import demand, demand_same, refusal
@@ -98,7 +98,7 @@ async def segments_end_with_their_theta_held(opener: Opener) -> None:
             _demand_sound(result, segment, case.name)
             bench.needs_exact_writes()
             held = await bench.device.read()
-            expected = await bench.device.write(requested_theta(result.state, segment.recipe))
+            expected = await bench.device.write(requested_theta(result.state, segment.rule))
             demand_same(held, expected, f"{case.name}: after a segment", "what is held", "its last θ as written")
 
 
@@ -147,10 +147,10 @@ def demand_close(value: float, expected: float, what: str) -> None:
 
 
 def _demand_sound(result: SegmentResult, segment: Segment, name: str) -> None:
-    state, period = result.state, segment.recipe.update_period
+    state, period = result.state, segment.rule.update_period
     end = segment.state.step + segment.n_probes
     demand(state.step == end, f"{name}: the segment ends at step {state.step}, expected {end}")
     demand(state.update == end // period, f"{name}: {state.update} updates, expected {end // period}")
     demand(bool(np.isfinite(state.theta).all()), f"{name}: a parameter is not a number")
-    inside = bool((state.theta >= segment.recipe.low).all() and (state.theta <= segment.recipe.high).all())
+    inside = bool((state.theta >= segment.rule.low).all() and (state.theta <= segment.rule.high).all())
     demand(inside, f"{name}: a parameter has left the range that the recipe gives")

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from mgdhw.block import Block, Costs
 from mgdhw.codes import Codes
-from mgdhw.learning.loop import accumulate_costs, next_block, probes_to_update, requested_theta, update
 from mgdhw.learning.segment import Segment, SegmentResult
+from mgdhw.learning.step import accumulate_costs, next_block, probes_to_update, requested_theta, update
 from mgdhw_sim.reference.chip import Chip
 
 _turn = threading.Lock()
@@ -19,7 +19,7 @@ time; so they take turns at whole updates."""
 
 def learn(chip: Chip, segment: Segment, probe: Callable[[Chip, Block], Costs]) -> SegmentResult:
     """The host's own loop around an engine's `probe`."""
-    state, recipe = segment.state, segment.recipe
+    state, recipe = segment.state, segment.rule
     codes = Codes(recipe.codes, chip.topology)
     end = state.step + segment.n_probes
     total, last = 0, None

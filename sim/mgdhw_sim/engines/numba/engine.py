@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mgdhw.arrays import IntArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.compiled.kernels.simd import LANES
-from mgdhw.learning.loop import Recipe, Step
+from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
@@ -45,7 +45,7 @@ class NumbaEngine(Engine):
     name = "numba"
 
     def unsupported_reason(self, chip: Chip, work: Block | Segment) -> str | None:
-        codes = work.codes if isinstance(work, Block) else work.recipe.codes
+        codes = work.codes if isinstance(work, Block) else work.rule.codes
         if codes.amplitudes and codes.groups == "all":
             return "an amplitude of its own for each layer, of layers that are perturbed together,"
         if codes.family not in kernel_args.FAMILIES:
@@ -81,7 +81,7 @@ class NumbaEngine(Engine):
         return marshalling.costs(block, plus, minus, held_baseline, measured)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
-        recipe, count = segment.recipe, segment.n_probes
+        recipe, count = segment.rule, segment.n_probes
         if not _covers(chip, recipe):
             return stepped.learn(chip, segment, self.probe)
         if chip.cells is not None:
@@ -103,8 +103,8 @@ class NumbaEngine(Engine):
         return datapath.output_codes(chip.spec, np.concatenate(signals).astype(np.int64))
 
     def _learn(
-        self, chip: Chip, state: TrainState, recipe: Recipe, count: int
-    ) -> tuple[TrainState, float, Step | None]:
+        self, chip: Chip, state: TrainState, recipe: LearningRule, count: int
+    ) -> tuple[TrainState, float, UpdateInfo | None]:
         if recipe.continuous:
             return _continuous(chip, state, recipe, count)
         order, (inputs, targets) = recipe.order, chip.memory
@@ -147,7 +147,7 @@ def _int16_network(chip: Chip, order: SampleOrder) -> Int16Network | None:
     )
 
 
-def _covers(chip: Chip, recipe: Recipe) -> bool:
+def _covers(chip: Chip, recipe: LearningRule) -> bool:
     """Whether whole segments of a recipe are compiled, its updates, too."""
     if not kernel_args.has_rule(recipe) or recipe.codes.amplitudes:
         return False
@@ -201,7 +201,7 @@ def _segment(
     chip: Chip,
     network: Int16Network,
     state: TrainState,
-    recipe: Recipe,
+    recipe: LearningRule,
     count: int,
     update_state: UpdateState,
     held_baseline: IntArray,
@@ -235,7 +235,9 @@ def _segment(
     return threads.run(work, count, lambda: thread_team.release(places[0]))
 
 
-def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:
+def _continuous(
+    chip: Chip, state: TrainState, recipe: LearningRule, count: int
+) -> tuple[TrainState, float, UpdateInfo | None]:
     """`continuous_mode.run_segment`, by a team where the work is worth it."""
     network = _int16_network(chip, recipe.order)
     assert network is not None, "_covers"
@@ -256,7 +258,7 @@ def _continuous(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tu
         mine = update_state._replace(powers=powers, squares=update_state.squares[16 * thread : 16 * thread + 16])
         own = shared if thread == 0 else shared._replace(cost=shared.cost.copy())
         result: tuple[int, int] = continuous_mode.run_segment(
-            fixed, rule, mine, own, state.analog.cost is not None, state.step, count, recipe.update_period,
+            fixed, rule, mine, own, state.filters.cost is not None, state.step, count, recipe.update_period,
             np.zeros(2, dtype=np.int64), rates, predrawn_buffers[thread], perturbed, space, tiles[thread],
             np.zeros(2, dtype=np.bool_), places[thread],
         )  # fmt: skip

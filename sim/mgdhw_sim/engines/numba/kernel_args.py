@@ -15,7 +15,7 @@ from mgdhw.codes.sinusoidal import sine_table
 from mgdhw.codes.sparse import Sparse, threshold
 from mgdhw.compiled.kernels.codes_and_samples import Order, words_in_row
 from mgdhw.compiled.kernels.products import HAS_BYTE_PRODUCTS
-from mgdhw.learning.loop import Recipe
+from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.schedule import Progress, rate
 from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import Adam, AdamW, Momentum, Nesterov, Rmsprop, Sgd, State
@@ -95,7 +95,7 @@ def room(array: NDArray[Any], size: int) -> NDArray[Any]:
     return wide
 
 
-def etas(recipe: Recipe, first: int, count: int) -> NDArray[np.float64]:
+def etas(recipe: LearningRule, first: int, count: int) -> NDArray[np.float64]:
     """Learning rates of consecutive updates."""
     if recipe.schedule.name == "constant":
         return np.full(max(1, count), recipe.eta * rate(recipe.schedule, Progress(first, recipe.updates)))
@@ -191,12 +191,12 @@ def plan(spec: CodeSpec, topology: Topology) -> scalar_arithmetic.CodePlan:
     )
 
 
-def has_rule(recipe: Recipe) -> bool:
+def has_rule(recipe: LearningRule) -> bool:
     """Whether kernels know how a recipe makes a step of a gradient."""
     return not recipe.stochastic and type(recipe.optimizer) in OPTIMIZERS
 
 
-def rule(spec: ChipSpec, recipe: Recipe) -> updates.UpdateRule:
+def rule(spec: ChipSpec, recipe: LearningRule) -> updates.UpdateRule:
     """The update as kernels take it."""
     optimizer: Any = recipe.optimizer
     half = 1 << (spec.weight_bits - 1)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from mgdhw.arrays import IntArray
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline
 from mgdhw.codes import Codes
-from mgdhw.learning.gradient import FilterState, Window
-from mgdhw.learning.loop import Recipe, Step
+from mgdhw.learning.filters import FilterState
+from mgdhw.learning.gradient import Window
+from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.segment import SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
@@ -24,7 +25,7 @@ from mgdhw_sim.engines.numba.kernels.continuous_mode import Filters
 from mgdhw_sim.engines.numba.kernels.updates import UpdateState
 from mgdhw_sim.reference.chip import Chip
 
-Piece = Callable[[TrainState, int], tuple[TrainState, float, Step | None]]
+Piece = Callable[[TrainState, int], tuple[TrainState, float, UpdateInfo | None]]
 """Runs so many probes from a state on: the state after them, the sum of their costs, the last update."""
 
 SAMPLES, PRODUCTS = 1 << 20, 1 << 34
@@ -51,7 +52,7 @@ def costs(block: Block, plus: IntArray, minus: IntArray, held_baseline: IntArray
     return Costs(plus, minus, block.evaluations(), carried)
 
 
-def baseline_of_state(state: TrainState, recipe: Recipe) -> IntArray:
+def baseline_of_state(state: TrainState, recipe: LearningRule) -> IntArray:
     """(2,) value and batch of the baseline that a state carries."""
     first_batch = recipe.order.batch_of(state.step)
     held_baseline = state.held
@@ -60,7 +61,7 @@ def baseline_of_state(state: TrainState, recipe: Recipe) -> IntArray:
     return np.array([held_baseline.value, first_batch], dtype=np.int64)
 
 
-def etas(state: TrainState, recipe: Recipe, count: int) -> NDArray[np.float64]:
+def etas(state: TrainState, recipe: LearningRule, count: int) -> NDArray[np.float64]:
     """Learning rates of the updates among so many probes."""
     period = recipe.update_period
     return kernel_args.etas(recipe, state.update, (state.step + count) // period - state.step // period)
@@ -68,7 +69,7 @@ def etas(state: TrainState, recipe: Recipe, count: int) -> NDArray[np.float64]:
 
 def advanced(
     state: TrainState,
-    recipe: Recipe,
+    recipe: LearningRule,
     count: int,
     update_state: UpdateState,
     held_baseline: IntArray,
@@ -77,7 +78,7 @@ def advanced(
     evaluations: int,
     measured: int,
     updates: int,
-) -> tuple[TrainState, Step | None]:
+) -> tuple[TrainState, UpdateInfo | None]:
     """The state after so many probes, from what kernels left, and the last update among them."""
     size = state.theta.size
     after = None
@@ -96,14 +97,14 @@ def advanced(
     return then, _last(update_state, rates, updates)
 
 
-def _last(update_state: UpdateState, rates: NDArray[np.float64], updates: int) -> Step | None:
+def _last(update_state: UpdateState, rates: NDArray[np.float64], updates: int) -> UpdateInfo | None:
     """The last of so many updates."""
-    return Step(float(rates[-1]), float(np.sqrt(update_state.squares.sum()))) if updates else None
+    return UpdateInfo(float(rates[-1]), float(np.sqrt(update_state.squares.sum()))) if updates else None
 
 
-def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters:
+def filters_of(state: TrainState, recipe: LearningRule, topology: Topology) -> Filters:
     """The filters of continuous mode as kernels take them, in arrays of their own."""
-    size, analog = kernel_args.padded(state.theta.size), state.analog
+    size, analog = kernel_args.padded(state.theta.size), state.filters
     weight = recipe.filter_weight
     if weight is None:
         weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
@@ -119,7 +120,7 @@ def filters_of(state: TrainState, recipe: Recipe, topology: Topology) -> Filters
 
 def filtered(
     state: TrainState, count: int, update_state: UpdateState, filters: Filters, rates: NDArray[np.float64], updates: int
-) -> tuple[TrainState, Step | None]:
+) -> tuple[TrainState, UpdateInfo | None]:
     """The same in continuous mode, without baselines."""
     size = state.theta.size
     then = replace(
@@ -128,7 +129,7 @@ def filtered(
         update=state.update + updates,
         theta=update_state.theta[:size],
         optimizer=kernel_args.optimizer_state(state, update_state),
-        analog=FilterState(filters.gradient[:size], float(filters.cost[0]), float(filters.cost[1])),
+        filters=FilterState(filters.gradient[:size], float(filters.cost[0]), float(filters.cost[1])),
         held=None,
         evaluations=state.evaluations + count,
     )
@@ -172,7 +173,9 @@ def by_amplitude(block: Block, run: Callable[[Block], Costs]) -> Costs:
     return Costs(perturbed, reference, costs.evaluations, costs.held)
 
 
-def in_pieces(chip: Chip, state: TrainState, recipe: Recipe, n_probes: int, most: int, run: Piece) -> SegmentResult:
+def in_pieces(
+    chip: Chip, state: TrainState, recipe: LearningRule, n_probes: int, most: int, run: Piece
+) -> SegmentResult:
     """A segment, at most so many probes at a time, and no more than a call may work on."""
     size = min(most, probes_at_once(chip, recipe.order))
     most = min(most, max(1, SAMPLES // recipe.order.batch))

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
-from mgdhw.learning.loop import Recipe, Step, requested_theta
+from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
+from mgdhw.learning.step import requested_theta
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_sim.engines.numba import kernel_args, marshalling, nonideal_args
 from mgdhw_sim.engines.numba.kernels import cell_writes, nonideal_scalar_segments, nonideal_segments
@@ -44,7 +45,7 @@ def probe(chip: Chip, block: Block) -> Costs:
 
 def learn(chip: Chip, segment: Segment) -> SegmentResult:
     """The whole loop: probes, updates and writes."""
-    state, recipe = segment.state, segment.recipe
+    state, recipe = segment.state, segment.rule
     chip.begin_segment(state.cells, requested_theta(state, recipe), state.step)
     count = segment.n_probes
     most = nonideal_args.MOST_LEFT // nonideal_args.MOST_PULSES
@@ -55,7 +56,9 @@ def learn(chip: Chip, segment: Segment) -> SegmentResult:
     return replace(result, state=replace(result.state, cells=chip.cell_state()))
 
 
-def _learn(chip: Chip, state: TrainState, recipe: Recipe, count: int) -> tuple[TrainState, float, Step | None]:
+def _learn(
+    chip: Chip, state: TrainState, recipe: LearningRule, count: int
+) -> tuple[TrainState, float, UpdateInfo | None]:
     """So many probes, and the updates among them, of a chip that holds θ already."""
     cells = chip.cells
     assert cells is not None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mgdhw.block import Baseline, HeldBaseline
 from mgdhw.compiled.kernels.simd import LANES
 from mgdhw.learning.gradient import Window
-from mgdhw.learning.loop import Recipe, Step
+from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw_sim.engines.numba import kernel_args
@@ -64,7 +64,7 @@ def everywhere(work: Callable[[Work], Answer], items: Sequence[Work]) -> list[An
 def fits_lanes(chip: Chip, segments: Sequence[Segment]) -> bool:
     """Whether these segments can go side by side: they differ in seeds and in θ only, and the chip is small."""
     first = segments[0]
-    recipe, n_samples = first.recipe, chip.memory[0].shape[0]
+    recipe, n_samples = first.rule, chip.memory[0].shape[0]
     if (
         chip.cells is not None
         or recipe.codes.amplitudes
@@ -84,7 +84,7 @@ def fits_lanes(chip: Chip, segments: Sequence[Segment]) -> bool:
 
 def _common(segment: Segment) -> tuple[object, ...]:
     """What must be the same for segments that go side by side."""
-    state, recipe = segment.state, segment.recipe
+    state, recipe = segment.state, segment.rule
     held_baseline = None if state.held is None else state.held.step
     codes, order = replace(recipe.codes, seed=0), replace(recipe.order, seed=0)
     rule = (
@@ -105,7 +105,7 @@ def _common(segment: Segment) -> tuple[object, ...]:
 def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
     """Up to sixteen segments side by side. Lanes that are left over repeat the last one."""
     filled = [*segments, *[segments[-1]] * (LANES - len(segments))]
-    states, recipe = [segment.state for segment in filled], segments[0].recipe
+    states, recipe = [segment.state for segment in filled], segments[0].rule
     first, count, period = states[0], segments[0].n_probes, recipe.update_period
     fixed = _setup(chip, recipe)
     update_state = _update_state(chip, states)
@@ -147,12 +147,12 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
             held=held_baseline,
             evaluations=before.evaluations + int(evaluations),
         )
-        last = Step(float(etas[-1]), float(np.sqrt(update_state.squares[lane]))) if updates else None
+        last = UpdateInfo(float(etas[-1]), float(np.sqrt(update_state.squares[lane]))) if updates else None
         results.append(SegmentResult(state, float(own.totals[lane]) / count, last))
     return results
 
 
-def _setup(chip: Chip, recipe: Recipe) -> Setup:
+def _setup(chip: Chip, recipe: LearningRule) -> Setup:
     """As for one replica, with the sample memory as numbers of 32 bits."""
     small = kernel_args.int16_network(chip.spec)
     assert small is not None, "fits_lanes"
@@ -183,14 +183,14 @@ def _update_state(chip: Chip, states: Sequence[TrainState]) -> updates.UpdateSta
 def _lanes(
     chip: Chip, segments: Sequence[Segment], update_state: updates.UpdateState, usable: bool
 ) -> replica_lanes.Lanes:
-    recipe, size = segments[0].recipe, chip.topology.n_parameters
+    recipe, size = segments[0].rule, chip.topology.n_parameters
     n_words = -(-size // 128) * 4
     widest = max(chip.spec.layers)
     batches = (CHUNK_PROBES - 1) // recipe.order.tau_x + 2
     held_baseline = [int(s.state.held.value) if usable and s.state.held is not None else 0 for s in segments]
     return replica_lanes.Lanes(
-        code_keys=_keys([segment.recipe.codes.seed for segment in segments]),
-        order_keys=_keys([segment.recipe.order.seed for segment in segments]),
+        code_keys=_keys([segment.rule.codes.seed for segment in segments]),
+        order_keys=_keys([segment.rule.order.seed for segment in segments]),
         results=np.concatenate([np.array(held_baseline, dtype=np.int32), np.zeros(2 * LANES, dtype=np.int32)]),
         words=np.zeros(CHUNK_PROBES * n_words * LANES, dtype=np.uint32),
         n_words=n_words,

@@ -1,4 +1,4 @@
-"""Segments in continuous mode: `mgdhw.learning.gradient.filter_block` and updates, without leaving compiled code.
+"""Segments in continuous mode: `mgdhw.learning.filters.filter_block` and updates, without leaving compiled code.
 
 The few floating-point operations stand in the order of their definitions; no fast-math, no fused multiply-add.
 """
@@ -82,7 +82,7 @@ def run_segment(
     known,
     team,
 ):
-    """`mgdhw.learning.loop` over `count` probes without baselines, in continuous mode.
+    """`mgdhw.learning.step` over `count` probes without baselines, in continuous mode.
 
     Args:
         begun: whether there was a cost before the first one.

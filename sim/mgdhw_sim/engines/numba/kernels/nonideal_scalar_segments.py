@@ -1,4 +1,4 @@
-"""Blocks and segments of a nonideal chip, compiled: what `nonideal.NonidealChip` and `mgdhw.learning.loop` define.
+"""Blocks and segments of a nonideal chip, compiled: what `nonideal.NonidealChip` and `mgdhw.learning.step` define.
 
 One probe at a time, in 64 bits, for every chip.
 """
@@ -235,7 +235,7 @@ def probe_block(nonideal, cell_arrays, weights, neurons, first, count, written, 
 def learn_segment(
     nonideal, cell_arrays, weights, neurons, rule, update_state, first, count, period, written, held_baseline, etas, run
 ):
-    """`mgdhw.learning.loop` over `count` probes: blocks, windows, updates, writes. Changes its state and cells.
+    """`mgdhw.learning.step` over `count` probes: blocks, windows, updates, writes. Changes its state and cells.
 
     Returns:
         evaluations, sum of the perturbed costs, step of the last measured baseline (-1: none), updates done, step of

@@ -268,7 +268,7 @@ def run_block(run, rows, space, tile, dual, first, count, written, held_baseline
 def run_segment(
     run, rows, space, tile, dual, rule, update_state, first, count, period, written, alone, fresh, held_baseline, etas
 ):
-    """`mgdhw.learning.loop` over `count` probes: blocks, windows, updates and writes.
+    """`mgdhw.learning.step` over `count` probes: blocks, windows, updates and writes.
 
     Args:
         written: step of the last write.

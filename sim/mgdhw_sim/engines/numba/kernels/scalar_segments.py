@@ -1,4 +1,4 @@
-"""Blocks and segments, compiled: what `Chip.probe` and `mgdhw.learning.loop` define, without leaving compiled code.
+"""Blocks and segments, compiled: what `Chip.probe` and `mgdhw.learning.step` define, without leaving compiled code.
 
 One probe at a time, for every chip; faster kernels for chips of small numbers are in `segments.py`.
 """
@@ -106,7 +106,7 @@ def learn_segment(
     etas,
     workspace,
 ):
-    """`mgdhw.learning.loop` over `count` probes: blocks, windows and updates. Changes `update_state` in place.
+    """`mgdhw.learning.step` over `count` probes: blocks, windows and updates. Changes `update_state` in place.
 
     Returns:
         evaluations, sum of the perturbed costs, step of the last measured baseline (-1: none), updates done.

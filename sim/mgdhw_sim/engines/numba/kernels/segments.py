@@ -415,7 +415,7 @@ def run_segment(
     known,
     team,
 ):
-    """`mgdhw.learning.loop` over `count` probes: blocks, windows and updates.
+    """`mgdhw.learning.step` over `count` probes: blocks, windows and updates.
 
     Args:
         alone: every probe is followed by an update, its codes are signs of all parameters, and the window is empty.

@@ -1,4 +1,4 @@
-"""Updates in compiled code: `mgdhw.learning.loop.update` with an exact window, sixteen parameters at a time.
+"""Updates in compiled code: `mgdhw.learning.step.update` with an exact window, sixteen parameters at a time.
 
 The few floating-point operations stand in the order of their definitions (`gradient.estimate`, the optimizers,
 `datapath.parameter_codes`); no fast-math, no fused multiply-add. Arrays of parameters are padded to a multiple of 32.

@@ -64,7 +64,7 @@ Row = tuple[str, Sequence[Value]]
 """A table's name and a row of it."""
 
 
-class Store:
+class MetricsDatabase:
     """Writes the curves of one run, in the thread that made it.
 
     It waits for nobody: where another program holds the database, it raises at once and has written nothing.

@@ -1,4 +1,4 @@
-"""Whether a training's perturbations will be heard above the noise, where that can be known before it begins.
+"""Whether the signal of a training's perturbations is above the noise, where that can be known before it begins.
 
 A simulated chip can be asked without being changed: it answers a few probes on a copy of itself. Nothing is known of a
 board before its first evaluation; `mgdhw check` measures it.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, Costs
 from mgdhw.device import Device
-from mgdhw.learning.loop import Recipe
+from mgdhw.learning.rule import LearningRule
 from mgdhw.random.sample_order import SampleOrder
 
 PROBES = 64
@@ -26,24 +26,24 @@ FOR_EVER = (1 << 32) - 1
 
 
 @runtime_checkable
-class Rehearses(Protocol):
-    """A device that can tell what it would answer."""
+class PredictsCosts(Protocol):
+    """A device that can tell what it would answer, such as a simulated chip."""
 
-    def rehearse(self, theta: NDArray[np.float64], block: Block) -> Costs | None:
+    def predict_costs(self, theta: NDArray[np.float64], block: Block) -> Costs | None:
         """The answer to a block at θ, (P,), without anything being done to the device. None: it has no noise."""
 
 
-def weak_signal(device: Device, recipe: Recipe, theta: NDArray[np.float64]) -> str | None:
+def weak_signal(device: Device, rule: LearningRule, theta: NDArray[np.float64]) -> str | None:
     """What to tell where a probe's signal is below the noise, at the θ, (P,), that training begins with; else None."""
-    order, info = recipe.order, device.info
+    order, info = rule.order, device.info
     probes = min(PROBES, WORK // (order.batch * info.n_parameters)) // PLACES
-    if not isinstance(device, Rehearses) or probes * PLACES < LEAST_PROBES:
+    if not isinstance(device, PredictsCosts) or probes * PLACES < LEAST_PROBES:
         return None
     same = SampleOrder(order.seed, order.n, order.batch, FOR_EVER)
     perturbed, reference = [], []
     for place in range(PLACES):
         first = place * info.n_parameters // PLACES
-        costs = device.rehearse(theta, Block(first, probes, recipe.codes, same, Baseline.EVERY))
+        costs = device.predict_costs(theta, Block(first, probes, rule.codes, same, Baseline.EVERY))
         if costs is None:
             return None
         perturbed.append(costs.perturbed)
@@ -53,10 +53,10 @@ def weak_signal(device: Device, recipe: Recipe, theta: NDArray[np.float64]) -> s
     change = np.stack(perturbed) * scale - baseline
     of_one = float(baseline.var(axis=1, ddof=1).mean())  # within each stretch: what drifts is no noise
     signal = max(0.0, float(np.square(change).mean()) - 2 * of_one)
-    noise = of_one / 2 if recipe.baseline is Baseline.ANTITHETIC else 2 * of_one
+    noise = of_one / 2 if rule.baseline is Baseline.ANTITHETIC else 2 * of_one
     if signal >= noise:
         return None
-    delta = float(np.max(recipe.codes.amplitude * np.asarray(info.theta_lsb)))
+    delta = float(np.max(rule.codes.amplitude * np.asarray(info.theta_lsb)))
     return (
         f"perturbations of Δ = {delta:g} change the cost by {signal**0.5:.2g} rms, less than the {noise**0.5:.2g} of"
         f" its noise on {order.batch} sample{'s' * (order.batch > 1)}: training takes longer for it, or learns nothing;"

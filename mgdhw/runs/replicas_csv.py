@@ -16,7 +16,7 @@ from typing import Any, Self
 from mgdhw.errors import RunError
 from mgdhw.runs import manifest
 from mgdhw.runs.folder import Run
-from mgdhw.runs.store import Row, Store, is_damaged
+from mgdhw.runs.metrics import MetricsDatabase, Row, is_damaged
 from mgdhw.runs.writer import Writer
 from mgdhw.training.events import Faulted, ReplicaFinished, ReplicasEvent
 from mgdhw.training.results import ReplicaResult
@@ -52,11 +52,13 @@ class ReplicasRecorder:
         session: Mapping[str, Any] | None = None,
     ) -> None:
         self.run = run
+        self.notes: list[str] = []
+        """What the user should know."""
         self._rows = list(finished)
         self._start = time.monotonic() - seconds
         self._session = session
         self._writer = Writer(run, begin=self._begin, write=self._write, end=self._close)
-        self._store: Store | None = None
+        self._metrics: MetricsDatabase | None = None
         self._faults: deque[Row] = deque(maxlen=WAITING_FAULTS)
         self._summary: dict[str, Any] | None = None
         self._written = -1
@@ -83,6 +85,10 @@ class ReplicasRecorder:
             return
         if time.monotonic() - self._written_at >= WRITE_SECONDS:
             self._writer.soon()
+
+    async def kept(self) -> None:
+        """Wait until all so far is on disk. Raises RunError."""
+        await self._writer.kept()
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Keep how it ended, on leaving."""
@@ -117,23 +123,23 @@ class ReplicasRecorder:
         if not faults:
             return
         about = "training goes on, and what went wrong waits until that lets go of it"
-        store = self._store or self._writer.unlocked(self._open_store, about)
-        self._store = store
-        self._writer.unlocked(lambda: store.write(faults), about)
+        metrics = self._metrics or self._writer.unlocked(self._open_metrics, about)
+        self._metrics = metrics
+        self._writer.unlocked(lambda: metrics.write(faults), about)
 
-    def _open_store(self) -> Store:
+    def _open_metrics(self) -> MetricsDatabase:
         try:
-            return Store(self.run.metrics, 0)
+            return MetricsDatabase(self.run.metrics, 0)
         except sqlite3.Error as error:
             if not is_damaged(error):
                 raise
             aside = self.run.set_metrics_aside()
             log.warning("%s: is damaged (%s); kept as %s", self.run.metrics, error, aside.name)
-            return Store(self.run.metrics, 0)
+            return MetricsDatabase(self.run.metrics, 0)
 
     def _close(self) -> None:
-        if self._store is not None:
-            self._store.close()
+        if self._metrics is not None:
+            self._metrics.close()
 
 
 def read_replicas(run: Run) -> tuple[ReplicaResult, ...]:

@@ -1,0 +1,87 @@
+"""One step of training as pure functions: ask for probes, accumulate their costs, update the parameters.
+
+The host's trainer runs them between blocks; a device that learns by itself runs the very same ones, so that both walk
+the same trajectory, bit for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mgdhw.arrays import FloatArray
+from mgdhw.block import Block, Costs
+from mgdhw.codes import Codes
+from mgdhw.learning.filters import filter_block
+from mgdhw.learning.gradient import Window, accumulate, estimate, oripov_scaled
+from mgdhw.learning.rounding import round_stochastically
+from mgdhw.learning.rule import LearningRule, UpdateInfo
+from mgdhw.learning.schedule import Progress, rate
+from mgdhw.learning.state import TrainState
+
+
+def next_block(state: TrainState, rule: LearningRule, size: int) -> Block:
+    """The next `size` probes."""
+    return Block(state.step, size, rule.codes, rule.order, rule.baseline, state.held)
+
+
+def probes_to_update(state: TrainState, rule: LearningRule) -> int:
+    """Probes until the next update."""
+    return rule.update_period - state.step % rule.update_period
+
+
+def accumulate_costs(state: TrainState, costs: Costs, rule: LearningRule, codes: Codes) -> TrainState:
+    """Take in the answer to a block that began at `state.step`."""
+    window, filters = state.window, state.filters
+    if rule.continuous:
+        filters = filter_block(
+            filters,
+            costs,
+            codes,
+            state.step,
+            scale=rule.scale,
+            theta_lsb=rule.grid.lsb,
+            tau_hp=rule.tau_hp,
+            tau_theta=rule.tau_theta,
+            weight=rule.filter_weight,
+        )
+    else:
+        window = accumulate(window, costs, codes, state.step)
+    return replace(
+        state,
+        step=state.step + costs.perturbed.size,
+        window=window,
+        filters=filters,
+        held=costs.held,
+        evaluations=state.evaluations + costs.evaluations,
+    )
+
+
+def update(state: TrainState, rule: LearningRule, codes: Codes) -> tuple[TrainState, UpdateInfo]:
+    """Move master θ by what was taken in since the last update."""
+    if rule.continuous:
+        gradient = state.filters.gradient
+    elif rule.normalise == "oripov":
+        gradient = oripov_scaled(state.window, rule.scale, rule.grid.lsb, codes, rule.update_period)
+    else:
+        gradient = estimate(state.window, rule.scale, rule.grid.lsb)
+    eta = rule.eta * rate(rule.schedule, Progress(state.update, rule.updates))
+    theta, optimizer = rule.optimizer.update(state.theta, gradient, eta, state.optimizer)
+    integer = np.issubdtype(state.window.cross.dtype, np.integer)
+    state = replace(
+        state,
+        update=state.update + 1,
+        theta=np.clip(theta, rule.low, rule.high),
+        optimizer=optimizer,
+        window=Window.empty(theta.size, integer=integer),
+        held=None,
+    )
+    return state, UpdateInfo.of(eta, gradient)
+
+
+def requested_theta(state: TrainState, rule: LearningRule) -> FloatArray:
+    """(P,) what to write for master θ: itself, for the device to round, or rounded stochastically."""
+    if not rule.stochastic:
+        return state.theta
+    return round_stochastically(state.theta, rule.grid, rule.seed, state.update)
