@@ -149,8 +149,9 @@ def test_a_set_that_was_ended_while_it_began(runs: Path) -> None:
 
 
 def test_train_with_replicas_still_works_and_names_its_successor() -> None:
+    options: dict[str, Any] = {"replicas": 2, "runs": None}
     with pytest.warns(DeprecationWarning, match=r"use mgdhw\.train_replicas\(") as heard:
-        found: Any = mgdhw.train_replicas(XOR, replicas=2, runs=None)
+        found: Any = mgdhw.train(XOR, **options)
     assert heard[0].filename == __file__
     assert found.digest == mgdhw.train_replicas(XOR, replicas=2, runs=None).digest
 
