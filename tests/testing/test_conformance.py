@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from mgdhw.arrays import FloatArray
 from mgdhw.device import Capability, Device, open_device
 from mgdhw.errors import ConformanceError
 from mgdhw.random.philox import Stream, words
@@ -22,124 +23,12 @@ from mgdhw.testing.checks import leaks
 from mgdhw.testing.demands import first_difference
 from mgdhw.testing.permutation import RUNS, demand_alike, how_extreme
 
-from . import broken
+from . import mutants
+from .mutants.sound import Sound
 
 ROOT = Path(__file__).resolve().parents[2]
-LEVELS = {"levels-agree", "late-steps-agree"}
-CUTS = {"cuts-change-nothing"}
-HELD = {"held-baseline-is-carried"}
-REPEATED = {
-    "write-is-done-when-it-answers",
-    "data-can-be-replaced",
-    "infer-disturbs-nothing",
-    "probe-has-no-side-effects",
-    "steps-come-in-any-order",
-    "cancelled-blocks-leave-theta",
-}
-"""Clauses that repeat a request and compare."""
-LEFT = {"no-descriptor-is-left-open", "no-task-is-left-running", "no-thread-is-left-running"}
-
-FOUND: dict[type[broken.SimDevice], set[str]] = {
-    # sound
-    broken.Sound: set(),
-    broken.Learner: set(),
-    broken.Slow: set(),
-    broken.Moving: set(),
-    broken.Noisy: set(),
-    broken.NoisyLearner: set(),
-    # parameters
-    broken.Nameless: {"info-is-complete"},
-    broken.LateWrite: {"write-is-done-when-it-answers"} | CUTS | LEVELS,
-    broken.Echo: {
-        "write-answers-what-is-held",
-        "perturbations-beyond-the-limits-are-refused",
-        "devices-can-be-reopened",
-        "cancelled-requests-leave-a-usable-device",
-    },
-    broken.Hysteresis: {
-        "write-answers-what-is-held",
-        "write-is-absolute",
-        "perturbations-beyond-the-limits-are-refused",
-        "probe-has-no-side-effects",
-        "steps-come-in-any-order",
-        "cancelled-blocks-leave-theta",
-    }
-    | CUTS
-    | LEVELS,
-    broken.Restless: {"write-is-idempotent", "write-is-done-when-it-answers", "late-steps-agree"} | CUTS,
-    broken.ForgetsWear: {"memory-can-be-restored"},
-    # motion
-    broken.JumpsToBegin: {"parameters-move-no-faster-than-declared", "the-safe-state-is-reached-and-read"},
-    broken.JumpsToEnd: {"parameters-move-no-faster-than-declared"},
-    broken.TooFar: {"parameters-move-no-faster-than-declared"},
-    broken.TooSoon: {"parameters-move-no-faster-than-declared"},
-    broken.WakesElsewhere: {"the-safe-state-is-reached-and-read"},
-    broken.Swings: {"perturbations-that-are-moves-too-far-are-refused"},
-    # limits and refusals
-    broken.NoLimits: {"parameters-beyond-their-limits-are-refused"},
-    broken.LimitsChecked: {"parameters-beyond-their-limits-are-refused"},
-    broken.NarrowLimits: {"parameters-at-their-limits-are-taken"},
-    broken.NoRoomChecked: {"perturbations-beyond-the-limits-are-refused"},
-    broken.AnyShape: {"parameters-of-other-shapes-are-refused"},
-    broken.AnyData: {"data-of-other-sizes-are-refused"},
-    broken.Anonymous: {"errors-name-the-device"},
-    # data and outputs
-    broken.SortedSamples: {"samples-are-called-by-index"},
-    broken.KeepsData: {"data-can-be-replaced"},
-    broken.InferMoves: {
-        "data-of-other-sizes-are-refused",
-        "samples-are-called-by-index",
-        "data-can-be-replaced",
-        "infer-disturbs-nothing",
-    },
-    # probes
-    broken.Drifts: REPEATED | CUTS,
-    broken.CountsCalls: REPEATED | CUTS | LEVELS,
-    broken.Miscounts: {"every-probe-is-answered"} | HELD | LEVELS,
-    broken.MeasuresAgain: HELD | CUTS,
-    broken.HoldsOn: HELD | CUTS | LEVELS,
-    broken.WrongHeldStep: {"every-probe-is-answered"} | HELD | CUTS | LEVELS,
-    broken.OtherSparseCodes: {"levels-agree"},
-    broken.ShortSteps: {"late-steps-agree"},
-    broken.Biased: {"levels-agree-statistically"},
-    broken.OtherNoisyCodes: {"levels-agree-statistically"},
-    # learning
-    broken.Forgets: {
-        "learning-alone-is-learning-with-the-host",
-        "segments-can-be-cut",
-        "segments-can-be-repeated",
-        "replicas-learn-as-one-does",
-        "cancelled-segments-leave-a-usable-device",
-    },
-    broken.OtherLoop: {
-        "learning-alone-is-learning-with-the-host",
-        "segments-can-be-cut",
-        "segments-end-with-their-theta-held",
-        "replicas-learn-as-one-does",
-    },
-    broken.SlowLearner: {"learning-alone-agrees-statistically"},
-    broken.DropsWindow: {"segments-can-be-cut"},
-    broken.GoesBack: {"segments-end-with-their-theta-held"},
-    broken.MixesReplicas: {"replicas-learn-as-one-does"},
-    broken.LearnsBeyond: {"segments-beyond-the-limits-are-refused"},
-    broken.LearnsAnyway: {"learning-is-refused-where-it-cannot-be", "closed-devices-refuse"},
-    # endings
-    broken.ClosesOnce: {"closing-is-allowed-in-any-state"},
-    broken.OpensOnce: {"devices-can-be-reopened"},
-    broken.TrueColours: {"closed-devices-refuse"},
-    broken.AnswersFromMemory: {"closed-devices-refuse"},
-    broken.ComesBack: {"closed-devices-refuse"},
-    broken.HidesErrors: {"errors-end-in-a-closed-device"},
-    broken.LeavesPerturbed: {"cancelled-blocks-leave-theta"},
-    broken.CannotBeCancelled: {"cancelled-blocks-leave-theta"},
-    broken.AnswersLate: {"cancelled-requests-leave-a-usable-device"},
-    broken.ClosesHalf: {"cancelled-closing-closes"} | LEFT,  # its port stays busy for whoever comes next
-    # leaks
-    broken.LeaksDescriptors: {"no-descriptor-is-left-open"},
-    broken.LeaksTasks: {"no-task-is-left-running"},
-    broken.LeaksThreads: {"no-thread-is-left-running"},
-}
-"""What is found in each device: the clause that it breaks, and those that do not hold without it."""
+FOUND = {**dict.fromkeys(mutants.SOUND, frozenset[str]()), **mutants.MUTANTS}
+"""What is found in each device."""
 
 
 def failures(outcomes: list[Outcome]) -> set[str]:
@@ -153,13 +42,19 @@ async def test_what_is_broken_is_found_and_nothing_else(kind: type[Any], monkeyp
     try:
         outcomes = await run_conformance(kind)
     finally:
-        broken.ClosesHalf.busy.clear()
-        await broken.Leaky.clean_up()
+        mutants.endings.ClosesHalf.busy.clear()
+        await mutants.leaks.Leaky.clean_up()
     assert failures(outcomes) == FOUND[kind]
 
 
 def test_every_clause_is_broken_by_some_device() -> None:
     assert set[str]().union(*FOUND.values()) == {check.name for check in CHECKS}
+
+
+def test_mutants_are_in_the_file_of_a_clause_that_finds_them() -> None:
+    family_of = {check.name: check.body.__module__.rpartition(".")[2] for check in CHECKS}
+    for kind, clauses in mutants.MUTANTS.items():
+        assert kind.__module__.rpartition(".")[2] in {family_of[clause] for clause in clauses}, kind
 
 
 def test_checks_have_names_and_say_what_they_check() -> None:
@@ -176,7 +71,7 @@ def test_checks_have_names_and_say_what_they_check() -> None:
 
 async def test_outcomes_are_reported_as_they_come() -> None:
     reported: list[Outcome] = []
-    outcomes = await run_conformance(broken.Sound, reported.append, checks=CHECKS[:3])
+    outcomes = await run_conformance(Sound, reported.append, checks=CHECKS[:3])
     assert outcomes == reported
     assert [outcome.name for outcome in outcomes] == [check.name for check in CHECKS[:3]]
     for outcome, check in zip(outcomes, CHECKS, strict=False):
@@ -185,17 +80,17 @@ async def test_outcomes_are_reported_as_they_come() -> None:
 
 
 async def test_what_a_device_has_not_promised_is_skipped_and_says_why() -> None:
-    outcomes = {outcome.name: outcome for outcome in await run_conformance(broken.Sound)}
+    outcomes = {outcome.name: outcome for outcome in await run_conformance(Sound)}
     assert outcomes["segments-can-be-cut"].verdict is Verdict.SKIPPED
     assert outcomes["segments-can-be-cut"].why == "the device cannot learn by itself"
 
 
-class Hangs(broken.Sound):
+class Hangs(Sound):
     """Never answers."""
 
     waiting = asyncio.Event()
 
-    async def read(self) -> broken.FloatArray:
+    async def read(self) -> FloatArray:
         self.waiting.set()
         await asyncio.Event().wait()
         raise AssertionError("nobody ends the wait")
