@@ -32,14 +32,9 @@ from mgdhw.errors import (
 from mgdhw.experiment.schema import check_experiment, to_toml
 from mgdhw.topology import Topology
 from mgdhw.training.events import BlockDone, Evaluated, Event, Faulted, Finished, Started
+from tests.helpers.experiments import xor_experiment
 
-XOR: dict[str, Any] = {
-    "name": "xor",
-    "device": {"uri": "sim:analog-8bit?layers=2-3-1"},
-    "data": {"name": "xor"},
-    "training": {"probes": 2000, "tau_theta": 20},
-    "run": {"checkpoint_seconds": 0.05, "block": 10},
-}
+XOR = xor_experiment(2000, run={"checkpoint_seconds": 0.05, "block": 10})
 
 
 @pytest.fixture

@@ -20,15 +20,10 @@ from mgdhw.experiment.schema import check_experiment
 from mgdhw.training.events import BlockDone, Event
 from mgdhw.training.replicas import Replicas
 from mgdhw.training.trainer import Trainer
+from tests.helpers.chips import CHIP
+from tests.helpers.experiments import xor_experiment
 
-CHIP = "sim:analog-8bit?layers=2-3-1"
-XOR: dict[str, Any] = {
-    "name": "xor",
-    "device": {"uri": CHIP},
-    "data": {"name": "xor"},
-    "training": {"probes": 400, "tau_theta": 20},
-    "run": {"block": 10},
-}
+XOR = xor_experiment(400, run={"block": 10})
 EXPERIMENT = check_experiment(XOR, source="test")
 
 

@@ -18,8 +18,7 @@ from mgdhw.experiment.schema import load_experiment, parse_experiment
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.training.events import Evaluated, Faulted, Finished, Started
 from mgdhw.training.trainer import Trainer
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.paths import ROOT
 
 
 def first_python(document: str, heading: str = "") -> str:

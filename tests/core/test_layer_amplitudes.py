@@ -25,6 +25,7 @@ from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.uri import parse
+from tests.helpers.chips import WIDE_CHIP
 
 NETWORK = Topology.dense((3, 3, 3, 2))
 AMPLITUDES = (9, 2, 5)
@@ -87,8 +88,7 @@ def test_layers_are_weighted_as_in_the_2025_paper() -> None:
 
 # --- levels and engines -----------------------------------------------------------------------------------------------
 
-CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8"
-IMPERFECT = f"{CHIP}&cell_gain_std=0.1&read_noise=0.02&cost_noise=0.01&retention=1000&drift_every=10&seed=3"
+IMPERFECT = f"{WIDE_CHIP}&cell_gain_std=0.1&read_noise=0.02&cost_noise=0.01&retention=1000&drift_every=10&seed=3"
 DELTA = "codes.delta=[0.25, 0.0625]"
 FEW = ("training.probes=83", "training.tau_theta=10", "training.batch=3", "training.tau_x=3", "optimizer.eta=0.1")
 KINDS_OF_TRAINING = {
@@ -113,7 +113,7 @@ async def train(uri: str, *changes: str) -> tuple[Started, Finished]:
 
 
 @pytest.mark.parametrize("changes", KINDS_OF_TRAINING.values(), ids=KINDS_OF_TRAINING)
-@pytest.mark.parametrize("uri", [CHIP, IMPERFECT], ids=["ideal", "imperfect"])
+@pytest.mark.parametrize("uri", [WIDE_CHIP, IMPERFECT], ids=["ideal", "imperfect"])
 async def test_all_levels_and_engines_walk_the_same_trajectory(uri: str, changes: tuple[str, ...]) -> None:
     digests = set()
     for level, engine, block in (
@@ -131,18 +131,18 @@ async def test_all_levels_and_engines_walk_the_same_trajectory(uri: str, changes
 
 
 async def test_they_are_told_and_make_another_training() -> None:
-    started, finished = await train(CHIP)
+    started, finished = await train(WIDE_CHIP)
     assert started.level == "learn"
     assert started.delta == 0.25
     assert "Δ by layer: 0.25, 0.0625" in started.notes
-    _, one_for_all = await train(CHIP, "codes.delta=0.25")
+    _, one_for_all = await train(WIDE_CHIP, "codes.delta=0.25")
     assert not np.array_equal(finished.state.theta, one_for_all.state.theta)
 
 
 async def test_equal_ones_are_one_number() -> None:
     """On compiled engines, too, which know no other."""
-    _, listed = await train(CHIP, "codes.delta=[0.25, 0.25]")
-    _, one = await train(CHIP, "codes.delta=0.25")
+    _, listed = await train(WIDE_CHIP, "codes.delta=[0.25, 0.25]")
+    _, one = await train(WIDE_CHIP, "codes.delta=0.25")
     assert_array_equal(listed.state.theta, one.state.theta)
 
 
@@ -151,13 +151,13 @@ async def test_compiled_engines_have_one_amplitude_at_a_time_and_say_so(
     groups: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        await train(f"{CHIP}&engine=numba", f"codes.groups={groups}")
+        await train(f"{WIDE_CHIP}&engine=numba", f"codes.groups={groups}")
     said = "layers that are perturbed together, runs on the reference engine" in caplog.text
     assert said == (groups == "all")
 
 
 def test_a_chip_moves_each_layer_by_its_own() -> None:
-    chip, spec = Chip(parse(CHIP)), CodeSpec("random", 3, 4, amplitudes=(4, 1))
+    chip, spec = Chip(parse(WIDE_CHIP)), CodeSpec("random", 3, 4, amplitudes=(4, 1))
     chip.load(load("xor"))
     order = SampleOrder(1, 4, 4, 1)
     both = chip.probe(Block(0, 30, spec, order, Baseline.EVERY)).perturbed

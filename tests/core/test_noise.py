@@ -5,7 +5,6 @@ from bisect import bisect_right
 from collections import Counter
 from fractions import Fraction
 from math import erfc, floor, sqrt
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from numpy.testing import assert_array_equal
 
 from mgdhw.random import gaussian, gaussian_tables
 from mgdhw.random.philox import Stream, philox4x32, words
+from tests.helpers.paths import DOCS
 
 from . import quantiles
 
@@ -203,7 +203,7 @@ def test_higher_moments_are_the_gaussian_s(power: int) -> None:
 
 def test_the_definition_says_what_the_distribution_is() -> None:
     """The table in docs/chip.md."""
-    text = (Path(__file__).resolve().parents[2] / "docs" / "chip.md").read_text(encoding="utf-8")
+    text = (DOCS / "chip.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| P\(\|g\| ≥ (\d)σ\) \| (\S+) \|", text.replace("\\|", "|"), re.MULTILINE))
     assert {int(sigmas): value for sigmas, value in rows.items()} == {s: f"{tail(s):.5g}" for s in range(1, 8)}
     for power, name in ((4, "kurtosis"), (6, "sixth moment")):

@@ -14,10 +14,10 @@ from mgdhw.training.events import ReplicasStarted, Started
 from mgdhw.training.rehearsal import weak_signal
 from mgdhw.training.replicas import Replicas
 from mgdhw.training.trainer import Trainer
+from tests.helpers.chips import REFERENCE_CHIP
 
 XOR = load("xor")
-QUIET_CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
-NOISY_CHIP = QUIET_CHIP + "&cost_noise=0.05&read_noise=0.1"
+NOISY_CHIP = REFERENCE_CHIP + "&cost_noise=0.05&read_noise=0.1"
 
 
 def notes_of(uri: str, *changes: str, replicas: int = 0) -> tuple[str, ...]:
@@ -49,9 +49,9 @@ def test_a_signal_below_the_noise_is_told_with_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("uri", "change"),
     [
-        (QUIET_CHIP, "codes.delta=0.03125"),
+        (REFERENCE_CHIP, "codes.delta=0.03125"),
         (NOISY_CHIP, "codes.delta=1.0"),
-        (QUIET_CHIP + "&cost_noise=0.0005", "codes.delta=0.125"),
+        (REFERENCE_CHIP + "&cost_noise=0.0005", "codes.delta=0.125"),
     ],
 )
 def test_nothing_is_said_where_there_is_no_noise_or_more_signal(uri: str, change: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +30,10 @@ from mgdhw.training.retry import Retries
 from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
+from tests.helpers.chips import WIDE_CHIP
+from tests.helpers.events import of
+from tests.helpers.faulty import Flaky, Wrong
 
-CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8"
 XOR = load_dataset("xor")
 SMALL = (
     "seed=5",
@@ -67,22 +68,18 @@ async def run(
     *overrides: str, n: int = 3, device: SimDevice | None = None, dataset: Dataset = XOR
 ) -> list[ReplicasEvent]:
     """Everything that a set of replicas says."""
-    async with device or SimDevice(CHIP, parse(CHIP)) as opened:
+    async with device or SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as opened:
         return [event async for event in Replicas(experiment(*overrides), opened, dataset, n)]
 
 
 async def single(*overrides: str, dataset: Dataset = XOR, write: float | None = None) -> Finished:
     """The end of the single training; `write` is put on the hardware before it."""
-    async with SimDevice(CHIP, parse(CHIP)) as device:
+    async with SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as device:
         if write is not None:
             await device.write(np.full(13, write))
         events = [event async for event in Trainer(experiment(*overrides), device, dataset)]
     assert isinstance(events[-1], Finished)
     return events[-1]
-
-
-def of(events: Sequence[ReplicasEvent], kind: type[Any]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
 
 
 def assert_same(replica: ReplicaFinished, alone: Finished) -> None:
@@ -158,7 +155,7 @@ async def test_a_target_that_is_reached_before_the_first_probe(level: str) -> No
 
 @pytest.mark.parametrize("level", LEVELS)
 async def test_every_replica_begins_with_what_the_hardware_held_at_first(level: str) -> None:
-    device = SimDevice(CHIP, parse(CHIP))
+    device = SimDevice(WIDE_CHIP, parse(WIDE_CHIP))
     async with device:
         await device.write(np.full(13, 0.5))
         asked = Replicas(experiment("training.init=read", f"run.level={level}"), device, XOR, 3)
@@ -185,7 +182,7 @@ class Watched(SimDevice):
     """Remembers what it was asked to learn."""
 
     def __init__(self) -> None:
-        super().__init__(CHIP, parse(CHIP))
+        super().__init__(WIDE_CHIP, parse(WIDE_CHIP))
         self.rounds: list[list[Segment]] = []
 
     async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
@@ -241,7 +238,7 @@ async def test_many_parameters_leave_room_for_fewer() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 async def test_a_stop_keeps_what_is_finished(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replica_batch, "WAVE_REPLICAS", 1)
-    async with SimDevice(CHIP, parse(CHIP)) as device:
+    async with SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as device:
         going = Replicas(experiment(f"run.level={level}"), device, XOR, 5)
         events: list[ReplicasEvent] = []
         async for event in going:
@@ -255,7 +252,7 @@ async def test_a_stop_keeps_what_is_finished(level: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("level", LEVELS)
 async def test_a_stop_before_the_beginning(level: str) -> None:
-    async with SimDevice(CHIP, parse(CHIP)) as device:
+    async with SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as device:
         going = Replicas(experiment(f"run.level={level}"), device, XOR, 5)
         going.stop()
         events = [event async for event in going]
@@ -277,45 +274,19 @@ async def test_a_stop_before_the_beginning(level: str) -> None:
 )
 async def test_what_cannot_be_is_refused_before_it_begins(n: int, changes: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Replicas(experiment(*changes), SimDevice(CHIP, parse(CHIP)), XOR, n)
+        Replicas(experiment(*changes), SimDevice(WIDE_CHIP, parse(WIDE_CHIP)), XOR, n)
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
 
 
-class Flaky(SimDevice):
-    """Loses every fourth request that replicas make."""
-
-    def __init__(self, lost: range) -> None:
-        super().__init__(CHIP, parse(CHIP))
-        self.lost, self.number = lost, 0
-
-    def _lose(self) -> None:
-        self.number += 1
-        if self.number in self.lost:
-            raise LinkTimeout("no answer in 0.1 s", uri=self.uri)
-
-    async def load(self, dataset: Dataset) -> None:
-        self._lose()
-        await super().load(dataset)
-
-    async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
-        results = await super().learn_many(segments)
-        self._lose()
-        return results
-
-    async def apply(self, theta: np.ndarray[Any, Any], step: int) -> np.ndarray[Any, Any]:
-        self._lose()
-        return await super().apply(theta, step)
-
-    async def infer(self, samples: np.ndarray[Any, Any], step: int = 0) -> np.ndarray[Any, Any]:
-        self._lose()
-        return await super().infer(samples, step)
+REQUESTS = "load write infer learn_many"
 
 
-async def test_what_a_link_loses_is_repeated_to_the_same_digests() -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["request lost", "answer lost"])
+async def test_what_a_link_loses_is_repeated_to_the_same_digests(late: bool) -> None:
     expected = [event.result for event in of(await run(), ReplicaFinished)]
-    device = Flaky(range(0, 1000, 4))
+    device = Flaky(REQUESTS, range(3, 1000, 4), late=late)
     events = await run(device=device)
     assert [event.result for event in of(events, ReplicaFinished)] == expected
     assert len(of(events, Faulted)) == device.number // 4 > 2
@@ -325,25 +296,13 @@ async def test_a_link_that_stays_lost_ends_the_set_and_is_told() -> None:
     events: list[ReplicasEvent] = []
 
     async def listen() -> None:
-        async with Flaky(range(3, 1000)) as device:
+        async with Flaky(REQUESTS, range(2, 1000)) as device:
             async for event in Replicas(experiment("run.retries=2"), device, XOR, 2):
                 events.append(event)
 
     with pytest.raises(LinkTimeout):
         await listen()
     assert [event.attempt for event in of(events, Faulted)] == [1, 2]
-
-
-class Wrong(SimDevice):
-    """Forgets the last segment, or answers with another's."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(CHIP, parse(CHIP))
-        self.what = what
-
-    async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
-        results = await super().learn_many(segments)
-        return results[:-1] if self.what == "short" else [SegmentResult(segments[0].state, 0.0, None), *results[1:]]
 
 
 @pytest.mark.parametrize(("what", "message"), [("short", "2 answers to 3 segments"), ("stale", "makes no sense")])

@@ -7,7 +7,6 @@ import csv
 import errno
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,15 +15,9 @@ from mgdhw.errors import CheckpointError, ConfigError, DeviceUnavailable, RunErr
 from mgdhw.runs import replicas as recorders
 from mgdhw.training.events import ReplicaFinished, ReplicasAdvanced, ReplicasEvent, ReplicasFinished, ReplicasStarted
 from mgdhw.training.results import ReplicasResult
+from tests.helpers.experiments import xor_experiment
 
-XOR: dict[str, Any] = {
-    "name": "xor",
-    "seed": 3,
-    "device": {"uri": "sim:analog-8bit?layers=2-3-1"},
-    "data": {"name": "xor"},
-    "training": {"probes": 600, "tau_theta": 20},
-    "run": {"block": 50},
-}
+XOR = xor_experiment(600, seed=3, run={"block": 50})
 
 
 @pytest.fixture

@@ -27,15 +27,9 @@ from mgdhw.training.events import (
     ReplicasStarted,
     Started,
 )
+from tests.helpers.experiments import xor_experiment
 
-XOR: dict[str, Any] = {
-    "name": "xor",
-    "device": {"uri": "sim:analog-8bit?layers=2-3-1"},
-    "data": {"name": "xor"},
-    "training": {"probes": 600, "tau_theta": 20},
-    "evaluation": {"every": 100},
-    "run": {"checkpoint_seconds": 0.05, "block": 10},
-}
+XOR = xor_experiment(600, evaluation={"every": 100}, run={"checkpoint_seconds": 0.05, "block": 10})
 
 
 @pytest.fixture(scope="module")

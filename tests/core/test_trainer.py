@@ -2,16 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from mgdhw.arrays import FloatArray, IntArray
-from mgdhw.block import Block, Costs, Part
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
 from mgdhw.datasets import load as load_dataset
@@ -19,14 +15,15 @@ from mgdhw.device import Device
 from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, LinkCorrupt, LinkLost, LinkTimeout
 from mgdhw.experiment.schema import parse_experiment
 from mgdhw.learning import digest
-from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
 from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
+from tests.helpers.chips import WIDE_CHIP
+from tests.helpers.events import end, of
+from tests.helpers.faulty import Flaky, Wrong
 
-CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8"
 XOR = load_dataset("xor")
 
 # Batches, held baselines, updates and evaluations that fall in with each other as little as possible.
@@ -53,17 +50,8 @@ async def run(
     *overrides: str, device: Device | None = None, dataset: Dataset = XOR, resume: TrainState | None = None
 ) -> list[Event]:
     """Everything that a training says."""
-    async with device or SimDevice(CHIP, parse(CHIP)) as opened:
+    async with device or SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as opened:
         return [event async for event in trainer(*overrides, device=opened, dataset=dataset, resume=resume)]
-
-
-def end(events: Sequence[Event]) -> Finished:
-    assert isinstance(events[-1], Finished)
-    return events[-1]
-
-
-def of(events: Sequence[Event], kind: type[Any]) -> list[Any]:
-    return [event for event in events if isinstance(event, kind)]
 
 
 def assert_same_end(one: Finished, other: Finished) -> None:
@@ -127,7 +115,7 @@ async def test_all_levels_walk_the_same_trajectory(family: str, mode: str, group
 
 
 async def test_a_chip_without_a_code_generator_gets_its_codes_from_the_host() -> None:
-    uri = f"{CHIP}&codes=host"
+    uri = f"{WIDE_CHIP}&codes=host"
     events = await run("run.level=auto", device=SimDevice(uri, parse(uri)))
     assert of(events, Started)[0].level == "host-codes"
     assert_same_end(end(events), end(await run()))
@@ -192,7 +180,7 @@ async def test_a_run_that_is_over_can_be_resumed_to_its_end() -> None:
 
 @pytest.mark.parametrize("blocks", [1, 3, 20])
 async def test_a_stop_ends_after_the_block_and_loses_nothing(blocks: int) -> None:
-    async with SimDevice(CHIP, parse(CHIP)) as device:
+    async with SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as device:
         going = trainer("run.block=7", device=device)
         events, seen = [], 0
         async for event in going:
@@ -209,7 +197,7 @@ async def test_a_stop_ends_after_the_block_and_loses_nothing(blocks: int) -> Non
 
 
 async def test_a_stop_before_the_beginning_ends_after_the_first_block() -> None:
-    async with SimDevice(CHIP, parse(CHIP)) as device:
+    async with SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as device:
         going = trainer("run.block=7", device=device)
         going.stop()
         finished = end([event async for event in going])
@@ -223,7 +211,7 @@ async def test_a_stop_before_the_beginning_waits_for_no_second_long_look(monkeyp
             return await super().infer(samples, step)
 
     monkeypatch.setattr("mgdhw.training.trainer.LONG_LOOK_SECONDS", 0.0)
-    async with Waits(CHIP, parse(CHIP)) as device:
+    async with Waits(WIDE_CHIP, parse(WIDE_CHIP)) as device:
         going = trainer("run.block=7", device=device)
         going.stop()
         events = [event async for event in going]
@@ -319,7 +307,7 @@ async def test_delta_is_taken_in_whole_steps_and_says_so(change: str, delta: flo
 
 @pytest.mark.parametrize(("family", "steps"), [("random", 4), ("walsh", 4), ("sinusoidal", 8)])
 async def test_delta_has_a_default(family: str, steps: int) -> None:
-    async with SimDevice(CHIP, parse(CHIP)) as device:
+    async with SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as device:
         experiment = parse_experiment(f"[codes]\nfamily = '{family}'\n[training]\nprobes = 1", source="test")
         (started, *_) = [event async for event in Trainer(experiment, device, XOR)]
     assert isinstance(started, Started)
@@ -339,14 +327,14 @@ async def test_delta_has_a_default(family: str, steps: int) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_before_it_begins(changes: tuple[str, ...], message: str) -> None:
-    uri = f"{CHIP}&codes=host"
+    uri = f"{WIDE_CHIP}&codes=host"
     with pytest.raises(ConfigError, match=message):
         trainer(*changes, device=SimDevice(uri, parse(uri)))
 
 
 def test_host_codes_need_single_measurements() -> None:
     class BlocksOnly(Device):
-        info = SimDevice(CHIP, parse(CHIP)).info
+        info = SimDevice(WIDE_CHIP, parse(WIDE_CHIP)).info
         connect = disconnect = read = SimDevice.connect  # type: ignore[assignment]
         apply, infer, probe = SimDevice.apply, SimDevice.infer, SimDevice.probe  # type: ignore[assignment]
 
@@ -360,76 +348,6 @@ async def test_data_that_does_not_fit_is_refused() -> None:
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
-
-
-class Flaky(SimDevice):
-    """Loses requests: those whose number is among `lost`, counting all calls of `calls`.
-
-    Args:
-        calls: names of methods.
-        lost: numbers of calls that fail.
-        late: the request is carried out, and only its answer is lost.
-    """
-
-    def __init__(
-        self,
-        calls: str,
-        lost: Sequence[int] | range,
-        *,
-        late: bool = False,
-        error: type[LinkTimeout | LinkLost | LinkCorrupt] = LinkTimeout,
-    ) -> None:
-        super().__init__(CHIP, parse(CHIP))
-        self.calls, self.lost, self.late, self.error = calls.split(), lost, late, error
-        self.number = 0
-
-    def _lose(self, call: str, *, done: bool) -> None:
-        if call not in self.calls or done != self.late:
-            return
-        number, self.number = self.number, self.number + 1
-        if number in self.lost:
-            raise self.error("no answer in 0.1 s", uri=self.uri)
-
-    async def load(self, dataset: Dataset) -> None:
-        self._lose("load", done=False)
-        await super().load(dataset)
-        self._lose("load", done=True)
-
-    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
-        self._lose("write", done=False)
-        stored = await super().apply(theta, step)
-        self._lose("write", done=True)
-        return stored
-
-    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
-        self._lose("infer", done=False)
-        outputs = await super().infer(samples, step)
-        self._lose("infer", done=True)
-        return outputs
-
-    async def probe(self, block: Block) -> Costs:
-        self._lose("probe", done=False)
-        costs = await super().probe(block)
-        self._lose("probe", done=True)
-        return costs
-
-    async def learn(self, segment: Segment) -> SegmentResult:
-        self._lose("learn", done=False)
-        result = await super().learn(segment)
-        self._lose("learn", done=True)
-        return result
-
-    async def read(self) -> FloatArray:
-        self._lose("read", done=False)
-        stored = await super().read()
-        self._lose("read", done=True)
-        return stored
-
-    async def measure(self, samples: IntArray, step: int, part: Part) -> int:
-        self._lose("measure", done=False)
-        cost = await super().measure(samples, step, part)
-        self._lose("measure", done=True)
-        return cost
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["request lost", "answer lost"])
@@ -453,7 +371,7 @@ async def test_what_a_link_loses_is_repeated_to_the_same_digest(
     assert_same_end(end(events), expected)
     faults = of(events, Faulted)
     assert len(faults) == len([number for number in lost if number < device.number]) > 3
-    assert all(isinstance(fault.error, LinkTimeout) and fault.error.uri == CHIP for fault in faults)
+    assert all(isinstance(fault.error, LinkTimeout) and fault.error.uri == WIDE_CHIP for fault in faults)
     assert all(fault.attempt >= 1 for fault in faults)
 
 
@@ -487,27 +405,6 @@ async def test_a_link_that_stays_lost_ends_the_run_after_its_retries(
     assert [event.attempt for event in of(await run(f"run.retries={retries}", device=just), Faulted)] == list(
         range(1, retries + 1)
     )
-
-
-class Wrong(SimDevice):
-    """Answers its third block with what no device may answer."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(CHIP, parse(CHIP))
-        self.what, self.blocks = what, 0
-
-    async def probe(self, block: Block) -> Costs:
-        costs = await super().probe(block)
-        self.blocks += 1
-        if self.blocks != 3:
-            return costs
-        if self.what == "short":
-            return replace(costs, perturbed=costs.perturbed[:-1])
-        if self.what == "short reference":
-            return replace(costs, reference=costs.reference[:-1])
-        broken = costs.perturbed.astype(np.float64)
-        broken[2:4] = float(self.what)
-        return replace(costs, perturbed=broken)
 
 
 @pytest.mark.parametrize("what", ["nan", "inf", "-inf"])
@@ -555,7 +452,7 @@ async def test_blocks_shrink_on_a_slow_device(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_trainer_can_be_left_in_the_middle() -> None:
-    async with SimDevice(CHIP, parse(CHIP)) as device:
+    async with SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as device:
         async for event in trainer(device=device):
             if isinstance(event, Updated):
                 break

@@ -15,8 +15,7 @@ from mgdhw_drivers.server.fault_injection import Faults
 from mgdhw_drivers.server.limits import NO_LIMITS, Limits
 from mgdhw_drivers.server.listeners import Listener, PtyListener, TcpListener, UnixListener
 from mgdhw_drivers.server.serving import serving
-
-CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
+from tests.helpers.chips import REFERENCE_CHIP
 
 
 class Bench:
@@ -31,7 +30,7 @@ class Bench:
     @contextlib.asynccontextmanager
     async def serve(
         self,
-        uri: str = CHIP,
+        uri: str = REFERENCE_CHIP,
         how: str = "tcp",
         faults: str = "",
         *,
@@ -61,7 +60,7 @@ def bench(tmp_path: Path) -> Bench:
 def experiment(level: str = "auto", **training: Any) -> dict[str, Any]:
     """A short training of XOR."""
     return {
-        "device": {"uri": CHIP},
+        "device": {"uri": REFERENCE_CHIP},
         "data": {"name": "xor"},
         "training": {"probes": 200, "tau_theta": 20, **training},
         "evaluation": {"every": 100},

@@ -32,8 +32,8 @@ from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, InputKind, LearnF
 from mgdhw_drivers.protocol.samples import sealed
 from mgdhw_drivers.server.board import Board
 from mgdhw_drivers.server.limits import NO_LIMITS, Limits
+from tests.helpers.chips import REFERENCE_CHIP
 
-CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 PATIENCE_S = 20.0
 
 
@@ -182,7 +182,7 @@ def doubles(*numbers: float) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def direct(device: Device | str = CHIP, limits: Limits = NO_LIMITS) -> AsyncIterator[Direct]:
+async def direct(device: Device | str = REFERENCE_CHIP, limits: Limits = NO_LIMITS) -> AsyncIterator[Direct]:
     """A board that serves a device, and somebody who talks to it."""
     board = Board(open_device(device) if isinstance(device, str) else device, 1 << 14, limits)
     await board.start()

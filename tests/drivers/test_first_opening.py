@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,15 +17,8 @@ from mgdhw.errors import DeviceUnavailable
 from mgdhw_drivers.server.endpoint import Line, Station
 from mgdhw_drivers.server.listeners import PtyListener, TcpListener
 from mgdhw_drivers.server.serving import serving
-
-CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
-
-
-def free_port() -> int:
-    """A port at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.helpers.chips import REFERENCE_CHIP
+from tests.helpers.sockets import free_port
 
 
 async def used(address: str) -> None:
@@ -40,7 +32,7 @@ async def test_a_board_that_comes_later_is_waited_for(how: str, tmp_path: Path) 
     opening = asyncio.ensure_future(used(f"tcp:127.0.0.1:{port}" if how == "tcp" else f"serial:{link}"))
     await asyncio.sleep(0.3)
     assert not opening.done()
-    station = Station(open_device(CHIP), Line())
+    station = Station(open_device(REFERENCE_CHIP), Line())
     async with serving(station, TcpListener(station, port) if how == "tcp" else PtyListener(station, link)):
         await asyncio.wait_for(opening, 20)
 
@@ -62,7 +54,7 @@ async def test_a_board_that_is_silent_while_it_boots_is_asked_again() -> None:
         await asyncio.sleep(0.01)
     boots.close()
     await boots.wait_closed()
-    station = Station(open_device(CHIP), Line())
+    station = Station(open_device(REFERENCE_CHIP), Line())
     async with serving(station, TcpListener(station, port)):
         await asyncio.wait_for(opening, 20)
 

@@ -17,8 +17,7 @@ from mgdhw_drivers.server.describe import describe
 from mgdhw_drivers.server.limits import NO_LIMITS
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
-
-CHIP = "sim:analog-8bit?layers=2-3-1"
+from tests.helpers.chips import CHIP
 
 
 def served(info: DeviceInfo, *, details: str | None = None) -> DeviceInfo:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from mgdhw.errors import LinkCorrupt
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.protocol import blocks, cells, messages, numbers, values
 from mgdhw_drivers.protocol.description import Description, Head
+from tests.helpers.paths import DOCS
 
 SIZES = {"IDENTIFY": 12, "STATISTICS": 40, "MEASURE": 32, "PROBE": 80, "LEARN": 240, "LEARNT": 120}
 
@@ -45,7 +45,7 @@ def test_layouts_have_the_documented_sizes() -> None:
     assert messages.Probe.form.size + messages.Learn.form.size == SIZES["LEARN"]
     assert messages.LearnResult.form.size == SIZES["LEARNT"]
     assert Head.form.size == 168
-    document = (Path(__file__).parents[2] / "docs" / "link.md").read_text()
+    document = (DOCS / "link.md").read_text()
     for kind in numbers.Type:
         assert re.search(rf"0x{kind:02X}.{{0,12}}{kind.name}", document), kind
 

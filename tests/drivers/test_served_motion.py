@@ -13,8 +13,9 @@ from mgdhw_drivers.protocol.numbers import ANSWER, CapabilityBits, Code, Reason,
 from mgdhw_drivers.server.describe import describe
 from mgdhw_drivers.server.limits import Limits
 from mgdhw_drivers.server.stress import Limited, Stress
+from tests.helpers.chips import REFERENCE_CHIP
 
-from .direct import CHIP, code_of, direct, value_of
+from .direct import code_of, direct, value_of
 from .recorder import Recorder
 
 SLEW = Limits(slew=0.25)
@@ -74,7 +75,7 @@ async def test_a_ramp_is_ended_by_what_comes_after_it_and_counted() -> None:
 
 
 async def test_perturbations_that_swing_too_far_are_refused() -> None:
-    async with direct(CHIP, Limits(slew=0.25)) as talk:
+    async with direct(REFERENCE_CHIP, Limits(slew=0.25)) as talk:
         await talk.prepare()
         assert not talk.board.work.head.capabilities & CapabilityBits.LEARN
         most = int(talk.board.work.head.max_slew) // 2

@@ -21,8 +21,9 @@ from mgdhw.device import open_device
 from mgdhw.errors import DeviceUnavailable, LinkTimeout
 from mgdhw.training.events import BlockDone
 from mgdhw_drivers.client import discovery
+from tests.helpers.chips import REFERENCE_CHIP
 from tests.hostile.answers import Boards, boards, experiment
-from tests.hostile.cases import CASES, CHIP
+from tests.hostile.cases import CASES
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes and pseudo-terminals")
 
@@ -85,7 +86,7 @@ async def test_a_board_that_is_at_it_for_ever_is_given_up() -> None:
     name = "line, from LEARN: pings, done stays"
     async with boards() as board:
         address = await board.serve(name)
-        given_up = {**experiment("learn", CHIP), "run": {"level": "learn", "retries": 0}}
+        given_up = {**experiment("learn", REFERENCE_CHIP), "run": {"level": "learn", "retries": 0}}
         with pytest.raises(LinkTimeout, match=r"answers, but has got nothing done for 0\.\d+ s"):
             await mgdhw.train_async(given_up, device=f"{address}?timeout=5&progress=0.3", runs=None)
         board.end(name)
@@ -127,7 +128,7 @@ class Words(logging.Handler):
 
 async def train_while_frozen(seconds: float) -> tuple[str, list[str]]:
     """Digest of a training whose server stands still meanwhile, until it was said so and for some seconds more."""
-    command = [sys.executable, "-c", "from mgdhw.cli.main import main; main()", "serve", CHIP, "--tcp", "0"]
+    command = [sys.executable, "-c", "from mgdhw.cli.main import main; main()", "serve", REFERENCE_CHIP, "--tcp", "0"]
     words, link = Words(), logging.getLogger("mgdhw")
     level = link.level
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # noqa: ASYNC220
@@ -154,7 +155,7 @@ async def train_while_frozen(seconds: float) -> tuple[str, list[str]]:
         link.setLevel(logging.INFO)
         thawing = asyncio.create_task(thaw())
         try:
-            given = {**experiment("learn", CHIP), "run": {"level": "learn", "block": 20, "retries": 1}}
+            given = {**experiment("learn", REFERENCE_CHIP), "run": {"level": "learn", "block": 20, "retries": 1}}
             uri = f"{found[0]}?timeout=0.5&dead_man=2"
             result = await mgdhw.train_async(given, device=uri, runs=None, listeners=[freeze])
             await thawing
@@ -171,7 +172,7 @@ async def train_while_frozen(seconds: float) -> tuple[str, list[str]]:
 @pytest.mark.long
 @pytest.mark.parametrize("seconds", [0.0, 20.0])
 async def test_a_frozen_server_is_waited_for_and_told(seconds: float) -> None:
-    given = {**experiment("learn", CHIP), "run": {"level": "learn", "block": 20, "retries": 1}}
+    given = {**experiment("learn", REFERENCE_CHIP), "run": {"level": "learn", "block": 20, "retries": 1}}
     wanted = (await mgdhw.train_async(given, runs=None)).digest
     digest, words = await train_while_frozen(seconds)
     assert digest == wanted

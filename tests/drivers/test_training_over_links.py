@@ -28,6 +28,7 @@ from mgdhw_drivers.server.endpoint import Line, Station
 from mgdhw_drivers.server.listeners import PtyListener, TcpListener
 from mgdhw_drivers.server.serving import serving
 from mgdhw_sim.engines.reference import Reference
+from tests.helpers.chips import REFERENCE_CHIP
 
 LEVELS = ("host-codes", "device-codes", "learn")
 HARSH = "drop=0.02,corrupt=0.02,dup=0.02,split=0.02,delay=1ms,late=0.02"
@@ -276,7 +277,7 @@ async def test_questions_in_the_middle_of_a_block_change_no_number(bench: Any) -
 
 
 async def test_a_cancelled_block_answers_no_later_question(bench: Any) -> None:
-    async with bench.serve() as address, open_device(address) as device, open_device(bench_chip()) as chip:
+    async with bench.serve() as address, open_device(address) as device, open_device(REFERENCE_CHIP) as chip:
         for one in (device, chip):
             await one.load(load("xor"))
             await one.write(np.full(13, 0.25))
@@ -290,10 +291,6 @@ async def test_a_cancelled_block_answers_no_later_question(bench: Any) -> None:
             answer = await device.probe(block)
             np.testing.assert_array_equal(answer.perturbed, wanted.perturbed)
             np.testing.assert_array_equal(answer.reference, wanted.reference)
-
-
-def bench_chip() -> str:
-    return "sim:analog-8bit?layers=2-3-1&engine=reference"
 
 
 class Voltages(HostCodes):

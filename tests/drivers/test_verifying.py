@@ -30,8 +30,8 @@ from mgdhw_sim.device import open_uri
 from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.uri import parse
+from tests.helpers.chips import CHIP
 
-CHIP = "sim:analog-8bit?layers=2-3-1"
 P = 13
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,10 @@ from mgdhw_drivers.server import silence
 from mgdhw_drivers.server.endpoint import Line, Station
 from mgdhw_drivers.server.listeners import TcpListener, UnixListener, visitors
 from mgdhw_drivers.server.serving import serving
-
-from ..sockets import connect
+from tests.helpers.sockets import connect
+from tests.helpers.waiting import until
 
 SECONDS = 30.0
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(SECONDS):
-        while not holds():  # noqa: ASYNC110 (a server sets no events)
-            await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager

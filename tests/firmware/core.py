@@ -25,8 +25,9 @@ from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.protocol import cells as link_cells
 from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.spec import ChipSpec
+from tests.helpers.paths import ROOT
 
-FIRMWARE = Path(__file__).parents[2] / "drivers" / "mgdhw_drivers" / "firmware"
+FIRMWARE = ROOT / "drivers" / "mgdhw_drivers" / "firmware"
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "identity")
 COSTS = ("mse", "xent")

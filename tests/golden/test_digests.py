@@ -6,15 +6,13 @@ non-ideality. Levels, engines and blocks decide no bit, so that all of them have
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import mgdhw
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers.paths import ROOT
 
 SHORTENED: dict[str, list[str]] = {
     "examples/fashion.toml": ["training.probes=120", "training.batch=4"],

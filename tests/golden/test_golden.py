@@ -14,9 +14,9 @@ from mgdhw.codes import FAMILIES
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.engines import ENGINES, choose
 from mgdhw_sim.nonidealities import Effects
+from tests.sim import referee, referee_imperfect
+from tests.sim.test_chip_against_referee import Work
 
-from ..sim import referee, referee_imperfect
-from ..sim.test_chip_against_referee import Work
 from . import vectors
 
 GROUPS = vectors.groups()

@@ -41,7 +41,7 @@ def judge_of(spec: ChipSpec, dataset: Dataset) -> referee_imperfect.ImperfectChi
     return judge
 
 
-def assert_same_cells(chip: Chip, judge: referee_imperfect.ImperfectChip) -> None:
+def assert_referee_has_cells_of(chip: Chip, judge: referee_imperfect.ImperfectChip) -> None:
     """What was asked for, what is held, how worn it is, and the weights that it makes."""
     assert chip.cells is not None
     assert_array_equal(chip.cells.requested, [cell.asked for cell in judge.cells])
@@ -86,7 +86,7 @@ def compare(
             for step, theta in writes:
                 chip.write(np.array(theta), step)
                 assert_array_equal(chip.codes, judge.write(theta, step))
-                assert_same_cells(chip, judge)
+                assert_referee_has_cells_of(chip, judge)
             some = [rng.randrange(dataset.n_samples) for _ in range(3)]
             assert_array_equal(chip.infer(np.array(some), chip.now), judge.infer(some, chip.now))
             answer = judge.probe(Work(block))

@@ -18,9 +18,10 @@ from mgdhw_sim.engines.numba.flaws import fine, flaws
 from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
+from tests.helpers.states import assert_same_cells, assert_same_state
 
 from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta
-from .test_engines import assert_same_state, draw_recipe, first_state, learn, team
+from .test_engines import draw_recipe, first_state, learn, team
 
 pytestmark = pytest.mark.long
 """Most of the time goes into compiling what other tests need not."""
@@ -31,12 +32,6 @@ REFERENCE, COMPILED = choose("reference"), choose("numba")
 BLOCKS, SEGMENTS, SMALL, TWICE, BRIEF, PIECES = 120, 60, 40, 16, 12, 6
 """Draws of each kind; more than 200 in all."""
 SMALL_SIGNALS = ((12, 1.0), (16, 8.0))
-
-
-def assert_same_cells(one: dict[str, np.ndarray[Any, Any]], other: dict[str, np.ndarray[Any, Any]]) -> None:
-    assert one.keys() == other.keys()
-    for name, array in one.items():
-        assert_array_equal(array, other[name], err_msg=name)
 
 
 def draw_imperfect(rng: Random) -> ChipSpec:

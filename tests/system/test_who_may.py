@@ -32,11 +32,10 @@ from mgdhw_drivers.protocol.numbers import Area, Type
 from mgdhw_drivers.server.endpoint import Line, Station
 from mgdhw_drivers.server.listeners import Listener, TcpListener, UnixListener
 from mgdhw_drivers.server.serving import serving
+from tests.firmware.core import build
+from tests.helpers.chips import REFERENCE_CHIP
+from tests.helpers.sockets import connect, is_ended, raw
 
-from ..firmware.core import build
-from ..sockets import connect, is_ended, raw
-
-CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 LAYERS = "layers=2-3-1"
 P = 13
 SECONDS = 30.0
@@ -82,7 +81,7 @@ class Served:
 
 def logging_device() -> tuple[Device, list[float]]:
     """A chip, and the largest parameter of every write to it."""
-    device, moved = open_device(CHIP), []
+    device, moved = open_device(REFERENCE_CHIP), []
     write = device.write
 
     async def logged(theta: Any, *rest: Any, **named: Any) -> Any:
@@ -155,7 +154,7 @@ ATTACK = frames(Identify(7, 0, 16384, 1))
 def experiment(probes: int = 120) -> dict[str, Any]:
     """A training of XOR that sets parameters time and again."""
     return {
-        "device": {"uri": CHIP},
+        "device": {"uri": REFERENCE_CHIP},
         "data": {"name": "xor"},
         "training": {"probes": probes, "tau_theta": 10},
         "evaluation": {"every": 60},
@@ -208,9 +207,9 @@ async def test_training_through_a_tunnel_with_a_copied_secret(servers: Servers) 
 @pytest.mark.parametrize("where", ["--tcp 0", "--unix board"])
 def test_two_terminals(folder: Path, start: Any, mgdhw: Any, summary: Any, digest_of: Any, where: str) -> None:
     """The commands as users type them; nothing is said of secrets."""
-    server = start("serve", CHIP, *where.split())
+    server = start("serve", REFERENCE_CHIP, *where.split())
     said = server.stdout.readline().split(" at ")
-    assert said[0] == f"serving {CHIP}"
+    assert said[0] == f"serving {REFERENCE_CHIP}"
     done = mgdhw("train", "short.toml", "--device", said[1].strip(), "--json", "--quiet")
     assert summary(done)["digest"] == digest_of(folder / "short.toml")
     server.terminate()

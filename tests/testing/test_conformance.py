@@ -22,11 +22,11 @@ from mgdhw.testing import check as checking
 from mgdhw.testing.checks import leaks
 from mgdhw.testing.demands import first_difference
 from mgdhw.testing.permutation import RUNS, demand_alike, how_extreme
+from tests.helpers.documents import python_block
 
 from . import mutants
 from .mutants.sound import Sound
 
-ROOT = Path(__file__).resolve().parents[2]
 FOUND = {**dict.fromkeys(mutants.SOUND, frozenset[str]()), **mutants.MUTANTS}
 """What is found in each device."""
 
@@ -124,15 +124,10 @@ async def test_any_error_of_the_device_is_an_outcome() -> None:
 # --- the driver in the guide, and pytest ------------------------------------------------------------------------------
 
 
-def snippets(document: str) -> list[str]:
-    """The blocks of Python in a document."""
-    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / document).read_text(encoding="utf-8"), re.DOTALL)
-
-
 @pytest.mark.parametrize("promise", [Capability(0), Capability.DETERMINISTIC])
 async def test_the_driver_in_the_guide_keeps_the_contract(promise: Capability) -> None:
     names: dict[str, Any] = {}
-    exec(snippets("drivers.md")[0], names)
+    exec(python_block("drivers.md", "class MyBench("), names)
 
     class Bench(names["MyBench"]):  # type: ignore[misc, name-defined]
         async def connect(self) -> None:
@@ -145,7 +140,7 @@ async def test_the_driver_in_the_guide_keeps_the_contract(promise: Capability) -
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """The driver and the tests of the guide, as its reader has them: a package with an entry point."""
-    driver, *_, tests = snippets("drivers.md")
+    driver, tests = (python_block("drivers.md", f"class {name}(") for name in ("MyBench", "TestMyBench"))
     (tmp_path / "my_package").mkdir()
     (tmp_path / "my_package" / "__init__.py").write_text("")
     (tmp_path / "my_package" / "driver.py").write_text(driver, encoding="utf-8")

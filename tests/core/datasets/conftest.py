@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.helpers.paths import ROOT
+
 IDX_NAMES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -59,7 +61,7 @@ def fill() -> Callable[[Path, dict[str, bytes]], Path]:
 @pytest.fixture
 def fashion_folder() -> Path:
     """The real Fashion-MNIST, where somebody has put it beside the checkout."""
-    folder = Path(__file__).resolve().parents[4] / "shared" / "data" / "fashion-mnist"
+    folder = ROOT.parent / "shared" / "data" / "fashion-mnist"
     if not (folder / "train-images-idx3-ubyte.gz").is_file():
         pytest.skip("Fashion-MNIST is not in ../shared/data/fashion-mnist beside the checkout")
     return folder

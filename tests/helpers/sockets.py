@@ -47,3 +47,11 @@ def is_ended(connection: socket.socket) -> bool:
     except OSError:
         return True
     return True
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
