@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 import mgdhw
 from mgdhw.block import Part
-from mgdhw.datasets import Dataset
-from mgdhw.device import Capability, DeviceInfo, HostCodes
 from mgdhw.errors import (
     CheckpointError,
     ConfigError,
@@ -30,7 +28,7 @@ from mgdhw.errors import (
     RunError,
 )
 from mgdhw.experiment.schema import check_experiment, to_toml
-from mgdhw.topology import Topology
+from mgdhw.testing import FunctionDevice
 from mgdhw.training.events import BlockDone, Evaluated, Event, Faulted, Finished, Started
 from tests.helpers.experiments import xor_experiment
 
@@ -369,43 +367,24 @@ def test_bad_data(runs: Path) -> None:
 # --- other devices ---------------------------------------------------------------------------------------------------
 
 
-class Bench(HostCodes):
-    """Thirteen knobs and a meter: the cost is a float, and now and then something goes wrong."""
+class Bench(FunctionDevice):
+    """Thirteen knobs and a meter; now and then something goes wrong."""
 
     def __init__(self, *, fail_at: int = -1, nan_at: int = -1) -> None:
-        super().__init__("bench:test")
+        super().__init__(lambda theta: float(np.square(theta - 0.3).sum()), 13, uri="bench:test", low=-4.0, high=4.0)
         self.closed = 0
         self._fail_at, self._nan_at = fail_at, nan_at
-        self._theta = np.zeros(13)
-
-    async def connect(self) -> None:
-        self.info = DeviceInfo(
-            "bench", "1", Topology(13, ()), -4.0, 4.0, 1e-3, 2, 1, "mse", 1.0, Capability.MEASURE, {}
-        )
 
     async def disconnect(self) -> None:
         self.closed += 1
 
-    async def load(self, dataset: Dataset) -> None:
-        pass
-
-    async def apply(self, theta: NDArray[np.float64], step: int) -> NDArray[np.float64]:
-        self._theta = theta.copy()
-        return theta
-
-    async def read(self) -> NDArray[np.float64]:
-        return self._theta
-
-    async def infer(self, samples: NDArray[np.int64], step: int = 0) -> NDArray[np.float64]:
-        return np.full((samples.size, 1), float(self._theta[0]))
-
-    async def measure(self, samples: NDArray[np.int64], step: int, part: Part) -> float:
+    async def measure(self, samples: NDArray[np.int64], step: int, part: Part) -> int | float:
         if step == self._nan_at:
             return float("nan")
         if step == self._fail_at:
             self._fail_at = -1
             raise LinkTimeout("no answer in 1 s", uri=self.uri)
-        return float(np.square(self._theta - 0.3).sum())
+        return await super().measure(samples, step, part)
 
 
 BENCH: dict[str, Any] = {**XOR, "training": {"probes": 1000, "tau_theta": 30, "init": "read"}}

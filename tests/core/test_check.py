@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from mgdhw.characterize.noise import measure_noise
 from mgdhw.characterize.response import measure_response
 from mgdhw.characterize.slope import measure_slope
 from mgdhw.datasets import load
-from mgdhw.device import Capability, DeviceInfo, HostCodes
+from mgdhw.device import Capability, DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault, LinkTimeout
 from mgdhw.experiment.schema import parse_experiment, to_toml
-from mgdhw.topology import Topology
+from mgdhw.testing import FunctionDevice
 
 Cost = Callable[[FloatArray], float]
 
@@ -34,61 +35,39 @@ def bowl(theta: FloatArray) -> float:
     return float((BEND * (theta - TARGET) ** 2).sum() / 2) + 0.1
 
 
-class Toy(HostCodes):
-    """A device without codes whose cost is a function of θ, the same for every sample."""
+class Toy(FunctionDevice):
+    """A device whose cost is a function of θ, which may drift, settle slowly, stop obeying, and fail.
+
+    Args:
+        drift: of the cost, from one measurement to the next.
+        settling: share of the cost before that is still in a measurement.
+    """
 
     def __init__(
         self, cost: Cost = bowl, *, p: int = 3, noise: float = 0.0, drift: float = 0.0, settling: float = 0.0
     ) -> None:
-        super().__init__("toy:1")
-        self.cost, self.noise, self.drift, self.settling = cost, noise, drift, settling
+        super().__init__(cost, p, uri="toy:1", lsb=2.0**-8, noise=noise, seed=7)
+        self.info = replace(self.info, capabilities=Capability.MEASURE)
+        self.drift, self.settling = drift, settling
         self.output = 0.0
-        self.random = np.random.default_rng(7)
         self.measured = 0
         self.frozen = False
         self.failures: set[int] = set()
-        self.theta = np.zeros(p)
-        self.info = DeviceInfo(
-            model="toy",
-            identity="1",
-            topology=Topology(p),
-            theta_min=-2.0,
-            theta_max=2.0,
-            theta_lsb=2.0**-8,
-            n_inputs=2,
-            n_outputs=1,
-            cost_kind="mse",
-            cost_lsb=1.0,
-            capabilities=Capability.MEASURE,
-        )
-
-    async def connect(self) -> None: ...
-
-    async def disconnect(self) -> None: ...
-
-    async def load(self, dataset: Any) -> None: ...
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
-        if not self.frozen:
-            self.theta = theta.copy()
-        return await self.read()
-
-    async def read(self) -> FloatArray:
-        return self.theta.copy()
+        return await self.read() if self.frozen else await super().apply(theta, step)
 
     async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
-        """Off by as much as the cost says."""
         self.measured += 1
-        return load("xor").targets[samples] + np.sqrt(max(0.0, self.cost(self.theta)))
+        return await super().infer(samples, step)
 
-    async def measure(self, samples: IntArray, step: int, part: Part) -> float:
+    async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
         self.measured += 1
         if self.measured in self.failures:
             raise LinkTimeout("no answer", uri=self.uri)
-        noise = self.noise * float(self.random.standard_normal())
-        cost = self.cost(self.theta)
+        cost = await super().measure(samples, step, part) / samples.size
         self.output += (1 - self.settling) * (cost - self.output)
-        return samples.size * (self.output + noise + self.drift * self.measured)
+        return samples.size * (self.output + self.drift * self.measured)
 
 
 def checked(device: Toy, **options: Any) -> Characterization:
@@ -206,7 +185,7 @@ async def test_gradient_and_curvature_of_a_bowl() -> None:
     device = Toy()
     bench = await bench_of(device)
     noise = await measure_noise(bench, 4)
-    response, around = await measure_response(bench, np.array([0.1, 0.1, 0.1]), noise)
+    response, around = await measure_response(bench, np.full(3, 0.125), noise)
     gradient = BEND * (around - TARGET)
     assert response.slope_power == pytest.approx(float(np.square(gradient).sum()), rel=0.35)  # 64 directions
     assert response.trace == pytest.approx(float(BEND.sum()), rel=1e-6)
@@ -411,7 +390,7 @@ def _sized(info: DeviceInfo, n_inputs: int, n_outputs: int) -> DeviceInfo:
 
 async def test_a_check_can_be_stopped_though_the_device_never_waits() -> None:
     class Slow(Toy):
-        async def measure(self, samples: IntArray, step: int, part: Part) -> float:
+        async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
             if self.measured == 200:
                 task.cancel()  # as Ctrl-C does
             return await super().measure(samples, step, part)

@@ -14,11 +14,11 @@ from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
-from mgdhw.device import Capability, Device, DeviceInfo, HostCodes, device_schemes, open_device
+from mgdhw.device import Device, HostCodes, device_schemes, open_device
 from mgdhw.errors import ConfigError, ConformanceError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkTimeout
 from mgdhw.experiment.schema import Experiment, parse_experiment
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw.topology import Topology
+from mgdhw.testing import FunctionDevice
 from mgdhw.training.events import Finished
 from mgdhw.training.trainer import Trainer
 from mgdhw_sim.device import SimDevice
@@ -26,11 +26,11 @@ from mgdhw_sim.device import SimDevice
 BOTTOM = np.array([0.5, -0.25, 0.125, 0.75, -1.0])
 
 
-class Bowl(HostCodes):
-    """Five knobs and a meter: the cost is (θ - BOTTOM)² + 1, a float; nothing else is known of it.
+class Bowl(FunctionDevice):
+    """Five knobs and a meter: the cost is (θ - BOTTOM)² + 1. Writes down what it is asked.
 
     Args:
-        lsb: step of a knob, which it rounds to.
+        lsb: step of a knob.
         limit: of |θ|.
         fail: called before each measurement with its number.
     """
@@ -38,52 +38,23 @@ class Bowl(HostCodes):
     def __init__(
         self, lsb: float | FloatArray = 2.0**-10, limit: float = 2.0, fail: Callable[[int], None] | None = None
     ) -> None:
-        super().__init__("bowl:1")
-        self.info = DeviceInfo(
-            model="bowl",
-            identity="1",
-            topology=Topology(BOTTOM.size),
-            theta_min=-limit,
-            theta_max=limit,
-            theta_lsb=lsb,
-            n_inputs=1,
-            n_outputs=1,
-            cost_kind="mse",
-            cost_lsb=1.0,
-            capabilities=Capability.MEASURE | Capability.DETERMINISTIC,
-        )
-        self.theta = np.zeros(BOTTOM.size)
+        def cost(theta: FloatArray) -> float:
+            return float(np.square(theta - BOTTOM).sum() + 1.0)
+
+        super().__init__(cost, BOTTOM.size, uri="bowl:1", low=-limit, high=limit, lsb=lsb, n_inputs=1)
         self.sent: list[FloatArray] = []
         self.measured: list[tuple[list[int], int, Part]] = []
         self.fail = fail
 
-    async def connect(self) -> None:
-        pass
-
-    async def disconnect(self) -> None:
-        pass
-
-    async def load(self, dataset: Dataset) -> None: ...
-
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         self.sent.append(theta.copy())
-        self.theta = np.rint(theta / self.info.theta_lsb) * self.info.theta_lsb
-        return self.theta.copy()
+        return await super().apply(theta, step)
 
-    async def read(self) -> FloatArray:
-        return self.theta.copy()
-
-    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
-        return np.full((samples.size, 1), self.cost())
-
-    async def measure(self, samples: IntArray, step: int, part: Part) -> float:
+    async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
         if self.fail is not None:
             self.fail(len(self.measured))
         self.measured.append((samples.tolist(), step, part))
-        return self.cost() * samples.size
-
-    def cost(self) -> float:
-        return float(np.square(self.theta - BOTTOM).sum() + 1.0)
+        return await super().measure(samples, step, part)
 
 
 async def opened(bowl: Bowl) -> Bowl:
@@ -463,8 +434,9 @@ async def test_five_knobs_and_a_meter_are_trained_to_the_bottom(family: str) -> 
     device = Bowl(2.0**-12)
     async with device:
         finished = await train(experiment, device)
+        assert device.cost is not None
+        assert device.cost(device.theta) < 1.0005
     assert np.abs(finished.state.theta - BOTTOM).max() < 0.01
-    assert device.cost() < 1.0005
 
 
 async def test_bowls_are_trained_alike_whatever_the_blocks() -> None:

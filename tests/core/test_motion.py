@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from mgdhw.arrays import FloatArray
-from mgdhw.block import Baseline, Block, CodeSpec, Part
+from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.datasets import Dataset
-from mgdhw.device import Capability, DeviceInfo, HostCodes, Motion
+from mgdhw.device import Capability, HostCodes, Motion
 from mgdhw.device.motion import ramp, ramp_length, swings_too_far, whole_steps
 from mgdhw.errors import ConformanceError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkTimeout
 from mgdhw.experiment.schema import parse_experiment
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw.topology import Topology
+from mgdhw.testing import FunctionDevice
 from mgdhw.training.events import Finished
 from mgdhw.training.trainer import Trainer
 
@@ -29,7 +29,7 @@ LSB = 0.01
 DATA = Dataset("one", np.zeros((4, 1)), 1.0, np.zeros((4, 1)), 4)
 
 
-class Recorder(HostCodes):
+class Recorder(FunctionDevice):
     """Three knobs that somebody left somewhere, and a recorder at the hardware: when each write came, and of what.
 
     Args:
@@ -39,10 +39,18 @@ class Recorder(HostCodes):
     """
 
     def __init__(self, motion: Motion | None, begins: FloatArray, fail: tuple[int, ...] = ()) -> None:
-        super().__init__("recorder:1")
-        self.declared = motion
+        super().__init__(
+            lambda theta: float(np.square(theta - 0.2).sum()),
+            3,
+            uri="recorder:1",
+            low=-1.0,
+            high=1.0,
+            lsb=LSB,
+            n_inputs=1,
+        )
+        self.info = replace(self.info, capabilities=Capability.MEASURE, motion=motion)
         self.fail = fail
-        self.knobs = begins.copy()
+        self.theta = begins.copy()
         self.at: list[FloatArray] = [begins.copy()]
         self.when: list[float] = [-np.inf]
         self.moved_when = np.full(begins.size, -np.inf)
@@ -51,42 +59,24 @@ class Recorder(HostCodes):
         self.disconnected = 0
         self.hold: asyncio.Event | None = None
 
-    async def connect(self) -> None:
-        self.info = DeviceInfo(
-            "recorder", "1", Topology(3), -1.0, 1.0, LSB, 1, 1, "mse", 1.0, Capability.MEASURE, motion=self.declared
-        )
-
     async def disconnect(self) -> None:
         self.disconnected += 1
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         if self.hold is not None:
             await self.hold.wait()
-        now = time.monotonic()
-        stored = np.rint(theta / LSB) * LSB
-        change = np.abs(stored - self.knobs)
+        now, before = time.monotonic(), self.theta
+        stored = await super().apply(theta, step)
+        change = np.abs(stored - before)
         moving = change > LSB / 2
         self.farthest = np.maximum(self.farthest, change)
         self.soonest[moving] = np.minimum(self.soonest, now - self.moved_when)[moving]
         self.moved_when[moving] = now
-        self.knobs = stored
         self.at.append(stored)
         self.when.append(now)
         if len(self.at) - 1 in self.fail:
             raise LinkTimeout("no answer", uri=self.uri)
-        return self.knobs.copy()
-
-    async def read(self) -> FloatArray:
-        self.check_open()
-        return self.knobs.copy()
-
-    async def infer(self, samples: Any, step: int = 0) -> FloatArray:
-        self.check_open()
-        return np.full((samples.size, 1), float(self.knobs.sum()))
-
-    async def measure(self, samples: Any, step: int, part: Part) -> float:
-        self.check_open()
-        return float(np.square(self.knobs - 0.2).sum()) * samples.size
+        return stored
 
 
 FAR = np.array([0.9, -0.9, 0.05])
@@ -130,11 +120,11 @@ async def test_the_first_write_the_last_and_all_between_are_ramps() -> None:
     device = Recorder(SLOW, FAR)
     async with device:
         stored = await device.write(-FAR)
-        assert_array_equal(stored, device.knobs)
+        assert_array_equal(stored, device.theta)
         await device.write(FAR)
         await device.write(np.zeros(3))
         await device.write(FAR)
-    assert_array_equal(device.knobs, np.zeros(3))
+    assert_array_equal(device.theta, np.zeros(3))
     assert device.disconnected == 1
     assert len(device.at) == 1 + 36 + 36 + 18 + 18 + 18
     assert_kept(device)
@@ -152,7 +142,7 @@ async def test_each_parameter_has_its_own_limits() -> None:
     device = Recorder(motion, FAR)
     async with device:
         await device.write(-FAR)
-    assert_array_equal(device.knobs, np.array([30, 20, 10]) * LSB)
+    assert_array_equal(device.theta, np.array([30, 20, 10]) * LSB)
     assert (device.farthest <= np.array([0.5, 0.1, 0.02]) + 1e-9).all()
     assert (device.soonest >= np.array([0.0, 0.004, 0.001])).all()
 
@@ -167,7 +157,7 @@ async def test_perturbations_that_are_larger_than_a_step_are_ramps(baseline: Bas
             await one.load(DATA)
             await one.write(np.full(3, 0.1))
             answers.append(await one.probe(block))
-            assert_array_equal(one.knobs, np.full(3, 10) * LSB)
+            assert_array_equal(one.theta, np.full(3, 10) * LSB)
     assert_array_equal(answers[0].perturbed, answers[1].perturbed)
     assert_array_equal(answers[0].reference, answers[1].reference)
     assert_kept(device, 0.02, 0.0)
@@ -190,7 +180,7 @@ async def test_a_write_that_is_lost_half_way_is_gone_on_with_safely(lost: int) -
                 await device.write(target)
             except LinkTimeout:
                 await device.write(-target)  # turning back is the worst that could be asked for
-    assert_array_equal(device.knobs, np.zeros(3))
+    assert_array_equal(device.theta, np.zeros(3))
     assert_kept(device, 0.05, 0.0)
 
 
@@ -206,7 +196,7 @@ async def test_a_cancelled_ramp_stops_and_closing_goes_to_the_safe_state() -> No
         reached = len(device.at)
         await asyncio.sleep(0.02)
         assert len(device.at) == reached
-    assert_array_equal(device.knobs, np.zeros(3))
+    assert_array_equal(device.theta, np.zeros(3))
     assert_kept(device)
 
 
@@ -220,7 +210,7 @@ async def test_closing_cannot_be_cancelled_half_way() -> None:
         await asyncio.sleep(0.002)
     with pytest.raises(asyncio.CancelledError):
         await closing
-    assert_array_equal(device.knobs, np.zeros(3))
+    assert_array_equal(device.theta, np.zeros(3))
     assert_kept(device)
 
 
@@ -233,7 +223,7 @@ async def test_closing_in_the_middle_of_a_ramp_ends_it() -> None:
     await device.close()
     with pytest.raises(DeviceUnavailable, match="on its way to the safe state"):
         await ramp
-    assert_array_equal(device.knobs, np.zeros(3))
+    assert_array_equal(device.theta, np.zeros(3))
     assert_kept(device)
 
 
@@ -246,7 +236,7 @@ async def test_who_writes_while_it_is_closing_is_refused_and_moves_nothing() -> 
     with pytest.raises(DeviceUnavailable, match="on its way to the safe state"):
         await device.write(FAR)
     await closing
-    assert_array_equal(device.knobs, np.zeros(3))
+    assert_array_equal(device.theta, np.zeros(3))
     assert_kept(device)
 
 
@@ -260,7 +250,7 @@ async def test_a_way_to_the_safe_state_that_fails_is_told_and_the_device_let_go(
     flaky = Recorder(SLOW, FAR, (3, 9))
     async with flaky:
         pass
-    assert_array_equal(flaky.knobs, np.zeros(3))
+    assert_array_equal(flaky.theta, np.zeros(3))
     assert_kept(flaky)
 
 
@@ -278,7 +268,7 @@ async def test_a_training_keeps_to_the_limits_and_to_its_bits() -> None:
         digests.append(events[-1].digest)
         if motion is not None:
             assert_kept(device, 0.03, 0.0005)
-            assert_array_equal(device.knobs, np.zeros(3))
+            assert_array_equal(device.theta, np.zeros(3))
     assert digests[0] == digests[1]
 
 

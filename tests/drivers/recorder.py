@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,25 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Part
-from mgdhw.device import Capability, DeviceInfo, HostCodes
-from mgdhw.topology import Topology
+from mgdhw.device import Capability
+from mgdhw.testing import FunctionDevice
 
 
-class Recorder(HostCodes):
+class Recorder(FunctionDevice):
     """A driver like anybody's, which records what it was told, and goes wrong where it is asked to."""
 
     def __init__(self) -> None:
-        super().__init__("recorder:")
+        super().__init__(lambda theta: 0.5, 2, uri="recorder:", low=-1.0, high=1.0, lsb=0.125)
+        self.info = replace(self.info, capabilities=Capability.MEASURE)
         self.told: list[str] = []
         self.wrong: dict[str, Callable[[], Awaitable[None]]] = {}
         self.energised = False
-        self.theta = np.zeros(2)
         self.moves: list[NDArray[np.float64]] = [self.theta]
         """Where the parameters have been, one write after the other."""
-        self.info = DeviceInfo(
-            model="two voltages", identity="1", topology=Topology(2), theta_min=-1.0, theta_max=1.0, theta_lsb=0.125,
-            n_inputs=2, n_outputs=1, cost_kind="mse", cost_lsb=1.0, capabilities=Capability.MEASURE,
-        )  # fmt: skip
 
     async def _tell(self, what: str) -> None:
         self.told.append(what)
@@ -52,12 +49,9 @@ class Recorder(HostCodes):
 
     async def apply(self, theta: NDArray[np.float64], step: int) -> NDArray[np.float64]:
         await self._tell("write")
-        self.theta = theta.copy()
-        self.moves.append(self.theta)
-        return theta
-
-    async def read(self) -> NDArray[np.float64]:
-        return self.theta.copy()
+        stored = await super().apply(theta, step)
+        self.moves.append(stored)
+        return stored
 
     async def infer(self, samples: NDArray[np.int64], step: int = 0) -> NDArray[np.float64]:
         await self._tell("infer")
@@ -65,4 +59,4 @@ class Recorder(HostCodes):
 
     async def measure(self, samples: NDArray[np.int64], step: int, part: Part) -> float:
         await self._tell("measure")
-        return 0.5 * samples.size
+        return await super().measure(samples, step, part)

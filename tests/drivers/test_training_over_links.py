@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 import mgdhw
+from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.characterize.bench import Bench
 from mgdhw.cli.notices import telling
-from mgdhw.datasets import Dataset, load
-from mgdhw.device import Capability, DeviceInfo, HostCodes, open_device
+from mgdhw.datasets import load
+from mgdhw.device import Capability, open_device
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkLost
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw.topology import Topology
+from mgdhw.testing import FunctionDevice
 from mgdhw_drivers.protocol.frames import Frame, encode
 from mgdhw_drivers.protocol.messages import Identify
 from mgdhw_drivers.protocol.numbers import Feature, State, Type
@@ -293,45 +294,16 @@ async def test_a_cancelled_block_answers_no_later_question(bench: Any) -> None:
             np.testing.assert_array_equal(answer.reference, wanted.reference)
 
 
-class Voltages(HostCodes):
+class Voltages(FunctionDevice):
     """Four voltages, each with limits of its own, and a cost in floating point."""
 
-    async def connect(self) -> None:
-        self.info = DeviceInfo(
-            "four voltages",
-            "7",
-            Topology(4),
-            np.array([-1.0, -1.0, -2.0, -2.0]),
-            np.array([1.0, 1.0, 2.0, 2.0]),
-            np.array([0.001, 0.001, 0.002, 0.002]),
-            2,
-            1,
-            "mse",
-            1.0,
-            Capability.MEASURE | Capability.DETERMINISTIC,
-        )
-        self.theta = np.zeros(4)
+    def __init__(self, uri: str) -> None:
+        def outputs(theta: FloatArray, x: FloatArray) -> FloatArray:
+            a, b, c, d = theta
+            return np.asarray((a * x[:, :1] + b * x[:, 1:] + c * x[:, :1] * x[:, 1:] + d) / 2)
 
-    async def disconnect(self) -> None:
-        self.theta = np.zeros(4)
-
-    async def load(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-
-    async def apply(self, theta: Any, step: int) -> Any:
-        self.theta = np.round(theta / self.info.theta_lsb) * self.info.theta_lsb
-        return self.theta
-
-    async def read(self) -> Any:
-        return self.theta
-
-    async def infer(self, samples: Any, step: int = 0) -> Any:
-        x = self.dataset.values(samples)
-        a, b, c, d = self.theta
-        return (a * x[:, :1] + b * x[:, 1:] + c * x[:, :1] * x[:, 1:] + d) / 2
-
-    async def measure(self, samples: Any, step: int, part: Any) -> float:
-        return float(np.square(await self.infer(samples) - self.dataset.targets[samples]).sum())
+        high = np.array([1.0, 1.0, 2.0, 2.0])
+        super().__init__(None, 4, outputs=outputs, uri=uri, low=-high, high=high, lsb=high / 1000)
 
 
 @pytest.mark.parametrize("how", ["tcp", "pty"])
