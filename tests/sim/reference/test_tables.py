@@ -10,8 +10,7 @@ from numpy.testing import assert_array_equal
 from mgdhw.codes import sinusoidal
 from mgdhw_sim.reference import tables
 from mgdhw_sim.reference.tables import ACTIVATIONS, activation_table, exp_table, log_table
-
-from . import referee
+from tests.sim.reference import referee
 
 WIDTHS = [(12, 5, 4), (16, 12, 8), (24, 20, 12), (24, 23, 5)]
 PARTS = [pytest.param(name, *width, id=f"{name}-{width[0]}") for name in ACTIVATIONS for width in WIDTHS]

@@ -13,8 +13,7 @@ from numpy.testing import assert_array_equal
 from mgdhw.random import gaussian, gaussian_tables
 from mgdhw.random.philox import Stream, philox4x32, words
 from tests.helpers.paths import DOCS
-
-from . import quantiles
+from tests.random import quantiles
 
 SEED = 0x0123456789ABCDEF
 

@@ -13,10 +13,9 @@ from mgdhw_drivers.protocol.numbers import ANSWER, CapabilityBits, Code, Reason,
 from mgdhw_drivers.server.describe import describe
 from mgdhw_drivers.server.limits import Limits
 from mgdhw_drivers.server.stress import Limited, Stress
+from tests.drivers.server.direct import code_of, direct, value_of
+from tests.drivers.server.recorder import Recorder
 from tests.helpers.chips import REFERENCE_CHIP
-
-from .direct import code_of, direct, value_of
-from .recorder import Recorder
 
 SLEW = Limits(slew=0.25)
 LSB = 0.125

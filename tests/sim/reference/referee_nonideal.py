@@ -12,7 +12,7 @@ from math import floor, isqrt
 from statistics import NormalDist
 from typing import Any, Protocol
 
-from .referee import (
+from tests.sim.reference.referee import (
     Answer,
     Fractions,
     Widths,

@@ -21,11 +21,10 @@ from mgdhw_sim.reference.cells import Cells
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 from mgdhw_sim.uri import parse
-
-from . import referee, test_cells
-from .draws import SIGNALS, draw_block, draw_dataset, draw_theta
-from .gauss import assert_gaussian
-from .test_imperfect_against_referee import draw_small
+from tests.sim.draws import SIGNALS, draw_block, draw_dataset, draw_theta
+from tests.sim.reference import referee, test_cells
+from tests.sim.reference.gauss import assert_gaussian
+from tests.sim.reference.test_nonideal import draw_small
 
 NEURONS = 4000
 SAMPLES = 4000

@@ -24,8 +24,7 @@ from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ENGINE_NAMES
 from mgdhw_sim.uri import parse
 from tests.helpers.states import assert_same_state
-
-from .draws import SIGNALS, draw_chip, draw_dataset
+from tests.sim.draws import SIGNALS, draw_chip, draw_dataset
 
 REFERENCE = choose("reference")
 BATCHES = (1, 2, 5, 8, 16, 17, 33, 50)

@@ -27,9 +27,8 @@ from mgdhw_drivers.server.fault_injection import Damage
 from mgdhw_drivers.server.limits import NO_LIMITS, Limits
 from mgdhw_drivers.server.listeners import UnixListener
 from mgdhw_drivers.server.serving import serving
-
-from .direct import Direct, code_of, costs_of, direct, doubles, text_of
-from .recorder import Recorder
+from tests.drivers.server.direct import Direct, code_of, costs_of, direct, doubles, text_of
+from tests.drivers.server.recorder import Recorder
 
 IMPERFECT = "sim:analog-8bit?layers=2-3-1&engine=reference&write_noise=0.01&retention=1e6"
 

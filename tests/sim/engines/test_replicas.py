@@ -15,9 +15,8 @@ from mgdhw_sim.engines.numba import packs
 from mgdhw_sim.engines.numba.replicas import fits_lanes
 from mgdhw_sim.reference.chip import Chip
 from tests.helpers.states import assert_same_state
-
-from .draws import draw_dataset, draw_effects
-from .test_engines import STEPPED, draw_loaded, draw_recipe, first_state
+from tests.sim.draws import draw_dataset, draw_effects
+from tests.sim.engines.test_engines import STEPPED, draw_loaded, draw_recipe, first_state
 
 REFERENCE = choose("reference")
 COMPILED = choose("numba")

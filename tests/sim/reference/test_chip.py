@@ -23,9 +23,8 @@ from mgdhw_sim.reference import datapath
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 from mgdhw_sim.uri import parse
-
-from . import referee
-from .draws import SIGNALS, STEPS, cut, draw_block, draw_chip, draw_dataset, draw_theta, run_pieces
+from tests.sim.draws import SIGNALS, STEPS, cut, draw_block, draw_chip, draw_dataset, draw_theta, run_pieces
+from tests.sim.reference import referee
 
 DRAWS = 60  # for each choice of signal widths
 

@@ -1,4 +1,4 @@
-"""Imperfect chips against `referee_imperfect.py`, which was written from docs/chip.md alone: every bit has to agree."""
+"""Imperfect chips against `referee_nonideal.py`, which was written from docs/chip.md alone: every bit has to agree."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,10 +18,19 @@ from mgdhw_sim.nonidealities import OF_PULSES, RANGES, Effects
 from mgdhw_sim.reference import cells, nonideal, variation
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import PULSED_BITS, ChipSpec
-
-from . import referee_imperfect
-from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_moved, draw_theta, run_pieces
-from .test_chip_against_referee import Work, assert_same
+from tests.sim.draws import (
+    SIGNALS,
+    cut,
+    draw_block,
+    draw_chip,
+    draw_dataset,
+    draw_effects,
+    draw_moved,
+    draw_theta,
+    run_pieces,
+)
+from tests.sim.reference import referee_nonideal
+from tests.sim.reference.test_chip import Work, assert_same
 
 DRAWS = 42  # for each choice of signal widths
 LARGEST = 80  # parameters
@@ -35,13 +44,13 @@ def draw_small(rng: Random, signals: Sequence[tuple[int, float]]) -> ChipSpec:
     return draw_effects(rng, spec)
 
 
-def judge_of(spec: ChipSpec, dataset: Dataset) -> referee_imperfect.ImperfectChip:
-    judge = referee_imperfect.ImperfectChip(spec)
+def judge_of(spec: ChipSpec, dataset: Dataset) -> referee_nonideal.ImperfectChip:
+    judge = referee_nonideal.ImperfectChip(spec)
     judge.load(dataset.values(np.arange(dataset.n_samples)).tolist(), dataset.targets.tolist())
     return judge
 
 
-def assert_referee_has_cells_of(chip: Chip, judge: referee_imperfect.ImperfectChip) -> None:
+def assert_referee_has_cells_of(chip: Chip, judge: referee_nonideal.ImperfectChip) -> None:
     """What was asked for, what is held, how worn it is, and the weights that it makes."""
     assert chip.cells is not None
     assert_array_equal(chip.cells.requested, [cell.asked for cell in judge.cells])
@@ -206,7 +215,7 @@ def test_draws_reach_every_effect() -> None:
 
 
 def test_tables_of_noise_agree_with_the_referee() -> None:
-    slabs, steps, far = referee_imperfect.noise_tables()
+    slabs, steps, far = referee_nonideal.noise_tables()
     assert_array_equal(gaussian_tables.BORDERS, slabs)
     assert_array_equal(gaussian_tables.RARE, steps)
     assert_array_equal(gaussian_tables.FAR, far)
@@ -215,9 +224,9 @@ def test_tables_of_noise_agree_with_the_referee() -> None:
 def test_draws_of_all_fields_agree_with_the_referee() -> None:
     near = np.arange(1 << 15, dtype=np.uint16)
     near = near[~gaussian.is_far(near)]
-    assert_array_equal(gaussian.magnitudes(near), [referee_imperfect.draw_of(int(f), 0) for f in near])
+    assert_array_equal(gaussian.magnitudes(near), [referee_nonideal.draw_of(int(f), 0) for f in near])
     words = [0, 1, 2, 3, *(2**k + d for k in range(2, 32) for d in (-1, 0, 2**k // 3, 2**k - 1)), 2**32 - 1]
-    expected = [referee_imperfect.draw_of(0x7FF0, word) for word in words]
+    expected = [referee_nonideal.draw_of(0x7FF0, word) for word in words]
     assert_array_equal(gaussian.far_magnitudes(np.array(words, dtype=np.uint32)), expected)
 
 
@@ -225,5 +234,5 @@ def test_draws_of_all_fields_agree_with_the_referee() -> None:
 def test_draws_of_any_key_agree_with_the_referee(seed: int, step: int) -> None:
     for stream, layer, part in ((Stream.READ, 3, 2), (Stream.MISMATCH, 13, 0), (Stream.ADC, 0, 3)):
         ours = gaussian.gaussians(seed, stream, [step], 4000, layer=layer, part=part)[0]
-        expected = [referee_imperfect.gaussian(seed, stream, step, layer, part, n) for n in range(4000)]
+        expected = [referee_nonideal.gaussian(seed, stream, step, layer, part, n) for n in range(4000)]
         assert_array_equal(ours, expected)

@@ -19,9 +19,8 @@ from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 from tests.helpers.states import assert_same_cells, assert_same_state
-
-from .draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta
-from .test_engines import draw_recipe, first_state, learn, team
+from tests.sim.draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta
+from tests.sim.engines.test_engines import draw_recipe, first_state, learn, team
 
 pytestmark = pytest.mark.long
 """Most of the time goes into compiling what other tests need not."""

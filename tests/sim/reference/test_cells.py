@@ -13,8 +13,7 @@ from mgdhw_sim.reference import cells
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.reference.variation import cells_of
 from mgdhw_sim.spec import ChipSpec
-
-from .gauss import assert_gaussian, assert_share
+from tests.sim.reference.gauss import assert_gaussian, assert_share
 
 SIZES = (64, 40, 60)
 P = 40 * 65 + 60 * 41
@@ -356,4 +355,4 @@ SHOWN: dict[str, Callable[..., None]] = {
     "endurance": test_endurance,
     "endurance_dtod": test_endurance_dtod,
 }
-"""What is shown here of what; `test_effects.py` sees to it that nothing is missing."""
+"""What is shown here of what; `test_nonidealities.py` sees to it that nothing is missing."""
