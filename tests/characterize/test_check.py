@@ -1,89 +1,24 @@
-"""The check of a device: on devices whose answers are known, and on those that cannot be trained."""
+"""The check of a device: its budget, what it recommends, and devices that cannot be trained."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import mgdhw
-from mgdhw.arrays import FloatArray, IntArray
+from mgdhw.arrays import IntArray
 from mgdhw.block import Baseline, Part
 from mgdhw.characterize import MAX_EVALUATIONS, Characterization, check, fitting_dataset
-from mgdhw.characterize.bench import Bench
-from mgdhw.characterize.noise import measure_noise
-from mgdhw.characterize.response import measure_response
-from mgdhw.characterize.slope import measure_slope
 from mgdhw.datasets import load
-from mgdhw.device import Capability, DeviceInfo
-from mgdhw.errors import ConfigError, DeviceFault, LinkTimeout
+from mgdhw.device import DeviceInfo
+from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw.experiment.schema import parse_experiment, to_toml
-from mgdhw.testing import FunctionDevice
+from tests.characterize.toy import Toy, bench_of, bowl, checked
 
-Cost = Callable[[FloatArray], float]
-
-TARGET = np.array([0.4, -0.3, 0.2])
-BEND = np.array([1.0, 2.0, 0.5])
-
-
-def bowl(theta: FloatArray) -> float:
-    """½ Σ BEND (θ - TARGET)²: gradient and Hessian are known everywhere."""
-    return float((BEND * (theta - TARGET) ** 2).sum() / 2) + 0.1
-
-
-class Toy(FunctionDevice):
-    """A device whose cost is a function of θ, which may drift, settle slowly, stop obeying, and fail.
-
-    Args:
-        drift: of the cost, from one measurement to the next.
-        settling: share of the cost before that is still in a measurement.
-    """
-
-    def __init__(
-        self, cost: Cost = bowl, *, p: int = 3, noise: float = 0.0, drift: float = 0.0, settling: float = 0.0
-    ) -> None:
-        super().__init__(cost, p, uri="toy:1", lsb=2.0**-8, noise=noise, seed=7)
-        self.info = replace(self.info, capabilities=Capability.MEASURE)
-        self.drift, self.settling = drift, settling
-        self.output = 0.0
-        self.measured = 0
-        self.frozen = False
-        self.failures: set[int] = set()
-
-    async def apply(self, theta: FloatArray, step: int) -> FloatArray:
-        return await self.read() if self.frozen else await super().apply(theta, step)
-
-    async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
-        self.measured += 1
-        return await super().infer(samples, step)
-
-    async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
-        self.measured += 1
-        if self.measured in self.failures:
-            raise LinkTimeout("no answer", uri=self.uri)
-        cost = await super().measure(samples, step, part) / samples.size
-        self.output += (1 - self.settling) * (cost - self.output)
-        return samples.size * (self.output + self.drift * self.measured)
-
-
-def checked(device: Toy, **options: Any) -> Characterization:
-    async def run() -> Characterization:
-        async with device:
-            return await check(device, load("xor"), **options)
-
-    return asyncio.run(run())
-
-
-async def bench_of(device: Toy, limit: int = MAX_EVALUATIONS) -> Bench:
-    await device.open()
-    return Bench(device, load("xor"), 3, limit, lambda doing, used: None)
-
-
-# --- the budget -----------------------------------------------------------------------------------------------------
+# --- the budget -------------------------------------------------------------------------------------------------------
 
 
 def test_no_more_evaluations_than_allowed_and_all_are_counted() -> None:
@@ -132,96 +67,7 @@ async def test_the_budget_is_enforced() -> None:
     assert device.measured == bench.used == 80
 
 
-# --- what is measured, against what is known ------------------------------------------------------------------------
-
-
-async def test_noise_is_told_from_drift() -> None:
-    still = await measure_noise(await bench_of(Toy(noise=0.02)), 4)
-    assert still.sigma == pytest.approx(0.02, rel=0.15)
-    assert still.sigma_single == pytest.approx(0.02, rel=0.3)
-    assert still.variance(4) == pytest.approx(0.02**2, rel=0.4)
-    assert not still.drifts
-    device = Toy(noise=0.02, drift=1e-3)
-    drifting = await measure_noise(await bench_of(device), 4)
-    assert drifting.drifts
-    assert drifting.sigma == pytest.approx(0.02, rel=0.15)
-    assert drifting.slope == pytest.approx(2e-3, rel=0.05)  # each of these probes takes two measurements
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.003])
-async def test_outputs_that_have_not_settled_are_suspected(noise: float) -> None:
-    for settling in (0.05, 0.3):
-        found = await measure_noise(await bench_of(Toy(noise=noise, settling=settling)), 4)
-        assert found.unsettled
-        assert found.carries
-        assert found.carried == pytest.approx(settling, rel=0.3)
-    for quiet in (Toy(noise=noise), Toy(noise=noise, drift=1e-3)):
-        found = await measure_noise(await bench_of(quiet), 4)
-        assert not found.unsettled
-
-
-@pytest.mark.parametrize(("settling", "suspected"), [(0.3, True), (0.0, False)])
-async def test_a_chip_whose_noise_on_four_samples_exceeds_that_on_one(settling: float, suspected: bool) -> None:
-    uri = f"sim:analog-8bit?layers=2-3-1&engine=reference&settling={settling}&cost_noise=0.0002"
-    async with mgdhw.open_device(uri) as device:
-        await device.load(load("xor"))
-        bench = Bench(device, load("xor"), 0, 5000, lambda doing, used: None)
-        await bench.write(np.linspace(-1, 1, 13))
-        found = await measure_noise(bench, 4)
-    assert found.unsettled is suspected
-
-
-@pytest.mark.long
-async def test_a_deterministic_device_has_no_noise_but_that_of_rounding() -> None:
-    async with mgdhw.open_device("sim:analog-8bit?layers=2-3-1") as device:
-        await device.load(load("xor"))
-        noise = await measure_noise(Bench(device, load("xor"), 0, 5000, lambda doing, used: None), 4)
-    assert (noise.sigma, noise.slope, noise.drifts) == (0.0, 0.0, False)
-    assert noise.variance(4) == pytest.approx(device.info.cost_lsb**2 / 48)
-
-
-async def test_gradient_and_curvature_of_a_bowl() -> None:
-    """Along random signs the mean squared slope is |g|², the mean curvature tr(H); both are known of a bowl."""
-    device = Toy()
-    bench = await bench_of(device)
-    noise = await measure_noise(bench, 4)
-    response, around = await measure_response(bench, np.full(3, 0.125), noise)
-    gradient = BEND * (around - TARGET)
-    assert response.slope_power == pytest.approx(float(np.square(gradient).sum()), rel=0.35)  # 64 directions
-    assert response.trace == pytest.approx(float(BEND.sum()), rel=1e-6)
-    np.testing.assert_allclose(response.kept, 1.0)
-    assert (np.diff(response.linearity) < 0).all()
-    slope = await measure_slope(bench, around, 1, 4)
-    assert slope.best is not None
-    along = float(gradient @ gradient / (gradient @ (BEND * gradient)))
-    assert slope.best[0] == pytest.approx(along, rel=0.5)  # steps are powers of two
-    np.testing.assert_array_equal(device.theta, around)
-
-
-async def test_noise_below_and_curvature_above_bound_the_usable_range() -> None:
-    bench = await bench_of(Toy(noise=0.003))
-    noise = await measure_noise(bench, 4)
-    response, _ = await measure_response(bench, np.array([0.3, -0.2, 0.1]), noise)
-    assert response.usable is not None
-    low, high = response.usable
-    best = response.deltas[np.argmax(response.quality_held)]
-    assert response.deltas[0] < low <= best <= high
-    assert response.quality_held[0] < 0.5 * response.quality_held.max() > response.quality_held[-1]
-
-
-def test_saturation_is_seen_where_the_odd_part_stops_growing() -> None:
-    async def run() -> FloatArray:
-        bench = await bench_of(Toy(lambda theta: 1 + float(np.tanh(6 * theta.sum()))))
-        noise = await measure_noise(bench, 4)
-        response, _ = await measure_response(bench, np.zeros(3), noise)
-        return response.kept
-
-    kept = asyncio.run(run())
-    assert kept[0] == pytest.approx(1.0)
-    assert kept[-1] < 0.5
-
-
-# --- what is recommended --------------------------------------------------------------------------------------------
+# --- what is recommended ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.long
@@ -325,7 +171,7 @@ def test_one_parameter() -> None:
     assert min(pilot.cost for pilot in findings.pilots) < 0.02
 
 
-# --- whether anything is learnt -------------------------------------------------------------------------------------
+# --- whether anything is learnt ---------------------------------------------------------------------------------------
 
 
 def test_where_nothing_learns_more_is_tried_and_then_it_is_said_plainly() -> None:
@@ -344,7 +190,7 @@ def test_where_nothing_learns_more_is_tried_and_then_it_is_said_plainly() -> Non
     assert len(record["others"]) == 2
 
 
-# --- what cannot be trained -----------------------------------------------------------------------------------------
+# --- what cannot be trained -------------------------------------------------------------------------------------------
 
 
 def test_a_dead_device() -> None:

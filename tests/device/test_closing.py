@@ -16,7 +16,7 @@ from mgdhw_sim.uri import parse
 CHIP = "sim:analog-8bit?layers=2-2-1"
 
 
-class Bench(SimDevice):
+class SlowToClose(SimDevice):
     """Takes its time to close, and can fail to open."""
 
     def __init__(self, fails: BaseException | None = None) -> None:
@@ -42,7 +42,7 @@ class Bench(SimDevice):
 
 @pytest.mark.parametrize("error", [DeviceUnavailable("somebody else's"), asyncio.CancelledError()])
 async def test_a_device_that_failed_to_open_is_closed(error: BaseException) -> None:
-    bench = Bench(error)
+    bench = SlowToClose(error)
     bench.may_close.set()
     with pytest.raises(type(error)):
         async with bench:
@@ -51,7 +51,7 @@ async def test_a_device_that_failed_to_open_is_closed(error: BaseException) -> N
 
 
 async def test_cancelling_while_it_closes_waits_for_the_safe_state() -> None:
-    bench = Bench()
+    bench = SlowToClose()
 
     async def use() -> None:
         async with bench:

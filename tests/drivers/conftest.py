@@ -18,7 +18,7 @@ from mgdhw_drivers.server.serving import serving
 from tests.helpers.chips import REFERENCE_CHIP
 
 
-class Bench:
+class DeviceServer:
     """Serves devices, each at an address of its own."""
 
     def __init__(self, folder: Path) -> None:
@@ -52,9 +52,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path) -> DeviceServer:
     """Serves devices over real TCP connections and pseudo-terminals."""
-    return Bench(tmp_path)
+    return DeviceServer(tmp_path)
 
 
 def experiment(level: str = "auto", **training: Any) -> dict[str, Any]:

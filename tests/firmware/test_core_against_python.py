@@ -22,8 +22,8 @@ from tests.helpers.paths import ROOT
 from tests.sim.draws import SIGNALS
 
 from .compare import compare_blocks, compare_segments
-from .core import ACTIVATIONS as NAMES
 from .core import FIRMWARE, Core, CoreChip, CoreError, build
+from .structures import ACTIVATIONS as NAMES
 
 BLOCKS, SEGMENTS = 16, 6  # for each choice of signal widths; half of the chips are imperfect
 SANITIZED_BLOCKS, SANITIZED_SEGMENTS = 10, 4

@@ -12,7 +12,6 @@ from mgdhw.datasets import Dataset
 from mgdhw.datasets import load as load_dataset
 from mgdhw.errors import ConfigError, DeviceFault, LinkTimeout
 from mgdhw.experiment.schema import LARGEST_SEED, Experiment, parse_experiment
-from mgdhw.learning import digest
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.training import replica_batch
 from mgdhw.training.events import (
@@ -88,12 +87,6 @@ def assert_same(replica: ReplicaFinished, alone: Finished) -> None:
     assert (result.reason, result.digest) == (alone.reason, alone.digest)
     assert (result.probes, result.evaluations, result.updates) == (state.step, state.evaluations, state.update)
     assert (result.accuracy, result.cost) == (alone.last.accuracy, alone.last.cost)
-
-
-@pytest.fixture
-def many_marks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The digest takes in the trajectory every few updates, not only its end."""
-    monkeypatch.setattr(digest, "MARK_EVERY", 4)
 
 
 # --- each replica is the single training with its seed ---------------------------------------------------------------

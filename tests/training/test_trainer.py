@@ -1,4 +1,4 @@
-"""The loop: the same bits however the work is cut, delegated, interrupted, watched or disturbed."""
+"""The loop: the same bits however the work is cut, delegated, interrupted or watched."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -6,67 +6,16 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
 
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
-from mgdhw.datasets import load as load_dataset
-from mgdhw.device import Device
-from mgdhw.errors import CheckpointError, ConfigError, DeviceFault, LinkCorrupt, LinkLost, LinkTimeout
-from mgdhw.experiment.schema import parse_experiment
-from mgdhw.learning import digest
-from mgdhw.learning.state import TrainState
-from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
-from mgdhw.training.trainer import Trainer
+from mgdhw.errors import CheckpointError, ConfigError
+from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Finished, Started, Updated
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
 from tests.helpers.chips import WIDE_CHIP
 from tests.helpers.events import end, of
-from tests.helpers.faulty import Flaky, Wrong
-
-XOR = load_dataset("xor")
-
-# Batches, held baselines, updates and evaluations that fall in with each other as little as possible.
-SMALL = (
-    "training.probes=301",
-    "training.tau_theta=10",
-    "training.tau_x=3",
-    "training.batch=3",
-    "training.init=uniform",
-    "optimizer.eta=0.1",
-    "codes.delta=0.25",
-    "codes.density=0.4",
-    "evaluation.every=77",
-    "run.level=device-codes",
-)
-
-
-def trainer(*overrides: str, device: Device, dataset: Dataset = XOR, resume: TrainState | None = None) -> Trainer:
-    experiment = parse_experiment("", source="test", overrides=[*SMALL, *overrides])
-    return Trainer(experiment, device, dataset, resume=resume)
-
-
-async def run(
-    *overrides: str, device: Device | None = None, dataset: Dataset = XOR, resume: TrainState | None = None
-) -> list[Event]:
-    """Everything that a training says."""
-    async with device or SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as opened:
-        return [event async for event in trainer(*overrides, device=opened, dataset=dataset, resume=resume)]
-
-
-def assert_same_end(one: Finished, other: Finished) -> None:
-    """The digest says it; the parts say where."""
-    assert one.state.evaluations == other.state.evaluations
-    assert_array_equal(one.state.theta, other.state.theta)
-    assert_array_equal(one.state.window.cross, other.state.window.cross)
-    assert_array_equal(one.state.window.energy, other.state.window.energy)
-    assert_array_equal(one.state.analog.gradient, other.state.analog.gradient)
-    assert one.state.held == other.state.held
-    assert one.state.optimizer.keys() == other.state.optimizer.keys()
-    for name, array in one.state.optimizer.items():
-        assert_array_equal(array, other.state.optimizer[name])
-    assert one.digest == other.digest
-
+from tests.training.trainings import XOR, assert_same_end, run, trainer
 
 MODES = {
     "held": ("training.baseline=held",),
@@ -74,12 +23,6 @@ MODES = {
     "antithetic": ("training.baseline=antithetic",),
     "continuous": ("training.mode=continuous", "training.update_every=4", "optimizer.eta=0.001"),
 }
-
-
-@pytest.fixture
-def many_marks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The digest takes in the trajectory every few updates, not only its end."""
-    monkeypatch.setattr(digest, "MARK_EVERY", 4)
 
 
 # --- cuts and levels --------------------------------------------------------------------------------------------------
@@ -227,6 +170,7 @@ async def test_a_checkpoint_of_another_network_is_refused() -> None:
 
 # --- ends -------------------------------------------------------------------------------------------------------------
 
+
 LEARNS = (
     "training.probes=60_000",
     "training.batch=4",
@@ -273,151 +217,6 @@ async def test_samples_kept_for_testing_are_what_is_evaluated() -> None:
     events = await run(*LEARNS, "training.probes=12_000", dataset=Dataset("anti-xor", inputs, 1.0, targets, 4))
     assert end(events).last.split == "test"
     assert end(events).last.accuracy == 0.0
-
-
-# --- limits -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("level", ["learn", "device-codes", "host-codes"])
-@pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
-async def test_parameters_never_leave_the_guard_band(level: str, rounding: str) -> None:
-    """Driven against the rails, with perturbations of 16 steps."""
-    changes = ("optimizer.eta=5.0", "codes.delta=1.0", f"run.level={level}", f"training.rounding={rounding}")
-    events = await run(*changes, "run.checkpoint_seconds=1e-9")
-    thetas = np.array([event.state.theta for event in of(events, Checkpoint)])
-    assert thetas.min() == -8.0 + 1.0 + 2.0**-5
-    assert thetas.max() == 8.0 - 2.0**-4 - 1.0 - 2.0**-5
-
-
-@pytest.mark.parametrize(
-    ("change", "delta", "notes"),
-    [
-        ("codes.delta=0.0625", 0.0625, 0),
-        ("codes.delta=0.05", 0.0625, 1),
-        ("codes.delta=0.1", 0.125, 1),
-        ("codes.family=random", 0.25, 0),
-    ],
-)
-async def test_delta_is_taken_in_whole_steps_and_says_so(change: str, delta: float, notes: int) -> None:
-    started = of(await run(change), Started)[0]
-    assert started.delta == delta
-    assert len(started.notes) == notes
-    assert all("is taken as" in note for note in started.notes)
-
-
-@pytest.mark.parametrize(("family", "steps"), [("random", 4), ("walsh", 4), ("sinusoidal", 8)])
-async def test_delta_has_a_default(family: str, steps: int) -> None:
-    async with SimDevice(WIDE_CHIP, parse(WIDE_CHIP)) as device:
-        experiment = parse_experiment(f"[codes]\nfamily = '{family}'\n[training]\nprobes = 1", source="test")
-        (started, *_) = [event async for event in Trainer(experiment, device, XOR)]
-    assert isinstance(started, Started)
-    assert started.delta == steps * 2.0**-4
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (
-            ("codes.delta=0.03",),
-            r"codes\.delta: 0\.03 is less than half of the smallest step .* expected at least 0\.0625",
-        ),
-        (("codes.delta=9.0",), r"codes\.delta: a perturbation of 9 leaves no room"),
-        (("run.level=device-codes",), r"has no code generator; use level host-codes"),
-        (("run.level=learn",), r"cannot learn by itself; use level device-codes or host-codes"),
-    ],
-)
-def test_what_cannot_be_is_refused_before_it_begins(changes: tuple[str, ...], message: str) -> None:
-    uri = f"{WIDE_CHIP}&codes=host"
-    with pytest.raises(ConfigError, match=message):
-        trainer(*changes, device=SimDevice(uri, parse(uri)))
-
-
-def test_host_codes_need_single_measurements() -> None:
-    class BlocksOnly(Device):
-        info = SimDevice(WIDE_CHIP, parse(WIDE_CHIP)).info
-        connect = disconnect = read = SimDevice.connect  # type: ignore[assignment]
-        apply, infer, probe = SimDevice.apply, SimDevice.infer, SimDevice.probe  # type: ignore[assignment]
-
-    with pytest.raises(ConfigError, match=r"^x:1 takes no single measurements; use level device-codes"):
-        trainer("run.level=host-codes", device=BlocksOnly("x:1"))
-
-
-async def test_data_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(ConfigError, match="do not fit dataset 'parity-3'"):
-        await run(dataset=load_dataset("parity-3"))
-
-
-# --- faults -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("late", [False, True], ids=["request lost", "answer lost"])
-@pytest.mark.parametrize(
-    ("calls", "lost", "level"),
-    [
-        ("probe", range(0, 1000, 3), "device-codes"),
-        ("load write infer probe", range(0, 10_000, 4), "device-codes"),
-        ("load write infer measure", range(0, 100_000, 50), "host-codes"),
-        ("write", range(0, 100_000, 53), "host-codes"),
-        ("load read infer learn", range(0, 10_000, 4), "learn"),
-    ],
-)
-async def test_what_a_link_loses_is_repeated_to_the_same_digest(
-    calls: str, lost: range, level: str, late: bool
-) -> None:
-    changes = (f"run.level={level}", "run.block=7", "training.probes=101")
-    expected = end(await run(*changes))
-    device = Flaky(calls, lost, late=late)
-    events = await run(*changes, device=device)
-    assert_same_end(end(events), expected)
-    faults = of(events, Faulted)
-    assert len(faults) == len([number for number in lost if number < device.number]) > 3
-    assert all(isinstance(fault.error, LinkTimeout) and fault.error.uri == WIDE_CHIP for fault in faults)
-    assert all(fault.attempt >= 1 for fault in faults)
-
-
-async def test_parameters_that_a_lost_link_left_perturbed_are_written_again() -> None:
-    """A measurement fails, and so does the write that should have restored θ: the next attempt must not take the
-    perturbed parameters for the ones to be measured at."""
-    changes = ("run.level=host-codes", "run.block=7", "training.probes=101")
-    expected = end(await run(*changes))
-    for start in range(20, 40):
-        device = Flaky("measure write", range(start, start + 2))
-        assert_same_end(end(await run(*changes, device=device)), expected)
-
-
-async def test_a_fault_at_the_very_end_is_told_too() -> None:
-    """Evaluations take place at 0, 77, 154, 231 and 301 probes; the last one is lost once."""
-    events = await run(device=Flaky("infer", [4]))
-    assert len(of(events, Faulted)) == 1
-    assert events.index(of(events, Faulted)[0]) < len(events) - 1
-
-
-@pytest.mark.parametrize("error", [LinkTimeout, LinkLost, LinkCorrupt])
-@pytest.mark.parametrize("retries", [0, 1, 3])
-async def test_a_link_that_stays_lost_ends_the_run_after_its_retries(
-    error: type[LinkTimeout | LinkLost | LinkCorrupt], retries: int
-) -> None:
-    device = Flaky("probe", range(5, 1000), error=error)
-    with pytest.raises(error, match=r"^sim:.*: no answer in 0\.1 s"):
-        await run(f"run.retries={retries}", "run.block=7", device=device)
-    assert device.number == 5 + 1 + retries
-    just = Flaky("probe", range(5, 5 + retries), error=error)
-    assert [event.attempt for event in of(await run(f"run.retries={retries}", device=just), Faulted)] == list(
-        range(1, retries + 1)
-    )
-
-
-@pytest.mark.parametrize("what", ["nan", "inf", "-inf"])
-async def test_a_cost_that_is_no_number_is_the_devices_fault(what: str) -> None:
-    """The third block of seven begins at probe 14 - but 10 has an update, so at 10; its third cost is the culprit."""
-    with pytest.raises(DeviceFault, match=r"^sim:.*: the cost of probe 12 is not a number; check the cost's range"):
-        await run("run.block=7", device=Wrong(what))
-
-
-@pytest.mark.parametrize("what", ["short", "short reference"])
-async def test_a_wrong_number_of_costs_is_the_devices_fault(what: str) -> None:
-    with pytest.raises(DeviceFault, match=r"^sim:.*: answered \d costs to a block of 7 probes"):
-        await run("run.block=7", device=Wrong(what))
 
 
 # --- watching ---------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 from mgdhw_sim.uri import parse
 from tests.sim.draws import SIGNALS, STEPS, cut, draw_block, draw_chip, draw_dataset, draw_theta, run_pieces
-from tests.sim.reference import referee
+from tests.sim.reference import referee, referee_codes
 
 DRAWS = 60  # for each choice of signal widths
 
@@ -227,15 +227,15 @@ def test_cost_unit_agrees_with_the_referee_for_many_outputs(cost: str, bits: int
 def test_order_agrees_with_the_referee(n: int) -> None:
     for first, seed in ((0, 0), (3 * n - 2, 2**64 - 1), (2**40 * n + 5, 2**33 + 1)):
         ours = SampleOrder(seed, n, batch=1).samples(first, 25)[:, 0]
-        assert_array_equal(ours, [referee.sample_at(first + q, n, seed) for q in range(25)])
+        assert_array_equal(ours, [referee_codes.sample_at(first + q, n, seed) for q in range(25)])
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32, 2**63 + 12345, 2**64 - 1])
 def test_random_numbers_agree_with_the_referee(seed: int) -> None:
     steps = np.array([*STEPS, 2**64 - 1], dtype=np.uint64)
-    expected = [[referee.word(seed, 5, int(step), i) for i in range(30)] for step in steps]
+    expected = [[referee_codes.word(seed, 5, int(step), i) for i in range(30)] for step in steps]
     assert_array_equal(philox.words(seed, philox.Stream.SPLIT, steps, 30), expected)
-    expected = [[referee.bit(seed, 1, int(step), 128 + i) for i in range(200)] for step in steps]
+    expected = [[referee_codes.bit(seed, 1, int(step), 128 + i) for i in range(200)] for step in steps]
     assert_array_equal(philox.bits(seed, philox.Stream.CODES, steps, 200, first_block=1), expected)
 
 
@@ -246,7 +246,7 @@ def test_codes_of_a_larger_network_agree_with_the_referee(family: str, groups: s
     sizes = (9, 31, 17, 3)
     for amplitude, first_step in ((1, 0), (7, 2**32 - 3), (2**15 - 1, 2**41 + 777)):
         spec = CodeSpec(family, 2**40 + amplitude, amplitude, groups, 0.25)
-        expected = [referee.perturbation(spec, sizes, first_step + k) for k in range(6)]
+        expected = [referee_codes.perturbation(spec, sizes, first_step + k) for k in range(6)]
         assert_array_equal(Codes(spec, Topology.dense(sizes)).values(first_step, 6), expected)
 
 

@@ -29,7 +29,7 @@ from tests.sim.draws import (
     draw_theta,
     run_pieces,
 )
-from tests.sim.reference import referee_nonideal
+from tests.sim.reference import referee_nonideal, referee_variation
 from tests.sim.reference.test_chip import Work, assert_same
 
 DRAWS = 42  # for each choice of signal widths
@@ -215,7 +215,7 @@ def test_draws_reach_every_effect() -> None:
 
 
 def test_tables_of_noise_agree_with_the_referee() -> None:
-    slabs, steps, far = referee_nonideal.noise_tables()
+    slabs, steps, far = referee_variation.noise_tables()
     assert_array_equal(gaussian_tables.BORDERS, slabs)
     assert_array_equal(gaussian_tables.RARE, steps)
     assert_array_equal(gaussian_tables.FAR, far)
@@ -224,9 +224,9 @@ def test_tables_of_noise_agree_with_the_referee() -> None:
 def test_draws_of_all_fields_agree_with_the_referee() -> None:
     near = np.arange(1 << 15, dtype=np.uint16)
     near = near[~gaussian.is_far(near)]
-    assert_array_equal(gaussian.magnitudes(near), [referee_nonideal.draw_of(int(f), 0) for f in near])
+    assert_array_equal(gaussian.magnitudes(near), [referee_variation.draw_of(int(f), 0) for f in near])
     words = [0, 1, 2, 3, *(2**k + d for k in range(2, 32) for d in (-1, 0, 2**k // 3, 2**k - 1)), 2**32 - 1]
-    expected = [referee_nonideal.draw_of(0x7FF0, word) for word in words]
+    expected = [referee_variation.draw_of(0x7FF0, word) for word in words]
     assert_array_equal(gaussian.far_magnitudes(np.array(words, dtype=np.uint32)), expected)
 
 
@@ -234,5 +234,5 @@ def test_draws_of_all_fields_agree_with_the_referee() -> None:
 def test_draws_of_any_key_agree_with_the_referee(seed: int, step: int) -> None:
     for stream, layer, part in ((Stream.READ, 3, 2), (Stream.MISMATCH, 13, 0), (Stream.ADC, 0, 3)):
         ours = gaussian.gaussians(seed, stream, [step], 4000, layer=layer, part=part)[0]
-        expected = [referee_nonideal.gaussian(seed, stream, step, layer, part, n) for n in range(4000)]
+        expected = [referee_variation.gaussian(seed, stream, step, layer, part, n) for n in range(4000)]
         assert_array_equal(ours, expected)

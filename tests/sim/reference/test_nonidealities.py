@@ -24,6 +24,7 @@ from mgdhw_sim.uri import parse
 from tests.sim.draws import SIGNALS, draw_block, draw_dataset, draw_theta
 from tests.sim.reference import referee, test_cells
 from tests.sim.reference.gauss import assert_gaussian
+from tests.sim.reference.referee_arithmetic import rshift
 from tests.sim.reference.test_nonideal import draw_small
 
 NEURONS = 4000
@@ -209,7 +210,7 @@ def test_settling() -> None:
     costs = chip.probe(Block(4, 12, CodeSpec(), order, Baseline.NONE)).perturbed
     going = [int(h[order.samples(step, 1)[0, 0]]) for step in range(4, 16)]
     before = [going[0], *going]
-    settled = [now + referee.rshift(2**13 * (then - now), 15) for now, then in zip(going, before, strict=False)]
+    settled = [now + rshift(2**13 * (then - now), 15) for now, then in zip(going, before, strict=False)]
     assert len(set(settled)) == 4
     assert_array_equal(costs, [referee.cost_code(chip.spec, [value], [4096]) for value in settled])
     again = chip.probe(Block(9, 7, CodeSpec(), order, Baseline.NONE)).perturbed
