@@ -1,17 +1,20 @@
 """For driver authors: does a device keep the contract of `mgdhw.device`?
 
 `DeviceConformance` is the contract as pytest tests; `run_conformance` holds a live device to it without pytest.
+`FunctionDevice` is a device made of a Python function, for trials and tests without hardware.
 """
 
 from mgdhw.testing.check import Check, NotApplicable, Opener, Outcome, Verdict
 from mgdhw.testing.checks import CHECKS
 from mgdhw.testing.conformance import run_conformance
+from mgdhw.testing.function_device import FunctionDevice
 from mgdhw.testing.suite import DeviceConformance
 
 __all__ = [
     "CHECKS",
     "Check",
     "DeviceConformance",
+    "FunctionDevice",
     "NotApplicable",
     "Opener",
     "Outcome",

@@ -21,8 +21,7 @@ from mgdhw.experiment.load import load_experiment
 from mgdhw.testing import Outcome, Verdict
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.spec import ChipSpec
-
-CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8&engine=reference"
+from tests.helpers.chips import WIDE_REFERENCE_CHIP
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def test_help_has_an_example(mgdhw: Any) -> None:
 
 @pytest.mark.usefixtures("fonts")
 def test_a_report_an_experiment_and_a_page(mgdhw: Any, tmp_path: Path) -> None:
-    done = mgdhw("check", CHIP, "--output", "mine.toml", "--plot", "page.png")
+    done = mgdhw("check", WIDE_REFERENCE_CHIP, "--output", "mine.toml", "--plot", "page.png")
     assert done.code == 0
     assert "repeating one measurement" in done.out  # progress, where no terminal is
     for word in (
@@ -62,7 +61,7 @@ def test_a_report_an_experiment_and_a_page(mgdhw: Any, tmp_path: Path) -> None:
     text = (tmp_path / "mine.toml").read_text(encoding="utf-8")
     assert text.startswith("# Recommended by mgdhw check after ")
     experiment = load_experiment(tmp_path / "mine.toml")
-    assert (experiment.data.name, experiment.device.uri) == ("xor", CHIP)
+    assert (experiment.data.name, experiment.device.uri) == ("xor", WIDE_REFERENCE_CHIP)
     assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
     trained = mgdhw("train", "mine.toml", "--set", "training.probes=1000", "--json", "--quiet")
     assert json.loads(trained.out)["probes"] == 1000
@@ -79,11 +78,11 @@ def test_powers_of_which_noise_leaves_nothing_are_not_drawn() -> None:
 
 
 def test_a_budget_is_kept_and_the_time_left_is_told(mgdhw: Any) -> None:
-    done = mgdhw("check", CHIP, "--budget", "12000")
+    done = mgdhw("check", WIDE_REFERENCE_CHIP, "--budget", "12000")
     assert " of 12,000" in done.out
     assert re.search(r"evaluations  trying η = [0-9.]+  at most [0-9.:]+( s)? left", done.out)
-    assert json.loads(mgdhw("check", CHIP, "--budget", "12000", "--json").out)["evaluations"] <= 12_000
-    small = mgdhw("check", CHIP, "--budget", "500")
+    assert json.loads(mgdhw("check", WIDE_REFERENCE_CHIP, "--budget", "12000", "--json").out)["evaluations"] <= 12_000
+    small = mgdhw("check", WIDE_REFERENCE_CHIP, "--budget", "500")
     assert (small.code, small.out) == (1, "")
     assert "a budget of 500 evaluations: expected 10,000 ... 1,000,000,000" in small.err
 
@@ -99,7 +98,7 @@ def test_where_nothing_learns_it_is_said_and_nothing_is_recommended(mgdhw: Any, 
 
 
 def test_json(mgdhw: Any) -> None:
-    done = mgdhw("check", CHIP, "--json", "--seed", "3", "--data", "parity-2")
+    done = mgdhw("check", WIDE_REFERENCE_CHIP, "--json", "--seed", "3", "--data", "parity-2")
     record = json.loads(done.out)
     assert record["data"] == "parity-2"
     assert record["evaluations"] <= record["limit"] == MAX_EVALUATIONS
@@ -119,16 +118,16 @@ def test_a_device_that_cannot_be_trained(mgdhw: Any, tmp_path: Path) -> None:
 
 
 def test_files_that_could_not_be_written_are_named_before_anything_is_measured(mgdhw: Any) -> None:
-    done = mgdhw("check", CHIP, "--output", "nowhere/mine.toml")
+    done = mgdhw("check", WIDE_REFERENCE_CHIP, "--output", "nowhere/mine.toml")
     assert (done.code, done.out) == (1, "")
     assert "there is no folder" in done.err
-    assert "is a folder" in mgdhw("check", CHIP, "--plot", ".").err
+    assert "is a folder" in mgdhw("check", WIDE_REFERENCE_CHIP, "--plot", ".").err
 
 
 def test_an_experiment_written_by_hand_is_kept(mgdhw: Any, tmp_path: Path) -> None:
     mgdhw("new", "mine.toml")
     before = (tmp_path / "mine.toml").read_bytes()
-    done = mgdhw("check", CHIP, "--output", "mine.toml")
+    done = mgdhw("check", WIDE_REFERENCE_CHIP, "--output", "mine.toml")
     assert (done.code, done.out) == (1, "")
     assert "mine.toml: is there already, and not from a check" in done.err
     assert (tmp_path / "mine.toml").read_bytes() == before
@@ -136,7 +135,7 @@ def test_an_experiment_written_by_hand_is_kept(mgdhw: Any, tmp_path: Path) -> No
 
 def test_without_matplotlib(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "pip install 'mgdhw[plot]'" in mgdhw("check", CHIP, "--plot", "page.png").err
+    assert "pip install 'mgdhw[plot]'" in mgdhw("check", WIDE_REFERENCE_CHIP, "--plot", "page.png").err
 
 
 def test_an_address_of_nothing(mgdhw: Any) -> None:
@@ -152,7 +151,7 @@ def test_conformance_first(mgdhw: Any, monkeypatch: pytest.MonkeyPatch, verdict:
         return [outcome]
 
     monkeypatch.setattr("mgdhw.testing.run_conformance", run_conformance)
-    done = mgdhw("check", CHIP, "--conformance", "--json")
+    done = mgdhw("check", WIDE_REFERENCE_CHIP, "--conformance", "--json")
     assert json.loads(done.out)["conformance"][0]["verdict"] == verdict
     assert f"{verdict} write-is-absolute" in " ".join(done.err.split())
     assert done.code == (verdict is Verdict.FAILED)

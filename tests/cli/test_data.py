@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from mgdhw.experiment.load import load_experiment
+from tests.helpers.chips import WIDE_REFERENCE_CHIP
 
 RNG = np.random.default_rng(3)
 X = RNG.uniform(-1, 1, (40, 2))
-CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8&engine=reference"
-SHORT = ("--device", CHIP, "--set", "training.probes=200", "--set", "training.batch=4")
+SHORT = ("--device", WIDE_REFERENCE_CHIP, "--set", "training.probes=200", "--set", "training.batch=4")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_an_accuracy_that_regression_cannot_have(mgdhw: Any, tmp_path: Path) -> 
 
 def test_check_says_what_is_clipped_and_recommends_what_fits(mgdhw: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", x=np.sign(X), y=(X[:, :1] * X[:, 1:] < 0) * 1.0)
-    done = mgdhw("check", CHIP, "--data", "mine.npz", "--output", "found.toml", "--json")
+    done = mgdhw("check", WIDE_REFERENCE_CHIP, "--data", "mine.npz", "--output", "found.toml", "--json")
     assert done.code == 0
     (note,) = json.loads(done.out)["notes"]
     assert note.startswith("48 %")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+from tests.helpers.paths import EXAMPLES
+
 PAPER = str(EXAMPLES / "paper-timing.toml")
 SMALL = ("--set", "data.name=xor", "--set", "training.probes=200", "--set", "training.tau_theta=10")
 

@@ -17,9 +17,9 @@ from mgdhw.cli.notices import telling
 from mgdhw.cli.progress import _Bar
 from mgdhw_sim.engines.numba import kernel_args
 from mgdhw_sim.engines.reference import Reference
+from tests.helpers.chips import CHIP
 
 LOG = logging.getLogger("mgdhw.engine")
-CHIP = "sim:analog-8bit?layers=2-3-1"
 DECLINED = "code family 'random' runs on the reference engine, which is slower\n"
 
 

@@ -19,8 +19,8 @@ from mgdhw.training.events import ReplicaFinished, ReplicasAdvanced, ReplicasSta
 from mgdhw.training.results import ReplicaResult
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
+from tests.helpers.chips import WIDE_CHIP
 
-CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=8"
 GOOD = """
 name = "xor"
 [device]
@@ -91,7 +91,7 @@ def test_bars(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def started(*, has_target: bool) -> ReplicasStarted:
-    return ReplicasStarted(SimDevice(CHIP, parse(CHIP)).info, load("xor"), "learn", 0.1, 4, 1000, has_target)
+    return ReplicasStarted(SimDevice(WIDE_CHIP, parse(WIDE_CHIP)).info, load("xor"), "learn", 0.1, 4, 1000, has_target)
 
 
 def finished(probes: int, reason: str) -> ReplicaFinished:

@@ -5,15 +5,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mgdhw.datasets import load
+from tests.helpers.paths import ROOT
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "bench_scripts"
+SCRIPTS = ROOT / "bench_scripts"
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,16 +24,14 @@ from mgdhw.topology import Topology
 from mgdhw.training.events import BlockDone, Event, Finished, Measured, Started
 from mgdhw.training.readings import report_readings
 from mgdhw.training.trainer import Trainer
+from tests.helpers.documents import python_block
 
-ROOT = Path(__file__).resolve().parents[2]
 BLOCK = Block(0, 6, CodeSpec("random", 1, 3), SampleOrder(2, 4))
 
 
 def scope_in_the_guide() -> str:
     """The driver for a blocking instrument in docs/drivers.md."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "drivers.md").read_text(encoding="utf-8"), re.DOTALL)
-    (found,) = [block for block in blocks if "BlockingDevice" in block]
-    return str(found)
+    return python_block("drivers.md", "BlockingDevice")
 
 
 class Instrument(BlockingDevice):

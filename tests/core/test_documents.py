@@ -18,8 +18,8 @@ from mgdhw.experiment.load import load_experiment, parse_experiment
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.training.events import Evaluated, Faulted, Finished, Started
 from mgdhw.training.trainer import Trainer
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.documents import python_block
+from tests.helpers.paths import ROOT
 
 
 def first_python(document: str, heading: str = "") -> str:
@@ -44,7 +44,7 @@ def test_the_guide_s_own_data_is_learnt(tmp_path: Path, monkeypatch: pytest.Monk
 
 async def test_the_driver_in_the_guide_learns_and_is_left_in_its_safe_state() -> None:
     names: dict[str, Any] = {}
-    exec(first_python("drivers.md"), names)
+    exec(python_block("drivers.md", "class MyBench("), names)
     device: Device = names["open_uri"]("mybench:1")
     experiment = parse_experiment(
         '[training]\nprobes = 6000\nbatch = 4\ntau_theta = 8\ninit = "uniform"\n[codes]\ndelta = 0.02', source="test"
@@ -82,7 +82,7 @@ def mybench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     installed.mkdir(parents=True)
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: mybench\nVersion: 1\n")
     (installed / "entry_points.txt").write_text("[mgdhw.devices]\nmybench = mybench_of_the_page:open_uri\n")
-    (site / "mybench_of_the_page.py").write_text(first_python("drivers.md"), encoding="utf-8")
+    (site / "mybench_of_the_page.py").write_text(python_block("drivers.md", "class MyBench("), encoding="utf-8")
     monkeypatch.syspath_prepend(site)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")

@@ -18,11 +18,10 @@ from mgdhw_drivers.server.serving import serving
 from mgdhw_drivers.transports.pty import PtyListener
 from mgdhw_drivers.transports.tcp import TcpListener
 from mgdhw_drivers.transports.unix import UnixListener
+from tests.helpers.chips import REFERENCE_CHIP
 
-CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 
-
-class Bench:
+class DeviceServer:
     """Serves devices, each at an address of its own."""
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +33,7 @@ class Bench:
     @contextlib.asynccontextmanager
     async def serve(
         self,
-        uri: str = CHIP,
+        uri: str = REFERENCE_CHIP,
         how: str = "tcp",
         faults: str = "",
         *,
@@ -56,15 +55,15 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path) -> DeviceServer:
     """Serves devices over real TCP connections and pseudo-terminals."""
-    return Bench(tmp_path)
+    return DeviceServer(tmp_path)
 
 
 def experiment(level: str = "auto", **training: Any) -> dict[str, Any]:
     """A short training of XOR."""
     return {
-        "device": {"uri": CHIP},
+        "device": {"uri": REFERENCE_CHIP},
         "data": {"name": "xor"},
         "training": {"probes": 200, "tau_theta": 20, **training},
         "evaluation": {"every": 100},

@@ -16,8 +16,9 @@ from mgdhw_drivers.client.options import option_names
 from mgdhw_drivers.server.endpoint import Endpoint, Line
 from mgdhw_drivers.server.serving import serving
 from mgdhw_drivers.transports.transport import installed_transports, listen_forms, transport_for
+from tests.helpers.chips import REFERENCE_CHIP as CHIP
 
-from .conftest import CHIP, experiment
+from .conftest import experiment
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "drivers.md"
 LOOP = '''

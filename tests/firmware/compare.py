@@ -32,8 +32,8 @@ from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.reference import cells
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
-
-from ..sim.draws import (
+from tests.helpers.states import assert_same_cells, assert_same_state
+from tests.sim.draws import (
     SIGNALS,
     cut,
     draw_block,
@@ -44,6 +44,7 @@ from ..sim.draws import (
     draw_theta,
     run_pieces,
 )
+
 from .core import FIRMWARE, Core, CoreChip
 
 REFERENCE = Reference()
@@ -73,12 +74,9 @@ def draw_writes(rng: Random, spec: ChipSpec, block: Block) -> list[tuple[int, li
     return writes
 
 
-def assert_same_cells(chip: Chip, ours: CoreChip) -> None:
+def assert_core_has_cells_of(chip: Chip, ours: CoreChip) -> None:
     """What is asked for, held, worn, and the weights that it makes."""
-    expected, found = chip.cell_state(), ours.remembered()
-    assert expected.keys() == found.keys()
-    for name, array in expected.items():
-        assert_array_equal(found[name], array)
+    assert_same_cells(chip.cell_state(), ours.cell_state())
     if chip.cells is not None:
         tick = cells.tick(chip.spec, chip.current_step)
         held, weights = ours.cells()
@@ -95,7 +93,7 @@ def compare_blocks(core: Core, number: int) -> None:
         chip.write(np.array(theta), step)
         assert_array_equal(ours.parameter_codes(theta), chip.codes)
         ours.write(chip.codes, step)
-    assert_same_cells(chip, ours)
+    assert_core_has_cells_of(chip, ours)
     everything = np.arange(samples)
     assert_array_equal(ours.infer(everything, step := rng.randrange(1 << 40)), chip.infer(everything, step))
     part = rng.choice((Part.BASELINE, Part.PLUS, Part.MINUS))
@@ -143,30 +141,6 @@ def draw_recipe(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> Le
         if continuous and rng.random() < 0.5
         else None,
     )
-
-
-def assert_same_state(one: TrainState, other: TrainState) -> None:
-    """Every number of the two is the same."""
-    assert (one.step, one.update, one.evaluations, one.held) == (
-        other.step,
-        other.update,
-        other.evaluations,
-        other.held,
-    )
-    assert (one.filters.cost, one.filters.high_passed) == (other.filters.cost, other.filters.high_passed)
-    for a, b in (
-        (one.theta, other.theta),
-        (one.window.cross, other.window.cross),
-        (one.window.energy, other.window.energy),
-        (one.filters.gradient, other.filters.gradient),
-    ):
-        assert_array_equal(a, b)
-    assert one.cells.keys() == other.cells.keys()
-    for name, remembered in one.cells.items():
-        assert_array_equal(remembered, other.cells[name])
-    assert one.optimizer.keys() == other.optimizer.keys()
-    for name, array in one.optimizer.items():
-        assert_array_equal(array, other.optimizer[name])
 
 
 def compare_segments(core: Core, number: int) -> None:

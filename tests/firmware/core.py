@@ -4,40 +4,42 @@ from __future__ import annotations
 
 import copy
 import ctypes as c
-import math
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
+from mgdhw.block import Block, Costs, HeldBaseline
 from mgdhw.datasets import Dataset
 from mgdhw.learning.filters import FilterState
 from mgdhw.learning.gradient import Window
-from mgdhw.learning.rule import LearningRule, UpdateInfo
+from mgdhw.learning.rule import UpdateInfo
 from mgdhw.learning.schedule import Progress, rate
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
-from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.protocol import cells as link_cells
-from mgdhw_drivers.protocol import segments
-from mgdhw_drivers.protocol.blocks import parameter_of
-from mgdhw_drivers.protocol.numbers import FAMILY_NUMBERS, OPTIMIZER_NUMBERS
-from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.spec import ChipSpec
+from tests.firmware.structures import (
+    BASELINES,
+    Arena,
+    CostsC,
+    Hardware,
+    HeldC,
+    LastC,
+    StateC,
+    codes_of,
+    held_of,
+    order_of,
+    recipe_of,
+    spec_of,
+)
+from tests.helpers.paths import ROOT
 
-FIRMWARE = Path(__file__).parents[2] / "drivers" / "mgdhw_drivers" / "firmware"
-
-ACTIVATIONS = ("logistic", "tanh", "relu", "identity")
-COSTS = ("mse", "xent")
-BASELINES = (Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC, Baseline.NONE)
-NORMALISATIONS = ("energy", "oripov")
-MAX_SIZES = 17
-MOST_NONIDEALITIES = 56
+FIRMWARE = ROOT / "drivers" / "mgdhw_drivers" / "firmware"
 STATUS = ("ok", "bad chip", "no memory", "bad block", "out of range", "no sample", "bad recipe", "bad limits")
 
 
@@ -55,191 +57,6 @@ def build(folder: Path, *targets: str, sanitize: bool = False) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-class Arena(c.Structure):
-    _fields_ = (("start", c.c_void_p), ("size", c.c_size_t), ("used", c.c_size_t))
-
-
-class EffectsC(c.Structure):
-    _fields_ = (("seed", c.c_uint64), ("strength", c.c_double * MOST_NONIDEALITIES))
-
-
-class Spec(c.Structure):
-    _fields_ = (
-        ("n_sizes", c.c_int32),
-        ("sizes", c.c_int32 * MAX_SIZES),
-        *(
-            (name, c.c_int32)
-            for name in (
-                "activation",
-                "output_activation",
-                "weight_bits",
-                "weight_log2",
-                "input_bits",
-                "input_bipolar",
-                "signal_bits",
-                "signal_log2",
-                "lut_bits",
-                "output_bits",
-                "cost",
-                "cost_bits",
-                "cost_log2",
-            )
-        ),
-        ("effects", c.POINTER(EffectsC)),
-    )
-
-
-class Hardware(c.Structure):
-    _fields_ = (
-        ("self", c.c_void_p),
-        ("set_parameter", c.CFUNCTYPE(None, c.c_void_p, c.c_uint32, c.c_int32)),
-        ("apply_input", c.CFUNCTYPE(None, c.c_void_p, c.c_uint32, c.c_int32)),
-        ("trigger", c.CFUNCTYPE(None, c.c_void_p)),
-        ("read_output", c.CFUNCTYPE(c.c_int32, c.c_void_p, c.c_uint32)),
-    )
-
-
-class CodeSpecC(c.Structure):
-    _fields_ = (
-        ("seed", c.c_uint64),
-        ("parameter", c.c_double),
-        ("family", c.c_int32),
-        ("amplitude", c.c_int32),
-        ("by_layer", c.c_int32),
-    )
-
-
-class OrderC(c.Structure):
-    _fields_ = (("seed", c.c_uint64), ("n", c.c_uint32), ("batch", c.c_uint32), ("tau_x", c.c_uint32))
-
-
-class HeldC(c.Structure):
-    _fields_ = (("value", c.c_int64), ("step", c.c_uint64), ("valid", c.c_int32))
-
-
-class CostsC(c.Structure):
-    _fields_ = (("perturbed", c.c_int64), ("reference", c.c_int64), ("measured", c.c_int32))
-
-
-class OptimizerC(c.Structure):
-    _fields_ = (
-        ("constant", c.c_double * segments.N_CONSTANTS),
-        ("number", c.c_int32),
-    )
-
-
-class RecipeC(c.Structure):
-    _fields_ = (
-        ("codes", CodeSpecC),
-        ("order", OrderC),
-        ("optimizer", OptimizerC),
-        ("update_period", c.c_uint64),
-        ("rounding_seed", c.c_uint64),
-        ("scale", c.c_double),
-        ("eta", c.c_double),
-        ("etas", c.c_void_p),
-        ("tau_theta", c.c_double),
-        ("tau_hp", c.c_double),
-        ("filter_weight", c.c_void_p),
-        ("low", c.c_double),
-        ("high", c.c_double),
-        ("baseline", c.c_int32),
-        ("continuous", c.c_int32),
-        ("normalise", c.c_int32),
-        ("stochastic", c.c_int32),
-    )
-
-
-class MomentsC(c.Structure):
-    _fields_ = (
-        ("slot", c.c_void_p * segments.N_SCALARS),
-        ("scalar", c.c_double * segments.N_SCALARS),
-    )
-
-
-class StateC(c.Structure):
-    _fields_ = (
-        ("theta", c.c_void_p),
-        ("cross", c.c_void_p),
-        ("energy", c.c_void_p),
-        ("filtered", c.c_void_p),
-        ("moments", MomentsC),
-        ("step", c.c_uint64),
-        ("update", c.c_uint64),
-        ("evaluations", c.c_uint64),
-        ("held", HeldC),
-        ("cost", c.c_double),
-        ("high_passed", c.c_double),
-        ("has_cost", c.c_int32),
-    )
-
-
-def _log2(power: float) -> int:
-    return round(math.log2(power))
-
-
-def spec_of(chip: ChipSpec) -> Spec:
-    spec = Spec(
-        n_sizes=len(chip.layers),
-        activation=ACTIVATIONS.index(chip.activation),
-        output_activation=ACTIVATIONS.index(chip.output_activation),
-        weight_bits=chip.weight_bits,
-        weight_log2=_log2(chip.weight_range),
-        input_bits=chip.input_bits,
-        input_bipolar=chip.input_bipolar,
-        signal_bits=chip.signal_bits,
-        signal_log2=_log2(chip.signal_range),
-        lut_bits=chip.lut_bits,
-        output_bits=chip.output_bits,
-        cost=COSTS.index(chip.cost),
-        cost_bits=chip.cost_bits,
-        cost_log2=_log2(chip.cost_range),
-    )
-    spec.sizes[: len(chip.layers)] = chip.layers
-    if not chip.ideal:
-        effects = EffectsC(seed=chip.seed)
-        for i, field in enumerate(fields(Effects)):
-            effects.strength[i] = float(getattr(chip.effects, field.name))
-        spec.effects = c.pointer(effects)
-    return spec
-
-
-def codes_of(codes: CodeSpec) -> CodeSpecC:
-    number = FAMILY_NUMBERS[codes.family]
-    return CodeSpecC(codes.seed, parameter_of(codes), number, codes.amplitude, int(codes.groups == "layer"))
-
-
-def order_of(order: SampleOrder) -> OrderC:
-    return OrderC(order.seed, order.n, order.batch, order.tau_x)
-
-
-def held_of(held: HeldBaseline | None) -> HeldC:
-    return HeldC(0, 0, 0) if held is None else HeldC(int(held.value), held.step, 1)
-
-
-def recipe_of(recipe: LearningRule) -> RecipeC:
-    optimizer = recipe.optimizer
-    return RecipeC(
-        codes=codes_of(recipe.codes),
-        order=order_of(recipe.order),
-        optimizer=OptimizerC(
-            (c.c_double * segments.N_CONSTANTS)(*segments.constants_of(optimizer)), OPTIMIZER_NUMBERS[optimizer.name]
-        ),
-        update_period=recipe.update_period,
-        rounding_seed=recipe.seed,
-        scale=recipe.scale,
-        eta=recipe.eta,
-        tau_theta=recipe.tau_theta,
-        tau_hp=recipe.tau_hp,
-        low=float(recipe.low),
-        high=float(recipe.high),
-        baseline=BASELINES.index(recipe.baseline),
-        continuous=recipe.continuous,
-        normalise=NORMALISATIONS.index(recipe.normalise),
-        stochastic=recipe.stochastic,
-    )
 
 
 class Core:
@@ -461,7 +278,3 @@ class CoreChip:
         self.codes = _at(lib.mg_chip_stored(self.chip), c.c_int16, self.topology.n_parameters).copy()
         step = UpdateInfo(last.eta, last.gradient_norm) if last.valid else None
         return SegmentResult(self._get(segment.state), total.value / segment.n_probes, step)
-
-
-class LastC(c.Structure):
-    _fields_ = (("eta", c.c_double), ("gradient_norm", c.c_double), ("valid", c.c_int32))

@@ -13,7 +13,8 @@ from mgdhw_drivers.protocol.connection import Answer, HostConnection
 from mgdhw_drivers.protocol.numbers import Type
 from mgdhw_sim.spec import ChipSpec
 
-from .core import Arena, Core, Hardware, spec_of
+from .core import Core
+from .structures import Arena, Hardware, spec_of
 
 BOARD_BYTES = 1 << 16
 """More than the board's structure."""

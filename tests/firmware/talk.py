@@ -18,8 +18,7 @@ from mgdhw_drivers.protocol import values as link_values
 from mgdhw_drivers.protocol.connection import Answer, HostConnection
 from mgdhw_drivers.protocol.messages import Chunk, Identify, Identity, Load, Pong, Read, Set, Stored
 from mgdhw_drivers.protocol.numbers import Area, MismatchedItem, Type
-
-from ..sockets import PATIENCE_S, connect
+from tests.helpers.sockets import PATIENCE_S, connect
 
 
 class NoAnswer(Exception):

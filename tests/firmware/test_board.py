@@ -34,8 +34,9 @@ from mgdhw_sim.device import SimDevice
 from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
+from tests.helpers.states import assert_same_state
 
-from .compare import assert_same_state, draw_recipe
+from .compare import draw_recipe
 from .talk import NoAnswer, Talk, board, line
 
 SPEC = ChipSpec(layers=(5, 4, 3), weight_bits=10, activation="tanh")

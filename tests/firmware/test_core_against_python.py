@@ -18,15 +18,15 @@ from mgdhw.random.gaussian_tables import BORDERS, FAR, RARE
 from mgdhw.random.philox import Stream
 from mgdhw_sim.reference.tables import ACTIVATIONS, activation_table, exp_table, log_table
 from mgdhw_sim.spec import ChipSpec
+from tests.helpers.paths import ROOT
+from tests.sim.draws import SIGNALS
 
-from ..sim.draws import SIGNALS
 from .compare import compare_blocks, compare_segments
-from .core import ACTIVATIONS as NAMES
 from .core import FIRMWARE, Core, CoreChip, CoreError, build
+from .structures import ACTIVATIONS as NAMES
 
 BLOCKS, SEGMENTS = 16, 6  # for each choice of signal widths; half of the chips are imperfect
 SANITIZED_BLOCKS, SANITIZED_SEGMENTS = 10, 4
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("first", range(0, 250, 50))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ..golden import vectors
+from tests.golden import vectors
+
 from .core import Core, CoreChip
 
 CASES = [

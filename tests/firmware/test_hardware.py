@@ -13,12 +13,13 @@ from mgdhw_sim.reference import datapath
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 
-from .core import Core, CoreChip, Hardware
+from .core import Core, CoreChip
+from .structures import Hardware
 
 SPEC = ChipSpec(layers=(4, 3, 2), output_bits=12)
 
 
-class Bench:
+class Converters:
     """Converters around a simulated chip."""
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ class Bench:
 def test_a_block_on_hardware(core: Core) -> None:
     rng = np.random.default_rng(2)
     data = Dataset("drawn", rng.random((5, 4)), 1.0, np.eye(2)[rng.integers(0, 2, 5)], 5)
-    bench, simulated = Bench(), Chip(SPEC)
+    bench, simulated = Converters(), Chip(SPEC)
     chip = CoreChip(core, SPEC, hardware=bench.hardware())
     assert not bench.codes.any()  # it began with everything at 0
     chip.load(data)

@@ -17,8 +17,8 @@ from mgdhw_drivers.protocol.messages import Chunk, Identify, LearnResult, Pong, 
 from mgdhw_drivers.protocol.numbers import Area, Code, Reason, State, Type
 from mgdhw_drivers.protocol.segments import LearnRequest
 from mgdhw_sim.spec import ChipSpec
+from tests.hostile.world import AREAS, CODES, INPUTS, LEARN, PROBE, REQUESTED, TARGETS, THETA_CRC, P, load
 
-from ..hostile.world import AREAS, CODES, INPUTS, LEARN, PROBE, REQUESTED, TARGETS, THETA_CRC, P, load
 from .core import Core
 from .in_process import InProcess
 

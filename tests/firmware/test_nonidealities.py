@@ -7,7 +7,8 @@ from dataclasses import fields
 
 from mgdhw_sim.nonidealities import OF_CELLS, OF_PULSES, RANGES, Effects
 
-from .core import FIRMWARE, MOST_NONIDEALITIES
+from .core import FIRMWARE
+from .structures import MOST_NONIDEALITIES
 
 MOST_STEPS = "MOST_STEPS"
 ROW = re.compile(r'^    \{"(\w+)", (\S+), (\S+), ([\w| ]+)\},$', re.MULTILINE)

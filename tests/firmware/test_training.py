@@ -24,11 +24,11 @@ from mgdhw.experiment.load import check_experiment
 from mgdhw.training.events import Finished
 from mgdhw.training.trainer import Trainer
 from mgdhw_drivers.protocol.numbers import Area, Type
+from tests.helpers.paths import EXAMPLES
 
 from .core import build
 from .talk import board, line
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 XOR = ("layers=2-3-1", "weight_range=8")
 IMPERFECT = (
     *("read_noise=0.02", "input_noise=0.01", "cost_noise=0.001", "write_noise=0.01", "cell_gain_std=0.05"),

@@ -19,13 +19,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import mgdhw
 from mgdhw.device import open_device
 from mgdhw.errors import MgdhwError
 from mgdhw_drivers.protocol.numbers import Type
+from tests.helpers.paths import ROOT
 from tests.hostile.cases import CASES, Case
 
 OPTIONS = "timeout=0.3&reconnect=0.6&progress=1.5&dead_man=1"
@@ -83,7 +83,7 @@ async def boards() -> AsyncIterator[Boards]:
         "tests.hostile.boards",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
     try:
         yield Boards(process)

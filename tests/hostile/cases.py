@@ -27,11 +27,11 @@ from mgdhw_drivers.protocol.messages import (
     Stored,
 )
 from mgdhw_drivers.protocol.numbers import ANSWER, Type
+from tests.helpers.chips import REFERENCE_CHIP
 
 Change = Callable[[Frame], list[bytes]]
 """What is sent in the place of a good answer: pieces, between which there is a moment."""
 
-CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 FORGETFUL = "sim:rram?layers=2-3-1&engine=reference"
 """A chip whose cells remember, and have to be snapshot and restored."""
 
@@ -56,7 +56,7 @@ class Case:
     change: Change | None = None
     line: str = ""
     level: str = "learn"
-    chip: str = CHIP
+    chip: str = REFERENCE_CHIP
     description: Callable[[bytes], bytes] | None = field(default=None)
     how: str = "tcp"
 
@@ -66,7 +66,7 @@ CHIPS = {Type.SNAPSHOT: FORGETFUL, Type.RESTORE: FORGETFUL}
 
 
 def _case(name: str, answer: Type, change: Change, **more: Any) -> Case:
-    level, chip = LEVELS.get(answer, "learn"), CHIPS.get(answer, CHIP)
+    level, chip = LEVELS.get(answer, "learn"), CHIPS.get(answer, REFERENCE_CHIP)
     return Case(f"{answer.name}: {name}", answer, change, level=level, chip=chip, **more)
 
 

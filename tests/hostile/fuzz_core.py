@@ -19,9 +19,9 @@ from mgdhw_drivers.protocol.messages import Chunk, ErrorPayload, Identify, Pong,
 from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, State, Type
 from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.spec import ChipSpec
+from tests.firmware.core import FIRMWARE, Core
+from tests.firmware.in_process import InProcess
 
-from ..firmware.core import FIRMWARE, Core
-from ..firmware.in_process import InProcess
 from .mutate import Mutator, Target
 
 SESSION = 1000

@@ -10,8 +10,8 @@ from mgdhw_drivers.protocol.connection import Answer
 from mgdhw_drivers.protocol.messages import Chunk, Identify, Pong, Probe, Set
 from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, Type
 from mgdhw_drivers.protocol.segments import LearnRequest
+from tests.firmware.talk import Talk
 
-from ..firmware.talk import Talk
 from .fields import LONGEST
 from .rows import Expect, Row
 from .world import AREAS, ENDLESS, INPUTS, LEARN, PROBE, SHAPES, TARGETS, THETA_CRC, Holding, load

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ..firmware.core import Core, build
+from tests.firmware.core import Core, build
+from tests.helpers.paths import ROOT
+
 from .fuzz_core import fuzz
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parents[2]
 FRAMES, SANITIZED_FRAMES, LONG_FRAMES = 12_000, 60_000, 200_000
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from mgdhw_drivers.protocol.numbers import Code, Type
+from tests.firmware.core import build
+from tests.firmware.talk import board as board_in_c
+from tests.firmware.talk import line
 
-from ..firmware.core import build
-from ..firmware.talk import board as board_in_c
-from ..firmware.talk import line
 from .requests import rows
 from .rows import Expect, Row
 from .sending import Sender

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,12 +23,10 @@ from mgdhw.training.prepare import first_state, learning_rule
 from mgdhw_sim import device as devices
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
+from tests.helpers.experiments import xor_experiment
+from tests.helpers.waiting import until
 
-XOR: dict[str, Any] = {
-    "device": {"uri": "sim:analog-8bit?layers=2-3-1"},
-    "data": {"name": "xor"},
-    "training": {"probes": 2000, "tau_theta": 20},
-}
+XOR = xor_experiment(2000)
 AGEING = "sim:analog-8bit?layers=2-3-1&write_noise=0.01&retention=1000&drift_every=10&cost_noise=0.01"
 
 
@@ -44,13 +41,6 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch, uri: str, level:
 
 def works() -> bool:
     return any(thread.name == "mgdhw works" for thread in threading.enumerate())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.001)
 
 
 def segment(device: SimDevice, experiment: Experiment, n_probes: int, state: TrainState | None = None) -> Segment:

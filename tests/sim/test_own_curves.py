@@ -27,12 +27,13 @@ from mgdhw_sim.reference import datapath, tables
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 from mgdhw_sim.uri import parse
+from tests.helpers.states import assert_same_state
+from tests.sim.engines.test_engines import BATCHES, draw_codes, draw_recipe, first_state, learn
+from tests.sim.engines.test_nonideal import compare_segments
+from tests.sim.reference import referee
+from tests.sim.reference.test_nonideal import compare, draw_small
 
-from . import referee
 from .draws import SIGNALS, draw_chip, draw_dataset, draw_effects, draw_tables
-from .test_engines import BATCHES, assert_same_state, draw_codes, draw_recipe, first_state, learn
-from .test_imperfect_against_referee import compare, draw_small
-from .test_imperfect_engine import compare_segments
 
 REFERENCE, COMPILED = choose("reference"), choose("numba")
 CHIP = "layers = [2, 3, 1]\n"

@@ -14,8 +14,7 @@ from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.reference import datapath
 from mgdhw_sim.spec import ChipSpec
 from mgdhw_sim.uri import parse
-
-from . import referee
+from tests.sim.reference import referee
 
 # --- limits -----------------------------------------------------------------------------------------------------------
 

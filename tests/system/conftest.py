@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+
+from tests.firmware.core import build
+from tests.system.guarded import Servers
 
 SECONDS = 60.0
 """How long anything may take, on a machine that is busy with other things."""
@@ -164,3 +168,21 @@ def summary() -> Callable[[subprocess.CompletedProcess[str]], dict[str, Any]]:
         return found
 
     return read
+
+
+@pytest.fixture(scope="session")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The C core as a process; None where it cannot be built."""
+    if shutil.which("make") is None or shutil.which("cc") is None:
+        return None
+    folder = tmp_path_factory.mktemp("core")
+    build(folder, "all", sanitize=True)
+    return folder / "mgdhw-host"
+
+
+@pytest.fixture(params=["python", "c"])
+def servers(request: pytest.FixtureRequest, core: Path | None, tmp_path: Path) -> Servers:
+    """Both kinds."""
+    if request.param == "c" and core is None:
+        pytest.skip("needs make and a C compiler")
+    return Servers(request.param, core, tmp_path)

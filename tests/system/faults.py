@@ -1,7 +1,7 @@
 """Seeded scenarios of what goes wrong between host and board, with real processes.
 
-Play N of them with `python tests/system/faults.py [N]`, and against the C core with
-`python tests/system/faults.py N build/mgdhw-host` (`make` in drivers/mgdhw_drivers/firmware).
+Play N of them with `python -m tests.system.faults [N]`, and against the C core with
+`python -m tests.system.faults N build/mgdhw-host` (`make` in drivers/mgdhw_drivers/firmware).
 
 In each, `mgdhw train` runs in a process of its own against `mgdhw serve` in another, over TCP or a pseudo-terminal,
 with 1 % each of dropped, corrupted, doubled, split and late frames, reboots and unplugs; in some the host or the board
@@ -16,7 +16,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,11 +24,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.helpers.chips import REFERENCE_CHIP
+from tests.helpers.sockets import free_port
+
 SECONDS = 60.0
 RESUMES = 12
 LINE = "drop=0.01,corrupt=0.01,dup=0.01,split=0.01,delay=5ms,late=0.01"
 IN_C = Path(__file__).with_name("board_in_c.py")
-CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 LAYERS = "layers=2-3-1"
 EXPERIMENT = """
 name = "faults"
@@ -95,14 +96,6 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", "from mgdhw.cli.main import main; main()", *arguments]
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Board:
     """A board in a process of its own, which can be killed and begun again at the same address.
 
@@ -113,7 +106,9 @@ class Board:
     """
 
     def __init__(self, scenario: Scenario, folder: Path, program: Path | None) -> None:
-        self._command = command("serve", CHIP) if program is None else [sys.executable, str(IN_C), str(program), LAYERS]
+        self._command = (
+            command("serve", REFERENCE_CHIP) if program is None else [sys.executable, str(IN_C), str(program), LAYERS]
+        )
         self._where = (
             ["--tcp", str(free_port())] if scenario.transport == "tcp" else ["--pty", "--link", str(folder / "port")]
         )
@@ -158,7 +153,7 @@ def play(scenario: Scenario, folder: Path, wanted: str, program: Path | None = N
     board, said = Board(scenario, folder, program), ""
     board.start()
     try:
-        experiment = write_experiment(folder, scenario.level, CHIP)
+        experiment = write_experiment(folder, scenario.level, REFERENCE_CHIP)
         arguments = ["train", str(experiment), "--device", board.address, "--json", "--quiet"]
         kill_after: float | None = draw.uniform(0.0, 1.5) if scenario.killed != "nobody" else None
         for resumes in range(RESUMES):
@@ -199,7 +194,10 @@ def digests() -> dict[str, str]:
     import mgdhw
 
     with tempfile.TemporaryDirectory() as folder:
-        return {level: mgdhw.train(write_experiment(Path(folder), level, CHIP), runs=None).digest for level in PROBES}
+        return {
+            level: mgdhw.train(write_experiment(Path(folder), level, REFERENCE_CHIP), runs=None).digest
+            for level in PROBES
+        }
 
 
 def main(count: int, say: Callable[[str], object], program: Path | None = None) -> int:

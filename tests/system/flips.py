@@ -23,6 +23,7 @@ from typing import Any
 import mgdhw
 from mgdhw.errors import MgdhwError
 from mgdhw.training.events import BlockDone, Event, ReplicaFinished, ReplicasEvent, ReplicasStarted, Started
+from tests.helpers.paths import ROOT
 
 from .faults import say_now
 
@@ -86,7 +87,7 @@ def images(folder: Path, *, killed: bool) -> list[Image]:
             made.append(Image(f"{kind}, {'a set' if replicas else 'single'}", run, replicas))
     if killed and sys.platform != "win32":
         script = [sys.executable, "-c", KILLED, str(folder / "killed")]
-        process = subprocess.run(script, cwd=Path(__file__).parents[2], capture_output=True)
+        process = subprocess.run(script, cwd=ROOT, capture_output=True)
         assert process.returncode == -signal.SIGKILL, process.stderr.decode()
         (run,) = (folder / "killed").iterdir()
         made.append(Image("killed, single", run, None))

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .faults import free_port
+from tests.helpers.sockets import free_port
 
 SECONDS = 180.0
 SLEW = 4

@@ -36,6 +36,7 @@ from mgdhw_drivers.client.device import LinkedDevice
 from mgdhw_drivers.protocol.messages import Identify, Identity
 from mgdhw_drivers.protocol.numbers import State, Type
 from mgdhw_drivers.transports import secret
+from tests.helpers.waiting import wait_until
 
 from .faults import command, say_now
 from .recorded import CHIP, INTERVAL, SECONDS, SLEW, Recorded
@@ -118,16 +119,6 @@ class Ending:
         """Note what does not hold."""
         if not holds:
             self.broken.append(what)
-
-
-def until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether something comes true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def state_of(address: str) -> State:
@@ -234,13 +225,13 @@ class Player:
     def _wait_for_the_moment(self) -> None:
         """A checkpoint is there, so that the run can be resumed, and a share of the moves has been made."""
         moves = 40 + int(self.scenario.moment * 400)
-        begun = until(
+        begun = wait_until(
             lambda: bool(list(self.folder.glob("runs/*/checkpoint*"))) and self.board.moved() > moves, SECONDS
         )
         self.ending.demand(begun, "the training does not begin")
 
     def _demand_safe(self, when: str) -> None:
-        self.ending.demand(until(self.board.is_safe, SAFE_SECONDS), f"the hardware is not safe {when}")
+        self.ending.demand(wait_until(self.board.is_safe, SAFE_SECONDS), f"the hardware is not safe {when}")
         if self.scenario.transport == "pty" and self.host.poll() is None:
             return  # whoever is frozen has the port for itself
         try:

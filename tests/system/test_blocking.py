@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.helpers.documents import python_block
+
 from .terminal import Terminal, terminal
 
 pytestmark = [
@@ -19,7 +21,6 @@ pytestmark = [
     pytest.mark.long,
 ]
 
-ROOT = Path(__file__).resolve().parents[2]
 LOGGED = """
 import time
 from itertools import pairwise
@@ -72,12 +73,10 @@ class Note(NamedTuple):
 @pytest.fixture
 def lab(tmp_path: Path, unmeasured: dict[str, str]) -> dict[str, str]:
     """The driver as its reader has it, installed; the environment that finds it."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "drivers.md").read_text(encoding="utf-8"), re.DOTALL)
-    (scope,) = [block for block in blocks if "BlockingDevice" in block]
     package = tmp_path / "site" / "my_package"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    (package / "scope.py").write_text(scope, encoding="utf-8")
+    (package / "scope.py").write_text(python_block("drivers.md", "BlockingDevice"), encoding="utf-8")
     (package / "logged.py").write_text(LOGGED)
     information = tmp_path / "site" / "my_package-1.0.dist-info"
     information.mkdir()

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from mgdhw.cli.exit_codes import EXIT_CODES
+from tests.helpers.paths import DOCS
 
 from .conftest import SECONDS, environment, last_step, wait_for
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
 MODULE = [sys.executable, "-m", "mgdhw"]
 ENDS = {
     ("--version",): 0,
@@ -47,7 +47,7 @@ def documented(text: str) -> set[int]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent the POSIX way")
 def test_every_documented_code_is_what_happens(folder: Path, processes: list[subprocess.Popen[bytes]]) -> None:
-    section = GUIDE.read_text(encoding="utf-8").partition("## Exit codes\n")[2].partition("\n## ")[0]
+    section = (DOCS / "guide.md").read_text(encoding="utf-8").partition("## Exit codes\n")[2].partition("\n## ")[0]
     in_the_guide = documented("".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| ")))
     codes = {*ENDS.values(), *SIGNALS.values()}
     assert in_the_guide == documented(EXIT_CODES) == codes

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ..firmware.core import build
+from tests.firmware.core import build
+
 from . import scenarios
 
 QUICK = 2

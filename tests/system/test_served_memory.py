@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,10 @@ from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.protocol.blocks import probe_of
 from mgdhw_drivers.protocol.messages import Chunk, Load
 from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, MismatchedItem, State, Type
+from tests.firmware.talk import Talk, line
+from tests.helpers.chips import CHIP
+from tests.helpers.waiting import wait_until
 
-from ..firmware.talk import Talk, line
-
-SMALL = "sim:analog-8bit?layers=2-3-1"
 PATIENCE_S = 60.0
 TABLE = np.array([[0, 0], [0, 255], [255, 0], [255, 255]], dtype="<u1")
 WANTED = np.array([0, 4096, 4096, 0], dtype="<i2")
@@ -61,7 +61,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(tmp_path: Path, chip: str = SMALL, *options: str) -> Iterator[Served]:
+def served(tmp_path: Path, chip: str = CHIP, *options: str) -> Iterator[Served]:
     """A chip on a pseudo-terminal. It has to end well."""
     link = tmp_path / "port"
     code = "from mgdhw.cli.main import main; main()"
@@ -93,16 +93,8 @@ def probe(talk: Talk, n_probes: int, batch: int) -> bytes:
     return probe_of(block, talk.theta_crc, talk.dataset_crc, floats=False).pack()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_one_byte_at_the_end_of_each_area(tmp_path: Path) -> None:
-    with served(tmp_path, f"{SMALL}&write_noise=0.01") as server, line(server.address) as talk:
+    with served(tmp_path, f"{CHIP}&write_noise=0.01") as server, line(server.address) as talk:
         talk.identify()
         before = server.peak_mib
         sizes = struct.unpack_from("<16I", talk.read(Area.DESCRIPTION, 168), 104)
@@ -132,7 +124,7 @@ def test_a_dataset_that_was_never_written(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("how", [(), ("--baud", "2000000")], ids=["fast", "paced"])
 def test_an_endless_block_that_nobody_reads(tmp_path: Path, how: tuple[str, ...]) -> None:
-    with served(tmp_path, SMALL, *how) as server:
+    with served(tmp_path, CHIP, *how) as server:
         with line(server.address) as talk:
             prepared(talk)
             talk.send(Type.PROBE, probe(talk, 1000, 1))  # compiled now
@@ -147,7 +139,7 @@ def test_an_endless_block_that_nobody_reads(tmp_path: Path, how: tuple[str, ...]
                 busy = server.busy_s
                 time.sleep(0.5)
             assert server.peak_mib - before < 24
-        until(lambda: "in its safe state (link-lost)" in (tmp_path / "log").read_text())
+        assert wait_until(lambda: "in its safe state (link-lost)" in (tmp_path / "log").read_text())
         with line(server.address) as talk:
             pong = talk.ping()
             assert (pong.running, pong.state) == (0, State.SAFE)
