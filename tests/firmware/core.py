@@ -154,7 +154,7 @@ class CoreChip:
         self.core.lib.mg_cells_read(self.chip, held, weights)
         return np.array(held), np.array(weights)
 
-    def remembered(self) -> dict[str, NDArray[Any]]:
+    def cell_state(self) -> dict[str, NDArray[Any]]:
         """What the cells remember."""
         if self.spec.ideal:
             return {}
@@ -241,7 +241,7 @@ class CoreChip:
             window=Window(arrays["cross"], arrays["energy"]),
             filters=FilterState(arrays["filtered"], s.cost if s.has_cost else None, s.high_passed),
             held=HeldBaseline(s.held.value, s.held.step) if s.held.valid else None,
-            cells=self.remembered(),
+            cells=self.cell_state(),
         )
 
     def learn(self, segment: Segment) -> SegmentResult:

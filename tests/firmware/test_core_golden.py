@@ -50,7 +50,7 @@ def answer(case: vectors.Case, core: Core) -> vectors.Case:
     if not spec.ideal:
         held_cells, weights = chip.cells()
         found["cells"], found["weights"] = held_cells.tolist(), weights.tolist()
-        found["writes"] = chip.remembered()["wear"].tolist()
+        found["writes"] = chip.cell_state()["wear"].tolist()
     found["outputs"] = chip.infer(np.arange(samples), vectors.looked_at(case)).tolist()
     return found
 
