@@ -8,7 +8,7 @@ import numpy as np
 
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline
-from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.training.amplitude import default_amplitude
 
 REPEATS = 512
@@ -33,7 +33,7 @@ class Noise:
         sigma: white noise of one measurement on `batch` samples: the Allan deviation of neighbours.
         sigma_single: the same on one sample.
         quantum: step of the cost converter, per sample; 0 where costs are floats and there is none.
-        slope, slope_error: drift of C₀ per probe, and its standard error.
+        drift_rate, drift_rate_error: drift of C₀ per probe, and its standard error.
         allan: (m, deviation) of the means of m neighbouring measurements.
         series: (n,) all measurements.
         carried, carried_error: how much C₀ follows the perturbed cost that was measured just before it, and the
@@ -45,8 +45,8 @@ class Noise:
     sigma: float
     sigma_single: float
     quantum: float
-    slope: float
-    slope_error: float
+    drift_rate: float
+    drift_rate_error: float
     allan: tuple[tuple[int, float], ...]
     series: FloatArray
     carried: float = 0.0
@@ -68,7 +68,7 @@ class Noise:
     @property
     def drifts(self) -> bool:
         """Whether C₀ changes steadily, or wanders more slowly than white noise does."""
-        if abs(self.slope) > SIGNIFICANT * self.slope_error:
+        if abs(self.drift_rate) > SIGNIFICANT * self.drift_rate_error:
             return True
         m, deviation = self.allan[-1]
         return deviation**2 * m > WANDERS * self.sigma**2 > 0
@@ -86,25 +86,27 @@ class Noise:
         return max(0.0, self.sigma**2 - each / self.batch), each
 
 
-async def measure_noise(bench: Bench, batch: int) -> Noise:
+async def measure_noise(device: BudgetedDevice, batch: int) -> Noise:
     """Repeat C₀ on the same samples over many steps, after a perturbed cost each time. Takes 1,280 evaluations."""
-    bench.begin("repeating one measurement")
-    amplitude = default_amplitude("random", bench.info)  # large enough that one sees what is left of it
-    pairs = await bench.pairs(REPEATS, Baseline.EVERY, amplitude=amplitude, batch=batch)
+    device.begin_stage("measuring noise and drift")
+    amplitude = default_amplitude("random", device.info)  # large enough that one sees what is left of it
+    pairs = await device.measure_pairs(REPEATS, Baseline.EVERY, amplitude=amplitude, batch=batch)
     series = pairs.reference
     single = (
-        series if batch == 1 else (await bench.pairs(REPEATS_SINGLE, Baseline.EVERY, amplitude=amplitude)).reference
+        series
+        if batch == 1
+        else (await device.measure_pairs(REPEATS_SINGLE, Baseline.EVERY, amplitude=amplitude)).reference
     )
-    slope, slope_error = drift(series)
+    drift_rate, drift_rate_error = drift(series)
     carried, carried_error = carried_over(series, pairs.perturbed)
     return Noise(
         batch=batch,
         cost=float(series.mean()),
         sigma=float(np.sqrt(allan_variance(series, 1))),
         sigma_single=float(np.sqrt(allan_variance(single, 1))),
-        quantum=bench.info.cost_lsb if bench.whole else 0.0,
-        slope=slope,
-        slope_error=slope_error,
+        quantum=device.info.cost_lsb if device.integer_costs else 0.0,
+        drift_rate=drift_rate,
+        drift_rate_error=drift_rate_error,
         allan=tuple((m, float(np.sqrt(allan_variance(series, m)))) for m in _octaves(series.size // 8)),
         series=series,
         carried=carried,

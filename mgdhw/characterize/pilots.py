@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray
-from mgdhw.characterize.bench import Bench
-from mgdhw.characterize.learning import Learning, measure_learning
-from mgdhw.characterize.model import evaluations_of
+from mgdhw.characterize.budgeted_device import BudgetedDevice
+from mgdhw.characterize.learning_check import LearningCheck, check_learning
+from mgdhw.characterize.sgd_model import evaluations_of
 from mgdhw.codes import Codes
 from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.loop import Recipe, accumulate_costs, next_block, probes_to_update, requested_theta, update
@@ -75,7 +75,7 @@ class Pilot:
         return float(np.trapezoid(logs, evaluations) / evaluations[-1]) if evaluations[-1] else float(logs[-1])
 
 
-class Pilots:
+class PilotRuns:
     """Runs pilots of one experiment: a coarse ladder of η, or one η and its neighbours.
 
     The best is the one with the lowest `score`; all of a round have had the same evaluations.
@@ -92,7 +92,7 @@ class Pilots:
 
     def __init__(
         self,
-        bench: Bench,
+        device: BudgetedDevice,
         experiment: Experiment,
         batch: int,
         sigma: float,
@@ -100,11 +100,11 @@ class Pilots:
         fresh: Mapping[str, NDArray[Any]],
         drifts: bool,
     ) -> None:
-        self._bench = bench
+        self._device = device
         self._experiment = experiment
         self._batch = batch
         self._sigma = sigma
-        self._end = bench.used + budget
+        self._end = device.used + budget
         self._budget = budget
         self._fresh = fresh
         self._drifts = drifts
@@ -145,7 +145,7 @@ class Pilots:
 
     async def go_on(self, pilot: Pilot, budget: int) -> None:
         """Let a pilot go on until a further budget is spent."""
-        self._end = self._bench.used + budget
+        self._end = self._device.used + budget
         await self._advance(pilot, pilot.state.evaluations + budget)
 
     def mean_eta(self) -> float:
@@ -160,14 +160,14 @@ class Pilots:
         weights = np.exp(-(scores - scores.min()) / (TEMPERATURE * fall))
         return float(np.exp((weights * np.log(etas)).sum() / weights.sum()))
 
-    async def learning(self, pilot: Pilot) -> Learning:
+    async def learning(self, pilot: Pilot) -> LearningCheck:
         """How a pilot's answers compare with a constant one."""
         await self._take_up(pilot)
-        return await measure_learning(self._bench, pilot.cost, self._batch, self.error, drifts=self._drifts)
+        return await check_learning(self._device, pilot.cost, self._batch, self.error, drifts=self._drifts)
 
-    def another(self, experiment: Experiment, budget: int) -> Pilots:
+    def another(self, experiment: Experiment, budget: int) -> PilotRuns:
         """Pilots of another experiment on the same device, compared by costs that are measured as exactly."""
-        pilots = Pilots(self._bench, experiment, self._batch, self._sigma, budget, self._fresh, self._drifts)
+        pilots = PilotRuns(self._device, experiment, self._batch, self._sigma, budget, self._fresh, self._drifts)
         pilots._repeats = self._repeats
         return pilots
 
@@ -186,41 +186,41 @@ class Pilots:
         return min((self._all[eta, start] for eta in etas for start in range(starts)), key=lambda pilot: pilot.score)
 
     async def _begin(self, eta: float, start: int) -> Pilot:
-        self._bench.begin(f"trying η = {eta:.3g}")
+        self._device.begin_stage(f"pilot run, η = {eta:.3g}")
         optimizer = self._experiment.optimizer.model_copy(update={"eta": eta})
         experiment = self._experiment.replica(start * APART).model_copy(update={"optimizer": optimizer})
-        recipe, _ = recipe_of(experiment, self._bench.info, self._bench.dataset.n_train)
-        pilot = Pilot(eta, recipe, first_state(experiment, self._bench.info, recipe, self._bench.dataset))
+        recipe, _ = recipe_of(experiment, self._device.info, self._device.dataset.n_train)
+        pilot = Pilot(eta, recipe, first_state(experiment, self._device.info, recipe, self._device.dataset))
         await self._take_up(pilot)
         await self._measure(pilot)
         return pilot
 
     async def _advance(self, pilot: Pilot, evaluations: int) -> None:
         """Train until a pilot has had so many evaluations, or all have had theirs."""
-        bench, recipe = self._bench, pilot.recipe
+        device, recipe = self._device, pilot.recipe
         window = evaluations_of(recipe.baseline, recipe.update_period)
         reserve = self._look
         if pilot.state.evaluations + window > evaluations:
             return
-        bench.begin(f"trying η = {pilot.eta:.3g}")
-        codes = Codes(recipe.codes, bench.info.topology)
+        device.begin_stage(f"pilot run, η = {pilot.eta:.3g}")
+        codes = Codes(recipe.codes, device.info.topology)
         state = pilot.state
         await self._take_up(pilot)
         marks = [evaluations * look // LOOKS for look in range(1, LOOKS)]
         marks = [mark for mark in marks if mark > state.evaluations]
-        while state.evaluations + window <= evaluations and bench.used + window + reserve <= self._end:
+        while state.evaluations + window <= evaluations and device.used + window + reserve <= self._end:
             while True:
                 size = min(CHUNK, probes_to_update(state, recipe))
-                state = accumulate_costs(state, await bench.ask(next_block(state, recipe, size)), recipe, codes)
+                state = accumulate_costs(state, await device.probe(next_block(state, recipe, size)), recipe, codes)
                 if state.step % recipe.update_period == 0:
                     break
             state, _ = update(state, recipe, codes)
-            await bench.write(requested_theta(state, recipe), state.step)
-            if marks and state.evaluations >= marks[0] and bench.used + 2 * reserve <= self._end:
+            await device.write(requested_theta(state, recipe), state.step)
+            if marks and state.evaluations >= marks[0] and device.used + 2 * reserve <= self._end:
                 marks = [mark for mark in marks if mark > state.evaluations]
                 pilot.state = state
                 await self._measure(pilot)
-        pilot.state = replace(state, cells=await bench.snapshot())
+        pilot.state = replace(state, cells=await device.snapshot())
         await self._measure(pilot)
 
     @property
@@ -230,24 +230,24 @@ class Pilots:
 
     async def _take_up(self, pilot: Pilot) -> None:
         """Have the device hold what a pilot left it with, or begins with."""
-        await self._bench.restore(pilot.state.cells or self._fresh)
-        await self._bench.write(requested_theta(pilot.state, pilot.recipe), pilot.state.step)
+        await self._device.restore(pilot.state.cells or self._fresh)
+        await self._device.write(requested_theta(pilot.state, pilot.recipe), pilot.state.step)
 
     async def _start_now(self, pilot: Pilot) -> float:
         """What the start costs at this time. The device holds the pilot's parameters again afterwards."""
         assert self._start is not None, "measured at the beginning of the first pilot"
-        memory = await self._bench.snapshot()
-        await self._bench.restore(self._fresh)
-        await self._bench.write(self._start[0], pilot.state.step)
-        cost = await self._bench.cost(self._batch, self._repeats)
-        await self._bench.restore(memory)
-        await self._bench.write(requested_theta(pilot.state, pilot.recipe), pilot.state.step)
+        memory = await self._device.snapshot()
+        await self._device.restore(self._fresh)
+        await self._device.write(self._start[0], pilot.state.step)
+        cost = await self._device.cost(self._batch, self._repeats)
+        await self._device.restore(memory)
+        await self._device.write(requested_theta(pilot.state, pilot.recipe), pilot.state.step)
         return cost
 
     async def _measure(self, pilot: Pilot) -> None:
         if pilot.curve and pilot.curve[-1][0] == pilot.state.evaluations:
             return
-        cost = await self._bench.cost(self._batch, self._repeats)
+        cost = await self._device.cost(self._batch, self._repeats)
         if self._start is None:
             self._start = (pilot.state.theta, cost)
         elif self._drifts:

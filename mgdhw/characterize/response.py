@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline
-from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.characterize.noise import Noise
 from mgdhw.training.initial import guard
 
@@ -131,13 +131,15 @@ class PerturbationResponse:
 def amplitudes_of(info_range: float, lsb: float) -> IntArray:
     """Amplitudes to try: powers of two up to an eighth of the range, at most eleven of them, from one step on."""
     largest = max(1, min(LARGEST_AMPLITUDE, int(info_range / lsb / ROOM)))
-    powers = np.arange(largest.bit_length())
-    if powers.size > MOST_AMPLITUDES:
-        powers = np.unique(np.linspace(0, powers[-1], MOST_AMPLITUDES).round().astype(np.int64))
-    return np.asarray(1 << powers, dtype=np.int64)
+    fit_sgd_model = np.arange(largest.bit_length())
+    if fit_sgd_model.size > MOST_AMPLITUDES:
+        fit_sgd_model = np.unique(np.linspace(0, fit_sgd_model[-1], MOST_AMPLITUDES).round().astype(np.int64))
+    return np.asarray(1 << fit_sgd_model, dtype=np.int64)
 
 
-async def measure_response(bench: Bench, theta: FloatArray, noise: Noise) -> tuple[PerturbationResponse, FloatArray]:
+async def measure_response(
+    device: BudgetedDevice, theta: FloatArray, noise: Noise
+) -> tuple[PerturbationResponse, FloatArray]:
     """Answers at and around θ. Takes 128 evaluations, and 128 for each amplitude (at most 1,536).
 
     θ is moved inwards where the largest perturbation would leave the limits.
@@ -145,18 +147,18 @@ async def measure_response(bench: Bench, theta: FloatArray, noise: Noise) -> tup
     Returns:
         The response, and where it was measured, (P,).
     """
-    bench.begin("perturbing by growing amounts")
-    info = bench.info
+    device.begin_stage("measuring the response to perturbations")
+    info = device.info
     lsb = np.asarray(info.theta_lsb, dtype=np.float64)
     amplitudes = amplitudes_of(float(np.min(np.asarray(info.theta_max) - info.theta_min)), float(lsb.max()))
     theta = np.clip(theta, *guard(info, int(amplitudes[-1])))
-    await bench.write(theta)
-    first = bench.steps(DIRECTIONS)
-    baseline = await bench.pairs(DIRECTIONS, Baseline.EVERY, batch=noise.batch, first_step=first)
+    await device.write(theta)
+    first = device.reserve_steps(DIRECTIONS)
+    baseline = await device.measure_pairs(DIRECTIONS, Baseline.EVERY, batch=noise.batch, first_step=first)
     cost = float(baseline.reference.mean())
     odd, even = [], []
     for amplitude in amplitudes.tolist():
-        pair = await bench.pairs(
+        pair = await device.measure_pairs(
             DIRECTIONS, Baseline.ANTITHETIC, amplitude=amplitude, batch=noise.batch, first_step=first
         )
         odd.append((pair.perturbed - pair.reference) / 2)

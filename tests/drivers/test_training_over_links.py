@@ -13,7 +13,7 @@ import pytest
 
 import mgdhw
 from mgdhw.block import Baseline, Block, CodeSpec
-from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.cli.notices import telling
 from mgdhw.datasets import Dataset, load
 from mgdhw.device import Capability, DeviceInfo, HostCodes, open_device
@@ -413,7 +413,7 @@ async def test_samples_held_for_ever_are_held_at_a_board_too(bench: Any) -> None
             async with open_device(uri) as device:
                 await device.load(xor)
                 await device.write(np.zeros(13))
-                pairs = await Bench(device, xor, 0, 100, lambda doing, used: None).pairs(8, Baseline.EVERY)
+                pairs = await BudgetedDevice(device, xor, 0, 100, lambda doing, used: None).pairs(8, Baseline.EVERY)
                 costs.append([*pairs.perturbed, *pairs.reference])
     assert costs[0] == costs[1]
 

@@ -1,4 +1,4 @@
-"""A dataset that fits a device nobody has named one for."""
+"""The default dataset for a device: one with its numbers of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ SIZES = {(2, 1): "xor", (49, 4): "nist7x7", (64, 10): "digits", (784, 10): "fash
 LARGEST_PARITY = 12
 
 
-def fitting_dataset(info: DeviceInfo, uri: str) -> Dataset:
-    """The dataset in the box that has a device's numbers of inputs and outputs. Raises ConfigError if none has."""
+def matching_dataset(info: DeviceInfo, uri: str) -> Dataset:
+    """The packaged dataset with a device's numbers of inputs and outputs. Raises ConfigError if there is none."""
     name = SIZES.get((info.n_inputs, info.n_outputs))
     if name is None and info.n_outputs == 1 and 2 <= info.n_inputs <= LARGEST_PARITY:
         name = f"parity-{info.n_inputs}"
     if name is None:
         raise ConfigError(
-            f"{uri} has {info.n_inputs} inputs and {info.n_outputs} outputs, which no dataset in the box has;"
-            " name one: --data npz:FILE"
+            f"{uri} has {info.n_inputs} inputs and {info.n_outputs} outputs, which no packaged dataset has; name one:"
+            " --data npz:FILE"
         )
     return load(name)

@@ -1,4 +1,4 @@
-"""All that a check has found, and what it recommends."""
+"""The measured characteristics of a device and the recommended training."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from mgdhw.block import Baseline
-from mgdhw.characterize.batches import Batches
-from mgdhw.characterize.learning import Learning
-from mgdhw.characterize.model import SgdModel
+from mgdhw.characterize.gradient_noise import GradientNoise
+from mgdhw.characterize.latency import Latency
+from mgdhw.characterize.learning_check import LearningCheck
+from mgdhw.characterize.line_search import LineSearch
 from mgdhw.characterize.noise import Noise
 from mgdhw.characterize.pilots import Pilot
 from mgdhw.characterize.response import PerturbationResponse
-from mgdhw.characterize.slope import LineSearch
-from mgdhw.characterize.timing import Timing
-from mgdhw.characterize.writes import Writes
+from mgdhw.characterize.sgd_model import SgdModel
+from mgdhw.characterize.write_accuracy import WriteAccuracy
 from mgdhw.device import DeviceInfo
 from mgdhw.experiment.schema import Experiment
 
@@ -30,9 +30,9 @@ class Recommendation:
         tau: τ_θ, in probes.
         batch: B.
         eta: η of the experiment's optimizer.
-        baseline: how C₀ is had.
-        reasons: why, in numbers; a line each.
-        experiment: all of it, ready to be trained.
+        baseline: how C₀ is obtained.
+        reasons: one line for each choice.
+        experiment: the complete experiment, ready to run.
     """
 
     delta: float
@@ -46,20 +46,19 @@ class Recommendation:
 
 @dataclass
 class Characterization:
-    """What was measured so far; None where a check had to end before.
+    """What was measured; None for what a check did not get to.
 
     Args:
-        uri, device: what was checked.
+        uri, device: the device.
         data: the dataset's name.
-        n_train: its training samples.
-        limit: evaluations that the check might take.
-        evaluations: that it took.
-        responses, batches: at the start, and where the best of the first pilots ended.
-        coarse, pilots: trainings with different η, the lowest η first: a ladder, then those with the recommended Δ
-            and B.
-        notes: what the user should know about the data.
-        others: what else was tried where none of those learnt anything.
-        learning: the best of all beside a constant answer.
+        n_train: number of its training samples.
+        limit: evaluations that were allowed.
+        evaluations: evaluations that were used.
+        responses, gradient_noise: at the start, and where the best of the first pilot runs ended.
+        coarse, pilots: pilot runs in order of η: a coarse search, then those with the recommended Δ and B.
+        notes: warnings about the data.
+        others: further pilot runs, made only if none of those learned.
+        learning: the best pilot run compared with a constant output.
         problem: why there is no recommendation, and what to do; None if there is one.
     """
 
@@ -69,33 +68,33 @@ class Characterization:
     n_train: int
     limit: int
     evaluations: int = 0
-    timing: Timing | None = None
-    writes: Writes | None = None
+    latency: Latency | None = None
+    write_accuracy: WriteAccuracy | None = None
     noise: Noise | None = None
     responses: tuple[PerturbationResponse, ...] = ()
-    batches: tuple[Batches, ...] = ()
-    slope: LineSearch | None = None
-    numbers: SgdModel | None = None
+    gradient_noise: tuple[GradientNoise, ...] = ()
+    line_search: LineSearch | None = None
+    sgd_model: SgdModel | None = None
     coarse: tuple[Pilot, ...] = ()
     pilots: tuple[Pilot, ...] = ()
     others: tuple[Pilot, ...] = ()
-    learning: Learning | None = None
+    learning: LearningCheck | None = None
     recommendation: Recommendation | None = None
     notes: tuple[str, ...] = ()
     problem: str | None = None
 
     @property
     def signal_to_noise(self) -> float | None:
-        """Of one gradient component, per evaluation: |g|² / (P · S), the squared cosine that one evaluation buys."""
-        if self.numbers is None or self.recommendation is None:
+        """Of one gradient component per evaluation: |g|² / (P · S), the squared cosine gained by one evaluation."""
+        if self.sgd_model is None or self.recommendation is None:
             return None
         r = self.recommendation
         each = 2 if r.baseline is Baseline.ANTITHETIC else 1
-        power = self.numbers.per_probe(r.baseline, r.batch, r.tau)
-        return self.numbers.gradient / (self.device.n_parameters * power * each)
+        power = self.sgd_model.per_probe(r.baseline, r.batch, r.tau)
+        return self.sgd_model.gradient / (self.device.n_parameters * power * each)
 
     def record(self) -> dict[str, Any]:
-        """As JSON can hold it; null for what was not measured."""
+        """JSON-compatible form; null for what was not measured."""
         r = self.recommendation
         return {
             "device": self.uri,
@@ -106,12 +105,12 @@ class Characterization:
             "notes": list(self.notes),
             "evaluations": self.evaluations,
             "limit": self.limit,
-            "timing": None if self.timing is None else _timing(self.timing),
-            "writes": None if self.writes is None else _writes(self.writes),
+            "timing": None if self.latency is None else _latency(self.latency),
+            "writes": None if self.write_accuracy is None else _write_accuracy(self.write_accuracy),
             "noise": None if self.noise is None else _noise(self.noise),
             "response": [_response(one) for one in self.responses],
-            "batches": [_batches(one) for one in self.batches],
-            "slope": None if self.slope is None else _slope(self.slope),
+            "batches": [_gradient_noise(one) for one in self.gradient_noise],
+            "slope": None if self.line_search is None else _line_search(self.line_search),
             "signal_to_noise_per_evaluation": self.signal_to_noise,
             "coarse_pilots": [{"eta": one.eta, "curve": one.curve} for one in self.coarse],
             "pilots": [{"eta": one.eta, "curve": one.curve} for one in self.pilots],
@@ -132,7 +131,7 @@ class Characterization:
         }
 
 
-def _timing(timing: Timing) -> dict[str, Any]:
+def _latency(timing: Latency) -> dict[str, Any]:
     return {
         "seconds_per_request": timing.fixed,
         "seconds_per_probe": timing.per_probe,
@@ -141,7 +140,7 @@ def _timing(timing: Timing) -> dict[str, Any]:
     }
 
 
-def _writes(writes: Writes) -> dict[str, Any]:
+def _write_accuracy(writes: WriteAccuracy) -> dict[str, Any]:
     return {
         "declared_step": writes.declared_step,
         "step": writes.step,
@@ -160,8 +159,8 @@ def _noise(noise: Noise) -> dict[str, Any]:
         "sigma": noise.sigma,
         "sigma_single": noise.sigma_single,
         "quantum": noise.quantum,
-        "drift_per_probe": noise.slope,
-        "drift_error": noise.slope_error,
+        "drift_per_probe": noise.drift_rate,
+        "drift_error": noise.drift_rate_error,
         "drifts": noise.drifts,
         "carried": noise.carried,
         "carried_error": noise.carried_error,
@@ -182,23 +181,23 @@ def _response(response: PerturbationResponse) -> dict[str, Any]:
     }
 
 
-def _batches(batches: Batches) -> dict[str, Any]:
-    scale = batches.noise_scale
+def _gradient_noise(gradient_noise: GradientNoise) -> dict[str, Any]:
+    scale = gradient_noise.noise_scale
     return {
-        "sizes": list(batches.sizes),
-        "power": batches.power.tolist(),
-        "gradient": batches.gradient,
-        "spread": batches.spread,
+        "sizes": list(gradient_noise.sizes),
+        "power": gradient_noise.power.tolist(),
+        "gradient": gradient_noise.gradient,
+        "spread": gradient_noise.spread,
         "noise_scale": scale if np.isfinite(scale) else None,
-        "clipped": batches.clipped,
+        "clipped": gradient_noise.clipped,
     }
 
 
-def _slope(slope: LineSearch) -> dict[str, Any]:
+def _line_search(search: LineSearch) -> dict[str, Any]:
     return {
-        "probes": slope.probes,
-        "gradient_norm": float(np.sqrt(slope.norm)),
-        "steps": slope.steps.tolist(),
-        "costs": slope.costs.tolist(),
-        "curvature": slope.curvature,
+        "probes": search.probes,
+        "gradient_norm": float(np.sqrt(search.norm)),
+        "steps": search.steps.tolist(),
+        "costs": search.costs.tolist(),
+        "curvature": search.curvature,
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mgdhw.block import Baseline
-from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.budgeted_device import BudgetedDevice
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Probes of the blocks that are timed."""
@@ -18,7 +18,7 @@ BATCH_PROBES = 32
 
 
 @dataclass(frozen=True)
-class Timing:
+class Latency:
     """Wall times, in seconds.
 
     Args:
@@ -39,23 +39,23 @@ class Timing:
         return 1.0 / self.per_probe if self.per_probe > 0 else float("inf")
 
 
-async def measure_timing(bench: Bench, batch: int) -> Timing:
+async def measure_latency(device: BudgetedDevice, batch: int) -> Latency:
     """Time blocks of growing length on one sample, and some on `batch` samples. Takes 681 evaluations.
 
     Args:
         bench: the device.
         batch: a large batch, for the time of a sample.
     """
-    bench.begin("timing blocks")
-    await bench.pairs(1, Baseline.NONE)  # a simulated chip compiles at the first
-    blocks = tuple([(size, await _seconds(bench, size, 1, REPEATS.get(size, 2))) for size in SIZES])
+    device.begin_stage("timing blocks")
+    await device.measure_pairs(1, Baseline.NONE)  # a simulated chip compiles at the first
+    blocks = tuple([(size, await _seconds(device, size, 1, REPEATS.get(size, 2))) for size in SIZES])
     fixed, per_probe = fit_line(blocks)
     per_sample = None
     if batch > 1:
-        large = await _seconds(bench, BATCH_PROBES, batch, 2)
-        small = await _seconds(bench, BATCH_PROBES, 1, 2)
+        large = await _seconds(device, BATCH_PROBES, batch, 2)
+        small = await _seconds(device, BATCH_PROBES, 1, 2)
         per_sample = max(0.0, (large - small) / (BATCH_PROBES * (batch - 1)))
-    return Timing(fixed, per_probe, per_sample, blocks)
+    return Latency(fixed, per_probe, per_sample, blocks)
 
 
 def fit_line(blocks: tuple[tuple[int, float], ...]) -> tuple[float, float]:
@@ -69,11 +69,11 @@ def fit_line(blocks: tuple[tuple[int, float], ...]) -> tuple[float, float]:
     return max(0.0, float(fixed)), float(per_probe)
 
 
-async def _seconds(bench: Bench, size: int, batch: int, repeats: int) -> float:
+async def _seconds(device: BudgetedDevice, size: int, batch: int, repeats: int) -> float:
     """The shortest of some tries: what else the machine does makes it only longer."""
     taken = []
     for _ in range(repeats):
         began = time.perf_counter()
-        await bench.pairs(size, Baseline.NONE, batch=batch)
+        await device.measure_pairs(size, Baseline.NONE, batch=batch)
         taken.append(time.perf_counter() - began)
     return min(taken)

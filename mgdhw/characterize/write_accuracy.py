@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mgdhw.arrays import FloatArray
-from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.budgeted_device import BudgetedDevice
 
 QUARTERS = 8
 """Quarters of a step by which parameters are raised, one after the other."""
@@ -16,7 +16,7 @@ EXACT = 0.5 + 1e-6
 
 
 @dataclass(frozen=True)
-class Writes:
+class WriteAccuracy:
     """Parameters as they are held.
 
     Args:
@@ -40,32 +40,32 @@ class Writes:
         return self.worst <= EXACT
 
 
-async def measure_writes(bench: Bench, theta: FloatArray) -> Writes:
+async def measure_write_accuracy(device: BudgetedDevice, theta: FloatArray) -> WriteAccuracy:
     """Write θ in quarters of a step, then the limits; no evaluations. Ends at θ.
 
     Args:
         bench: the device.
         theta: (P,) within the limits by two steps or more.
     """
-    bench.begin("writing parameters")
-    info = bench.info
+    device.begin_stage("writing parameters")
+    info = device.info
     lsb = np.asarray(info.theta_lsb, dtype=np.float64)
-    whole = np.ones(info.n_parameters)
+    ones = np.ones(info.n_parameters)
     errors, held = [], []
     for quarter in range(QUARTERS + 1):
         asked = theta + lsb * (quarter / 4)
-        stored = await bench.write(asked)
+        stored = await device.write(asked)
         errors.append((stored - asked) / lsb)
         held.append(stored)
     # Last: cells that move by pulses do not come back from their bounds by the way that they went.
-    low = await bench.write(whole * info.theta_min)
-    high = await bench.write(whole * info.theta_max)
-    await bench.write(theta)
+    low = await device.write(ones * info.theta_min)
+    high = await device.write(ones * info.theta_max)
+    await device.write(theta)
     moves = np.abs(np.diff(held, axis=0))
     moved = moves > 1e-9 * lsb
     step = float(np.median(moves[moved])) if moved.any() else None
     error = np.concatenate(errors)
-    return Writes(
+    return WriteAccuracy(
         declared_step=float(lsb.max()),
         step=step,
         low=float(low.min()),

@@ -8,7 +8,7 @@ import numpy as np
 
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block
-from mgdhw.characterize.bench import FOR_EVER, Bench
+from mgdhw.characterize.budgeted_device import FIXED_BATCH, BudgetedDevice
 from mgdhw.codes import Codes
 from mgdhw.learning.gradient import Window, accumulate, cost_scale, estimate
 from mgdhw.random.sample_order import SampleOrder
@@ -49,21 +49,21 @@ class LineSearch:
         return None if best is None else 2 * best[1] / best[0] ** 2
 
 
-async def measure_slope(bench: Bench, theta: FloatArray, amplitude: int, batch: int) -> LineSearch:
+async def measure_line_search(device: BudgetedDevice, theta: FloatArray, amplitude: int, batch: int) -> LineSearch:
     """Estimate the gradient at θ, (P,), and walk along it. Takes about 600 evaluations. Ends at θ."""
-    bench.begin("walking along the gradient")
-    info = bench.info
-    await bench.write(theta)
-    order = SampleOrder(bench.seed, bench.dataset.n_train, batch, FOR_EVER)
-    spec = bench.codes(amplitude)
-    codes, first = Codes(spec, info.topology), bench.steps(PROBES)
-    window, held = Window.empty(info.n_parameters, integer=bench.whole), None
+    device.begin_stage("line search along the gradient")
+    info = device.info
+    await device.write(theta)
+    order = SampleOrder(device.seed, device.dataset.n_train, batch, FIXED_BATCH)
+    spec = device.codes(amplitude)
+    codes, first = Codes(spec, info.topology), device.reserve_steps(PROBES)
+    window, held = Window.empty(info.n_parameters, integer=device.integer_costs), None
     for start in range(first, first + PROBES, BLOCK):
-        costs = await bench.ask(Block(start, BLOCK, spec, order, Baseline.HELD, held))
+        costs = await device.probe(Block(start, BLOCK, spec, order, Baseline.HELD, held))
         held = costs.held
         window = accumulate(window, costs, codes, start)
     gradient = estimate(window, cost_scale(info.cost_lsb, batch, Baseline.HELD), info.theta_lsb)
-    steps, costs_at = [0.0], [await bench.cost(batch, REPEATS)]
+    steps, costs_at = [0.0], [await device.cost(batch, REPEATS)]
     largest = float(np.abs(gradient).max())
     if largest > 0:
         lsb, span = float(np.max(info.theta_lsb)), float(np.min(np.asarray(info.theta_max) - info.theta_min))
@@ -71,7 +71,7 @@ async def measure_slope(bench: Bench, theta: FloatArray, amplitude: int, batch: 
         steps += (span / 2 / largest * 2.0 ** -np.arange(points)[::-1]).tolist()
         room = (amplitude + 0.5) * np.asarray(info.theta_lsb)
         for step in steps[1:]:
-            await bench.write(np.clip(theta - step * gradient, info.theta_min + room, info.theta_max - room))
-            costs_at.append(await bench.cost(batch, REPEATS))
-        await bench.write(theta)
+            await device.write(np.clip(theta - step * gradient, info.theta_min + room, info.theta_max - room))
+            costs_at.append(await device.cost(batch, REPEATS))
+        await device.write(theta)
     return LineSearch(PROBES, float(np.square(gradient).sum()), np.array(steps), np.array(costs_at))

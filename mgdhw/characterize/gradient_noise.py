@@ -8,7 +8,7 @@ import numpy as np
 
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline
-from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.characterize.noise import Noise
 
 PROBES = 96
@@ -22,7 +22,7 @@ CLIPPED = 0.1
 
 
 @dataclass(frozen=True)
-class Batches:
+class GradientNoise:
     """Power of the slope along random directions against the number of samples, B.
 
     The model is power(B) = |g|² + tr Σ · (1/B - 1/N): g is the gradient over all N samples, Σ the covariance of single
@@ -66,24 +66,24 @@ def batch_sizes(largest: int) -> tuple[int, ...]:
     return tuple(sorted({size for size in (1, 4, 16, 64) if size < largest} | {largest}))
 
 
-async def measure_batches(bench: Bench, amplitude: int, noise: Noise) -> Batches:
+async def measure_gradient_noise(device: BudgetedDevice, amplitude: int, noise: Noise) -> GradientNoise:
     """Pairs of probes on other samples each time, with batches of growing size, where the parameters stand.
 
     Takes 192 evaluations for each of up to five sizes.
     """
-    bench.begin("trying batches of samples")
-    delta = amplitude * float(np.max(bench.info.theta_lsb))
+    device.begin_stage("measuring the gradient noise")
+    delta = amplitude * float(np.max(device.info.theta_lsb))
     sizes, power, clipped = batch_sizes(noise.batch), [], 0.0
-    n_train = bench.dataset.n_train
+    n_train = device.dataset.n_train
     for size in sizes:
-        pair = await bench.pairs(PROBES, Baseline.ANTITHETIC, amplitude=amplitude, batch=size, tau_x=1)
+        pair = await device.measure_pairs(PROBES, Baseline.ANTITHETIC, amplitude=amplitude, batch=size, tau_x=1)
         odd = (pair.perturbed - pair.reference) / 2
         power.append((float(np.square(odd).mean()) - noise.variance(size) / 2) / delta**2)
         if size == 1 and n_train > FULL:
             costs = np.stack([pair.perturbed, pair.reference])
             clipped = float((costs == costs.max()).all(axis=0).mean())
     gradient, spread = fit_spread(sizes, np.array(power), n_train)
-    return Batches(sizes, np.array(power), gradient, spread, n_train, clipped)
+    return GradientNoise(sizes, np.array(power), gradient, spread, n_train, clipped)
 
 
 def fit_spread(sizes: tuple[int, ...], power: FloatArray, n_train: int) -> tuple[float, float]:

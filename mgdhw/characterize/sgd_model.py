@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mgdhw.block import Baseline
-from mgdhw.characterize.batches import Batches
+from mgdhw.characterize.gradient_noise import GradientNoise
+from mgdhw.characterize.line_search import LineSearch
 from mgdhw.characterize.noise import Noise
 from mgdhw.characterize.response import PerturbationResponse
-from mgdhw.characterize.slope import LineSearch
 
 SHORTEST, LONGEST = 1.0, 4.0
 """Probes of a window over √P. Momentum averages over ten of them: shorter ones only take more updates for it."""
@@ -33,7 +33,7 @@ ALMOST = 0.8
 
 @dataclass(frozen=True)
 class SgdModel:
-    """The model's numbers at one point and one Δ.
+    """The model's parameters at one θ and one Δ.
 
     Args:
         parameters: P.
@@ -64,14 +64,14 @@ class SgdModel:
 
 
 @dataclass(frozen=True)
-class Window:
-    """How long to measure for an update, how, and how far to go.
+class UpdatePlan:
+    """How updates are made: baseline, window and learning rate.
 
     Args:
         baseline: "held" (for the whole window, as the samples are) or "antithetic".
-        tau: probes of a window.
-        eta: the learning rate at which the cost should fall the most.
-        gain: expected fall of the cost for each evaluation.
+        tau: probes in a window.
+        eta: the learning rate with the largest expected decrease of the cost.
+        gain: expected decrease of the cost per evaluation.
     """
 
     baseline: Baseline
@@ -81,7 +81,7 @@ class Window:
 
     @property
     def evaluations(self) -> int:
-        """Of a window."""
+        """Per update."""
         return evaluations_of(self.baseline, self.tau)
 
 
@@ -99,28 +99,28 @@ def best_delta(responses: list[PerturbationResponse]) -> int:
     return int(responses[0].amplitudes[np.flatnonzero(shared >= SIMILAR * shared.max())[0]])
 
 
-def powers(
+def fit_sgd_model(
     response: PerturbationResponse,
     amplitude: int,
-    batches: Batches,
+    gradient_noise: GradientNoise,
     batch: int,
     noise: Noise,
-    slope: LineSearch,
+    line_search: LineSearch,
     parameters: int,
 ) -> SgdModel:
-    """The model's numbers from what was measured."""
+    """The model from the measurements."""
     at = int(np.flatnonzero(response.amplitudes == amplitude)[0])
     square = float(response.deltas[at]) ** 2
     variance = noise.variance(batch)
     curvature = max(0.0, float(response.even_power[at]) - response.noise / 2) / square
-    drift = noise.slope**2 / square if noise.drifts else 0.0
-    gradient, trace = max(batches.gradient, 1e-300), max(response.trace, 0.0)
+    drift = noise.drift_rate**2 / square if noise.drifts else 0.0
+    gradient, trace = max(gradient_noise.gradient, 1e-300), max(response.trace, 0.0)
     along = 0.0
-    if slope.curvature is not None:
-        own = gradient + batches.spread / response.batch + 2 * response.noise / square + curvature
-        along = max(slope.curvature - trace * own / slope.probes, 0.1 * slope.curvature)
+    if line_search.curvature is not None:
+        own = gradient + gradient_noise.spread / response.batch + 2 * response.noise / square + curvature
+        along = max(line_search.curvature - trace * own / line_search.probes, 0.1 * line_search.curvature)
         trace = max(trace, along / gradient)  # no direction is steeper than all together
-    return SgdModel(parameters, gradient, batches.spread, variance / square, curvature, trace, along, drift)
+    return SgdModel(parameters, gradient, gradient_noise.spread, variance / square, curvature, trace, along, drift)
 
 
 def window_lengths(parameters: int) -> list[int]:
@@ -129,17 +129,17 @@ def window_lengths(parameters: int) -> list[int]:
     return [1 << power for power in range(first, last + 1)]
 
 
-def best_window(numbers: SgdModel, batch: int) -> Window:
-    """The longest window that has almost the largest expected fall of the cost for each evaluation."""
-    windows = []
+def best_update_plan(model: SgdModel, batch: int) -> UpdatePlan:
+    """The longest window whose expected decrease of the cost per evaluation is close to the largest."""
+    plans = []
     for baseline in (Baseline.HELD, Baseline.ANTITHETIC):
-        for tau in window_lengths(numbers.parameters):
-            per_probe = numbers.per_probe(baseline, batch, tau)
-            bend = numbers.along + numbers.trace * per_probe / tau
+        for tau in window_lengths(model.parameters):
+            per_probe = model.per_probe(baseline, batch, tau)
+            bend = model.along + model.trace * per_probe / tau
             if baseline is Baseline.HELD:
-                bend += numbers.trace / numbers.parameters * numbers.spread / batch
-            eta = numbers.gradient / max(bend, 1e-300)
-            gain = eta * numbers.gradient / 2 / evaluations_of(baseline, tau)
-            windows.append(Window(baseline, tau, eta, gain))
-    least = ALMOST * max(window.gain for window in windows)
-    return max((window for window in windows if window.gain >= least), key=lambda window: (window.tau, window.gain))
+                bend += model.trace / model.parameters * model.spread / batch
+            eta = model.gradient / max(bend, 1e-300)
+            gain = eta * model.gradient / 2 / evaluations_of(baseline, tau)
+            plans.append(UpdatePlan(baseline, tau, eta, gain))
+    least = ALMOST * max(plan.gain for plan in plans)
+    return max((plan for plan in plans if plan.gain >= least), key=lambda plan: (plan.tau, plan.gain))

@@ -1,4 +1,4 @@
-"""What an answer is worth that is the same whatever the inputs: who does no better has learnt nothing."""
+"""Cost and accuracy of the best constant output: a network that does no better has learned nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from mgdhw.arrays import FloatArray
 
 
-def constant_cost(kind: str, targets: FloatArray) -> float:
-    """Mean cost per sample of the best constant answer to (N, n_out) targets, for a cost of COSTS.
+def constant_predictor_cost(kind: str, targets: FloatArray) -> float:
+    """Mean cost per sample of the best constant output for (N, n_out) targets and a cost in COSTS.
 
     The mean squared error is least at the targets' mean, where it is their variance; the cross-entropy where the
     softmax is that mean, where it is the mean's entropy.
@@ -20,8 +20,8 @@ def constant_cost(kind: str, targets: FloatArray) -> float:
     return float(np.square(targets - mean).mean())
 
 
-def constant_accuracy(targets: FloatArray) -> float | None:
-    """Share of right answers of the best constant one, as `costs.correct` counts; None where targets are no classes."""
+def constant_predictor_accuracy(targets: FloatArray) -> float | None:
+    """Accuracy of the best constant output, as `costs.correct` counts; None if the targets are not classes."""
     if not np.isin(targets, (0.0, 1.0)).all():
         return None
     if targets.shape[1] == 1:
