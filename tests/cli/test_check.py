@@ -113,7 +113,7 @@ def test_a_device_that_cannot_be_trained(mgdhw: Any, tmp_path: Path) -> None:
         "check", "sim:analog-8bit?layers=2-3-1&dead=1&engine=reference", "--output", "mine.toml", "--plot", "page.png"
     )
     assert done.code == 1
-    assert "cannot be trained as it is: its" in done.err
+    assert "cannot be trained: its" in done.err
     assert not (tmp_path / "mine.toml").exists()
     assert (tmp_path / "page.png").exists()
 
@@ -121,7 +121,7 @@ def test_a_device_that_cannot_be_trained(mgdhw: Any, tmp_path: Path) -> None:
 def test_files_that_could_not_be_written_are_named_before_anything_is_measured(mgdhw: Any) -> None:
     done = mgdhw("check", CHIP, "--output", "nowhere/mine.toml")
     assert (done.code, done.out) == (1, "")
-    assert "there is no folder" in done.err
+    assert "does not exist" in done.err
     assert "is a folder" in mgdhw("check", CHIP, "--plot", ".").err
 
 
@@ -130,7 +130,7 @@ def test_an_experiment_written_by_hand_is_kept(mgdhw: Any, tmp_path: Path) -> No
     before = (tmp_path / "mine.toml").read_bytes()
     done = mgdhw("check", CHIP, "--output", "mine.toml")
     assert (done.code, done.out) == (1, "")
-    assert "mine.toml: is there already, and not from a check" in done.err
+    assert "mine.toml: exists and was not written by mgdhw check" in done.err
     assert (tmp_path / "mine.toml").read_bytes() == before
 
 

@@ -226,7 +226,7 @@ def test_a_picture_that_cannot_be_drawn_here(run: Run) -> None:
     refused = run("sim", "show", "pcm", "--plot", "pcm.png", MPLBACKEND="none-of-this-name")
     assert refused.returncode == 1
     assert "matplotlib cannot be used here" in refused.stderr
-    assert "look at MPLBACKEND" in refused.stderr
+    assert "check MPLBACKEND" in refused.stderr
 
 
 # --- numba's variables --------------------------------------------------------------------------------------------
