@@ -19,7 +19,7 @@ from mgdhw.device import Capability, Motion
 from mgdhw.errors import DeviceUnavailable, LimitExceeded
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.random.philox import Stream, words
-from mgdhw.testing.recipes import walk
+from mgdhw.testing.training_cases import train_from_host
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
 
@@ -408,7 +408,7 @@ class NoisyLearner(Noisy):
     async def learn(self, segment: Segment) -> SegmentResult:
         self.check_limits(segment.state.theta)
         recipe = replace(segment.recipe, eta=self.eta * segment.recipe.eta)
-        return await walk(self, self.probe, replace(segment, recipe=recipe))
+        return await train_from_host(self, self.probe, replace(segment, recipe=recipe))
 
 
 class SlowLearner(NoisyLearner):

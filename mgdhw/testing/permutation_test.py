@@ -1,4 +1,4 @@
-"""Whether two sets of noisy answers follow one law: an exact permutation test, which assumes nothing of the noise."""
+"""Whether two sets of noisy results have the same distribution: an exact permutation test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.testing.demands import demand
+from mgdhw.testing.requirements import require
 
 RUNS = 7
 """Repetitions at each level in the statistical test. Of the C(14, 7) = 3,432 ways to say which were which, half are
@@ -15,15 +15,15 @@ the other half's mirror images; an exact permutation test takes the most extreme
 in 1,716 for a device whose noise does not depend on the level."""
 
 
-def demand_alike(first: NDArray[np.float64], second: NDArray[np.float64], what: str) -> None:
+def require_same_distribution(first: NDArray[np.float64], second: NDArray[np.float64], what: str) -> None:
     """Raise ConformanceError if the runs of two sets, (RUNS, N) each, differ by more than noise.
 
     One false alarm in 1,716.
     """
-    demand(
+    require(
         how_extreme(first, second) > 1,
-        f"{what} differ by more than noise: no other way to divide the {2 * RUNS} runs in two sets their means as far"
-        " apart",
+        f"{what} differ by more than noise: no other division of the {2 * RUNS} runs into halves separates the"
+        " means as far",
     )
 
 

@@ -1,4 +1,4 @@
-"""A device on the bench: open, loaded, with parameters that are known."""
+"""The device under test: open, with data loaded and known parameters."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConformanceError
 from mgdhw.testing.check import NotApplicable, Opener
-from mgdhw.testing.demands import demand
-from mgdhw.testing.fitted import dataset_for, theta_for
+from mgdhw.testing.requirements import require
+from mgdhw.testing.stimuli import dataset_for, theta_for
 
 Probe = Callable[[Block], Awaitable[Costs]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """An open device and what it was given.
+class DeviceUnderTest:
+    """An open device with its data and parameters.
 
     Args:
         device: open.
         dataset: loaded.
-        theta: (P,) what it holds.
-        cells: what its cells remembered then; empty for all but simulated chips with cells.
+        theta: (P,) actual parameters.
+        cells: state of its cells; empty except for simulated chips whose cells have a history.
     """
 
     device: Device
@@ -40,14 +40,15 @@ class Bench:
 
     @property
     def info(self) -> DeviceInfo:
-        """The device's."""
+        """Description of the device."""
         return self.device.info
 
     @property
     def levels(self) -> dict[str, Probe]:
-        """Who can make the codes of a block here: "host-codes", "device-codes", or both.
+        """Levels at which the device can run a block: "host-codes", "device-codes", or both.
 
-        Host codes are left out where they are another experiment, because a write is not exact, and not the only one.
+        Host codes are left out where writes are not exact, which makes them a different experiment, unless they are all
+        that the device offers.
         """
         found: dict[str, Probe] = {}
         has_codes = Capability.PROBE in self.info.capabilities
@@ -60,57 +61,59 @@ class Bench:
 
     @property
     def is_deterministic(self) -> bool:
-        """Whether the same request gets the same answer; not where its probes are made of writes that are not exact."""
+        """Whether equal requests give equal results; not if probes consist of writes that are not exact."""
         can = self.info.capabilities
         return Capability.DETERMINISTIC in can and (self.info.exact_writes or Capability.PROBE in can)
 
     def needs_determinism(self) -> None:
-        """Raise NotApplicable if the device may answer the same request differently."""
+        """Raise NotApplicable if equal requests may give different results."""
         if not self.is_deterministic:
-            raise NotApplicable("the device is not deterministic: equal requests may get different answers")
+            raise NotApplicable("the device is not deterministic: equal requests may give different results")
 
     def needs_exact_writes(self) -> None:
-        """Raise NotApplicable if what the device holds after a write is not decided by the write alone."""
+        """Raise NotApplicable if the parameters after a write depend on more than the write."""
         if not self.info.exact_writes:
-            raise NotApplicable("the device's writes are not exact: it may hold something else each time")
+            raise NotApplicable("the device's writes are not exact: the actual parameters may differ each time")
 
     def needs_learning(self) -> None:
-        """Raise NotApplicable if the device cannot learn by itself."""
+        """Raise NotApplicable if the device cannot learn on its own."""
         if Capability.LEARN not in self.info.capabilities:
-            raise NotApplicable("the device cannot learn by itself")
+            raise NotApplicable("the device cannot learn on its own")
 
-    async def demand_theta(self, what: str, *, probed: bool = False) -> None:
-        """Raise ConformanceError unless the device holds what it was given.
+    async def require_theta(self, what: str, *, probed: bool = False) -> None:
+        """Raise ConformanceError unless the device still has its parameters.
 
-        Cells that age or wear hold something else once they were `probed`: time has passed there.
+        Not checked after `probed` if cells age or wear: time has passed for them.
         """
         if probed and not self.info.exact_writes:
             return
-        demand_theta(self.info, self.theta, await self.device.read(), what)
+        require_theta(self.info, self.theta, await self.device.read(), what)
 
 
-def demand_theta(info: DeviceInfo, expected: FloatArray, held: FloatArray, what: str) -> None:
+def require_theta(info: DeviceInfo, expected: FloatArray, actual: FloatArray, what: str) -> None:
     """Raise ConformanceError unless two readings of θ are the same; of a noisy device, within a step of each other."""
-    demand(held.shape == expected.shape, f"{what}: θ has the shape {held.shape}, expected {expected.shape}")
+    require(actual.shape == expected.shape, f"{what}: θ has the shape {actual.shape}, expected {expected.shape}")
     noise = 0.0 if Capability.DETERMINISTIC in info.capabilities else (1 + 1e-6) * np.asarray(info.theta_lsb)
-    far = ~(np.abs(held - expected) <= noise)
+    far = ~(np.abs(actual - expected) <= noise)
     index = int(np.argmax(far))
-    demand(not far.any(), f"{what}: parameter {index} is {float(held[index])!r}, expected {float(expected[index])!r}")
+    require(
+        not far.any(), f"{what}: parameter {index} is {float(actual[index])!r}, expected {float(expected[index])!r}"
+    )
 
 
 @contextlib.asynccontextmanager
-async def on_bench(opener: Opener) -> AsyncIterator[Bench]:
-    """A new device, open, loaded with a dataset of its sizes, with parameters about the middle of their range."""
+async def opened_dut(opener: Opener) -> AsyncIterator[DeviceUnderTest]:
+    """A new device, open, with a dataset of its sizes loaded and parameters near the middle of their range."""
     async with opener() as device:
         dataset = dataset_for(device.info)
         await device.load(dataset)
         await device.write(theta_for(device.info))
-        yield Bench(device, dataset, np.array(await device.read()), await device.snapshot())
+        yield DeviceUnderTest(device, dataset, np.array(await device.read()), await device.snapshot())
 
 
 @contextlib.contextmanager
-def watched(device: Device, hook: str, tell: Callable[..., object]) -> Iterator[None]:
-    """While this lasts, somebody is told of every call of one of a device's hooks, before it is done."""
+def intercepted(device: Device, hook: str, tell: Callable[..., object]) -> Iterator[None]:
+    """In this context, `tell` is called before every call of one of the device's hooks."""
     original = getattr(device, hook)
 
     async def call(*given: Any) -> Any:
@@ -124,8 +127,8 @@ def watched(device: Device, hook: str, tell: Callable[..., object]) -> Iterator[
         delattr(device, hook)
 
 
-async def answer(request: Awaitable[Any], what: str) -> Any:
-    """What a request is answered with. Raises ConformanceError, which says what was asked, for any error."""
+async def require_success(request: Awaitable[Any], what: str) -> Any:
+    """The result of a request. Raises ConformanceError, naming the request, for any error."""
     try:
         return await request
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What checks are made of: demands, refusals, and the first difference of two answers."""
+"""Assertions of the conformance checks: requirements, expected refusals, the first difference of two results."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from mgdhw.errors import ConformanceError, MgdhwError
 Error = TypeVar("Error", bound=MgdhwError)
 
 
-def demand(holds: bool, otherwise: str) -> None:
-    """Raise ConformanceError, which says `otherwise`, unless something holds."""
+def require(holds: bool, otherwise: str) -> None:
+    """Raise ConformanceError with the message `otherwise` unless a condition holds."""
     if not holds:
         raise ConformanceError(otherwise)
 
 
-def demand_same(ours: Any, theirs: Any, what: str, ours_is: str, theirs_is: str) -> None:
-    """Raise ConformanceError where two answers differ in a bit, with the first place where they do."""
+def require_equal(ours: Any, theirs: Any, what: str, ours_is: str, theirs_is: str) -> None:
+    """Raise ConformanceError with the first difference if two results are not identical."""
     difference = first_difference(ours, theirs)
-    demand(difference is None, f"{what}: {ours_is} and {theirs_is} differ at {difference}")
+    require(difference is None, f"{what}: {ours_is} and {theirs_is} differ in {difference}")
 
 
-async def refusal(request: Awaitable[Any], kind: type[Error], what: str) -> Error:
-    """The error that a request has to be refused with.
+async def expect_refusal(request: Awaitable[Any], kind: type[Error], what: str) -> Error:
+    """The error with which a request has to be refused.
 
     Raises:
-        ConformanceError: it was not refused, or with another kind of error.
+        ConformanceError: it was accepted, or refused with a different type of error.
     """
     try:
         await request
@@ -43,9 +43,9 @@ async def refusal(request: Awaitable[Any], kind: type[Error], what: str) -> Erro
 
 
 def first_difference(ours: Any, theirs: Any, where: str = "") -> str | None:
-    """The first place where two answers differ, with both values; None if there is none.
+    """The first place where two results differ, with both values; None if they are equal.
 
-    Looks into dataclasses, mappings and arrays. Arrays have to be equal in shape and values.
+    Descends into dataclasses, mappings and arrays. Arrays have to be equal in shape and values.
     """
     if is_dataclass(ours) and not isinstance(ours, type) and type(ours) is type(theirs):
         names = [field.name for field in fields(ours)]

@@ -1,4 +1,4 @@
-"""Stretches of training that fit any device, and how the host walks them."""
+"""Training segments for any device, and the same training run from the host."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mgdhw.experiment.schema import parse_experiment
 from mgdhw.learning.loop import Step, accumulate_costs, next_block, probes_to_update, requested_theta, update
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
-from mgdhw.testing.bench import Bench, Probe
-from mgdhw.testing.fitted import dataset_for, theta_for
+from mgdhw.testing.device_under_test import DeviceUnderTest, Probe
+from mgdhw.testing.stimuli import dataset_for, theta_for
 from mgdhw.training.recipe import first_state, recipe_of
 
 PROBES = 45
-"""Length of a stretch: several updates, and it ends between two of them."""
+"""Length of a segment: several updates; it ends between two of them."""
 
 TRAINING = """
 seed = 6364136223846793005
@@ -32,10 +32,10 @@ init = "uniform"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way to train.
+    """One training configuration.
 
     Args:
-        name: what it is called by.
+        name: for messages.
         overrides: of the experiment `TRAINING`.
         eta_steps: learning rate in steps of a parameter, for optimizers whose steps have one size.
     """
@@ -76,27 +76,27 @@ LAYERED_CASES = (
     Case("rank1, held, adam", ("codes.family=rank1", "optimizer.name=adam")),
     Case("random by layer, antithetic, adam", ("codes.groups=layer", "training.baseline=antithetic")),
 )
-"""For devices that know their layers."""
+"""For devices whose layers are known."""
 
 
 def cases_for(info: DeviceInfo) -> tuple[Case, ...]:
-    """The ways to train that a device can."""
+    """The cases that suit a device."""
     return CASES + LAYERED_CASES if info.topology.layers else CASES
 
 
-def segment_for(bench: Bench, case: Case, n_probes: int = PROBES, number: int = 0) -> Segment:
-    """A stretch from the first probe on; `number` tells replicas apart."""
-    info = bench.info
+def segment_for(dut: DeviceUnderTest, case: Case, n_probes: int = PROBES, number: int = 0) -> Segment:
+    """A segment from the first probe on; `number` distinguishes replicas."""
+    info = dut.info
     eta = f"optimizer.eta={case.eta_steps * float(np.min(info.theta_lsb))!r}"
     experiment = parse_experiment(TRAINING, source="conformance", overrides=(*case.overrides, eta)).replica(number)
     dataset = dataset_for(info)
     recipe, _ = recipe_of(experiment, info, dataset.n_train)
     state = first_state(experiment, info, recipe, dataset, theta_for(info, number))
-    return Segment(replace(state, cells=dict(bench.cells)), recipe, n_probes)
+    return Segment(replace(state, cells=dict(dut.cells)), recipe, n_probes)
 
 
-async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4) -> SegmentResult:
-    """The same stretch as the host walks it, in blocks of `at_most` probes."""
+async def train_from_host(device: Device, probe: Probe, segment: Segment, at_most: int = 4) -> SegmentResult:
+    """The same segment run by the host's own loop, in blocks of at most `at_most` probes."""
     state, recipe = segment.state, segment.recipe
     codes = Codes(recipe.codes, device.info.topology)
     end = state.step + segment.n_probes
@@ -116,6 +116,6 @@ async def walk(device: Device, probe: Probe, segment: Segment, at_most: int = 4)
     return SegmentResult(state, total / segment.n_probes, last)
 
 
-def after(state: TrainState, segment: Segment, n_probes: int) -> Segment:
-    """The stretch that goes on from a state."""
+def continue_from(state: TrainState, segment: Segment, n_probes: int) -> Segment:
+    """The segment that continues from a state."""
     return replace(segment, state=state, n_probes=n_probes)

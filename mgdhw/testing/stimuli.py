@@ -1,4 +1,4 @@
-"""Data, parameters and blocks that fit any device. All of it follows from the device's sizes alone."""
+"""Datasets, parameters, codes and blocks for any device, derived from its description alone."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mgdhw.device.motion import ROUNDING
 from mgdhw.random.philox import Stream, words
 from mgdhw.random.sample_order import SampleOrder
 
-SEED = 0x9E3779B97F4A7C15  # all of its 64 bits matter
+SEED = 0x9E3779B97F4A7C15  # uses all 64 bits
 SAMPLES, TRAINING_SAMPLES = 13, 11  # primes: batches straddle the ends of epochs
 BATCH = 2
 TAU_X = 4
-FIRST_STEP = 5  # in the middle of a batch, and of the turns of groups
-PROBES = 10  # a block sees three batches
-AMPLITUDE = 4  # code units: a sine of four is still a sine
-POINTS = 20  # of the ramp from one θ to its mirror image, at most
-PLACE = 0.2  # θ lies in this share of its range, about the middle: nothing saturates
+FIRST_STEP = 5  # in the middle of a batch and of a cycle of groups
+PROBES = 10  # a block spans three batches
+AMPLITUDE = 4  # code units, enough for sinusoidal codes
+POINTS = 20  # at most, of the ramp from one θ to its mirror image
+PLACE = 0.2  # θ lies in this central share of its range, so that nothing saturates
 
 
 def dataset_for(info: DeviceInfo, number: int = 0, samples: int = SAMPLES) -> Dataset:
@@ -47,7 +47,7 @@ def theta_for(info: DeviceInfo, number: int = 0) -> FloatArray:
 
 
 def amplitude_for(info: DeviceInfo) -> int:
-    """Code units of a perturbation that a device has room for on both sides of θ."""
+    """Amplitude, in code units, for which there is room on both sides of θ."""
     low, high = _limits(info)
     steps = float(np.min((high - low) / np.asarray(info.theta_lsb)))
     swing = np.inf if info.motion is None else float(np.min(np.asarray(info.motion.max_step) / info.theta_lsb))
@@ -68,16 +68,16 @@ def block_for(
     held: HeldBaseline | None = None,
     codes: CodeSpec | None = None,
 ) -> Block:
-    """A block of random codes, or of others."""
+    """A block, by default with random codes."""
     if codes is None:
         codes = CodeSpec("random", SEED, amplitude_for(info))
     return Block(first_step, n_probes, codes, order_for(), baseline, held)
 
 
 def codes_for(info: DeviceInfo) -> Iterator[CodeSpec]:
-    """Every family of codes that can perturb the device, all parameters at once and layer by layer.
+    """Codes of every family that suits the device, for all parameters at once and layer by layer.
 
-    And codes with an amplitude for each layer, where the device says that it can.
+    Also codes with an amplitude for each layer, if the device supports them.
     """
     for family in sorted(FAMILIES):
         if family == "rank1" and not info.topology.layers:

@@ -9,32 +9,33 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mgdhw.device import open_device
 from mgdhw.testing.check import Check, NotApplicable, Opener
-from mgdhw.testing.checks import CHECKS
+from mgdhw.testing.clauses import CHECKS
 
 if TYPE_CHECKING:
     import pytest
 
 
 class DeviceConformance:
-    """A driver's tests: derive from it, say where the device is, and pytest holds it to the contract.
+    """Conformance tests of a driver: derive from it and set `uri`.
 
         class TestMyBench(DeviceConformance):
             uri = "mybench:7"
 
-    Each clause is a test of its own, `test_contract[probe-has-no-side-effects]`, in an event loop of its own. Tests are
-    plain functions: no plugin is needed. Whatever a device needs around it is an autouse fixture of the class, which
-    may set `self.uri`; a device that has no address, or needs a server in the same event loop, overrides `opener`.
+    Each clause is a test of its own, `test_contract[probe-has-no-side-effects]`, in an event loop of its own. No pytest
+    plugin is needed. If a device needs something else (a server, a pair of ports), an autouse fixture of the class can
+    provide it and set `self.uri`; override `opener` for a device without an address, or a server in the same event
+    loop.
     """
 
     uri: str = ""
     """The device's address, for `mgdhw.open_device`."""
 
     known_failures: ClassVar[Mapping[str, str]] = {}
-    """Checks, by name, that the device is known to fail, and why. One that passes after all fails the test."""
+    """Checks, by name, that the device is known to fail, with the reason. The test fails if such a check passes."""
 
     @contextlib.asynccontextmanager
     async def opener(self) -> AsyncIterator[Opener]:
-        """What makes the device, closed, for as long as a test takes."""
+        """Yields a function that makes the device, closed, for the duration of a test."""
         yield lambda: open_device(self.uri)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
@@ -54,7 +55,7 @@ class DeviceConformance:
         metafunc.parametrize("check", parameters)
 
     def test_contract(self, check: Check) -> None:
-        """The device keeps one clause of the contract."""
+        """The device satisfies one clause of the contract."""
         import pytest
 
         async def run() -> None:

@@ -1,9 +1,9 @@
-"""The contract, clause by clause: one documented async function for each, given what makes the device."""
+"""The contract, clause by clause: one documented async function each, which takes the opener of the device."""
 
 from __future__ import annotations
 
 from mgdhw.testing.check import Check
-from mgdhw.testing.checks import data, endings, leaks, learning, levels, limits, motion, parameters, probing
+from mgdhw.testing.clauses import data, leaks, learning, levels, lifecycle, limits, motion, parameters, probing
 
 CHECKS: tuple[Check, ...] = tuple(
     Check.of(body)
@@ -42,17 +42,17 @@ CHECKS: tuple[Check, ...] = tuple(
         learning.segments_end_with_their_theta_held,
         learning.replicas_learn_as_one_does,
         learning.learning_is_refused_where_it_cannot_be,
-        endings.closing_is_allowed_in_any_state,
-        endings.devices_can_be_reopened,
-        endings.closed_devices_refuse,
-        endings.errors_end_in_a_closed_device,
-        endings.cancelled_blocks_leave_theta,
-        endings.cancelled_segments_leave_a_usable_device,
-        endings.cancelled_requests_leave_a_usable_device,
-        endings.cancelled_closing_closes,
+        lifecycle.closing_is_allowed_in_any_state,
+        lifecycle.devices_can_be_reopened,
+        lifecycle.closed_devices_refuse,
+        lifecycle.errors_end_in_a_closed_device,
+        lifecycle.cancelled_blocks_leave_theta,
+        lifecycle.cancelled_segments_leave_a_usable_device,
+        lifecycle.cancelled_requests_leave_a_usable_device,
+        lifecycle.cancelled_closing_closes,
         leaks.no_descriptor_is_left_open,
         leaks.no_task_is_left_running,
         leaks.no_thread_is_left_running,
     )
 )
-"""In the order in which they are best read: a device that fails the first will fail many of the others, too."""
+"""Ordered so that the first failure is the most informative one."""
