@@ -1,4 +1,4 @@
-"""Training and evaluating in one call: what the command line, scripts and notebooks all go through."""
+"""Training and evaluation in one call, for the command line, scripts and notebooks."""
 
 from __future__ import annotations
 
@@ -80,43 +80,40 @@ async def train_async(
     listeners: Iterable[Any] = (),
     session: Session | None = None,
 ) -> Result | ReplicasResult:
-    """Train, and keep the run.
+    """Train, and save the run.
 
     Args:
         experiment: a TOML file, a mapping of the same form, or an Experiment; None trains the packaged digits.
         dataset: your own data instead of the experiment's: (X, y), which is split, (X, y, X_test, y_test), or a
             `Dataset`. Arrays of numpy, tensors, frames; y are labels, one-hot rows, or numbers in 0 ... 1 (see
-            `mgdhw.datasets.from_arrays`). They are kept with the run. "data.test_fraction" and "data.seed" say how to
-            split, "data.scale" how to scale ("auto"); without a device named, a simulated chip of the data's sizes is
-            trained.
-        device: an address or a device (open or not: a device that is open stays open) instead of the experiment's.
-        resume: a run to go on with (a folder, or an id within `runs`), instead of an experiment.
-        replicas: train so many, independent of each other: replica r has the experiment's seed + r. The result is
-            the distribution of their time to solution. To resume a set, give the number that it began with.
-        runs: folder to keep runs in; None keeps nothing on disk.
+            `mgdhw.datasets.from_arrays`). They are saved with the run. "data.test_fraction" and "data.seed" control
+            the split, "data.scale" the scaling ("auto"); without a device, a matching simulated chip is trained.
+        device: an address or a device instead of the experiment's; an open device stays open.
+        resume: a run to resume (a folder, or an id within `runs`), instead of an experiment.
+        replicas: number of independent trainings; replica r has the experiment's seed + r. The result is the
+            distribution of their time to solution. To resume a set, give its original number.
+        runs: folder for runs; None saves nothing.
         overrides: changes to the experiment such as "optimizer.eta=0.1".
-        cost: a function of (B, n_out) outputs and targets that answers (B,) costs, instead of the device's own cost:
-            for devices whose outputs are read and whose cost the host computes. A run that began with one is resumed
-            with the same.
-        listeners: called with every event, in order (`mgdhw.training.events.ReplicasEvent` where there are replicas).
-        session: a handle to stop it by; each training takes a new one.
+        cost: a function of (B, n_out) outputs and targets that returns (B,) costs, instead of the device's own cost,
+            for devices whose cost is computed by the host. A run with one has to be resumed with the same.
+        listeners: called with every event, in order (`mgdhw.training.events.ReplicasEvent` for replicas).
+        session: a handle to stop training; each training needs a new one.
 
     Raises:
-        ConfigError: experiment, device and dataset are not usable or do not fit each other, or the session has had a
-            training.
-        DatasetError: the dataset cannot be had.
-        DeviceUnavailable: the device is not there, is not the run's, or somebody else controls it.
+        ConfigError: experiment, device and dataset are invalid or do not fit each other, or the session was used.
+        DatasetError: the dataset is not available.
+        DeviceUnavailable: the device is not connected, not the run's, or in use.
         DeviceError: the device failed.
-        RunError: the run cannot be kept, found, is in other hands, or was edited or damaged.
-        CheckpointError: no checkpoint can be read, or it belongs to something else.
+        RunError: the run cannot be saved or found, is in use, or was edited or damaged.
+        CheckpointError: no checkpoint can be read, or it belongs to another run.
     """
     session = session or Session()
-    changes, heard = checked_overrides(overrides), tuple(listeners)
-    work = _work(experiment, device, resume, replicas, runs, changes, heard, session, dataset, cost)
+    changes, called = checked_overrides(overrides), tuple(listeners)
+    work = _work(experiment, device, resume, replicas, runs, changes, called, session, dataset, cost)
     try:
         return await work
     except asyncio.CancelledError:
-        if not session.was_asked and session.run is not None:  # a cell of a notebook, or a program under asyncio.run
+        if not session.was_asked and session.run is not None:  # a notebook cell, or a program under asyncio.run
             log.warning("training was interrupted%s", session.resume_hint())
         raise
 
@@ -137,9 +134,9 @@ async def _work(
     with session.used():
         if resume is not None:
             if experiment is not None:
-                raise ConfigError("give an experiment to begin with or a run to resume, not both")
+                raise ConfigError("give either an experiment or a run to resume, not both")
             if dataset is not None:
-                raise ConfigError("dataset: the run to resume has its own; leave it out")
+                raise ConfigError("dataset: not allowed with resume; the run has its own dataset")
             run = find_run(resume, folder)
             if run.replicas() != replicas:
                 raise ConfigError(_how_many(run))
@@ -193,13 +190,12 @@ def train(
     listeners: Iterable[Any] = (),
     session: Session | None = None,
 ) -> Result | ReplicasResult:
-    """Train and wait for the result: `train_async` for those who don't want async. Works in notebooks, too.
+    """Train and wait for the result: blocking version of `train_async`. Also works in notebooks.
 
-    Ctrl-C ends it cleanly and is then raised as KeyboardInterrupt; the run can be resumed. Of a set of replicas those
-    are kept that are finished.
+    Ctrl-C stops cleanly and is then raised as KeyboardInterrupt; the run can be resumed. Finished replicas are saved.
     """
     session = session or Session()
-    options: dict[str, Any] = {"resume": resume, "replicas": replicas}  # whose overload is the caller's to know
+    options: dict[str, Any] = {"resume": resume, "replicas": replicas}  # the overload is determined by the caller
     work: Coroutine[Any, Any, Result | ReplicasResult] = train_async(
         experiment,
         dataset=dataset,
@@ -221,40 +217,40 @@ async def evaluate_async(
     runs: str | Path = "runs",
     cost: CostFunction | None = None,
 ) -> Evaluation:
-    """Try the network of a run on all of its data.
+    """Evaluate the network of a run on all of its data.
 
     Args:
         run: a folder, or an id within `runs`.
         device: an address or a device instead of the run's.
         runs: folder of runs.
-        cost: the function that the run was trained with, where it was one.
+        cost: the cost function that the run was trained with, if any.
 
     Raises:
-        ConfigError: the run was trained with a cost that is not given, or another one.
+        ConfigError: the cost function of the run is missing, or a different one is given.
         RunError: there is no such run, or it is a set of replicas.
-        CheckpointError: it has no checkpoint that can be read, or one of another network, experiment or dataset.
-        DatasetError: the dataset cannot be had.
+        CheckpointError: it has no readable checkpoint, or one of a different network, experiment or dataset.
+        DatasetError: the dataset is not available.
         DeviceError: the device failed.
     """
     found = find_run(run, Path(runs))
     notes = found.check()
     if found.replicas() is not None:
         raise RunError(
-            f"run {found.folder} is a set of replicas, which keeps no networks; train the one to evaluate by itself:"
+            f"run {found.folder} is a set of replicas, which does not save networks; train the one to evaluate with:"
             f" mgdhw train {shlex.quote(str(found.experiment_file))} --seed SEED"
         )
     experiment = found.experiment()
     saved, unreadable = found.latest()
     notes += unreadable
     if saved is None:
-        raise CheckpointError(f"run {found.folder} has no checkpoint yet; go on with: {found.resume_command()}")
+        raise CheckpointError(f"run {found.folder} has no checkpoint yet; continue with: {found.resume_command()}")
     dataset = load_as_kept(experiment, base_of(found))
     same_cost(experiment, experiment, cost, dataset)
     check_began(found, saved.extra.get("began"), experiment, dataset)
     async with opening(experiment.device.uri if device is None else device, cost) as opened:
         began_on = identity_of(found)
         if began_on not in (None, opened.info.identity):
-            notes.append(f"{opened.uri} is {opened.info.identity}, the run began on {began_on}")
+            notes.append(f"{opened.uri} is {opened.info.identity}; the run was started on {began_on}")
         notes += input_notes(opened.info, dataset)
         evaluation = await evaluate_run(experiment, opened, dataset, saved.state)
     return replace(evaluation, run=found.folder, notes=tuple(notes))
@@ -267,7 +263,7 @@ def evaluate(
     runs: str | Path = "runs",
     cost: CostFunction | None = None,
 ) -> Evaluation:
-    """Try the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
+    """Evaluate the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
     return blocking(evaluate_async(run, device=device, runs=runs, cost=cost), Session())
 
 

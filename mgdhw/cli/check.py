@@ -59,7 +59,7 @@ def check(
     from dataclasses import asdict
 
     from mgdhw.characterize import check_budget
-    from mgdhw.cli.notices import telling
+    from mgdhw.cli.log_forwarding import forward_logs
     from mgdhw.errors import ConfigError, ConformanceError, DeviceFault
     from mgdhw.experiment.schema import LARGEST_SEED
     from mgdhw.parsing import format_number
@@ -76,7 +76,10 @@ def check(
         figures.require()
     out = console(stderr=as_json)
     outcomes: list[Outcome] = []
-    with _progress(out, budget) as (watch, say, wait), telling(_carefully(wait), _carefully(say)):
+    with (
+        _progress(out, budget) as (watch, say, wait),
+        forward_logs(_tolerant(wait), _tolerant(say)),
+    ):
         if conformance:
             outcomes = asyncio.run(_conformance(uri, say))
         result = asyncio.run(_measured(uri, data, seed, budget, watch, output))
@@ -128,17 +131,17 @@ async def _measured(
         return result
 
 
-def _carefully(say: Callable[[str], None]) -> Callable[[str], None]:
+def _tolerant(say: Callable[[str], None]) -> Callable[[str], None]:
     """For log messages, which come from any task: lost output is reported at the next regular print."""
     from contextlib import suppress
 
     from mgdhw.report.console import OutputLost
 
-    def tell(text: str) -> None:
+    def print_text(text: str) -> None:
         with suppress(OutputLost, SystemExit):  # rich leaves by SystemExit where a pipe is broken
             say(text)
 
-    return tell
+    return print_text
 
 
 async def _conformance(uri: str, say: Callable[[str], None]) -> list[Outcome]:
@@ -210,8 +213,8 @@ def _progress(
 
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from mgdhw.cli.meter import Speed
-    from mgdhw.cli.numbers import duration
+    from mgdhw.cli.formatting import format_duration
+    from mgdhw.cli.training_metrics import Throughput
     from mgdhw.report.console import is_live, printing
 
     live = is_live(out)
@@ -221,7 +224,7 @@ def _progress(
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} evaluations"),
         TextColumn("{task.fields[left]}", style="dim"),
     )
-    last, speed = ("", 0.0), Speed()
+    last, speed = ("", 0.0), Throughput()
 
     with Progress(*columns, console=out, disable=not live, transient=True) as bar:
         task = bar.add_task("", total=budget, left="")
@@ -231,7 +234,7 @@ def _progress(
             speed(used)
             rate = speed.per_second
             left = (
-                f"at most {duration((budget - used) / rate)} left"
+                f"at most {format_duration((budget - used) / rate)} left"
                 if rate and FIRST_SHARE * budget < used < budget
                 else ""
             )
@@ -292,7 +295,7 @@ def _show(out: Console, result: Characterization, output: Path | None, plot: Pat
 
 
 def _rows(result: Characterization) -> Iterator[tuple[str, str]]:
-    from mgdhw.cli.numbers import rate
+    from mgdhw.cli.formatting import format_rate
 
     device, latency, writes, noise = result.device, result.latency, result.write_accuracy, result.noise
     yield "device", f"{device.model}, {device.topology}, {device.n_parameters:,} parameters, on {result.data}"
@@ -300,7 +303,7 @@ def _rows(result: Characterization) -> Iterator[tuple[str, str]]:
     if latency is not None:
         sample = "" if latency.per_sample is None else f" + {_seconds(latency.per_sample)} per additional sample"
         yield "latency", f"{_seconds(latency.fixed)} per request + {_seconds(latency.per_probe)} per probe{sample}"
-        yield "throughput", f"{rate(latency.probes_per_second)} in long blocks"
+        yield "throughput", f"{format_rate(latency.probes_per_second)} in long blocks"
     if writes is not None:
         step = "no step seen" if writes.step is None else f"steps of {writes.step:.4g}"
         error = "writes exact" if writes.exact else f"writes miss their target by {writes.error:.2g} steps rms"

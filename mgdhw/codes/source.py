@@ -17,7 +17,7 @@ from mgdhw.codes.sinusoidal import Sinusoidal
 from mgdhw.codes.sparse import Sparse
 from mgdhw.codes.walsh import Walsh
 from mgdhw.errors import ConfigError
-from mgdhw.random.chunk_cache import Memo
+from mgdhw.random.chunk_cache import ChunkCache
 from mgdhw.topology import Topology
 
 FAMILIES: dict[str, CodeFamily] = {
@@ -142,5 +142,5 @@ def _chunk_of(stream: tuple[CodeSpec, Topology, int], number: int) -> CodeArray:
     return codes
 
 
-_chunk = Memo(_chunk_of, MEMO_BYTES)
+_chunk = ChunkCache(_chunk_of, MEMO_BYTES)
 """The host and a simulated device want the same ones; so do replicas, which take turns."""

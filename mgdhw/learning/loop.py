@@ -18,7 +18,7 @@ from mgdhw.learning.gradient import Window, accumulate, cost_scale, estimate, fi
 from mgdhw.learning.schedule import Progress, ScheduleSpec, rate
 from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import Optimizer
-from mgdhw.random.chunk_cache import Memo
+from mgdhw.random.chunk_cache import ChunkCache
 from mgdhw.random.philox import Stream, words
 from mgdhw.random.sample_order import SampleOrder
 
@@ -186,5 +186,5 @@ def _chunk_of(stream: tuple[int, int], number: int) -> NDArray[np.uint32]:
     return words(seed, Stream.ROUNDING, np.arange(number * size, (number + 1) * size), n)
 
 
-_chunk = Memo(_chunk_of, MEMO_BYTES)
+_chunk = ChunkCache(_chunk_of, MEMO_BYTES)
 """Those of a small network are drawn for many updates together: one by one, they take longer than an update."""

@@ -22,7 +22,7 @@ from mgdhw.experiment.schema import Experiment
 from mgdhw.runs import ReplicasRecorder, Run, RunLock, begin_run, read_replicas
 from mgdhw.runs.compatibility import base_of, check_began, check_delta, check_identity, check_resumable, record_of
 from mgdhw.runs.handle import Session
-from mgdhw.timing import TimeAndEnergy, together
+from mgdhw.timing import TimeAndEnergy, total
 from mgdhw.training.events import ReplicaFinished, ReplicasEvent, ReplicasStarted
 from mgdhw.training.replicas import Replicas, check_count
 from mgdhw.training.results import ReplicaResult, ReplicasResult
@@ -155,7 +155,7 @@ async def _follow(
     result = replace(
         result,
         parameter_writes=sum(counted.parameter_writes for counted, _ in taken),
-        hardware=together(bill for _, bill in taken if bill is not None),
+        hardware=total(usage for _, usage in taken if usage is not None),
     )
     if recorder is not None:
         recorder.finish(result.summary())

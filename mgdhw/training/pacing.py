@@ -16,7 +16,7 @@ from mgdhw.arrays import FloatArray
 from mgdhw.costs import accuracy_or_r2
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
-from mgdhw.device.answers import checked_outputs
+from mgdhw.device.driver_results import checked_outputs
 from mgdhw.errors import DeviceFault
 from mgdhw.experiment.schema import LARGEST_BLOCK, EvaluationSection
 from mgdhw.learning import digest

@@ -13,7 +13,7 @@ from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.experiment.inputs import input_notes
 from mgdhw.experiment.schema import Experiment, missing_cost
 from mgdhw.learning.loop import Recipe
-from mgdhw.timing import Count, TimeAndEnergy, bill, count
+from mgdhw.timing import OperationCounts, TimeAndEnergy, count_operations, time_and_energy
 from mgdhw.training.recipe import deltas_of, recipe_of
 
 
@@ -35,9 +35,9 @@ class Plan:
 
     def taken(
         self, info: DeviceInfo, *, probes: int, evaluations: int, updates: int
-    ) -> tuple[Count, TimeAndEnergy | None]:
+    ) -> tuple[OperationCounts, TimeAndEnergy | None]:
         """How often the hardware did what, and what that takes on it where its timing is known."""
-        counted = count(
+        counted = count_operations(
             probes=probes,
             evaluations=evaluations,
             updates=updates,
@@ -47,7 +47,7 @@ class Plan:
             n_inputs=info.n_inputs,
             host_codes=self.level == "host-codes",
         )
-        return counted, None if info.timing is None else bill(info.timing, counted)
+        return counted, None if info.timing is None else time_and_energy(info.timing, counted)
 
 
 def plan(experiment: Experiment, device: Device, dataset: Dataset) -> Plan:

@@ -14,13 +14,13 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from mgdhw.arrays import FloatArray
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
-from mgdhw.device.answers import checked_parameters
 from mgdhw.device.control import take_control
+from mgdhw.device.driver_results import checked_parameters
 from mgdhw.errors import ConfigError
 from mgdhw.experiment.schema import LARGEST_SEED, Experiment
 from mgdhw.learning.state import TrainState
 from mgdhw.parsing import format_integer, short_repr
-from mgdhw.timing import Count, TimeAndEnergy
+from mgdhw.timing import OperationCounts, TimeAndEnergy
 from mgdhw.training.events import (
     BlockDone,
     Evaluated,
@@ -122,7 +122,7 @@ class Replicas:
         if self._trainer is not None:
             self._trainer.stop()
 
-    def taken(self, one: ReplicaResult) -> tuple[Count, TimeAndEnergy | None]:
+    def taken(self, one: ReplicaResult) -> tuple[OperationCounts, TimeAndEnergy | None]:
         """How often the hardware did what for a replica, and what that takes on it where its timing is known."""
         return self._plan.taken(self.device.info, probes=one.probes, evaluations=one.evaluations, updates=one.updates)
 

@@ -140,7 +140,7 @@ def test_without_matplotlib(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_address_of_nothing(mgdhw: Any) -> None:
-    assert "no driver answers to" in mgdhw("check", "nothing:1").err
+    assert "no driver for scheme" in mgdhw("check", "nothing:1").err
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASSED, Verdict.FAILED])

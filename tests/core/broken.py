@@ -34,7 +34,7 @@ class Sound(SimDevice):
         self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
 
     async def learn(self, segment: Segment) -> SegmentResult:
-        raise DeviceUnavailable("it cannot learn by itself", uri=self.uri)
+        raise DeviceUnavailable("it cannot learn on its own", uri=self.uri)
 
 
 class Learner(SimDevice):
@@ -199,9 +199,9 @@ class LimitsChecked(NoLimits):
     """Refuses what is beyond the limits, but only after it has sent it."""
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
-        stored = await super().apply(theta, step)
+        actual = await super().apply(theta, step)
         Sound.check_limits(self, theta)
-        return stored
+        return actual
 
 
 class NarrowLimits(Sound):
@@ -517,8 +517,8 @@ class AnswersFromMemory(Sound):
     """Goes on answering `read` once it is closed."""
 
     async def read(self) -> FloatArray:
-        if self._chip is None and self.stored is not None:
-            return self.stored
+        if self._chip is None and self.theta_actual is not None:
+            return self.theta_actual
         return await super().read()
 
 

@@ -226,7 +226,7 @@ async def test_any_error_of_the_device_is_an_outcome() -> None:
 
     (outcome,) = await run_conformance(nowhere, checks=CHECKS[:1])
     assert outcome.verdict is Verdict.FAILED
-    assert outcome.why.startswith("ConfigError: device 'nowhere:1': no driver answers to 'nowhere'")
+    assert outcome.why.startswith("ConfigError: device 'nowhere:1': no driver for scheme 'nowhere'")
 
 
 # --- the driver in the guide, and pytest ------------------------------------------------------------------------------

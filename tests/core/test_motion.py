@@ -231,7 +231,7 @@ async def test_closing_in_the_middle_of_a_ramp_ends_it() -> None:
     while len(device.at) < 5:  # noqa: ASYNC110 (a recorder sets no events)
         await asyncio.sleep(0)
     await device.close()
-    with pytest.raises(DeviceUnavailable, match="on its way to the safe state"):
+    with pytest.raises(DeviceUnavailable, match="going to the safe state"):
         await ramp
     assert_array_equal(device.knobs, np.zeros(3))
     assert_kept(device)
@@ -243,7 +243,7 @@ async def test_who_writes_while_it_is_closing_is_refused_and_moves_nothing() -> 
     closing = asyncio.ensure_future(device.close())
     while len(device.at) < 5:  # noqa: ASYNC110 (a recorder sets no events)
         await asyncio.sleep(0)
-    with pytest.raises(DeviceUnavailable, match="on its way to the safe state"):
+    with pytest.raises(DeviceUnavailable, match="going to the safe state"):
         await device.write(FAR)
     await closing
     assert_array_equal(device.knobs, np.zeros(3))
@@ -289,7 +289,7 @@ async def test_a_long_ramp_says_how_far_it_is(caplog: pytest.LogCaptureFixture) 
         await device.write(np.zeros(3))
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1
-    assert said[0].startswith("recorder:1: parameters move slowly: ")
+    assert said[0].startswith("recorder:1: ramping the parameters: ")
     assert " of 18 steps, " in said[0]
 
 
@@ -319,7 +319,7 @@ class Blind(Recorder):
 
 
 async def test_a_device_that_moves_slowly_has_to_know_where_it_begins() -> None:
-    with pytest.raises(DeviceFault, match="nobody knows what it holds: no write has"):
+    with pytest.raises(DeviceFault, match="its parameters are unknown: no write has"):
         await Blind(SLOW, FAR).open()
 
 

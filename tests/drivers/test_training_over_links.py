@@ -14,7 +14,7 @@ import pytest
 import mgdhw
 from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.characterize.budgeted_device import BudgetedDevice
-from mgdhw.cli.notices import telling
+from mgdhw.cli.log_forwarding import forward_logs
 from mgdhw.datasets import Dataset, load
 from mgdhw.device import Capability, DeviceInfo, HostCodes, open_device
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkLost
@@ -175,7 +175,7 @@ async def test_a_board_that_stays_away_is_lost(bench: Any) -> None:
     try:
         with pytest.raises(LinkLost):  # at first that it has gone, then that it did not come back
             await device.read()
-        with pytest.raises(LinkLost, match=r"did not come back within 0\.1 s"):
+        with pytest.raises(LinkLost, match=r"did not reconnect within 0\.1 s"):
             await device.read()
     finally:
         await device.close()
@@ -445,7 +445,7 @@ async def test_a_device_that_gets_ready_first_is_waited_for_with_a_word(
         return work(self, *asked)
 
     monkeypatch.setattr(Reference, method, compiling)
-    with telling(hear, hear):
+    with forward_logs(hear, hear):
         async with bench.serve() as address:
             experiment = {**xor(level), "run": {"level": level, "retries": 0}}
             assert await digest(experiment, f"{address}?timeout=0.5") == wanted

@@ -1,4 +1,4 @@
-"""Work that would keep an event loop waiting: it is done in a thread, one piece at a time."""
+"""Heavy computations in a background thread, one at a time, while the event loop continues."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
 
-class Heavy:
-    """Does heavy work while the event loop goes on.
+class BackgroundWorker:
+    """Runs heavy computations while the event loop continues.
 
-    A thread cannot be ended. What was cancelled goes on to its end, and its result is dropped; the next piece waits for
-    that, so that no more than one piece's memory is ever taken.
+    A thread cannot be stopped. A cancelled computation continues to its end and its result is discarded; the next one
+    waits for that, so that memory is used by one at a time.
     """
 
     def __init__(self) -> None:
@@ -26,14 +26,14 @@ class Heavy:
 
     @property
     def busy(self) -> bool:
-        """Whether a thread is at work, perhaps one whose result nobody waits for any more."""
+        """Whether a thread is running, possibly for a cancelled computation."""
         return self._thread is not None and not self._thread.done()
 
     async def do(self, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        """The result of a function that touches nothing which others change meanwhile."""
+        """The result of a function that shares no mutable state."""
         while self._thread is not None and not self._thread.done():
             await asyncio.wait([self._thread])  # which does not cancel it
-        context = contextvars.copy_context()  # how numpy treats overflows lies in there
+        context = contextvars.copy_context()  # includes numpy's error state
         thread = asyncio.create_task(in_thread(partial(context.run, partial(work, *args, **kwargs))))
         thread.add_done_callback(_seen)
         self._thread = thread
@@ -42,6 +42,6 @@ class Heavy:
 
 
 def _seen(thread: asyncio.Task[Any]) -> None:
-    """What a dropped result was, even an error, is of no interest."""
+    """Ignore a discarded result, even an error."""
     if not thread.cancelled():
         thread.exception()

@@ -1,4 +1,4 @@
-"""How this process uses memory."""
+"""Tuning of glibc's memory allocator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEPT = 16 << 20
 
 
 def tune_malloc() -> None:
-    """Let arrays of a mebibyte and more go back to the system when they are freed.
+    """Return arrays of a mebibyte and more to the system when they are freed.
 
     glibc raises that limit by itself, up to 32 MiB, whenever a large one is freed, and keeps what is smaller: a chip of
     a million parameters then takes a sixth more memory than it needs. Where it doesn't, it also gives back whatever is

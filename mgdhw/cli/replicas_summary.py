@@ -1,4 +1,4 @@
-"""How a set of replicas ended, for people."""
+"""Final summary of a set of replicas."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mgdhw.cli.meter import Speed
+    from mgdhw.cli.training_metrics import Throughput
     from mgdhw.training.results import Quartiles, ReplicasResult
 
 
-def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
-    """The distribution, its histogram, how long it took at what speed, and what can be done next."""
+def print_summary(out: Console, result: ReplicasResult, speed: Throughput) -> None:
+    """Print the distribution, its histogram, time and throughput, and how to continue."""
     from rich.table import Table
 
-    from mgdhw.cli.numbers import percent, taken
+    from mgdhw.cli.formatting import format_hardware_usage, format_percent
     from mgdhw.report.console import print_table
     from mgdhw.training.results import MEASURES
 
@@ -35,8 +35,8 @@ def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
         if regression:
             table.add_row(f"{result.split} R²", *_cells(result.r2s(), "{:.4f}".format, "–"))
         else:
-            table.add_row(f"{result.split} accuracy", *_cells(result.accuracies(), percent))
-        table.add_row("cost", *_cells(result.costs(), "{:#.4g}".format))
+            table.add_row(f"{result.split} accuracy", *_cells(result.accuracies(), format_percent))
+        table.add_row(f"{result.split} cost", *_cells(result.costs(), "{:#.4g}".format))
     if table.row_count:
         print_table(out, table)
         out.print()
@@ -53,17 +53,20 @@ def close(out: Console, result: ReplicasResult, speed: Speed) -> None:
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
     if result.has_target:
-        solved = f"{result.solved:,} of {result.asked:,} replicas ({percent(result.fraction_solved)})"
+        solved = f"{result.solved:,} of {result.asked:,} replicas ({format_percent(result.fraction_solved)})"
         facts.add_row("solved", solved, style="bold")
     else:
         facts.add_row("finished", f"{len(result.replicas):,} of {result.asked:,} replicas", style="bold")
     mean, deviation = result.mean_accuracy()
-    if math.isfinite(deviation) and not result.has_target:  # with a target all end where they reach it
-        facts.add_row("mean", f"{percent(mean)} ± {percent(deviation)} (standard deviation), {result.split} accuracy")
-    facts.add_row("probes", f"{result.probes:,} of all finished replicas")
+    if math.isfinite(deviation) and not result.has_target:  # with a target, all end where they reach it
+        facts.add_row(
+            "mean",
+            f"{format_percent(mean)} ± {format_percent(deviation)} (standard deviation), {result.split} accuracy",
+        )
+    facts.add_row("probes", f"{result.probes:,} in all finished replicas")
     if result.hardware is not None:
-        facts.add_row("on hardware", f"{taken(result.hardware)}, one after the other")
-    facts.add_row("time", speed.told(result.seconds))
+        facts.add_row("on hardware", f"{format_hardware_usage(result.hardware)}, one after another")
+    facts.add_row("time", speed.summary(result.seconds))
     facts.add_row("digest", result.digest[:16])
     if result.run is not None:
         facts.add_row("run", str(result.run))
@@ -103,8 +106,8 @@ def _histogram(out: Console, values: Sequence[float], unit: float, show: Callabl
 def _say_stopped(out: Console, result: ReplicasResult) -> None:
     from mgdhw.runs import Run
 
-    done = f"stopped when {len(result.replicas):,} of {result.asked:,} replicas were finished"
+    done = f"stopped with {len(result.replicas):,} of {result.asked:,} replicas finished"
     out.print(f"\n{done}; the others count as unsolved", style="yellow", soft_wrap=True)
     if result.run is not None:
-        out.print("train those that are missing:", style="yellow")
+        out.print("train the missing ones with:", style="yellow")
         out.print(f"  {Run(result.run).resume_command()}", soft_wrap=True)

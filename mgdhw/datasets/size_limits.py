@@ -1,7 +1,7 @@
-"""How much a file may make of itself: what its header promises, and no more than its bytes can hold.
+"""Limits on the size of unpacked files: what the header declares, if it is plausible and fits the memory.
 
-A few kilobytes of deflated zeros unpack to gigabytes. Nothing is unpacked before it is known how long it claims to be,
-whether so many bytes can be packed in the file at all, and whether there is room for them.
+A few kilobytes of deflated zeros unpack to gigabytes. Before anything is unpacked, its declared size is checked against
+the packed size and the available memory.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _UNKNOWN_MEMORY = 1 << 34
 
 
 def check_room(path: Path, what: str, promised: int) -> None:
-    """Raise DatasetError where an array takes more than half of this machine's memory."""
+    """Raise DatasetError if an array needs more than half of this machine's memory."""
     most = _memory() // 2
     if promised > most:
         raise DatasetError(
-            f"{path}: {what} would take {promised >> 20:,} MiB, more than half of this machine's memory"
-            f" ({most >> 20:,} MiB); keep fewer samples, or bytes instead of floats"
+            f"{path}: {what} needs {promised >> 20:,} MiB, more than half of this machine's memory"
+            f" ({most >> 20:,} MiB); use fewer samples, or bytes instead of floats"
         )
 
 
 def can_hold(packed: int, promised: int) -> bool:
-    """Whether so many packed bytes can unpack to what is promised; small streams are given some room."""
+    """Whether the packed bytes can unpack to the declared size; with some tolerance for small streams."""
     return promised <= DEFLATE_RATIO * (packed + 64)
 
 

@@ -1,11 +1,11 @@
-"""What a progress display knows: gathered from events, a few nanoseconds each."""
+"""Metrics for progress displays, updated from events at little cost."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 
-from mgdhw.cli.numbers import duration, rate, score
+from mgdhw.cli.formatting import format_duration, format_rate, format_score
 from mgdhw.training.events import (
     BlockDone,
     Evaluated,
@@ -19,16 +19,16 @@ from mgdhw.training.events import (
 )
 
 WINDOW_SECONDS = 5.0
-"""Over how long the rate is taken: steady to look at, and still true after a change of load."""
+"""Averaging time of the rate: long enough to be steady, short enough to follow changes."""
 SAMPLE_SECONDS = 0.1
 
 
-class Speed:
-    """Probes per second, of late and on the whole. What is waited for meanwhile (a chip to be compiled) is no probe."""
+class Throughput:
+    """Probes per second, recently and overall, not counting waits (while a simulated chip is compiled)."""
 
     def __init__(self) -> None:
         self.waited = 0.0
-        """Seconds in which a device got ready."""
+        """Seconds spent waiting for the device."""
         self._passed: deque[tuple[float, int]] = deque()
         self._latest: tuple[float, int] | None = None
         self._waits_since: float | None = None
@@ -36,7 +36,7 @@ class Speed:
         self._seconds = 0.0
 
     def __call__(self, probes: int) -> None:
-        """Take in how many probes are done."""
+        """Update with the number of probes done."""
         now = time.monotonic()
         if self._waits_since is not None:
             self.waited += now - self._waits_since
@@ -53,30 +53,30 @@ class Speed:
             self._passed.popleft()
 
     def wait(self) -> None:
-        """Until the next probes are done, what takes time is something else."""
+        """The time until the next probes counts as waiting."""
         if self._waits_since is None:
             self._waits_since = time.monotonic()
 
     @property
     def per_second(self) -> float | None:
-        """None while nobody can tell."""
+        """None while unknown."""
         if len(self._passed) < 2:
             return None
         (began, first), (ended, last) = self._passed[0], self._passed[-1]
         return (last - first) / (ended - began) if ended > began and last > first else None
 
-    def told(self, seconds: float) -> str:
-        """A training's time in words, and its probes per second on the whole."""
-        said = [duration(seconds)]
+    def summary(self, seconds: float) -> str:
+        """The time of a training and its overall probes per second, as text."""
+        fields = [format_duration(seconds)]
         if self.waited >= SAMPLE_SECONDS:
-            said.append(f"{duration(self.waited)} of it until the device was ready")
+            fields.append(f"{format_duration(self.waited)} of it waiting for the device")
         if self._probes > 0 and self._seconds > 0:
-            said.append(rate(self._probes / self._seconds))
-        return ", ".join(said)
+            fields.append(format_rate(self._probes / self._seconds))
+        return ", ".join(fields)
 
 
 class TrainingMetrics:
-    """Cost, accuracy, evaluations, rate and time left of a training under way."""
+    """Cost, accuracy, evaluations, rate and time left of training under way."""
 
     def __init__(self) -> None:
         self.step = 0
@@ -86,11 +86,11 @@ class TrainingMetrics:
         self.evaluated: Evaluated | None = None
         self.scores: list[float] = []
         """Accuracies, or R², of all evaluations."""
-        self.speed = Speed()
+        self.speed = Throughput()
         self._within = 0
 
     def __call__(self, event: Event | ReplicasEvent) -> None:
-        """Take in an event."""
+        """Update from an event."""
         match event:
             case BlockDone():
                 self._within = 0
@@ -111,39 +111,41 @@ class TrainingMetrics:
 
     @property
     def share(self) -> float:
-        """How much of the run is done, 0 ... 1."""
+        """Fraction done, 0 to 1."""
         return min(1.0, self.step / self.probes)
 
     @property
     def per_second(self) -> float | None:
-        """Probes per second of late; None while nobody can tell."""
+        """Recent probes per second; None while unknown."""
         return self.speed.per_second
 
     @property
-    def left(self) -> str:
-        """Time left, in words; empty while nobody can tell."""
+    def time_left(self) -> str:
+        """Time left, as text; empty while unknown."""
         speed = self.per_second
         return (
-            "" if speed is None or self.step >= self.probes else f"{duration((self.probes - self.step) / speed)} left"
+            ""
+            if speed is None or self.step >= self.probes
+            else f"{format_duration((self.probes - self.step) / speed)} left"
         )
 
     def fields(self) -> list[str]:
-        """What there is to say, most important first."""
-        said = []
+        """Values to display, most important first."""
+        fields = []
         if self.cost is not None:
-            said.append(f"cost {self.cost:#.4g}")
+            fields.append(f"training cost {self.cost:#.4g}")
         if self.evaluated is not None:
-            said.append(" ".join((self.evaluated.split, *score(self.evaluated.accuracy, self.evaluated.r2))))
-        said.append(f"{self.evaluations:,} evaluations")
+            fields.append(" ".join((self.evaluated.split, *format_score(self.evaluated.accuracy, self.evaluated.r2))))
+        fields.append(f"{self.evaluations:,} evaluations")
         if self.per_second is not None:
-            said.append(rate(self.per_second))
+            fields.append(format_rate(self.per_second))
         if self._within:
-            said.append(f"measuring: {self._within:,}")
-        return said
+            fields.append(f"{self._within:,} readings")
+        return fields
 
 
-class ReplicasMeter:
-    """Replicas solved, mean cost, rate and time left of a set of replicas under way."""
+class ReplicasMetrics:
+    """Replicas solved, mean cost, rate and time left of replicas under way."""
 
     def __init__(self) -> None:
         self.solved = 0
@@ -154,11 +156,11 @@ class ReplicasMeter:
         self._each = 0
         self._done = 0
         self._left = 1
-        self.speed = Speed()
+        self.speed = Throughput()
         self._within = 0
 
     def __call__(self, event: Event | ReplicasEvent) -> None:
-        """Take in an event."""
+        """Update from an event."""
         match event:
             case Measured():
                 self._within = event.readings
@@ -180,30 +182,30 @@ class ReplicasMeter:
 
     @property
     def share(self) -> float:
-        """How much of what there may be to do is done, 0 ... 1."""
+        """Fraction done of what is left at most, 0 to 1."""
         return self._done / (self._done + self._left) if self._left > 0 else 1.0
 
     @property
-    def left(self) -> str:
-        """Time left, in words; empty while nobody can tell."""
+    def time_left(self) -> str:
+        """Time left, as text; empty while unknown."""
         speed = self.speed.per_second
         if speed is None or self._left <= 0:
             return ""
-        return f"{'at most ' if self._has_target else ''}{duration(self._left / speed)} left"
+        return f"{'at most ' if self._has_target else ''}{format_duration(self._left / speed)} left"
 
     def fields(self) -> list[str]:
-        """What there is to say, most important first."""
+        """Values to display, most important first."""
         number, what = (self.solved, "solved") if self._has_target else (self.finished, "finished")
-        said = [f"{number:,} of {self._replicas:,} {what}"]
+        fields = [f"{number:,} of {self._replicas:,} {what}"]
         if self.cost is not None:
-            said.append(f"mean cost {self.cost:#.4g}")
+            fields.append(f"mean training cost {self.cost:#.4g}")
         if self.speed.per_second is not None:
-            said.append(rate(self.speed.per_second))
+            fields.append(format_rate(self.speed.per_second))
         if self._within:
-            said.append(f"measuring: {self._within:,}")
-        return said
+            fields.append(f"{self._within:,} readings")
+        return fields
 
 
 def _smoothed(before: float | None, cost: float, share: float) -> float:
-    """A mean over the last hundredth of the work, of which `share` is new: single batches of samples jump about."""
+    """A moving average over the last hundredth of training, of which `share` is new: single costs are noisy."""
     return cost if before is None else before + min(1.0, 100 * share) * (cost - before)

@@ -1,4 +1,4 @@
-"""What a robustness study varies: one imperfection at a time, each by an option of a simulated chip's address."""
+"""What a robustness study varies: one non-ideality at a time, each by an option of a simulated chip's address."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ WEIGHT_RANGE = 4.0
 
 @dataclass(frozen=True, slots=True)
 class SweptParameter:
-    """One imperfection.
+    """One non-ideality.
 
     Args:
-        name: as `--axes` calls it.
-        label: for pictures, with its unit.
+        name: as in `--axis`.
+        label: for figures, with unit.
         option: option of the address that takes the value.
-        values: strengths, the first of them the chip without it.
-        others: options that go with it, where the chip's address does not give them.
+        values: strengths; the first is the chip without it.
+        others: further options, used unless the chip's address gives them.
     """
 
     name: str
@@ -31,10 +31,10 @@ class SweptParameter:
     others: str = ""
 
     def chosen(self, text: str) -> tuple[float, ...]:
-        """Some strengths, from "0.05,0.1", in their order; the first of all, to compare with, is always among them.
+        """Selected strengths, from "0.05,0.1", in order; the first of all, the reference, is always included.
 
         Raises:
-            ConfigError: it names others.
+            ConfigError: it names other strengths.
         """
         try:
             wanted = {float(word) for word in text.split(",")}
@@ -42,11 +42,11 @@ class SweptParameter:
             wanted = {math.nan}
         if not wanted <= set(self.values):
             known = ",".join(f"{value:g}" for value in self.values)
-            raise ConfigError(f"--axis {self.name}={text}: expected some of {known}, separated by commas")
+            raise ConfigError(f"--axis {self.name}={text}: expected values from {known}, separated by commas")
         return tuple(value for value in self.values if value in wanted | {self.values[0]})
 
     def address(self, base: str, value: float, seed: int) -> str:
-        """The base chip with this much of it (0 is none); `seed` says which chip of its kind."""
+        """The base chip with the non-ideality at this strength (0: none); `seed` selects the individual chip."""
         others = {key: other for key, other in parse_qsl(self.others) if key not in options_of(base)}
         return with_options(base, {"seed": str(seed), self.option: f"{value:.12g}", **others})
 
@@ -57,21 +57,21 @@ def options_of(address: str) -> dict[str, str]:
 
 
 def with_options(address: str, options: dict[str, str]) -> str:
-    """An address with some options added, or replaced."""
+    """An address with some options added or replaced."""
     return f"{address.partition('?')[0]}?{urlencode({**options_of(address), **options}, safe='/:,')}"
 
 
-AXES = {
+SWEEPS = {
     axis.name: axis
     for axis in (
-        SweptParameter("cost-noise", "noise of the cost, σ_C", "cost_noise", (0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)),
-        SweptParameter("write-noise", "noise of a write, σ_θ", "write_noise", (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1)),
+        SweptParameter("cost-noise", "cost noise, σ_C", "cost_noise", (0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)),
+        SweptParameter("write-noise", "write noise, σ_θ", "write_noise", (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1)),
         SweptParameter(
-            "mismatch", "mismatch of the activations, σ_a", "neuron_std", (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+            "mismatch", "activation mismatch, σ_a", "neuron_std", (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
         ),
         SweptParameter("weight-bits", "bits of a parameter", "weight_bits", (12, 10, 9, 8, 7, 6, 5, 4)),
-        SweptParameter("adc-bits", "bits of the cost converter", "cost_bits", (16, 12, 10, 9, 8, 7, 6, 5)),
-        SweptParameter("stuck", "share of stuck cells", "stuck", (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)),
+        SweptParameter("adc-bits", "bits of the cost ADC", "cost_bits", (16, 12, 10, 9, 8, 7, 6, 5)),
+        SweptParameter("stuck", "fraction of stuck cells", "stuck", (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)),
         SweptParameter(
             "asymmetry",
             "asymmetry of up and down pulses",
@@ -88,4 +88,4 @@ AXES = {
         ),
     )
 }
-"""The studied imperfections. σ_C, σ_θ and σ_a are those of the 2023 paper."""
+"""The non-idealities studied. σ_C, σ_θ and σ_a are those of the 2023 paper."""

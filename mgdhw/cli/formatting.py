@@ -1,4 +1,4 @@
-"""How numbers look."""
+"""Formatting of numbers for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """4.2 s, 3:07, 2:05:00."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -22,8 +22,8 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def rate(per_second: float) -> str:
-    """Probes per second, to the three digits that anybody reads."""
+def format_rate(per_second: float) -> str:
+    """Probes per second, with three digits."""
     if per_second < 100:
         return f"{per_second:.3g} probes/s"
     if per_second < 10_000:
@@ -31,27 +31,27 @@ def rate(per_second: float) -> str:
     return f"{per_second / 1000:,.3g}k probes/s" if per_second < 1e6 else f"{per_second / 1e6:,.3g}M probes/s"
 
 
-def taken(bill: TimeAndEnergy) -> str:
-    """What something takes on hardware: 5.6 h, 31 µJ."""
+def format_hardware_usage(usage: TimeAndEnergy) -> str:
+    """Time and energy on hardware: 5.6 h, 31 µJ."""
     from mgdhw.report.units import quantity, span
 
-    return f"{span(bill.seconds)}, {quantity(bill.joules, 'J')}"
+    return f"{span(usage.seconds)}, {quantity(usage.joules, 'J')}"
 
 
-def percent(share: float) -> str:
-    """A share as 93.1 %."""
+def format_percent(share: float) -> str:
+    """A fraction as 93.1 %."""
     return f"{100 * share:.1f} %"
 
 
-def score(accuracy: float | None, r2: float | None) -> tuple[str, str]:
-    """What a result is judged by: its name, and its value."""
+def format_score(accuracy: float | None, r2: float | None) -> tuple[str, str]:
+    """Name and value of the score: accuracy, or R²."""
     if accuracy is not None:
-        return "accuracy", percent(accuracy)
+        return "accuracy", format_percent(accuracy)
     return "R²", "–" if r2 is None else f"{r2:.4f}"
 
 
-def bars(values: list[float], low: float, high: float, width: int = 24) -> str:
-    """A curve of one character's height; empty where the terminal's encoding has no such characters."""
+def sparkline(values: list[float], low: float, high: float, width: int = 24) -> str:
+    """A curve in one line of text; empty if the terminal's encoding lacks the characters."""
     try:
         BARS.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):

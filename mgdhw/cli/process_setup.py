@@ -1,4 +1,4 @@
-"""What a process finds around it when it begins, put right before anybody relies on it."""
+"""Preparation of the process: standard streams and terminal size."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import os
 import sys
 
 DIGITS = 5
-"""Of a terminal's size; more is a mistake, and lines of that length would be made."""
+"""Most digits of a plausible terminal size."""
 
 
-def put_right() -> None:
-    """Standard streams that are closed, and a size of the terminal that is none."""
+def prepare_process() -> None:
+    """Open closed standard streams, and drop invalid terminal sizes from the environment."""
     _open_streams()
-    _forget_sizes()
+    _drop_invalid_sizes()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # no "θ" in a code page is no reason to fail
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a code page without "θ" must not make a command fail
 
 
 def _open_streams() -> None:
-    """What is printed to a stream that is closed (`>&-`) goes nowhere.
+    """Redirect closed standard streams (`>&-`) to the null device.
 
-    A closed one is worse than that: the next file that is opened gets its number, and is what others print into.
+    Otherwise the next file that is opened gets the number of the stream, and output goes into it.
     """
     for number in range(3):
         try:
@@ -33,24 +33,24 @@ def _open_streams() -> None:
                 if opened != number:
                     os.dup2(opened, number)
                     os.close(opened)
-                os.set_inheritable(number, True)  # for whatever this process starts, too
+                os.set_inheritable(number, True)  # for child processes, too
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 (as long as the process)
 
 
-def _forget_sizes() -> None:
-    """COLUMNS=0 says that nobody knows; it is no width that anything fits into."""
+def _drop_invalid_sizes() -> None:
+    """Drop COLUMNS=0 and the like, which mean that the size is unknown."""
     for name in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
         value = os.environ.get(name)
         if value is not None and not (value.isascii() and value.isdecimal() and len(value) <= DIGITS and int(value)):
             del os.environ[name]
 
 
-def here_is_gone() -> bool:
-    """Whether the working folder has been removed."""
+def working_folder_is_gone() -> bool:
+    """Whether the working folder has been deleted."""
     try:
-        os.getcwd()  # noqa: PTH109 (nothing is done with it)
+        os.getcwd()  # noqa: PTH109 (the result is not used)
     except OSError:
         return True
     return False
