@@ -39,7 +39,7 @@ def robustness(rows: Sequence[Row], path: Path) -> None:
         for half in (0, 1):
             places[2 * (number // columns) + half][number % columns].set_axis_off()
     for band in range(bands):
-        places[2 * band][0].set_ylabel("median probes to solution,\nrelative to an ideal chip")
+        places[2 * band][0].set_ylabel("median time to solution\n(ideal chip: 1)")
         places[2 * band + 1][0].set_ylabel("fraction solved")
     places[0][0].legend(frameon=False, fontsize=8)
     figures.save(drawn, path, DPI)
@@ -116,14 +116,17 @@ def drift(rows: Sequence[drifting.Row], protocol: drifting.DriftProtocol, path: 
     place = drawn.subplots()
     looks = {
         "learning": ("0.5", "initial training"),
-        "trained": ("#1b6ca8", "continued training"),
-        "frozen": ("#c8553d", "no further training"),
+        "trained": ("#1b6ca8", "continued\ntraining"),
+        "frozen": ("#c8553d", "no further\ntraining"),
     }
+    labels: list[tuple[float, str, str]] = []
     for part, (colour, label) in looks.items():
         steps = sorted({row.step for row in rows if row.part == part})
         at = [(step - protocol.learned_at) / protocol.time_constant for step in steps]
         own = [drifting.summary([r.accuracy for r in rows if (r.part, r.step) == (part, step)]) for step in steps]
-        place.plot(at, [100 * one.median for one in own], color=colour, lw=1.6, label=label)
+        place.plot(at, [100 * one.median for one in own], color=colour, lw=1.6)
+        if part != "learning" and own:
+            labels.append((100 * own[-1].median, label, colour))
         low = [100 * max(one.interval.low, 0.0) for one in own]
         high = [100 * min(one.interval.high, 1.0) for one in own]
         if len({row.seed for row in rows}) >= intervals.FEWEST:
@@ -133,5 +136,6 @@ def drift(rows: Sequence[drifting.Row], protocol: drifting.DriftProtocol, path: 
     place.set_ylabel(f"{protocol.split} accuracy, %")
     place.set_ylim(0, 100)
     place.grid(alpha=0.25)
-    place.legend(frameon=False, loc="lower left")
+    place.annotate("initial training", (0.15, 4), color="0.5", fontsize=8)
+    figures.label_lines(place, labels)
     figures.save(drawn, path, DPI)
