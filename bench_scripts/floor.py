@@ -36,11 +36,11 @@ from numba import njit
 from ours import Ours
 
 from mgdhw.compiled.options import ENTRY
-from mgdhw_sim.engines.numba import flaws, packs
-from mgdhw_sim.engines.numba.finding import AT_ONCE
-from mgdhw_sim.engines.numba.flawed_matrix import choose_weights
-from mgdhw_sim.engines.numba.matrix import eight_rows
-from mgdhw_sim.engines.numba.writing import draw, pen, write
+from mgdhw_sim.engines.numba import kernel_args, nonideal_args
+from mgdhw_sim.engines.numba.kernels.cell_writes import draw, write, write_buffers
+from mgdhw_sim.engines.numba.kernels.changed_cells import AT_ONCE
+from mgdhw_sim.engines.numba.kernels.large_batch import eight_rows
+from mgdhw_sim.engines.numba.kernels.nonideal_large_batch import choose_weights
 from mgdhw_sim.reference.cells import Cells, program
 from mgdhw_sim.uri import parse
 
@@ -82,24 +82,24 @@ def _rate(work: float, times: int, call: Callable[[], object]) -> float:
 
 
 @njit(**ENTRY)
-def writes(times: int, flaws: Any, memory: Any, weights: Any, codes: Any, pen: Any) -> None:
+def writes(times: int, nonideal: Any, cell_arrays: Any, weights: Any, codes: Any, buffers: Any) -> None:
     """All cells' codes, in turns two sets of them."""
     for step in range(times):
-        write(flaws, memory, weights, codes[step & 1], 0, flaws.n, step, pen)
+        write(nonideal, cell_arrays, weights, codes[step & 1], 0, nonideal.n, step, buffers)
 
 
 @njit(**ENTRY)
-def write_draws(times: int, flaws: Any, pen: Any) -> None:
+def write_draws(times: int, nonideal: Any, buffers: Any) -> None:
     """The draws of some cells that are written."""
     for step in range(times):
-        draw(flaws.key0, flaws.key1, AT_ONCE, step, pen.numbers, pen.words, pen.draws)
+        draw(nonideal.key0, nonideal.key1, AT_ONCE, step, buffers.numbers, buffers.words, buffers.draws)
 
 
 @njit(**ENTRY)
-def choices(times: int, flaws: Any, weights: Any, words: Any, moved: Any) -> None:
+def choices(times: int, nonideal: Any, weights: Any, words: Any, perturbed: Any) -> None:
     """All weights with a perturbation."""
     for _ in range(times):
-        choose_weights(weights, flaws.weight_top, words, 0, flaws.n, 1, moved)
+        choose_weights(weights, nonideal.weight_top, words, 0, nonideal.n, 1, perturbed)
 
 
 class SmallCells:
@@ -113,14 +113,19 @@ class SmallCells:
         spec = parse(replace(CASES["c"], layers=SMALL, effects=IMPERFECT | {"drift_every": 1 << 40}).uri)
         n = spec.topology.n_parameters
         changed = np.random.default_rng(0).random(n) < share
-        codes = np.stack([packs.room(code.astype(np.int16), packs.padded(n)) for code in (0 * changed, 1 * changed)])
-        memory = flaws.memory(spec, program(spec, Cells.fresh(n), codes[0, :n], 0))
-        weights = flaws.weights(spec, np.int16, 1, both=False)
-        self.n, self._flaws, self._weights = n, flaws.flaws(spec), weights
-        self._writing = (self._flaws, memory, weights, codes, pen())
-        self._words, self._moved = np.arange(n // 32 + 4, dtype=np.uint32), np.zeros(packs.padded(n), np.int16)
-        self._pen = pen()
-        self._pen.numbers[:AT_ONCE] = np.flatnonzero(changed)[:AT_ONCE]
+        codes = np.stack(
+            [kernel_args.room(code.astype(np.int16), kernel_args.padded(n)) for code in (0 * changed, 1 * changed)]
+        )
+        cell_arrays = nonideal_args.cell_arrays(spec, program(spec, Cells.fresh(n), codes[0, :n], 0))
+        weights = nonideal_args.weights(spec, np.int16, 1, both=False)
+        self.n, self._nonideal, self._weights = n, nonideal_args.nonidealities(spec), weights
+        self._writing = (self._nonideal, cell_arrays, weights, codes, write_buffers())
+        self._words, self._perturbed = (
+            np.arange(n // 32 + 4, dtype=np.uint32),
+            np.zeros(kernel_args.padded(n), np.int16),
+        )
+        self._buffers = write_buffers()
+        self._buffers.numbers[:AT_ONCE] = np.flatnonzero(changed)[:AT_ONCE]
 
     def write_rate(self, times: int) -> float:
         """Cells looked at per second, among which some are written."""
@@ -128,11 +133,11 @@ class SmallCells:
 
     def draw_rate(self, times: int) -> float:
         """Cells per second that are drawn for."""
-        return _rate(AT_ONCE, 100 * times, lambda: write_draws(100 * times, self._flaws, self._pen))
+        return _rate(AT_ONCE, 100 * times, lambda: write_draws(100 * times, self._nonideal, self._buffers))
 
     def choice_rate(self, times: int) -> float:
         """Weights per second."""
-        return _rate(self.n, times, lambda: choices(times, self._flaws, self._weights, self._words, self._moved))
+        return _rate(self.n, times, lambda: choices(times, self._nonideal, self._weights, self._words, self._perturbed))
 
 
 def changed_share(ours: Ours) -> float:

@@ -19,10 +19,13 @@ import numpy as np
 from common import Options, Row, arguments, report
 from numba import njit
 
-from mgdhw.compiled.noise import fill_lanes, fill_row
+from mgdhw.compiled.kernels.gaussian_draws import central_pairs, gaussian_pairs
+from mgdhw.compiled.kernels.gaussian_noise import fill_lanes, fill_row
+from mgdhw.compiled.kernels.int16_pairs import scaled_pairs
+from mgdhw.compiled.kernels.philox import philox_of_key, philox_twice
+from mgdhw.compiled.kernels.simd import store
+from mgdhw.compiled.kernels.vector_math import i32, lane_numbers, to_i32, to_u32, u32
 from mgdhw.compiled.options import ENTRY, INLINE
-from mgdhw.compiled.simd import i32, lane_numbers, store, to_i32, to_u32, u32
-from mgdhw.compiled.words import gaussian_pairs, near_pairs, philox_of_key, philox_twice, scaled_pairs
 from mgdhw.random.philox import Stream
 
 DRAWS = 16_384
@@ -82,7 +85,7 @@ def drawn(times: int, rare: bool, out: Any) -> Any:
         for block in range(DRAWS // 64):
             a = one + u32(step + 7919 * block)
             b = a ^ u32(0x5BD1E995)
-            g, h, others = gaussian_pairs(a, b) if rare else near_pairs(a, b)
+            g, h, others = gaussian_pairs(a, b) if rare else central_pairs(a, b)
             every = every ^ scaled_pairs(g, STRENGTH) ^ scaled_pairs(h, STRENGTH)
             missing |= others
     store(out, 0, every)

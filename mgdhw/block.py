@@ -46,7 +46,7 @@ class CodeSpec:
         seed: 64-bit seed.
         amplitude: largest |θ̃ᵢ|, in code units (one code unit is one `theta_lsb` of the device), >= 1.
         groups: "all" perturbs every parameter in every probe; "layer" one layer at a time, in turn.
-        density: share of the parameters that a sparse code perturbs, 2**-15 ... 1.
+        parameters: the family's own parameters, in the order of its fields; those that are missing are its defaults.
         amplitudes: one for each layer where they differ, in code units; `amplitude` is then the largest. Only devices
             with `Capability.AMPLITUDES` can do this by themselves.
     """
@@ -55,7 +55,7 @@ class CodeSpec:
     seed: int = 0
     amplitude: int = 1
     groups: str = "all"
-    density: float = 0.1
+    parameters: tuple[float, ...] = ()
     amplitudes: tuple[int, ...] = ()
 
 

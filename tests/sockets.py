@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from mgdhw_drivers import secret
 from mgdhw_drivers.protocol.greeting import HostGreeting
+from mgdhw_drivers.transports import secret
 
 PATIENCE_S = 20.0
 

@@ -5,7 +5,8 @@ Every code is a pure function of (seed, step, index), an integer number of code 
 
 from __future__ import annotations
 
-from mgdhw.codes.family import CodeArray, CodeFamily, Group, Matrix
-from mgdhw.codes.source import FAMILIES, Codes
+from mgdhw.codes.base import CodeArray, CodeFamily, Group, Matrix
+from mgdhw.codes.generator import Codes
+from mgdhw.codes.registry import FAMILIES, family_of
 
-__all__ = ["FAMILIES", "CodeArray", "CodeFamily", "Codes", "Group", "Matrix"]
+__all__ = ["FAMILIES", "CodeArray", "CodeFamily", "Codes", "Group", "Matrix", "family_of"]

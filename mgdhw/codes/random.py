@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mgdhw.arrays import IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group, signs
+from mgdhw.codes.base import CodeArray, CodeFamily, Group, signs
 from mgdhw.random.philox import Stream, bits
 
 BITS_PER_BLOCK = 128  # one Philox call answers four 32-bit words
 
 
+@dataclass(frozen=True)
 class Random(CodeFamily):
     """Sign of parameter i of θ at step t: bit i of stream CODES at step t, 128 parameters to a Philox call.
 
@@ -20,6 +23,7 @@ class Random(CodeFamily):
     """
 
     name = "random"
+    link_number = 0
     two_level = True
 
     def values(self, spec: CodeSpec, group: Group, steps: IntArray) -> CodeArray:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mgdhw.arrays import IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group, signs
+from mgdhw.codes.base import CodeArray, CodeFamily, Group, signs
 from mgdhw.errors import ConfigError
 from mgdhw.random.philox import Stream, bits
 
 
+@dataclass(frozen=True)
 class Rank1(CodeFamily):
     """Weight (j, i) is perturbed by Δ rⱼ cᵢ, with a random sign for each row line and each column line.
 
@@ -20,6 +23,8 @@ class Rank1(CodeFamily):
     """
 
     name = "rank1"
+    link_number = 5
+    needs_layers = True
     two_level = True
 
     def values(self, spec: CodeSpec, group: Group, steps: IntArray) -> CodeArray:

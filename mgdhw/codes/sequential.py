@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mgdhw.arrays import IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group
+from mgdhw.codes.base import CodeArray, CodeFamily, Group
 
 
+@dataclass(frozen=True)
 class Sequential(CodeFamily):
     """Step t perturbs the group's parameter t mod n by +Δ and no other. Exactly orthogonal over n steps.
 
@@ -16,6 +19,7 @@ class Sequential(CodeFamily):
     """
 
     name = "sequential"
+    link_number = 1
 
     def values(self, spec: CodeSpec, group: Group, steps: IntArray) -> CodeArray:
         codes = np.zeros((steps.size, group.size), dtype=np.int16)

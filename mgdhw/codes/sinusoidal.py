@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group
+from mgdhw.codes.base import CodeArray, CodeFamily, Group
 from mgdhw.random.philox import Stream, words
 
 TABLE_BITS = 12  # entries of one turn
@@ -54,6 +55,7 @@ def sine_table() -> IntArray:
     return entries
 
 
+@dataclass(frozen=True)
 class Sinusoidal(CodeFamily):
     """The group's parameter i follows Δ·sin(2π(mᵢ t / T + φᵢ)), rounded to code units.
 
@@ -64,6 +66,8 @@ class Sinusoidal(CodeFamily):
     """
 
     name = "sinusoidal"
+    link_number = 4
+    least_amplitude = 8  # a sine of one step is no sine
 
     def values(self, spec: CodeSpec, group: Group, steps: IntArray) -> CodeArray:
         window = self.window(group)

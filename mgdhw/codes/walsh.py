@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes.family import CodeArray, CodeFamily, Group, signs
+from mgdhw.codes.base import CodeArray, CodeFamily, Group, signs
 from mgdhw.codes.random import BITS_PER_BLOCK
 from mgdhw.random.philox import Stream, bits
 
 
+@dataclass(frozen=True)
 class Walsh(CodeFamily):
     """The group's parameter i follows row i + 1 of a Hadamard matrix, in natural order.
 
@@ -21,6 +24,7 @@ class Walsh(CodeFamily):
     """
 
     name = "walsh"
+    link_number = 3
     two_level = True
 
     def values(self, spec: CodeSpec, group: Group, steps: IntArray) -> CodeArray:

@@ -1,7 +1,7 @@
 """A folder of machine code: what is taken out of it is what this user has put in, under that very name.
 
 The hash that a file begins with is one of its content, of its name and of all that decides it: what is cut, altered,
-renamed or of another version is as good as absent. It says nothing about who has written it; `own_folders` does.
+renamed or of another version is as good as absent. It says nothing about who has written it; `trusted_folders` does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from mgdhw.compiled import own_folders
-from mgdhw.compiled.own_folders import Refused
+from mgdhw.compiled import trusted_folders
+from mgdhw.compiled.trusted_folders import Refused
 
 KEPT_FOLDERS = 6
 """Folders of this many versions are kept: several environments may be in use in turn."""
@@ -35,14 +35,14 @@ class CodeFolder:
 
     Args:
         base: folder of all versions; None if there can be none.
-        version: tells a hash, in hexadecimal digits, of all that decides every code in it; asked when it is needed.
+        version: returns a hash, in hexadecimal digits, of all that decides every code in it; called when it is needed.
     """
 
     def __init__(self, base: Path | None, version: Callable[[], str]) -> None:
         self._base = base
         self._find_version = version
         self._broken = self._used = False
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._compiling = 0
 
     @cached_property
@@ -65,10 +65,10 @@ class CodeFolder:
             return None
         file = self.path / name
         try:
-            found = own_folders.read(file)
+            found = trusted_folders.read(file)
         except Refused as refusal:
             if refusal.path == file:
-                self._tell(f"machine code that was kept is made anew: {refusal}")
+                self._warn_once(f"machine code that was kept is made anew: {refusal}")
             else:
                 self._give_up(refusal)
             return None
@@ -94,7 +94,7 @@ class CodeFolder:
             self._give_up(refusal)
         except OSError as error:
             self._broken = True
-            self._tell(
+            self._warn_once(
                 f"what was compiled cannot be kept in {self.path or 'a cache'} ({error.strerror or error}): every start"
                 " will compile anew; name a folder of your own by NUMBA_CACHE_DIR"
             )
@@ -112,11 +112,11 @@ class CodeFolder:
     def _prepare(self, path: Path) -> None:
         """Have a folder that is this user's. Raises OSError."""
         if not os.path.lexists(path):
-            own_folders.make(path.parent)
-            own_folders.check(path.parent)
-            own_folders.make(path)
-            _let_go(path)
-        own_folders.check(path.parent, path)
+            trusted_folders.make(path.parent)
+            trusted_folders.check(path.parent)
+            trusted_folders.make(path)
+            _remove_old_versions(path)
+        trusted_folders.check(path.parent, path)
 
     def _hash(self, name: str, decisive: str, content: bytes) -> bytes:
         seen = hashlib.sha256()
@@ -127,24 +127,24 @@ class CodeFolder:
 
     def _give_up(self, refusal: Refused) -> None:
         self._broken = True
-        self._tell(f"machine code is neither used nor kept, so every start will compile anew: {refusal}")
+        self._warn_once(f"machine code is neither used nor kept, so every start will compile anew: {refusal}")
 
-    def _tell(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
             log.warning("%s", text)
 
 
-def _let_go(newest: Path) -> None:
+def _remove_old_versions(newest: Path) -> None:
     """Remove all but the newest folders beside one, of those that were made here."""
     others = [other for other in newest.parent.iterdir() if other != newest and _FOLDER.fullmatch(other.name)]
-    others = [other for other in others if own_folders.is_marked(other)]
+    others = [other for other in others if trusted_folders.is_marked(other)]
     for old in sorted(others, key=lambda other: other.stat().st_mtime, reverse=True)[KEPT_FOLDERS - 1 :]:
-        own_folders.remove(old)
+        trusted_folders.remove(old)
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file in one stroke: whoever reads meanwhile sees the old one or the new one."""
+    """Write a file atomically: whoever reads meanwhile sees the old one or the new one."""
     number, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
     try:
         with os.fdopen(number, "wb") as file:

@@ -55,8 +55,8 @@ def has_feature(feature: str) -> bool:
     from numba.core import codegen
 
     features, asked = _config().CPU_FEATURES, cast(Any, codegen).get_host_cpu_features
-    told = _told(asked() if features is None else features)
-    return told.get(feature, False) and all(told.get(name, True) for name in NEEDED[feature])
+    given = _parse_features(asked() if features is None else features)
+    return given.get(feature, False) and all(given.get(name, True) for name in NEEDED[feature])
 
 
 def settings() -> tuple[str, ...]:
@@ -83,12 +83,14 @@ def _require_processor(name: str | None, features: str | None) -> None:
             " NUMBA_CPU_NAME and NUMBA_CPU_FEATURES out, or say NUMBA_CPU_NAME=generic"
         )
     here: dict[str, bool] = dict(llvm.get_host_cpu_features())
-    missing = [feature for feature, told in _told(features).items() if told and not here.get(feature, False)]
+    missing = [
+        feature for feature, given in _parse_features(features).items() if given and not here.get(feature, False)
+    ]
     if missing:
         raise Unusable(f"this processor has no {', '.join(missing)}{_named('NUMBA_CPU_FEATURES')}")
 
 
-def _told(features: str) -> dict[str, bool]:
+def _parse_features(features: str) -> dict[str, bool]:
     """What a list such as +avx2,-avx512f says; the last word counts."""
     words = [word.strip() for word in features.split(",")]
     return {word[1:]: word[0] == "+" for word in words if word[:1] in ("+", "-")}
@@ -102,6 +104,6 @@ def _named(*names: str) -> str:
 
 
 def _line(error: Any) -> str:
-    """What an error says, in one line: its last, since numba tells its way there first."""
+    """What an error says, in one line: its last, since numba reports its way there first."""
     said = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
     return said.strip().removesuffix(".")

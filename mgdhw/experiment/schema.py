@@ -8,9 +8,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
@@ -21,15 +22,17 @@ from mgdhw.learning.schedule import SCHEDULES, ScheduleSpec
 from mgdhw.optimizers import OPTIMIZERS, Optimizer
 from mgdhw.parsing import did_you_mean, parse_toml, short_repr
 from mgdhw.report.text import decode, unwritable
+from mgdhw.variants import check_number
 
 LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
 LARGEST_BATCH = 1 << 20
 LARGEST_PERIOD = (1 << 32) - 1  # what a board is told in 32 bits
 LARGEST_BLOCK = 1 << 16
 LARGEST_STEP = 2**63 - 1  # what a block can begin at
-LARGEST = 1e300  # of a parameter of an optimizer; also an integer is a float then
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
 OWN_COST = re.compile("[^@]+@[0-9a-f]{16}")
+CODE_PARAMETERS = {field.name: field for kind in FAMILIES.values() for field in fields(kind)}
+"""Of every family of codes: those of other families than the chosen one decide nothing."""
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
 Scale = Literal["auto", "minmax", "standard", "none"]
 
@@ -122,13 +125,15 @@ class TrainingSection(_Section):
         return Baseline.NONE if self.mode == "continuous" else Baseline(self.baseline)
 
 
-class CodesSection(_Section):
-    """Which perturbations."""
+class CodesSection(BaseModel):
+    """Which perturbations; every other key is a parameter of the family (density, ...)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False, strict=True, validate_default=True)
+    variant_keys: ClassVar[tuple[str, ...]] = tuple(CODE_PARAMETERS)
 
     family: str = "random"
     delta: float | list[float] | None = None
     groups: Literal["all", "layer"] = "all"
-    density: float = Field(default=0.1, ge=2**-15, le=1)
 
     @field_validator("delta", mode="plain")
     @classmethod
@@ -153,6 +158,32 @@ class CodesSection(_Section):
     def _family(cls, value: str) -> str:
         return _one_of(value, FAMILIES)
 
+    @model_validator(mode="after")
+    def _parameters(self) -> CodesSection:
+        wrong: list[InitErrorDetails] = []
+        for key, value in (self.model_extra or {}).items():
+            if key not in CODE_PARAMETERS:
+                wrong.append(InitErrorDetails(type="extra_forbidden", loc=(key,), input=value))
+                continue
+            try:
+                check_number(value, CODE_PARAMETERS[key])
+            except ValueError as error:
+                message = PydanticCustomError("number", "{message}", {"message": str(error)})
+                wrong.append(InitErrorDetails(type=message, loc=(key,), input=value))
+        if wrong:
+            raise ValidationError.from_exception_data("codes", wrong)
+        own = {field.name: field.default for field in fields(FAMILIES[self.family])}
+        given = dict(self.model_extra or {})
+        self.parameters.clear()  # those of other families decide nothing
+        self.parameters.update({key: float(given.get(key, default)) for key, default in own.items()})
+        return self
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The family's own, with its defaults filled in."""
+        assert self.model_extra is not None, "extra keys are allowed"
+        return self.model_extra
+
 
 class OptimizerSection(BaseModel):
     """Which optimizer; every other key is a parameter of it (beta, beta1, epsilon, ...)."""
@@ -169,20 +200,15 @@ class OptimizerSection(BaseModel):
 
     @model_validator(mode="after")
     def _parameters(self) -> OptimizerSection:
-        known = {f.name: f.default for f in fields(OPTIMIZERS[self.name])}  # type: ignore[arg-type]
+        known = {field.name: field for field in fields(OPTIMIZERS[self.name])}
         for key, value in (self.model_extra or {}).items():
             if key not in known:
                 has, hint = ", ".join(known) or "none", did_you_mean(key, ["eta", *known])
                 raise ValueError(f"{self.name} has no parameter {short_repr(key)} (it has: {has}){hint}")
-            if isinstance(known[key], bool):
-                if not isinstance(value, bool):
-                    raise ValueError(f"{key}: expected true or false, got {short_repr(value)}")
-            elif isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
-                raise ValueError(f"{key}: expected a finite number, got {short_repr(value)}")
-            elif key in ("beta", "beta1", "beta2", "rho") and not 0 <= value < 1:
-                raise ValueError(f"{key}: expected a number from 0 to below 1, got {short_repr(value)}")
-            elif key in ("epsilon", "weight_decay") and value < 0:
-                raise ValueError(f"{key}: expected a number of 0 or more, got {short_repr(value)}")
+            try:
+                check_number(value, known[key])
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}, got {short_repr(value)}") from None
         return self
 
     def build(self) -> Optimizer:
@@ -271,8 +297,7 @@ class Experiment(_Section):
             kept["training"]["divided_by"] = "gain"  # what was trained before it was goes on to no digest of this
         if self.codes.delta is None:
             kept["codes"]["delta"] = "a share of the range"  # before, it was one step
-        if self.codes.family != "sparse":
-            del kept["codes"]["density"]
+        kept["codes"] = {key: kept["codes"][key] for key in ("family", "delta", "groups")} | self.codes.parameters
         used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))
         kept["schedule"] = {key: kept["schedule"][key] for key in used}
         if self.cost is not None:

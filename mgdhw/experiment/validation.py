@@ -71,8 +71,13 @@ def _elsewhere(location: list[str], whole: Any) -> str:
     model = whole
     for part in location[:-1]:
         model = model.model_fields[part].annotation
-    elsewhere = [f"{name}.{location[-1]}" for name, section in sections.items() if location[-1] in section.model_fields]
+    elsewhere = [f"{name}.{location[-1]}" for name, section in sections.items() if location[-1] in _keys(section)]
     if len(elsewhere) == 1:
         return f"did you mean {elsewhere[0]!r}?"
-    names = list(model.model_fields)
+    names = _keys(model)
     return did_you_mean(location[-1], names).removeprefix("; ") or f"expected one of {', '.join(names)}"
+
+
+def _keys(section: Any) -> list[str]:
+    """The keys of a section, those of its variants among them."""
+    return [*section.model_fields, *getattr(section, "variant_keys", ())]

@@ -103,10 +103,10 @@ def _is_compiled(codes: Codes, change: NDArray[np.int64]) -> bool:
 
 @lru_cache
 def _compiled() -> Callable[..., None] | None:
-    """`mgdhw.compiled.window.add_random`; None where numba cannot be had."""
+    """`mgdhw.compiled.kernels.window.add_random`; None where numba cannot be had."""
     try:
         require_numba()
-        from mgdhw.compiled.window import add_random  # numba is slow to import, and small work needs none of it
+        from mgdhw.compiled.kernels.window import add_random  # numba is slow to import, and small work needs none of it
     except (ImportError, OSError, RuntimeError):
         return None
     return add_random

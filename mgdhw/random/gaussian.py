@@ -3,8 +3,8 @@
 A draw is an integer with standard deviation `UNIT`, made of a 16-bit field of a Philox word by the tables of
 `gaussian_tables`; it is a pure function of (seed, stream, step, layer, substream, index). The few draws far out, one in
 2,048, take a second word, so the tails reach 7.4 standard deviations. `docs/chip.md`, section "Noise", is the
-definition, with moments and tails of the exact distribution beside the Gaussian's; `mgdhw.compiled.noise` computes the
-same many at a time.
+definition, with moments and tails of the exact distribution beside the Gaussian's;
+`mgdhw.compiled.kernels.gaussian_noise` computes the same many at a time.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from mgdhw.device import Capability, DeviceInfo
 from mgdhw.device.motion import ROUNDING
 from mgdhw.random.philox import Stream, words
 from mgdhw.random.sample_order import SampleOrder
+from mgdhw.variants import interval_of
 
 SEED = 0x9E3779B97F4A7C15  # uses all 64 bits
 SAMPLES, TRAINING_SAMPLES = 13, 11  # primes: batches straddle the ends of epochs
@@ -74,16 +76,21 @@ def block_for(
     return Block(first_step, n_probes, codes, order_for(), baseline, held)
 
 
+def parameters_for(family: str) -> tuple[float, ...]:
+    """Of a family of codes: midway between its default and its largest, so that most parameters are perturbed."""
+    return tuple((float(field.default) + min(1.0, interval_of(field).high)) / 2 for field in fields(FAMILIES[family]))  # type: ignore[arg-type]
+
+
 def codes_for(info: DeviceInfo) -> Iterator[CodeSpec]:
     """Codes of every family that suits the device, for all parameters at once and layer by layer.
 
     Also codes with an amplitude for each layer, if the device supports them.
     """
-    for family in sorted(FAMILIES):
-        if family == "rank1" and not info.topology.layers:
+    for family, kind in FAMILIES.items():
+        if kind.needs_layers and not info.topology.layers:
             continue
         for groups in ("all", "layer") if info.topology.layers else ("all",):
-            yield CodeSpec(family, SEED, amplitude_for(info), groups, density=0.4)
+            yield CodeSpec(family, SEED, amplitude_for(info), groups, parameters_for(family))
     amplitude, layers = amplitude_for(info), len(info.topology.layers)
     if Capability.AMPLITUDES in info.capabilities and amplitude > 1 and layers > 1:
         yield CodeSpec("random", SEED, amplitude, amplitudes=((1, amplitude) * layers)[:layers])

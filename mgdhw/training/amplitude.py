@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from mgdhw.codes import FAMILIES
 from mgdhw.device.info import DeviceInfo
 from mgdhw.device.motion import steps_at_once
 
 RANGE_SHARE = 1 / 64
 """Δ as a share of the range; docs/decisions/0030-delta-and-pilots.md says how it was chosen."""
-LEAST = {"sinusoidal": 8}
-"""Fewest steps of a parameter, where that is not one: a sine of one step is no sine."""
 MOST = (1 << 15) - 1
 """Largest amplitude of a code."""
 
@@ -29,4 +28,4 @@ def default_amplitude(family: str, info: DeviceInfo) -> int:
     amplitude = int(np.floor(RANGE_SHARE * float(np.min(steps)) + 0.5))
     if info.motion is not None:  # from one probe to the next a parameter may go from one side to the other
         amplitude = min(amplitude, int(np.min(steps_at_once(info.motion.max_step, info.theta_lsb))) // 2)
-    return min(MOST, max(LEAST.get(family, 1), amplitude))
+    return min(MOST, max(FAMILIES[family].least_amplitude, amplitude))

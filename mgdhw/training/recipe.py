@@ -41,7 +41,12 @@ def recipe_of(experiment: Experiment, info: DeviceInfo, n_train: int) -> tuple[R
     amplitude, uniform = max(amplitudes), len(set(amplitudes)) == 1
     low, high = guard(info, amplitude)
     spec = CodeSpec(
-        section.family, experiment.seed, amplitude, section.groups, section.density, () if uniform else amplitudes
+        section.family,
+        experiment.seed,
+        amplitude,
+        section.groups,
+        tuple(section.parameters.values()),
+        () if uniform else amplitudes,
     )
     codes, continuous = Codes(spec, info.topology), training.mode == "continuous"
     if not continuous and training.normalise == "oripov":

@@ -33,7 +33,7 @@ Answer = TypeVar("Answer")
 LONG_LOAD = 1 << 21
 """Numbers of a dataset from which on it is converted in a thread."""
 INLINE_SECONDS = 0.25
-"""Work that takes longer is done in a thread, so that whoever waits for it can be heard and can leave."""
+"""Work that takes longer is done in a thread, so that the event loop stays free meanwhile."""
 KINDS = 256
 """So many kinds of work a device knows the time of; one that is served sees the work of many hosts."""
 
@@ -117,18 +117,18 @@ class SimDevice(HostCodes):
         return await self.read()
 
     async def read(self) -> FloatArray:
-        return self.chip.held()
+        return self.chip.theta_actual()
 
     async def requested(self) -> FloatArray:
         return np.asarray(self.chip.codes * self.spec.weight_lsb, dtype=np.float64)
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:
-        return self.chip.remembered()
+        return self.chip.cell_state()
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
         if memory and self.chip.cells is not None:
             cells.check(self.spec, memory)
-            self.chip.cells, self.chip.now = Cells.of(memory), 0  # the write that follows says what time it is
+            self.chip.cells, self.chip.current_step = Cells.of(memory), 0  # the write that follows says what time it is
 
     async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
         lsb = 2.0 ** -datapath.output_converter(self.spec).fraction_bits
@@ -175,10 +175,10 @@ class SimDevice(HostCodes):
         return await self._run(kind, probes, lambda chip: engines[0].learn_many(chip, segments))
 
     def _engine(self, work: Block | Segment) -> Engine:
-        """The chosen engine, or the reference where that declines."""
+        """The chosen engine, or the reference where that does not support the work."""
         self._check_batch((work.recipe if isinstance(work, Segment) else work).order.batch)
         engine = choose(self.spec.engine)
-        why = engine.declines(self.chip, work)
+        why = engine.unsupported_reason(self.chip, work)
         if why is None:
             return engine
         if why not in self._told:
@@ -208,7 +208,7 @@ class SimDevice(HostCodes):
         else:
             apart = copy(chip)  # if this is cancelled, what the thread still does touches nothing that is used
             answer = await self._heavy.do(work, apart)
-            chip.codes, chip.cells, chip.now = apart.codes, apart.cells, apart.now
+            chip.codes, chip.cells, chip.current_step = apart.codes, apart.cells, apart.current_step
         if len(self._seconds) >= KINDS:
             self._seconds.clear()
         self._seconds[kind] = (time.perf_counter() - began) / max(1, size)

@@ -1,58 +1,62 @@
-"""What is imperfect about a chip: strengths of its non-idealities, each off by default. `docs/chip.md` defines them."""
+"""What is nonideal about a chip: strengths, each off by default. `docs/chip.md` defines them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from mgdhw.errors import ConfigError
 from mgdhw.parsing import format_number
 
 MAX_STEPS = 1 << 40
 """Longest time constant and period, in steps."""
+THETA, SIGNAL, COST, RELATIVE = "θ", "signal", "cost", "relative"
+"""Units; a "signal" is 1.0 of a pre-activation."""
+
+
+def row(
+    low: float,
+    high: float,
+    unit: str,
+    doc: str,
+    *,
+    of_cells: bool = False,
+    of_pulses: bool = False,
+    noise: bool = False,
+    default: float = 0.0,
+) -> Any:
+    """One row of the catalogue: all that anybody has to know of a nonideality but what it does.
+
+    Args:
+        low, high: range of its strength, both included.
+        unit: of its strength.
+        doc: one line about it.
+        of_cells: whether it is on what is written, held or added to a cell, or a write interrupts it.
+        of_pulses: whether only cells that move by pulses have it.
+        noise: whether it makes a cost another one each time that it is measured.
+        default: the strength at which there is none of it.
+    """
+    metadata = {
+        "range": (low, high),
+        "unit": unit,
+        "doc": doc,
+        "of_cells": of_cells,
+        "of_pulses": of_pulses,
+        "noise": noise,
+    }
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """Strengths of the non-idealities of a chip; zero is none of it.
+    """Strengths of the nonidealities of a chip; zero is none of it.
+
+    This is their catalogue: options of addresses, keys of chip files, `mgdhw sim show`, ranges and errors follow from
+    its rows. A new one is a row here, what it does in `reference/`, and the same in `firmware/core/nonideal.c`; an
+    engine that does not know it leaves such chips to the reference.
 
     `_std` and `_dtod` are standard deviations from cell to cell (or neuron to neuron), drawn once for a chip; `_noise`
-    and `dw_min_std` are drawn anew each time. Relative ones are fractions; a "signal unit" is 1.0 of a pre-activation.
-
-    Args:
-        dac_offset: of the parameter DAC, in units of θ.
-        dac_gain: its gain error, relative.
-        dac_inl: its integral non-linearity: the bow at mid-scale, in parameter codes.
-        cell_gain_std: relative spread of the cells' gain.
-        cell_offset_std: spread of the cells' offset, in units of θ.
-        stuck: share of the cells that hold one random code for ever.
-        dead: share of the cells that conduct nothing.
-        perturbation_std: relative spread of the perturbation's amplitude.
-        input_noise: of each input line and sample, as a fraction of full scale.
-        read_noise: of each column and sample, in signal units.
-        ir_row, ir_column: share of the signal that is lost at the far end of a row, and of a column.
-        neuron_std: spread of a neuron's midpoint, steepness, amplitude and offset, where they have none of their own:
-            the σ_a of the 2023 paper.
-        midpoint_std, offset_std: the paper's x₀ and y₀, in signal units.
-        steepness_std, amplitude_std: the paper's k and L, relative.
-        adc_noise: of the output converter, in signal units.
-        adc_inl: its bow at mid-scale, in output codes.
-        cost_noise: of each sample's cost, in units of the cost.
-        write_noise: of each written parameter, in units of θ.
-        w_max, w_min: bounds of a cell that moves by pulses ("soft bounds"), in units of θ; w_max = 0 is a cell that is
-            written by a DAC.
-        dw_min: what one pulse moves at θ = 0, in units of θ; 0 is one parameter code.
-        up_down: up pulses are larger by this, down pulses smaller, relative.
-        w_max_dtod, w_min_dtod, dw_min_dtod: their relative spreads; up_down_dtod: spread of up_down.
-        dw_min_std: noise of one pulse, relative to its size.
-        retention: time constant with which a cell decays towards `rest`, in steps; 0 is for ever.
-        rest: what it decays to, in units of θ.
-        drift_nu: exponent of a power-law drift (1 + ticks since programming)**-ν towards `rest`; drift_nu_dtod: spread.
-        drift_every: steps to a tick, at which ageing is looked at.
-        temperature_std: size of the chip's temperature steps, in kelvin.
-        temperature_every: steps from one to the next.
-        temperature_steepness, temperature_midpoint: what a kelvin does to all neurons: relative, and in signal units.
-        settling: share of the evaluation before that is still in an output, exp(-τ_p / τ_RC).
-        endurance: writes (pulses) after which a cell sticks; 0 is for ever. endurance_dtod: its relative spread.
+    and `dw_min_std` are drawn anew each time. Relative ones are fractions.
 
     Raises:
         ConfigError: a strength outside its range.
@@ -61,48 +65,69 @@ class Effects:
     the names and the form of soft bounds (`SoftBoundsDevice`).
     """
 
-    dac_offset: float = 0.0
-    dac_gain: float = 0.0
-    dac_inl: float = 0.0
-    cell_gain_std: float = 0.0
-    cell_offset_std: float = 0.0
-    stuck: float = 0.0
-    dead: float = 0.0
-    perturbation_std: float = 0.0
-    input_noise: float = 0.0
-    read_noise: float = 0.0
-    ir_row: float = 0.0
-    ir_column: float = 0.0
-    neuron_std: float = 0.0
-    midpoint_std: float = 0.0
-    steepness_std: float = 0.0
-    amplitude_std: float = 0.0
-    offset_std: float = 0.0
-    adc_noise: float = 0.0
-    adc_inl: float = 0.0
-    cost_noise: float = 0.0
-    write_noise: float = 0.0
-    w_max: float = 0.0
-    w_min: float = 0.0
-    dw_min: float = 0.0
-    up_down: float = 0.0
-    w_max_dtod: float = 0.0
-    w_min_dtod: float = 0.0
-    dw_min_dtod: float = 0.0
-    up_down_dtod: float = 0.0
-    dw_min_std: float = 0.0
-    retention: float = 0.0
-    rest: float = 0.0
-    drift_nu: float = 0.0
-    drift_nu_dtod: float = 0.0
-    drift_every: int = 1
-    temperature_std: float = 0.0
-    temperature_every: int = 1
-    temperature_steepness: float = 0.0
-    temperature_midpoint: float = 0.0
-    settling: float = 0.0
-    endurance: float = 0.0
-    endurance_dtod: float = 0.0
+    dac_offset: float = row(-8, 8, THETA, "of the parameter DAC", of_cells=True)
+    dac_gain: float = row(-0.5, 0.5, RELATIVE, "gain error of the parameter DAC", of_cells=True)
+    dac_inl: float = row(
+        -1024, 1024, "code", "integral non-linearity of the parameter DAC: the bow at mid-scale", of_cells=True
+    )
+    cell_gain_std: float = row(0, 0.25, RELATIVE, "spread of the cells' gain", of_cells=True)
+    cell_offset_std: float = row(0, 1, THETA, "spread of the cells' offset", of_cells=True)
+    stuck: float = row(0, 1, "of cells", "share of the cells that hold one random code for ever", of_cells=True)
+    dead: float = row(0, 1, "of cells", "share of the cells that conduct nothing", of_cells=True)
+    perturbation_std: float = row(0, 0.25, RELATIVE, "spread of the perturbation's amplitude", of_cells=True)
+    input_noise: float = row(0, 0.125, "of full scale", "of each input line and sample", noise=True)
+    read_noise: float = row(0, 1, SIGNAL, "of each column and sample", noise=True)
+    ir_row: float = row(0, 0.5, RELATIVE, "share of the signal that is lost at the far end of a row", of_cells=True)
+    ir_column: float = row(
+        0, 0.5, RELATIVE, "share of the signal that is lost at the far end of a column", of_cells=True
+    )
+    neuron_std: float = row(
+        0,
+        1,
+        f"{SIGNAL}, {RELATIVE}",
+        "σ_a of the 2023 paper: spread of a neuron's midpoint, steepness, amplitude and offset",
+    )
+    midpoint_std: float = row(0, 1, SIGNAL, "spread of x₀")
+    steepness_std: float = row(0, 1, RELATIVE, "spread of k")
+    amplitude_std: float = row(0, 1, RELATIVE, "spread of L")
+    offset_std: float = row(0, 1, SIGNAL, "spread of y₀")
+    adc_noise: float = row(0, 1, SIGNAL, "of the output converter")
+    adc_inl: float = row(-1024, 1024, "code", "bow of the output converter at mid-scale")
+    cost_noise: float = row(0, 16, COST, "of each sample's cost", noise=True)
+    write_noise: float = row(0, 8, THETA, "of each written parameter", of_cells=True)
+    w_max: float = row(
+        0,
+        64,
+        THETA,
+        "upper bound of a cell that moves by pulses (soft bounds); 0 is a cell that is written by a DAC",
+        of_cells=True,
+    )
+    w_min: float = row(-64, 0, THETA, "lower bound of such a cell")
+    dw_min: float = row(0, 8, THETA, "what one pulse moves at θ = 0; 0 is one parameter code", of_pulses=True)
+    up_down: float = row(-0.9, 0.9, RELATIVE, "up pulses are larger by this, down pulses smaller", of_pulses=True)
+    w_max_dtod: float = row(0, 1, RELATIVE, "spread of w_max", of_pulses=True)
+    w_min_dtod: float = row(0, 1, RELATIVE, "spread of w_min", of_pulses=True)
+    dw_min_dtod: float = row(0, 1, RELATIVE, "spread of dw_min", of_pulses=True)
+    up_down_dtod: float = row(0, 1, RELATIVE, "spread of up_down", of_pulses=True)
+    dw_min_std: float = row(0, 8, "of dw_min", "noise of one pulse, relative to its size", of_pulses=True)
+    retention: float = row(
+        0, MAX_STEPS, "step", "time constant with which a cell decays towards `rest`; 0 is for ever", of_cells=True
+    )
+    rest: float = row(-64, 64, THETA, "what a cell decays to")
+    drift_nu: float = row(
+        0, 1, "exponent", "of a power-law drift (1 + ticks since programming)**-ν towards `rest`", of_cells=True
+    )
+    drift_nu_dtod: float = row(0, 1, RELATIVE, "spread of drift_nu")
+    drift_every: int = row(1, MAX_STEPS, "step", "steps to a tick, at which ageing is looked at", default=1)
+    temperature_std: float = row(0, 100, "K", "size of the chip's temperature steps")
+    temperature_every: int = row(1, MAX_STEPS, "step", "steps from one temperature to the next", default=1)
+    temperature_steepness: float = row(-0.01, 0.01, "1 / K", "what a kelvin does to the steepness of all neurons")
+    temperature_midpoint: float = row(-0.1, 0.1, f"{SIGNAL} / K", "what a kelvin does to the midpoint of all neurons")
+    settling: float = row(
+        0, 0.9, RELATIVE, "share of the evaluation before that is still in an output, exp(-τ_p / τ_RC)", of_cells=True
+    )
+    endurance: float = row(0, 1e15, "write", "writes (pulses) after which a cell sticks; 0 is for ever", of_cells=True)
+    endurance_dtod: float = row(0, 1, RELATIVE, "spread of endurance")
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -125,7 +150,7 @@ class Effects:
     @property
     def noisy(self) -> bool:
         """Whether a cost is another one each time that it is measured, while nothing else changes."""
-        return self.input_noise > 0 or self.read_noise > 0 or self.cost_noise > 0
+        return any(getattr(self, name) > 0 for name in NOISE)
 
     @property
     def ages(self) -> bool:
@@ -142,50 +167,15 @@ class Effects:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
 
 
-OF_PULSES = ("dw_min", "up_down", "w_max_dtod", "w_min_dtod", "dw_min_dtod", "up_down_dtod", "dw_min_std")
-OF_CELLS = (
-    *("dac_offset", "dac_gain", "dac_inl", "cell_gain_std", "cell_offset_std", "stuck", "dead", "perturbation_std"),
-    *("ir_row", "ir_column", "write_noise", "w_max", "retention", "drift_nu", "settling", "endurance"),
-)
-"""Effects on what is written, held or added to a cell, or that a write interrupts."""
-
-RANGES: dict[str, tuple[float, float]] = {
-    "dac_offset": (-8, 8),
-    "dac_gain": (-0.5, 0.5),
-    "dac_inl": (-1024, 1024),
-    "cell_gain_std": (0, 0.25),
-    "cell_offset_std": (0, 1),
-    "stuck": (0, 1),
-    "dead": (0, 1),
-    "perturbation_std": (0, 0.25),
-    "input_noise": (0, 0.125),
-    "read_noise": (0, 1),
-    "ir_row": (0, 0.5),
-    "ir_column": (0, 0.5),
-    **dict.fromkeys(("neuron_std", "midpoint_std", "steepness_std", "amplitude_std", "offset_std"), (0, 1)),
-    "adc_noise": (0, 1),
-    "adc_inl": (-1024, 1024),
-    "cost_noise": (0, 16),
-    "write_noise": (0, 8),
-    "w_max": (0, 64),
-    "w_min": (-64, 0),
-    "dw_min": (0, 8),
-    "up_down": (-0.9, 0.9),
-    **dict.fromkeys(("w_max_dtod", "w_min_dtod", "dw_min_dtod", "up_down_dtod"), (0, 1)),
-    "dw_min_std": (0, 8),
-    "retention": (0, MAX_STEPS),
-    "rest": (-64, 64),
-    "drift_nu": (0, 1),
-    "drift_nu_dtod": (0, 1),
-    "drift_every": (1, MAX_STEPS),
-    "temperature_std": (0, 100),
-    "temperature_every": (1, MAX_STEPS),
-    "temperature_steepness": (-0.01, 0.01),
-    "temperature_midpoint": (-0.1, 0.1),
-    "settling": (0, 0.9),
-    "endurance": (0, 1e15),
-    "endurance_dtod": (0, 1),
-}
+RANGES: dict[str, tuple[float, float]] = {f.name: f.metadata["range"] for f in fields(Effects)}
 """What each may be; what a chip can represent may be less."""
+UNITS: dict[str, str] = {f.name: f.metadata["unit"] for f in fields(Effects)}
+OF_PULSES = tuple(f.name for f in fields(Effects) if f.metadata["of_pulses"])
+"""Only of cells that move by pulses."""
+OF_CELLS = tuple(f.name for f in fields(Effects) if f.metadata["of_cells"])
+"""On what is written, held or added to a cell, or that a write interrupts."""
+
+NOISE = tuple(f.name for f in fields(Effects) if f.metadata["noise"])
+"""What makes a cost another one each time that it is measured."""
 
 IDEAL = Effects()

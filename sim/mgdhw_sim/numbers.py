@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from mgdhw.report import markup
+from mgdhw_sim.nonidealities import COST, SIGNAL, THETA
+from mgdhw_sim.nonidealities import UNITS as NONIDEALITY_UNITS
 
 if TYPE_CHECKING:
     from mgdhw_sim.spec import ChipSpec
 
-THETA, SIGNAL, COST, RELATIVE = "θ", "signal", "cost", "relative"
 UNITS = {
     "weight_bits": "bit",
     "weight_range": THETA,
@@ -22,48 +23,7 @@ UNITS = {
     "output_bits": "bit",
     "cost_bits": "bit",
     "cost_range": COST,
-    "effects.dac_offset": THETA,
-    "effects.dac_gain": RELATIVE,
-    "effects.dac_inl": "code",
-    "effects.cell_gain_std": RELATIVE,
-    "effects.cell_offset_std": THETA,
-    "effects.stuck": "of cells",
-    "effects.dead": "of cells",
-    "effects.perturbation_std": RELATIVE,
-    "effects.input_noise": "of full scale",
-    "effects.read_noise": SIGNAL,
-    "effects.ir_row": RELATIVE,
-    "effects.ir_column": RELATIVE,
-    "effects.neuron_std": f"{SIGNAL}, {RELATIVE}",
-    "effects.midpoint_std": SIGNAL,
-    "effects.steepness_std": RELATIVE,
-    "effects.amplitude_std": RELATIVE,
-    "effects.offset_std": SIGNAL,
-    "effects.adc_noise": SIGNAL,
-    "effects.adc_inl": "code",
-    "effects.cost_noise": COST,
-    "effects.write_noise": THETA,
-    "effects.w_max": THETA,
-    "effects.w_min": THETA,
-    "effects.dw_min": THETA,
-    "effects.up_down": RELATIVE,
-    "effects.w_max_dtod": RELATIVE,
-    "effects.w_min_dtod": RELATIVE,
-    "effects.dw_min_dtod": RELATIVE,
-    "effects.up_down_dtod": RELATIVE,
-    "effects.dw_min_std": "of dw_min",
-    "effects.retention": "step",
-    "effects.rest": THETA,
-    "effects.drift_nu": "exponent",
-    "effects.drift_nu_dtod": RELATIVE,
-    "effects.drift_every": "step",
-    "effects.temperature_std": "K",
-    "effects.temperature_every": "step",
-    "effects.temperature_steepness": "1 / K",
-    "effects.temperature_midpoint": f"{SIGNAL} / K",
-    "effects.settling": RELATIVE,
-    "effects.endurance": "write",
-    "effects.endurance_dtod": RELATIVE,
+    **{f"effects.{name}": unit for name, unit in NONIDEALITY_UNITS.items()},
     "timing.baseline_seconds": "s",
     "timing.baseline_joules": "J / parameter",
     "timing.probe_seconds": "s",

@@ -79,7 +79,7 @@ def _curves(axes: Axes, spec: ChipSpec) -> None:
 def _updates(axes: Axes, spec: ChipSpec) -> None:
     """What cells weigh while they are asked to go up through their range, step by step, and down again.
 
-    Of cells that the DAC writes, how far they are from it: nobody would see that otherwise.
+    Of cells that the DAC writes, how far they are from it: the curves alone do not show that.
     """
     small = replace(spec, layers=CELLS)
     n, most = small.topology.n_parameters, (1 << (spec.weight_bits - 1)) - 1
@@ -138,7 +138,7 @@ def _timing(axes: Axes, timing: Timing | None) -> None:
     """How long things take, and the energy of each."""
     axes.set(title="time, and energy of a cell")
     if timing is None:
-        axes.text(0.5, 0.5, "nobody has said how long it takes", ha="center", va="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "this device declares no timing", ha="center", va="center", transform=axes.transAxes)
         axes.set_axis_off()
         return
     rows = {

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from mgdhw.costs import COSTS
 from mgdhw.errors import ConfigError
 from mgdhw.parsing import format_number
 from mgdhw.timing import Timing
@@ -18,7 +19,7 @@ from mgdhw_sim.points import TABLE, Points, Tables
 from mgdhw_sim.reference.tables import ACTIVATIONS
 
 ACTIVATION_NAMES = (*ACTIVATIONS, TABLE)
-COST_UNITS = ("mse", "xent", TABLE)
+COST_UNITS = (*COSTS, TABLE)
 ENGINE_NAMES = ("auto", "numba", "reference")
 MAX_PARAMETERS = 1 << 27
 MAX_ACCUMULATOR_BITS = 62

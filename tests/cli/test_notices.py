@@ -15,7 +15,7 @@ from rich.console import Console
 from mgdhw.cli.log_forwarding import forward_logs
 from mgdhw.cli.progress import _Bar
 from mgdhw.cli.training_metrics import TrainingMetrics
-from mgdhw_sim.engines.numba import packs
+from mgdhw_sim.engines.numba import kernel_args
 from mgdhw_sim.engines.reference import Reference
 
 LOG = logging.getLogger("mgdhw.engine")
@@ -36,7 +36,7 @@ def experiment(tmp_path: Path) -> Path:
 def test_what_is_declined_is_said_once_and_not_on_stdout(
     mgdhw: Any, experiment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(packs.FAMILIES, "random")  # as if it were a new one, without a kernel
+    monkeypatch.delitem(kernel_args.FAMILIES, "random")  # as if it were a new one, without a kernel
     train = ("train", str(experiment), "--device", CHIP)
     done = mgdhw(*train, "--set", "run.block=10")
     assert (done.code, done.err) == (0, DECLINED)

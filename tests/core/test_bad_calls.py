@@ -23,8 +23,8 @@ from mgdhw.estimate import estimate_async
 from mgdhw.experiment.schema import check_experiment, parse_experiment
 from mgdhw.runs.handle import blocking
 from mgdhw.timing import Timing
-from mgdhw_drivers import secret
 from mgdhw_drivers.server.fault_injection import Faults
+from mgdhw_drivers.transports import secret
 from mgdhw_sim.chip_file import load_chip
 from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.spec import ChipSpec

@@ -16,18 +16,19 @@ from numpy.typing import NDArray
 
 from mgdhw.arrays import IntArray
 from mgdhw.block import CodeSpec
-from mgdhw.codes import FAMILIES, CodeArray, Codes, Group, source
+from mgdhw.codes import FAMILIES, CodeArray, Codes, Group, generator
 from mgdhw.codes.random import Random
 from mgdhw.codes.sparse import threshold
 from mgdhw.errors import ConfigError
 from mgdhw.random.philox import Stream, bits
+from mgdhw.testing.stimuli import parameters_for
 from mgdhw.topology import Topology
 
 NETWORK = Topology.dense((3, 3, 3, 2))  # two layers of equal shape, and one that is not
 WIDE = Topology.dense((20, 20, 20, 8))
 KINDS = [pytest.param(family, groups, id=f"{family}-{groups}") for family in FAMILIES for groups in ("all", "layer")]
 
-ORTHOGONAL = [kind for kind in KINDS if FAMILIES[kind.values[0]].window(Group(0, 9)) > 1]
+ORTHOGONAL = [kind for kind in KINDS if FAMILIES[kind.values[0]]().window(Group(0, 9)) > 1]
 """The others are so in the mean only: see `test_parameters_are_uncorrelated`."""
 
 SEEDLESS = {"sequential"}
@@ -39,11 +40,12 @@ PERIODIC = {"sequential", "sinusoidal"}
 def codes_of(
     family: str, groups: str = "all", *, amplitude: int = 8, seed: int = 1, topology: Topology = NETWORK
 ) -> Codes:
-    return Codes(CodeSpec(family, seed, amplitude, groups, density=0.3), topology)
+    parameters = parameters_for(family) if family in FAMILIES else ()
+    return Codes(CodeSpec(family, seed, amplitude, groups, parameters), topology)
 
 
 def forget() -> None:
-    source._chunk.cache_clear()
+    generator._chunk.cache_clear()
 
 
 # --- pure functions of the step ---------------------------------------------------------------------------------------
@@ -192,7 +194,7 @@ def one_key_for_every_layer(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             drawn = [bits(spec.seed, Stream.CODES, steps, size).astype(np.int16) * 2 - 1 for size in sizes]
             return np.asarray(np.concatenate(drawn, axis=1) * spec.amplitude, dtype=np.int16)
 
-    monkeypatch.setitem(FAMILIES, OneKey.name, OneKey())
+    monkeypatch.setitem(FAMILIES, OneKey.name, OneKey)
     yield OneKey.name
     forget()
 
@@ -278,7 +280,7 @@ def test_a_layer_steps_on_its_own_clock(family: str) -> None:
     codes = codes_of(family, "layer")
     values = codes.values(0, 600)
     for turn, group in enumerate(codes.groups):
-        own = FAMILIES[family].values(codes.spec, group, np.arange(200))
+        own = codes.family.values(codes.spec, group, np.arange(200))
         assert_array_equal(values[turn::3, group.start : group.start + group.size], own)
 
 
@@ -309,7 +311,7 @@ def test_rank1_is_an_outer_product_in_every_layer() -> None:
 @pytest.mark.parametrize("density", [2**-15, 0.1, 0.5, 1.0])
 def test_sparse_perturbs_its_share_with_either_sign_equally(density: float) -> None:
     """Half a million fields, against five standard errors; false-alarm rate below 1e-6."""
-    codes = Codes(CodeSpec("sparse", 3, 2, density=density), WIDE)
+    codes = Codes(CodeSpec("sparse", 3, 2, parameters=(density,)), WIDE)
     values = codes.values(0, 500)
     share = threshold(density) / 2**15
     assert share == pytest.approx(density, abs=2**-15)

@@ -91,7 +91,7 @@ def test_every_unknown_key_is_named() -> None:
         ("[run]\nblock = 65537", "run.block: input should be less than or equal to 65536 (got 65537)"),
         ("[codes]\ndelta = 0", "codes.delta: input should be greater than 0"),
         ("[codes]\ndelta = true", "codes.delta: input should be a valid number"),
-        ("[codes]\ndensity = 1.5", "codes.density: input should be less than or equal to 1"),
+        ("[codes]\ndensity = 1.5", "codes.density: expected a number from 2^-15 to 1 (got 1.5)"),
         ("[optimizer]\neta = inf", "optimizer.eta: input should be a finite number"),
         ("[schedule]\ntau = nan", "schedule.tau: input should be a finite number"),
         ("seed = -1", "seed: input should be greater than or equal to 0"),

@@ -16,8 +16,8 @@ from numpy.testing import assert_array_equal
 
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
-from mgdhw.codes import FAMILIES, Codes, Group, source
-from mgdhw.codes.family import CodeArray
+from mgdhw.codes import FAMILIES, Codes, Group, generator
+from mgdhw.codes.base import CodeArray
 from mgdhw.codes.random import Random
 from mgdhw.datasets import Dataset
 from mgdhw.learning import gradient
@@ -33,6 +33,7 @@ from mgdhw.learning.gradient import (
 )
 from mgdhw.random.philox import Stream, bits, words
 from mgdhw.random.sample_order import SampleOrder
+from mgdhw.testing.stimuli import parameters_for
 from mgdhw.topology import Topology
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.uri import parse
@@ -96,7 +97,7 @@ def full_window(codes: Codes) -> int:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_over_a_full_window_the_estimate_points_along_the_gradient(family: str, groups: str, seed: int) -> None:
     chip = some_chip("4-3-2", seed)
-    spec = CodeSpec(family, seed, amplitude=64, groups=groups, density=0.3)
+    spec = CodeSpec(family, seed, amplitude=64, groups=groups, parameters=parameters_for(family))
     truth, codes = central_difference(chip), Codes(spec, chip.topology)
     for baseline in (Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC):
         found = estimated(chip, spec, 0, full_window(codes), baseline)
@@ -134,7 +135,7 @@ def test_the_estimate_is_unbiased_in_every_layer(family: str, groups: str) -> No
 
     Beyond them by chance: 25 values, 6e-5 each, so a false-alarm rate of 0.2 % (less for the 1 % allowed).
     """
-    spec = CodeSpec(family, 3, amplitude=64, groups=groups, density=0.3)
+    spec = CodeSpec(family, 3, amplitude=64, groups=groups, parameters=parameters_for(family))
     assert worst_bias(some_chip("4-3-2"), spec, 600) < 4.0
 
 
@@ -151,14 +152,14 @@ class OneKey(Random):
 
 def test_one_key_for_every_layer_is_seen_to_be_biased(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers of equal shape see each other's gradient, however long the window."""
-    monkeypatch.setitem(FAMILIES, OneKey.name, OneKey())
+    monkeypatch.setitem(FAMILIES, OneKey.name, OneKey)
     chip, broken = some_chip("3-3-3-3"), CodeSpec("one-key", 3, amplitude=64)
     try:
         assert worst_bias(chip, broken, 600) > 10.0
         assert cosine(estimated(chip, broken, 0, 20_000), central_difference(chip)) < 0.9
         assert cosine(estimated(chip, replace(broken, family="random"), 0, 20_000), central_difference(chip)) > 0.99
     finally:
-        source._chunk.cache_clear()
+        generator._chunk.cache_clear()
 
 
 def test_held_and_every_agree_to_the_bit_at_frozen_parameters() -> None:
@@ -225,7 +226,7 @@ def in_pieces(codes: Codes, costs: Costs, first_step: int, rng: PlainRandom, win
 def test_integer_costs_add_up_exactly_however_cut(family: str, groups: str, size: int, amplitude: int) -> None:
     """Sizes that take the float32, the float64 and the int64 path."""
     rng = PlainRandom(size)
-    codes = Codes(CodeSpec(family, 5, amplitude, groups, 0.3), NETWORK)
+    codes = Codes(CodeSpec(family, 5, amplitude, groups, parameters_for(family)), NETWORK)
     costs = random_costs(rng, 60, size)
     window = in_pieces(codes, costs, 11, rng, Window.empty(P))
     values = codes.values(11, 60)
@@ -372,7 +373,7 @@ def test_filters_follow_the_plain_recursion_however_cut(
     family: str, groups: str, make: Callable[[float], float]
 ) -> None:
     rng = PlainRandom(3)
-    codes = Codes(CodeSpec(family, 5, 3, groups, 0.3), NETWORK)
+    codes = Codes(CodeSpec(family, 5, 3, groups, parameters_for(family)), NETWORK)
     raw = [make(rng.uniform(0, 1000)) for _ in range(80)]
     costs = Costs(np.array(raw), np.zeros(80, dtype=np.int64), 80)
     whole = filter_block(FilterState.empty(P), costs, codes, 9, **FILTERS)

@@ -17,6 +17,7 @@ from mgdhw.errors import ConfigError
 from mgdhw.experiment.schema import check_experiment, parse_experiment, to_toml
 from mgdhw.learning.gradient import Window, accumulate, estimate, oripov_scaled
 from mgdhw.random.sample_order import SampleOrder
+from mgdhw.testing.stimuli import parameters_for
 from mgdhw.topology import Topology
 from mgdhw.training.events import Event, Finished, Started
 from mgdhw.training.prepare import choose_level
@@ -36,7 +37,7 @@ KINDS = [pytest.param(family, groups, id=f"{family}-{groups}") for family in FAM
 
 @pytest.mark.parametrize(("family", "groups"), KINDS)
 def test_each_layer_has_the_codes_of_its_own_amplitude(family: str, groups: str) -> None:
-    spec = CodeSpec(family, 5, max(AMPLITUDES), groups, 0.3, AMPLITUDES)
+    spec = CodeSpec(family, 5, max(AMPLITUDES), groups, parameters_for(family), AMPLITUDES)
     codes = Codes(spec, NETWORK)
     values, mean = codes.values(7, 90), codes.mean_square()
     for layer, amplitude in zip(NETWORK.layers, AMPLITUDES, strict=True):
@@ -60,7 +61,7 @@ def test_amplitudes_that_are_none_are_refused(amplitudes: tuple[int, ...]) -> No
 @pytest.mark.parametrize("probes", [40, 6000])
 def test_sums_are_those_of_the_codes_however_many(groups: str, probes: int) -> None:
     """With so many that sums of a uniform amplitude would be compiled, too."""
-    codes = Codes(CodeSpec("random", 5, max(AMPLITUDES), groups, 0.3, AMPLITUDES), NETWORK)
+    codes = Codes(CodeSpec("random", 5, max(AMPLITUDES), groups, (), AMPLITUDES), NETWORK)
     change = np.random.default_rng(1).integers(-50, 50, probes)
     window = accumulate(Window.empty(NETWORK.n_parameters), Costs(change, np.zeros_like(change), probes), codes, 3)
     values = codes.values(3, probes).astype(np.int64)

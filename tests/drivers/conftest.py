@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from mgdhw.device import open_device
-from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.endpoint import Endpoint, Line
 from mgdhw_drivers.server.fault_injection import Faults
 from mgdhw_drivers.server.limits import NO_LIMITS, Limits
-from mgdhw_drivers.server.listeners import Listener, PtyListener, TcpListener, UnixListener
+from mgdhw_drivers.server.listener import Listener
 from mgdhw_drivers.server.serving import serving
+from mgdhw_drivers.transports.pty import PtyListener
+from mgdhw_drivers.transports.tcp import TcpListener
+from mgdhw_drivers.transports.unix import UnixListener
 
 CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 
@@ -25,7 +28,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._served = 0
-        self.station: Station
+        self.station: Endpoint
         self.listener: Listener
 
     @contextlib.asynccontextmanager
@@ -41,7 +44,7 @@ class Bench:
     ) -> AsyncIterator[str]:
         """An address where a device is served for as long as this lasts."""
         self._served += 1
-        self.station = Station(open_device(uri), Line(baud, Faults.parse(faults), seed), limits)
+        self.station = Endpoint(open_device(uri), Line(baud, Faults.parse(faults), seed), limits)
         if how == "tcp":
             self.listener = TcpListener(self.station, 0)
         elif how == "unix":

@@ -141,7 +141,7 @@ class Direct:
         await self.write(Area.THETA, theta)
         good: dict[str, int | float | tuple[float, ...]] = {
             "update": 0, "rounding_seed": 1, "eta": 0.1, "scale": 0.01, "low": -1.0, "high": 1.0, "tau_hp": 1.0,
-            "constants": (0.0,) * 5, "powers": (1.0, 1.0), "analog_cost": 0.0, "high_passed": 0.0, "ticket": 1,
+            "constants": (0.0,) * 5, "scalars": (1.0, 1.0), "analog_cost": 0.0, "high_passed": 0.0, "ticket": 1,
             "state_crc": zlib.crc32(theta), "update_period": 2, "tau_theta": 2, "eta_count": 0, "eta_crc": 0,
             "optimizer": 0, "flags": int(LearnFlag.WINDOW_EMPTY), "guard_crc": 0,
         }  # fmt: skip

@@ -16,10 +16,9 @@ import pytest
 
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError, DeviceUnavailable
-from mgdhw_drivers.client import serial as serial_link
-from mgdhw_drivers.client.address import parse, parse_tcp
-from mgdhw_drivers.client.serial import open_port
-from mgdhw_drivers.client.tcp import TcpTransport
+from mgdhw_drivers.transports import serial_port as serial_link
+from mgdhw_drivers.transports.serial_port import open_port
+from mgdhw_drivers.transports.tcp import TcpStream, parse_place
 
 LABEL = "a" * 63
 
@@ -37,7 +36,7 @@ LABEL = "a" * 63
     ],
 )
 def test_hosts_that_may_be(uri: str, host: str, port: int) -> None:
-    assert parse_tcp(uri)[:2] == (host, port)
+    assert parse_place(uri, uri.removeprefix("tcp:")) == (host, port)
 
 
 @pytest.mark.parametrize(
@@ -72,14 +71,14 @@ def test_hosts_that_may_be(uri: str, host: str, port: int) -> None:
 )
 def test_addresses_that_cannot_be(uri: str, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
-        (parse_tcp if uri.startswith("tcp:") else parse)(uri)
+        open_device(uri)
     assert message in str(raised.value)
     assert str(raised.value).startswith(uri[:100])
 
 
 async def test_a_name_that_python_asks_no_system_for() -> None:
     """Should one get past the address: it is no traceback either."""
-    transport = TcpTransport("tcp:x", "host..name", 5510)
+    transport = TcpStream("tcp:x", "host..name", 5510)
     with pytest.raises(DeviceUnavailable, match=r"^tcp:x: cannot connect to host\.\.name port 5510: .*label"):
         await transport.open(None)  # type: ignore[arg-type]
 
@@ -144,7 +143,7 @@ def test_a_port_that_may_not_be_opened(
 def test_a_port_of_no_group_of_its_own(port: str, as_nobody: Callable[[], None]) -> None:
     os.chmod(port, 0o000)  # noqa: PTH101
     as_nobody()
-    assert refusal(port).endswith(f"Permission denied; you may not use it; `ls -l {port}` tells who may")
+    assert refusal(port).endswith(f"Permission denied; you may not use it; `ls -l {port}` says who may")
 
 
 def test_a_port_that_somebody_else_uses(port: str) -> None:
@@ -174,4 +173,4 @@ def test_a_port_that_is_not_there_or_is_none(tmp_path: Path) -> None:
 
 
 def test_where_ports_cannot_be_asked_whom_they_are_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert serial_link._way_in(str(tmp_path / "gone")) == "you may not use it"
+    assert serial_link._how_to_get_permission(str(tmp_path / "gone")) == "you may not use it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mgdhw_drivers.client.alarm import RestartableTimer
+from mgdhw_drivers.client.timer import RestartableTimer
 
 RESOLUTION = 1e-3
 """How much too early an event loop may be."""

@@ -15,9 +15,10 @@ import pytest
 
 from mgdhw.device import open_device
 from mgdhw.errors import DeviceUnavailable
-from mgdhw_drivers.server.endpoint import Line, Station
-from mgdhw_drivers.server.listeners import PtyListener, TcpListener
+from mgdhw_drivers.server.endpoint import Endpoint, Line
 from mgdhw_drivers.server.serving import serving
+from mgdhw_drivers.transports.pty import PtyListener
+from mgdhw_drivers.transports.tcp import TcpListener
 
 CHIP = "sim:analog-8bit?layers=2-3-1&engine=reference"
 
@@ -40,7 +41,7 @@ async def test_a_board_that_comes_later_is_waited_for(how: str, tmp_path: Path) 
     opening = asyncio.ensure_future(used(f"tcp:127.0.0.1:{port}" if how == "tcp" else f"serial:{link}"))
     await asyncio.sleep(0.3)
     assert not opening.done()
-    station = Station(open_device(CHIP), Line())
+    station = Endpoint(open_device(CHIP), Line())
     async with serving(station, TcpListener(station, port) if how == "tcp" else PtyListener(station, link)):
         await asyncio.wait_for(opening, 20)
 
@@ -62,7 +63,7 @@ async def test_a_board_that_is_silent_while_it_boots_is_asked_again() -> None:
         await asyncio.sleep(0.01)
     boots.close()
     await boots.wait_closed()
-    station = Station(open_device(CHIP), Line())
+    station = Endpoint(open_device(CHIP), Line())
     async with serving(station, TcpListener(station, port)):
         await asyncio.wait_for(opening, 20)
 

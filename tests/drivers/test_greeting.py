@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from mgdhw.errors import ConfigError, DeviceUnavailable, LinkCorrupt
-from mgdhw_drivers import secret
 from mgdhw_drivers.protocol import greeting
 from mgdhw_drivers.protocol.connection import HostConnection
 from mgdhw_drivers.protocol.greeting import BUSY, BoardGreeting, HostGreeting
 from mgdhw_drivers.protocol.messages import Identify
 from mgdhw_drivers.protocol.numbers import Type
+from mgdhw_drivers.transports import secret
 
 SECRET = bytes(range(32))
 posix = pytest.mark.skipif(os.name != "posix", reason="elsewhere a user's folders see to that")

@@ -12,7 +12,7 @@ from mgdhw.device import Capability, Motion
 from mgdhw_drivers.protocol.numbers import ANSWER, CapabilityBits, Code, Reason, State, Type
 from mgdhw_drivers.server.describe import describe
 from mgdhw_drivers.server.limits import Limits
-from mgdhw_drivers.server.stress import Limited, Stress
+from mgdhw_drivers.server.stress_limit import Limited, StressLimit
 
 from .direct import CHIP, code_of, direct, value_of
 from .recorder import Recorder
@@ -114,7 +114,7 @@ def test_the_largest_move_is_the_smallest_that_anybody_allows_in_whole_steps() -
 
 
 def test_stress_is_counted_in_the_devices_units() -> None:
-    stress = Stress(100.0, 0.01)
+    stress = StressLimit(100.0, 0.01)
     stress.moved(np.zeros(2))
     stress.moved(np.array([0.0, 0.9]))
     assert stress.sum == pytest.approx(90.0)

@@ -15,6 +15,7 @@ import pytest
 from mgdhw.errors import ConfigError
 from mgdhw_drivers.client import discovery
 from mgdhw_drivers.server.fault_injection import FaultInjector, Faults
+from mgdhw_drivers.transports.serial import SERIAL
 
 
 def command(*arguments: str) -> list[str]:
@@ -65,10 +66,10 @@ def test_the_short_form_shows_the_options_of_the_long_one() -> None:
         (["--tcp", "0", "--link", "x"], "only with --pty"),
         (["--tcp", "0", "--unix", "x"], "say where"),
         (["--unix", __file__], "is there already, and no socket"),
-        (["--unix", "no-such-folder/x"], "--unix no-such-folder/x: cannot be made"),
-        (["--tcp", "99999"], "--tcp 99999: expected a port"),
+        (["--unix", "no-such-folder/x"], "unix:no-such-folder/x: cannot be made"),
+        (["--tcp", "99999"], "tcp:99999: port '99999': expected 0 ... 65535"),
         (["--pty", "--link", __file__], "is there already, and no link"),
-        (["--pty", "--link", "no-such-folder/x"], "--link no-such-folder/x: cannot be made"),
+        (["--pty", "--link", "no-such-folder/x"], "pty:no-such-folder/x: cannot be made"),
         (["--tcp", "0", "--faults", "drpo=1"], "no fault 'drpo'"),
         (["--tcp", "0", "--faults", "drop=2"], "expected a share"),
     ],
@@ -93,18 +94,20 @@ def test_faults_by_name() -> None:
 def test_the_same_seed_has_the_same_fate() -> None:
     faults = Faults.parse("drop=0.3,corrupt=0.3,dup=0.3,split=0.3,delay=5ms,late=0.3,reboot=0.1,unplug=0.1")
     sent = [bytes([i, 1, 2, 3, 0]) for i in range(200)]
-    fates = [[FaultInjector(faults, seed, "x").strike(frame) for frame in sent] for seed in (1, 1, 2)]
+    fates = [[FaultInjector(faults, seed, "x").inject(frame) for frame in sent] for seed in (1, 1, 2)]
     assert fates[0] == fates[1] != fates[2]
     one = FaultInjector(faults, 1, "x")
-    struck = [one.strike(frame) for frame in sent]
+    struck = [one.inject(frame) for frame in sent]
     assert 20 < sum(not fate.pieces for fate in struck) < 100
     assert any(fate.reboot for fate in struck)
 
 
 async def test_what_a_board_at_a_port_answers(bench: Any) -> None:
     async with bench.serve(how="pty") as address:
-        answer = await discovery.ask(address.removeprefix("serial:"))
+        answer = await discovery.describe_board(SERIAL.stream(address, *SERIAL.parse(address)))
         assert answer.startswith("simulated chip analog-8bit, ")
         assert answer.endswith(": 13 parameters")
-    assert (await discovery.ask("/dev/no-such-port")).startswith("no answer")
-    assert "serial:PORT" in discovery.boards()
+    assert (
+        await discovery.describe_board(SERIAL.stream("serial:x", "/dev/no-such-port", SERIAL.options()))
+    ).startswith("no answer")
+    assert "serial:PORT" in SERIAL.presets()

@@ -21,6 +21,7 @@ from mgdhw.device import open_device
 from mgdhw.errors import DeviceUnavailable, LinkTimeout
 from mgdhw.training.events import BlockDone
 from mgdhw_drivers.client import discovery
+from mgdhw_drivers.transports.serial import SERIAL
 from tests.hostile.answers import Boards, boards, experiment
 from tests.hostile.cases import CASES, CHIP
 
@@ -97,9 +98,11 @@ async def test_ports_are_asked_side_by_side_and_none_for_long() -> None:
         f"terminal, from IDENTIFY: {line}" for line in ("echo", "text, slowly", "noise", "silent", "pings, done stays")
     ]
     async with boards() as board:
-        ports = [(await board.serve(name)).removeprefix("serial:") for name in names]
+        ports = [await board.serve(name) for name in names]
         began = time.monotonic()
-        answers = await asyncio.to_thread(discovery.ask_all, ports)
+        answers = await asyncio.to_thread(
+            discovery.describe_boards, [SERIAL.stream(p, *SERIAL.parse(p)) for p in ports]
+        )
         assert time.monotonic() - began < discovery.ALL_SECONDS + 2.0
         for name in names:
             board.end(name)
@@ -186,5 +189,5 @@ async def test_a_board_that_stays_frozen_is_given_up_with_what_to_do(bench: Any)
         bench.station._board.received = lambda data: None  # it takes everything, and does nothing
         with pytest.raises(LinkTimeout, match="has said nothing"):
             await device.statistics()
-        with pytest.raises(LinkTimeout, match=r"did not answer within 0\.3 s; see to its power .*reconnect=SECONDS"):
+        with pytest.raises(LinkTimeout, match=r"did not answer within 0\.3 s; check its power .*reconnect=SECONDS"):
             await device.statistics()

@@ -24,9 +24,10 @@ from mgdhw_drivers.protocol.frames import Frame, encode
 from mgdhw_drivers.protocol.messages import Identify
 from mgdhw_drivers.protocol.numbers import Feature, State, Type
 from mgdhw_drivers.server import describe
-from mgdhw_drivers.server.endpoint import Line, Station
-from mgdhw_drivers.server.listeners import PtyListener, TcpListener
+from mgdhw_drivers.server.endpoint import Endpoint, Line
 from mgdhw_drivers.server.serving import serving
+from mgdhw_drivers.transports.pty import PtyListener
+from mgdhw_drivers.transports.tcp import TcpListener
 from mgdhw_sim.engines.reference import Reference
 
 LEVELS = ("host-codes", "device-codes", "learn")
@@ -158,7 +159,7 @@ async def test_an_unplugged_port_is_noticed_at_once_and_named(bench: Any, caplog
         logging.getLogger("mgdhw.link").addHandler(seen)
         try:
             bench.station.away = asyncio.get_running_loop().time() + 0.2
-            bench.listener._vanish()
+            bench.listener._destroy()
             await asyncio.wait_for(noticed.wait(), 5.0)
         finally:
             logging.getLogger("mgdhw.link").removeHandler(seen)
@@ -196,7 +197,7 @@ async def test_a_silent_host_is_a_dead_one(bench: Any) -> None:
         async with device:
             await device.load(load("xor"))
             await device.write(np.full(13, 0.5))
-            device._heart.cancel()
+            device._heartbeat.cancel()
             while bench.station._board.state is State.READY or device.session.link.connected:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)  # the connection is ended, too
             # The board says so when the host returns, and gets back what it held.
@@ -237,14 +238,14 @@ async def test_larger_moves_than_the_address_allows_are_ramps_also_after_a_safe_
         target = np.where(np.arange(13) == 4, -0.75, 1.25)
         np.testing.assert_array_equal(await device.write(target), target)
         assert (await device.statistics())["sets"] == 3
-        device._heart.cancel()
+        device._heartbeat.cancel()
         while bench.station._board.state is State.READY:  # noqa: ASYNC110 (a board sets no events)
             await asyncio.sleep(0.01)
         with contextlib.suppress(LinkLost):  # the dead-man ends the connection, too
             await device.infer(np.arange(4))
         await device.infer(np.arange(4))  # needs them where they were; on the way back they are no faster
         assert (await device.statistics())["sets"] == 6
-        assert device.session.moves.stress == 3 * 1.25
+        assert device.session.motion_limiter.stress == 3 * 1.25
 
 
 async def test_what_the_link_has_no_room_for_is_refused(bench: Any) -> None:
@@ -268,7 +269,7 @@ async def test_questions_in_the_middle_of_a_block_change_no_number(bench: Any) -
         task = asyncio.create_task(device.probe(block))
         for _ in range(5):
             for kind, payload in ((Type.PING, b""), (Type.IDENTIFY, Identify(7, 0, 16384, 0).pack())):
-                device._transport.write(encode(Frame(kind, 0, payload)))  # whose answers nobody awaits
+                device._byte_stream.write(encode(Frame(kind, 0, payload)))  # whose answers nobody awaits
             await asyncio.sleep(0.001)
         np.testing.assert_array_equal((await task).perturbed, wanted.perturbed)
         assert link.connection.stray >= 10
@@ -341,7 +342,7 @@ class Voltages(HostCodes):
 async def test_a_device_without_converters_is_served_in_floats(how: str, xor: Any) -> None:
     experiment = xor("host-codes", init="uniform")
     wanted = (await mgdhw.train_async(experiment, device=Voltages("here"), runs=None)).digest
-    station = Station(Voltages("there"), Line())
+    station = Endpoint(Voltages("there"), Line())
     listener = TcpListener(station, 0) if how == "tcp" else PtyListener(station, None)
     async with serving(station, listener):
         assert await digest(experiment, listener.address) == wanted
@@ -396,7 +397,7 @@ async def test_faults_of_the_device_are_told(bench: Any) -> None:
         async def measure(self, samples: Any, step: int, part: Any) -> float:
             raise DeviceFault("the supply is out of regulation", uri=self.uri)
 
-    station = Station(Broken("there"), Line())
+    station = Endpoint(Broken("there"), Line())
     listener = TcpListener(station, 0)
     async with serving(station, listener), open_device(listener.address) as device:
         await device.load(load("xor"))

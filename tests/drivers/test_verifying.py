@@ -19,8 +19,8 @@ from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw_drivers.client.costs import Expected
-from mgdhw_drivers.client.verifying import Verification, evaluations_of, updates_of
+from mgdhw_drivers.client.costs import CostChecker
+from mgdhw_drivers.client.learn_verification import Verification, evaluations_of, updates_of
 from mgdhw_drivers.protocol.messages import LearnResult
 from mgdhw_drivers.protocol.numbers import LearnResultFlag
 from mgdhw_drivers.protocol.segments import learnt_of
@@ -76,10 +76,10 @@ def chip() -> Chip:
 
 
 @pytest.fixture
-async def expected() -> Expected:
+async def expected() -> CostChecker:
     async with open_uri(CHIP) as device:
         head = describe(device.info, NO_LIMITS, floats=False, cells=0).head
-        return Expected(head, device.info.details, "board")
+        return CostChecker(head, device.info.details, "board")
 
 
 def answer(segment: Segment, result: SegmentResult) -> LearnResult:
@@ -90,7 +90,7 @@ def answer(segment: Segment, result: SegmentResult) -> LearnResult:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_every_right_answer_is_taken(seed: int, chip: Chip, expected: Expected) -> None:
+def test_every_right_answer_is_taken(seed: int, chip: Chip, expected: CostChecker) -> None:
     draw = random.Random(seed)
     fixed = {"continuous": True, "baseline": Baseline.NONE} if seed % 4 == 3 else {}
     recipe = recipe_of(draw, **fixed)
@@ -117,7 +117,7 @@ def test_every_right_answer_is_taken(seed: int, chip: Chip, expected: Expected) 
         ({"cost": -1.0}, r"was -1; expected 0"),
         ({"eta": 0.02}, r"eta: it says 0\.02, expected 0\.0"),
         ({"gradient_norm": float("nan")}, r"gradient_norm: it says nan"),
-        ({"powers": (0.5, 1.0)}, r"powers: it says \(0\.5, 1\.0\), expected \(0\.81"),
+        ({"scalars": (0.5, 1.0)}, r"the numbers of the optimizer: it says \(0\.5, 1\.0\), expected \(0\.81"),
         ({"flags": LearnResultFlag.HELD}, r"whether there was an update: it says False, expected True"),
         ({"flags": LearnResultFlag.UPDATED}, r"whether a baseline is held: it says False, expected True"),
         (
@@ -127,7 +127,7 @@ def test_every_right_answer_is_taken(seed: int, chip: Chip, expected: Expected) 
     ],
     ids=str,
 )
-def test_a_wrong_quantity_is_named(chip: Chip, expected: Expected, wrong: dict[str, Any], says: str) -> None:
+def test_a_wrong_quantity_is_named(chip: Chip, expected: CostChecker, wrong: dict[str, Any], says: str) -> None:
     recipe = recipe_of(
         random.Random(0),
         codes=CodeSpec("random", 1, 2),
@@ -144,7 +144,7 @@ def test_a_wrong_quantity_is_named(chip: Chip, expected: Expected, wrong: dict[s
         Verification(segment, replace(learnt, **wrong), expected, "board").check_counts()
 
 
-def test_a_state_that_cannot_be_is_named(chip: Chip, expected: Expected) -> None:
+def test_a_state_that_cannot_be_is_named(chip: Chip, expected: CostChecker) -> None:
     recipe = recipe_of(random.Random(0), baseline=Baseline.HELD, update_period=10, order=SampleOrder(1, 4, 1, 7))
     segment = Segment(beginning(recipe), recipe, 15)
     result = Reference().learn(chip, segment)

@@ -16,15 +16,17 @@ import pytest
 from mgdhw.datasets import load
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError, DeviceUnavailable
-from mgdhw_drivers import secret
 from mgdhw_drivers.protocol.connection import HostConnection
 from mgdhw_drivers.protocol.greeting import HELLO
 from mgdhw_drivers.protocol.messages import Identify
 from mgdhw_drivers.protocol.numbers import State, Type
-from mgdhw_drivers.server import silence
-from mgdhw_drivers.server.endpoint import Line, Station
-from mgdhw_drivers.server.listeners import TcpListener, UnixListener, visitors
+from mgdhw_drivers.server import silence_timers as silence
+from mgdhw_drivers.server.endpoint import Endpoint, Line
 from mgdhw_drivers.server.serving import serving
+from mgdhw_drivers.transports import secret
+from mgdhw_drivers.transports import socket_listener as visitors
+from mgdhw_drivers.transports.tcp import TcpListener
+from mgdhw_drivers.transports.unix import UnixListener
 
 from ..sockets import connect
 
@@ -94,16 +96,16 @@ async def test_what_is_no_answer_ends_the_connection_and_is_not_parsed(bench: An
 
 async def test_who_says_nothing_keeps_nobody_out(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bench.serve() as address, contextlib.AsyncExitStack() as stack:
-        silent = [await stack.enter_async_context(raw(address)) for _ in range(visitors.MOST_GREETINGS + 5)]
+        silent = [await stack.enter_async_context(raw(address)) for _ in range(visitors.MOST_HANDSHAKES + 5)]
         await asyncio.gather(*(reader.readline() for reader, _ in silent))
         async with open_device(address) as device:
             await device.load(load("xor"))
             await device.write(np.full(13, 0.5))
-            silent += [await stack.enter_async_context(raw(address)) for _ in range(visitors.MOST_GREETINGS + 5)]
+            silent += [await stack.enter_async_context(raw(address)) for _ in range(visitors.MOST_HANDSHAKES + 5)]
             np.testing.assert_array_equal(await device.read(), np.full(13, 0.5))
-        for reader, _ in silent[: -visitors.MOST_GREETINGS]:  # the oldest
+        for reader, _ in silent[: -visitors.MOST_HANDSHAKES]:  # the oldest
             assert await is_ended(reader)
-    monkeypatch.setattr(visitors, "GREETING_SECONDS", 0.1)
+    monkeypatch.setattr(visitors, "HANDSHAKE_SECONDS", 0.1)
     async with bench.serve() as address, raw(address) as (reader, _):
         assert await is_ended(reader)
 
@@ -157,7 +159,7 @@ async def test_what_a_host_is_told(bench: Any, tmp_path: Path) -> None:
 
     for peer, says in ((mute, "does not greet, though"), (chatty, "does not greet as `mgdhw serve` does, though")):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("mgdhw_drivers.client.tcp.GREETING_SECONDS", 0.3)
+            patch.setattr("mgdhw_drivers.transports.tcp.HANDSHAKE_SECONDS", 0.3)
             server = await asyncio.start_server(peer, "127.0.0.1", 0)
             async with server:
                 port = server.sockets[0].getsockname()[1]
@@ -172,7 +174,7 @@ async def test_a_server_that_was_begun_again_has_another_secret(bench: Any) -> N
         await device.open()
         await device.load(load("xor"))
         await device.write(np.full(13, 0.5))
-    station = Station(open_device("sim:analog-8bit?layers=2-3-1&engine=reference"), Line())
+    station = Endpoint(open_device("sim:analog-8bit?layers=2-3-1&engine=reference"), Line())
     async with serving(station, TcpListener(station, port)):
         with contextlib.suppress(Exception):
             await device.read()  # notices
@@ -217,7 +219,7 @@ async def test_an_idle_host_is_dropped_whatever_its_dead_man(bench: Any, monkeyp
     async with bench.serve() as address, open_device(f"{address}?dead_man=0") as device:
         await device.load(load("xor"))
         await device.write(np.full(13, 0.5))
-        device._heart.cancel()
+        device._heartbeat.cancel()
         await until(lambda: not bench.station.occupied)
         assert bench.station._board.state is State.SAFE
         np.testing.assert_array_equal(await device.read(), np.full(13, 0.5))  # and it comes back by itself
@@ -228,9 +230,9 @@ async def test_hosts_give_signs_of_life_whatever_the_dead_man(bench: Any, monkey
     monkeypatch.setattr("mgdhw_drivers.client.device.HEARTBEAT_SECONDS", 0.1)
     for dead_man in (0, 1000):
         async with bench.serve() as address, open_device(f"{address}?dead_man={dead_man}") as device:
-            connected = bench.listener.visitor
+            connected = bench.listener.accepted
             await asyncio.sleep(1.5)
-            assert bench.listener.visitor is connected is not None
+            assert bench.listener.accepted is connected is not None
             assert device.session.link.connected
 
 
@@ -238,7 +240,7 @@ async def test_a_serial_line_is_not_pulled_out_by_a_dead_man(bench: Any) -> None
     async with bench.serve(how="pty") as address, open_device(f"{address}?dead_man=0.2") as device:
         await device.load(load("xor"))
         await device.write(np.full(13, 0.5))
-        device._heart.cancel()
+        device._heartbeat.cancel()
         await until(lambda: bench.station._board.state is State.SAFE)
         np.testing.assert_array_equal(await device.read(), np.full(13, 0.5))
         assert (await device.statistics())["dead_man_trips"] == 1
@@ -247,8 +249,8 @@ async def test_a_serial_line_is_not_pulled_out_by_a_dead_man(bench: Any) -> None
 @pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="the system has no such options")
 async def test_the_system_is_asked_to_notice_a_peer_that_is_gone(bench: Any) -> None:
     async with bench.serve() as address, open_device(address) as device:
-        ours = bench.listener.visitor._transport.get_extra_info("socket")
-        theirs = device._transport._stream._transport.get_extra_info("socket")
+        ours = bench.listener.accepted._transport.get_extra_info("socket")
+        theirs = device._byte_stream._stream._transport.get_extra_info("socket")
         for connection in (ours, theirs):
             assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)

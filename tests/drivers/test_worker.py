@@ -22,11 +22,11 @@ from mgdhw_drivers.protocol.messages import Identify, Snapshot
 from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, Reason, State, Type
 from mgdhw_drivers.server import hardware, worker
 from mgdhw_drivers.server.board import Board
-from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.endpoint import Endpoint, Line
 from mgdhw_drivers.server.fault_injection import Damage
 from mgdhw_drivers.server.limits import NO_LIMITS, Limits
-from mgdhw_drivers.server.listeners import UnixListener
 from mgdhw_drivers.server.serving import serving
+from mgdhw_drivers.transports.unix import UnixListener
 
 from .direct import Direct, code_of, costs_of, direct, doubles, text_of
 from .recorder import Recorder
@@ -151,7 +151,7 @@ async def test_an_end_that_leaves_the_hardware_unsafe_is_an_error() -> None:
 
 
 async def test_a_way_to_the_safe_state_is_waited_for_while_something_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "LOOKING_SECONDS", 0.05)
+    monkeypatch.setattr(hardware, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(hardware, "CLOSING_SECONDS", 0.5)
     driver, slowly = Recorder(), Limits(slew=0.125)
 
@@ -169,7 +169,7 @@ async def test_a_way_to_the_safe_state_is_waited_for_while_something_moves(monke
 async def test_a_way_to_the_safe_state_that_hangs_is_told(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hardware, "LOOKING_SECONDS", 0.05)
+    monkeypatch.setattr(hardware, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(hardware, "CLOSING_SECONDS", 0.2)
     monkeypatch.setattr(reminders, "AFTER_SECONDS", 0.05)
     caplog.set_level(logging.INFO)
@@ -227,7 +227,7 @@ async def test_a_driver_that_cannot_be_cancelled_is_left_behind(
         await talk.until(lambda: "measure" in driver.told)
         talk.board.disconnected()
         await talk.until(lambda: "in its safe state, after a fault" in caplog.text)  # and told to whoever was there
-        assert "has not let go of what was ended" in caplog.text
+        assert "has not returned from what was ended" in caplog.text
         assert not driver.energised
         talk.connect()
         refused = await talk.identify()
@@ -271,10 +271,10 @@ async def test_a_board_that_does_not_start_again_does_so_after_the_next_reboot(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     driver = Recorder()
-    station = Station(driver, Line())
+    station = Endpoint(driver, Line())
 
     async def reboot() -> None:
-        station._strike(Damage((), reboot=True))
+        station._apply_damage(Damage((), reboot=True))
         async with asyncio.timeout(10):
             while station._rebooting is not None:  # noqa: ASYNC110 (a station sets no events)
                 await asyncio.sleep(0.01)
@@ -299,7 +299,7 @@ async def test_the_hardware_is_safe_whatever_becomes_of_the_way_there(tmp_path: 
             raise OSError(5, "Input/output error")
 
     driver = Recorder()
-    station = Station(driver, Line())
+    station = Endpoint(driver, Line())
     with pytest.raises(OSError, match="Input/output"):
         async with serving(station, Broken(station, tmp_path / "socket")):
             await station._board.hardware.open()
@@ -357,7 +357,7 @@ async def test_cells_that_no_chip_could_have_are_refused() -> None:
     async with direct(IMPERFECT) as talk:
         await talk.prepare()
         taken = Snapshot.unpack((await talk.ask(Type.SNAPSHOT)).payload)
-        good = cells.unpack(talk.board.work.memory.first(Area.CELLS, taken.size))
+        good = cells.unpack(talk.board.work.areas.first(Area.CELLS, taken.size))
 
         async def restore(memory: dict[str, NDArray[Any]]) -> Code | None:
             content = cells.pack(memory)

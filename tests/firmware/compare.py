@@ -74,12 +74,12 @@ def draw_writes(rng: Random, spec: ChipSpec, block: Block) -> list[tuple[int, li
 
 def assert_same_cells(chip: Chip, ours: CoreChip) -> None:
     """What is asked for, held, worn, and the weights that it makes."""
-    expected, found = chip.remembered(), ours.remembered()
+    expected, found = chip.cell_state(), ours.remembered()
     assert expected.keys() == found.keys()
     for name, array in expected.items():
         assert_array_equal(found[name], array)
     if chip.cells is not None:
-        tick = cells.tick(chip.spec, chip.now)
+        tick = cells.tick(chip.spec, chip.current_step)
         held, weights = ours.cells()
         assert_array_equal(held, cells.aged(chip.spec, chip.cells, tick))
         assert_array_equal(weights, cells.weights(chip.spec, chip.cells, tick))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes as c
 import math
 import subprocess
@@ -20,9 +21,11 @@ from mgdhw.learning.loop import Recipe, Step
 from mgdhw.learning.schedule import Progress, rate
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.state import TrainState
-from mgdhw.optimizers import OPTIMIZERS
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.protocol import cells as link_cells
+from mgdhw_drivers.protocol import segments
+from mgdhw_drivers.protocol.blocks import parameter_of
+from mgdhw_drivers.protocol.numbers import FAMILY_NUMBERS, OPTIMIZER_NUMBERS
 from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.spec import ChipSpec
 
@@ -30,11 +33,10 @@ FIRMWARE = Path(__file__).parents[2] / "drivers" / "mgdhw_drivers" / "firmware"
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "identity")
 COSTS = ("mse", "xent")
-FAMILIES = ("random", "sequential", "sparse", "walsh", "sinusoidal", "rank1")
 BASELINES = (Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC, Baseline.NONE)
-OPTIMIZER_NAMES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
 NORMALISATIONS = ("energy", "oripov")
 MAX_SIZES = 17
+MOST_NONIDEALITIES = 56
 STATUS = ("ok", "bad chip", "no memory", "bad block", "out of range", "no sample", "bad recipe", "bad limits")
 
 
@@ -59,7 +61,7 @@ class Arena(c.Structure):
 
 
 class EffectsC(c.Structure):
-    _fields_ = (("seed", c.c_uint64), ("strength", c.c_double * len(fields(Effects))))
+    _fields_ = (("seed", c.c_uint64), ("strength", c.c_double * MOST_NONIDEALITIES))
 
 
 class Spec(c.Structure):
@@ -101,7 +103,7 @@ class Hardware(c.Structure):
 class CodeSpecC(c.Structure):
     _fields_ = (
         ("seed", c.c_uint64),
-        ("density", c.c_double),
+        ("parameter", c.c_double),
         ("family", c.c_int32),
         ("amplitude", c.c_int32),
         ("by_layer", c.c_int32),
@@ -122,12 +124,8 @@ class CostsC(c.Structure):
 
 class OptimizerC(c.Structure):
     _fields_ = (
-        ("beta1", c.c_double),
-        ("beta2", c.c_double),
-        ("epsilon", c.c_double),
-        ("weight_decay", c.c_double),
-        ("bias_correction", c.c_int32),
-        ("name", c.c_int32),
+        ("constant", c.c_double * segments.N_CONSTANTS),
+        ("number", c.c_int32),
     )
 
 
@@ -155,10 +153,8 @@ class RecipeC(c.Structure):
 
 class MomentsC(c.Structure):
     _fields_ = (
-        ("m", c.c_void_p),
-        ("v", c.c_void_p),
-        ("beta1_power", c.c_double),
-        ("beta2_power", c.c_double),
+        ("slot", c.c_void_p * segments.N_SCALARS),
+        ("scalar", c.c_double * segments.N_SCALARS),
     )
 
 
@@ -203,15 +199,15 @@ def spec_of(chip: ChipSpec) -> Spec:
     spec.sizes[: len(chip.layers)] = chip.layers
     if not chip.ideal:
         effects = EffectsC(seed=chip.seed)
-        effects.strength[:] = [float(getattr(chip.effects, field.name)) for field in fields(Effects)]
+        for i, field in enumerate(fields(Effects)):
+            effects.strength[i] = float(getattr(chip.effects, field.name))
         spec.effects = c.pointer(effects)
     return spec
 
 
 def codes_of(codes: CodeSpec) -> CodeSpecC:
-    return CodeSpecC(
-        codes.seed, codes.density, FAMILIES.index(codes.family), codes.amplitude, int(codes.groups == "layer")
-    )
+    number = FAMILY_NUMBERS[codes.family]
+    return CodeSpecC(codes.seed, parameter_of(codes), number, codes.amplitude, int(codes.groups == "layer"))
 
 
 def order_of(order: SampleOrder) -> OrderC:
@@ -224,18 +220,11 @@ def held_of(held: HeldBaseline | None) -> HeldC:
 
 def recipe_of(recipe: Recipe) -> RecipeC:
     optimizer = recipe.optimizer
-    name = {kind: name for name, kind in OPTIMIZERS.items()}[type(optimizer)]
-    parameters = vars(optimizer)
     return RecipeC(
         codes=codes_of(recipe.codes),
         order=order_of(recipe.order),
         optimizer=OptimizerC(
-            parameters.get("beta", parameters.get("beta1", 0.0)),
-            parameters.get("rho", parameters.get("beta2", 0.0)),
-            parameters.get("epsilon", 0.0),
-            parameters.get("weight_decay", 0.0),
-            int(parameters.get("bias_correction", False)),
-            OPTIMIZER_NAMES.index(name),
+            (c.c_double * segments.N_CONSTANTS)(*segments.constants_of(optimizer)), OPTIMIZER_NUMBERS[optimizer.name]
         ),
         update_period=recipe.update_period,
         rounding_seed=recipe.seed,
@@ -399,8 +388,7 @@ class CoreChip:
             "cross": _at(s.cross, c.c_int64, p),
             "energy": _at(s.energy, c.c_int64, p),
             "filtered": _at(s.filtered, c.c_double, p),
-            "m": _at(s.moments.m, c.c_double, p),
-            "v": _at(s.moments.v, c.c_double, p),
+            "slots": [_at(slot, c.c_double, p) for slot in s.moments.slot],
         }
 
     def _put(self, state: TrainState) -> None:
@@ -413,17 +401,17 @@ class CoreChip:
         arrays["filtered"][:] = state.analog.gradient
         s.has_cost = state.analog.cost is not None
         s.cost, s.high_passed = state.analog.cost or 0.0, state.analog.high_passed
-        for name, values in state.optimizer.items():
-            if name.endswith("_power"):
-                setattr(s.moments, name, float(values))
-            else:
-                arrays[name][:] = values
+        own = list(state.optimizer.values())
+        for slot, values in zip(arrays["slots"], (array for array in own if array.ndim), strict=False):
+            slot[:] = values
+        for i, value in enumerate(value for value in own if not value.ndim):
+            s.moments.scalar[i] = float(value)
 
     def _get(self, before: TrainState) -> TrainState:
-        arrays, s = {name: array.copy() for name, array in self._arrays().items()}, self.state
+        arrays, s = copy.deepcopy(self._arrays()), self.state
+        slots, scalars = iter(arrays["slots"]), iter(s.moments.scalar)
         optimizer = {
-            name: np.asarray(getattr(s.moments, name)) if name.endswith("_power") else arrays[name]
-            for name in before.optimizer
+            name: next(slots) if array.ndim else np.asarray(next(scalars)) for name, array in before.optimizer.items()
         }
         return replace(
             before,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mgdhw_drivers import secret
+from mgdhw_drivers.transports import secret
 
 from .talk import board, line
 

@@ -29,7 +29,7 @@ def library(builds: Path) -> c.CDLL:
     if sys.platform == "win32":
         pytest.skip("the host port is a POSIX process")
     path = builds / "greeting.so"
-    sources = [str(FIRMWARE / "ports" / "host" / name) for name in ("sha256.c", "greeting.c")]
+    sources = [str(FIRMWARE / "ports" / "host" / name) for name in ("sha256.c", "handshake.c")]
     subprocess.run(["cc", "-std=c99", "-O1", "-fPIC", "-shared", "-o", str(path), *sources], check=True)
     return c.CDLL(str(path))
 
@@ -89,13 +89,13 @@ def test_every_length(library: c.CDLL) -> None:
 
 def begin(library: c.CDLL) -> tuple[Greeting, bytes]:
     greeting, hello = Greeting(), c.create_string_buffer(78)
-    assert library.mg_greeting_begin(c.byref(greeting), hello) == 1
+    assert library.mg_handshake_begin(c.byref(greeting), hello) == 1
     return greeting, hello.raw
 
 
 def receive(library: c.CDLL, greeting: Greeting, data: bytes) -> tuple[int, bytes]:
     ok = c.create_string_buffer(68)
-    found = library.mg_greeting_receive(c.byref(greeting), SECRET, data, c.c_size_t(len(data)), ok)
+    found = library.mg_handshake_receive(c.byref(greeting), SECRET, data, c.c_size_t(len(data)), ok)
     return found, ok.raw
 
 

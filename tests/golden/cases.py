@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any
 
@@ -12,6 +12,10 @@ from mgdhw.learning.schedule import SCHEDULES
 from mgdhw.optimizers import OPTIMIZERS
 
 Case = dict[str, Any]
+
+FIRST_FAMILIES = ("random", "rank1", "sequential", "sinusoidal", "sparse", "walsh")
+FIRST_OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+"""A case depends on its number: what is added later is numbered after these."""
 
 CHIP: Case = {
     "layers": [3, 3, 2],
@@ -183,10 +187,15 @@ def writes(rng: Random, chip: Case, codes: list[int], first_step: int) -> Iterat
             yield {"step": step, "codes": codes}
 
 
+def numbered(first: tuple[str, ...], known: Iterable[str]) -> list[str]:
+    """Names in the order of their numbers."""
+    return [*first, *(name for name in known if name not in first)]
+
+
 def ideal() -> Iterator[Case]:
     """Families, groups, baselines, costs, curves and widths of chips without faults."""
     kinds = list(Baseline)
-    for n, family in enumerate(FAMILIES):
+    for n, family in enumerate(numbered(FIRST_FAMILIES, FAMILIES)):
         for m, grouped in enumerate(("all", "layer")):
             chip = LOGITS if m else {}
             request = {**BLOCK, "family": family, "groups": grouped, "baseline": str(kinds[(n + m) % len(kinds)])}
@@ -218,7 +227,7 @@ def effects() -> Iterator[Case]:
 def together() -> Iterator[Case]:
     """All effects at once."""
     kinds = list(Baseline)
-    for n, family in enumerate(FAMILIES):
+    for n, family in enumerate(numbered(FIRST_FAMILIES, FAMILIES)):
         chip = {"effects": ALL_PULSES if n % 2 else ALL, "seed": 2**64 - 1 - n, **(LOGITS if n % 3 == 2 else {})}
         request = {**BLOCK, "family": family, "baseline": str(kinds[n % len(kinds)]), "first_step": 41 + n}
         yield case(f"all, {family}", "block", chip, request)
@@ -236,7 +245,7 @@ def segments() -> Iterator[Case]:
     plain = {name: BLOCK[name] for name in BLOCK if name not in ("first_step", "held")}
     training = {"probes": 45, "update_period": 7, "eta": 0.5, "updates": 9, "schedule": "constant"}
     schedules = list(SCHEDULES)
-    for n, optimizer in enumerate(OPTIMIZERS):
+    for n, optimizer in enumerate(numbered(FIRST_OPTIMIZERS, OPTIMIZERS)):
         for kind, chip in (("ideal", {}), ("all", {"effects": ALL_PULSES if n % 2 else ALL})):
             request = {**plain, **training, "optimizer": optimizer, "schedule": schedules[n % len(schedules)]}
             request["eta"] = 0.05 if optimizer.startswith(("adam", "rms")) else 2.0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mgdhw.block import Baseline, Block, CodeSpec, HeldBaseline
+from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
 from mgdhw.learning.gradient import FilterState, Window
 from mgdhw.learning.loop import Grid, Recipe
@@ -93,7 +95,8 @@ def block_of(case: Case, samples: int) -> Block:
 
 
 def codes_of(asked: Case) -> CodeSpec:
-    return CodeSpec(*(asked[name] for name in ("family", "code_seed", "amplitude", "groups", "density")))
+    parameters = tuple(asked[field.name] for field in fields(FAMILIES[asked["family"]]))
+    return CodeSpec(*(asked[name] for name in ("family", "code_seed", "amplitude", "groups")), parameters)
 
 
 def order_of(asked: Case, samples: int) -> SampleOrder:
@@ -149,7 +152,7 @@ def declined(case: Case, engine: Engine) -> str | None:
     """Why an engine leaves a case to the reference; None if it does not."""
     spec, samples = spec_of(case), len(case["inputs"])
     work = segment_of(case, spec, samples) if case["kind"] == "segment" else block_of(case, samples)
-    return engine.declines(Chip(spec), work)
+    return engine.unsupported_reason(Chip(spec), work)
 
 
 def looked_at(case: Case) -> int:
@@ -166,7 +169,7 @@ def answer(case: Case, engine: Engine) -> Case:
     chip.load(dataset_of(case, spec))
     found = _trained(case, chip, engine) if case["kind"] == "segment" else _probed(case, chip, engine)
     if chip.cells is not None:
-        tick = cells.tick(spec, chip.now)
+        tick = cells.tick(spec, chip.current_step)
         found["cells"] = cells.aged(spec, chip.cells, tick).tolist()
         found["weights"] = cells.weights(spec, chip.cells, tick).tolist()
         found["writes"] = chip.cells.wear.tolist()
@@ -179,7 +182,7 @@ def _probed(case: Case, chip: Chip, engine: Engine) -> Case:
         chip.write(np.array(written["codes"]) * chip.spec.weight_lsb, written["step"])
     block = block_of(case, len(case["inputs"]))
     costs = engine.probe(chip, block)
-    chip.now = max(chip.now, block.first_step + block.n_probes)
+    chip.current_step = max(chip.current_step, block.first_step + block.n_probes)
     return {
         "perturbed": costs.perturbed.tolist(),
         "reference": costs.reference.tolist(),

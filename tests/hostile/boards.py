@@ -19,7 +19,7 @@ from mgdhw_drivers.protocol import frames
 from mgdhw_drivers.protocol.frames import Frame, FrameReader
 from mgdhw_drivers.protocol.messages import Chunk, Pong
 from mgdhw_drivers.protocol.numbers import ANSWER, OPERATIONS, Area, State, Type
-from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.endpoint import Endpoint, Line
 from tests.hostile.cases import CASES, Case, redescribed
 
 HELD_BACK_SECONDS = 0.15
@@ -50,7 +50,7 @@ class Peer:
         wire: to the host.
     """
 
-    def __init__(self, case: Case, station: Station, wire: Wire) -> None:
+    def __init__(self, case: Case, station: Endpoint, wire: Wire) -> None:
         self._case = case
         self._station = station
         self._wire = wire
@@ -213,7 +213,7 @@ def _floods(request: Frame) -> dict[str, Callable[[int], bytes]]:
 class TcpWire(asyncio.Protocol):
     """A TCP connection."""
 
-    def __init__(self, case: Case, station: Station) -> None:
+    def __init__(self, case: Case, station: Endpoint) -> None:
         self._case, self._station = case, station
         self._may_write = asyncio.Event()
         self._may_write.set()
@@ -249,7 +249,7 @@ class TcpWire(asyncio.Protocol):
 class PtyWire:
     """A pseudo-terminal, whose other end a host opens as a serial port."""
 
-    def __init__(self, case: Case, station: Station) -> None:
+    def __init__(self, case: Case, station: Endpoint) -> None:
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
@@ -290,9 +290,9 @@ class PtyWire:
             self._push()
 
 
-async def serve(case: Case) -> tuple[str, Callable[[], None], Station]:
+async def serve(case: Case) -> tuple[str, Callable[[], None], Endpoint]:
     """Serve a case; its address, what ends it, and the board behind it."""
-    station = Station(open_device(case.chip), Line())
+    station = Endpoint(open_device(case.chip), Line())
     await station.start()
     if case.how == "pty":
         wire = PtyWire(case, station)
@@ -306,7 +306,7 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    served: dict[str, tuple[Callable[[], None], Station]] = {}
+    served: dict[str, tuple[Callable[[], None], Endpoint]] = {}
     while line := (await reader.readline()).decode():
         word, _, name = line.rstrip("\n").partition(" ")
         if word == "serve":

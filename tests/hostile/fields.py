@@ -66,7 +66,7 @@ PROBE_FIELDS: dict[str, tuple[tuple[Any, ...], Judge]] = {
     "first_step": (U64, allowed(lambda step: (step + PROBE.n_probes) * PROBE.batch < 2**63)),
     "code_seed": (U64, anything),
     "order_seed": (U64, anything),
-    "density": (F64, anything),  # of random codes, which have none
+    "code_parameter": (F64, anything),  # of random codes, which have none
     "held_value": (RAW, anything),
     "held_step": (U64, anything),
     "n_probes": (U32, allowed(lambda count: 0 < count < 2**31)),
@@ -98,7 +98,7 @@ LEARN_FIELDS: dict[str, tuple[tuple[Any, ...], Judge]] = {
     "high": (F64, allowed(lambda high: is_finite(high) and high >= LEARN.low)),
     "tau_hp": (F64, allowed(lambda tau: is_finite(tau) and tau >= 0.0)),
     **{f"constants[{i}]": (F64, FINITE) for i in range(5)},
-    **{f"powers[{i}]": (F64, FINITE) for i in range(2)},
+    **{f"scalars[{i}]": (F64, FINITE) for i in range(2)},
     "analog_cost": (F64, FINITE),
     "high_passed": (F64, FINITE),
     "ticket": (U32, POSITIVE),

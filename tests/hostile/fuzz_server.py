@@ -22,8 +22,8 @@ from mgdhw_drivers.protocol.frames import FrameReader, encode
 from mgdhw_drivers.protocol.messages import ErrorPayload
 from mgdhw_drivers.protocol.numbers import ANSWER, Code, InputKind, ParameterKind, State, Type
 from mgdhw_drivers.server.board import Board
+from mgdhw_drivers.server.board_status import WINDOW
 from mgdhw_drivers.server.limits import NO_LIMITS, Limits
-from mgdhw_drivers.server.vitals import WINDOW
 
 from .mutate import Mutator, Target
 

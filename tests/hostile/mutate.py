@@ -228,7 +228,7 @@ class Mutator:
     def _probe(self, theta_crc: int) -> Probe:
         draw = self._random.randrange
         return Probe(
-            first_step=draw(50), code_seed=draw(1 << 64), order_seed=draw(1 << 64), density=0.25,
+            first_step=draw(50), code_seed=draw(1 << 64), order_seed=draw(1 << 64), code_parameter=0.25,
             held_value=struct.pack("<q", draw(100)), held_step=draw(50), n_probes=draw(1, 9),
             order_n=self._target.n_samples, batch=self._random.choice((1, 1, 1, 4)), tau_x=draw(1, 4),
             theta_crc=theta_crc, dataset_crc=self._load_crc, amplitude=draw(1, 4), family=draw(6),
@@ -245,7 +245,7 @@ class Mutator:
         rates = draw(3) and draw(20)
         learn = Learn(
             update=draw(50), rounding_seed=draw(1 << 64), eta=0.1, scale=0.01, low=-0.9, high=0.9, tau_hp=10.0,
-            constants=(0.9, 0.99, 1e-8, 1.0, 0.01), powers=(0.9, 0.99), analog_cost=0.5, high_passed=0.25,
+            constants=(0.9, 0.99, 1e-8, 1.0, 0.01), scalars=(0.9, 0.99), analog_cost=0.5, high_passed=0.25,
             ticket=self._ticket_next(), state_crc=crc, update_period=draw(1, 9), tau_theta=draw(1, 30),
             eta_count=rates, eta_crc=zlib.crc32(self._areas.first(Area.ETA, 8 * rates)), optimizer=optimizer,
             flags=flags, guard_crc=0,

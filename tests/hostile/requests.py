@@ -93,7 +93,8 @@ def together() -> Iterator[Row]:
         return Row(f"PROBE: {name}", Type.PROBE, replace(PROBE, **changes).pack(), expect, NEEDS[Type.PROBE])
 
     for density in (*F64, 2.0**-15, 2.0**-16, math.nextafter(1.0, 2.0), 0.5):
-        yield probe(f"sparse, density {density}", FINE if 0.0 < density <= 1.0 else BAD, family=2, density=density)
+        expect = FINE if 2.0**-15 <= density <= 1.0 else BAD
+        yield probe(f"sparse, density {density}", expect, family=2, code_parameter=density)
     for step in U64:
         yield probe(f"held at {step}", FINE if step < 2**63 else BAD, flags=1, held_step=step)
     for value in RAW:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes and pseud
 SIDE_BY_SIDE = 8
 QUICK = (
     "LEARN: evaluations = 143000000",
-    "LEARN: powers[0] = nan",
+    "LEARN: scalars[0] = nan",
     "LEARN: cost = inf",
     "LEARN: twice",
     "PROBE: twice as many values",

@@ -22,9 +22,9 @@ from mgdhw.experiment.resolve import default_experiment
 from mgdhw.experiment.schema import check_experiment, parse_experiment, to_toml
 from mgdhw.runs import Run, find_run, read_replicas
 from mgdhw.study.robustness import from_csv
-from mgdhw_drivers import secret
-from mgdhw_drivers.client.address import EXAMPLES, parse, parse_tcp
 from mgdhw_drivers.server.fault_injection import Faults
+from mgdhw_drivers.transports import secret
+from mgdhw_drivers.transports.transport import installed_transports
 from mgdhw_sim.chip_file import load_chip
 from mgdhw_sim.chip_file import to_toml as chip_to_toml
 from mgdhw_sim.presets import PRESETS
@@ -57,6 +57,7 @@ CHIPS = [
 ]
 POINTS = ["input,output\n-4,0.02\n-1,0.1\n0,0.5\n1,0.9\n4,0.98\n", "# measured\n0,0\n1,1\n"]
 SECRETS = ["0123456789abcdef" * 4 + "\n"]
+TRANSPORTS = installed_transports()
 FAULTS = ["drop=0.01,corrupt=0.01,dup=0.01,split=0.01,delay=5ms,late=0.01,reboot=0.0001,unplug=0.0001,away=200ms"]
 JSON = ['{"base": "/x", "device": {"identity": "1"}, "sessions": [{"a": [1, 2.5, null, true]}], "replicas": 3}']
 STUDY = [
@@ -75,8 +76,8 @@ def an_address(draw: random.Random, folder: Path) -> None:
     uri = gone_wrong(draw, URIS)
     scheme = uri.partition(":")[0]
     suggest_address(uri, ("serial", "sim", "tcp", "unix"), PRESETS)
-    if scheme in EXAMPLES:
-        (parse_tcp if scheme == "tcp" else parse)(uri)
+    if scheme in TRANSPORTS:
+        TRANSPORTS[scheme].open_device(uri)
     else:
         parse_chip(f"sim:{uri.removeprefix('sim:')}")
 

@@ -111,17 +111,24 @@ def draw_dataset(rng: Random, spec: ChipSpec) -> Dataset:
     return Dataset("drawn", inputs, 1.0, targets, count)
 
 
+def draw_parameters(rng: Random, family: str) -> tuple[float, ...]:
+    density = rng.choice((2**-15, 0.1, rng.random() * 0.9 + 0.01, 1.0))
+    return (density,) if family == "sparse" else ()
+
+
 def draw_block(rng: Random, spec: ChipSpec, samples: int, family: str = "") -> Block:
     half = 1 << (spec.weight_bits - 1)
+    first_step, n_probes = rng.choice(STEPS) + rng.randint(0, 9), rng.randint(1, 16)
+    family = family or rng.choice(list(FAMILIES))
     return Block(
-        first_step=rng.choice(STEPS) + rng.randint(0, 9),
-        n_probes=rng.randint(1, 16),
+        first_step=first_step,
+        n_probes=n_probes,
         codes=CodeSpec(
-            family=family or rng.choice(list(FAMILIES)),
+            family=family,
             seed=rng.getrandbits(64),
             amplitude=rng.choice((1, 3, rng.randint(1, half // 8), rng.randint(1, half // 2))),
             groups=rng.choice(("all", "layer")),
-            density=rng.choice((2**-15, 0.1, rng.random() * 0.9 + 0.01, 1.0)),
+            parameters=draw_parameters(rng, family),
         ),
         order=SampleOrder(rng.getrandbits(64), samples, rng.choice((1, 1, 2, 5)), rng.choice((1, 2, 3, 7))),
         baseline=rng.choice(list(Baseline)),

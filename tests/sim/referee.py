@@ -330,7 +330,7 @@ class Codes(Protocol):
     amplitude: int
     seed: int
     groups: str
-    density: float
+    parameters: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -412,7 +412,7 @@ def one_code(codes: Codes, network: Sequence[Layer], i: int, g: int, n: int, t: 
             return A if g == t % n else 0
         case "sparse":
             field = word(seed, CODES, t, i // 2) >> (16 * (i % 2)) & 0xFFFF
-            if field & 0x7FFF >= floor(codes.density * 2**15):
+            if field & 0x7FFF >= floor(codes.parameters[0] * 2**15):
                 return 0
             return A if field >> 15 else -A
         case "walsh":

@@ -37,13 +37,13 @@ def ramp() -> FloatArray:
 def write(chip: Chip, codes: Any, step: int = 0) -> FloatArray:
     """Write codes, one for all cells or each its own; what is held, in codes."""
     chip.write(np.broadcast_to(np.asarray(codes) * LSB, (P,)), step)
-    return chip.held() / LSB
+    return chip.theta_actual() / LSB
 
 
 def weights(chip: Chip) -> FloatArray:
     """(P,) fine weights, in codes."""
     assert chip.cells is not None
-    return cells.weights(chip.spec, chip.cells, cells.tick(chip.spec, chip.now)) / 2.0**chip.spec.fine_bits
+    return cells.weights(chip.spec, chip.cells, cells.tick(chip.spec, chip.current_step)) / 2.0**chip.spec.fine_bits
 
 
 def nudges(chip: Chip, codes: int) -> FloatArray:
@@ -127,7 +127,7 @@ def test_dead() -> None:
     silent = weights(chip) == 0
     assert_share(int(silent.sum()), P, 0.25)
     assert_array_equal(nudges(chip, 9) == 0, silent)
-    assert_array_equal(chip.held() == 0, silent)
+    assert_array_equal(chip.theta_actual() == 0, silent)
     both = cells_of(chip_with(dead=0.25, stuck=0.5).spec)
     assert_share(int((~both.live & ~both.is_stuck).sum()), P, 0.25)
 
@@ -254,7 +254,7 @@ def test_endurance() -> None:
         assert set(write(chip, codes, step)) == {codes}
     assert set(write(chip, 3, 3)) == {3}
     assert chip.cells is not None
-    assert cells.worn(chip.spec, chip.cells) == P
+    assert cells.worn_out(chip.spec, chip.cells) == P
     assert set(write(chip, 4, 4)) == {3}
     assert set(nudges(chip, 5)) == {5}  # it sticks where it is, but still answers to a perturbation
 
@@ -263,9 +263,9 @@ def test_pulses_wear_one_by_one() -> None:
     chip = chip_with(**PULSES, endurance=30)
     write(chip, 20)
     assert chip.cells is not None
-    assert cells.worn(chip.spec, chip.cells) == 0
+    assert cells.worn_out(chip.spec, chip.cells) == 0
     held = write(chip, 40, 1)
-    assert cells.worn(chip.spec, chip.cells) == P
+    assert cells.worn_out(chip.spec, chip.cells) == P
     assert_array_equal(write(chip, 0, 2), held)
 
 
@@ -285,7 +285,7 @@ def test_endurance_dtod() -> None:
 def aged(chip: Chip, step: int) -> FloatArray:
     """(P,) what is held at a step, in codes."""
     assert chip.cells is not None
-    return cells.stored(chip.spec, chip.cells, step) / LSB
+    return cells.theta_actual(chip.spec, chip.cells, step) / LSB
 
 
 def test_retention() -> None:

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 from mgdhw.arrays import IntArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
-from mgdhw.codes import FAMILIES, Codes, source
+from mgdhw.codes import FAMILIES, Codes, generator
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.random import philox, sample_order
@@ -84,7 +84,7 @@ def compare_all(numbers: Iterable[int], signals: Sequence[tuple[int, float]]) ->
 
 
 def forget_memos() -> None:
-    source._chunk.cache_clear()
+    generator._chunk.cache_clear()
     sample_order._chunk.cache_clear()
 
 
@@ -182,7 +182,7 @@ async def test_every_kind_of_block_agrees_with_the_referee(family: str, groups: 
     assert isinstance(device, SimDevice)
     dataset, judge = some_data(device.spec), judge_of(device.spec, some_data(device.spec))
     theta = np.linspace(-2.0, 2.0, device.info.n_parameters)
-    codes = CodeSpec(family, 2**64 - 1, 9, groups, 0.3)
+    codes = CodeSpec(family, 2**64 - 1, 9, groups, (0.3,) if family == "sparse" else ())
     block = Block(29, 70, codes, SampleOrder(3, 6, batch=2, tau_x=3), baseline)
     async with device:
         await device.load(dataset)
@@ -246,7 +246,7 @@ def test_codes_of_a_larger_network_agree_with_the_referee(family: str, groups: s
     """Layers that begin in the middle of a block of 128 random bits, and steps beyond 32 bits."""
     sizes = (9, 31, 17, 3)
     for amplitude, first_step in ((1, 0), (7, 2**32 - 3), (2**15 - 1, 2**41 + 777)):
-        spec = CodeSpec(family, 2**40 + amplitude, amplitude, groups, 0.25)
+        spec = CodeSpec(family, 2**40 + amplitude, amplitude, groups, (0.25,) if family == "sparse" else ())
         expected = [referee.perturbation(spec, sizes, first_step + k) for k in range(6)]
         assert_array_equal(Codes(spec, Topology.dense(sizes)).values(first_step, 6), expected)
 

@@ -15,7 +15,7 @@ from numba import njit
 from numba.core import config
 from numba.core.dispatcher import Dispatcher
 
-from mgdhw.compiled import cache, own_folders
+from mgdhw.compiled import cache, trusted_folders
 from mgdhw.compiled.cache import FunctionCache
 from mgdhw.compiled.code_folder import KEPT_FOLDERS, VERSION_DIGITS, CodeFolder
 from mgdhw.errors import ConfigError
@@ -38,7 +38,7 @@ def folder_in(base: Path) -> Path:
 
 
 def kept(base: Path) -> list[Path]:
-    return sorted(file for file in folder_in(base).iterdir() if file.name != own_folders.TAG)
+    return sorted(file for file in folder_in(base).iterdir() if file.name != trusted_folders.TAG)
 
 
 @pytest.fixture
@@ -200,9 +200,9 @@ def test_a_full_disk(base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest
 
 def test_the_caches_of_old_versions_go(base: Path) -> None:
     old = [base / f"{age:016x}" for age in range(10)]
-    own_folders.make(base)
+    trusted_folders.make(base)
     for age, folder in enumerate(old):
-        own_folders.make(folder)
+        trusted_folders.make(folder)
         (folder / f"helper-{age:024x}").write_bytes(b"")
         (folder / ".unfinished.tmp").write_bytes(b"")
         os.utime(folder, (1e9 - age, 1e9 - age))
@@ -221,17 +221,17 @@ def test_what_is_not_ours_stays(base: Path, caplog: pytest.LogCaptureFixture) ->
     assert compiled(base)(7) == 21
     (message,) = caplog.messages
     assert f"{base} is there, and no folder that mgdhw has made" in message
-    (base / own_folders.TAG).write_bytes(own_folders.MARK)  # even so
+    (base / trusted_folders.TAG).write_bytes(trusted_folders.MARK)  # even so
     ours = base / ("f" * VERSION_DIGITS)
-    own_folders.make(ours)
+    trusted_folders.make(ours)
     (ours / "notes.txt").write_text("mine")
     os.utime(ours, (1e8, 1e8))
     for number in range(KEPT_FOLDERS):
-        own_folders.make(base / f"{0xA0 + number:016x}")
+        trusted_folders.make(base / f"{0xA0 + number:016x}")
     assert compiled(base)(7) == 21
     assert len(kept(base)) == 1
     assert all((folder / "work.py").is_file() for folder in mine)
-    assert {path.name for path in ours.iterdir()} == {"notes.txt", own_folders.TAG}
+    assert {path.name for path in ours.iterdir()} == {"notes.txt", trusted_folders.TAG}
 
 
 def test_a_cache_belongs_to_its_sources(tmp_path: Path) -> None:

@@ -7,16 +7,16 @@ import pytest
 from numba import njit
 
 from mgdhw.topology import Topology
-from mgdhw_sim.engines.numba.crew import together
-from mgdhw_sim.engines.numba.team import Team, meet, release, sum_up, teams
+from mgdhw_sim.engines.numba.kernels.thread_team import Team, barrier, release, sum_up, teams
+from mgdhw_sim.engines.numba.pinned_threads import run_pinned
 
 
 @njit(nogil=True, _nrt=False)
 def meetings(team: Team, count: int) -> int:
     total = 0
     for number in range(count):
-        total += sum_up(team, number & 1, team.part + number)
-    meet(team)
+        total += sum_up(team, number & 1, team.thread + number)
+    barrier(team)
     return total
 
 
@@ -26,23 +26,23 @@ def places() -> list[Team]:
 
 def test_all_parts_meet_and_sum_up() -> None:
     own = places()
-    total = together(lambda part: int(meetings(own[part], 1000)), 2, lambda: release(own[0]))
+    total = run_pinned(lambda thread: int(meetings(own[thread], 1000)), 2, lambda: release(own[0]))
     assert total == sum(2 * number + 1 for number in range(1000))
 
 
 @pytest.mark.parametrize("failing", [0, 1])
 def test_what_one_part_raises_is_raised_and_nobody_is_left_waiting(failing: int) -> None:
     own = places()
-    meetings(places()[0]._replace(parts=1), 1)  # compiled
+    meetings(places()[0]._replace(n_threads=1), 1)  # compiled
 
-    def work(part: int) -> int:
-        if part == failing:
+    def work(thread: int) -> int:
+        if thread == failing:
             raise ValueError("part failed")
-        return int(meetings(own[part], 5))
+        return int(meetings(own[thread], 5))
 
     with pytest.raises(ValueError, match="part failed"):
-        together(work, 2, lambda: release(own[0]))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mgdhw part")]
+        run_pinned(work, 2, lambda: release(own[0]))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mgdhw thread")]
 
 
 def test_parameters_are_parted_without_gaps() -> None:

@@ -56,7 +56,7 @@ def reader(n_out: int, samples: int = 2, seed: int = 1, **effects: Any) -> Chip:
 
 def seen(chip: Chip, *samples: int) -> FloatArray:
     """(B, n_out) outputs in signal units."""
-    return chip.infer(np.array(samples), chip.now) * 2.0**-12
+    return chip.infer(np.array(samples), chip.current_step) * 2.0**-12
 
 
 # --- noise
@@ -181,7 +181,7 @@ def test_temperature(name: str, scale: float) -> None:
     found = []
     for step in range(7 * 300):
         if step % 7 in (0, 6):
-            chip.now = step
+            chip.current_step = step
             found.append(float(seen(chip, 0)[0, 0]))
     first, last = np.array(found).reshape(300, 2).T
     assert_array_equal(first, last)
@@ -191,7 +191,7 @@ def test_temperature(name: str, scale: float) -> None:
 
 def test_all_neurons_are_equally_warm() -> None:
     chip = reader(50, temperature_std=10.0, temperature_midpoint=0.01)
-    chip.now = 3
+    chip.current_step = 3
     assert len(set(seen(chip, 0)[0])) == 1
 
 
@@ -255,8 +255,9 @@ def answers(chip: Chip, number: int, *, imperfect: bool) -> list[Any]:
     costs = chip.probe(block)
     some = np.arange(dataset.n_samples)
     measured = chip.measure(some, block.first_step, Part.PLUS)
-    held = chip.held()
-    return [costs.perturbed, costs.reference, costs.evaluations, costs.held, measured, chip.infer(some, chip.now), held]
+    held = chip.theta_actual()
+    infer = chip.infer(some, chip.current_step)
+    return [costs.perturbed, costs.reference, costs.evaluations, costs.held, measured, infer, held]
 
 
 def assert_same(one: list[Any], other: list[Any]) -> None:

@@ -19,7 +19,7 @@ from mgdhw.errors import ConfigError
 from mgdhw.learning.segment import Segment
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_sim.engines import ENGINES, choose
-from mgdhw_sim.engines.numba import packs
+from mgdhw_sim.engines.numba import kernel_args
 from mgdhw_sim.engines.reference import Reference
 from mgdhw_sim.presets import PRESETS
 
@@ -67,7 +67,7 @@ def test_what_the_engine_declines_is_said_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.WARNING, "mgdhw")
-    monkeypatch.delitem(packs.FAMILIES, "random")  # as if it were a new one, without a kernel
+    monkeypatch.delitem(kernel_args.FAMILIES, "random")  # as if it were a new one, without a kernel
     auto = mgdhw.train(XOR, runs=None, overrides=["run.block=10"])
     assert caplog.messages == ["code family 'random' runs on the reference engine, which is slower"]
     caplog.clear()

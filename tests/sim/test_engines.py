@@ -24,7 +24,7 @@ from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ENGINE_NAMES
 from mgdhw_sim.uri import parse
 
-from .draws import SIGNALS, draw_chip, draw_dataset
+from .draws import SIGNALS, draw_chip, draw_dataset, draw_parameters
 
 REFERENCE = choose("reference")
 BATCHES = (1, 2, 5, 8, 16, 17, 33, 50)
@@ -33,7 +33,8 @@ OTHERS = [name for name in ENGINES if name != "reference"]
 
 
 def draw_codes(rng: Random, chip: Chip, family: str) -> CodeSpec:
-    return CodeSpec(family, rng.getrandbits(64), rng.randint(1, 9), rng.choice(("all", "layer")), rng.uniform(0.01, 1))
+    seed, amplitude, groups = rng.getrandbits(64), rng.randint(1, 9), rng.choice(("all", "layer"))
+    return CodeSpec(family, seed, amplitude, groups, draw_parameters(rng, family))
 
 
 def draw_loaded(rng: Random) -> tuple[Chip, int]:
@@ -115,10 +116,10 @@ def assert_same_filters(one: FilterState, other: FilterState) -> None:
 @pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.long)], ids=["team", "alone"])
 def team(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether even the smallest work is shared by threads."""
-    from mgdhw_sim.engines.numba import packs
+    from mgdhw_sim.engines.numba import kernel_args
 
-    monkeypatch.setattr(packs, "TEAM_PRODUCTS", 0 if request.param else 1 << 62)
-    monkeypatch.setattr(packs, "processors", lambda: 2)
+    monkeypatch.setattr(kernel_args, "TEAM_PRODUCTS", 0 if request.param else 1 << 62)
+    monkeypatch.setattr(kernel_args, "processors", lambda: 2)
     return bool(request.param)
 
 
@@ -136,7 +137,7 @@ def test_blocks(name: str, family: str) -> None:
         held = None
         for size in (rng.randint(1, 20), 1, rng.randint(1, 20)):
             block = Block(first, size, codes, order, baseline, held)
-            assert engine.declines(chip, block) is None
+            assert engine.unsupported_reason(chip, block) is None
             ours, expected = engine.probe(chip, block), REFERENCE.probe(chip, block)
             assert_array_equal(ours.perturbed, expected.perturbed)
             assert_array_equal(ours.reference, expected.reference)
@@ -169,10 +170,10 @@ def test_segments_in_any_cuts(name: str, optimizer: str) -> None:
 
 @pytest.mark.parametrize("by_bytes", [True, False])
 def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mgdhw_sim.engines.numba import compiled, packs
+    from mgdhw_sim.engines.numba import engine, kernel_args
 
-    monkeypatch.setattr(compiled, "INFER_PRODUCTS", 0)
-    monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
+    monkeypatch.setattr(engine, "INFER_PRODUCTS", 0)
+    monkeypatch.setattr(kernel_args, "HAS_BYTE_PRODUCTS", by_bytes and kernel_args.HAS_BYTE_PRODUCTS)
     for number in range(60):
         rng = Random(f"outputs {number}")
         chip, n = draw_loaded(rng)
@@ -189,12 +190,12 @@ def test_outputs(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("plain", [False, True])
 def test_work_in_small_pieces(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call into compiled code works on so much at most, however large blocks, segments and batches are."""
-    from mgdhw_sim.engines.numba import compiled, ends, packs
+    from mgdhw_sim.engines.numba import engine, kernel_args, marshalling
 
-    monkeypatch.setattr(ends, "SAMPLES", 100)
-    monkeypatch.setattr(packs, "ROWS", 7)
+    monkeypatch.setattr(marshalling, "SAMPLES", 100)
+    monkeypatch.setattr(kernel_args, "ROWS", 7)
     if plain:
-        monkeypatch.setattr(compiled, "LARGEST_TILE", 0)
+        monkeypatch.setattr(engine, "LARGEST_TILE", 0)
     engine = choose("numba")
     for number in range(16):
         rng = Random(f"pieces {number}")
@@ -237,7 +238,7 @@ def test_other_updates_in_any_cuts(name: str, changes: dict[str, Any]) -> None:
             weight = np.array([rng.uniform(0.1, 9.0) for _ in range(chip.topology.n_parameters)])
             recipe = replace(recipe, filter_weight=weight)
         state = first_state(chip, recipe)
-        assert engine.declines(chip, Segment(state, recipe, 60)) is None
+        assert engine.unsupported_reason(chip, Segment(state, recipe, 60)) is None
         cut = rng.randint(1, 59)
         expected = learn(REFERENCE, chip, state, recipe, [60])
         codes = chip.codes
@@ -266,9 +267,9 @@ def test_an_unknown_engine_is_refused() -> None:
 @pytest.mark.parametrize("family", ["random", "rank1", "sparse"])
 def test_chips_of_eight_bits(family: str, by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual chip, whose first layer is multiplied in bytes where the processor can, or in pairs of 16 bits."""
-    from mgdhw_sim.engines.numba import packs
+    from mgdhw_sim.engines.numba import kernel_args
 
-    monkeypatch.setattr(packs, "HAS_BYTE_PRODUCTS", by_bytes and packs.HAS_BYTE_PRODUCTS)
+    monkeypatch.setattr(kernel_args, "HAS_BYTE_PRODUCTS", by_bytes and kernel_args.HAS_BYTE_PRODUCTS)
     for number in range(12):
         rng = Random(f"eight {family} {number}")
         hidden = (rng.choice((1, 5, 8, 19, 40)), *[rng.randint(1, 20)] * rng.randint(0, 1))

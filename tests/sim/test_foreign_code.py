@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from numba import njit
 
-from mgdhw.compiled import cache, own_folders
+from mgdhw.compiled import cache, trusted_folders
 from mgdhw.compiled.cache import FunctionCache
 from mgdhw.compiled.code_folder import VERSION_DIGITS, CodeFolder
 
@@ -138,10 +138,10 @@ def test_a_pipe_is_not_waited_for(base: Path, poisoned: Path, trace: Path, caplo
 
 
 def test_nothing_is_made_in_what_is_not_to_be_used(base: Path, caplog: pytest.LogCaptureFixture) -> None:
-    own_folders.make(base)
+    trusted_folders.make(base)
     base.chmod(0o777)
     assert compiled(base)(7) == 21
-    assert [path.name for path in base.iterdir()] == [own_folders.TAG]
+    assert [path.name for path in base.iterdir()] == [trusted_folders.TAG]
     assert "neither used nor kept" in caplog.text
 
 

@@ -46,11 +46,11 @@ def assert_same_cells(chip: Chip, judge: referee_imperfect.ImperfectChip) -> Non
     assert chip.cells is not None
     assert_array_equal(chip.cells.requested, [cell.asked for cell in judge.cells])
     assert_array_equal(chip.cells.value, [cell.v for cell in judge.cells])
-    assert_array_equal(chip.cells.born, [cell.tick for cell in judge.cells])
+    assert_array_equal(chip.cells.written_tick, [cell.tick for cell in judge.cells])
     assert_array_equal(chip.cells.wear, [cell.writes for cell in judge.cells])
-    assert (chip.now, chip.cells.written) == (judge.now, judge.written)
+    assert (chip.current_step, chip.cells.written) == (judge.now, judge.written)
     unit = 2.0 ** -(chip.spec.weight_fraction_bits + 14)
-    assert_array_equal(chip.held(), np.array(judge.held()) * unit)
+    assert_array_equal(chip.theta_actual(), np.array(judge.held()) * unit)
     tick = judge.tick(judge.now)
     fine = cells.weights(chip.spec, chip.cells, tick)
     assert_array_equal(fine, [judge.weight(n, 0, tick) for n in range(fine.size)])
@@ -88,7 +88,7 @@ def compare(
                 assert_array_equal(chip.codes, judge.write(theta, step))
                 assert_same_cells(chip, judge)
             some = [rng.randrange(dataset.n_samples) for _ in range(3)]
-            assert_array_equal(chip.infer(np.array(some), chip.now), judge.infer(some, chip.now))
+            assert_array_equal(chip.infer(np.array(some), chip.current_step), judge.infer(some, chip.current_step))
             answer = judge.probe(Work(block))
             assert_same(chip.probe(block), answer)
             assert_same(run_pieces(chip, cut(rng, block)), answer)

@@ -12,9 +12,10 @@ from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.engines import choose
-from mgdhw_sim.engines.numba import flawed_ahead, flawed_crew
-from mgdhw_sim.engines.numba.flawed_ahead import WIDE, Twice, twice
-from mgdhw_sim.engines.numba.flaws import fine, flaws
+from mgdhw_sim.engines.numba import nonideal_team
+from mgdhw_sim.engines.numba.kernels import nonideal_dual_noise
+from mgdhw_sim.engines.numba.kernels.nonideal_dual_noise import WIDE, DualWorkspace, dual_workspace
+from mgdhw_sim.engines.numba.nonideal_args import nonideal_int16_network, nonidealities
 from mgdhw_sim.nonidealities import Effects
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
@@ -54,7 +55,7 @@ def test_blocks_in_any_cuts(start: int) -> None:
         chip.load(dataset)
         before = max(0, block.first_step - rng.choice((0, 3, 1000)))
         chip.write(np.array(draw_theta(rng, spec, block.codes.amplitude)), before)
-        assert COMPILED.declines(chip, block) is None
+        assert COMPILED.unsupported_reason(chip, block) is None
         held = None
         for place, piece in enumerate((block, *cut(rng, block))):
             piece = replace(piece, held=held if place > 1 else None)  # the pieces follow each other
@@ -101,17 +102,17 @@ def compare_segments(
         recipe = replace(recipe, baseline=baseline, update_period=period, codes=replace(recipe.codes, groups="all"))
     state = first_state(chip, recipe)
     expected = learn(REFERENCE, chip, state, recipe, [60])
-    codes, held, now = chip.codes, chip.held(), chip.now
+    codes, held, now = chip.codes, chip.theta_actual(), chip.current_step
     part = rng.randint(1, 59)
     for cuts in ([60], [part, 60 - part]):
         ours = learn(COMPILED, chip, state, recipe, cuts)
         assert_same_state(ours.state, expected.state)
         assert_same_cells(ours.state.cells, expected.state.cells)
         assert_array_equal(chip.codes, codes)
-        assert_array_equal(chip.held(), held)
-        assert chip.now == now
+        assert_array_equal(chip.theta_actual(), held)
+        assert chip.current_step == now
     assert learn(COMPILED, chip, state, recipe, [60]).cost == expected.cost
-    return flawed_crew.fits(chip, recipe.order)
+    return nonideal_team.fits(chip, recipe.order)
 
 
 @pytest.mark.parametrize("start", range(0, SEGMENTS, 20))
@@ -151,7 +152,7 @@ def test_cells_written_by_a_pulse_each(batches: tuple[int, ...]) -> None:
             up_down=rng.uniform(-0.1, 0.1), dw_min_std=rng.uniform(0, 0.2), write_noise=rng.uniform(0, 0.2) * lsb,
         )  # fmt: skip
         spec = replace(spec, effects=effects)
-        assert flaws(spec).brief
+        assert nonidealities(spec).int16_noise
         compare_segments(rng, spec, rng.choice(list(OPTIMIZERS)), "random", batches, Baseline.HELD, 1)
 
 
@@ -176,7 +177,7 @@ def test_sums_beyond_32_bits() -> None:
         rng = Random(f"rails {number}")
         effects = Effects(cell_gain_std=0.05, input_noise=0.005, read_noise=0.01, write_noise=0.01)
         spec = ChipSpec(layers=(3000, 9, 3), effects=effects)
-        numbers = fine(spec)
+        numbers = nonideal_int16_network(spec)
         assert numbers is not None
         assert numbers.bits[0] > 0
         assert compare_segments(rng, spec, "sgd", "random", (16, 51), Baseline.HELD, 3, rails=True)
@@ -189,7 +190,7 @@ def test_sums_whose_lowest_bits_count() -> None:
         layers=(3000, 5, 3), weight_bits=4, weight_range=64.0, input_bits=4, signal_bits=14, signal_range=1.0
     )  # fmt: skip
     spec = replace(spec, effects=replace(draw_effects(rng, spec).effects, input_noise=0.01))
-    numbers = fine(spec)
+    numbers = nonideal_int16_network(spec)
     assert numbers is not None
     assert numbers.bits.min() == -1
     assert not compare_segments(rng, spec, "sgd", "random", (9,))
@@ -199,13 +200,13 @@ def test_sums_whose_lowest_bits_count() -> None:
 @pytest.mark.parametrize("baseline", [Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC])
 def test_probes_that_measure_twice(baseline: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small chips whose two measurements share vectors: one group of neurons a layer, or several; any of the costs."""
-    made: list[Twice | None] = []
+    made: list[DualWorkspace | None] = []
 
-    def noted(*args: Any) -> Twice | None:
-        made.append(twice(*args))
+    def noted(*args: Any) -> DualWorkspace | None:
+        made.append(dual_workspace(*args))
         return made[-1]
 
-    monkeypatch.setattr(flawed_ahead, "twice", noted)
+    monkeypatch.setattr(nonideal_dual_noise, "dual_workspace", noted)
     for number in range(TWICE):
         rng = Random(f"twice {baseline} {number}")
         layers = rng.choice(((49, 4, 4), (rng.randint(20, 100), rng.randint(1, 40), rng.randint(1, 20), 3)))

@@ -8,13 +8,14 @@ from numba import njit
 from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
-from mgdhw.compiled import draws, words
-from mgdhw.compiled import noise as kernels
+from mgdhw.compiled.kernels import codes_and_samples, gaussian_draws, int16_pairs, philox
+from mgdhw.compiled.kernels import gaussian_noise as kernels
+from mgdhw.compiled.kernels.simd import LANES, load, load_pairs, store, store_pairs
+from mgdhw.compiled.kernels.vector_math import to_u32, u32
 from mgdhw.compiled.options import ENTRY
-from mgdhw.compiled.simd import LANES, load, load_pairs, store, store_pairs, to_u32, u32
 from mgdhw.random import gaussian
 from mgdhw.random.philox import Stream
-from mgdhw_sim.engines.numba import flawed_noise
+from mgdhw_sim.engines.numba.kernels import nonideal_batch_noise
 
 pytestmark = pytest.mark.long
 
@@ -51,8 +52,8 @@ def pairs_kernel(pairs: Any) -> Any:
         one, other, far = pairs(a, b)
         store_pairs(draws_, 0, one)
         store_pairs(draws_, 32, other)
-        store_pairs(scaled_, 0, words.scaled_pairs(one, strength))
-        store_pairs(scaled_, 32, words.scaled_pairs(other, strength))
+        store_pairs(scaled_, 0, int16_pairs.scaled_pairs(one, strength))
+        store_pairs(scaled_, 32, int16_pairs.scaled_pairs(other, strength))
         return far
 
     return run
@@ -62,16 +63,16 @@ def pairs_kernel(pairs: Any) -> Any:
 
 
 def test_words_are_those_of_the_kernels_of_old() -> None:
-    """`draws.philox_lanes` is compared with `mgdhw.random.philox` wherever codes are; here others with it."""
+    """`codes_and_samples.philox_lanes` is compared with `mgdhw.random.philox` wherever codes are; here others too."""
 
     @njit(**ENTRY)
     def all_of_them(given, more, key0, key1, alone, twice, wanted):
         c = (load(given, 0), load(given, 16), load(given, 32), load(given, 48))
         d = (load(more, 0), load(more, 16), load(more, 32), load(more, 48))
-        both = words.philox_twice(c, d, key0, key1)
+        both = philox.philox_twice(c, d, key0, key1)
         for number, counters in enumerate((c, d)):
-            w = words.philox_of_key(*counters, key0, key1)
-            v = draws.philox_lanes(*counters, u32(key0), u32(key1))
+            w = philox.philox_of_key(*counters, key0, key1)
+            v = codes_and_samples.philox_lanes(*counters, u32(key0), u32(key1))
             for word in range(4):
                 at = (4 * number + word) * LANES
                 store(alone, at, w[word])
@@ -98,9 +99,9 @@ def test_every_field_on_every_processor(portable: bool, near: bool, monkeypatch:
     """All 65,536 fields, by the fast instructions where this processor has them, and without; those beyond the last
     slab, or not."""
     if portable:
-        monkeypatch.setattr(words, "HAS_BYTE_LOOKUPS", False)
-        monkeypatch.setattr(words, "HAS_WIDE_PRODUCTS", False)
-    run = pairs_kernel(words.near_pairs if near else words.gaussian_pairs)
+        monkeypatch.setattr(gaussian_draws, "HAS_BYTE_LOOKUPS", False)
+        monkeypatch.setattr(int16_pairs, "HAS_WIDE_PRODUCTS", False)
+    run = pairs_kernel(gaussian_draws.central_pairs if near else gaussian_draws.gaussian_pairs)
     fields = np.random.default_rng(2).permutation(1 << 16).astype(np.uint16)
     missing = ((fields >> 8) & 127) == 127 if near else gaussian.is_far(fields)
     magnitude = np.where(missing, 0, gaussian.magnitudes(fields))
@@ -113,17 +114,17 @@ def test_every_field_on_every_processor(portable: bool, near: bool, monkeypatch:
     assert_array_equal(found, wanted)
     assert_array_equal(scaled, gaussian.scaled(wanted, 4321))
     code = "".join(run.inspect_llvm().values())
-    assert ("permvar.qi" in code) == words.HAS_BYTE_LOOKUPS
-    assert ("pmul.hr.sw" in code) == words.HAS_WIDE_PRODUCTS
+    assert ("permvar.qi" in code) == gaussian_draws.HAS_BYTE_LOOKUPS
+    assert ("pmul.hr.sw" in code) == int16_pairs.HAS_WIDE_PRODUCTS
 
 
 def test_every_kind_of_second_word() -> None:
     @njit(**ENTRY)
     def run(given, found, together):
         for i in range(given.size):
-            found[i] = words.far_magnitude(np.int64(given[i]))
+            found[i] = gaussian_draws.far_magnitude(np.int64(given[i]))
         for i in range(0, given.size, LANES):
-            store(together, i, words.far_magnitudes(load(given, i)))
+            store(together, i, gaussian_draws.far_magnitudes(load(given, i)))
 
     powers = [(1 << k) + extra for k in range(2, 32) for extra in (-1, 0, 1)]
     given = np.array([0, 1, 2, 0xFFFFFFFF, *powers], dtype=np.uint32)
@@ -186,18 +187,18 @@ def test_noise_of_many_samples(step: int, blocks: int, low: int, high: int, onto
     @njit(**ENTRY)
     def run(key0, key1, step, cut, x, top, words_, beyond, out, width):
         for first, end in ((0, cut), (cut, blocks)):
-            flawed_noise.draw_lanes(
+            nonideal_batch_noise.draw_lanes(
                 key0, key1, READ, step, 4, 2, blocks, first, end, low, high, 900, x, 3, top, words_, beyond,
                 out, width,
             )  # fmt: skip
-        flawed_noise.put_far(key0, key1, READ, step, 4, 2, 900, top, beyond, out)
+        nonideal_batch_noise.put_far(key0, key1, READ, step, 4, 2, 900, top, beyond, out)
 
     width, top = high - low, 2047 if onto else 32767
     given = np.random.default_rng(5).integers(0, 256, (4 * blocks, width, 2)).astype(np.int16)
     out = np.zeros(8 * blocks * width + 2, dtype=np.int16)
     out[:-2] = given.reshape(-1)
-    words_ = np.zeros(4 * max(width, flawed_noise.AHEAD), dtype=np.uint32)
-    beyond = flawed_noise.beyond(width, 8 * blocks * width)
+    words_ = np.zeros(4 * max(width, nonideal_batch_noise.AHEAD), dtype=np.uint32)
+    beyond = nonideal_batch_noise.tail_draws(width, 8 * blocks * width)
     run(*KEY, step, blocks // 3, out.view(np.int32) if onto else None, top, words_, beyond, out, width)
     rows = expected(8 * blocks * width, step=step, first=low * blocks).reshape(width, 4 * blocks, 2)
     wanted = gaussian.scaled(rows, 900).transpose(1, 0, 2)

@@ -19,7 +19,7 @@ from mgdhw_drivers.server.describe import Limits, describe
 from mgdhw_sim.chip_file import load_chip, to_toml
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.engines import choose
-from mgdhw_sim.engines.numba import packs
+from mgdhw_sim.engines.numba import kernel_args
 from mgdhw_sim.numbers import values
 from mgdhw_sim.points import Points, Tables
 from mgdhw_sim.presets import PRESETS
@@ -112,10 +112,10 @@ def test_compiled_loops_give_the_bits_of_the_reference(kind: str) -> None:
     for number in range(10):
         rng = Random(f"own {kind} {number}")
         chip, n = loaded(rng, kind)
-        narrow += packs.narrow(chip.spec) is not None
+        narrow += kernel_args.int16_network(chip.spec) is not None
         order = SampleOrder(rng.getrandbits(64), n, rng.choice(BATCHES), rng.randint(1, 9))
         block = Block(rng.choice((0, 2**40 + 7)), 12, draw_codes(rng, chip, rng.choice(list(FAMILIES))), order)
-        assert COMPILED.declines(chip, block) is None
+        assert COMPILED.unsupported_reason(chip, block) is None
         ours, expected = COMPILED.probe(chip, block), REFERENCE.probe(chip, block)
         assert_array_equal(ours.perturbed, expected.perturbed, err_msg=f"{number}: {chip.spec}")
         assert_array_equal(ours.reference, expected.reference)
@@ -150,8 +150,8 @@ def test_steep_curves_run_on_plain_kernels() -> None:
     flat = Tables(activation=Points.even([-8.0, 8.0], 8.0))
     steep = Tables(activation=Points.of([(-8.0, -8.0), (0.0, -8.0), (0.03125, 8.0)]))
     spec = ChipSpec(activation="table", output_activation="table", tables=flat)
-    assert packs.narrow(spec) is not None
-    assert packs.narrow(replace(spec, tables=steep)) is None
+    assert kernel_args.int16_network(spec) is not None
+    assert kernel_args.int16_network(replace(spec, tables=steep)) is None
 
 
 # --- chip files ------------------------------------------------------------------------------------------------------

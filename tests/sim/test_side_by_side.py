@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from mgdhw.learning.segment import Segment
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.engines import choose
-from mgdhw_sim.engines.numba import packs
+from mgdhw_sim.engines.numba import kernel_args
 from mgdhw_sim.engines.numba.replicas import fits_lanes
 from mgdhw_sim.reference.chip import Chip
 
@@ -60,7 +60,7 @@ def test_in_lanes(optimizer: str) -> None:
 
 @pytest.mark.parametrize("changes", STEPPED.values(), ids=STEPPED)
 def test_other_updates_in_threads(changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "processors", lambda: 2)
+    monkeypatch.setattr(kernel_args, "processors", lambda: 2)
     chip, n = draw_loaded(Random(11))
     recipe = draw_recipe(Random(12), chip, n, "adam", "random", **changes)
     recipe = replace(recipe, order=replace(recipe.order, batch=2))
@@ -75,7 +75,7 @@ def test_other_updates_in_threads(changes: dict[str, Any], monkeypatch: pytest.M
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["energy", "oripov"])
 def test_imperfect_chips_in_threads(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "processors", lambda: 2)
+    monkeypatch.setattr(kernel_args, "processors", lambda: 2)
     rng = Random(13)
     spec = draw_effects(rng, draw_loaded(rng)[0].spec)
     chip, dataset = Chip(spec), draw_dataset(rng, spec)
@@ -92,7 +92,7 @@ def test_imperfect_chips_in_threads(kind: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_in_threads_where_lanes_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs, "processors", lambda: 2)
+    monkeypatch.setattr(kernel_args, "processors", lambda: 2)
     rng = Random(5)
     chip, n = draw_loaded(rng)
     recipes = [draw_recipe(Random(7), chip, n, "adam", "walsh", seed=seed) for seed in range(5)]

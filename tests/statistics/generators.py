@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.compiled.noise import RAW, fill_row
+from mgdhw.compiled.kernels.gaussian_noise import RAW, fill_row
 from mgdhw.random.gaussian import UNIT, fields
 
 from .battery import Address

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mgdhw.device import open_device
-from mgdhw_drivers.server.endpoint import Line, Station
+from mgdhw_drivers.server.endpoint import Endpoint, Line
 from mgdhw_drivers.server.fault_injection import Faults
-from mgdhw_drivers.server.listeners import Listener, PtyListener, TcpListener
+from mgdhw_drivers.server.listener import Listener
 from mgdhw_drivers.server.serving import until_asked_to_end
+from mgdhw_drivers.transports.pty import PtyListener
+from mgdhw_drivers.transports.tcp import TcpListener
 
 QUEUED = 1 << 20
 SOCKET = "board"
@@ -92,7 +94,7 @@ class Remote(asyncio.Protocol):
         self._folder.cleanup()
 
 
-class StationInC(Station):
+class StationInC(Endpoint):
     """A station whose boards are processes of the C core."""
 
     def __init__(self, command: list[str], line: Line) -> None:

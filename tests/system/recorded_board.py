@@ -18,9 +18,12 @@ import numpy as np
 from mgdhw.arrays import FloatArray
 from mgdhw.device import Capability
 from mgdhw.device.motion import Motion
-from mgdhw_drivers.server.endpoint import Line, Station
-from mgdhw_drivers.server.listeners import Listener, PtyListener, TcpListener, UnixListener
+from mgdhw_drivers.server.endpoint import Endpoint, Line
+from mgdhw_drivers.server.listener import Listener
 from mgdhw_drivers.server.serving import until_asked_to_end
+from mgdhw_drivers.transports.pty import PtyListener
+from mgdhw_drivers.transports.tcp import TcpListener
+from mgdhw_drivers.transports.unix import UnixListener
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
 
@@ -68,7 +71,7 @@ def main() -> None:
     parser.add_argument("--pty", action="store_true")
     parser.add_argument("--link", type=Path)
     chosen = parser.parse_args()
-    station = Station(RecordedChip(chosen.chip, chosen.record, chosen.slew, chosen.interval), Line())
+    station = Endpoint(RecordedChip(chosen.chip, chosen.record, chosen.slew, chosen.interval), Line())
     listener: Listener
     if chosen.pty:
         listener = PtyListener(station, chosen.link)

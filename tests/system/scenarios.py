@@ -30,11 +30,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mgdhw.device import open_device
 from mgdhw.errors import DeviceError
-from mgdhw_drivers import secret
-from mgdhw_drivers.client.device import open_serial, open_tcp, open_unix
+from mgdhw_drivers.client.device import LinkedDevice
 from mgdhw_drivers.protocol.messages import Identify, Identity
 from mgdhw_drivers.protocol.numbers import State, Type
+from mgdhw_drivers.transports import secret
 
 from .faults import command, say_now
 from .recorded import CHIP, INTERVAL, SECONDS, SLEW, Recorded
@@ -131,9 +132,8 @@ def until(condition: Callable[[], bool], seconds: float) -> bool:
 
 def state_of(address: str) -> State:
     """What the board says of itself to somebody who only asks. Raises DeviceError."""
-    device = {"tcp": open_tcp, "unix": open_unix, "serial": open_serial}[address.partition(":")[0]](
-        f"{address}?reconnect={SAFE_SECONDS:g}"
-    )
+    device = open_device(f"{address}?reconnect={SAFE_SECONDS:g}")
+    assert isinstance(device, LinkedDevice)
 
     async def ask() -> State:
         link = device.session.link

@@ -12,9 +12,12 @@ import pytest
 
 from mgdhw.device import open_device
 from mgdhw.testing import DeviceConformance, Opener
-from mgdhw_drivers.server.endpoint import Line, Station
-from mgdhw_drivers.server.listeners import Listener, PtyListener, TcpListener, UnixListener
+from mgdhw_drivers.server.endpoint import Endpoint, Line
+from mgdhw_drivers.server.listener import Listener
 from mgdhw_drivers.server.serving import serving
+from mgdhw_drivers.transports.pty import PtyListener
+from mgdhw_drivers.transports.tcp import TcpListener
+from mgdhw_drivers.transports.unix import UnixListener
 
 Surroundings = Callable[[], AbstractAsyncContextManager[Opener]]
 """Sets up what a device needs (a server, a pair of ports, a process) for one test; gives what makes the device."""
@@ -37,7 +40,7 @@ def served(uri: str, how: str = "tcp") -> Surroundings:
 
     @contextlib.asynccontextmanager
     async def surroundings() -> AsyncIterator[Opener]:
-        station = Station(open_device(uri), Line())
+        station = Endpoint(open_device(uri), Line())
         with tempfile.TemporaryDirectory() as folder:
             listeners: dict[str, Listener] = {
                 "tcp": TcpListener(station, 0),

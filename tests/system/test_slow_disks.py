@@ -105,7 +105,7 @@ def test_a_board_is_fed_while_the_disk_sleeps(
     assert process.returncode == 0, err
     assert json.loads(out)["digest"] == digest_of(folder / "board.toml")
     assert "fault" not in err, err
-    assert "no word from the host" not in (folder / "server.log").read_text()
+    assert "nothing received from the host" not in (folder / "server.log").read_text()
 
 
 @pytest.mark.long
@@ -118,7 +118,7 @@ def test_a_board_is_fed_while_a_run_begins_on_a_slow_disk(
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["digest"] == digest_of(folder / "short.toml")
     assert "waiting for the disk" in done.stderr
-    assert "no word from the host" not in (folder / "server.log").read_text()
+    assert "nothing received from the host" not in (folder / "server.log").read_text()
 
 
 def test_a_locked_database_is_waited_for(folder: Path, start: Any, reach: Any, digest_of: Any) -> None:

@@ -23,15 +23,17 @@ import pytest
 import mgdhw
 from mgdhw.device import Device, open_device
 from mgdhw.errors import DeviceUnavailable
-from mgdhw_drivers import secret
 from mgdhw_drivers.client.device import LinkedDevice
 from mgdhw_drivers.protocol.connection import HostConnection
 from mgdhw_drivers.protocol.frames import END, Frame, encode
 from mgdhw_drivers.protocol.messages import Chunk, Identify, Set
 from mgdhw_drivers.protocol.numbers import Area, Type
-from mgdhw_drivers.server.endpoint import Line, Station
-from mgdhw_drivers.server.listeners import Listener, TcpListener, UnixListener
+from mgdhw_drivers.server.endpoint import Endpoint, Line
+from mgdhw_drivers.server.listener import Listener
 from mgdhw_drivers.server.serving import serving
+from mgdhw_drivers.transports import secret
+from mgdhw_drivers.transports.tcp import TcpListener
+from mgdhw_drivers.transports.unix import UnixListener
 
 from ..firmware.core import build
 from ..sockets import connect, is_ended, raw
@@ -106,7 +108,7 @@ class Servers:
         """A board, over TCP or a Unix socket."""
         if self.kind == "python":
             device, moved = logging_device()
-            station = Station(device, Line())
+            station = Endpoint(device, Line())
             listener: Listener = (
                 TcpListener(station, 0) if how == "tcp" else UnixListener(station, self.folder / "board")
             )

@@ -1,1 +1,1 @@
-"""Devices at the other end of a link: transports, the link with its clock, and the device itself."""
+"""The host's end of a link: the link with its clock, the session with a board, and the board as a device."""

@@ -1,4 +1,4 @@
-"""Which costs a board can have measured."""
+"""Checks of the costs that a board sends."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mgdhw_drivers.protocol.description import Head
 MOST_COST_BITS = 32
 
 
-class Expected:
-    """Looks at costs before they are believed.
+class CostChecker:
+    """Checks costs that a board has sent.
 
     Args:
         head: of the board's description.

@@ -1,4 +1,4 @@
-"""A board as a device: `serial:`, `tcp:` and `unix:`."""
+"""A board at the other end of a link, as a device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
-from mgdhw.device import Capability, Device, HostCodes
+from mgdhw.device import Capability, HostCodes
 from mgdhw.device.closing import CLOSING_SECONDS
 from mgdhw.device.motion import Motion
 from mgdhw.device.recovery import back_off, retry_while_away
@@ -29,29 +29,26 @@ from mgdhw.errors import (
     LinkTimeout,
 )
 from mgdhw.learning.segment import Segment, SegmentResult
-from mgdhw_drivers.client.address import Options, parse, parse_tcp
-from mgdhw_drivers.client.costs import Expected
+from mgdhw_drivers.client.board_session import LONGEST_RAMP_SECONDS, BoardSession
+from mgdhw_drivers.client.byte_stream import ByteStream
+from mgdhw_drivers.client.costs import CostChecker
 from mgdhw_drivers.client.info import form_of, info_of
 from mgdhw_drivers.client.learning import Learning
-from mgdhw_drivers.client.moves import Moves
-from mgdhw_drivers.client.serial import SerialTransport
-from mgdhw_drivers.client.session import LONGEST_RAMP_SECONDS, Session
-from mgdhw_drivers.client.tcp import TcpTransport
-from mgdhw_drivers.client.transport import Transport
-from mgdhw_drivers.client.unix import UnixTransport
+from mgdhw_drivers.client.motion_limiter import MotionLimiter
+from mgdhw_drivers.client.options import LinkOptions
 from mgdhw_drivers.protocol.blocks import costs_of, probe_of, rest_of
 from mgdhw_drivers.protocol.claims import limits_of
 from mgdhw_drivers.protocol.description import Head
 from mgdhw_drivers.protocol.messages import Infer, Measure, Pong, Statistics
-from mgdhw_drivers.protocol.numbers import FAMILIES, Area, Feature, State, Type
+from mgdhw_drivers.protocol.numbers import Area, Feature, State, Type, family_bit
 from mgdhw_drivers.protocol.parameters import ParameterForm
 from mgdhw_drivers.protocol.samples import samples_of
 from mgdhw_drivers.protocol.values import Gathered
 
 HEARTBEATS = 3
-"""Signs of life in the time after which the board would miss them."""
+"""PINGs in the time of the dead-man timer."""
 HEARTBEAT_SECONDS = 10.0
-"""The longest time between them: a server gives up a host that says nothing for a minute."""
+"""The longest time between them: a server gives up a host that sends nothing for a minute."""
 
 
 class LinkedDevice(HostCodes):
@@ -59,25 +56,25 @@ class LinkedDevice(HostCodes):
 
     Args:
         uri: its address.
-        transport: what carries the bytes.
+        byte_stream: what carries the bytes.
         options: of the address.
     """
 
-    def __init__(self, uri: str, transport: Transport, options: Options) -> None:
+    def __init__(self, uri: str, byte_stream: ByteStream, options: LinkOptions) -> None:
         super().__init__(uri)
-        self._transport = transport
+        self._byte_stream = byte_stream
         self._options = options
         self.reconnect_seconds = options.reconnect
-        self._session: Session | None = None
+        self._session: BoardSession | None = None
         self._checked: tuple[bytes, int] | None = None
         """Parameters and amplitude that are known to be within the limits."""
-        self._heart: asyncio.Task[None] | None = None
+        self._heartbeat: asyncio.Task[None] | None = None
 
     @property
-    def session(self) -> Session:
+    def session(self) -> BoardSession:
         """The session with the board. Raises DeviceUnavailable while the device is not open."""
         if self._session is None:
-            self._session = Session(self._transport, self._options)  # closed: says so when it is used
+            self._session = BoardSession(self._byte_stream, self._options)  # closed: says so when it is used
         return self._session
 
     async def connect(self) -> None:
@@ -89,22 +86,22 @@ class LinkedDevice(HostCodes):
         raw = await session.read_area(Area.LIMITS, 24 * head.n_parameters) if head.per_parameter else None
         try:
             limits = limits_of(description, raw)
-            self.info = info_of(description, limits, {"name": self._transport.name})
+            self.info = info_of(description, limits, {"name": self._byte_stream.name})
         except LinkCorrupt as error:
             raise DeviceUnavailable(f"what the board says of itself makes no sense: {error}", uri=self.uri) from error
-        self._expected = Expected(head, self.info.details, self.uri)
+        self._cost_checker = CostChecker(head, self.info.details, self.uri)
         self._form: ParameterForm = form_of(head.parameter_kind, head.n_parameters, limits)
         session.form = self._form
-        moves = Moves(self._options.slew, self._options.stress, self._form, self.uri)
-        if moves.are_limited:  # what a board writes in the middle of a segment no host could limit
-            session.moves = moves
+        limiter = MotionLimiter(self._options.slew, self._options.stress, self._form, self.uri)
+        if limiter.has_limits:  # what a board writes in the middle of a segment no host could limit
+            session.motion_limiter = limiter
             self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
         self.put_back_seconds = session.leaving_seconds
-        self._learning = Learning(session, self.info, self._form, self._expected)
-        self._heart = asyncio.create_task(self._beat(session), name=f"heartbeat of {self.uri}")
+        self._learning = Learning(session, self.info, self._form, self._cost_checker)
+        self._heartbeat = asyncio.create_task(self._keep_alive(session), name=f"heartbeat of {self.uri}")
 
-    async def _begin(self) -> Session:
-        self._session = session = Session(self._transport, self._options)
+    async def _begin(self) -> BoardSession:
+        self._session = session = BoardSession(self._byte_stream, self._options)
         try:
             await session.begin()
         except BaseException:
@@ -113,10 +110,10 @@ class LinkedDevice(HostCodes):
         return session
 
     async def disconnect(self) -> None:
-        heart, self._heart = self._heart, None
-        if heart is not None:
-            heart.cancel()
-            await asyncio.wait([heart])
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            heartbeat.cancel()
+            await asyncio.wait([heartbeat])
         session, self._session = self._session, None
         if session is not None:
             await session.end()
@@ -163,12 +160,12 @@ class LinkedDevice(HostCodes):
         return await self.read() if parameters is None else self._form.decode(parameters)
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:
-        if not self.session.remembers:
+        if not self.session.has_cell_state:
             return {}
         return await self.session.do(self.session.snapshot, parameters=True)
 
     async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:
-        if memory and self.session.remembers:
+        if memory and self.session.has_cell_state:
             await self.session.do(partial(self.session.restore, memory))
 
     async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
@@ -193,7 +190,7 @@ class LinkedDevice(HostCodes):
             answer.take(answers[-1])
             if not answer.is_complete:
                 raise LinkCorrupt("the answer to MEASURE does not begin with its first value")
-            value: int | float = self._expected.checked(answer.values(), samples.size)[0].item()
+            value: int | float = self._cost_checker.checked(answer.values(), samples.size)[0].item()
             return value
 
         return await session.do(work, dataset=True, parameters=True)
@@ -213,7 +210,7 @@ class LinkedDevice(HostCodes):
             async def request(new: NDArray[Any]) -> tuple[bytes, int] | None:
                 nonlocal rest
                 if new.size and rest is not None:
-                    costs = self._expected.checked(new, block.order.batch)
+                    costs = self._cost_checker.checked(new, block.order.batch)
                     used, rest = rest_of(rest, costs)
                     known.append(costs[:used])
                 if rest is None:
@@ -277,8 +274,8 @@ class LinkedDevice(HostCodes):
 
     # --- what the board can do -----------------------------------------------------------------------------------
 
-    def _check_block(self, block: Block, session: Session, head: Head) -> None:
-        if not head.features >> FAMILIES.index(block.codes.family) & 1:
+    def _check_block(self, block: Block, session: BoardSession, head: Head) -> None:
+        if not head.features & family_bit(block.codes.family):
             raise ConfigError(
                 f"{self.uri}: the board has no code family {block.codes.family}; use run.level=host-codes"
             )
@@ -290,11 +287,11 @@ class LinkedDevice(HostCodes):
         if parameters is not None and self._checked != (parameters, amplitude):
             self.check_perturbed(self._form.decode(parameters), amplitude)
             self._checked = (parameters, amplitude)
-        if session.moves is not None:
-            session.moves.check_perturbation(block.codes.amplitude)
+        if session.motion_limiter is not None:
+            session.motion_limiter.check_perturbation(block.codes.amplitude)
 
-    async def _beat(self, session: Session) -> None:
-        """Keep the dead-man from tripping while nobody asks for anything, and notice if it has."""
+    async def _keep_alive(self, session: BoardSession) -> None:
+        """Reset the dead-man timer while no request does, and notice if it has expired."""
         pause = min(self._options.dead_man / HEARTBEATS or HEARTBEAT_SECONDS, HEARTBEAT_SECONDS)
         while True:
             await asyncio.sleep(pause)
@@ -308,28 +305,10 @@ class LinkedDevice(HostCodes):
                 except LinkTimeout:
                     await session.link.disconnect()  # whatever it sends instead is not listened to any longer
                 except DeviceFault as fault:
-                    session.fault = fault  # for whoever wants something next
+                    session.fault = fault  # raised by the next request
                 except DeviceError:
-                    session.link.connection.poison()  # whoever wants something next sees to it
+                    session.link.connection.poison()  # the next request brings the link in step again
 
 
 async def _nothing() -> None:
     return None
-
-
-def open_tcp(uri: str) -> Device:
-    """Entry point of scheme `tcp`."""
-    host, port, options = parse_tcp(uri)
-    return LinkedDevice(uri, TcpTransport(uri, host, port, options.secret), options)
-
-
-def open_unix(uri: str) -> Device:
-    """Entry point of scheme `unix`."""
-    path, options = parse(uri)
-    return LinkedDevice(uri, UnixTransport(uri, path), options)
-
-
-def open_serial(uri: str) -> Device:
-    """Entry point of scheme `serial`."""
-    port, options = parse(uri)
-    return LinkedDevice(uri, SerialTransport(uri, port, options.baud, slow=options.line == "uart"), options)

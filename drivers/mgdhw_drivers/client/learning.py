@@ -14,11 +14,11 @@ from mgdhw.device import DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault, LinkCorrupt
 from mgdhw.learning.loop import requested_theta
 from mgdhw.learning.segment import Segment, SegmentResult
-from mgdhw_drivers.client.costs import Expected
-from mgdhw_drivers.client.session import Session
-from mgdhw_drivers.client.verifying import Verification, evaluations_of
+from mgdhw_drivers.client.board_session import BoardSession
+from mgdhw_drivers.client.costs import CostChecker
+from mgdhw_drivers.client.learn_verification import Verification, evaluations_of
 from mgdhw_drivers.protocol.messages import LearnResult
-from mgdhw_drivers.protocol.numbers import FAMILIES, FIRST_OPTIMIZER, OPTIMIZERS, Area, Feature, Type
+from mgdhw_drivers.protocol.numbers import FIRST_OPTIMIZER, OPTIMIZER_NUMBERS, Area, Feature, Type, family_bit
 from mgdhw_drivers.protocol.parameters import ParameterForm
 from mgdhw_drivers.protocol.segments import (
     areas_after,
@@ -38,14 +38,14 @@ class Learning:
         session: with the board.
         info: what the device is.
         form: how parameters are sent.
-        expected: which costs there can be.
+        cost_checker: knows which costs there can be.
     """
 
-    def __init__(self, session: Session, info: DeviceInfo, form: ParameterForm, expected: Expected) -> None:
+    def __init__(self, session: BoardSession, info: DeviceInfo, form: ParameterForm, cost_checker: CostChecker) -> None:
         self._session = session
         self._info = info
         self._form = form
-        self._expected = expected
+        self._cost_checker = cost_checker
         self._floats = bool(session.known.head.float_costs)
         self._ticket = 0
         self._asked: Segment | None = None
@@ -75,12 +75,12 @@ class Learning:
         if session.state_crc != state_crc and not done:
             session.state_crc = 0
             await link.ask([request for area, raw in content.items() for request in session.writes(area, raw)])
-        if segment.state.cells and session.remembers and not done:
+        if segment.state.cells and session.has_cell_state and not done:
             await session.restore(segment.state.cells)
         rates = self._rates(segment)
         if rates:
             await session.write_area(Area.ETA, rates)
-        ask = ask_of(
+        request = ask_of(
             segment,
             ticket=self._ticket,
             dataset_crc=session.dataset_crc,
@@ -90,33 +90,33 @@ class Learning:
             floats=self._floats,
         )
         session.state_crc = 0  # until it is known what has become of it
-        (answer,) = await link.ask([(Type.LEARN, ask.pack())], evaluations=evaluations_of(segment))
-        learnt = LearnResult.unpack(answer)
-        verification = Verification(segment, learnt, self._expected, session.uri)
+        (answer,) = await link.ask([(Type.LEARN, request.pack())], evaluations=evaluations_of(segment))
+        learn_result = LearnResult.unpack(answer)
+        verification = Verification(segment, learn_result, self._cost_checker, session.uri)
         verification.check_counts()
         continuous, size = segment.recipe.continuous, 8 * self._form.count
         after = {
             # Weights of continuous mode are as they were sent.
             area: content[area] if continuous and area is Area.ENERGY else await session.read_area(area, size)
-            for area in areas_after(segment, learnt)
+            for area in areas_after(segment, learn_result)
         }
-        if checksum(after.values()) != learnt.state_crc or learnt.ticket != self._ticket:
+        if checksum(after.values()) != learn_result.state_crc or learn_result.ticket != self._ticket:
             raise LinkCorrupt("the state that was read is not the one that the board speaks of", uri=session.uri)
-        result = result_of(segment, learnt, after, floats=self._floats)
+        result = result_of(segment, learn_result, after, floats=self._floats)
         verification.check_state(result)
         parameters = self._form.encode(requested_theta(result.state, segment.recipe))
-        if zlib.crc32(parameters) != learnt.theta_crc:
+        if zlib.crc32(parameters) != learn_result.theta_crc:
             raise DeviceFault(
                 "the board has set other parameters than those that its θ asks for; its firmware rounds differently",
                 uri=session.uri,
             )
-        if session.remembers:
+        if session.has_cell_state:
             result = replace(result, state=replace(result.state, cells=await session.snapshot()))
-        session.state_crc = learnt.state_crc
+        session.state_crc = learn_result.state_crc
         period = segment.recipe.update_period
         updated = result.state.update > segment.state.update
         written = result.state.step // period * period if updated else segment.state.step
-        session.learnt(parameters, learnt.held_crc, written)
+        session.segment_learnt(parameters, learn_result.held_crc, written)
         return result
 
     def _rates(self, segment: Segment) -> bytes:
@@ -163,8 +163,8 @@ class Learning:
         if name is None:
             raise ConfigError(f"{self._session.uri}: no board knows this optimizer; use run.level=device-codes")
         needed = {
-            f"code family {recipe.codes.family}": 1 << FAMILIES.index(recipe.codes.family),
-            f"optimizer {name}": 1 << FIRST_OPTIMIZER + OPTIMIZERS.index(name),
+            f"code family {recipe.codes.family}": family_bit(recipe.codes.family),
+            f"optimizer {name}": 1 << FIRST_OPTIMIZER + OPTIMIZER_NUMBERS[name],
         }
         if recipe.codes.groups == "layer":
             needed["perturbation by layers"] = int(Feature.GROUPS)

@@ -1,7 +1,7 @@
 """A link with its clock: requests that are answered, or end in a typed error in bounded time, whatever comes.
 
 What moves a deadline is an answer to what was asked, or something of it that was got done. Bytes don't, nor do frames
-that nobody has asked for, so a board that talks without end is given up like one that is silent.
+that answer no request, so a board that sends without end is given up like one that is silent.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.errors import DeviceError, DeviceFault, LinkCorrupt, LinkLost, LinkTimeout
-from mgdhw_drivers.client.alarm import RestartableTimer
-from mgdhw_drivers.client.heard import Heard
-from mgdhw_drivers.client.transport import Transport
-from mgdhw_drivers.client.troubles import trouble_of
-from mgdhw_drivers.client.waiting import Patience
+from mgdhw_drivers.client.byte_stream import ByteStream
+from mgdhw_drivers.client.options import PROGRESS_SECONDS
+from mgdhw_drivers.client.refusals import error_of
+from mgdhw_drivers.client.timer import RestartableTimer
+from mgdhw_drivers.client.unanswered import UnansweredTraffic
+from mgdhw_drivers.client.wait_times import WaitTimes
 from mgdhw_drivers.protocol.cobs import encoded_size
 from mgdhw_drivers.protocol.connection import Answer, HostConnection, HostState
 from mgdhw_drivers.protocol.frames import OVERHEAD
@@ -29,17 +30,14 @@ from mgdhw_drivers.protocol.messages import Pong
 from mgdhw_drivers.protocol.numbers import ANSWER, Type
 from mgdhw_drivers.protocol.values import Gathered
 
-QUIET_SECONDS = 0.03
-"""Silence after which the board is asked whether it is there, and at what; twice as long after each such question that
-it leaves unanswered."""
-QUESTIONS = 8
-"""Such questions whose answers are awaited at most: a distant board's come late."""
+PING_SECONDS = 0.03
+"""Silence after which the board is sent a PING; twice as long after each PING that it leaves unanswered."""
+MOST_PINGS = 8
+"""PINGs whose answers are awaited at most: those of a distant board come late."""
 ATTEMPTS = 25
 """How often in a row a request may get lost."""
-PATIENCE_SECONDS = 1.0
-"""A board that is at one request for so long, and gets nothing of it done, is worth a word."""
-PROGRESS_SECONDS = 600.0
-"""How long a board may be at one request and get nothing of it done, unless its address says otherwise."""
+SLOW_SECONDS = 1.0
+"""A board that is at one request for so long without progress is mentioned in the log."""
 
 Request = tuple[Type, bytes]
 
@@ -47,47 +45,47 @@ log = logging.getLogger("mgdhw.link")
 
 
 class Link:
-    """Requests and answers over a transport. One task at a time may use it.
+    """Requests and answers over a stream of bytes. One task at a time may use it.
 
     Args:
-        transport: what carries the bytes.
+        byte_stream: what carries the bytes.
         timeout: seconds without an answer, beyond what the line needs, after which the link is given up.
         progress: seconds in which a board that is at a request, and says so, has to get something of it done.
     """
 
-    def __init__(self, transport: Transport, timeout: float, progress: float = PROGRESS_SECONDS) -> None:
-        self.transport = transport
+    def __init__(self, byte_stream: ByteStream, timeout: float, progress: float = PROGRESS_SECONDS) -> None:
+        self.byte_stream = byte_stream
         self.connection = HostConnection(secrets.randbits(32))
         self.repeated = 0
         """Requests that were lost and sent again."""
         self.host_bytes = 0
         self.board_bytes = 0
         longest = encoded_size(OVERHEAD + self.connection.max_payload) + 1
-        self._timeout = timeout + transport.line_seconds(longest)
+        self._timeout = timeout + byte_stream.line_seconds(longest)
         self._progress = progress
         self._inbox: deque[Answer] = deque()
         self._fault: Answer | None = None
         self._waker: asyncio.Future[None] | None = None
         self._gone: str | None = None
         self._broken: DeviceError | None = None
-        self._patience = Patience()
-        self._heard_of = Heard(self.connection)
-        self._heard = 0.0
+        self._wait_times = WaitTimes()
+        self._unanswered = UnansweredTraffic(self.connection)
+        self._received_at = 0.0
         self._sent = 0.0
-        self._quiet = QUIET_SECONDS
+        self._ping_after = PING_SECONDS
         self._pings: dict[int, list[int]] = {}
         """Requests that were awaited when each was sent."""
         self._running, self._done, self._most_done = 0, 0, 0
-        self._told = False
+        self._slow_logged = False
         self._loop = asyncio.get_running_loop()
-        self._alarm = RestartableTimer(self._wake)
+        self._timer = RestartableTimer(self._wake)
         self.on_loss: Callable[[str], None] | None = None
-        """Told at once when the peer is gone, whether or not anybody awaits an answer."""
+        """Called at once when the peer is gone, whether or not anybody awaits an answer."""
 
     @property
     def uri(self) -> str:
         """The device's address."""
-        return self.transport.uri
+        return self.byte_stream.uri
 
     @property
     def connected(self) -> bool:
@@ -104,17 +102,17 @@ class Link:
         self._inbox.clear()
         self._pings.clear()
         self._gone = self._broken = self._fault = None
-        await self.transport.open(self)
+        await self.byte_stream.open(self)
         self._write(self.connection.connect())
 
     async def disconnect(self) -> None:
         """Close the stream. From any state."""
         self.connection.disconnect()
-        self._alarm.stop()
-        await self.transport.close()
+        self._timer.stop()
+        await self.byte_stream.close()
 
     def leave(self) -> None:
-        """Tell a board to go to its safe state that answers no more: it may still listen."""
+        """Send a board that does not answer any more to its safe state: it may still listen."""
         if self.connected:
             self._write(self.connection.farewell())
 
@@ -144,7 +142,7 @@ class Link:
                 if answer.sequence in pending:
                     index = pending.pop(answer.sequence)
                     if answer.trouble is not None:
-                        raise trouble_of(answer, self.uri)
+                        raise error_of(answer, self.uri)
                     answers[index] = answer.payload
                     lost = 0
                     self._progressed()
@@ -155,7 +153,7 @@ class Link:
                             todo.appendleft(pending.pop(sequence))
                             lost += 1
                     if lost > ATTEMPTS:
-                        raise self._given_up("loses everything that it is sent")
+                        raise self._timed_out("loses everything that it is sent")
         except BaseException:
             if pending:
                 self.connection.poison()
@@ -181,10 +179,10 @@ class Link:
                 asked = await request(gathered.values())
             if not gathered.is_complete:
                 self.repeated += 1
-                # A board that gives the same few values again and again gets nobody anywhere.
+                # A board that sends the same few values again and again makes no progress.
                 lost = 0 if asked is not None and asked[1] < wanted else lost + 1
                 if lost > ATTEMPTS:
-                    raise self._given_up("loses everything that it is sent")
+                    raise self._timed_out("loses everything that it is sent")
 
     async def _values(self, kind: Type, payload: bytes, wanted: int) -> Gathered:
         """The values that answer one request, up to the first that was lost."""
@@ -199,7 +197,7 @@ class Link:
                         break
                 elif answer.sequence == sequence:
                     if answer.trouble is not None:
-                        raise trouble_of(answer, self.uri)
+                        raise error_of(answer, self.uri)
                     if gathered.take(answer.payload):
                         self._progressed()
         except BaseException:
@@ -209,13 +207,13 @@ class Link:
             self.connection.give_up(sequence)
         return gathered
 
-    # --- what the transport calls --------------------------------------------------------------------------------
+    # --- what the stream calls --------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
         """Bytes from the board."""
         self.board_bytes += len(data)
-        self._heard = self._loop.time()
-        self._heard_of.take(data)
+        self._received_at = self._loop.time()
+        self._unanswered.add(data)
         try:
             for answer in self.connection.receive(data):
                 if answer.type != Type.FAULT:
@@ -250,41 +248,41 @@ class Link:
         return sequence
 
     def _write(self, data: bytes) -> None:
-        self.transport.write(data)
-        self._sent = max(self._loop.time(), self._sent) + self.transport.line_seconds(len(data))
+        self.byte_stream.write(data)
+        self._sent = max(self._loop.time(), self._sent) + self.byte_stream.line_seconds(len(data))
         self.host_bytes += len(data)
 
     def _begin(self, evaluations: int) -> None:
-        """Something is asked: what was waited for before is no matter."""
+        """A request begins: the waiting times of earlier ones do not count."""
         self._most_done = evaluations
         self._running = self._done = 0
-        self._quiet = QUIET_SECONDS
+        self._ping_after = PING_SECONDS
         self._progressed()
 
     def _answered(self) -> None:
-        self._patience.answered()
-        self._heard_of.answered()
+        self._wait_times.answered()
+        self._unanswered.answered()
 
     def _progressed(self) -> None:
-        self._patience.progressed()
-        self._heard_of.answered()
+        self._wait_times.progressed()
+        self._unanswered.answered()
 
     async def _next(self) -> Answer:
-        """The next answer; asks the board for a sign of life meanwhile."""
+        """The next answer; sends PINGs meanwhile."""
         asked = self._sent
         while not self._inbox:
             self._check()
             began = self._loop.time()
-            left = max(asked, self._heard, self._sent) + self._quiet - began
+            left = max(asked, self._received_at, self._sent) + self._ping_after - began
             if left <= 0:
-                self._ask_for_life()
+                self._ping()
                 continue
             self._waker = self._loop.create_future()
-            self._alarm.set(began + max(0.001, left))
+            self._timer.set(began + max(0.001, left))
             await self._waker
             # Time in which this program was too busy to listen is not the board's silence.
-            heard_until = min(self._loop.time(), began + left + QUIET_SECONDS)
-            self._patience.listened(max(0.0, heard_until - max(began, asked)))
+            heard_until = min(self._loop.time(), began + left + PING_SECONDS)
+            self._wait_times.listened(max(0.0, heard_until - max(began, asked)))
         return self._inbox.popleft()
 
     def _check(self) -> None:
@@ -298,20 +296,20 @@ class Link:
             raise self._broken
         if self._gone is not None:
             raise LinkLost(self._gone, uri=self.uri)
-        patience = self._patience
-        if patience.silent > self._timeout:
-            raise self._given_up(self._heard_of.instead(patience.silent))
-        if patience.stuck > self._progress:
-            raise self._given_up(f"answers, but has got nothing done for {patience.stuck:.3g} s")
+        waited = self._wait_times
+        if waited.silent > self._timeout:
+            raise self._timed_out(self._unanswered.describe(waited.silent))
+        if waited.stuck > self._progress:
+            raise self._timed_out(f"answers, but has got nothing done for {waited.stuck:.3g} s")
 
-    def _ask_for_life(self) -> None:
-        if len(self._pings) >= QUESTIONS:
+    def _ping(self) -> None:
+        if len(self._pings) >= MOST_PINGS:
             oldest = next(iter(self._pings))
             del self._pings[oldest]
             self.connection.give_up(oldest)
         before = [sequence for sequence in self.connection.outstanding() if sequence not in self._pings]
         self._pings[self._send(Type.PING)] = before
-        self._quiet = min(2 * self._quiet, max(QUIET_SECONDS, self._timeout / 4))
+        self._ping_after = min(2 * self._ping_after, max(PING_SECONDS, self._timeout / 4))
 
     def _lost(self, answer: Answer) -> list[int]:
         """Requests that were sent before a PING and are neither answered nor under way: the line keeps order."""
@@ -319,16 +317,16 @@ class Link:
         if before is None:
             return []
         pong = Pong.unpack(answer.payload)
-        self._quiet = QUIET_SECONDS
+        self._ping_after = PING_SECONDS
         self._answered()
-        self._notice(pong.running, pong.done)
+        self._note_progress(pong.running, pong.done)
         lost = [sequence for sequence in before if sequence != pong.running]
         for sequence in lost:
             self.connection.give_up(sequence)
         return lost
 
-    def _notice(self, running: int, done: int) -> None:
-        """Take in how far the board has come; say once that it takes its time: it may have to compile what it serves.
+    def _note_progress(self, running: int, done: int) -> None:
+        """Note how far the board has come; log once that it is slow: it may have to compile what it serves.
 
         Args:
             running: the request that it is at; 0: none.
@@ -339,13 +337,13 @@ class Link:
         if self._done < done <= self._most_done:
             self._done = done
             self._progressed()
-        elif running and not self._told and self._patience.stuck >= PATIENCE_SECONDS:
-            self._told = True
+        elif running and not self._slow_logged and self._wait_times.stuck >= SLOW_SECONDS:
+            self._slow_logged = True
             log.info("waiting for the device (a chip that is served may have to be compiled first)")
 
-    def _given_up(self, what: str) -> LinkTimeout:
+    def _timed_out(self, what: str) -> LinkTimeout:
         self.connection.poison()
-        return LinkTimeout(f"{self.transport.name} {what}; is the board running, and the line good?", uri=self.uri)
+        return LinkTimeout(f"{self.byte_stream.name} {what}; is the board running, and the line good?", uri=self.uri)
 
 
 _NONE: NDArray[Any] = np.zeros(0, dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import Baseline, Block, CodeSpec, Costs, HeldBaseline
+from mgdhw.codes import FAMILIES as CODE_FAMILIES
+from mgdhw.codes import family_of
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.protocol.messages import HELD_VALID, Probe
-from mgdhw_drivers.protocol.numbers import BASELINES, FAMILIES, GROUPS
+from mgdhw_drivers.protocol.numbers import BASELINES, FAMILIES, FAMILY_NUMBERS, GROUPS
 
 _BASELINES = tuple(Baseline(name) for name in BASELINES)
-_UNUSED_DENSITY = CodeSpec().density
-"""Of codes that have none, where a host sends something else than a share."""
 
 
 def number_to_bytes(value: int | float, *, floats: bool) -> bytes:
@@ -38,7 +38,7 @@ def probe_of(block: Block, theta_crc: int, dataset_crc: int, *, floats: bool) ->
         first_step=block.first_step,
         code_seed=block.codes.seed,
         order_seed=block.order.seed,
-        density=block.codes.density,
+        code_parameter=parameter_of(block.codes),
         held_value=number_to_bytes(0 if held is None else held.value, floats=floats),
         held_step=0 if held is None else held.step,
         n_probes=block.n_probes,
@@ -48,7 +48,7 @@ def probe_of(block: Block, theta_crc: int, dataset_crc: int, *, floats: bool) ->
         theta_crc=theta_crc,
         dataset_crc=dataset_crc,
         amplitude=block.codes.amplitude,
-        family=FAMILIES.index(block.codes.family),
+        family=FAMILY_NUMBERS[block.codes.family],
         groups=GROUPS.index(block.codes.groups),
         baseline=_BASELINES.index(block.baseline),
         flags=0 if held is None else HELD_VALID,
@@ -63,18 +63,24 @@ def block_of(probe: Probe, *, floats: bool) -> Block:
     return Block(
         first_step=probe.first_step,
         n_probes=probe.n_probes,
-        codes=_codes(probe.family, probe.code_seed, probe.amplitude, probe.groups, probe.density),
+        codes=_codes(probe.family, probe.code_seed, probe.amplitude, probe.groups, probe.code_parameter),
         order=_order(probe.order_seed, probe.order_n, probe.batch, probe.tau_x),
         baseline=_BASELINES[probe.baseline],
         held=held,
     )
 
 
+def parameter_of(codes: CodeSpec) -> float:
+    """The parameter of a family of codes as PROBE carries it; 0 if the family has none."""
+    family = family_of(codes)
+    return float(next((getattr(family, field.name) for field in fields(family)), 0.0))
+
+
 @lru_cache(maxsize=16)
-def _codes(family: int, seed: int, amplitude: int, groups: int, density: float) -> CodeSpec:
+def _codes(family: int, seed: int, amplitude: int, groups: int, parameter: float) -> CodeSpec:
     """One object for all blocks of a run, as a host has it: devices look up by it what they have made ready."""
-    used = density if 0.0 < density <= 1.0 else _UNUSED_DENSITY
-    return CodeSpec(FAMILIES[family], seed, amplitude, GROUPS[groups], used)
+    name = FAMILIES[family]
+    return CodeSpec(name, seed, amplitude, GROUPS[groups], (parameter,) if fields(CODE_FAMILIES[name]) else ())
 
 
 @lru_cache(maxsize=16)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import fields
 
+from mgdhw.codes import FAMILIES as CODE_FAMILIES
 from mgdhw.errors import LinkCorrupt, MgdhwError
+from mgdhw.variants import interval_of
 from mgdhw_drivers.protocol.blocks import number_from_bytes
 from mgdhw_drivers.protocol.description import Head
 from mgdhw_drivers.protocol.frames import SMALLEST_PAYLOAD, Frame
@@ -50,8 +53,6 @@ MOST_PROBES = (1 << 31) - 1
 """Of one PROBE: it may have two values for each, and they are numbered with 32 bits."""
 MOST_AMPLITUDE = (1 << 15) - 1
 LAST_PART = 2
-
-_SPARSE = FAMILIES.index("sparse")
 
 _LENGTHS = {
     Type.IDENTIFY: Identify.form.size,
@@ -149,7 +150,7 @@ def check_learn(ask: LearnRequest, head: Head) -> None:
     if learn.low > learn.high:
         raise LinkCorrupt(f"low is {learn.low}, above {learn.high}")
     check_finite("constants", learn.constants)
-    check_finite("powers", learn.powers)
+    check_finite("scalars", learn.scalars)
     check_finite("analog_cost, high_passed", (learn.analog_cost, learn.high_passed))
     check_finite("tau_hp", (learn.tau_hp,))
     if learn.tau_hp < 0.0:
@@ -159,7 +160,7 @@ def check_learn(ask: LearnRequest, head: Head) -> None:
         _within("eta_count", learn.eta_count, updates, head.area_sizes[Area.ETA] // 8)
     if not head.capabilities & CapabilityBits.LEARN:
         raise Unsupported("the board cannot learn by itself")
-    if learn.optimizer >= len(OPTIMIZERS) or not head.features >> FIRST_OPTIMIZER + learn.optimizer & 1:
+    if learn.optimizer not in OPTIMIZERS or not head.features >> FIRST_OPTIMIZER + learn.optimizer & 1:
         raise Unsupported(f"the board has no optimizer {learn.optimizer}")
     _check_codes(probe, head)
 
@@ -190,16 +191,22 @@ def _check_block(asked: Probe, head: Head) -> None:
     _within("groups", asked.groups, 0, len(GROUPS) - 1)
     _within("baseline", asked.baseline, 0, len(BASELINES) - 1)
     _within("flags", asked.flags, 0, HELD_VALID)
-    if asked.family == _SPARSE and not 0.0 < asked.density <= 1.0:
-        raise LinkCorrupt(f"density is {asked.density}")
+    _check_code_parameter(asked)
     if asked.flags & HELD_VALID:
         _below("held_step", asked.held_step)
         if head.float_costs:
             check_finite("held_value", (number_from_bytes(asked.held_value, floats=True),))
 
 
+def _check_code_parameter(asked: Probe) -> None:
+    """Of a family that has one. Of an unknown family it is not looked at: that one is Unsupported."""
+    for field in fields(CODE_FAMILIES[FAMILIES[asked.family]]) if asked.family in FAMILIES else ():
+        if asked.code_parameter not in interval_of(field):
+            raise LinkCorrupt(f"{field.name} is {asked.code_parameter}, expected a number {interval_of(field).text}")
+
+
 def _check_codes(asked: Probe, head: Head) -> None:
-    if asked.family >= len(FAMILIES) or not head.features >> asked.family & 1:
+    if asked.family not in FAMILIES or not head.features >> asked.family & 1:
         raise Unsupported(f"the board has no code family {asked.family}")
     if asked.groups and not head.features & Feature.GROUPS:
         raise Unsupported("the board knows no layers to perturb one at a time")

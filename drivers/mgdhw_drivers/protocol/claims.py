@@ -16,13 +16,14 @@ from mgdhw_drivers.protocol.description import Description, Head
 from mgdhw_drivers.protocol.numbers import (
     COSTS,
     FIRST_OPTIMIZER,
-    OPTIMIZERS,
+    OPTIMIZER_NUMBERS,
     Area,
     CapabilityBits,
     Feature,
     InputKind,
     ParameterKind,
 )
+from mgdhw_drivers.protocol.segments import SLOT_AREAS, slots_of
 
 Number = float | NDArray[np.float64]
 Limits = tuple[Number, Number, Number]
@@ -157,9 +158,10 @@ def _check_areas(head: Head) -> None:
         needed |= dict.fromkeys((Area.THETA, Area.CROSS, Area.ENERGY), 8 * p)
         if head.features & Feature.CONTINUOUS:
             needed[Area.GRADIENT] = 8 * p
-        for slots, names in ((Area.SLOT1, OPTIMIZERS[1:]), (Area.SLOT2, ("adam", "adamw"))):
-            if any(head.features >> FIRST_OPTIMIZER + OPTIMIZERS.index(name) & 1 for name in names):
-                needed[slots] = 8 * p
+        for slot in SLOT_AREAS:
+            names = [name for name in OPTIMIZER_NUMBERS if slot in slots_of(name).values()]
+            if any(head.features >> FIRST_OPTIMIZER + OPTIMIZER_NUMBERS[name] & 1 for name in names):
+                needed[slot] = 8 * p
     if head.per_parameter:
         needed[Area.LIMITS] = 24 * p
         if head.capabilities & CapabilityBits.LEARN:

@@ -150,7 +150,7 @@ class Probe(Layout):
     first_step: int
     code_seed: int
     order_seed: int
-    density: float
+    code_parameter: float
     held_value: bytes
     held_step: int
     n_probes: int
@@ -174,7 +174,7 @@ class Learn(Layout):
     """What follows the first part of LEARN, which is a Probe."""
 
     form: ClassVar[struct.Struct] = struct.Struct("<QQddddd5d2dddIIIIIIBBxxI")
-    tuples: ClassVar[dict[str, int]] = {"constants": 5, "powers": 2}
+    tuples: ClassVar[dict[str, int]] = {"constants": 5, "scalars": 2}
     update: int
     rounding_seed: int
     eta: float
@@ -183,7 +183,7 @@ class Learn(Layout):
     high: float
     tau_hp: float
     constants: tuple[float, ...]
-    powers: tuple[float, ...]
+    scalars: tuple[float, ...]
     analog_cost: float
     high_passed: float
     ticket: int
@@ -202,7 +202,7 @@ class LearnResult(Layout):
     """The answer to LEARN."""
 
     form: ClassVar[struct.Struct] = struct.Struct("<QQQ8sQddd2dddIIIIB7x")
-    tuples: ClassVar[dict[str, int]] = {"powers": 2}
+    tuples: ClassVar[dict[str, int]] = {"scalars": 2}
     step: int
     update: int
     evaluations: int
@@ -211,7 +211,7 @@ class LearnResult(Layout):
     cost: float
     eta: float
     gradient_norm: float
-    powers: tuple[float, ...]
+    scalars: tuple[float, ...]
     analog_cost: float
     high_passed: float
     ticket: int

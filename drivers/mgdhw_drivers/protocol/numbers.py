@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
+from mgdhw.codes import FAMILIES as CODE_FAMILIES
+from mgdhw.costs import COSTS as COST_FUNCTIONS
+from mgdhw.optimizers import OPTIMIZERS as METHODS
+
 ANSWER = 0x80
 
 
@@ -124,11 +128,21 @@ class Feature(IntFlag):
 
 FIRST_OPTIMIZER = 16
 
-FAMILIES = ("random", "sequential", "sparse", "walsh", "sinusoidal", "rank1")
+FAMILY_NUMBERS = {name: kind.link_number for name, kind in CODE_FAMILIES.items() if kind.link_number is not None}
+FAMILIES = {number: name for name, number in FAMILY_NUMBERS.items()}
 GROUPS = ("all", "layer")
 BASELINES = ("held", "every", "antithetic", "none")
-COSTS = ("mse", "xent")
-OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+COSTS = tuple(COST_FUNCTIONS)
+
+
+def family_bit(family: str) -> int:
+    """The bit of Description.features that says that a board has a family of codes; 0 if the link does not know it."""
+    number = FAMILY_NUMBERS.get(family)
+    return 0 if number is None else 1 << number
+
+
+OPTIMIZER_NUMBERS = {name: kind.link_number for name, kind in METHODS.items() if kind.link_number is not None}
+OPTIMIZERS = {number: name for name, number in OPTIMIZER_NUMBERS.items()}
 
 
 class InputKind(IntEnum):

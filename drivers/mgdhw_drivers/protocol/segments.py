@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,32 +24,48 @@ from mgdhw.optimizers import Optimizer
 from mgdhw.optimizers import State as OptimizerState
 from mgdhw_drivers.protocol.blocks import block_of, number_from_bytes, number_to_bytes, probe_of
 from mgdhw_drivers.protocol.messages import Learn, LearnResult, Probe
-from mgdhw_drivers.protocol.numbers import OPTIMIZERS, Area, LearnFlag, LearnResultFlag
+from mgdhw_drivers.protocol.numbers import OPTIMIZER_NUMBERS, OPTIMIZERS, Area, LearnFlag, LearnResultFlag
 
-SLOTS = {"sgd": (), "momentum": ("m",), "nesterov": ("m",), "rmsprop": ("v",), "adam": ("m", "v"), "adamw": ("m", "v")}
-"""Which of an optimizer's arrays lie in SLOT1 and SLOT2."""
-POWERS = ("beta1_power", "beta2_power")
 N_CONSTANTS = 5
+N_SCALARS = 2
+SLOT_AREAS = (Area.SLOT1, Area.SLOT2)
+"""Where an optimizer's arrays lie, in order."""
 
 
 def name_of(optimizer: Optimizer) -> str | None:
     """An optimizer's name, None if the link doesn't know it."""
-    return next((name for name in OPTIMIZERS if type(optimizer) is CLASSES[name]), None)
+    known = CLASSES.get(optimizer.name) is type(optimizer) and optimizer.name in OPTIMIZER_NUMBERS
+    return optimizer.name if known else None
+
+
+def slots_of(optimizer: str) -> dict[str, Area]:
+    """Where each of an optimizer's arrays lies."""
+    return dict(zip(_arrays(optimizer), SLOT_AREAS, strict=False))
+
+
+@lru_cache
+def _arrays(optimizer: str) -> tuple[str, ...]:
+    return CLASSES[optimizer]().arrays()
+
+
+def _scalars(state: OptimizerState) -> tuple[float, ...]:
+    """The numbers of an optimizer's state, filled up with ones."""
+    values = [float(value) for value in state.values() if value.ndim == 0]
+    return (*values, *[1.0] * (N_SCALARS - len(values)))
 
 
 def constants_of(optimizer: Optimizer) -> tuple[float, ...]:
     """An optimizer's constants in the order of its fields, filled up with zeros."""
-    values = [float(getattr(optimizer, field.name)) for field in fields(optimizer)]  # type: ignore[arg-type]
+    values = [float(getattr(optimizer, field.name)) for field in fields(optimizer)]
     return (*values, *[0.0] * (N_CONSTANTS - len(values)))
 
 
 def optimizer_of(number: int, constants: tuple[float, ...]) -> Optimizer:
     """The optimizer with such constants."""
     kind = CLASSES[OPTIMIZERS[number]]
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    values = dict(zip(names, constants, strict=False))
-    if "bias_correction" in values:
-        values["bias_correction"] = bool(values["bias_correction"])
+    values = {}
+    for field, constant in zip(fields(kind), constants, strict=False):
+        values[field.name] = bool(constant) if isinstance(field.default, bool) else constant
     return kind(**values)
 
 
@@ -62,7 +79,7 @@ def areas_in_use(optimizer: str, flags: LearnFlag) -> list[Area]:
 
     Continuous mode has no window: its weights, where the recipe has some, lie in ENERGY.
     """
-    areas = [Area.THETA, *(Area.SLOT1, Area.SLOT2)[: len(SLOTS[optimizer])]]
+    areas = [Area.THETA, *slots_of(optimizer).values()]
     if LearnFlag.CONTINUOUS in flags:
         return [*areas, *[Area.ENERGY] * (LearnFlag.WEIGHTED in flags), Area.GRADIENT]
     return areas if LearnFlag.WINDOW_EMPTY in flags else [*areas, Area.CROSS, Area.ENERGY]
@@ -105,7 +122,7 @@ def state_areas(state: TrainState, recipe: Recipe, *, floats: bool) -> dict[Area
         Area.CROSS: cross,
         Area.ENERGY: state.window.energy if weights is None else weights,
         Area.GRADIENT: state.analog.gradient,
-        **{area: state.optimizer[slot] for area, slot in zip((Area.SLOT1, Area.SLOT2), SLOTS[name], strict=False)},
+        **{area: state.optimizer[slot] for slot, area in slots_of(name).items()},
     }
     used = areas_in_use(name, flags_of(recipe, state))
     return {area: content[area].astype(content[area].dtype.newbyteorder("<")).tobytes() for area in used}
@@ -169,7 +186,7 @@ def ask_of(
         high=float(np.max(recipe.high)),
         tau_hp=recipe.tau_hp,
         constants=constants_of(recipe.optimizer),
-        powers=tuple(float(state.optimizer.get(power, 1.0)) for power in POWERS),
+        scalars=_scalars(state.optimizer),
         analog_cost=state.analog.cost or 0.0,
         high_passed=state.analog.high_passed,
         ticket=ticket,
@@ -178,7 +195,7 @@ def ask_of(
         tau_theta=recipe.tau_theta,
         eta_count=len(rates) // 8,
         eta_crc=zlib.crc32(rates),
-        optimizer=OPTIMIZERS.index(name),
+        optimizer=OPTIMIZER_NUMBERS[name],
         flags=flags_of(recipe, state),
         guard_crc=guard_crc,
     )
@@ -234,7 +251,7 @@ def segment_of(
         step=block.first_step,
         update=learn.update,
         theta=_floats(areas[Area.THETA]),
-        optimizer=_optimizer_state(learn.optimizer, learn.powers, areas),
+        optimizer=_optimizer_state(learn.optimizer, learn.scalars, areas),
         window=_window(areas, _floats(areas[Area.THETA]).size, floats=floats),
         analog=_analog(areas, cost, learn.high_passed),
         held=block.held,
@@ -244,12 +261,13 @@ def segment_of(
     return Segment(state, recipe, block.n_probes)
 
 
-def check_state(state: TrainState, weights: FloatArray | None) -> None:
+def check_state(state: TrainState, weights: FloatArray | None, not_negative: Iterable[str]) -> None:
     """Raise LinkCorrupt where arrays that a host has written hold what no training comes to.
 
     Args:
         state: what it has written.
         weights: (P,) of continuous mode, where it has written some.
+        not_negative: arrays of the optimizer's that are never below zero.
     """
     weights = np.zeros(1) if weights is None else weights
     arrays = {"theta": state.theta, "cross": state.window.cross, "gradient": state.analog.gradient, **state.optimizer}
@@ -259,7 +277,7 @@ def check_state(state: TrainState, weights: FloatArray | None) -> None:
             raise LinkCorrupt(f"{name} holds what is no number")
     squares = {
         "energy": state.window.energy,
-        "v": state.optimizer.get("v", np.zeros(1)),
+        **{name: state.optimizer[name] for name in not_negative},
         "energy, as weights,": weights,
     }
     for name, array in squares.items():
@@ -289,7 +307,7 @@ def learnt_of(
         cost=result.cost,
         eta=0.0 if result.last is None else result.last.eta,
         gradient_norm=0.0 if result.last is None else result.last.gradient_norm,
-        powers=tuple(float(state.optimizer.get(power, 1.0)) for power in POWERS),
+        scalars=_scalars(state.optimizer),
         analog_cost=state.analog.cost or 0.0,
         high_passed=state.analog.high_passed,
         ticket=ticket,
@@ -316,13 +334,13 @@ def result_of(segment: Segment, learnt: LearnResult, areas: Mapping[Area, bytes]
     if LearnResultFlag.HELD in flags:
         held = HeldBaseline(number_from_bytes(learnt.held_value, floats=floats), learnt.held_step)
     cost = learnt.analog_cost if LearnResultFlag.ANALOG_COST in flags else None
-    number = OPTIMIZERS.index(name_of(segment.recipe.optimizer) or "")
+    number = OPTIMIZER_NUMBERS[segment.recipe.optimizer.name]
     state = replace(
         before,
         step=learnt.step,
         update=learnt.update,
         theta=_floats(areas[Area.THETA]),
-        optimizer=_optimizer_state(number, learnt.powers, areas),
+        optimizer=_optimizer_state(number, learnt.scalars, areas),
         window=_window(areas, before.theta.size, floats=floats),
         analog=_analog(areas, cost, learnt.high_passed) if segment.recipe.continuous else before.analog,
         held=held,
@@ -336,12 +354,11 @@ def _floats(raw: bytes) -> FloatArray:
     return np.frombuffer(raw, "<f8").astype(np.float64)
 
 
-def _optimizer_state(number: int, powers: tuple[float, ...], areas: Mapping[Area, bytes]) -> OptimizerState:
+def _optimizer_state(number: int, scalars: tuple[float, ...], areas: Mapping[Area, bytes]) -> OptimizerState:
     name = OPTIMIZERS[number]
-    state = {slot: _floats(areas[area]) for slot, area in zip(SLOTS[name], (Area.SLOT1, Area.SLOT2), strict=False)}
-    if name.startswith("adam"):
-        state.update({power: np.asarray(value) for power, value in zip(POWERS, powers, strict=True)})
-    return state
+    state = {slot: _floats(areas[area]) for slot, area in slots_of(name).items()}
+    names = CLASSES[name]().scalars()
+    return state | {scalar: np.asarray(value) for scalar, value in zip(names, scalars, strict=False)}
 
 
 def _window(areas: Mapping[Area, bytes], count: int, *, floats: bool) -> Window:

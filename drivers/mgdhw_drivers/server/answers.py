@@ -1,4 +1,4 @@
-"""The way of a board's answers to its host."""
+"""Sending a board's answers to its host."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mgdhw_drivers.protocol.connection import BoardConnection
 from mgdhw_drivers.protocol.frames import Frame
 
 
-class Line:
-    """The way of answers to the host.
+class AnswerSender:
+    """Sends answers to the host.
 
     Args:
         connection: makes frames.

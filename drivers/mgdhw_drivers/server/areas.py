@@ -1,4 +1,4 @@
-"""A board's areas."""
+"""A board's memory areas."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ SAFELY_READABLE = frozenset((Area.DESCRIPTION, Area.LIMITS))
 class Mismatch(Exception):
     """The board holds something other than what a request depends on."""
 
-    def __init__(self, thing: MismatchedItem) -> None:
-        super().__init__(thing.name)
-        self.thing = thing
+    def __init__(self, item: MismatchedItem) -> None:
+        super().__init__(item.name)
+        self.item = item
 
 
-class Memory:
+class Areas:
     """Stretches of bytes of fixed sizes. The operating system gives the memory page by page, as it is written.
 
     Args:
@@ -85,8 +85,8 @@ class Memory:
         """What the board itself puts there."""
         self._put(area, 0, content)
 
-    def forget(self, areas: Iterable[Area]) -> None:
-        """Areas are all zeros again, and their memory is given back once nobody looks at it any more."""
+    def clear(self, areas: Iterable[Area]) -> None:
+        """Areas are all zeros again, and their memory is freed once no view of it is left."""
         for area in areas:
             self._content.pop(area, None)
             self._written[area] = 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mgdhw.codes import FAMILIES as CODE_FAMILIES
 from mgdhw.device import Capability, DeviceInfo
 from mgdhw.device.motion import steps_at_once
 from mgdhw.errors import ConfigError
@@ -34,14 +35,14 @@ DATASET_BYTES = 1 << 29
 """Most that the inputs of a dataset, or its targets, take as the device is given them."""
 ETA_BYTES = 1 << 20
 FEATURES = (
-    sum(1 << number for number, family in enumerate(FAMILIES) if family != "rank1")
-    | sum(1 << FIRST_OPTIMIZER + number for number in range(len(OPTIMIZERS)))
+    sum(1 << number for number, name in FAMILIES.items() if not CODE_FAMILIES[name].needs_layers)
+    | sum(1 << FIRST_OPTIMIZER + number for number in OPTIMIZERS)
     | Feature.CONTINUOUS
     | Feature.ORIPOV
     | Feature.STOCHASTIC
     | Feature.WEIGHTED
 )
-_RANK1 = 1 << FAMILIES.index("rank1")
+WITH_LAYERS = Feature.GROUPS | sum(1 << number for number, name in FAMILIES.items() if CODE_FAMILIES[name].needs_layers)
 """Only where there are matrices."""
 
 
@@ -81,7 +82,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         info: of the open device.
         limits: on how its parameters move. A device that learns by itself keeps none, so a board with limits doesn't.
         floats: whether its costs are floats.
-        cells: bytes of what its cells remember; 0 if that is no more than the parameters that were set last.
+        cells: bytes of the state of its cells; 0 if that is no more than the parameters that were set last.
 
     Raises:
         ConfigError: the link cannot carry it.
@@ -89,9 +90,9 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
     if info.cost_kind not in COSTS:
         raise ConfigError(f"{info.model} measures {info.cost_kind!r}; a link knows {', '.join(COSTS)}")
     converters = converters_of(info)
-    remembers = cells > 0
+    has_cell_state = cells > 0
     # What imperfect cells hold lies between codes.
-    coded = converters is not None and info.exact_writes and not remembers
+    coded = converters is not None and info.exact_writes and not has_cell_state
     kind = ParameterKind.CODES if coded else ParameterKind.VALUES
     per_parameter = any(np.ndim(value) for value in (info.theta_min, info.theta_max, info.theta_lsb))
     p = info.n_parameters
@@ -116,7 +117,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         state = (Area.THETA, Area.SLOT1, Area.SLOT2, Area.CROSS, Area.ENERGY, Area.GRADIENT)
         areas |= dict.fromkeys(state, 8 * p)
         areas[Area.ETA] = ETA_BYTES
-    if remembers:
+    if has_cell_state:
         areas[Area.CELLS] = cells
     if per_parameter:
         areas |= {Area.GUARD: 16 * p, Area.LIMITS: 24 * p}
@@ -124,9 +125,9 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         capabilities=int(
             bits_of(capabilities)
             | (CapabilityBits.EXACT_WRITES if info.exact_writes else 0)
-            | (CapabilityBits.SNAPSHOT if remembers else 0)
+            | (CapabilityBits.SNAPSHOT if has_cell_state else 0)
         ),
-        features=int(FEATURES | (_RANK1 | Feature.GROUPS if layers else 0)),
+        features=int(FEATURES | (WITH_LAYERS if layers else 0)),
         n_parameters=p,
         n_inputs=info.n_inputs,
         n_outputs=info.n_outputs,

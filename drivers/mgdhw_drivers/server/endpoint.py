@@ -1,4 +1,4 @@
-"""A board with its line, its faults and its power supply."""
+"""A board at the end of a line, with emulated faults and resets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mgdhw_drivers.protocol.frames import SMALLEST_PAYLOAD
 from mgdhw_drivers.server.board import Board
 from mgdhw_drivers.server.fault_injection import Damage, FaultInjector, Faults
 from mgdhw_drivers.server.limits import NO_LIMITS, Limits
-from mgdhw_drivers.server.line_emulation import BITS_PER_BYTE, Faulty, Paced
+from mgdhw_drivers.server.line_emulation import BITS_PER_BYTE, FaultyLine, PacedLine
 
 log = logging.getLogger("mgdhw.serve")
 
@@ -45,17 +45,7 @@ class Line:
         return max(SMALLEST_PAYLOAD, min(LARGEST_PAYLOAD, int(self.baud / BITS_PER_BYTE * FRAME_SECONDS)))
 
 
-class Plug(asyncio.Protocol):
-    """Where a transport is plugged in: what the listeners implement."""
-
-    def write(self, data: bytes) -> None:
-        """Bytes to the host."""
-
-    def pull(self) -> None:
-        """End the connection roughly."""
-
-
-class Station:
+class Endpoint:
     """Serves a device to one host at a time.
 
     Args:
@@ -71,11 +61,11 @@ class Station:
         self._into = FaultInjector(line.faults, line.seed, "to the board")
         self._out = FaultInjector(line.faults, line.seed, "to the host")
         self._board: Board | None = None
-        self._stages: list[Paced | Faulty] = []
-        self._unread: set[str] = set()
-        """Where answers pile up: nothing more is measured before the host has read them."""
+        self._stages: list[PacedLine | FaultyLine] = []
+        self._backlogs: set[str] = set()
+        """Where answers wait: nothing more is measured before the host has read them."""
         self._entry: Callable[[bytes], None] | None = None
-        self._pull: Callable[[], None] = _nothing
+        self._hang_up: Callable[[], None] = _nothing
         self._hangs_up = False
         self._watch: asyncio.Task[None] | None = None
         self._rebooting: asyncio.Task[None] | None = None
@@ -98,7 +88,7 @@ class Station:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.wait([self._watch])
-        if self._rebooting is not None:  # half-way it would leave a board behind that nobody stops
+        if self._rebooting is not None:  # half-way it would leave a board that is not stopped
             await asyncio.wait([self._rebooting])
         self._forget_line()
         if self._board is not None:
@@ -106,28 +96,28 @@ class Station:
         elif self._watch is not None:  # a reboot has failed
             await self.device.close()
 
-    def connected(self, write: Callable[[bytes], None], pull: Callable[[], None], *, hangs_up: bool = False) -> None:
-        """A host has come.
+    def connected(self, write: Callable[[bytes], None], hang_up: Callable[[], None], *, hangs_up: bool = False) -> None:
+        """A host has connected.
 
         Args:
             write: sends bytes to it.
-            pull: ends the connection roughly.
+            hang_up: ends the connection at once.
             hangs_up: whether that is done, too, when the host says nothing for too long, so that others can come.
         """
-        self._pull, self._write, self._hangs_up = pull, write, hangs_up
+        self._hang_up, self._write, self._hangs_up = hang_up, write, hangs_up
         out: Callable[[bytes], None] = write
         into: Callable[[bytes], None] = self._to_board
         if self._line.baud:
-            paced = Paced(self._line.baud, out, partial(self._piles_up, "on the line"))
+            paced = PacedLine(self._line.baud, out, partial(self._set_backlog, "on the line"))
             self._stages.append(paced)
             out = paced.feed
         if self._line.faults != Faults():
-            faulty = Faulty(self._out, out, _unharmed)
-            harmful = Faulty(self._into, into, self._strike)
+            faulty = FaultyLine(self._out, out, _unharmed)
+            harmful = FaultyLine(self._into, into, self._apply_damage)
             self._stages += [faulty, harmful]
             out, into = faulty.feed, harmful.feed
         if self._line.baud:
-            incoming = Paced(self._line.baud, into)
+            incoming = PacedLine(self._line.baud, into)
             self._stages.append(incoming)
             into = incoming.feed
         self._entry = into
@@ -142,14 +132,14 @@ class Station:
 
     def pause(self) -> None:
         """The host does not read what it is sent."""
-        self._piles_up("unread", True)
+        self._set_backlog("unread", True)
 
     def resume(self) -> None:
-        """It has."""
-        self._piles_up("unread", False)
+        """It reads again."""
+        self._set_backlog("unread", False)
 
     def disconnected(self) -> None:
-        """The host has gone."""
+        """The host has disconnected."""
         self._forget_line()
         if self._board is not None:
             self._board.disconnected()
@@ -160,7 +150,7 @@ class Station:
         if self._board is not None:  # else it is starting, and deaf
             self._board.received(data)
 
-    def _strike(self, damage: Damage) -> None:
+    def _apply_damage(self, damage: Damage) -> None:
         if damage.reboot and self._rebooting is None:
             log.info("reboot")
             self._rebooting = asyncio.create_task(self._reboot(), name="reboot")
@@ -168,11 +158,11 @@ class Station:
             log.info("unplugged")
             loop = asyncio.get_running_loop()
             self.away = loop.time() + self._line.faults.away
-            loop.call_soon(self._pull)
+            loop.call_soon(self._hang_up)
 
-    def _piles_up(self, where: str, it_does: bool) -> None:
-        (self._unread.add if it_does else self._unread.discard)(where)
-        if self._board is not None and self._unread:
+    def _set_backlog(self, where: str, has_backlog: bool) -> None:
+        (self._backlogs.add if has_backlog else self._backlogs.discard)(where)
+        if self._board is not None and self._backlogs:
             self._board.pause()
         elif self._board is not None:
             self._board.resume()
@@ -190,7 +180,7 @@ class Station:
             self._rebooting = None
         if self.occupied:
             self._board.connected(self._out_entry)
-            if self._unread:
+            if self._backlogs:
                 self._board.pause()
 
     async def _new_board(self) -> Board:
@@ -206,15 +196,15 @@ class Station:
             if self._board is not None:
                 over = self._board.listened(min(loop.time() - began, 2 * WATCH_SECONDS))
                 if over and self._hangs_up:
-                    self._pull()
+                    self._hang_up()
 
     def _forget_line(self) -> None:
         for stage in self._stages:
             stage.stop()
         self._stages.clear()
         self._entry = None
-        self._unread.clear()
-        self._pull = _nothing
+        self._backlogs.clear()
+        self._hang_up = _nothing
 
 
 def _nothing() -> None:

@@ -67,7 +67,7 @@ class Damage:
 
 
 class FaultInjector:
-    """Decides what becomes of each frame of one direction. The same seed and frames have the same fate.
+    """Decides what becomes of each frame of one direction. The same seed and frames give the same damage.
 
     Args:
         faults: what goes wrong, how often.
@@ -79,8 +79,8 @@ class FaultInjector:
         self._faults = faults
         self._random = random.Random(f"{seed} {direction}")
 
-    def strike(self, frame: bytes) -> Damage:
-        """The fate of a frame (its end included)."""
+    def inject(self, frame: bytes) -> Damage:
+        """The damage to a frame (its end included)."""
         faults, happens = self._faults, self._happens
         # Every share is drawn for every frame, so that one fault changes nothing about the others.
         drop, corrupt, dup, split, late = (

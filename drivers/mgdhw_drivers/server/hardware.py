@@ -18,24 +18,24 @@ log = logging.getLogger("mgdhw.serve")
 
 CLOSING_SECONDS = 35.0
 """How long nothing may move on the way to the safe state, beside declared pauses, before it is called not confirmed:
-longer than `disconnect` may take, which the device itself sees to."""
-LOOKING_SECONDS = 5.0
-"""How often it is looked whether something has moved."""
+longer than `disconnect` may take, which the device itself limits."""
+POLL_SECONDS = 5.0
+"""How often it is checked whether something has moved."""
 
 
-class DeviceTrouble(MgdhwError):
-    """The device refuses what the host was right to ask, or reports an error."""
+class DeviceFailed(MgdhwError):
+    """The device refuses a request that was right, or reports an error."""
 
 
 @contextlib.contextmanager
-def by_the_device() -> Iterator[None]:
-    """What a device raises on purpose is no mistake of the host's, whatever its type. Limits are limits."""
+def device_errors() -> Iterator[None]:
+    """Raise what a device raises on purpose as DeviceFailed: it is no mistake of the host. Limits stay limits."""
     try:
         yield
     except LimitExceeded:
         raise
     except MgdhwError as error:
-        raise DeviceTrouble(str(error)) from error
+        raise DeviceFailed(str(error)) from error
 
 
 class Hardware:
@@ -49,7 +49,7 @@ class Hardware:
     def __init__(self, device: Device, limits: Limits) -> None:
         self.device = device
         self._limits = limits
-        self._patience = CLOSING_SECONDS
+        self._closing_limit = CLOSING_SECONDS
         self._began = 0.0
         """When it was begun to close the device."""
         self.safe = True
@@ -81,8 +81,8 @@ class Hardware:
         info = device.info
         if slew:
             await device.restrain(Motion(slew, safe=np.clip(0.0, info.theta_min, info.theta_max)))
-        if info.motion is not None:  # a board behind a link makes its ramps by itself, and nobody sees it move
-            self._patience = CLOSING_SECONDS + info.motion.seconds(info.theta_max - info.theta_min)
+        if info.motion is not None:  # a board behind a link makes its ramps by itself, and is not seen to move
+            self._closing_limit = CLOSING_SECONDS + info.motion.seconds(info.theta_max - info.theta_min)
 
     async def close(self) -> bool:
         """Bring the hardware to its safe state, in a task of its own that nothing cancels.
@@ -97,9 +97,9 @@ class Hardware:
             closing = self._closing = asyncio.create_task(self._close(), name=f"closing {self.device.uri}")
             closing.add_done_callback(self._closed)
             self._began = time.monotonic()
-        while not closing.done() and time.monotonic() - max(self._began, self.device.moved()) < self._patience:
-            await asyncio.wait([closing], timeout=LOOKING_SECONDS)
-        await asyncio.wait([closing], timeout=min(1.0, LOOKING_SECONDS))  # asked again, it may have ended by now
+        while not closing.done() and time.monotonic() - max(self._began, self.device.moved()) < self._closing_limit:
+            await asyncio.wait([closing], timeout=POLL_SECONDS)
+        await asyncio.wait([closing], timeout=min(1.0, POLL_SECONDS))  # asked again, it may have ended by now
         if not closing.done():
             log.error("%s: NOT confirmed to be safe: its driver does not come back from closing", self.device.uri)
         return self.safe

@@ -1,4 +1,4 @@
-"""A segment that a software board runs, piece by piece."""
+"""A segment that a software board runs, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from mgdhw_drivers.protocol.segments import (
     state_areas,
 )
 from mgdhw_drivers.server.areas import Mismatch
-from mgdhw_drivers.server.hardware import by_the_device
+from mgdhw_drivers.server.hardware import device_errors
 
 if TYPE_CHECKING:
-    from mgdhw_drivers.server.operations import Work
+    from mgdhw_drivers.server.operations import Operations
 
 
 class LearnOperation:
@@ -41,7 +41,7 @@ class LearnOperation:
     Args:
         work: whose it is.
         device: what learns.
-        ask: the message, whose fields are within their ranges.
+        request: the message, whose fields are within their ranges.
         block: all of its probes.
 
     Raises:
@@ -49,18 +49,18 @@ class LearnOperation:
         LinkCorrupt: that holds what no training comes to.
     """
 
-    def __init__(self, work: Work, device: Device, ask: LearnRequest, block: Block) -> None:
-        learn = ask.learn
+    def __init__(self, work: Operations, device: Device, request: LearnRequest, block: Block) -> None:
+        learn = request.learn
         flags = LearnFlag(learn.flags)
-        areas = {area: work.memory.whole(area) for area in areas_in_use(OPTIMIZERS[learn.optimizer], flags)}
+        areas = {area: work.areas.whole(area) for area in areas_in_use(OPTIMIZERS[learn.optimizer], flags)}
         if checksum(areas.values()) != learn.state_crc:
             raise Mismatch(MismatchedItem.STATE)
-        rates = work.memory.first(Area.ETA, 8 * learn.eta_count)
+        rates = work.areas.first(Area.ETA, 8 * learn.eta_count)
         if zlib.crc32(rates) != learn.eta_crc:
             raise Mismatch(MismatchedItem.ETA)
         info, p = device.info, device.info.n_parameters
         guard = np.asarray(learn.low), np.asarray(learn.high)
-        raw = work.memory.whole(Area.GUARD) if work.head.per_parameter else b""
+        raw = work.areas.whole(Area.GUARD) if work.head.per_parameter else b""
         if zlib.crc32(raw) != learn.guard_crc:
             raise Mismatch(MismatchedItem.GUARD)
         if raw:
@@ -75,8 +75,9 @@ class LearnOperation:
         self._kind = (Type.LEARN, block.codes.family, block.baseline, block.order.batch)
         self._rates = struct.unpack(f"<{len(rates) // 8}d", rates)
         check_finite("eta", self._rates)
-        self._segment = segment_of(ask, areas, grid, guard, info.cost_lsb, floats=work.floats)
-        check_state(self._segment.state, self._segment.recipe.filter_weight)
+        self._segment = segment_of(request, areas, grid, guard, info.cost_lsb, floats=work.floats)
+        recipe = self._segment.recipe
+        check_state(self._segment.state, recipe.filter_weight, recipe.optimizer.not_negative)
 
     def check_limits(self) -> None:
         """Raise LimitExceeded if the parameters, or what perturbations make of them, would leave their limits."""
@@ -86,26 +87,26 @@ class LearnOperation:
         """The whole segment; the areas hold the state after it. Raises LimitExceeded where an update goes too far."""
         work, segment = self._work, self._segment
         batch = segment.recipe.order.batch
-        with by_the_device():
+        with device_errors():
             before = replace(segment.state, cells=await self._device.snapshot())
         state, last, total, left = before, None, 0.0, segment.n_probes
         while left:
-            recipe, size = segment.recipe, work.pieces.size(left, self._kind, batch)
-            if self._rates:  # pieces of one learning rate each
+            recipe, size = segment.recipe, work.chunk_size.next(left, self._kind, batch)
+            if self._rates:  # chunks of one learning rate each
                 number = min(state.update - before.update, len(self._rates) - 1)
                 recipe = replace(recipe, eta=self._rates[number])
                 size = min(size, probes_to_update(state, recipe))
             began = time.perf_counter()
-            with by_the_device(), np.errstate(all="ignore"):  # where a state overflows, it leaves the limits
+            with device_errors(), np.errstate(all="ignore"):  # where a state overflows, it leaves the limits
                 result = await self._device.learn(Segment(state, recipe, size))
-            work.pieces.took(size, time.perf_counter() - began)
+            work.chunk_size.took(size, time.perf_counter() - began)
             state, last = result.state, result.last or last
             self._check_limits(state)
             total += result.cost * size if work.floats else round(result.cost * size)
             left -= size
             work.done = state.evaluations & 0xFFFFFFFF
             if left:
-                await asyncio.sleep(0)  # listen
+                await asyncio.sleep(0)  # read the line
         work.evaluations += state.evaluations
         return await self._learnt(SegmentResult(state, total / segment.n_probes, last))
 
@@ -113,13 +114,13 @@ class LearnOperation:
         work, recipe = self._work, self._segment.recipe
         content = state_areas(result.state, recipe, floats=work.floats)
         for area, raw in content.items():
-            work.memory.fill(area, raw)
+            work.areas.fill(area, raw)
         theta = requested_theta(result.state, recipe)
         requested = work.form.encode(theta)
-        with by_the_device():
+        with device_errors():
             held = work.form.encode(await self._device.read())
-        work.memory.fill(Area.REQUESTED, requested)
-        work.memory.fill(Area.HELD, held)
+        work.areas.fill(Area.REQUESTED, requested)
+        work.areas.fill(Area.HELD, held)
         work.stress.moved(theta)
         return learnt_of(
             result,

@@ -18,13 +18,13 @@ OVERRUN = 1 << 20
 """Bytes on their way above which more are lost, as on a line whose sender does not wait."""
 
 
-class Paced:
+class PacedLine:
     """Passes bytes on as fast as a serial line would.
 
     Args:
         baud: its speed.
         deliver: where they go.
-        full: told when so much is on its way that the sender should wait, and when it may go on.
+        full: called when so much is on its way that the sender should wait, and when it may go on.
     """
 
     def __init__(self, baud: int, deliver: Callable[[bytes], None], full: Callable[[bool], None] | None = None) -> None:
@@ -35,7 +35,7 @@ class Paced:
         self._buffer = bytearray()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._paid = 0.0
+        self._busy_until = 0.0
         """Until when the line is busy with what was delivered."""
 
     def feed(self, data: bytes) -> None:
@@ -43,11 +43,11 @@ class Paced:
         if len(self._buffer) + len(data) > OVERRUN:
             return
         if not self._buffer:
-            self._paid = max(self._paid, self._loop.time())
+            self._busy_until = max(self._busy_until, self._loop.time())
         self._buffer += data
-        self._say_if_full()
+        self._report_fill()
         if self._timer is None:
-            self._timer = self._loop.call_later(self._pause(), self._move)
+            self._timer = self._loop.call_later(self._pause(), self._advance)
 
     def stop(self) -> None:
         """What is on its way is lost."""
@@ -56,19 +56,19 @@ class Paced:
             self._timer.cancel()
             self._timer = None
 
-    def _move(self) -> None:
+    def _advance(self) -> None:
         self._timer = None
-        count = min(len(self._buffer), int((self._loop.time() - self._paid) * self._rate))
+        count = min(len(self._buffer), int((self._loop.time() - self._busy_until) * self._rate))
         if count > 0:
             part = bytes(self._buffer[:count])
             del self._buffer[:count]
-            self._paid += count / self._rate
+            self._busy_until += count / self._rate
             self._deliver(part)
-            self._say_if_full()
+            self._report_fill()
         if self._buffer:
-            self._timer = self._loop.call_later(self._pause(), self._move)
+            self._timer = self._loop.call_later(self._pause(), self._advance)
 
-    def _say_if_full(self) -> None:
+    def _report_fill(self) -> None:
         now = len(self._buffer) > self._rate * (FREE_SECONDS if self._is_full else FULL_SECONDS)
         if now != self._is_full and self._full is not None:
             self._is_full = now
@@ -79,21 +79,21 @@ class Paced:
         return min(TICK_SECONDS, len(self._buffer) / self._rate)
 
 
-class Faulty:
+class FaultyLine:
     """Passes frames on, damaged.
 
     Args:
-        misfortune: what becomes of each.
+        injector: decides what becomes of each.
         deliver: where they go.
-        strike: told of each damage, for what happens to the board.
+        apply_damage: called with each damage, for what happens to the board.
     """
 
     def __init__(
-        self, misfortune: FaultInjector, deliver: Callable[[bytes], None], strike: Callable[[Damage], None]
+        self, injector: FaultInjector, deliver: Callable[[bytes], None], apply_damage: Callable[[Damage], None]
     ) -> None:
-        self._misfortune = misfortune
+        self._injector = injector
         self._deliver = deliver
-        self._strike = strike
+        self._apply_damage = apply_damage
         self._partial = b""
         self._late: deque[tuple[float, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
@@ -106,10 +106,10 @@ class Faulty:
             self._partial = b""
             return
         for frame in frames:
-            damage = self._misfortune.strike(frame + b"\0")
+            damage = self._injector.inject(frame + b"\0")
             self._late.extend(damage.pieces)
-            self._strike(damage)
-        self._go_on()
+            self._apply_damage(damage)
+        self._deliver_due()
 
     def stop(self) -> None:
         """What is late never comes."""
@@ -119,15 +119,15 @@ class Faulty:
             self._timer.cancel()
             self._timer = None
 
-    def _go_on(self) -> None:
+    def _deliver_due(self) -> None:
         while self._late and self._timer is None:
             pause, piece = self._late.popleft()
             if pause:
-                self._timer = self._loop.call_later(pause, self._came, piece)
+                self._timer = self._loop.call_later(pause, self._deliver_late, piece)
             else:
                 self._deliver(piece)
 
-    def _came(self, piece: bytes) -> None:
+    def _deliver_late(self, piece: bytes) -> None:
         self._timer = None
         self._deliver(piece)
-        self._go_on()
+        self._deliver_due()

@@ -1,4 +1,4 @@
-"""Serving until somebody asks for an end."""
+"""Serving until a signal ends it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 
-from mgdhw_drivers.server.endpoint import Station
-from mgdhw_drivers.server.listeners import Listener
+from mgdhw_drivers.server.endpoint import Endpoint
+from mgdhw_drivers.server.listener import Listener
 
 log = logging.getLogger("mgdhw.serve")
 
@@ -17,24 +17,24 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextlib.asynccontextmanager
-async def serving(station: Station, listener: Listener) -> AsyncIterator[None]:
+async def serving(endpoint: Endpoint, listener: Listener) -> AsyncIterator[None]:
     """While this lasts, hosts are served; afterwards the device is in its safe state."""
     try:
-        await station.start()
+        await endpoint.start()
         try:
             await listener.start()
             yield
         finally:
             await listener.stop()
     finally:
-        await station.stop()  # whatever has become of the way there
+        await endpoint.stop()  # whatever has become of the way there
 
 
-async def until_asked_to_end(station: Station, listener: Listener, begun: Callable[[], None]) -> None:
+async def until_asked_to_end(endpoint: Endpoint, listener: Listener, begun: Callable[[], None]) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
     Args:
-        station, listener: what is served, and where.
+        endpoint, listener: what is served, and where.
         begun: called when hosts can come.
     """
     asked = asyncio.Event()
@@ -43,11 +43,11 @@ async def until_asked_to_end(station: Station, listener: Listener, begun: Callab
         for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, asked.set)
-    async with serving(station, listener):
+    async with serving(endpoint, listener):
         begun()
         await asked.wait()
         log.info(
             "bringing %s to its safe state; Ctrl-C again changes nothing (a driver may take %g s to come back)",
-            station.device.uri, station.device.closing_seconds,
+            endpoint.device.uri, endpoint.device.closing_seconds,
         )  # fmt: skip
-    log.info("%s: in its safe state", station.device.uri)
+    log.info("%s: in its safe state", endpoint.device.uri)

@@ -14,7 +14,7 @@ log = logging.getLogger("mgdhw.serve")
 QUEUE = 64
 """Requests that wait at most; more than a host may have under way."""
 ENDING_SECONDS = 5.0
-"""How long a driver may take to let go of what was cancelled, before the board goes on without it."""
+"""How long a driver may take to return from what was cancelled, before the board goes on without it."""
 
 
 class Worker:
@@ -23,7 +23,7 @@ class Worker:
     Args:
         name: of the task.
         handle: does what a request asks.
-        ended: told that the request under way was ended.
+        ended: called when the request under way was ended.
         failed: awaited with what escaped from `handle`; brings the hardware to its safe state.
     """
 
@@ -42,27 +42,27 @@ class Worker:
         self._ending = False
         self._stopped = False
         self._waiting: asyncio.Future[None] | None = None
-        self._patience: asyncio.TimerHandle | None = None
-        self._left_behind: set[asyncio.Task[None]] = set()
+        self._end_timer: asyncio.TimerHandle | None = None
+        self._abandoned: set[asyncio.Task[None]] = set()
         self._task = self._begin(None)
 
     @property
-    def speaks(self) -> bool:
-        """Whether what now runs may send answers: it has not been ended."""
+    def may_answer(self) -> bool:
+        """Whether the task that now runs may send answers: it has not been ended."""
         return not self._ending and asyncio.current_task() is self._task
 
     @property
-    def left_behind(self) -> bool:
-        """Whether a driver has still not come back from something that was ended long ago."""
-        return bool(self._left_behind)
+    def has_abandoned(self) -> bool:
+        """Whether a driver has still not returned from an operation that was ended long ago."""
+        return bool(self._abandoned)
 
     def put(self, request: Frame) -> None:
-        """Handle a request when those before it are done. One that finds the queue full is lost, as on a line."""
+        """Handle a request when those before it are done. Where the queue is full it is lost, as on a line."""
         if len(self.queue) < QUEUE:
             self.queue.append(request)
             self._wake()
 
-    def put_for_certain(self, request: Frame) -> None:
+    def put_surely(self, request: Frame) -> None:
         """The same for one that must not be lost: a full queue loses its last one."""
         if len(self.queue) >= QUEUE:
             self.queue.pop()
@@ -74,13 +74,13 @@ class Worker:
             return
         self._ending = True
         self._task.cancel()
-        self._patience = asyncio.get_running_loop().call_later(ENDING_SECONDS, self._leave_behind)
+        self._end_timer = asyncio.get_running_loop().call_later(ENDING_SECONDS, self._abandon)
 
     async def stop(self) -> None:
         """End for good."""
         self._stopped = True
-        self._calm()
-        tasks = {self._task, *self._left_behind}
+        self._stop_timer()
+        tasks = {self._task, *self._abandoned}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=ENDING_SECONDS)
@@ -89,7 +89,7 @@ class Worker:
 
     def _begin(self, failure: tuple[Frame, BaseException] | None) -> asyncio.Task[None]:
         task = asyncio.create_task(self._work(failure), name=self._name)
-        task.add_done_callback(self._died)
+        task.add_done_callback(self._task_ended)
         return task
 
     async def _work(self, failure: tuple[Frame, BaseException] | None) -> None:
@@ -103,11 +103,11 @@ class Worker:
             failed = await self._one(request)
             task = asyncio.current_task()
             if task is None or task is not self._task:
-                return  # left behind: another one has taken over
+                return  # abandoned: another one has taken over
             while task.cancelling():
                 task.uncancel()
             self.running = None
-            self._calm()
+            self._stop_timer()
             if failed is not None:
                 await self._failed(request, failed)
 
@@ -132,31 +132,31 @@ class Worker:
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
 
-    def _calm(self) -> None:
+    def _stop_timer(self) -> None:
         self._ending = False
-        patience, self._patience = self._patience, None
+        patience, self._end_timer = self._end_timer, None
         if patience is not None:
             patience.cancel()
 
-    def _leave_behind(self) -> None:
-        """The driver does not let go of what was ended: another task goes on, and sees to the hardware."""
+    def _abandon(self) -> None:
+        """The driver does not return from what was ended: another task goes on, and closes the hardware."""
         task, request = self._task, self.running
         assert request is not None, "ended"
-        self._left_behind.add(task)
+        self._abandoned.add(task)
         self.running = None
-        self._calm()
+        self._stop_timer()
         self._ended()
-        error = TimeoutError(f"the driver has not let go of what was ended {ENDING_SECONDS:g} s ago")
+        error = TimeoutError(f"the driver has not returned from what was ended {ENDING_SECONDS:g} s ago")
         self._task = self._begin((request, error))
 
-    def _died(self, task: asyncio.Task[None]) -> None:
-        self._left_behind.discard(task)
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._abandoned.discard(task)
         if self._stopped or task is not self._task:
             if not task.cancelled() and task.exception() is not None:
-                log.error("%s: left behind, ended with an error", self._name, exc_info=task.exception())
+                log.error("%s: an abandoned task ended with an error", self._name, exc_info=task.exception())
             return
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         log.critical("%s ended; another one begins", self._name, exc_info=error)
         self.running = None
-        self._calm()
+        self._stop_timer()
         self._task = self._begin(None)

@@ -17,8 +17,13 @@ class Short(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Own argument, and the options of the command that gets them."""
         shown = copy(self)
-        shown.params = [*self.params, *(p for p in _serving().params if p.param_type_name == "option")]
+        shown.params = [*self.params, *_options(ctx)]
         super(Short, shown).format_help(ctx, formatter)
+
+
+def _options(ctx: Any) -> list[Any]:
+    found = _serving().get_params(ctx)
+    return [option for option in found if option.param_type_name == "option" and option.name != "help"]
 
 
 def serve(

@@ -61,7 +61,7 @@ def show(
 
 
 class Notes:
-    """Sources of numbers: short ones as they are, longer ones as notes, which are told once, at the end."""
+    """Sources of numbers: short ones as they are, longer ones as notes, printed once, at the end."""
 
     def __init__(self) -> None:
         self._notes: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Engines: ways to run a chip. The reference is the definition; every other gives the same bits, or declines."""
+"""Engines: ways to run a chip. The reference is the definition; others give the same bits, or say why they cannot."""
 
 from __future__ import annotations
 

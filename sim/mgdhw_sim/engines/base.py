@@ -12,12 +12,12 @@ from mgdhw_sim.reference.chip import Chip
 
 
 class Engine(ABC):
-    """Runs blocks and segments on a chip. Equal to the reference bit for bit, or it says that it can't."""
+    """Runs blocks and segments on a chip. Equal to the reference bit for bit, or it says why it can't."""
 
     name: str
 
     @abstractmethod
-    def declines(self, chip: Chip, work: Block | Segment) -> str | None:
+    def unsupported_reason(self, chip: Chip, work: Block | Segment) -> str | None:
         """Why it can't run this, or None if it can."""
 
     @abstractmethod

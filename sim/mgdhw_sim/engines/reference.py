@@ -14,7 +14,7 @@ class Reference(Engine):
 
     name = "reference"
 
-    def declines(self, chip: Chip, work: Block | Segment) -> str | None:
+    def unsupported_reason(self, chip: Chip, work: Block | Segment) -> str | None:
         return None
 
     def probe(self, chip: Chip, block: Block) -> Costs:

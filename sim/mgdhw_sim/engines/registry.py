@@ -17,10 +17,10 @@ log = logging.getLogger("mgdhw.engine")
 def _compiled() -> Engine:
     require_numba()
     from mgdhw.compiled.cache import keep_on_disk
-    from mgdhw_sim.engines.numba.compiled import Compiled  # numba is slow to import; a reference run needs none of it
+    from mgdhw_sim.engines.numba.engine import NumbaEngine  # numba is slow to import; a reference run needs none of it
 
     keep_on_disk("mgdhw.compiled", "mgdhw_sim.engines")
-    return Compiled()
+    return NumbaEngine()
 
 
 ENGINES: dict[str, Callable[[], Engine]] = {"numba": _compiled, "reference": Reference}

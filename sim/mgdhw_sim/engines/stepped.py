@@ -23,7 +23,7 @@ def learn(chip: Chip, segment: Segment, probe: Callable[[Chip, Block], Costs]) -
     codes = Codes(recipe.codes, chip.topology)
     end = state.step + segment.n_probes
     total, last = 0, None
-    chip.take(state.cells, requested_theta(state, recipe), state.step)
+    chip.begin_segment(state.cells, requested_theta(state, recipe), state.step)
     while state.step < end:
         costs = probe(chip, next_block(state, recipe, min(end - state.step, probes_to_update(state, recipe))))
         with _turn:
@@ -32,5 +32,5 @@ def learn(chip: Chip, segment: Segment, probe: Callable[[Chip, Block], Costs]) -
             if state.step % recipe.update_period == 0:
                 state, last = update(state, recipe, codes)
                 chip.write(requested_theta(state, recipe), state.step)
-    state = replace(state, cells=chip.remembered())
+    state = replace(state, cells=chip.cell_state())
     return SegmentResult(state, total / segment.n_probes, last)

@@ -1,4 +1,4 @@
-"""Chips that have only converters: nothing about them is physical but their widths, so nobody knows how fast they are.
+"""Chips that have only converters: nothing about them is physical but their widths, so their timing is unknown.
 
 analog-8bit: 8-bit parameters, inputs and outputs, 16-bit signals, a 12-bit cost converter: what small mixed-signal
 chips have. ideal-16bit: 16-bit converters, 24-bit signals and a 20-bit cost converter, so that quantisation hardly

@@ -1,6 +1,6 @@
 """The cells that hold a chip's parameters: how they are written, how they age, what weight they make.
 
-`docs/chip.md`, "Cells". All functions are pure; `Cells` is what the cells remember.
+`docs/chip.md`, "Cells". All functions are pure; `Cells` is the cells' state.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mgdhw_sim.reference.variation import PulseMismatch, cells_of, drift_of, end
 from mgdhw_sim.spec import CELL_FRACTION_BITS, ChipSpec
 
 NEVER = -(1 << 31)
-"""What a cell was asked to hold that was never written."""
+"""The requested code of a cell that was never written."""
 AGE_FRACTION_BITS = 20
 """Fraction bits of the logarithm of what is left of a cell's value."""
 LARGEST_AGE = (16 << AGE_FRACTION_BITS) - 1
@@ -37,19 +37,19 @@ LATEST = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """What P cells remember.
+    """The state of P cells.
 
     Args:
-        requested: (P,) codes that they were asked to hold; `NEVER` at first.
-        value: (P,) what they held when they were written, in cell units: codes with 14 more fraction bits.
-        born: (P,) tick at which that was.
+        requested: (P,) codes that were written last; `NEVER` at first.
+        value: (P,) what they held right after that write, in cell units: codes with 14 more fraction bits.
+        written_tick: (P,) tick of that write; "born" in checkpoints.
         wear: (P,) writes, or pulses, so far.
         written: step of the last write that changed anything; -1 if none did.
     """
 
     requested: NDArray[np.int32]
     value: NDArray[np.int32]
-    born: IntArray
+    written_tick: IntArray
     wear: IntArray
     written: int = -1
 
@@ -68,7 +68,7 @@ class Cells:
         return {
             "requested": self.requested,
             "value": self.value,
-            "born": self.born,
+            "born": self.written_tick,
             "wear": self.wear,
             "written": np.array([self.written], dtype=np.int64),
         }
@@ -79,7 +79,7 @@ class Cells:
         return cls(
             requested=memory["requested"],
             value=memory["value"],
-            born=memory["born"],
+            written_tick=memory["born"],
             wear=memory["wear"],
             written=int(memory["written"][0]),
         )
@@ -156,7 +156,7 @@ def program(spec: ChipSpec, cells: Cells, codes: CodeArray, step: int) -> Cells:
     return Cells(
         requested=codes,
         value=np.where(able, value, cells.value).astype(np.int32),
-        born=np.where(able, now, cells.born),
+        written_tick=np.where(able, now, cells.written_tick),
         wear=np.where(able, cells.wear + cost, cells.wear),
         written=step,
     )
@@ -196,7 +196,7 @@ def aged(spec: ChipSpec, cells: Cells, now: int) -> IntArray:
     value = cells.value.astype(np.int64)
     effects = spec.effects
     if effects.ages:
-        ticks = np.clip(now - cells.born, 0, OLDEST)
+        ticks = np.clip(now - cells.written_tick, 0, OLDEST)
         lost = np.zeros(value.size, dtype=np.int64)
         if effects.retention > 0:
             # So much in a tick, or so many ticks, leave nothing; the product stays small.
@@ -234,12 +234,12 @@ def perturbed(spec: ChipSpec, fine: IntArray, change: CodeArray) -> IntArray:
     return saturate(np.asarray(fine + np.sign(change).astype(np.int64) * added), spec.fine_weight_bits)
 
 
-def stored(spec: ChipSpec, cells: Cells, step: int) -> NDArray[np.float64]:
-    """(P,) θ that the cells hold at a step."""
+def theta_actual(spec: ChipSpec, cells: Cells, step: int) -> NDArray[np.float64]:
+    """(P,) θ that the cells actually hold at a step."""
     lsb = 2.0 ** -(spec.weight_fraction_bits + CELL_FRACTION_BITS)
     return np.asarray(aged(spec, cells, tick(spec, step)) * lsb, dtype=np.float64)
 
 
-def worn(spec: ChipSpec, cells: Cells) -> int:
-    """How many cells stick because they were written too often."""
+def worn_out(spec: ChipSpec, cells: Cells) -> int:
+    """How many cells are worn out: written so often that they stick."""
     return int((cells_of(spec).live & (cells.wear >= endurance_of(spec))).sum())

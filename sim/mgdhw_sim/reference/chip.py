@@ -14,8 +14,8 @@ from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError
 from mgdhw_sim.reference import datapath
-from mgdhw_sim.reference.cells import Cells, program, stored
-from mgdhw_sim.reference.nonideal import Bench
+from mgdhw_sim.reference.cells import Cells, program, theta_actual
+from mgdhw_sim.reference.nonideal import NonidealChip
 from mgdhw_sim.spec import ChipSpec
 
 CodeArray = NDArray[np.int16]
@@ -25,7 +25,7 @@ WORK_VALUES = 1 << 21
 SAMPLE_VALUES = 1 << 16
 """Values of a layer that are worked on at a time where there are many samples: there are ten arrays of them."""
 SPARE_INPUTS = 16
-"""Beyond the last sample: kernels read so many at a time (`mgdhw.compiled.columns.BYTES`)."""
+"""Beyond the last sample: kernels read so many at a time (`mgdhw.compiled.kernels.transposed_loads.BYTES`)."""
 
 
 def input_dtype(spec: ChipSpec) -> type[np.integer[Any]]:
@@ -49,12 +49,12 @@ class Chip:
         self._inputs: NDArray[Any] = np.zeros((0, spec.layers[0]), dtype=np.int16)
         self._targets: NDArray[np.int16] = np.zeros((0, spec.layers[-1]), dtype=np.int16)
         self.cells: Cells | None = None if spec.ideal else Cells.fresh(self.topology.n_parameters)
-        """What holds the codes, on a chip that is imperfect."""
-        self.now = 0
-        """Step that the chip has come to."""
-        self.prepared: dict[str, Any] = {}
-        """What engines have made of the sample memory; emptied when it is loaded."""
-        self.alone = False
+        """What holds the codes, on a nonideal chip."""
+        self.current_step = 0
+        """The last step that it was written or probed at."""
+        self.engine_cache: dict[str, Any] = {}
+        """What engines derive from the sample memory; emptied when it is loaded."""
+        self.single_threaded = False
         """Whether one thread does all work on it, because others work on its copies."""
 
     def load(self, dataset: Dataset) -> None:
@@ -73,12 +73,12 @@ class Chip:
             index = np.arange(start, min(start + rows, dataset.n_samples))
             inputs[index] = datapath.input_codes(self.spec, dataset.values(index))
         self._inputs = inputs
-        self.prepared = {}
+        self.engine_cache = {}
         self._targets = datapath.target_codes(dataset.targets).astype(np.int16)
 
     def share(self, other: Chip) -> None:
         """Take over the sample memory of a chip of the same kind."""
-        self._inputs, self._targets, self.prepared = other._inputs, other._targets, other.prepared
+        self._inputs, self._targets, self.engine_cache = other._inputs, other._targets, other.engine_cache
 
     @property
     def memory(self) -> tuple[NDArray[Any], NDArray[np.int16]]:
@@ -90,22 +90,22 @@ class Chip:
         self.codes = datapath.stored_codes(self.spec, theta)
         if self.cells is not None:
             self.cells = program(self.spec, self.cells, self.codes, step)
-        self.now = max(self.now, step)
+        self.current_step = max(self.current_step, step)
 
-    def take(self, cells: Mapping[str, NDArray[Any]], theta: FloatArray, step: int) -> None:
-        """Begin a segment: cells as they are remembered, or fresh ones, and θ written to them."""
+    def begin_segment(self, cells: Mapping[str, NDArray[Any]], theta: FloatArray, step: int) -> None:
+        """Restore the cells' state, or take fresh ones, and write θ to them."""
         if self.cells is not None:
             self.cells = Cells.of(cells) if cells else Cells.fresh(self.topology.n_parameters)
         self.write(theta, step)
 
-    def remembered(self) -> dict[str, NDArray[Any]]:
-        """What a state has to carry of this chip."""
+    def cell_state(self) -> dict[str, NDArray[Any]]:
+        """What a training state carries of this chip: its cells' arrays; empty where there are no cells."""
         return {} if self.cells is None else self.cells.memory()
 
-    def held(self) -> FloatArray:
-        """(P,) θ that the chip holds now."""
+    def theta_actual(self) -> FloatArray:
+        """(P,) θ that the chip actually holds at its current step."""
         if self.cells is not None:
-            return stored(self.spec, self.cells, self.now)
+            return theta_actual(self.spec, self.cells, self.current_step)
         return np.asarray(self.codes * self.spec.weight_lsb, dtype=np.float64)
 
     def infer(self, samples: IntArray, step: int) -> IntArray:
@@ -117,8 +117,8 @@ class Chip:
                 for chosen in (samples[start : start + rows] for start in range(0, samples.size, rows))
             ]
         else:
-            bench = Bench(self.spec, self.cells, self._inputs, self._targets)
-            parts = [bench.infer(samples[start : start + rows], step) for start in range(0, samples.size, rows)]
+            nonideal = NonidealChip(self.spec, self.cells, self._inputs, self._targets)
+            parts = [nonideal.infer(samples[start : start + rows], step) for start in range(0, samples.size, rows)]
         return np.concatenate(parts) if parts else np.zeros((0, self.spec.layers[-1]), dtype=np.int64)
 
     def cost(self, codes: CodeArray, samples: IntArray) -> IntArray:
@@ -140,14 +140,14 @@ class Chip:
         """Cost codes of one evaluation of (B,) samples, summed, with the parameters as they are."""
         if self.cells is None:
             return int(self.cost(self.codes, samples))
-        return Bench(self.spec, self.cells, self._inputs, self._targets).measure(samples, step, part)
+        return NonidealChip(self.spec, self.cells, self._inputs, self._targets).measure(samples, step, part)
 
     def probe(self, block: Block) -> Costs:
         """Run a block. The caller has made sure that θ + θ̃ stays within the range."""
-        self.now = max(self.now, block.first_step + block.n_probes)
+        self.current_step = max(self.current_step, block.first_step + block.n_probes)
         if self.cells is not None:
             most = max(1, WORK_VALUES // (4 * (self.topology.n_parameters + block.order.batch * sum(self.spec.layers))))
-            return Bench(self.spec, self.cells, self._inputs, self._targets).probe(block, most)
+            return NonidealChip(self.spec, self.cells, self._inputs, self._targets).probe(block, most)
         codes = Codes(block.codes, self.topology)
         samples = block.order.samples(block.first_batch(), block.n_batches())
         steps = np.arange(block.first_step, block.first_step + block.n_probes)

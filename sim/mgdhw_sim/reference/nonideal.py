@@ -1,6 +1,6 @@
-"""The imperfect chip, bit by bit: the second part of `docs/chip.md` in executable form, beside `datapath.py`.
+"""The nonideal chip, bit by bit: the second part of `docs/chip.md` in executable form, beside `datapath.py`.
 
-Noise is a function of the step, the part of the probe and the place: nothing here remembers a call.
+Noise is a function of the step, the measurement and the place: no function here has state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mgdhw_sim.spec import ChipSpec
 WORK_VALUES = 1 << 21
 """Values of a layer that are worked on at a time."""
 WIDEST = 16
-"""Rows of noise that are drawn for each one that is wanted, at most."""
+"""Rows of noise that are drawn for each one that is used, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,8 @@ def output_codes(spec: ChipSpec, outputs: IntArray, moment: Moment) -> IntArray:
     return np.clip(code, adc.low, adc.high)
 
 
-class Bench:
-    """An imperfect chip at work: its cells, and a sample memory.
+class NonidealChip:
+    """A nonideal chip at work: its cells, and a sample memory.
 
     Args:
         spec: what the chip is.
@@ -161,13 +161,13 @@ class Bench:
         self.inputs = inputs
         self.targets = targets
 
-    def era(self, step: int) -> tuple[int, int]:
+    def conditions(self, step: int) -> tuple[int, int]:
         """What a step has in common with those at which the chip is the same: tick and temperature."""
         return cells_.tick(self.spec, step), temperature(self.spec, step)
 
     def measure(self, samples: IntArray, step: int, part: Part) -> int:
         """One evaluation of (B,) samples with the weights as they are, settled."""
-        tick, number = self.era(step)
+        tick, number = self.conditions(step)
         fine, neurons = cells_.weights(self.spec, self.cells, tick), neurons_at(self.spec, number)
         total = 0
         for rows in self._parts(samples.size):
@@ -178,7 +178,7 @@ class Bench:
 
     def infer(self, samples: IntArray, step: int) -> IntArray:
         """(B, n_out) output codes of (B,) samples at a step. Noise goes by it, and by the sample's number."""
-        tick, number = self.era(step)
+        tick, number = self.conditions(step)
         fine, neurons = cells_.weights(self.spec, self.cells, tick), neurons_at(self.spec, number)
         moment = Moment(np.array([step]), Part.INFER, samples)
         out = signals(self.spec, fine, self.inputs[samples][None], neurons, moment)
@@ -194,7 +194,7 @@ class Bench:
         measured_at = set(block.baseline_steps())
         step, before = block.first_step, self._before(block, codes)
         while step < end:
-            size = min(most, end - step, self._same_era(step))
+            size = min(most, end - step, self._unchanged_steps(step))
             steps = np.arange(step, step + size)
             change = codes.values(step, size)
             outputs, before = self._outputs(block, steps, change, measured_at, before)
@@ -218,7 +218,7 @@ class Bench:
         carried = known if block.baseline is Baseline.HELD else None
         return Costs(np.concatenate(plus), np.concatenate(reference), block.evaluations(), carried)
 
-    def _same_era(self, step: int) -> int:
+    def _unchanged_steps(self, step: int) -> int:
         """Steps from this one on, this included, at which the chip is the same."""
         effects = self.spec.effects
         spans = [1 << 40]
@@ -237,7 +237,7 @@ class Bench:
         return block.order.samples(first, count)[steps // block.order.tau_x - first]
 
     def _settled(self, block: Block, steps: IntArray, fine: IntArray, part: Part) -> IntArray:
-        """(K, B, n_out) what the outputs go to, all in one era."""
+        """(K, B, n_out) what the outputs go to, all under the same conditions."""
         neurons = neurons_at(self.spec, temperature(self.spec, int(steps[0])))
         samples = self._samples(block, steps)
         parts = [
@@ -256,7 +256,7 @@ class Bench:
         return costs(self.spec, outputs, targets, Moment(steps, part, np.arange(block.order.batch)))
 
     def _before(self, block: Block, codes: Codes) -> IntArray | None:
-        """(B, n_out) where the outputs were going just before the block, if nothing has come between."""
+        """(B, n_out) settled outputs just before the block, if nothing has come between."""
         step = block.first_step - 1
         if self.spec.effects.settling == 0 or step < max(0, self.cells.written):
             return None
@@ -270,7 +270,7 @@ class Bench:
     def _outputs(
         self, block: Block, steps: IntArray, change: CodeArray, measured_at: set[int], before: IntArray | None
     ) -> tuple[dict[Part, IntArray], IntArray]:
-        """Outputs of probes in one era, by part, each with what is left in it of the one before it.
+        """Outputs of probes under the same conditions, by part, each with what is left in it of the one before it.
 
         Returns:
             (K, B, n_out) for each part, baselines only where one is measured; and where the last one was going.
@@ -287,7 +287,7 @@ class Bench:
         if residue == 0:
             return going, last[-1]
         earlier = int(steps[0]) - 1
-        if earlier < self.cells.written or self.era(earlier) != self.era(earlier + 1):
+        if earlier < self.cells.written or self.conditions(earlier) != self.conditions(earlier + 1):
             before = None
         first = (going[Part.BASELINE] if measured[:1] == [0] else going[Part.PLUS])[0] if before is None else before
         preceding = np.concatenate([first[None], last[:-1]])  # what comes before each probe's first evaluation

@@ -57,25 +57,25 @@ static int64_t evaluate_perturbed(mg_course *course, int sign, uint64_t batch) {
     return cost;
 }
 
-/* --- an imperfect chip --------------------------------------------------------------------------------------------- */
+/* --- a nonideal chip --------------------------------------------------------------------------------------------- */
 
 /* What is measured at a step: the weights as they are, or with the perturbation in `code` added or subtracted. */
 static mg_measurement measurement_of(mg_course *course, int sign, uint64_t step) {
-    mg_imperfect *own = course->chip->imperfect;
+    mg_nonideal *own = course->chip->nonideal;
     mg_measurement at = {own->weights, step, sign == 0 ? MG_BASELINE_PART : sign > 0 ? MG_PLUS_PART : MG_MINUS_PART};
     if (sign != 0) {
         int which = course->has_before && course->before.weights == own->varied[0];
-        at.weights = mg_imperfect_vary(course->chip, which, sign, course->code, course->group.first, course->group.size);
+        at.weights = mg_nonideal_vary(course->chip, which, sign, course->code, course->group.first, course->group.size);
     }
     return at;
 }
 
 /* Bring the chip to a step, and find what was measured before its first measurement if that is still in the outputs. */
 static void come_to(mg_course *course, uint64_t step) {
-    mg_imperfect *own = course->chip->imperfect;
-    mg_imperfect_come_to(course->chip, step);
+    mg_nonideal *own = course->chip->nonideal;
+    mg_nonideal_come_to(course->chip, step);
     if (own->residue == 0) return;
-    if (step == 0 || (int64_t)(step - 1) < own->written || !mg_imperfect_is_alike(own, step - 1, step)) {
+    if (step == 0 || (int64_t)(step - 1) < own->written || !mg_nonideal_is_alike(own, step - 1, step)) {
         course->has_before = 0;
     } else if (!course->has_before) { /* the course's first probe */
         course->group = mg_codes_draw(&course->codes, step - 1, course->code);
@@ -87,7 +87,7 @@ static void come_to(mg_course *course, uint64_t step) {
 /* Signals of a sample in a row, with what is left of those that the row went to before. */
 static const int32_t *unsettled(mg_course *course, const mg_measurement *at, uint32_t sample, uint32_t row) {
     mg_chip *chip = course->chip;
-    mg_imperfect *own = chip->imperfect;
+    mg_nonideal *own = chip->nonideal;
     if (own->residue == 0 || !course->has_before) return mg_settled(chip, at, sample, row);
     uint64_t batch = course->before.step / course->order.spec.tau_x;
     uint32_t earlier = mg_order_sample(&course->order, batch * course->order.spec.batch + row);
@@ -99,7 +99,7 @@ static const int32_t *unsettled(mg_course *course, const mg_measurement *at, uin
     return h;
 }
 
-static int64_t evaluate_imperfect(mg_course *course, int sign, uint64_t step) {
+static int64_t evaluate_nonideal(mg_course *course, int sign, uint64_t step) {
     const mg_measurement at = measurement_of(course, sign, step);
     uint64_t batch = step / course->order.spec.tau_x;
     int64_t sum = 0;
@@ -108,7 +108,7 @@ static int64_t evaluate_imperfect(mg_course *course, int sign, uint64_t step) {
         sum += mg_noisy_cost(course->chip, &at, unsettled(course, &at, sample, i), sample, i);
     }
     course->before = at;
-    course->has_before = course->chip->imperfect->residue != 0;
+    course->has_before = course->chip->nonideal->residue != 0;
     return sum;
 }
 
@@ -118,7 +118,7 @@ static int64_t evaluate_imperfect(mg_course *course, int sign, uint64_t step) {
 static int64_t measure(mg_course *course, int sign, uint64_t step) {
     uint64_t batch = step / course->order.spec.tau_x;
     course->evaluations++;
-    if (course->chip->imperfect) return evaluate_imperfect(course, sign, step);
+    if (course->chip->nonideal) return evaluate_nonideal(course, sign, step);
     return sign == 0 ? evaluate(course, course->chip->stored, batch) : evaluate_perturbed(course, sign, batch);
 }
 
@@ -134,7 +134,7 @@ int mg_course_go_on(mg_course *course, uint64_t step, mg_costs *costs) {
         course->next = MG_PLUS_PART;
         course->costs.reference = 0;
         course->costs.measured = needs_baseline(course, step);
-        if (course->chip->imperfect) come_to(course, step);
+        if (course->chip->nonideal) come_to(course, step);
         if (course->costs.measured) {
             course->held.value = measure(course, 0, step);
             course->held.step = step;

@@ -3,7 +3,7 @@
 #define MG_BLOCK_H
 
 #include "codes.h"
-#include "imperfect.h"
+#include "nonideal.h"
 #include "order.h"
 
 enum mg_baseline { MG_HELD, MG_EVERY, MG_ANTITHETIC, MG_NONE, MG_BASELINES };

@@ -22,7 +22,7 @@ static void set_areas(mg_board *board, void *requested, void *held, void *sample
     mg_chip *chip = &board->chip;
     mg_state *state = &board->state;
     size_t doubles = chip->n_parameters * sizeof(double);
-    size_t parameters = chip->imperfect ? doubles : chip->n_parameters * sizeof(int16_t);
+    size_t parameters = chip->nonideal ? doubles : chip->n_parameters * sizeof(int16_t);
     set_area(board, MG_AREA_REQUESTED, requested, parameters, 1, 1);
     set_area(board, MG_AREA_HELD, held, parameters, 1, 0);
     set_area(board, MG_AREA_SAMPLES, samples, board->config.samples_room * sizeof(uint32_t), 0, 1);
@@ -31,8 +31,8 @@ static void set_areas(mg_board *board, void *requested, void *held, void *sample
     if (!board->learns) return;
     set_area(board, MG_AREA_ETA, etas, board->config.etas_room * sizeof(double), 0, 1);
     set_area(board, MG_AREA_THETA, state->theta, doubles, 1, 1);
-    set_area(board, MG_AREA_SLOT1, state->moments.m, doubles, 1, 1);
-    set_area(board, MG_AREA_SLOT2, state->moments.v, doubles, 1, 1);
+    set_area(board, MG_AREA_SLOT1, state->moments.slot[0], doubles, 1, 1);
+    set_area(board, MG_AREA_SLOT2, state->moments.slot[1], doubles, 1, 1);
     set_area(board, MG_AREA_CROSS, state->cross, doubles, 1, 1);
     set_area(board, MG_AREA_ENERGY, state->energy, doubles, 1, 1);
     set_area(board, MG_AREA_GRADIENT, state->filtered, doubles, 1, 1);
@@ -54,7 +54,7 @@ mg_status mg_board_init(mg_board *board, const mg_config *config, const mg_spec 
     board->stuffed = mg_take(arena, MG_STUFFED(payload), 1);
     board->code = mg_take(arena, p, sizeof *board->code);
     board->sine = mg_take(arena, 1025, sizeof *board->sine);
-    int remembers = board->chip.imperfect != NULL;
+    int remembers = board->chip.nonideal != NULL;
     void *requested = mg_take(arena, p, remembers ? sizeof(double) : sizeof(int16_t)), *etas = NULL;
     void *held = remembers ? mg_take(arena, p, sizeof(double)) : board->chip.stored;
     uint32_t remembered = remembers ? mg_cells_size(&board->chip) : 0;

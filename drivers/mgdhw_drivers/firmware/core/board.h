@@ -227,7 +227,7 @@ uint32_t mg_crc_of_state(const mg_board *board, int optimizer, int flags);
 /* The (P,) codes that REQUESTED asks for; NULL if one is beyond the converters' range. */
 const int16_t *mg_requested_codes(mg_board *board);
 
-/* Of a chip that is imperfect: bring area HELD up to date; SNAPSHOT, RESTORE. */
+/* Of a chip that is nonideal: bring area HELD up to date; SNAPSHOT, RESTORE. */
 void mg_refresh_held(mg_board *board);
 void mg_snapshot(mg_board *board, const mg_frame *frame);
 void mg_restore(mg_board *board, const mg_frame *frame);

@@ -1,4 +1,4 @@
-/* A board whose chip is imperfect: parameters travel as values, since what cells hold lies between codes, and what the
+/* A board whose chip is nonideal: parameters travel as values, since what cells hold lies between codes, and what the
  * cells remember can be had and given back. */
 #include "bits.h"
 #include "board.h"
@@ -9,17 +9,17 @@
 
 void mg_refresh_held(mg_board *board) {
     const mg_chip *chip = &board->chip;
-    if (!chip->imperfect) return;
+    if (!chip->nonideal) return;
     double *held = (double *)(void *)board->area[MG_AREA_HELD].bytes;
     double unit = mg_power(-chip->weight_fraction - MG_CELL_FRACTION);
-    uint64_t tick = mg_tick_of(chip->imperfect, chip->now);
+    uint64_t tick = mg_tick_of(chip->nonideal, chip->now);
     for (uint32_t i = 0; i < chip->n_parameters; i++) held[i] = (double)mg_cell_at(chip, i, tick) * unit;
 }
 
 const int16_t *mg_requested_codes(mg_board *board) {
     mg_chip *chip = &board->chip;
     const uint8_t *requested = board->area[MG_AREA_REQUESTED].bytes;
-    if (!chip->imperfect) return (const int16_t *)(const void *)requested;
+    if (!chip->nonideal) return (const int16_t *)(const void *)requested;
     const double *theta = (const double *)(const void *)requested;
     for (uint32_t i = 0; i < chip->n_parameters; i++) {
         if (!mg_is_parameter(chip, theta[i])) {

@@ -1,16 +1,16 @@
 /* How cells are written, how they age, and what weight they make: docs/chip.md, "Cells". */
 #include <string.h>
 
-#include "imperfect.h"
+#include "nonideal.h"
 #include "noise.h"
 
 #define OLDEST ((uint64_t)1 << 40)
 #define LARGEST_AGE ((1 << 24) - 1)
 
-uint64_t mg_tick_of(const mg_imperfect *own, uint64_t step) { return own->drift_every ? step / own->drift_every : 0; }
+uint64_t mg_tick_of(const mg_nonideal *own, uint64_t step) { return own->drift_every ? step / own->drift_every : 0; }
 
 void mg_cells_forget(mg_chip *chip) {
-    mg_imperfect *own = chip->imperfect;
+    mg_nonideal *own = chip->nonideal;
     for (uint32_t i = 0; i < chip->n_parameters; i++) {
         own->requested[i] = MG_NEVER;
         own->value[i] = 0;
@@ -23,14 +23,14 @@ void mg_cells_forget(mg_chip *chip) {
 
 void mg_cells_are_held(mg_chip *chip) {
     for (uint32_t i = 0; i < chip->n_parameters; i++) {
-        int32_t code = chip->imperfect->requested[i];
+        int32_t code = chip->nonideal->requested[i];
         chip->stored[i] = chip->perturbed[i] = (int16_t)(code == MG_NEVER ? 0 : code);
     }
 }
 
 /* D(c): what the parameter DAC makes of a code. */
 static int64_t converted(const mg_chip *chip, int64_t c) {
-    const mg_imperfect *own = chip->imperfect;
+    const mg_nonideal *own = chip->nonideal;
     int64_t bow = own->dac_inl - mg_rshift(own->dac_inl * c * c, 2 * (chip->spec.weight_bits - 1));
     int64_t value = mg_times_power(c, MG_CELL_FRACTION) + own->dac_offset + mg_rshift(c * own->dac_gain, 6) + bow;
     return mg_clip(value, -own->limit, own->limit);
@@ -59,7 +59,7 @@ static int64_t decayed(const uint32_t *Y, int64_t y) {
 }
 
 int64_t mg_cell_at(const mg_chip *chip, uint32_t i, uint64_t tick) {
-    const mg_imperfect *own = chip->imperfect;
+    const mg_nonideal *own = chip->nonideal;
     if (own->kind[i] == MG_STUCK) return converted(chip, own->stuck[i]);
     int64_t value = own->value[i];
     if (own->drift_every == 0) return value;
@@ -72,7 +72,7 @@ int64_t mg_cell_at(const mg_chip *chip, uint32_t i, uint64_t tick) {
 
 /* Cell i after a change of c codes by pulses, and how many it took. */
 static int64_t pulsed(mg_chip *chip, uint32_t i, int64_t c, uint64_t tick, int64_t g1, int64_t *count) {
-    const mg_imperfect *own = chip->imperfect;
+    const mg_nonideal *own = chip->nonideal;
     const mg_pulses *moves = &own->pulses;
     int64_t m = c < 0 ? -c : c, f = own->pulse_unit, v = mg_cell_at(chip, i, tick);
     int64_t lo = -moves->w_min[i], hi = moves->w_max[i], d = c > 0 ? moves->up[i] : moves->down[i];
@@ -86,10 +86,10 @@ static int64_t pulsed(mg_chip *chip, uint32_t i, int64_t c, uint64_t tick, int64
 }
 
 void mg_cells_write(mg_chip *chip, const int16_t *codes, uint64_t step) {
-    mg_imperfect *own = chip->imperfect;
+    mg_nonideal *own = chip->nonideal;
     uint64_t tick = mg_tick_of(own, step);
     mg_noise noise;
-    mg_noise_at(&noise, own->effects.seed, MG_STREAM_WRITES, 0, 0, step);
+    mg_noise_at(&noise, own->nonidealities.seed, MG_STREAM_WRITES, 0, 0, step);
     for (uint32_t i = 0; i < chip->n_parameters; i++) {
         int64_t before = own->requested[i] == MG_NEVER ? 0 : own->requested[i], count = 1, value;
         if (codes[i] == own->requested[i]) continue;
@@ -112,33 +112,33 @@ void mg_cells_write(mg_chip *chip, const int16_t *codes, uint64_t step) {
 }
 
 static int32_t fine_weight(const mg_chip *chip, uint32_t i, uint64_t tick) {
-    const mg_imperfect *own = chip->imperfect;
+    const mg_nonideal *own = chip->nonideal;
     int64_t fine = mg_rshift(mg_cell_at(chip, i, tick), MG_CELL_FRACTION - own->fine_bits);
     return (int32_t)mg_sat(mg_rshift(fine * own->gain[i], 15) + own->offset[i], own->weight_bits);
 }
 
 /* What the temperature does at a step: nothing at number 0. */
-static void take_temperature(mg_imperfect *own, uint64_t number) {
+static void take_temperature(mg_nonideal *own, uint64_t number) {
     own->temperature = number;
     own->midpoint_shift = own->steepness_shift = 0;
     if (number == 0) return;
     mg_noise noise;
-    mg_noise_at(&noise, own->effects.seed, MG_STREAM_TEMPERATURE, 0, 0, number);
-    int64_t kelvin = mg_scaled(&noise, mg_noise_size(256.0 * own->effects.strength[MG_FX_TEMPERATURE_STD]), 0);
+    mg_noise_at(&noise, own->nonidealities.seed, MG_STREAM_TEMPERATURE, 0, 0, number);
+    int64_t kelvin = mg_scaled(&noise, own->kelvin_size, 0);
     own->midpoint_shift = mg_rshift(kelvin * own->midpoint_per_kelvin, 16);
     own->steepness_shift = mg_rshift(kelvin * own->steepness_per_kelvin, 16);
 }
 
-static uint64_t temperature_of(const mg_imperfect *own, uint64_t step) {
+static uint64_t temperature_of(const mg_nonideal *own, uint64_t step) {
     return own->temperature_every ? step / own->temperature_every : 0;
 }
 
-int mg_imperfect_is_alike(const mg_imperfect *own, uint64_t step, uint64_t other) {
+int mg_nonideal_is_alike(const mg_nonideal *own, uint64_t step, uint64_t other) {
     return mg_tick_of(own, step) == mg_tick_of(own, other) && temperature_of(own, step) == temperature_of(own, other);
 }
 
-void mg_imperfect_come_to(mg_chip *chip, uint64_t step) {
-    mg_imperfect *own = chip->imperfect;
+void mg_nonideal_come_to(mg_chip *chip, uint64_t step) {
+    mg_nonideal *own = chip->nonideal;
     uint64_t tick = mg_tick_of(own, step), number = temperature_of(own, step);
     if (number != own->temperature) take_temperature(own, number);
     if (own->is_fresh && tick == own->tick) return;
@@ -147,9 +147,9 @@ void mg_imperfect_come_to(mg_chip *chip, uint64_t step) {
     own->is_fresh = 1;
 }
 
-const int32_t *mg_imperfect_vary(mg_chip *chip, int which, int sign, const int16_t *code, uint32_t first,
+const int32_t *mg_nonideal_vary(mg_chip *chip, int which, int sign, const int16_t *code, uint32_t first,
                                  uint32_t size) {
-    const mg_imperfect *own = chip->imperfect;
+    const mg_nonideal *own = chip->nonideal;
     int32_t *varied = own->varied[which];
     memcpy(varied, own->weights, chip->n_parameters * sizeof *varied);
     for (uint32_t g = 0; g < size; g++) {
@@ -162,7 +162,7 @@ const int32_t *mg_imperfect_vary(mg_chip *chip, int which, int sign, const int16
 }
 
 void mg_cells_read(const mg_chip *chip, int64_t *cells, int32_t *weights) {
-    uint64_t tick = mg_tick_of(chip->imperfect, chip->now);
+    uint64_t tick = mg_tick_of(chip->nonideal, chip->now);
     for (uint32_t i = 0; i < chip->n_parameters; i++) {
         cells[i] = mg_cell_at(chip, i, tick);
         weights[i] = fine_weight(chip, i, tick);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "bits.h"
-#include "imperfect.h"
+#include "nonideal.h"
 #include "tables.h"
 
 static int within(int32_t value, int32_t lo, int32_t hi) { return lo <= value && value <= hi; }
@@ -130,8 +130,8 @@ mg_status mg_chip_init(mg_chip *chip, const mg_spec *spec, const mg_hardware *ha
     if (!chip->stored || !chip->perturbed || !chip->signals[0] || !chip->signals[1] || !chip->narrow)
         return MG_NO_MEMORY;
     mg_status status = take_tables(chip, arena);
-    if (status != MG_OK || s->effects == NULL || !mg_effects_any(s->effects)) return status;
-    return mg_imperfect_init(chip, s->effects, arena);
+    if (status != MG_OK || s->nonidealities == NULL || !mg_is_nonideal(s->nonidealities)) return status;
+    return mg_nonideal_init(chip, s->nonidealities, arena);
 }
 
 void mg_chip_take_samples(mg_chip *chip, mg_arena *arena, uint32_t most) {

@@ -3,7 +3,7 @@
 #define MG_CHIP_H
 
 #include "arena.h"
-#include "effects.h"
+#include "nonidealities.h"
 #include "hal.h"
 #include "status.h"
 
@@ -11,8 +11,14 @@
 #define MG_TARGET_BITS 12    /* fraction bits of a target */
 #define MG_EXP_SEGMENTS 1024 /* segments of the exponential and of the logarithm */
 
-enum mg_activation { MG_LOGISTIC, MG_TANH, MG_RELU, MG_IDENTITY, MG_ACTIVATIONS };
-enum mg_cost_kind { MG_MSE, MG_XENT, MG_COSTS };
+/* Each with its name in docs/chip.md. */
+#define MG_FOR_EACH_ACTIVATION(DO) \
+    DO(MG_LOGISTIC, "logistic") DO(MG_TANH, "tanh") DO(MG_RELU, "relu") DO(MG_IDENTITY, "identity")
+#define MG_FOR_EACH_COST(DO) DO(MG_MSE, "mse") DO(MG_XENT, "xent")
+#define MG_NUMBER(number, name) number,
+
+enum mg_activation { MG_FOR_EACH_ACTIVATION(MG_NUMBER) MG_ACTIVATIONS };
+enum mg_cost_kind { MG_FOR_EACH_COST(MG_NUMBER) MG_COSTS };
 
 /* The numbers that describe a chip; ranges as exponents of two. */
 typedef struct mg_spec {
@@ -25,7 +31,7 @@ typedef struct mg_spec {
     int32_t lut_bits;
     int32_t output_bits;
     int32_t cost, cost_bits, cost_log2;
-    const mg_effects *effects; /* NULL: an ideal chip */
+    const mg_nonidealities *nonidealities; /* NULL: an ideal chip */
 } mg_spec;
 
 typedef struct mg_layer {
@@ -59,7 +65,7 @@ typedef struct mg_chip {
     int32_t *signals[2];
     int16_t *narrow; /* what a narrow layer takes in */
 
-    struct mg_imperfect *imperfect; /* NULL: it is ideal */
+    struct mg_nonideal *nonideal; /* NULL: it is ideal */
     uint64_t now;                   /* step that it has come to */
 
     const mg_hardware *hardware; /* the chip itself, if it is more than this simulation; else NULL */

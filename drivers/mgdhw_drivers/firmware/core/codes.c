@@ -3,18 +3,6 @@
 #include "bits.h"
 #include "philox.h"
 
-mg_status mg_codes_init(mg_codes *codes, const mg_code_spec *spec, const mg_chip *chip, const int16_t *sine) {
-    if (spec->family < 0 || spec->family >= MG_FAMILIES) return MG_BAD_BLOCK;
-    if (spec->amplitude < 1 || spec->amplitude > MG_MAX_AMPLITUDE) return MG_BAD_BLOCK;
-    if (spec->family == MG_SINUSOIDAL && sine == NULL) return MG_BAD_BLOCK;
-    if (spec->family == MG_SPARSE && !(spec->density >= 0.0 && spec->density <= 1.0)) return MG_BAD_BLOCK;
-    codes->spec = *spec;
-    codes->chip = chip;
-    codes->sine = sine;
-    codes->threshold = spec->family == MG_SPARSE ? (uint32_t)mg_floor(spec->density * 32768.0) : 0;
-    return MG_OK;
-}
-
 /* A group, the layers that it consists of, and its own step. */
 typedef struct turn {
     mg_group group;
@@ -52,13 +40,16 @@ static void draw_sequential(const mg_codes *codes, const turn *at, int16_t *out)
     for (uint32_t g = 0; g < at->group.size; g++) out[g] = (int16_t)(g == chosen ? codes->spec.amplitude : 0);
 }
 
+static uint32_t threshold_of(const mg_codes *codes) { return (uint32_t)mg_floor(codes->spec.parameter * 32768.0); }
+
 static void draw_sparse(const mg_codes *codes, const turn *at, int16_t *out) {
     int32_t a = codes->spec.amplitude;
+    uint32_t threshold = threshold_of(codes);
     mg_words words;
     mg_words_at(&words, codes->spec.seed, MG_STREAM_CODES, at->step);
     for (uint32_t g = 0; g < at->group.size; g++) {
         uint32_t i = at->group.first + g, field = mg_word(&words, i / 2) >> (16 * (i % 2)) & 0xFFFFu;
-        out[g] = (int16_t)((field & 0x7FFFu) >= codes->threshold ? 0 : (field >> 15) ? a : -a);
+        out[g] = (int16_t)((field & 0x7FFFu) >= threshold ? 0 : (field >> 15) ? a : -a);
     }
 }
 
@@ -120,15 +111,75 @@ static void draw_rank1(const mg_codes *codes, const turn *at, int16_t *out) {
     }
 }
 
+/* --- the mean of a squared perturbation, where it is not the amplitude's square ------------------------------------ */
+
+static double square_of(const mg_codes *codes) { return (double)codes->spec.amplitude * (double)codes->spec.amplitude; }
+
+static double mean_sequential(const mg_codes *codes, uint32_t n) { return square_of(codes) / (double)n; }
+
+static double mean_sparse(const mg_codes *codes, uint32_t n) {
+    (void)n;
+    return square_of(codes) * (double)threshold_of(codes) / 32768.0;
+}
+
+static double mean_sinusoidal(const mg_codes *codes, uint32_t n) {
+    int64_t sum = 0;
+    (void)n;
+    for (uint32_t k = 0; k < 4096; k++) {
+        int64_t code = mg_rshift((int64_t)codes->spec.amplitude * sine_at(codes->sine, k), 15);
+        sum += code * code;
+    }
+    return (double)sum / 4096.0;
+}
+
+/* --- the families -------------------------------------------------------------------------------------------------- */
+
+static int is_density(double parameter) { return parameter >= 1.0 / 32768.0 && parameter <= 1.0; }
+
+typedef struct family {
+    void (*draw)(const mg_codes *codes, const turn *at, int16_t *out);
+    double (*mean_square)(const mg_codes *codes, uint32_t group_size); /* NULL: the amplitude's square */
+    int (*is_good)(double parameter);                                  /* NULL: it has none */
+    int needs_sine;
+} family;
+
+/* By their numbers on the link, `link_number` in `mgdhw.codes`: a new one is a function above, and a line here. */
+static const family FAMILY[] = {
+    {draw_random, NULL, NULL, 0},
+    {draw_sequential, mean_sequential, NULL, 0},
+    {draw_sparse, mean_sparse, is_density, 0},
+    {draw_walsh, NULL, NULL, 0},
+    {draw_sinusoidal, mean_sinusoidal, NULL, 1},
+    {draw_rank1, NULL, NULL, 0},
+};
+
+#define FAMILIES ((int32_t)(sizeof FAMILY / sizeof *FAMILY))
+
+uint32_t mg_code_families(void) { return (1u << FAMILIES) - 1; }
+
+int mg_code_parameter_is_good(int32_t number, double parameter) {
+    if (number < 0 || number >= FAMILIES || FAMILY[number].is_good == NULL) return 1;
+    return FAMILY[number].is_good(parameter);
+}
+
+mg_status mg_codes_init(mg_codes *codes, const mg_code_spec *spec, const mg_chip *chip, const int16_t *sine) {
+    if (spec->family < 0 || spec->family >= FAMILIES) return MG_BAD_BLOCK;
+    if (spec->amplitude < 1 || spec->amplitude > MG_MAX_AMPLITUDE) return MG_BAD_BLOCK;
+    if (FAMILY[spec->family].needs_sine && sine == NULL) return MG_BAD_BLOCK;
+    if (!mg_code_parameter_is_good(spec->family, spec->parameter)) return MG_BAD_BLOCK;
+    codes->spec = *spec;
+    codes->chip = chip;
+    codes->sine = sine;
+    return MG_OK;
+}
+
+double mg_codes_mean_square(const mg_codes *codes, uint32_t group_size) {
+    const family *own = &FAMILY[codes->spec.family];
+    return own->mean_square == NULL ? square_of(codes) : own->mean_square(codes, group_size);
+}
+
 mg_group mg_codes_draw(const mg_codes *codes, uint64_t step, int16_t *out) {
     turn at = turn_of(codes, step);
-    switch (codes->spec.family) {
-        case MG_RANDOM: draw_random(codes, &at, out); break;
-        case MG_SEQUENTIAL: draw_sequential(codes, &at, out); break;
-        case MG_SPARSE: draw_sparse(codes, &at, out); break;
-        case MG_WALSH: draw_walsh(codes, &at, out); break;
-        case MG_SINUSOIDAL: draw_sinusoidal(codes, &at, out); break;
-        default: draw_rank1(codes, &at, out); break;
-    }
+    FAMILY[codes->spec.family].draw(codes, &at, out);
     return at.group;
 }

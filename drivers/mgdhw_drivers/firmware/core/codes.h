@@ -4,14 +4,12 @@
 
 #include "chip.h"
 
-enum mg_family { MG_RANDOM, MG_SEQUENTIAL, MG_SPARSE, MG_WALSH, MG_SINUSOIDAL, MG_RANK1, MG_FAMILIES };
-
 #define MG_MAX_AMPLITUDE 32767
 
 typedef struct mg_code_spec {
     uint64_t seed;
-    double density;    /* of sparse codes */
-    int32_t family;
+    double parameter;  /* of families that have one */
+    int32_t family;    /* its number on the link */
     int32_t amplitude; /* in parameter codes */
     int32_t by_layer;  /* groups: 0 all, 1 layer */
 } mg_code_spec;
@@ -26,10 +24,18 @@ typedef struct mg_codes {
     mg_code_spec spec;
     const mg_chip *chip;
     const int16_t *sine;
-    uint32_t threshold;
 } mg_codes;
 
+/* The families that there are: bit n for number n. */
+uint32_t mg_code_families(void);
+
+/* Whether a family's parameter is within its range; of a family that is unknown, or has none, any is. */
+int mg_code_parameter_is_good(int32_t family, double parameter);
+
 mg_status mg_codes_init(mg_codes *codes, const mg_code_spec *spec, const mg_chip *chip, const int16_t *sine);
+
+/* Long-run mean of a squared perturbation, in squared parameter codes, for the parameters of a group. */
+double mg_codes_mean_square(const mg_codes *codes, uint32_t group_size);
 
 /* Parameters that probe `step` perturbs. */
 mg_group mg_codes_group(const mg_codes *codes, uint64_t step);

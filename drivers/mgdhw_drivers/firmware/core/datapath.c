@@ -1,7 +1,7 @@
 #include "datapath.h"
 
 #include "bits.h"
-#include "imperfect.h"
+#include "nonideal.h"
 #include "motion.h"
 
 void mg_unpack_inputs(const mg_chip *chip, uint32_t sample, int32_t *x) {

@@ -2,7 +2,7 @@
 #include "bits.h"
 #include "board.h"
 #include "crc.h"
-#include "imperfect.h"
+#include "nonideal.h"
 #include "philox.h"
 #include "wire.h"
 
@@ -31,11 +31,11 @@ static void put_number(text *to, int32_t value) {
 }
 
 /* A hash of seed and strengths: they are too many to be written out. */
-static void put_effects(text *to, const mg_effects *effects) {
+static void put_nonidealities(text *to, const mg_nonidealities *nonidealities) {
     uint32_t hash[4] = {0, 0, 0, 0};
-    for (int i = -1; i < MG_EFFECTS; i++) {
+    for (int i = -1; i < mg_nonidealities_count(); i++) {
         uint32_t key[2];
-        memcpy(key, i < 0 ? (const void *)&effects->seed : (const void *)&effects->strength[i], sizeof key);
+        memcpy(key, i < 0 ? (const void *)&nonidealities->seed : (const void *)&nonidealities->strength[i], sizeof key);
         mg_philox(hash, key, hash);
     }
     for (int i = 0; i < 4; i++) {
@@ -59,7 +59,7 @@ static void put_identity(text *to, const mg_board *board) {
         put_text(to, i ? "," : " ");
         put_number(to, numbers[i]);
     }
-    if (board->chip.imperfect) put_effects(to, &board->chip.imperfect->effects);
+    if (board->chip.nonideal) put_nonidealities(to, &board->chip.nonideal->nonidealities);
 }
 
 void mg_describe(mg_board *board) {
@@ -67,10 +67,10 @@ void mg_describe(mg_board *board) {
     mg_area *area = &board->area[MG_AREA_DESCRIPTION];
     uint8_t *d = area->bytes;
     double lsb = mg_power(-chip->weight_fraction);
-    uint32_t families = (1u << MG_FAMILIES) - 1, optimizers = (1u << MG_OPTIMIZERS) - 1;
+    uint32_t families = mg_code_families(), optimizers = mg_optimizers();
     uint32_t capabilities = PROBE | MEASURE;
-    if (!chip->imperfect || mg_effects_write_exactly(&chip->imperfect->effects)) capabilities |= EXACT_WRITES;
-    if (chip->imperfect) capabilities |= SNAPSHOT;
+    if (!chip->nonideal || mg_nonidealities_write_exactly(&chip->nonideal->nonidealities)) capabilities |= EXACT_WRITES;
+    if (chip->nonideal) capabilities |= SNAPSHOT;
     if (board->learns) capabilities |= LEARN;
     if (chip->hardware == NULL) capabilities |= DETERMINISTIC;
     mg_put32(d, capabilities);
@@ -90,7 +90,7 @@ void mg_describe(mg_board *board) {
     mg_put32(d + 84, (uint32_t)chip->input_hi);
     d[88] = (uint8_t)chip->input_fraction;
     d[89] = chip->input_bytes == 1 ? 0 : chip->spec.input_bipolar ? 2 : 1;
-    d[90] = chip->imperfect != NULL;
+    d[90] = chip->nonideal != NULL;
     d[91] = (uint8_t)chip->spec.cost;
 
     text texts = {d, HEAD, MG_DESCRIPTION_ROOM};

@@ -18,7 +18,7 @@ void mg_identify(mg_board *board, uint32_t sequence, const uint8_t *request) {
         mg_end_operation(board);
         int is_other = session != board->session;
         if (is_other) board->ticket = 0;
-        if (board->chip.imperfect && is_other) mg_cells_forget(&board->chip);
+        if (board->chip.nonideal && is_other) mg_cells_forget(&board->chip);
         if (mode == MG_SAFE || is_other) board->chip.now = 0; /* the write that follows says what time it is */
         board->session = session;
         board->dead_man_ms = mg_get32(request + 4);

@@ -12,10 +12,9 @@ mg_status mg_state_init(mg_state *state, uint32_t n, int filters, mg_arena *aren
     state->theta = mg_take(arena, n, sizeof(double));
     state->cross = mg_take(arena, n, sizeof(int64_t));
     state->energy = mg_take(arena, n, sizeof(int64_t));
-    state->moments.m = mg_take(arena, n, sizeof(double));
-    state->moments.v = mg_take(arena, n, sizeof(double));
+    for (int i = 0; i < MG_SLOTS; i++) state->moments.slot[i] = mg_take(arena, n, sizeof(double));
     state->filtered = filters ? mg_take(arena, n, sizeof(double)) : NULL;
-    int missing = !state->theta || !state->cross || !state->energy || !state->moments.m || !state->moments.v;
+    int missing = !state->theta || !state->cross || !state->energy || !state->moments.slot[0] || !state->moments.slot[1];
     if (missing || (filters && !state->filtered)) return MG_NO_MEMORY;
     mg_state_clear(state, n);
     return MG_OK;
@@ -24,10 +23,11 @@ mg_status mg_state_init(mg_state *state, uint32_t n, int filters, mg_arena *aren
 void mg_state_clear(mg_state *state, uint32_t n) {
     memset(state->cross, 0, n * sizeof(int64_t));
     memset(state->energy, 0, n * sizeof(int64_t));
-    memset(state->moments.m, 0, n * sizeof(double));
-    memset(state->moments.v, 0, n * sizeof(double));
+    for (int i = 0; i < MG_SLOTS; i++) {
+        memset(state->moments.slot[i], 0, n * sizeof(double));
+        state->moments.scalar[i] = 1.0;
+    }
     if (state->filtered) memset(state->filtered, 0, n * sizeof(double));
-    state->moments.beta1_power = state->moments.beta2_power = 1.0;
     state->step = state->update = state->evaluations = 0;
     memset(&state->held, 0, sizeof state->held);
     state->cost = state->high_passed = 0.0;
@@ -79,25 +79,6 @@ static mg_status write_parameters(mg_learner *learner) {
     return MG_OK;
 }
 
-/* Long-run mean of a squared perturbation, for the parameters of a group. */
-static double mean_square(const mg_codes *codes, uint32_t group_size) {
-    double a = codes->spec.amplitude;
-    int64_t sum = 0;
-    switch (codes->spec.family) {
-        case MG_SEQUENTIAL: return a * a / (double)group_size;
-        case MG_SPARSE: return a * a * (double)codes->threshold / 32768.0;
-        case MG_SINUSOIDAL:
-            for (uint32_t k = 0; k < 4096; k++) {
-                int32_t half = (int32_t)(k % 2048), quarter = half <= 1024 ? half : 2048 - half;
-                int32_t s = k < 2048 ? codes->sine[quarter] : -codes->sine[quarter];
-                int64_t code = mg_rshift((int64_t)codes->spec.amplitude * s, 15);
-                sum += code * code;
-            }
-            return (double)sum / 4096.0;
-        default: return a * a;
-    }
-}
-
 /* 1 / <perturbation^2> in parameter units, which is the same for all parameters of a layer. */
 static void take_weights(mg_learner *learner) {
     const mg_chip *chip = learner->course.chip;
@@ -105,13 +86,13 @@ static void take_weights(mg_learner *learner) {
     double groups = by_layer ? (double)chip->n_layers : 1.0;
     for (uint32_t l = 0; l < chip->n_layers; l++) {
         uint32_t size = chip->layer[l].n_out * (chip->layer[l].n_in + 1);
-        double square = mean_square(&learner->course.codes, by_layer ? size : chip->n_parameters) / groups;
+        double square = mg_codes_mean_square(&learner->course.codes, by_layer ? size : chip->n_parameters) / groups;
         learner->weight[l] = 1.0 / (square * lsb_of(chip));
     }
 }
 
 static mg_status check_recipe(const mg_recipe *r, const mg_state *state) {
-    int known = r->optimizer.name >= 0 && r->optimizer.name < MG_OPTIMIZERS && r->normalise >= 0 && r->normalise < MG_NORMALISATIONS;
+    int known = mg_is_optimizer(r->optimizer.number) && r->normalise >= 0 && r->normalise < MG_NORMALISATIONS;
     if (!known || r->update_period < 1 || (r->continuous && state->filtered == NULL)) return MG_BAD_RECIPE;
     if (!(r->low <= r->high)) return MG_BAD_RECIPE;
     return MG_OK;

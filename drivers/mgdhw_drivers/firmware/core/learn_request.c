@@ -13,8 +13,7 @@ enum { LEARNT_HELD = 1, LEARNT_UPDATED = 2, LEARNT_WINDOW_EMPTY = 4, LEARNT_ANAL
 static int state_areas(int optimizer, int flags, int number[MOST_STATE_AREAS]) {
     int count = 0;
     number[count++] = MG_AREA_THETA;
-    if (optimizer != MG_SGD) number[count++] = MG_AREA_SLOT1;
-    if (optimizer == MG_ADAM || optimizer == MG_ADAMW) number[count++] = MG_AREA_SLOT2;
+    for (int slot = 0; slot < mg_optimizer_slots(optimizer); slot++) number[count++] = MG_AREA_SLOT1 + slot;
     if (flags & MG_LEARN_CONTINUOUS) {
         if (flags & MG_LEARN_WEIGHTED) number[count++] = MG_AREA_ENERGY;
         number[count++] = MG_AREA_GRADIENT;
@@ -42,28 +41,28 @@ static int has_negative(const uint8_t *at, uint32_t count, int is_double) {
 static int holds_numbers(const mg_board *board, const uint8_t *request) {
     int number[MOST_STATE_AREAS], optimizer = request[232], flags = request[233];
     int count = state_areas(optimizer, flags, number), continuous = flags & MG_LEARN_CONTINUOUS;
-    int squares = optimizer == MG_RMSPROP ? MG_AREA_SLOT1 : MG_AREA_SLOT2;
+    int slot_of_squares = mg_optimizer_slot_of_squares(optimizer);
     for (int i = 0; i < count; i++) {
         const uint8_t *at = board->area[number[i]].bytes;
         uint32_t size = board->chip.n_parameters;
         int is_double = continuous || (number[i] != MG_AREA_CROSS && number[i] != MG_AREA_ENERGY);
+        int is_squares = slot_of_squares >= 0 && number[i] == MG_AREA_SLOT1 + slot_of_squares;
         if (is_double && !mg_all_finite(at, size)) return 0;
-        if ((number[i] == squares || number[i] == MG_AREA_ENERGY) && has_negative(at, size, is_double)) return 0;
+        if ((number[i] == MG_AREA_ENERGY || is_squares) && has_negative(at, size, is_double)) return 0;
     }
     return mg_all_finite(board->area[MG_AREA_ETA].bytes, mg_get32(request + 224));
 }
 
 static void read_state(mg_board *board, const mg_block *block, const uint8_t *request) {
     mg_state *state = &board->state;
-    uint8_t *slot1 = board->area[MG_AREA_SLOT1].bytes, *slot2 = board->area[MG_AREA_SLOT2].bytes;
     state->step = block->first_step;
     state->update = mg_get64(request + 80);
     state->evaluations = 0;
     state->held = block->held;
-    state->moments.m = (double *)(void *)slot1;
-    state->moments.v = (double *)(void *)(request[232] == MG_RMSPROP ? slot1 : slot2);
-    state->moments.beta1_power = mg_get_double(request + 176);
-    state->moments.beta2_power = mg_get_double(request + 184);
+    for (int i = 0; i < MG_SLOTS; i++) {
+        state->moments.slot[i] = (double *)(void *)board->area[MG_AREA_SLOT1 + i].bytes;
+        state->moments.scalar[i] = mg_get_double(request + 176 + 8 * i);
+    }
     state->cost = mg_get_double(request + 192);
     state->high_passed = mg_get_double(request + 200);
     state->has_cost = (request[233] & MG_LEARN_ANALOG_COST) != 0;
@@ -132,10 +131,10 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
     board->theta_crc = board->state_crc = 0;
 }
 
-/* What the chip holds; of an imperfect one the parameters that it was asked for last become those requested. */
+/* What the chip holds; of a nonideal one the parameters that it was asked for last become those requested. */
 static uint32_t crc_of_held(mg_board *board) {
     const mg_area *held = &board->area[MG_AREA_HELD];
-    if (board->chip.imperfect) mg_learn_written(&board->work.learner, (double *)(void *)board->area[MG_AREA_REQUESTED].bytes);
+    if (board->chip.nonideal) mg_learn_written(&board->work.learner, (double *)(void *)board->area[MG_AREA_REQUESTED].bytes);
     mg_refresh_held(board);
     return mg_crc(held->bytes, held->size);
 }
@@ -149,9 +148,9 @@ static void put_answer(mg_board *board) {
     int flags = (recipe->continuous ? MG_LEARN_CONTINUOUS : 0) | (recipe->filter_weight ? MG_LEARN_WEIGHTED : 0) |
                 (window_empty ? MG_LEARN_WINDOW_EMPTY : 0);
     uint64_t probes = board->operation.left;
-    board->state_crc = mg_crc_of_state(board, recipe->optimizer.name, flags);
+    board->state_crc = mg_crc_of_state(board, recipe->optimizer.number, flags);
     uint32_t held_crc = crc_of_held(board);
-    board->theta_crc = board->chip.imperfect ? mg_crc(board->area[MG_AREA_REQUESTED].bytes, board->area[MG_AREA_REQUESTED].size) : held_crc;
+    board->theta_crc = board->chip.nonideal ? mg_crc(board->area[MG_AREA_REQUESTED].bytes, board->area[MG_AREA_REQUESTED].size) : held_crc;
     memset(answer, 0, MG_LEARN_BYTES);
     mg_put64(answer, state->step);
     mg_put64(answer + 8, state->update);
@@ -161,8 +160,7 @@ static void put_answer(mg_board *board) {
     mg_put_double(answer + 40, (double)learner->total / (double)probes);
     mg_put_double(answer + 48, learner->last.eta);
     mg_put_double(answer + 56, learner->last.gradient_norm);
-    mg_put_double(answer + 64, state->moments.beta1_power);
-    mg_put_double(answer + 72, state->moments.beta2_power);
+    for (int i = 0; i < MG_SLOTS; i++) mg_put_double(answer + 64 + 8 * i, state->moments.scalar[i]);
     mg_put_double(answer + 80, state->cost);
     mg_put_double(answer + 88, state->high_passed);
     mg_put32(answer + 96, board->operation.ticket);

@@ -1,12 +1,12 @@
 #include "measure.h"
 
 #include "datapath.h"
-#include "imperfect.h"
+#include "nonideal.h"
 
 const int32_t *mg_outputs(mg_chip *chip, uint32_t sample, uint64_t step) {
-    if (chip->imperfect) {
-        mg_imperfect_come_to(chip, step);
-        const mg_measurement at = {chip->imperfect->weights, step, MG_INFER_PART};
+    if (chip->nonideal) {
+        mg_nonideal_come_to(chip, step);
+        const mg_measurement at = {chip->nonideal->weights, step, MG_INFER_PART};
         int32_t *codes = mg_settled(chip, &at, sample, sample);
         mg_noisy_outputs(chip, &at, codes, sample);
         return codes;
@@ -18,8 +18,8 @@ const int32_t *mg_outputs(mg_chip *chip, uint32_t sample, uint64_t step) {
 }
 
 int64_t mg_measured_cost(mg_chip *chip, uint32_t sample, uint64_t step, uint32_t part, uint32_t row) {
-    if (!chip->imperfect) return mg_sample_cost(chip, chip->stored, sample);
-    mg_imperfect_come_to(chip, step);
-    const mg_measurement at = {chip->imperfect->weights, step, part};
+    if (!chip->nonideal) return mg_sample_cost(chip, chip->stored, sample);
+    mg_nonideal_come_to(chip, step);
+    const mg_measurement at = {chip->nonideal->weights, step, part};
     return mg_noisy_cost(chip, &at, mg_settled(chip, &at, sample, row), sample, row);
 }

@@ -1,4 +1,4 @@
-/* What a chip is asked for, be it ideal or imperfect. */
+/* What a chip is asked for, be it ideal or not. */
 #ifndef MG_MEASURE_H
 #define MG_MEASURE_H
 

@@ -1,5 +1,5 @@
-/* What is drawn once for an imperfect chip, and its numbers: docs/chip.md, "Mismatch". */
-#include "imperfect.h"
+/* What is drawn once for a nonideal chip, and its numbers: docs/chip.md, "Mismatch". */
+#include "nonideal.h"
 #include "noise.h"
 #include "tables.h"
 
@@ -30,9 +30,9 @@ typedef struct source {
     int64_t size;
 } source;
 
-static source source_of(const mg_imperfect *own, enum quantity quantity, double sigma) {
+static source source_of(const mg_nonideal *own, enum quantity quantity, double sigma) {
     source from;
-    mg_noise_at(&from.noise, own->effects.seed, MG_STREAM_MISMATCH, quantity, 0, 0);
+    mg_noise_at(&from.noise, own->nonidealities.seed, MG_STREAM_MISMATCH, quantity, 0, 0);
     from.size = mg_noise_size(sigma);
     return from;
 }
@@ -42,18 +42,18 @@ static int64_t draw(source *from, uint32_t n) { return mg_scaled(&from->noise, f
 /* About a base; the source has a sigma of 2^15 times the relative one. */
 static int64_t spread(source *from, int64_t base, uint32_t n) { return base + mg_rshift(base * draw(from, n), 15); }
 
-static double strength(const mg_imperfect *own, enum mg_effect effect) { return own->effects.strength[effect]; }
+static double strength(const mg_nonideal *own, const char *name) { return mg_strength(&own->nonidealities, name); }
 
-static source relative(const mg_imperfect *own, enum quantity quantity, enum mg_effect effect) {
-    return source_of(own, quantity, strength(own, effect) * UNIT);
+static source relative(const mg_nonideal *own, enum quantity quantity, const char *name) {
+    return source_of(own, quantity, strength(own, name) * UNIT);
 }
 
 /* Kinds, and codes of the stuck. */
 static void draw_defects(mg_chip *chip) {
-    mg_imperfect *own = chip->imperfect;
-    int64_t stuck = mg_fix(strength(own, MG_FX_STUCK), 65536.0), dead = mg_fix(strength(own, MG_FX_DEAD), 65536.0);
+    mg_nonideal *own = chip->nonideal;
+    int64_t stuck = mg_fix(strength(own, "stuck"), 65536.0), dead = mg_fix(strength(own, "dead"), 65536.0);
     mg_words words;
-    mg_words_at(&words, own->effects.seed, MG_STREAM_MISMATCH + (DEFECT << 8), 0);
+    mg_words_at(&words, own->nonidealities.seed, MG_STREAM_MISMATCH + (DEFECT << 8), 0);
     for (uint32_t n = 0; n < chip->n_parameters; n++) {
         uint32_t word = mg_word(&words, n), low = word & 0xFFFFu, high = word >> 16;
         own->kind[n] = low < stuck ? MG_STUCK : low < stuck + dead ? MG_DEAD : MG_LIVES;
@@ -62,16 +62,16 @@ static void draw_defects(mg_chip *chip) {
 }
 
 /* What the wires take of the weight of the cell of row j and input i. */
-static int64_t lost(const mg_imperfect *own, const mg_layer *layer, uint32_t j, uint32_t i) {
-    int64_t row = mg_fix(strength(own, MG_FX_IR_ROW), UNIT), column = mg_fix(strength(own, MG_FX_IR_COLUMN), UNIT);
+static int64_t lost(const mg_nonideal *own, const mg_layer *layer, uint32_t j, uint32_t i) {
+    int64_t row = mg_fix(strength(own, "ir_row"), UNIT), column = mg_fix(strength(own, "ir_column"), UNIT);
     return row * (2 * (int64_t)i + 1) / (2 * ((int64_t)layer->n_in + 1)) +
            column * (2 * (int64_t)j + 1) / (2 * (int64_t)layer->n_out);
 }
 
 static void draw_weights(mg_chip *chip) {
-    mg_imperfect *own = chip->imperfect;
-    source gain = relative(own, GAIN, MG_FX_CELL_GAIN_STD), change = relative(own, PERTURBATION, MG_FX_PERTURBATION_STD);
-    source offset = source_of(own, OFFSET, strength(own, MG_FX_CELL_OFFSET_STD) * mg_power(own->fine_fraction));
+    mg_nonideal *own = chip->nonideal;
+    source gain = relative(own, GAIN, "cell_gain_std"), change = relative(own, PERTURBATION, "perturbation_std");
+    source offset = source_of(own, OFFSET, strength(own, "cell_offset_std") * mg_power(own->fine_fraction));
     for (uint32_t l = 0; l < chip->n_layers; l++) {
         const mg_layer *layer = &chip->layer[l];
         uint32_t weights = layer->n_out * layer->n_in;
@@ -89,14 +89,14 @@ static void draw_weights(mg_chip *chip) {
 }
 
 static void draw_pulses(mg_chip *chip) {
-    mg_imperfect *own = chip->imperfect;
+    mg_nonideal *own = chip->nonideal;
     const mg_pulses *to = &own->pulses;
     double unit = mg_power(chip->weight_fraction + MG_CELL_FRACTION);
-    source above = relative(own, W_MAX, MG_FX_W_MAX_DTOD), below = relative(own, W_MIN, MG_FX_W_MIN_DTOD);
-    source step = relative(own, DW_MIN, MG_FX_DW_MIN_DTOD), bias = relative(own, UP_DOWN, MG_FX_UP_DOWN_DTOD);
-    int64_t w_max = mg_fix(strength(own, MG_FX_W_MAX), unit), w_min = mg_fix(-strength(own, MG_FX_W_MIN), unit);
+    source above = relative(own, W_MAX, "w_max_dtod"), below = relative(own, W_MIN, "w_min_dtod");
+    source step = relative(own, DW_MIN, "dw_min_dtod"), bias = relative(own, UP_DOWN, "up_down_dtod");
+    int64_t w_max = mg_fix(strength(own, "w_max"), unit), w_min = mg_fix(-strength(own, "w_min"), unit);
     int64_t dw_min = own->pulse_unit > 0 ? own->pulse_unit : 1 << MG_CELL_FRACTION;
-    int64_t up_down = mg_fix(strength(own, MG_FX_UP_DOWN), UNIT);
+    int64_t up_down = mg_fix(strength(own, "up_down"), UNIT);
     for (uint32_t n = 0; n < chip->n_parameters; n++) {
         int64_t d = mg_clip(spread(&step, dw_min, n), 1, 1 << MG_CELL_FRACTION);
         int64_t beta = mg_clip(up_down + draw(&bias, n), 1 - UNIT, UNIT - 1);
@@ -111,9 +111,9 @@ static void draw_pulses(mg_chip *chip) {
 }
 
 static void draw_ageing(mg_chip *chip) {
-    mg_imperfect *own = chip->imperfect;
-    source drift = relative(own, DRIFT, MG_FX_DRIFT_NU_DTOD), wear = relative(own, ENDURANCE, MG_FX_ENDURANCE_DTOD);
-    int64_t nu = mg_fix(strength(own, MG_FX_DRIFT_NU), 65536.0), e = mg_fix(strength(own, MG_FX_ENDURANCE), 1.0);
+    mg_nonideal *own = chip->nonideal;
+    source drift = relative(own, DRIFT, "drift_nu_dtod"), wear = relative(own, ENDURANCE, "endurance_dtod");
+    int64_t nu = mg_fix(strength(own, "drift_nu"), 65536.0), e = mg_fix(strength(own, "endurance"), 1.0);
     for (uint32_t n = 0; n < chip->n_parameters; n++) {
         if (own->drift) own->drift[n] = (int32_t)mg_clip(spread(&drift, nu, n), 0, 65536);
         if (!own->endurance) continue;
@@ -123,13 +123,14 @@ static void draw_ageing(mg_chip *chip) {
 }
 
 static void draw_neurons(mg_chip *chip, uint32_t count) {
-    mg_imperfect *own = chip->imperfect;
+    mg_nonideal *own = chip->nonideal;
     double signal = mg_power(chip->signal_fraction);
     const double scale[] = {signal, NEURON_UNIT, NEURON_UNIT, signal};
     int32_t *const to[] = {own->neurons.midpoint, own->neurons.steepness, own->neurons.amplitude, own->neurons.offset};
+    const char *const spreads[] = {"midpoint_std", "steepness_std", "amplitude_std", "offset_std"};
     for (int q = 0; q < 4; q++) {
-        double sigma = strength(own, (enum mg_effect)(MG_FX_MIDPOINT_STD + q));
-        if (!(sigma > 0.0)) sigma = strength(own, MG_FX_NEURON_STD);
+        double sigma = strength(own, spreads[q]);
+        if (!(sigma > 0.0)) sigma = strength(own, "neuron_std");
         source from = source_of(own, (enum quantity)(MIDPOINT + q), sigma * scale[q]);
         int relative_one = q == 1 || q == 2;
         for (uint32_t n = 0; n < count; n++) {
@@ -141,43 +142,44 @@ static void draw_neurons(mg_chip *chip, uint32_t count) {
 
 /* All that needs no draws. */
 static void take_numbers(mg_chip *chip) {
-    mg_imperfect *own = chip->imperfect;
+    mg_nonideal *own = chip->nonideal;
     double unit = mg_power(chip->weight_fraction + MG_CELL_FRACTION), signal = mg_power(chip->signal_fraction);
-    double every = strength(own, MG_FX_DRIFT_EVERY), retention = strength(own, MG_FX_RETENTION);
-    own->drift_every = retention > 0.0 || strength(own, MG_FX_DRIFT_NU) > 0.0 ? (uint64_t)mg_floor(every) : 0;
-    if (strength(own, MG_FX_TEMPERATURE_STD) > 0.0)
-        own->temperature_every = (uint64_t)mg_floor(strength(own, MG_FX_TEMPERATURE_EVERY));
+    double every = strength(own, "drift_every"), retention = strength(own, "retention");
+    own->drift_every = retention > 0.0 || strength(own, "drift_nu") > 0.0 ? (uint64_t)mg_floor(every) : 0;
+    if (strength(own, "temperature_std") > 0.0)
+        own->temperature_every = (uint64_t)mg_floor(strength(own, "temperature_every"));
     if (retention > 0.0) own->rate = every / retention < 16.0 ? mg_fix(every / retention, 1048576.0) : LARGEST_AGE;
     if (own->rate > LARGEST_AGE) own->rate = LARGEST_AGE;
-    own->rest = mg_clip(mg_fix(strength(own, MG_FX_REST), unit), -own->limit, own->limit);
-    own->residue = mg_fix(strength(own, MG_FX_SETTLING), UNIT);
-    own->dac_offset = mg_fix(strength(own, MG_FX_DAC_OFFSET), unit);
-    own->dac_gain = mg_fix(strength(own, MG_FX_DAC_GAIN), 1048576.0);
-    own->dac_inl = mg_fix(strength(own, MG_FX_DAC_INL), mg_power(MG_CELL_FRACTION));
-    own->pulse_unit = mg_fix(strength(own, MG_FX_DW_MIN), unit);
-    own->pulse_noise = mg_fix(strength(own, MG_FX_DW_MIN_STD), UNIT);
-    own->write_size = mg_noise_size(strength(own, MG_FX_WRITE_NOISE) * unit);
+    own->rest = mg_clip(mg_fix(strength(own, "rest"), unit), -own->limit, own->limit);
+    own->residue = mg_fix(strength(own, "settling"), UNIT);
+    own->dac_offset = mg_fix(strength(own, "dac_offset"), unit);
+    own->dac_gain = mg_fix(strength(own, "dac_gain"), 1048576.0);
+    own->dac_inl = mg_fix(strength(own, "dac_inl"), mg_power(MG_CELL_FRACTION));
+    own->pulse_unit = mg_fix(strength(own, "dw_min"), unit);
+    own->pulse_noise = mg_fix(strength(own, "dw_min_std"), UNIT);
+    own->write_size = mg_noise_size(strength(own, "write_noise") * unit);
     own->input_size =
-        mg_noise_size(strength(own, MG_FX_INPUT_NOISE) * mg_power(chip->input_fraction + own->fine_input_bits));
-    own->read_size = mg_noise_size(strength(own, MG_FX_READ_NOISE) * signal);
-    own->cost_size = mg_noise_size(strength(own, MG_FX_COST_NOISE) * mg_power(chip->cost_fraction));
-    own->adc_size = mg_noise_size(strength(own, MG_FX_ADC_NOISE) * signal);
-    own->adc_bow = mg_fix(strength(own, MG_FX_ADC_INL), 256.0);
+        mg_noise_size(strength(own, "input_noise") * mg_power(chip->input_fraction + own->fine_input_bits));
+    own->read_size = mg_noise_size(strength(own, "read_noise") * signal);
+    own->cost_size = mg_noise_size(strength(own, "cost_noise") * mg_power(chip->cost_fraction));
+    own->adc_size = mg_noise_size(strength(own, "adc_noise") * signal);
+    own->kelvin_size = mg_noise_size(256.0 * strength(own, "temperature_std"));
+    own->adc_bow = mg_fix(strength(own, "adc_inl"), 256.0);
     own->midpoint_per_kelvin =
-        mg_fix(strength(own, MG_FX_TEMPERATURE_MIDPOINT), mg_power(chip->signal_fraction + 8));
-    own->steepness_per_kelvin = mg_fix(strength(own, MG_FX_TEMPERATURE_STEEPNESS), 1048576.0);
+        mg_fix(strength(own, "temperature_midpoint"), mg_power(chip->signal_fraction + 8));
+    own->steepness_per_kelvin = mg_fix(strength(own, "temperature_steepness"), 1048576.0);
 }
 
-/* Whether a chip of these sizes can have such effects. */
+/* Whether a chip of these sizes can have such nonidealities. */
 static int is_possible(const mg_chip *chip) {
-    const mg_imperfect *own = chip->imperfect;
-    double dw_min = strength(own, MG_FX_DW_MIN), lsb = mg_power(-chip->weight_fraction);
+    const mg_nonideal *own = chip->nonideal;
+    double dw_min = strength(own, "dw_min"), lsb = mg_power(-chip->weight_fraction);
     int signal = chip->spec.signal_bits, input = chip->spec.input_bits + own->fine_input_bits;
     for (uint32_t l = 0; l < chip->n_layers; l++) {
         int bits = mg_bit_length((uint64_t)chip->layer[l].n_in + 1) + own->weight_bits;
         if (bits + (signal > input ? signal : input) > 62) return 0;
     }
-    if (strength(own, MG_FX_W_MAX) <= 0.0) return 1;
+    if (strength(own, "w_max") <= 0.0) return 1;
     return chip->spec.weight_bits <= 10 && (dw_min <= 0.0 || (dw_min >= lsb / 8.0 && dw_min <= lsb));
 }
 
@@ -193,13 +195,13 @@ static int32_t *numbers(mg_arena *arena, size_t count, int *missing) {
 }
 
 static mg_status take_memory(mg_chip *chip, uint32_t neurons, mg_arena *arena) {
-    mg_imperfect *own = chip->imperfect;
+    mg_nonideal *own = chip->nonideal;
     uint32_t p = chip->n_parameters;
     int missing = 0;
     own->kind = piece(arena, p, 1, &missing);
-    if (strength(own, MG_FX_STUCK) > 0.0) own->stuck = piece(arena, p, sizeof *own->stuck, &missing);
-    if (strength(own, MG_FX_DRIFT_NU) > 0.0) own->drift = numbers(arena, p, &missing);
-    if (strength(own, MG_FX_ENDURANCE) > 0.0) own->endurance = piece(arena, p, sizeof *own->endurance, &missing);
+    if (strength(own, "stuck") > 0.0) own->stuck = piece(arena, p, sizeof *own->stuck, &missing);
+    if (strength(own, "drift_nu") > 0.0) own->drift = numbers(arena, p, &missing);
+    if (strength(own, "endurance") > 0.0) own->endurance = piece(arena, p, sizeof *own->endurance, &missing);
     int32_t **const always[] = {&own->gain,  &own->offset,  &own->perturbation, &own->requested,
                                 &own->value, &own->weights, &own->varied[0],    &own->varied[1]};
     int32_t **const pulses[] = {&own->pulses.w_max, &own->pulses.w_min,    &own->pulses.up,
@@ -207,7 +209,7 @@ static mg_status take_memory(mg_chip *chip, uint32_t neurons, mg_arena *arena) {
     int32_t **const of_neurons[] = {&own->neurons.midpoint, &own->neurons.steepness, &own->neurons.amplitude,
                                     &own->neurons.offset};
     for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) *always[i] = numbers(arena, p, &missing);
-    if (strength(own, MG_FX_W_MAX) > 0.0)
+    if (strength(own, "w_max") > 0.0)
         for (size_t i = 0; i < sizeof pulses / sizeof pulses[0]; i++) *pulses[i] = numbers(arena, p, &missing);
     for (size_t i = 0; i < 4; i++) *of_neurons[i] = numbers(arena, neurons, &missing);
     own->born = piece(arena, p, sizeof *own->born, &missing);
@@ -226,13 +228,13 @@ static mg_status take_memory(mg_chip *chip, uint32_t neurons, mg_arena *arena) {
     return missing ? MG_NO_MEMORY : MG_OK;
 }
 
-mg_status mg_imperfect_init(mg_chip *chip, const mg_effects *effects, mg_arena *arena) {
-    if (!mg_effects_are_sound(effects) || chip->hardware != NULL) return MG_BAD_CHIP;
-    mg_imperfect *own = chip->imperfect = mg_take(arena, 1, sizeof *own);
+mg_status mg_nonideal_init(mg_chip *chip, const mg_nonidealities *nonidealities, mg_arena *arena) {
+    if (!mg_nonidealities_are_sound(nonidealities) || chip->hardware != NULL) return MG_BAD_CHIP;
+    mg_nonideal *own = chip->nonideal = mg_take(arena, 1, sizeof *own);
     if (own == NULL) return MG_NO_MEMORY;
     uint32_t neurons = 0;
     for (uint32_t l = 0; l < chip->n_layers; l++) neurons += chip->layer[l].n_out;
-    own->effects = *effects;
+    own->nonidealities = *nonidealities;
     own->fine_bits = chip->spec.weight_bits < 11 ? 12 - chip->spec.weight_bits : 1;
     own->fine_input_bits = chip->spec.input_bits < 11 ? 11 - chip->spec.input_bits : 0;
     own->fine_fraction = chip->weight_fraction + own->fine_bits;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "bits.h"
-#include "imperfect.h"
+#include "nonideal.h"
 
 mg_status mg_motion_init(mg_chip *chip, const mg_limits *limits, const mg_hal *clock) {
     int fine = limits->max_slew == 0.0 || limits->max_slew >= 1.0;
@@ -41,7 +41,7 @@ void mg_chip_apply(mg_chip *chip, const int16_t *codes) {
 
 /* A simulated chip's cells remember what they do: nothing has to move for it to be safe. */
 static int stays(const mg_chip *chip, const int16_t *codes) {
-    return codes == NULL && chip->imperfect != NULL && chip->hardware == NULL;
+    return codes == NULL && chip->nonideal != NULL && chip->hardware == NULL;
 }
 
 mg_status mg_motion_begin(mg_chip *chip, const int16_t *codes) {
@@ -93,7 +93,7 @@ int mg_motion_step(mg_chip *chip, const int16_t *codes, uint64_t step) {
         mg_chip_apply(chip, chip->stored);
     else
         note_move(chip);
-    if (codes && chip->imperfect) mg_cells_write(chip, chip->stored, step);
+    if (codes && chip->nonideal) mg_cells_write(chip, chip->stored, step);
     if (step > chip->now) chip->now = step;
     return there;
 }

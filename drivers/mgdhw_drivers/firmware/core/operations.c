@@ -208,7 +208,7 @@ static void probe(mg_board *board, const mg_frame *frame) {
 }
 
 void mg_start_operation(mg_board *board, const mg_frame *frame) {
-    int remembers = board->chip.imperfect != NULL;
+    int remembers = board->chip.nonideal != NULL;
     switch (remembers || frame->type < MG_SNAPSHOT ? frame->type : 0) {
         case MG_LOAD: load(board, frame); break;
         case MG_SET: set(board, frame); break;

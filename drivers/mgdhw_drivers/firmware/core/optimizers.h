@@ -4,22 +4,30 @@
 
 #include <stdint.h>
 
-enum mg_optimizer_name { MG_SGD, MG_MOMENTUM, MG_NESTEROV, MG_RMSPROP, MG_ADAM, MG_ADAMW, MG_OPTIMIZERS };
+#define MG_CONSTANTS 5 /* of an optimizer, at most */
+#define MG_SLOTS 2     /* arrays in its state, and numbers, at most */
 
 typedef struct mg_optimizer {
-    double beta1;   /* beta of momentum and nesterov */
-    double beta2;   /* rho of rmsprop */
-    double epsilon;
-    double weight_decay;
-    int32_t bias_correction;
-    int32_t name;
+    double constant[MG_CONSTANTS]; /* in the order of the fields of its class in `mgdhw.optimizers` */
+    int32_t number;                /* on the link */
 } mg_optimizer;
 
-/* What an optimizer remembers: moments of each parameter, and the powers of beta that came before. */
+/* What an optimizer remembers, in the order in which its class names it. */
 typedef struct mg_moments {
-    double *m, *v; /* (P,), zero at first; used as far as the optimizer has them */
-    double beta1_power, beta2_power; /* 1 at first */
+    double *slot[MG_SLOTS];  /* (P,), zero at first; used as far as the optimizer has them */
+    double scalar[MG_SLOTS]; /* 1 at first */
 } mg_moments;
+
+/* The optimizers that there are: bit n for number n. */
+uint32_t mg_optimizers(void);
+
+static inline int mg_is_optimizer(int32_t number) {
+    return number >= 0 && number < 32 && (mg_optimizers() >> number & 1u);
+}
+
+/* How many arrays an optimizer has, and which of them is never below zero (-1: none). */
+int mg_optimizer_slots(int32_t number);
+int mg_optimizer_slot_of_squares(int32_t number);
 
 /* To be called once for an update, before its parameters. */
 void mg_optimizer_begin(const mg_optimizer *optimizer, mg_moments *moments);

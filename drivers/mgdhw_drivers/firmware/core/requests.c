@@ -43,7 +43,7 @@ enum mg_code mg_check_infer(const mg_board *board, const uint8_t *p) {
 
 enum mg_code mg_check_restore(const mg_board *board, const uint8_t *p) {
     uint32_t size = mg_get32(p);
-    if (board->chip.imperfect == NULL) return MG_UNSUPPORTED;
+    if (board->chip.nonideal == NULL) return MG_UNSUPPORTED;
     return bad_unless(size >= 1 && size <= board->area[MG_AREA_CELLS].size);
 }
 
@@ -51,7 +51,7 @@ static void read_block(mg_block *block, const uint8_t *p) {
     block->first_step = mg_get64(p);
     block->codes.seed = mg_get64(p + 8);
     block->order.seed = mg_get64(p + 16);
-    block->codes.density = mg_get_double(p + 24);
+    block->codes.parameter = mg_get_double(p + 24);
     block->held.value = (int64_t)mg_get64(p + 32);
     block->held.step = mg_get64(p + 40);
     block->n_probes = mg_get32(p + 48);
@@ -67,7 +67,6 @@ static void read_block(mg_block *block, const uint8_t *p) {
 
 static int is_block(const mg_block *block, uint8_t flags) {
     const mg_order_spec *order = &block->order;
-    double density = block->codes.density;
     int good = block->n_probes >= 1 && block->first_step < END_OF_STEPS - block->n_probes;
     good = good && order->n >= 1 && order->batch >= 1 && order->batch <= MG_MAX_BATCH && order->tau_x >= 1;
     if (!good) return 0;
@@ -76,21 +75,22 @@ static int is_block(const mg_block *block, uint8_t flags) {
     good = good && block->codes.amplitude >= 1 && block->codes.amplitude <= MG_MAX_AMPLITUDE;
     good = good && block->codes.by_layer <= 1 && block->baseline < MG_BASELINES;
     good = good && flags <= 1 && (!block->held.valid || block->held.step < END_OF_STEPS);
-    return good && (block->codes.family != MG_SPARSE || (density > 0.0 && density <= 1.0));
+    return good && mg_code_parameter_is_good(block->codes.family, block->codes.parameter);
+}
+
+static int has_family(const mg_block *block) {
+    return block->codes.family < 32 && (mg_code_families() >> block->codes.family & 1u);
 }
 
 enum mg_code mg_read_probe(mg_block *block, const uint8_t *p) {
     read_block(block, p);
     if (!is_block(block, p[77]) || block->n_probes > MOST_PROBES) return MG_BAD;
-    return block->codes.family < MG_FAMILIES ? MG_FINE : MG_UNSUPPORTED;
+    return has_family(block) ? MG_FINE : MG_UNSUPPORTED;
 }
 
 static const double *doubles(const mg_area *area) { return (const double *)(const void *)area->bytes; }
 
 static void read_recipe(mg_recipe *recipe, const mg_block *block, const uint8_t *p, const mg_area *areas) {
-    double constant[5];
-    int optimizer = p[232];
-    for (int i = 0; i < 5; i++) constant[i] = mg_get_double(p + 136 + 8 * i);
     memset(recipe, 0, sizeof *recipe);
     recipe->codes = block->codes;
     recipe->order = block->order;
@@ -108,17 +108,8 @@ static void read_recipe(mg_recipe *recipe, const mg_block *block, const uint8_t 
     if (recipe->continuous && (p[233] & MG_LEARN_WEIGHTED)) recipe->filter_weight = doubles(&areas[MG_AREA_ENERGY]);
     recipe->normalise = (p[233] & MG_LEARN_ORIPOV) ? MG_ORIPOV : MG_ENERGY;
     recipe->stochastic = (p[233] & MG_LEARN_STOCHASTIC) != 0;
-    recipe->optimizer.name = optimizer;
-    if (optimizer == MG_RMSPROP) {
-        recipe->optimizer.beta2 = constant[0];
-        recipe->optimizer.epsilon = constant[1];
-        return;
-    }
-    recipe->optimizer.beta1 = constant[0];
-    recipe->optimizer.beta2 = constant[1];
-    recipe->optimizer.epsilon = constant[2];
-    recipe->optimizer.bias_correction = constant[3] != 0.0;
-    recipe->optimizer.weight_decay = constant[4];
+    recipe->optimizer.number = p[232];
+    for (int i = 0; i < MG_CONSTANTS; i++) recipe->optimizer.constant[i] = mg_get_double(p + 136 + 8 * i);
 }
 
 /* Updates among a segment's probes. */
@@ -139,7 +130,7 @@ static int is_recipe(const mg_board *board, const mg_block *block, const uint8_t
 enum mg_code mg_read_learn(const mg_board *board, mg_block *block, mg_recipe *recipe, const uint8_t *p) {
     read_block(block, p);
     if (!is_block(block, p[77]) || !is_recipe(board, block, p)) return MG_BAD;
-    if (block->codes.family >= MG_FAMILIES || p[232] >= MG_OPTIMIZERS || !board->learns) return MG_UNSUPPORTED;
+    if (!has_family(block) || !mg_is_optimizer(p[232]) || !board->learns) return MG_UNSUPPORTED;
     read_recipe(recipe, block, p, board->area);
     return MG_FINE;
 }

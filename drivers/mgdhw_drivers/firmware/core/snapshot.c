@@ -16,7 +16,7 @@ typedef struct array {
 } array;
 
 static void arrays_of(const mg_chip *chip, array to[PIECES]) {
-    mg_imperfect *own = chip->imperfect;
+    mg_nonideal *own = chip->nonideal;
     uint32_t p = chip->n_parameters;
     const array all[PIECES] = {{"requested", "<i4", p, 4, own->requested},
                                {"value", "<i4", p, 4, own->value},
@@ -58,7 +58,7 @@ void mg_cells_pack(const mg_chip *chip, uint8_t *to) {
 
 /* Whether codes and values are ones that a cell can have. */
 static int is_sound(const mg_chip *chip, const uint8_t *requested, const uint8_t *value) {
-    int32_t limit = chip->imperfect->limit;
+    int32_t limit = chip->nonideal->limit;
     for (uint32_t i = 0; i < chip->n_parameters; i++) {
         int32_t code, held;
         memcpy(&code, requested + 4 * (size_t)i, 4);
@@ -83,7 +83,7 @@ int mg_cells_unpack(mg_chip *chip, const uint8_t *from, uint32_t size) {
     }
     if (!is_sound(chip, numbers[0], numbers[1])) return 0;
     for (int i = 0; i < PIECES; i++) memcpy(all[i].numbers, numbers[i], all[i].count * all[i].width);
-    chip->imperfect->is_fresh = 0;
+    chip->nonideal->is_fresh = 0;
     mg_cells_are_held(chip);
     return 1;
 }

@@ -2,7 +2,7 @@
 #ifndef MG_SNAPSHOT_H
 #define MG_SNAPSHOT_H
 
-#include "imperfect.h"
+#include "nonideal.h"
 
 /* Bytes of it. */
 uint32_t mg_cells_size(const mg_chip *chip);

@@ -1,1 +1,1 @@
-"""The engine that numba compiles: kernels on explicit vectors, for ideal and for imperfect chips."""
+"""The engine that numba compiles: kernels on explicit vectors (`kernels/`), for ideal and for nonideal chips."""

@@ -18,9 +18,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint64_t now, fed;
+static uint64_t now, received;
 
-static void report(void) { fprintf(stderr, "%llu bytes fed\n", (unsigned long long)fed); }
+static void report(void) { fprintf(stderr, "%llu bytes received\n", (unsigned long long)received); }
 
 static int32_t read_nothing(void *self, uint8_t *to, uint32_t room) {
     (void)self, (void)to, (void)room;
@@ -161,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (int i = 0; i < 4; i++) make_fresh(&made[i], &specs[i & 1], i & 2 ? &hardware : NULL);
         atexit(report);
     }
-    fed += size;
+    received += size;
     if (size < 2) return 0;
     fresh *used = &made[data[0] >> 1 & 3];
     const mg_limits limits = {data[1], 0, (data[0] >> 3) * 100u};

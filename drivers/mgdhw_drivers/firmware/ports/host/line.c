@@ -12,9 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 5000u
-#define TAKE_US 5000000u  /* a host may be there for so long without IDENTIFY with `take` */
-#define IDLE_US 60000000u /* a host may say nothing for so long */
+#define WRITE_TIMEOUT_MS 5000u
+#define IDENTIFY_US 5000000u  /* a host may be connected for so long without IDENTIFY with `take` */
+#define IDLE_US 60000000u /* a host may send nothing for so long */
 
 static void die(const char *what) {
     perror(what);
@@ -31,7 +31,7 @@ uint64_t mg_microseconds(void *self) {
 void mg_line_init(mg_line *line) {
     line->peer = -1;
     line->hangs_up = 1;
-    line->patience_ms = PATIENCE_MS;
+    line->write_timeout_ms = WRITE_TIMEOUT_MS;
 }
 
 void mg_line_on_pty(mg_line *line) {
@@ -53,7 +53,7 @@ void mg_line_connect(mg_line *line, int peer) {
     line->peer = peer;
     line->taken = 0;
     line->since = mg_microseconds(NULL);
-    line->patience_ms = PATIENCE_MS;
+    line->write_timeout_ms = WRITE_TIMEOUT_MS;
 }
 
 void mg_line_drop(mg_line *line) {
@@ -65,7 +65,7 @@ void mg_line_drop(mg_line *line) {
     line->lost = 1;
 }
 
-int mg_line_is_held(mg_line *line) {
+int mg_line_is_connected(mg_line *line) {
     uint8_t byte;
     struct pollfd state = {line->peer, 0, 0};
     if (line->peer < 0) return 0;
@@ -75,16 +75,16 @@ int mg_line_is_held(mg_line *line) {
     return line->peer >= 0;
 }
 
-void mg_line_watch(mg_line *line, const mg_board *board) {
+void mg_line_check_timeouts(mg_line *line, const mg_board *board) {
     int tripped = board->dead_man_trips != line->trips;
     line->trips = board->dead_man_trips;
     if (!line->hangs_up || line->peer < 0) return;
-    uint64_t now = mg_microseconds(NULL), heard = board->last_heard > line->since ? board->last_heard : line->since;
+    uint64_t now = mg_microseconds(NULL), received = board->last_heard > line->since ? board->last_heard : line->since;
     if (board->mode == MG_READY) {
         line->taken = 1;
-        line->patience_ms = board->dead_man_ms > 0 && board->dead_man_ms < PATIENCE_MS ? board->dead_man_ms : PATIENCE_MS;
+        line->write_timeout_ms = board->dead_man_ms > 0 && board->dead_man_ms < WRITE_TIMEOUT_MS ? board->dead_man_ms : WRITE_TIMEOUT_MS;
     }
-    if (tripped || now - heard >= IDLE_US || (!line->taken && now - line->since >= TAKE_US)) mg_line_drop(line);
+    if (tripped || now - received >= IDLE_US || (!line->taken && now - line->since >= IDENTIFY_US)) mg_line_drop(line);
 }
 
 int32_t mg_line_read(void *self, uint8_t *to, uint32_t room) {
@@ -111,7 +111,7 @@ int32_t mg_line_read(void *self, uint8_t *to, uint32_t room) {
 
 void mg_line_write(void *self, const uint8_t *bytes, uint32_t count) {
     mg_line *to = self;
-    uint64_t until = mg_microseconds(NULL) + to->patience_ms * 1000u;
+    uint64_t until = mg_microseconds(NULL) + to->write_timeout_ms * 1000u;
     while (count > 0 && to->peer >= 0 && !to->lost) {
         ssize_t sent = write(to->peer, bytes, count);
         if (sent > 0) {

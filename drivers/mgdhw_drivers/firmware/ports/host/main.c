@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "board.h"
-#include "door.h"
+#include "listener.h"
 #include "line.h"
 #include "options.h"
 #include "recorder.h"
@@ -24,20 +24,20 @@ static void on_signal(int number) {
 
 static void watchdog(void *self) { (void)self; } /* the operating system sees to that */
 
-/* Wait for bytes, for a host, or for a moment: the dead-man has to be looked after. */
-static void wait_for_hosts(mg_line *line, mg_door *door, int timeout_ms) {
-    struct pollfd wanted[1 + MG_WATCHED] = {{line->peer, POLLIN, 0}};
-    nfds_t count = 1 + mg_door_watch(door, wanted + 1);
+/* Wait for bytes, for a host, or for a moment: the dead-man timer has to be checked. */
+static void wait_for_hosts(mg_line *line, mg_listener *listener, int timeout_ms) {
+    struct pollfd wanted[1 + MG_POLLED] = {{line->peer, POLLIN, 0}};
+    nfds_t count = 1 + mg_listener_poll_set(listener, wanted + 1);
     if (poll(wanted, count, timeout_ms) < 0) return;
-    if (door->listener < 0) {
+    if (listener->socket < 0) {
         if (wanted[0].revents == POLLHUP) poll(NULL, 0, IDLE_MS); /* a pty that nobody has open hangs up all the time */
         return;
     }
-    int comes = 0;
-    for (nfds_t i = 1; i < count; i++) comes |= wanted[i].revents;
-    int occupied = comes && mg_line_is_held(line);
-    int guest = mg_door_look(door, wanted + 1, occupied, mg_microseconds(NULL));
-    if (guest >= 0) mg_line_connect(line, guest);
+    int found = 0;
+    for (nfds_t i = 1; i < count; i++) found |= wanted[i].revents;
+    int occupied = found && mg_line_is_connected(line);
+    int accepted = mg_listener_accept(listener, wanted + 1, occupied, mg_microseconds(NULL));
+    if (accepted >= 0) mg_line_connect(line, accepted);
 }
 
 static void take_signals(void) {
@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
     static mg_options options;
     static mg_board board;
     static mg_line line;
-    static mg_door door = {.listener = -1};
+    static mg_listener listener = {.socket = -1};
     static mg_recorder recorder;
     mg_read_options(&options, argc, argv);
     mg_arena arena = {malloc(options.memory), options.memory, 0};
@@ -76,16 +76,16 @@ int main(int argc, char **argv) {
     if (options.pty)
         mg_line_on_pty(&line);
     else if (options.socket != NULL)
-        mg_door_on_unix(&door, options.socket);
+        mg_listen_on_unix(&listener, options.socket);
     else
-        mg_door_on_tcp(&door, options.port);
+        mg_listen_on_tcp(&listener, options.port);
     fflush(stdout);
     while (!ended) {
         int busy = mg_board_poll(&board) || line.count > 0;
-        mg_line_watch(&line, &board);
-        wait_for_hosts(&line, &door, busy ? 0 : IDLE_MS);
+        mg_line_check_timeouts(&line, &board);
+        wait_for_hosts(&line, &listener, busy ? 0 : IDLE_MS);
     }
-    mg_door_close(&door);
+    mg_listener_close(&listener);
     mg_board_make_safe(&board, MG_ASKED);
     while (mg_board_rest(&board)) poll(NULL, 0, 1);
     free(arena.start);

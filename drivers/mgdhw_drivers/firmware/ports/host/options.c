@@ -15,11 +15,11 @@ static const char help[] =
     "The chip, as in a device address (defaults: analog-8bit):\n"
     "  layers=64-16-10 activation=logistic output_activation=logistic weight_bits=8 weight_range=4 input_bits=8\n"
     "  input_bipolar=0 signal_bits=16 signal_range=8 lut_bits=8 output_bits=8 cost=mse cost_bits=12 cost_range=1\n"
-    "  seed=0 and the effects of an imperfect chip, by their names in docs/chip.md: read_noise=0.05 stuck=0.01\n"
+    "  seed=0 and the non-idealities, by their names in docs/chip.md: read_noise=0.05 stuck=0.01\n"
     "The board:\n"
     "  max_payload=16384 samples=70000 (room for the dataset) memory=256 (MiB) learn=1\n"
     "  max_slew=0 max_stress=0 (in codes) slew_interval=0 (ms); 0: no limit\n"
-    "  record=FILE: drive an ideal chip through converters, and write down what they are told (microseconds, parameter, code)\n"
+    "  record=FILE: drive an ideal chip through converters, and record how they are set (microseconds, parameter, code)\n"
     "\n"
     "example: mgdhw-host --tcp 5510 layers=2-2-1 activation=tanh\n";
 
@@ -97,7 +97,9 @@ static void layers(mg_spec *spec, const char *option, const char *text) {
 }
 
 static void set_option(mg_options *o, const char *name, const char *value, const char *argument) {
-    static const char *const activations[] = {"logistic", "tanh", "relu", "identity"}, *const costs[] = {"mse", "xent"};
+#define NAME(number, name) name,
+    static const char *const activations[] = {MG_FOR_EACH_ACTIVATION(NAME)}, *const costs[] = {MG_FOR_EACH_COST(NAME)};
+#undef NAME
     mg_spec *s = &o->spec;
     struct {
         const char *name;
@@ -141,9 +143,9 @@ static void set_option(mg_options *o, const char *name, const char *value, const
     else if (strcmp(name, "max_stress") == 0)
         o->config.limits.max_stress = number(argument, value);
     else if (strcmp(name, "seed") == 0)
-        o->effects.seed = seed(argument, value);
-    else if (mg_effect_of(name) >= 0)
-        o->effects.strength[mg_effect_of(name)] = any_number(argument, value);
+        o->nonidealities.seed = seed(argument, value);
+    else if (mg_nonideality_of(name) >= 0)
+        o->nonidealities.strength[mg_nonideality_of(name)] = any_number(argument, value);
     else
         fail("no such option", argument);
 }
@@ -153,8 +155,8 @@ void mg_read_options(mg_options *o, int argc, char **argv) {
     int served = 0;
     memset(o, 0, sizeof *o);
     o->spec = analog_8bit;
-    mg_effects_clear(&o->effects);
-    o->spec.effects = &o->effects;
+    mg_nonidealities_clear(&o->nonidealities);
+    o->spec.nonidealities = &o->nonidealities;
     o->memory = (size_t)256 << 20;
     o->config.max_payload = 16384;
     o->config.window = 16;

@@ -6,7 +6,7 @@
 
 typedef struct mg_options {
     mg_spec spec;
-    mg_effects effects; /* of the spec */
+    mg_nonidealities nonidealities; /* of the spec */
     mg_config config;
     size_t memory;      /* bytes */
     int pty;            /* a pseudo-terminal rather than TCP */

@@ -29,7 +29,7 @@ static int32_t read_output(void *self, uint32_t j) {
 mg_status mg_recorder_init(mg_recorder *recorder, const char *file, const mg_spec *spec, mg_arena *arena) {
     mg_hardware hardware = {recorder, set_parameter, apply_input, trigger, read_output};
     mg_spec ideal = *spec;
-    ideal.effects = NULL;
+    ideal.nonidealities = NULL;
     recorder->record = fopen(file, "a");
     if (recorder->record == NULL) {
         perror(file);

@@ -1,4 +1,4 @@
-/* A simulated chip behind converters that write down what they are told: a port's view of how the core moves it. */
+/* A simulated chip behind converters that record what they are set to: how the core moves a chip, as its port sees it. */
 #ifndef MG_RECORDER_H
 #define MG_RECORDER_H
 

@@ -44,7 +44,7 @@ static void make_folder(char folder[MG_PATH]) {
     struct stat found;
     for (char *at = strchr(folder + 1, '/'); at != NULL; at = strchr(at + 1, '/')) {
         *at = '\0';
-        mkdir(folder, 0700); /* or it is there; the last one tells */
+        mkdir(folder, 0700); /* or it is there; the last call says */
         *at = '/';
     }
     if (mkdir(folder, 0700) != 0 && errno != EEXIST) fail(folder, strerror(errno));

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "greeting.h"
+#include "handshake.h"
 
 #define MG_PATH 4096 /* bytes of a file's name, at most */
 

@@ -20,7 +20,7 @@
 
 #define CLOCK_MHZ 25u
 #define BAUD 115200u
-#define PATIENCE_S 2u /* of the watchdog */
+#define WATCHDOG_S 2u /* of the watchdog */
 
 #define RING 4096u /* bytes that wait; room for the window's frames */
 
@@ -70,7 +70,7 @@ static uint64_t microseconds(void *self) {
     return ticks() / CLOCK_MHZ;
 }
 
-static void watchdog(void *self) {
+static void reset_watchdog(void *self) {
     (void)self;
     DOG_CLEAR = 1u;
 }
@@ -82,7 +82,7 @@ static void start_peripherals(void) {
     UART_BAUDDIV = CLOCK_MHZ * 1000000u / BAUD;
     UART_CTRL = 1u | 2u | 8u; /* send, receive, interrupt for what is received */
     NVIC_ENABLE = 1u;
-    DOG_LOAD = PATIENCE_S * CLOCK_MHZ * 1000000u;
+    DOG_LOAD = WATCHDOG_S * CLOCK_MHZ * 1000000u;
     DOG_CTRL = 1u | 2u;
 }
 
@@ -96,7 +96,7 @@ int main(void) {
                                      .learns = 1,
                                      .limits = MG_LIMITS,
                                      .model = "Cortex-M3 (mps2-an385)"};
-    static const mg_hal hal = {NULL, read_uart, write_uart, microseconds, watchdog};
+    static const mg_hal hal = {NULL, read_uart, write_uart, microseconds, reset_watchdog};
     static uint8_t memory[MG_MEMORY] __attribute__((aligned(8)));
     static mg_board board;
     mg_arena arena = {memory, sizeof memory, 0};

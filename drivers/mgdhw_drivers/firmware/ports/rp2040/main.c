@@ -70,7 +70,7 @@ static uint64_t microseconds(void *self) {
     return time_us_64();
 }
 
-static void feed(void *self) {
+static void reset_watchdog(void *self) {
     (void)self;
     watchdog_update();
 }
@@ -91,7 +91,7 @@ static void start_pins(void) {
 int main(void) {
     static const mg_spec spec = MG_SPEC;
     static const mg_hardware hardware = {NULL, set_parameter, apply_input, trigger, read_output};
-    static const mg_hal hal = {NULL, read_usb, write_usb, microseconds, feed};
+    static const mg_hal hal = {NULL, read_usb, write_usb, microseconds, reset_watchdog};
     static uint8_t memory[MG_MEMORY] __attribute__((aligned(8)));
     static mg_board board;
     mg_arena arena = {memory, sizeof memory, 0};
@@ -108,11 +108,11 @@ int main(void) {
                         .model = "Raspberry Pi Pico"};
     if (mg_board_init(&board, &config, &spec, &hardware, &hal, &arena) != MG_OK) return 1;
     watchdog_enable(WATCHDOG_MS, true);
-    for (int heard = 0;; ) {
+    for (int opened = 0;; ) {
         /* When the first host opens the port is chance enough to tell one start from another. */
-        if (!heard && tud_cdc_connected()) {
+        if (!opened && tud_cdc_connected()) {
             board.config.boot = (uint32_t)time_us_64() | 1u;
-            heard = 1;
+            opened = 1;
         }
         mg_board_poll(&board);
     }

@@ -1,0 +1,1 @@
+"""What carries a link's bytes, one file for each transport: its address, connecting, listening, discovery, access."""

@@ -1,0 +1,1 @@
+"""What numba compiles: vectors, random numbers and sums that host and simulated chips share."""

@@ -1,0 +1,28 @@
+"""What comes in variants - code families, optimizers, nonidealities: each is declared once, in a file of its own."""
+
+from __future__ import annotations
+
+from mgdhw.variants.numbers import (
+    FINITE,
+    FROM_0_TO_BELOW_1,
+    NOT_NEGATIVE,
+    Interval,
+    check_number,
+    describe,
+    interval_of,
+    number,
+)
+from mgdhw.variants.registry import by_name, variants
+
+__all__ = [
+    "FINITE",
+    "FROM_0_TO_BELOW_1",
+    "NOT_NEGATIVE",
+    "Interval",
+    "by_name",
+    "check_number",
+    "describe",
+    "interval_of",
+    "number",
+    "variants",
+]
