@@ -1,4 +1,4 @@
-"""What samples add to the noise of a gradient, and how many of them a probe should see."""
+"""Noise of the gradient due to samples, and the batch size that follows from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mgdhw.characterize.noise import Noise
 
 PROBES = 96
 FULL = 16
-"""A dataset of no more samples is seen whole by every probe."""
+"""Datasets up to this size are used as a single batch."""
 LARGEST = 64
 """Of a recommendation: on hardware the samples of a batch take turns, so that more of them take as much longer, while a
 batch beyond tr Σ / |g|² makes a probe at most twice as good."""
@@ -26,7 +26,8 @@ class GradientNoise:
     """Power of the slope along random directions against the number of samples, B.
 
     The model is power(B) = |g|² + tr Σ · (1/B - 1/N): g is the gradient over all N samples, Σ the covariance of single
-    samples' gradients. tr Σ / |g|² is the batch at which samples add as much as there is.
+    samples' gradients. tr Σ / |g|², the gradient noise scale, is the batch at which samples add as much power as there
+    is signal.
     Source: McCandlish et al., "An empirical model of large-batch training" (2018), equation 2.9.
 
     Args:

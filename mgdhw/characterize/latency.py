@@ -1,4 +1,4 @@
-"""How long a request takes: a fixed cost, so much for each probe, so much for each sample."""
+"""Latency of requests: a fixed time, a time per probe, and a time per sample."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Latency:
     """Wall times, in seconds.
 
     Args:
-        fixed: of a request, whatever is in it.
-        per_probe: of each probe, on one sample.
-        per_sample: of each further sample of a probe; None where only one batch size was tried.
+        fixed: per request.
+        per_probe: per probe, on one sample.
+        per_sample: per additional sample of a probe; None if only one batch size was tried.
         blocks: (probes, seconds) of the blocks that were timed.
     """
 
@@ -47,7 +47,7 @@ async def measure_latency(device: BudgetedDevice, batch: int) -> Latency:
         batch: a large batch, for the time of a sample.
     """
     device.begin_stage("timing blocks")
-    await device.measure_pairs(1, Baseline.NONE)  # a simulated chip compiles at the first
+    await device.measure_pairs(1, Baseline.NONE)  # a simulated chip is compiled at the first one
     blocks = tuple([(size, await _seconds(device, size, 1, REPEATS.get(size, 2))) for size in SIZES])
     fixed, per_probe = fit_line(blocks)
     per_sample = None
@@ -70,10 +70,10 @@ def fit_line(blocks: tuple[tuple[int, float], ...]) -> tuple[float, float]:
 
 
 async def _seconds(device: BudgetedDevice, size: int, batch: int, repeats: int) -> float:
-    """The shortest of some tries: what else the machine does makes it only longer."""
-    taken = []
+    """The shortest of several attempts: other load only makes them longer."""
+    seconds = []
     for _ in range(repeats):
         began = time.perf_counter()
         await device.measure_pairs(size, Baseline.NONE, batch=batch)
-        taken.append(time.perf_counter() - began)
-    return min(taken)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)

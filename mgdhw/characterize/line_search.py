@@ -1,4 +1,4 @@
-"""The cost along the estimated gradient: how long a step may be."""
+"""Line search: the cost along the estimated gradient."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class LineSearch:
 
 
 async def measure_line_search(device: BudgetedDevice, theta: FloatArray, amplitude: int, batch: int) -> LineSearch:
-    """Estimate the gradient at θ, (P,), and walk along it. Takes about 600 evaluations. Ends at θ."""
+    """Estimate the gradient at θ, (P,), and search along it. Takes about 600 evaluations. Restores θ."""
     device.begin_stage("line search along the gradient")
     info = device.info
     await device.write(theta)

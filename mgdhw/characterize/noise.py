@@ -1,4 +1,4 @@
-"""Noise and drift of the cost: the same parameters and samples, measured again and again."""
+"""Noise and drift of the cost, from repeated measurements with the same parameters and samples."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from mgdhw.training.amplitude import default_amplitude
 REPEATS = 512
 REPEATS_SINGLE = 128
 SIGNIFICANT = 5.0
-"""Standard errors from which on a slope is a drift."""
+"""Standard errors above which a slope is a drift."""
 WANDERS = 4.0
-"""How many times white noise's Allan variance the longest averages must have."""
+"""Ratio of the Allan variance of the longest averages to that of white noise above which the cost drifts."""
 LEAST_CARRIED = 0.005
-"""Share of the measurement before, in a measurement, that is worth a word."""
+"""Smallest residual of the previous measurement that is reported."""
 MORE = 3.0
-"""How many times that on one sample the variance on more of them must be: they share as much noise, never more."""
+"""Ratio of the variance on a batch to that on one sample above which settling is suspected."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What C₀ per sample does while nothing changes.
+    """Fluctuations of C₀ per sample while nothing changes.
 
     Args:
         batch: samples of a measurement.
         cost: mean C₀.
-        sigma: white noise of one measurement on `batch` samples: the Allan deviation of neighbours.
+        sigma: white noise of one measurement on `batch` samples: the Allan deviation of neighbors.
         sigma_single: the same on one sample.
         quantum: step of the cost converter, per sample; 0 where costs are floats and there is none.
         drift_rate, drift_rate_error: drift of C₀ per probe, and its standard error.
-        allan: (m, deviation) of the means of m neighbouring measurements.
+        allan: (m, deviation) of the means of m consecutive measurements.
         series: (n,) all measurements.
         carried, carried_error: how much C₀ follows the perturbed cost that was measured just before it, and the
             standard error of that.
@@ -75,11 +75,11 @@ class Noise:
 
     def variance(self, batch: int) -> float:
         """Of one measurement on `batch` samples: what they share, each one's own, and rounding by the converter."""
-        shared, each = self._parts()
+        shared, each = self._components()
         return shared + (each + self.quantum**2 / 12) / batch
 
-    def _parts(self) -> tuple[float, float]:
-        """Variance that all samples of a probe share, and that of each sample."""
+    def _components(self) -> tuple[float, float]:
+        """Variance common to all samples of a probe, and variance of each sample."""
         if self.batch == 1:
             return 0.0, self.sigma**2
         each = max(0.0, (self.sigma_single**2 - self.sigma**2) / (1 - 1 / self.batch))

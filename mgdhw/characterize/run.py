@@ -171,7 +171,7 @@ async def _measure(device: BudgetedDevice, result: Characterization, start: Expe
     eta = towards_usual(fine.mean_eta(), first_eta)
     result.learning = await fine.learning(best)
     if not result.learning.seen:
-        attempt, best = await _try_more(device, result, attempt, fine, first_eta)
+        attempt, best = await _try_alternatives(device, result, attempt, fine, first_eta)
         if attempt.experiment.optimizer.name == "sgd":  # whose η is another thing
             eta = best.eta
     result.pilots = fine.all
@@ -202,18 +202,18 @@ class Attempt:
     amplitude: int
 
 
-async def _try_more(
+async def _try_alternatives(
     device: BudgetedDevice, result: Characterization, first: Attempt, fine: PilotRuns, first_eta: float
 ) -> tuple[Attempt, Pilot]:
     """Where no pilot has learnt anything: longer, with larger perturbations, and with another optimizer."""
     best = fine.steady(MOST_ETA * first_eta)
-    await fine.go_on(best, int(LONGER * (device.remaining - RESERVE)))
+    await fine.continue_run(best, int(LONGER * (device.remaining - RESERVE)))
     result.learning = await fine.learning(best)
     if result.learning.seen:
         return first, best
     tried, share = (first, best), (device.remaining - RESERVE) // 2
-    for attempt, eta in _others(device, result, first, best):
-        pilots = fine.another(attempt.experiment, share)
+    for attempt, eta in _alternatives(device, result, first, best):
+        pilots = fine.for_experiment(attempt.experiment, share)
         pilot = await pilots.single(eta)
         result.others += (pilot,)
         learning = await pilots.learning(pilot)
@@ -224,7 +224,7 @@ async def _try_more(
     return tried
 
 
-def _others(
+def _alternatives(
     device: BudgetedDevice, result: Characterization, first: Attempt, best: Pilot
 ) -> list[tuple[Attempt, float]]:
     """What else is tried, with the η that it is tried with."""

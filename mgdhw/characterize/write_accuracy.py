@@ -1,4 +1,4 @@
-"""What a device makes of the parameters that are written to it."""
+"""How accurately a device writes its parameters."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from mgdhw.arrays import FloatArray
 from mgdhw.characterize.budgeted_device import BudgetedDevice
 
 QUARTERS = 8
-"""Quarters of a step by which parameters are raised, one after the other."""
+"""Number of quarter steps by which parameters are raised."""
 EXACT = 0.5 + 1e-6
-"""Of a step: how far from what was asked a converter that rounds may land."""
+"""In steps: largest error of a converter that rounds."""
 
 
 @dataclass(frozen=True)
 class WriteAccuracy:
-    """Parameters as they are held.
+    """Actual parameters after writes.
 
     Args:
         declared_step: `theta_lsb` of the device (the largest, where they differ).
-        step: smallest change that was seen; None if nothing moved.
-        low, high: smallest and largest value held when the limits were written.
-        error: rms of held - asked, in declared steps.
-        worst: largest |held - asked|, in declared steps.
+        step: typical observed change; None if nothing moved.
+        low, high: smallest and largest actual value when the limits were written.
+        error: rms of actual - requested, in declared steps.
+        worst: largest |actual - requested|, in declared steps.
     """
 
     declared_step: float
@@ -36,7 +36,7 @@ class WriteAccuracy:
 
     @property
     def exact(self) -> bool:
-        """Whether what is held is what was asked for, but for rounding to the step."""
+        """Whether actual and requested values agree up to rounding to a step."""
         return self.worst <= EXACT
 
 
@@ -51,17 +51,17 @@ async def measure_write_accuracy(device: BudgetedDevice, theta: FloatArray) -> W
     info = device.info
     lsb = np.asarray(info.theta_lsb, dtype=np.float64)
     ones = np.ones(info.n_parameters)
-    errors, held = [], []
+    errors, written = [], []
     for quarter in range(QUARTERS + 1):
-        asked = theta + lsb * (quarter / 4)
-        stored = await device.write(asked)
-        errors.append((stored - asked) / lsb)
-        held.append(stored)
-    # Last: cells that move by pulses do not come back from their bounds by the way that they went.
+        requested = theta + lsb * (quarter / 4)
+        actual = await device.write(requested)
+        errors.append((actual - requested) / lsb)
+        written.append(actual)
+    # Last, because cells that move by pulses do not return from their bounds on the same path.
     low = await device.write(ones * info.theta_min)
     high = await device.write(ones * info.theta_max)
     await device.write(theta)
-    moves = np.abs(np.diff(held, axis=0))
+    moves = np.abs(np.diff(written, axis=0))
     moved = moves > 1e-9 * lsb
     step = float(np.median(moves[moved])) if moved.any() else None
     error = np.concatenate(errors)
