@@ -43,7 +43,7 @@ async def measure_latency(device: BudgetedDevice, batch: int) -> Latency:
     """Time blocks of growing length on one sample, and some on `batch` samples. Takes 681 evaluations.
 
     Args:
-        bench: the device.
+        device: the device.
         batch: a large batch, for the time of a sample.
     """
     device.begin_stage("timing blocks")

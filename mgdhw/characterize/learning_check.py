@@ -67,7 +67,7 @@ async def check_learning(
     """Compare the device at its current parameters with a constant output. Takes SAMPLES / batch evaluations at most.
 
     Args:
-        bench: the device.
+        device: the device.
         cost: its cost per sample on the fixed batch.
         batch: size of the fixed batch.
         error: standard error of the cost.

@@ -81,7 +81,7 @@ class PilotRuns:
     The best run has the lowest `score`; all runs of a round get the same number of evaluations.
 
     Args:
-        bench: the device.
+        device: the device.
         experiment: of the runs, apart from η.
         batch: samples on which costs are compared.
         sigma: noise of such a cost.

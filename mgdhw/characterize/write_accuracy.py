@@ -44,7 +44,7 @@ async def measure_write_accuracy(device: BudgetedDevice, theta: FloatArray) -> W
     """Write θ in quarters of a step, then the limits; no evaluations. Ends at θ.
 
     Args:
-        bench: the device.
+        device: the device.
         theta: (P,) within the limits by two steps or more.
     """
     device.begin_stage("writing parameters")

@@ -414,7 +414,8 @@ async def test_samples_held_for_ever_are_held_at_a_board_too(bench: Any) -> None
             async with open_device(uri) as device:
                 await device.load(xor)
                 await device.write(np.zeros(13))
-                pairs = await BudgetedDevice(device, xor, 0, 100, lambda doing, used: None).measure_pairs(8, Baseline.EVERY)
+                budgeted = BudgetedDevice(device, xor, 0, 100, lambda stage, used: None)
+                pairs = await budgeted.measure_pairs(8, Baseline.EVERY)
                 costs.append([*pairs.perturbed, *pairs.reference])
     assert costs[0] == costs[1]
 
