@@ -29,8 +29,8 @@ import numpy as np
 from common import Row, arguments, progress, report, table
 
 import mgdhw
-from mgdhw.characterize import Characterization, check, fitting_dataset
-from mgdhw.characterize.findings import Recommendation
+from mgdhw.characterize import Characterization, check, matching_dataset
+from mgdhw.characterize.characterization import Recommendation
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SEEDS = range(1000, 1008)
@@ -69,7 +69,7 @@ CASES = (
 async def checked(uri: str) -> Characterization:
     """The chip's check."""
     async with mgdhw.open_device(uri) as device:
-        return await check(device, fitting_dataset(device.info, uri))
+        return await check(device, matching_dataset(device.info, uri))
 
 
 def evaluations(
@@ -92,16 +92,16 @@ def case(preset: str, task: Task, *, quick: bool) -> Row:
     """Check, train a grid, compare."""
     uri = f"sim:{preset}{'&' if '?' in preset else '?'}layers={task.layers}"
     name = f"{preset}, {task.name}"
-    findings = asyncio.run(checked(uri))
-    advice = findings.recommendation
+    result = asyncio.run(checked(uri))
+    advice = result.recommendation
     if advice is None:
-        raise SystemExit(f"{uri}: {findings.problem}")
+        raise SystemExit(f"{uri}: {result.problem}")
     progress(
-        f"{name}: {findings.evaluations:,} evaluations; Δ {advice.delta:.4g}, τ {advice.tau} ({advice.baseline}), B"
+        f"{name}: {result.evaluations:,} evaluations; Δ {advice.delta:.4g}, τ {advice.tau} ({advice.baseline}), B"
         f" {advice.batch}, η {advice.eta:.3g}"
     )
     seeds, fresh = (SEEDS[:2], FRESH[:2]) if quick else (SEEDS, FRESH)
-    step = findings.responses[0].deltas[0]
+    step = result.responses[0].deltas[0]
     steps = round(advice.delta / step)
     first = max(1, steps // 4)
     deltas = [step * first * 2**power for power in range(5)]

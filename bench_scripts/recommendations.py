@@ -26,7 +26,7 @@ import numpy as np
 from common import Options, Row, progress, report
 
 import mgdhw
-from mgdhw.characterize import Characterization, check, fitting_dataset
+from mgdhw.characterize import Characterization, check, matching_dataset
 
 CHIPS = 10
 CHECKS = 10
@@ -93,7 +93,7 @@ def drawn(number: int) -> str:
 async def checked(uri: str, seed: int) -> Characterization:
     """A chip's check."""
     async with mgdhw.open_device(uri) as device:
-        return await check(device, fitting_dataset(device.info, uri), seed=seed)
+        return await check(device, matching_dataset(device.info, uri), seed=seed)
 
 
 def accuracy(uri: str, settings: dict[str, Any], *, quick: bool) -> float:
@@ -113,12 +113,12 @@ def accuracy(uri: str, settings: dict[str, Any], *, quick: bool) -> float:
 def beside_packaged(number: int, *, quick: bool) -> Row:
     """Check a chip, and train it with both settings."""
     uri, task = drawn(number), TASKS[number % 2]
-    findings = asyncio.run(checked(uri, number))
-    advice = findings.recommendation
+    result = asyncio.run(checked(uri, number))
+    advice = result.recommendation
     theirs = accuracy(uri, task.settings, quick=quick)
     if advice is None:
-        progress(f"{uri}: {findings.problem}")
-        plain = str(findings.problem).startswith("nothing was found that learns")
+        progress(f"{uri}: {result.problem}")
+        plain = str(result.problem).startswith("no setting was found that learns")
         return Row(uri, "test accuracy", None, theirs, "packaged settings", "says that nothing learns", plain)
     mine = advice.experiment.model_dump(mode="json", exclude_none=True)
     ours = accuracy(uri, mine, quick=quick)

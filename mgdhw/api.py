@@ -1,4 +1,4 @@
-"""Training and evaluating in one call: what the command line, scripts and notebooks all go through."""
+"""Training and evaluation in one call, for the command line, scripts and notebooks."""
 
 from __future__ import annotations
 
@@ -80,13 +80,12 @@ async def train_async(
         session: a handle to stop it by; each training takes a new one.
 
     Raises:
-        ConfigError: experiment, device and dataset are not usable or do not fit each other, or the session has had a
-            training.
-        DatasetError: the dataset cannot be had.
-        DeviceUnavailable: the device is not there, is not the run's, or somebody else controls it.
+        ConfigError: experiment, device and dataset are invalid or do not fit each other, or the session was used.
+        DatasetError: the dataset is not available.
+        DeviceUnavailable: the device is not connected, not the run's, or in use.
         DeviceError: the device failed.
-        RunError: the run cannot be kept, found, is in other hands, or was edited or damaged.
-        CheckpointError: no checkpoint can be read, or it belongs to something else.
+        RunError: the run cannot be saved or found, is in use, or was edited or damaged.
+        CheckpointError: no checkpoint can be read, or it belongs to another run.
     """
     kind: Any = SingleTraining() if replicas is None else _deprecated(replicas)
     result: Result = await _run(
@@ -146,9 +145,9 @@ async def _run(
             if resume is None:
                 return await runner.begin(kind, experiment, dataset, folder, options)
             if experiment is not None:
-                raise ConfigError("give an experiment to begin with or a run to resume, not both")
+                raise ConfigError("give either an experiment or a run to resume, not both")
             if dataset is not None:
-                raise ConfigError("dataset: the run to resume has its own; leave it out")
+                raise ConfigError("dataset: not allowed with resume; the run has its own dataset")
             run = find_run(resume, folder)
             if run.replicas() != replicas:
                 raise ConfigError(_how_many(run))
@@ -232,40 +231,40 @@ async def evaluate_async(
     runs: str | Path = "runs",
     cost: CostFunction | None = None,
 ) -> Evaluation:
-    """Try the network of a run on all of its data.
+    """Evaluate the network of a run on all of its data.
 
     Args:
         run: a folder, or an id within `runs`.
         device: an address or a device instead of the run's.
         runs: folder of runs.
-        cost: the function that the run was trained with, where it was one.
+        cost: the cost function that the run was trained with, if any.
 
     Raises:
-        ConfigError: the run was trained with a cost that is not given, or another one.
+        ConfigError: the cost function of the run is missing, or a different one is given.
         RunError: there is no such run, or it is a set of replicas.
-        CheckpointError: it has no checkpoint that can be read, or one of another network, experiment or dataset.
-        DatasetError: the dataset cannot be had.
+        CheckpointError: it has no readable checkpoint, or one of a different network, experiment or dataset.
+        DatasetError: the dataset is not available.
         DeviceError: the device failed.
     """
     found = find_run(run, Path(runs))
     notes = found.check()
     if found.replicas() is not None:
         raise RunError(
-            f"run {found.folder} is a set of replicas, which keeps no networks; train the one to evaluate by itself:"
+            f"run {found.folder} is a set of replicas, which does not save networks; train the one to evaluate with:"
             f" mgdhw train {shlex.quote(str(found.experiment_file))} --seed SEED"
         )
     experiment = found.experiment()
     saved, unreadable = found.latest()
     notes += unreadable
     if saved is None:
-        raise CheckpointError(f"run {found.folder} has no checkpoint yet; go on with: {found.resume_command()}")
+        raise CheckpointError(f"run {found.folder} has no checkpoint yet; continue with: {found.resume_command()}")
     dataset = load_as_kept(experiment, base_of(found))
     same_cost(experiment, experiment, cost, dataset)
     check_began(found, saved.extra.get("began"), experiment, dataset)
     async with opening(experiment.device.uri if device is None else device, cost) as opened:
         began_on = identity_of(found)
         if began_on not in (None, opened.info.identity):
-            notes.append(f"{opened.uri} is {opened.info.identity}, the run began on {began_on}")
+            notes.append(f"{opened.uri} is {opened.info.identity}; the run was started on {began_on}")
         notes += input_notes(opened.info, dataset)
         evaluation = await evaluate_run(experiment, opened, dataset, saved.state)
     return replace(evaluation, run=found.folder, notes=tuple(notes))

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mgdhw.arrays import FloatArray, IntArray
-from mgdhw.concurrency.completion import completed
+from mgdhw.concurrency.completion import run_to_completion
 from mgdhw.concurrency.threads import leave_behind
 from mgdhw.device import HostCodes
-from mgdhw.device.answers import checked_outputs
+from mgdhw.device.driver_results import checked_outputs
 from mgdhw.errors import DeviceFault, DeviceUnavailable
 
 Answer = TypeVar("Answer")
@@ -69,7 +69,7 @@ class BlockingDevice(HostCodes):
             self.check_open()
             raise DeviceFault("it has no thread outside of `async with`", uri=self.uri)
         async with self._turn:
-            return await completed(asyncio.get_running_loop().run_in_executor(thread, call, *arguments))
+            return await run_to_completion(asyncio.get_running_loop().run_in_executor(thread, call, *arguments))
 
     # --- the contract ------------------------------------------------------------------------------------------------
 
@@ -105,8 +105,8 @@ class BlockingDevice(HostCodes):
         thread.shutdown()
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
-        stored = await self.in_thread(self.set_parameters, theta)
-        return theta if stored is None else stored
+        actual = await self.in_thread(self.set_parameters, theta)
+        return theta if actual is None else actual
 
     async def read(self) -> FloatArray:
         self.check_open()

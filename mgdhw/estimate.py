@@ -1,4 +1,4 @@
-"""What an experiment would take on hardware, told without running it."""
+"""Estimated time and energy of an experiment on hardware, without running it."""
 
 from __future__ import annotations
 
@@ -11,67 +11,66 @@ from mgdhw.errors import ConfigError
 from mgdhw.experiment.resolve import opening
 from mgdhw.experiment.schema import Experiment
 from mgdhw.parsing import did_you_mean, short_repr
-from mgdhw.timing import Count, TimeAndEnergy, bill, count, expected_baselines
+from mgdhw.timing import OperationCounts, TimeAndEnergy, count_operations, expected_baselines, time_and_energy
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What an experiment would take.
+    """Estimated time and energy of an experiment.
 
     Args:
         experiment: its name.
-        hardware: address of the device whose timing it is.
-        count: how often it would do what.
-        bill: what that takes.
+        hardware: address of the device that declares the timing.
+        counts: numbers of operations.
+        time_and_energy: what they take.
     """
 
     experiment: str
     hardware: str
-    count: Count
-    bill: TimeAndEnergy
+    counts: OperationCounts
+    time_and_energy: TimeAndEnergy
 
     def summary(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """JSON-compatible form."""
         return {
             "experiment": self.experiment,
             "hardware": self.hardware,
-            **self.count.summary(),
-            **self.bill.summary(),
+            **self.counts.summary(),
+            **self.time_and_energy.summary(),
         }
 
 
 async def estimate_async(experiment: Experiment, preset: str | None = None) -> Estimate:
-    """What an experiment would take on hardware.
+    """Estimate time and energy of an experiment on hardware.
 
-    The network is the one of the experiment's device, the timing the preset's. Devices are opened, but nothing is
+    The network is that of the experiment's device, the timing that of the preset. Devices are opened, but nothing is
     measured.
 
     Args:
-        experiment: what would be done, to its last probe: nobody knows beforehand when a target is reached.
+        experiment: run to its last probe, because the time to reach a target is unknown.
         preset: name or address of a device with a timing; None for the experiment's own.
 
     Raises:
-        ConfigError: there is no such preset, or its timing isn't known.
+        ConfigError: there is no such preset, or it declares no timing.
     """
     network = await _info(experiment.device.uri)
     uri = experiment.device.uri if preset is None else address(preset)
     timing = (network if preset is None else await _info(uri)).timing
     if timing is None:
         raise ConfigError(
-            f"{uri}: nobody has said how long it takes for anything; choose hardware with --preset"
-            f" ({', '.join(await _timed())})"
+            f"{uri}: this device declares no timing; choose hardware with --preset ({', '.join(await _timed())})"
         )
-    counted = expected(experiment, network)
-    return Estimate(experiment.name, uri, counted, bill(timing, counted))
+    counts = expected(experiment, network)
+    return Estimate(experiment.name, uri, counts, time_and_energy(timing, counts))
 
 
-def expected(experiment: Experiment, info: DeviceInfo) -> Count:
-    """How often an experiment would do what, on a device with this network, to its last probe."""
+def expected(experiment: Experiment, info: DeviceInfo) -> OperationCounts:
+    """Operation counts of an experiment on a device with this network, to its last probe."""
     training = experiment.training
     baselines = expected_baselines(
         training.probes, training.block_baseline, tau_x=training.tau_x, update_period=training.update_period
     )
-    return count(
+    return count_operations(
         probes=training.probes,
         evaluations=training.probes + baselines,
         updates=training.probes // training.update_period,
@@ -84,7 +83,7 @@ def expected(experiment: Experiment, info: DeviceInfo) -> Count:
 
 
 def address(preset: str) -> str:
-    """Address of a preset by its name; an address is one already. Raises ConfigError."""
+    """Address of a preset by name; an address is returned as is. Raises ConfigError."""
     if ":" in preset:
         return preset
     known = simulated_chips()
@@ -95,7 +94,7 @@ def address(preset: str) -> str:
 
 
 async def _timed() -> list[str]:
-    """Names of the presets whose timing is known."""
+    """Names of the presets that declare a timing."""
     return [name for name, uri in simulated_chips().items() if (await _info(uri)).timing is not None]
 
 

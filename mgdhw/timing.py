@@ -1,8 +1,7 @@
-"""What training takes on hardware: how often it does what, and how long each takes and how much energy.
+"""Time and energy of training on hardware, from operation counts and the time and energy of each operation.
 
-Pure functions of counts, so the same ones tell what a run has taken and what an experiment would take. Seconds are the
-whole chip's: its cells work side by side. Joules are one cell's (of an input, one input line's): a larger chip takes
-more energy, not more time.
+Pure functions of counts, used for finished runs and for estimates alike. Times are those of the whole chip, whose cells
+work in parallel; energies are per cell (for inputs, per input line): a larger chip takes more energy, not more time.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from mgdhw.errors import ConfigError
 from mgdhw.parsing import format_number
 
 LARGEST = 1e300
-"""Of a time or an energy; an integer is a float then."""
+"""Of a time or an energy; still a finite float."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Time and energy of what a device does. What is zero is not counted, or is part of something else.
+    """Time and energy of the operations of a device. Zero: negligible, or included in another operation.
 
     Args:
         baseline_seconds: measure the unperturbed cost of one sample.
@@ -61,19 +60,18 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
-    """How often the hardware did what.
+class OperationCounts:
+    """Operation counts of the hardware.
 
-    The first θ and what is measured for learning curves are not counted: they are no part of training.
+    The first write of θ and evaluations for learning curves are not counted.
 
     Args:
         probes: perturbed costs measured.
-        baselines: costs measured to compare them with: C₀, or C(θ - θ̃) of an antithetic probe.
+        baselines: costs measured for comparison: C₀, or C(θ - θ̃) of an antithetic probe.
         updates: updates of θ.
-        samples: costs of single samples measured: B for every probe and baseline, one after the other.
-        inputs: samples applied. A single one stays applied while τ_x lasts; B > 1 take turns in every measurement.
-        vectors: times that all parameters were written: every update, and every measurement where the host makes the
-            codes, since it has to write them.
+        samples: costs of single samples measured: B for every probe and baseline, one after another.
+        inputs: samples applied. A single one stays applied during τ_x; B > 1 are applied in turn in every measurement.
+        vectors: writes of all parameters: one for every update, and for every measurement with host codes.
         n_parameters, n_inputs: P, and inputs of one sample.
     """
 
@@ -97,7 +95,7 @@ class Count:
         return self.vectors * self.n_parameters
 
     def summary(self) -> dict[str, int]:
-        """As JSON can hold it."""
+        """JSON-compatible form."""
         return {
             "probes": self.probes,
             "baselines": self.baselines,
@@ -110,7 +108,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of a bill: how often, and what that takes in seconds and joules."""
+    """One kind of operation: count, time in seconds, energy in joules."""
 
     count: int
     seconds: float
@@ -119,22 +117,22 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class TimeAndEnergy:
-    """What training takes on hardware, item by item: baseline, probe, settling, input, update."""
+    """Time and energy of training on hardware, by operation: baseline, probe, settling, input, update."""
 
     items: Mapping[str, Item]
 
     @property
     def seconds(self) -> float:
-        """All of the time."""
+        """Total time."""
         return math.fsum(item.seconds for item in self.items.values())
 
     @property
     def joules(self) -> float:
-        """All of the energy."""
+        """Total energy."""
         return math.fsum(item.joules for item in self.items.values())
 
     def summary(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """JSON-compatible form."""
         items = {
             name: {"count": item.count, "seconds": item.seconds, "joules": item.joules}
             for name, item in self.items.items()
@@ -143,14 +141,14 @@ class TimeAndEnergy:
 
     @classmethod
     def from_summary(cls, summary: Mapping[str, Any]) -> Self:
-        """What `summary` gave. Raises KeyError or TypeError if it is something else."""
+        """Inverse of `summary`. Raises KeyError or TypeError for anything else."""
         return cls({name: Item(**item) for name, item in summary["items"].items()})
 
 
 def expected_baselines(probes: int, baseline: Baseline, *, tau_x: int, update_period: int) -> int:
-    """Baselines that so many probes take, from the first one on.
+    """Number of baselines measured in the first `probes` probes.
 
-    A held one is measured again when θ or the batch changes: at every multiple of either period, once where both do.
+    A held baseline is measured again when θ or the batch changes: at multiples of either period, once if both change.
     """
     match baseline:
         case Baseline.HELD:
@@ -162,7 +160,7 @@ def expected_baselines(probes: int, baseline: Baseline, *, tau_x: int, update_pe
             return probes
 
 
-def count(
+def count_operations(
     *,
     probes: int,
     evaluations: int,
@@ -172,17 +170,17 @@ def count(
     n_parameters: int,
     n_inputs: int,
     host_codes: bool,
-) -> Count:
-    """How often the hardware does what, from what every run knows of itself.
+) -> OperationCounts:
+    """Operation counts, from what is known of every run.
 
     Args:
         probes, evaluations, updates: done, or to be done.
         batch: B.
         tau_x: probes for which samples are held.
         n_parameters, n_inputs: of the network.
-        host_codes: whether the host makes the codes, and so writes them.
+        host_codes: whether the host makes the codes and writes them.
     """
-    return Count(
+    return OperationCounts(
         probes=probes,
         baselines=evaluations - probes,
         updates=updates,
@@ -194,8 +192,8 @@ def count(
     )
 
 
-def bill(timing: Timing, counted: Count) -> TimeAndEnergy:
-    """What all of it takes on hardware with this timing."""
+def time_and_energy(timing: Timing, counted: OperationCounts) -> TimeAndEnergy:
+    """Time and energy of counted operations on hardware with this timing."""
     cells, batch = counted.n_parameters, counted.samples // max(1, counted.evaluations)
     baselines, probes = batch * counted.baselines, batch * counted.probes
     writes = counted.parameter_writes
@@ -226,9 +224,9 @@ def bill(timing: Timing, counted: Count) -> TimeAndEnergy:
     )
 
 
-def together(bills: Iterable[TimeAndEnergy]) -> TimeAndEnergy | None:
-    """One bill for all; None for none."""
-    given = list(bills)
+def total(items: Iterable[TimeAndEnergy]) -> TimeAndEnergy | None:
+    """The sum over several; None for none."""
+    given = list(items)
     if not given:
         return None
     return TimeAndEnergy(
@@ -244,5 +242,5 @@ def together(bills: Iterable[TimeAndEnergy]) -> TimeAndEnergy | None:
 
 
 def _started(probes: int, period: int) -> int:
-    """Periods that begin within so many probes, the first at 0."""
+    """Number of periods that begin within the first `probes` probes."""
     return -(-probes // period)

@@ -1,4 +1,4 @@
-"""Noise and drift of the cost: the same parameters and samples, measured again and again."""
+"""Noise and drift of the cost, from repeated measurements with the same parameters and samples."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ import numpy as np
 
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline
-from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.training.amplitude import default_amplitude
 
 REPEATS = 512
 REPEATS_SINGLE = 128
 SIGNIFICANT = 5.0
-"""Standard errors from which on a slope is a drift."""
+"""Standard errors above which a slope is a drift."""
 WANDERS = 4.0
-"""How many times white noise's Allan variance the longest averages must have."""
+"""Ratio of the Allan variance of the longest averages to that of white noise above which the cost drifts."""
 LEAST_CARRIED = 0.005
-"""Share of the measurement before, in a measurement, that is worth a word."""
+"""Smallest residual of the previous measurement that is reported."""
 MORE = 3.0
-"""How many times that on one sample the variance on more of them must be: they share as much noise, never more."""
+"""Ratio of the variance on a batch to that on one sample above which settling is suspected."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """What C₀ per sample does while nothing changes.
+    """Fluctuations of C₀ per sample while nothing changes.
 
     Args:
         batch: samples of a measurement.
         cost: mean C₀.
-        sigma: white noise of one measurement on `batch` samples: the Allan deviation of neighbours.
+        sigma: white noise of one measurement on `batch` samples: the Allan deviation of neighbors.
         sigma_single: the same on one sample.
         quantum: step of the cost converter, per sample; 0 where costs are floats and there is none.
-        slope, slope_error: drift of C₀ per probe, and its standard error.
-        allan: (m, deviation) of the means of m neighbouring measurements.
+        drift_rate, drift_rate_error: drift of C₀ per probe, and its standard error.
+        allan: (m, deviation) of the means of m consecutive measurements.
         series: (n,) all measurements.
         carried, carried_error: how much C₀ follows the perturbed cost that was measured just before it, and the
             standard error of that.
@@ -45,8 +45,8 @@ class Noise:
     sigma: float
     sigma_single: float
     quantum: float
-    slope: float
-    slope_error: float
+    drift_rate: float
+    drift_rate_error: float
     allan: tuple[tuple[int, float], ...]
     series: FloatArray
     carried: float = 0.0
@@ -68,43 +68,45 @@ class Noise:
     @property
     def drifts(self) -> bool:
         """Whether C₀ changes steadily, or wanders more slowly than white noise does."""
-        if abs(self.slope) > SIGNIFICANT * self.slope_error:
+        if abs(self.drift_rate) > SIGNIFICANT * self.drift_rate_error:
             return True
         m, deviation = self.allan[-1]
         return deviation**2 * m > WANDERS * self.sigma**2 > 0
 
     def variance(self, batch: int) -> float:
         """Of one measurement on `batch` samples: what they share, each one's own, and rounding by the converter."""
-        shared, each = self._parts()
+        shared, each = self._components()
         return shared + (each + self.quantum**2 / 12) / batch
 
-    def _parts(self) -> tuple[float, float]:
-        """Variance that all samples of a probe share, and that of each sample."""
+    def _components(self) -> tuple[float, float]:
+        """Variance common to all samples of a probe, and variance of each sample."""
         if self.batch == 1:
             return 0.0, self.sigma**2
         each = max(0.0, (self.sigma_single**2 - self.sigma**2) / (1 - 1 / self.batch))
         return max(0.0, self.sigma**2 - each / self.batch), each
 
 
-async def measure_noise(bench: Bench, batch: int) -> Noise:
+async def measure_noise(device: BudgetedDevice, batch: int) -> Noise:
     """Repeat C₀ on the same samples over many steps, after a perturbed cost each time. Takes 1,280 evaluations."""
-    bench.begin("repeating one measurement")
-    amplitude = default_amplitude("random", bench.info)  # large enough that one sees what is left of it
-    pairs = await bench.pairs(REPEATS, Baseline.EVERY, amplitude=amplitude, batch=batch)
+    device.begin_stage("measuring noise and drift")
+    amplitude = default_amplitude("random", device.info)  # large enough that one sees what is left of it
+    pairs = await device.measure_pairs(REPEATS, Baseline.EVERY, amplitude=amplitude, batch=batch)
     series = pairs.reference
     single = (
-        series if batch == 1 else (await bench.pairs(REPEATS_SINGLE, Baseline.EVERY, amplitude=amplitude)).reference
+        series
+        if batch == 1
+        else (await device.measure_pairs(REPEATS_SINGLE, Baseline.EVERY, amplitude=amplitude)).reference
     )
-    slope, slope_error = drift(series)
+    drift_rate, drift_rate_error = drift(series)
     carried, carried_error = carried_over(series, pairs.perturbed)
     return Noise(
         batch=batch,
         cost=float(series.mean()),
         sigma=float(np.sqrt(allan_variance(series, 1))),
         sigma_single=float(np.sqrt(allan_variance(single, 1))),
-        quantum=bench.info.cost_lsb if bench.whole else 0.0,
-        slope=slope,
-        slope_error=slope_error,
+        quantum=device.info.cost_lsb if device.integer_costs else 0.0,
+        drift_rate=drift_rate,
+        drift_rate_error=drift_rate_error,
         allan=tuple((m, float(np.sqrt(allan_variance(series, m)))) for m in _octaves(series.size // 8)),
         series=series,
         carried=carried,

@@ -1,8 +1,8 @@
-"""How the cost answers perturbations of growing size: signal below, curvature and saturation above.
+"""Response of the cost to perturbations of increasing size: signal, then curvature and saturation.
 
-A pair of probes splits the answer to a perturbation Δ·s into its odd part, o = (C(θ + Δs) - C(θ - Δs)) / 2, which
+A pair of probes splits the response to a perturbation Δ·s into its odd part, o = (C(θ + Δs) - C(θ - Δs)) / 2, which
 carries the gradient, and its even part, e = (C(θ + Δs) + C(θ - Δs)) / 2 - C₀, which is curvature. A probe with a
-baseline sees both, o + e; a pair sees o alone, for twice the evaluations.
+baseline measures both, o + e; an antithetic pair measures o alone, with twice the evaluations.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline
-from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.characterize.noise import Noise
 from mgdhw.training.initial import guard_band
 
@@ -22,24 +22,24 @@ DIRECTIONS = 64
 MOST_AMPLITUDES = 11
 LARGEST_AMPLITUDE = 1 << 14
 ROOM = 8
-"""The largest perturbation that is tried is this part of the parameters' range."""
+"""The parameter range over the largest perturbation tried."""
 SEEN = 1 + 3 * (2 / DIRECTIONS) ** 0.5
-"""Odd power over the noise's own from which on there is a signal: three standard errors."""
+"""Odd power over that of the noise above which there is a signal: three standard errors."""
 USABLE = 0.5
 """Share of the best quality that a usable Δ has."""
 SMOOTHED = 3
-"""Amplitudes whose curvature is taken together: one alone says it badly."""
+"""Amplitudes over which the curvature is averaged."""
 
 
 @dataclass(frozen=True)
 class PerturbationResponse:
-    """Answers to the same random directions at growing amplitudes, on a fixed batch.
+    """Responses in the same random directions at increasing amplitudes, on a fixed batch.
 
     Args:
         amplitudes: (A,) in steps of a parameter.
         deltas: (A,) the same in parameter units.
         batch: samples of a probe.
-        odd, even: (A, directions) parts of the answers, per sample.
+        odd, even: (A, directions) parts of the responses, per sample.
         noise: variance of one measurement, rounding included.
     """
 
@@ -62,7 +62,7 @@ class PerturbationResponse:
 
     @property
     def seen(self) -> NDArray[np.bool_]:
-        """(A,) whether the odd part stands out of the noise, which leaves half of its variance in it."""
+        """(A,) whether the odd part exceeds the noise, which adds half of its variance to it."""
         return np.asarray(self.odd_power > np.maximum(SEEN * self.noise / 2, 1e-300))
 
     @property
@@ -119,9 +119,9 @@ class PerturbationResponse:
     def trace(self) -> float:
         """Trace of the Hessian, from the even part near the reference: mean e = Δ² tr(H) / 2."""
         first = min(self.reference, max(0, self.deltas.size - SMOOTHED))
-        part = slice(first, first + SMOOTHED)
-        squares = self.deltas[part] ** 2
-        return float(2 * (self.even[part].mean(axis=1) * squares).sum() / np.square(squares).sum())
+        near = slice(first, first + SMOOTHED)
+        squares = self.deltas[near] ** 2
+        return float(2 * (self.even[near].mean(axis=1) * squares).sum() / np.square(squares).sum())
 
     def _held_power(self) -> FloatArray:
         """(A,) mean (C̃)² of a probe with a baseline. o and e have one σ² of noise together, such a probe two."""
@@ -131,32 +131,34 @@ class PerturbationResponse:
 def amplitudes_of(info_range: float, lsb: float) -> IntArray:
     """Amplitudes to try: powers of two up to an eighth of the range, at most eleven of them, from one step on."""
     largest = max(1, min(LARGEST_AMPLITUDE, int(info_range / lsb / ROOM)))
-    powers = np.arange(largest.bit_length())
-    if powers.size > MOST_AMPLITUDES:
-        powers = np.unique(np.linspace(0, powers[-1], MOST_AMPLITUDES).round().astype(np.int64))
-    return np.asarray(1 << powers, dtype=np.int64)
+    fit_sgd_model = np.arange(largest.bit_length())
+    if fit_sgd_model.size > MOST_AMPLITUDES:
+        fit_sgd_model = np.unique(np.linspace(0, fit_sgd_model[-1], MOST_AMPLITUDES).round().astype(np.int64))
+    return np.asarray(1 << fit_sgd_model, dtype=np.int64)
 
 
-async def measure_response(bench: Bench, theta: FloatArray, noise: Noise) -> tuple[PerturbationResponse, FloatArray]:
-    """Answers at and around θ. Takes 128 evaluations, and 128 for each amplitude (at most 1,536).
+async def measure_response(
+    device: BudgetedDevice, theta: FloatArray, noise: Noise
+) -> tuple[PerturbationResponse, FloatArray]:
+    """Measure the response around θ. Takes 128 evaluations, and 128 per amplitude (at most 1,536).
 
-    θ is moved inwards where the largest perturbation would leave the limits.
+    θ is moved inwards if the largest perturbation would exceed the limits.
 
     Returns:
         The response, and where it was measured, (P,).
     """
-    bench.begin("perturbing by growing amounts")
-    info = bench.info
+    device.begin_stage("measuring the response to perturbations")
+    info = device.info
     lsb = np.asarray(info.theta_lsb, dtype=np.float64)
     amplitudes = amplitudes_of(float(np.min(np.asarray(info.theta_max) - info.theta_min)), float(lsb.max()))
     theta = np.clip(theta, *guard_band(info, int(amplitudes[-1])))
-    await bench.write(theta)
-    first = bench.steps(DIRECTIONS)
-    baseline = await bench.pairs(DIRECTIONS, Baseline.EVERY, batch=noise.batch, first_step=first)
+    await device.write(theta)
+    first = device.reserve_steps(DIRECTIONS)
+    baseline = await device.measure_pairs(DIRECTIONS, Baseline.EVERY, batch=noise.batch, first_step=first)
     cost = float(baseline.reference.mean())
     odd, even = [], []
     for amplitude in amplitudes.tolist():
-        pair = await bench.pairs(
+        pair = await device.measure_pairs(
             DIRECTIONS, Baseline.ANTITHETIC, amplitude=amplitude, batch=noise.batch, first_step=first
         )
         odd.append((pair.perturbed - pair.reference) / 2)

@@ -1,4 +1,4 @@
-"""The check itself: what is measured, in which order, and what follows."""
+"""The characterization procedure: what is measured, in which order, and what is recommended."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from mgdhw.block import Baseline
-from mgdhw.characterize.batches import measure_batches
-from mgdhw.characterize.bench import MAX_EVALUATIONS, Bench, Watcher, check_budget
-from mgdhw.characterize.findings import Characterization, Recommendation
-from mgdhw.characterize.model import Window, best_delta, best_window, powers
+from mgdhw.characterize.budgeted_device import MAX_EVALUATIONS, BudgetedDevice, ProgressCallback, check_budget
+from mgdhw.characterize.characterization import Characterization, Recommendation
+from mgdhw.characterize.diagnosis import no_learning_message, unusable_reason
+from mgdhw.characterize.gradient_noise import measure_gradient_noise
+from mgdhw.characterize.latency import measure_latency
+from mgdhw.characterize.line_search import measure_line_search
 from mgdhw.characterize.noise import measure_noise
-from mgdhw.characterize.pilots import Pilot, Pilots
-from mgdhw.characterize.problems import nothing_learnt, why_unusable
-from mgdhw.characterize.reasons import LEAST_BATCH, reasons
+from mgdhw.characterize.pilots import Pilot, PilotRuns
+from mgdhw.characterize.rationale import LEAST_BATCH, reasons, usual_eta
 from mgdhw.characterize.response import measure_response
-from mgdhw.characterize.slope import measure_slope
-from mgdhw.characterize.timing import measure_timing
-from mgdhw.characterize.writes import measure_writes
+from mgdhw.characterize.sgd_model import UpdatePlan, best_delta, best_update_plan, fit_sgd_model
+from mgdhw.characterize.write_accuracy import measure_write_accuracy
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.device.control import take_control
@@ -32,37 +32,35 @@ from mgdhw.training.amplitude import default_amplitude
 from mgdhw.training.initial import guard_band, initial
 
 LARGE_BATCH = 128
-"""Samples of measurements that samples should not disturb."""
+"""Samples in measurements in which sample noise should be small."""
 COST_BATCH = 256
-"""Samples on which pilots are compared."""
+"""Samples on which pilot runs are compared."""
 COARSE = 0.3
-"""Share of what is left after the first measurements for the first ladder of η, at most."""
-FIRST_ETA = 1 / 160
-"""η that pilots begin with, as a share of the parameters' range: about what an update of Adam moves a parameter by."""
+"""Largest share of the remaining budget for the coarse search for η."""
 RESERVE = 16
-"""Evaluations that are kept for the last looks."""
+"""Evaluations reserved for the final cost measurements."""
 FINE = 0.55
-"""Share of what is left after those for pilots with η close to each other; the rest is for when none has learnt."""
+"""Share of what then remains for pilot runs with neighboring η; the rest is kept in case none has learned."""
 LONGER = 0.7
-"""Share of that rest for the best of them to go on; what else is tried gets the other half."""
+"""Share of that rest for continuing the best of them; further attempts get what is left."""
 MOST_ETA = 4.0
-"""Times the usual η that a pilot has, at most, which is to show in the end whether anything is learnt."""
+"""Largest η, relative to the usual one, of the pilot run that is continued to see whether anything is learned."""
 LARGER = 4
-"""How many times larger perturbations are tried where nothing has been learnt."""
+"""Factor by which perturbations are enlarged if nothing was learned."""
 MEASURED = 1 / 4
-"""How far to go, on a logarithmic scale, from the usual η to what pilots say."""
+"""Weight of the pilot runs' η against the usual one, on a logarithmic scale."""
 FAR = 2.0
-"""Octaves below the usual η: what lies beyond is no chance, and counts in full."""
+"""Octaves below the usual η beyond which a lower η is significant and counts in full."""
 RUN = 20
-"""Evaluations of the recommended training, as a multiple of those that the check may take."""
+"""Evaluations of the recommended training, as a multiple of the budget of the check."""
 UPDATES = 3_000
-"""Of the recommended training, about, unless windows are to be longer. An update of Adam is about η, however little is
-known of the gradient: so many of the usual η go through the range nine times, and more of them only wear cells."""
+"""Of the recommended training, unless windows have to be longer. An update of Adam is about η, however noisy the
+gradient: this many updates of the usual η cross the range nine times, and more of them only wear the cells."""
 FINAL = 0.02
-"""η at its end, as a share of η at the beginning."""
+"""Final η as a share of the initial η."""
 
 
-def _nobody(doing: str, used: int) -> None:
+def _no_progress(stage: str, used: int) -> None:
     return
 
 
@@ -73,42 +71,42 @@ async def check(
     data: str | None = None,
     seed: int = 0,
     budget: int = MAX_EVALUATIONS,
-    watch: Watcher = _nobody,
+    watch: ProgressCallback = _no_progress,
 ) -> Characterization:
-    """Measure an open device and say how to train it, within a budget of evaluations.
+    """Measure an open device and recommend how to train it, within a budget of evaluations.
 
     Args:
         device: open.
-        dataset: what it is to learn.
-        data: the dataset's name in an experiment file, if it is not its own.
-        seed: of codes, of the order of samples, of the parameters that training begins with.
-        budget: evaluations that it may take.
-        watch: told what is being measured and the evaluations so far.
+        dataset: training data.
+        data: the dataset's name in an experiment file, if different from its own.
+        seed: of the codes, the sample order and the initial parameters.
+        budget: maximum number of evaluations.
+        watch: called with what is being measured and the number of evaluations so far.
 
     Returns:
-        What was found. `problem` says why there is no recommendation where there is none.
+        The characteristics; if there is no recommendation, `problem` says why.
 
     Raises:
         ConfigError: the dataset does not fit the device, or the budget is too small.
-        DeviceUnavailable: somebody else controls the device.
+        DeviceUnavailable: the device is in use by another task.
         DeviceError: the device failed.
     """
     check_budget(budget)
     with await take_control(device, "a check"):
         await device.load(dataset)
         name = dataset.name if data is None else data
-        bench = Bench(device, dataset, seed, budget, watch)
-        findings = Characterization(device.uri, device.info, name, dataset.n_train, budget)
-        findings.notes = input_notes(device.info, dataset)
+        budgeted = BudgetedDevice(device, dataset, seed, budget, watch)
+        result = Characterization(device.uri, device.info, name, dataset.n_train, budget)
+        result.notes = input_notes(device.info, dataset)
         try:
-            await _measure(bench, findings, start_of(device, name, seed))
+            await _measure(budgeted, result, start_of(device, name, seed))
         finally:
-            findings.evaluations = bench.used
-    return findings
+            result.evaluations = budgeted.used
+    return result
 
 
 def start_of(device: Device, data: str, seed: int) -> Experiment:
-    """The experiment before anything is known: where it starts, on what."""
+    """The experiment to start from: initial parameters, device and data."""
     info = device.info
     span = float(np.min(np.asarray(info.theta_max) - info.theta_min))
     training: dict[str, Any] = {"init": "glorot"}
@@ -127,60 +125,62 @@ def start_of(device: Device, data: str, seed: int) -> Experiment:
     )
 
 
-async def _measure(bench: Bench, findings: Characterization, start: Experiment) -> None:
-    info, n_train = bench.info, bench.dataset.n_train
+async def _measure(device: BudgetedDevice, result: Characterization, start: Experiment) -> None:
+    info, n_train = device.info, device.dataset.n_train
     large = min(n_train, LARGE_BATCH)
     theta = np.clip(initial(start, info, None), *guard_band(info, max(2, default_amplitude("random", info))))
-    fresh = await bench.snapshot()
-    findings.writes = await measure_writes(bench, theta)
-    await bench.restore(fresh)
-    await bench.write(theta)
-    findings.timing = await measure_timing(bench, large)
-    noise = findings.noise = await measure_noise(bench, large)
-    response, around = await measure_response(bench, theta, noise)
-    findings.responses = (response,)
-    findings.problem = why_unusable(bench, findings)
-    if findings.problem is not None:
+    fresh = await device.snapshot()
+    result.write_accuracy = await measure_write_accuracy(device, theta)
+    await device.restore(fresh)
+    await device.write(theta)
+    result.latency = await measure_latency(device, large)
+    noise = result.noise = await measure_noise(device, large)
+    response, around = await measure_response(device, theta, noise)
+    result.responses = (response,)
+    result.problem = unusable_reason(device, result)
+    if result.problem is not None:
         return
     amplitude = best_delta([response])
-    batches = await measure_batches(bench, amplitude, noise)
-    findings.batches = (batches,)
-    slope = findings.slope = await measure_slope(bench, around, amplitude, large)
-    batch = max(batches.best, min(n_train, LEAST_BATCH))
-    numbers = findings.numbers = powers(response, amplitude, batches, batch, noise, slope, info.n_parameters)
-    window = best_window(numbers, batch)
+    gradient_noise = await measure_gradient_noise(device, amplitude, noise)
+    result.gradient_noise = (gradient_noise,)
+    line_search = result.line_search = await measure_line_search(device, around, amplitude, large)
+    batch = max(gradient_noise.best, min(n_train, LEAST_BATCH))
+    model = result.sgd_model = fit_sgd_model(
+        response, amplitude, gradient_noise, batch, noise, line_search, info.n_parameters
+    )
+    plan = best_update_plan(model, batch)
     compared = min(n_train, COST_BATCH)
     sigma = float(np.sqrt(noise.variance(compared)))
-    first_eta = FIRST_ETA * float(np.min(np.asarray(info.theta_max) - info.theta_min))
-    experiment = _with(start, bench, amplitude, window, batch, first_eta)
-    coarse = Pilots(bench, experiment, compared, sigma, int(COARSE * bench.left), fresh, noise.drifts)
+    first_eta = usual_eta(result)
+    experiment = _with(start, device, amplitude, plan, batch, first_eta)
+    coarse = PilotRuns(device, experiment, compared, sigma, int(COARSE * device.remaining), fresh, noise.drifts)
     best = await coarse.coarse(first_eta)
-    findings.coarse = coarse.all
+    result.coarse = coarse.all
     # Gradients are smaller here than at the start, the spread of samples is not: Δ and B are to suit both.
-    response, around = await measure_response(bench, best.state.theta, noise)
-    findings.responses += (response,)
+    response, around = await measure_response(device, best.state.theta, noise)
+    result.responses += (response,)
     if response.seen.any():
-        await bench.write(around)
-        findings.batches += (await measure_batches(bench, amplitude, noise),)
-    amplitude = best_delta([one for one in findings.responses if one.seen.any()])
-    batch = max(batch, *(one.best for one in findings.batches))
-    experiment = _with(start, bench, amplitude, window, batch, best.eta)
-    plan = Attempt(experiment, window, amplitude)
-    budget = int(FINE * (bench.left - RESERVE))
-    fine = Pilots(bench, experiment, compared, sigma, budget, fresh, noise.drifts)
+        await device.write(around)
+        result.gradient_noise += (await measure_gradient_noise(device, amplitude, noise),)
+    amplitude = best_delta([one for one in result.responses if one.seen.any()])
+    batch = max(batch, *(one.best for one in result.gradient_noise))
+    experiment = _with(start, device, amplitude, plan, batch, best.eta)
+    attempt = Attempt(experiment, plan, amplitude)
+    budget = int(FINE * (device.remaining - RESERVE))
+    fine = PilotRuns(device, experiment, compared, sigma, budget, fresh, noise.drifts)
     best = await fine.fine(best.eta)
     eta = towards_usual(fine.mean_eta(), first_eta)
-    findings.learning = await fine.learning(best)
-    if not findings.learning.seen:
-        plan, best = await _try_more(bench, findings, plan, fine, first_eta)
-        if plan.experiment.optimizer.name == "sgd":  # whose η is another thing
+    result.learning = await fine.learning(best)
+    if not result.learning.seen:
+        attempt, best = await _try_alternatives(device, result, attempt, fine, first_eta)
+        if attempt.experiment.optimizer.name == "sgd":  # whose η is another thing
             eta = best.eta
-    findings.pilots = fine.all
-    assert findings.learning is not None, "measured above"
-    if not findings.learning.seen:
-        findings.problem = nothing_learnt(bench, findings)
+    result.pilots = fine.all
+    assert result.learning is not None, "measured above"
+    if not result.learning.seen:
+        result.problem = no_learning_message(device, result)
         return
-    findings.recommendation = _recommend(bench, findings, plan, best, eta)
+    result.recommendation = _recommend(device, result, attempt, best, eta)
 
 
 def towards_usual(eta: float, usual: float) -> float:
@@ -199,65 +199,69 @@ class Attempt:
     """What pilots are made of, but for their η."""
 
     experiment: Experiment
-    window: Window
+    plan: UpdatePlan
     amplitude: int
 
 
-async def _try_more(
-    bench: Bench, findings: Characterization, first: Attempt, fine: Pilots, first_eta: float
+async def _try_alternatives(
+    device: BudgetedDevice, result: Characterization, first: Attempt, fine: PilotRuns, first_eta: float
 ) -> tuple[Attempt, Pilot]:
     """Where no pilot has learnt anything: longer, with larger perturbations, and with another optimizer."""
     best = fine.steady(MOST_ETA * first_eta)
-    await fine.go_on(best, int(LONGER * (bench.left - RESERVE)))
-    findings.learning = await fine.learning(best)
-    if findings.learning.seen:
+    await fine.continue_run(best, int(LONGER * (device.remaining - RESERVE)))
+    result.learning = await fine.learning(best)
+    if result.learning.seen:
         return first, best
-    tried, share = (first, best), (bench.left - RESERVE) // 2
-    for attempt, eta in _others(bench, findings, first, best):
-        pilots = fine.another(attempt.experiment, share)
+    tried, share = (first, best), (device.remaining - RESERVE) // 2
+    for attempt, eta in _alternatives(device, result, first, best):
+        pilots = fine.for_experiment(attempt.experiment, share)
         pilot = await pilots.single(eta)
-        findings.others += (pilot,)
+        result.others += (pilot,)
         learning = await pilots.learning(pilot)
-        if learning.seen or learning.cost < findings.learning.cost:
-            findings.learning, tried = learning, (attempt, pilot)
+        if learning.seen or learning.cost < result.learning.cost:
+            result.learning, tried = learning, (attempt, pilot)
         if learning.seen:
             break
     return tried
 
 
-def _others(bench: Bench, findings: Characterization, first: Attempt, best: Pilot) -> list[tuple[Attempt, float]]:
+def _alternatives(
+    device: BudgetedDevice, result: Characterization, first: Attempt, best: Pilot
+) -> list[tuple[Attempt, float]]:
     """What else is tried, with the η that it is tried with."""
-    amplitudes = findings.responses[0].amplitudes
+    amplitudes = result.responses[0].amplitudes
     amplitude = int(amplitudes[amplitudes <= LARGER * first.amplitude][-1])
-    window = replace(first.window, baseline=Baseline.ANTITHETIC)
+    plan = replace(first.plan, baseline=Baseline.ANTITHETIC)
     experiment = first.experiment
-    larger = _with(experiment, bench, amplitude, window, experiment.training.batch, best.eta)
-    sgd = experiment.model_copy(update={"optimizer": type(experiment.optimizer)(name="sgd", eta=first.window.eta)})
+    larger = _with(experiment, device, amplitude, plan, experiment.training.batch, best.eta)
+    sgd = experiment.model_copy(update={"optimizer": type(experiment.optimizer)(name="sgd", eta=first.plan.eta)})
     return [
-        (Attempt(larger, window, amplitude), best.eta),
-        (Attempt(sgd, first.window, first.amplitude), sgd.optimizer.eta),
+        (Attempt(larger, plan, amplitude), best.eta),
+        (Attempt(sgd, first.plan, first.amplitude), sgd.optimizer.eta),
     ]
 
 
-def _recommend(bench: Bench, findings: Characterization, plan: Attempt, best: Pilot, eta: float) -> Recommendation:
-    batch, probes = plan.experiment.training.batch, RUN * findings.limit // 2
+def _recommend(
+    device: BudgetedDevice, result: Characterization, attempt: Attempt, best: Pilot, eta: float
+) -> Recommendation:
+    batch, probes = attempt.experiment.training.batch, RUN * result.limit // 2
     # The gradient shrinks in a training, the spread of samples' gradients does not: samples are not held for a window.
-    window = replace(
-        plan.window, baseline=Baseline.ANTITHETIC, tau=max(plan.window.tau, _power_of_two(probes / UPDATES))
+    plan = replace(
+        attempt.plan, baseline=Baseline.ANTITHETIC, tau=max(attempt.plan.tau, _power_of_two(probes / UPDATES))
     )
     # What an evaluation is worth in pilots asks for a larger Δ than the end of training, where curvature biases.
-    usual = default_amplitude("random", bench.info)
-    amplitude = min(plan.amplitude, -(-(plan.amplitude + usual) // 2))
-    experiment = _with(plan.experiment, bench, amplitude, window, batch, eta)
-    training = experiment.training.model_copy(update={"probes": probes // window.tau * window.tau})
+    usual = default_amplitude("random", device.info)
+    amplitude = min(attempt.amplitude, -(-(attempt.amplitude + usual) // 2))
+    experiment = _with(attempt.experiment, device, amplitude, plan, batch, eta)
+    training = experiment.training.model_copy(update={"probes": probes // plan.tau * plan.tau})
     schedule = experiment.schedule.model_copy(update={"name": "cosine", "final": FINAL})
     return Recommendation(
-        delta=amplitude * float(np.max(bench.info.theta_lsb)),
-        tau=window.tau,
+        delta=amplitude * float(np.max(device.info.theta_lsb)),
+        tau=plan.tau,
         batch=batch,
         eta=experiment.optimizer.eta,
-        baseline=window.baseline,
-        reasons=reasons(findings, window, best, amplitude, batch, experiment.optimizer),
+        baseline=plan.baseline,
+        reasons=reasons(result, plan, best, amplitude, batch, experiment.optimizer),
         experiment=experiment.model_copy(update={"training": training, "schedule": schedule}),
     )
 
@@ -267,18 +271,20 @@ def _power_of_two(number: float) -> int:
     return 1 << max(0, round(math.log2(number)))
 
 
-def _with(start: Experiment, bench: Bench, amplitude: int, window: Window, batch: int, eta: float) -> Experiment:
+def _with(
+    start: Experiment, device: BudgetedDevice, amplitude: int, plan: UpdatePlan, batch: int, eta: float
+) -> Experiment:
     """The experiment with what is known by now."""
-    held = window.baseline is Baseline.HELD
+    held = plan.baseline is Baseline.HELD
     training = start.training.model_copy(
         update={
             "batch": batch,
-            "tau_theta": window.tau,
-            "tau_x": window.tau if held else 1,  # a pair needs no baseline, so its samples need not be held
-            "baseline": str(window.baseline),
+            "tau_theta": plan.tau,
+            "tau_x": plan.tau if held else 1,  # a pair needs no baseline, so its samples need not be held
+            "baseline": str(plan.baseline),
         }
     )
-    delta = amplitude * float(np.max(bench.info.theta_lsb))
+    delta = amplitude * float(np.max(device.info.theta_lsb))
     return start.model_copy(
         update={
             "training": training,

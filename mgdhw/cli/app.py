@@ -1,6 +1,6 @@
-"""The commands: mgdhw's own, and those that installed packages contribute.
+"""The commands of mgdhw and of installed packages.
 
-Everything that takes time to import is imported by the commands, when they run.
+Slow imports are done by the commands when they run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Commands(TyperGroup):
     """A group whose commands may also come from entry points (a `typer.Typer`, or a command made of one)."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Own commands, then those of installed packages."""
+        """Built-in commands, then those of installed packages."""
         return [*super().list_commands(ctx), *sorted(_contributed().keys() - self.commands.keys())]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -43,13 +43,13 @@ class Commands(TyperGroup):
         return None if point is None else _load(point)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command; say that Ctrl-C was heard where the command doesn't say it itself."""
+        """Run a command; acknowledge Ctrl-C if the command does not do it itself."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
             raise
-        except Exception as error:  # wrong usage quotes what was typed, or what a shell has found in a folder
+        except Exception as error:  # usage errors quote what was typed, or file names
             if isinstance(getattr(error, "message", None), str):
                 error.message = printable(error.message, lines=True)  # type: ignore[attr-defined]
             raise
@@ -71,14 +71,14 @@ def _load(point: EntryPoint) -> Any:
             raise TypeError("is neither a typer.Typer nor a command made of one")
     except Broken as error:
         command = _broken(point, str(error))
-    except Exception as error:  # others' code
+    except Exception as error:  # third-party code
         command = _broken(point, describe_error(error))
     command.name = point.name
     return command
 
 
 def _broken(point: EntryPoint, problem: str) -> Any:
-    """Stands in for a command that cannot be loaded, so that `mgdhw --help` still works."""
+    """A substitute for a command that cannot be loaded, so that `mgdhw --help` still works."""
     from mgdhw.errors import ConfigError
     from mgdhw.plugins import distribution_of
 
@@ -96,8 +96,8 @@ def _broken(point: EntryPoint, problem: str) -> Any:
 app = typer.Typer(
     name="mgdhw",
     cls=Commands,
-    help="Train neural networks that exist as hardware, by multiplexed gradient descent.",
-    epilog=f"Begin with: mgdhw train\n\n{EXIT_CODES}",
+    help="Train physical neural networks by multiplexed gradient descent.",
+    epilog=f"To get started: mgdhw train\n\n{EXIT_CODES}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

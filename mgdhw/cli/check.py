@@ -1,4 +1,4 @@
-"""`mgdhw check`: what a device can do, and how to train it."""
+"""`mgdhw check`: characterize a device and recommend how to train it."""
 
 from __future__ import annotations
 
@@ -18,35 +18,39 @@ if TYPE_CHECKING:
     from mgdhw.testing import Outcome
 
 LINE_SECONDS = 5.0
-FIRST_SHARE = 0.02
-"""Of the budget, before which nobody can tell the time left: a chip may have to be compiled first."""
+FIRST_SHARE = 0.1
+"""Share of the budget before which the time left is unknown: a simulated chip may have to be compiled first."""
 HEADING = "Recommended by mgdhw check"
 
 
 def check(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="The device, as `mgdhw devices` lists them.")],
+    uri: Annotated[str, typer.Argument(metavar="URI", help="Address of the device, as listed by `mgdhw devices`.")],
     data: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What it is to learn; by default a dataset of its sizes.")
+        str | None, typer.Option(metavar="NAME", help="Dataset to train on (default: one that matches the device).")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of codes, samples and initial parameters.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of codes, sample order and initial parameters.")] = 0,
     budget: Annotated[
-        int, typer.Option(metavar="EVALUATIONS", help="How many evaluations it may take; more makes pilots longer.")
+        int, typer.Option(metavar="EVALUATIONS", help="Maximum number of evaluations; more make pilot runs longer.")
     ] = 20_000,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the recommended experiment as TOML.")
+        Path | None, typer.Option(metavar="FILE", help="Write the recommended experiment to FILE (TOML).")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw a page that shows why, as PNG (needs matplotlib).")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a one-page figure to FILE (PNG, SVG or PDF; needs matplotlib)."),
     ] = None,
     conformance: Annotated[
-        bool, typer.Option("--conformance", help="Hold its driver to the contract first; takes evaluations of its own.")
+        bool,
+        typer.Option(
+            "--conformance", help="Run the driver conformance suite first; its evaluations are not in the budget."
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure a device, and recommend how to train it.
+    """Characterize a device and recommend how to train it: Δ, τ_θ, B and η.
 
-    Latency, parameters, noise, drift, settling, the usable range of perturbations, the signal in a gradient: in at most
-    20,000 evaluations (or --budget), of which most go into short pilot trainings with different learning rates.
+    Measures latency, write accuracy, noise, drift, settling, the usable range of Δ and the gradient's signal-to-noise
+    ratio in at most 20,000 evaluations (or --budget), most of which go into short pilot runs.
 
     Example: mgdhw check sim:analog-8bit --output experiment.toml --plot check.png
     """
@@ -55,7 +59,7 @@ def check(
     from dataclasses import asdict
 
     from mgdhw.characterize import check_budget
-    from mgdhw.cli.notices import telling
+    from mgdhw.cli.log_forwarding import forward_logs
     from mgdhw.errors import ConfigError, ConformanceError, DeviceFault
     from mgdhw.experiment.schema import LARGEST_SEED
     from mgdhw.parsing import format_number
@@ -67,32 +71,35 @@ def check(
     check_budget(budget)
     for file in (output, plot):
         _check_file(file)
-    _check_own(output)
+    _check_not_foreign(output)
     if plot is not None:
         figures.require()
     out = console(stderr=as_json)
     outcomes: list[Outcome] = []
-    with _progress(out, budget) as (watch, say, wait), telling(_carefully(wait), _carefully(say)):
+    with (
+        _progress(out, budget) as (watch, say, wait),
+        forward_logs(_tolerant(wait), _tolerant(say)),
+    ):
         if conformance:
             outcomes = asyncio.run(_conformance(uri, say))
-        findings = asyncio.run(_measured(uri, data, seed, budget, watch, output))
+        result = asyncio.run(_measured(uri, data, seed, budget, watch, output))
     if plot is not None:
-        from mgdhw.characterize.page import draw
+        from mgdhw.characterize.summary_figure import draw
 
-        draw(findings, plot)
-    if output is not None and findings.recommendation is not None:
-        _write(output, _experiment_file(findings))
+        draw(result, plot)
+    if output is not None and result.recommendation is not None:
+        _write(output, _experiment_file(result))
     if as_json:
         kept = {"conformance": [asdict(outcome) for outcome in outcomes]} if conformance else {}
-        echo(json.dumps(findings.record() | kept))
+        echo(json.dumps(result.record() | kept))
     else:
         with printing():
-            _show(out, findings, output, plot)
-    if findings.problem is not None:
-        raise DeviceFault(findings.problem, uri=uri)
+            _show(out, result, output, plot)
+    if result.problem is not None:
+        raise DeviceFault(result.problem, uri=uri)
     failed = [outcome.name for outcome in outcomes if outcome.verdict == "failed"]
     if failed:
-        raise ConformanceError(f"{uri}: its driver does not keep the contract: {', '.join(failed)}")
+        raise ConformanceError(f"{uri}: its driver failed the conformance suite: {', '.join(failed)}")
 
 
 async def _measured(
@@ -101,7 +108,7 @@ async def _measured(
     from dataclasses import replace
 
     from mgdhw.characterize import check as measure
-    from mgdhw.characterize import fitting_dataset
+    from mgdhw.characterize import matching_dataset
     from mgdhw.datasets import load
     from mgdhw.experiment.inputs import fitted
     from mgdhw.experiment.load import check_writable
@@ -110,32 +117,32 @@ async def _measured(
 
     dataset = None if data is None else load(data)
     async with opening(uri) as device:
-        if output is not None:  # say before anything is measured what could not be written after it
+        if output is not None:  # report before measuring what could not be written afterwards
             experiment = resolved(Experiment(data=DataSection(name=data or "xor")), device, Path.cwd())
             check_writable(experiment.device.uri, experiment.data.name)
         if dataset is None:
-            dataset = fitting_dataset(device.info, uri)
+            dataset = matching_dataset(device.info, uri)
         section, dataset, notes = fitted(DataSection(name=data or dataset.name, scale="auto"), dataset, device.info)
-        findings = await measure(device, dataset, data=data, seed=seed, budget=budget, watch=watch)
-        findings.notes = (*notes, *findings.notes)
-        advice = findings.recommendation
-        if advice is not None:  # a file's path is to hold wherever the experiment is kept
+        result = await measure(device, dataset, data=data, seed=seed, budget=budget, watch=watch)
+        result.notes = (*notes, *result.notes)
+        advice = result.recommendation
+        if advice is not None:  # the file's path has to be valid wherever the experiment is kept
             advised = advice.experiment.model_copy(update={"data": section})
-            findings.recommendation = replace(advice, experiment=resolved(advised, device, Path.cwd()))
-        return findings
+            result.recommendation = replace(advice, experiment=resolved(advised, device, Path.cwd()))
+        return result
 
 
-def _carefully(say: Callable[[str], None]) -> Callable[[str], None]:
-    """For notices, which come from any task: output that is lost is noticed when there is more of it."""
+def _tolerant(say: Callable[[str], None]) -> Callable[[str], None]:
+    """For log messages, which come from any task: lost output is reported at the next regular print."""
     from contextlib import suppress
 
     from mgdhw.report.console import OutputLost
 
-    def tell(text: str) -> None:
+    def print_text(text: str) -> None:
         with suppress(OutputLost, SystemExit):  # rich leaves by SystemExit where a pipe is broken
             say(text)
 
-    return tell
+    return print_text
 
 
 async def _conformance(uri: str, say: Callable[[str], None]) -> list[Outcome]:
@@ -149,17 +156,17 @@ async def _conformance(uri: str, say: Callable[[str], None]) -> list[Outcome]:
 
 
 def _check_file(file: Path | None) -> None:
-    """Say before anything is measured that a file could not be written after it. Raises ConfigError."""
+    """Check before measuring that a file can be written afterwards. Raises ConfigError."""
     from mgdhw.errors import ConfigError
 
     if file is not None and not file.absolute().parent.is_dir():
-        raise ConfigError(f"{file}: there is no folder {file.absolute().parent}")
+        raise ConfigError(f"{file}: folder {file.absolute().parent} does not exist")
     if file is not None and file.is_dir():
-        raise ConfigError(f"{file}: is a folder; expected the name of a file to write")
+        raise ConfigError(f"{file}: is a folder; expected a file name")
 
 
-def _check_own(file: Path | None) -> None:
-    """Keep what somebody has written by hand; what an earlier check wrote is replaced. Raises ConfigError."""
+def _check_not_foreign(file: Path | None) -> None:
+    """Refuse to overwrite a file that was not written by a check. Raises ConfigError."""
     from mgdhw.errors import ConfigError
 
     if file is None or not file.is_file():
@@ -170,7 +177,7 @@ def _check_own(file: Path | None) -> None:
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from None
     if not own:
-        raise ConfigError(f"{file}: is there already, and not from a check; choose another name with --output")
+        raise ConfigError(f"{file}: exists and was not written by mgdhw check; choose another name with --output")
 
 
 def _write(file: Path, text: str) -> None:
@@ -182,33 +189,33 @@ def _write(file: Path, text: str) -> None:
         raise ConfigError(f"{file}: cannot be written: {error.strerror or error}") from None
 
 
-def _experiment_file(findings: Characterization) -> str:
-    """The recommendation as `mgdhw train` takes it, with the reasons as comments."""
+def _experiment_file(result: Characterization) -> str:
+    """The recommended experiment as TOML, with the reasons as comments."""
     import textwrap
 
     from mgdhw.experiment.load import to_toml
 
-    assert findings.recommendation is not None, "asked for only where there is one"
-    lines = [f"{HEADING} after {findings.evaluations:,} evaluations of {findings.uri}."]
-    lines += findings.recommendation.reasons
+    assert result.recommendation is not None, "asked for only where there is one"
+    lines = [f"{HEADING} after {result.evaluations:,} evaluations of {result.uri}."]
+    lines += result.recommendation.reasons
     comments = [textwrap.fill(line, 118, initial_indent="# ", subsequent_indent="#   ") for line in lines]
-    return "\n".join(comments) + "\n\n" + to_toml(findings.recommendation.experiment)
+    return "\n".join(comments) + "\n\n" + to_toml(result.recommendation.experiment)
 
 
 @contextmanager
 def _progress(
     out: Console, budget: int
 ) -> Iterator[tuple[Callable[[str, int], None], Callable[[str], None], Callable[[str], None]]]:
-    """Shows how far a check is: a bar in a terminal, a line for each step of it in a pipe, and the time left.
+    """Show progress and the time left: a bar in a terminal, a line for each stage in a pipe.
 
-    Gives `watch`, `say`, and a `say` for what is waited for, which is no measuring.
+    Yields `watch`, `say`, and a `say` for waits, which are not counted as measuring time.
     """
     import time
 
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from mgdhw.cli.meter import Speed
-    from mgdhw.cli.numbers import duration
+    from mgdhw.cli.formatting import format_duration
+    from mgdhw.cli.training_metrics import Throughput
     from mgdhw.report.console import is_live, printing
 
     live = is_live(out)
@@ -218,7 +225,7 @@ def _progress(
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} evaluations"),
         TextColumn("{task.fields[left]}", style="dim"),
     )
-    last, speed = ("", 0.0), Speed()
+    last, speed = ("", 0.0), Throughput()
 
     with Progress(*columns, console=out, disable=not live, transient=True) as bar:
         task = bar.add_task("", total=budget, left="")
@@ -228,7 +235,7 @@ def _progress(
             speed(used)
             rate = speed.per_second
             left = (
-                f"at most {duration((budget - used) / rate)} left"
+                f"at most {format_duration((budget - used) / rate)} left"
                 if rate and FIRST_SHARE * budget < used < budget
                 else ""
             )
@@ -250,76 +257,85 @@ def _progress(
         yield watch, say, wait
 
 
-def _show(out: Console, findings: Characterization, output: Path | None, plot: Path | None) -> None:
+def _show(out: Console, result: Characterization, output: Path | None, plot: Path | None) -> None:
     import shlex
 
     from rich.table import Table
 
     from mgdhw.report.console import print_table
 
+    out.print()
+    r = result.recommendation
+    if r is not None:
+        headline = f"Recommended: Δ = {r.delta:.4g}   τ_θ = {r.tau}   B = {r.batch}   η = {r.eta:.3g}"
+        out.print(headline, style="bold green", soft_wrap=True)
+        out.print(f"({r.baseline} baseline, {r.experiment.optimizer.name} optimizer)\n", style="dim", soft_wrap=True)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _rows(findings):
+    for name, value in _rows(result):
         table.add_row(name, value)
-    out.print()
     print_table(out, table)
-    for note in findings.notes:
+    for note in result.notes:
         out.print(f"note: {note}", style="yellow", soft_wrap=True)
-    if findings.recommendation is None:
+    if r is None:
         return
-    out.print("\nrecommended", style="bold")
+    out.print("\nWhy", style="bold")
     reasons = Table.grid(padding=(0, 1, 0, 0))
     reasons.add_column()
     reasons.add_column(overflow="fold")
-    for reason in findings.recommendation.reasons:
+    for reason in r.reasons:
         reasons.add_row("·", reason, style="yellow" if reason.startswith("note:") else None)
     print_table(out, reasons)
+    if plot is not None or output is not None:
+        out.print()
     if plot is not None:
-        out.print(f"\nwhy: {plot}", soft_wrap=True)
+        out.print(f"figure: {plot}", soft_wrap=True)
     if output is not None:
-        out.print(f"train it with: mgdhw train {shlex.quote(str(output))}", style="green", soft_wrap=True)
+        out.print(f"train with: mgdhw train {shlex.quote(str(output))}", style="green", soft_wrap=True)
 
 
-def _rows(findings: Characterization) -> Iterator[tuple[str, str]]:
-    device, timing, writes, noise = findings.device, findings.timing, findings.writes, findings.noise
-    yield "device", f"{device.model}, {device.topology}, {device.n_parameters:,} parameters, on {findings.data}"
-    yield "evaluations", f"{findings.evaluations:,} of {findings.limit:,}"
-    if timing is not None:
-        sample = "" if timing.per_sample is None else f" + {_seconds(timing.per_sample)} a further sample"
-        yield "time", f"{_seconds(timing.fixed)} a request + {_seconds(timing.per_probe)} a probe{sample}"
-        yield "throughput", f"{timing.probes_per_second:,.3g} probes/s in long blocks"
+def _rows(result: Characterization) -> Iterator[tuple[str, str]]:
+    from mgdhw.cli.formatting import format_rate
+
+    device, latency, writes, noise = result.device, result.latency, result.write_accuracy, result.noise
+    yield "device", f"{device.model}, {device.topology}, {device.n_parameters:,} parameters, on {result.data}"
+    yield "evaluations", f"{result.evaluations:,} of {result.limit:,}"
+    if latency is not None:
+        sample = "" if latency.per_sample is None else f" + {_seconds(latency.per_sample)} per additional sample"
+        yield "latency", f"{_seconds(latency.fixed)} per request + {_seconds(latency.per_probe)} per probe{sample}"
+        yield "throughput", f"{format_rate(latency.probes_per_second)} in long blocks"
     if writes is not None:
         step = "no step seen" if writes.step is None else f"steps of {writes.step:.4g}"
-        how = "rounded to them" if writes.exact else f"off by {writes.error:.3g} steps rms"
-        span = f"{writes.low:.4g} ... {writes.high:.4g}"
-        yield "parameters", f"{span} in {step} (declared {writes.declared_step:.4g}), {how}"
+        error = "writes exact" if writes.exact else f"writes miss their target by {writes.error:.2g} steps rms"
+        yield (
+            "parameters",
+            f"{writes.low:.4g} to {writes.high:.4g}, {step} (declared {writes.declared_step:.4g}); {error}",
+        )
     if noise is not None:
         yield (
             "noise",
-            f"σ = {noise.sigma:.3g} of C₀ = {noise.cost:.4g} on {noise.batch} samples, {noise.sigma_single:.3g} on one;"
-            f" converter's step {noise.quantum:.3g}",
+            f"σ = {noise.sigma:.3g} on {noise.batch} samples, {noise.sigma_single:.3g} on one (C₀ = {noise.cost:.4g},"
+            f" converter step {noise.quantum:.3g})",
         )
-        drift = "seen" if noise.drifts else "none seen"
-        yield "drift", f"{drift}: {noise.slope:.2g} ± {noise.slope_error:.1g} a probe"
-        settling = "not to be suspected" if not noise.unsettled else "suspected"
-        share = f"{noise.carried:.2g} ± {noise.carried_error:.1g}"
-        yield "settling", f"{settling}: {share} of the measurement before is in a measurement"
-    for response, when in zip(findings.responses, ("start", "pilots"), strict=False):
+        drift = "" if noise.drifts else "none: "
+        yield "drift", f"{drift}{noise.drift_rate:.2g} ± {noise.drift_rate_error:.1g} per probe"
+        settling = "possibly incomplete" if noise.unsettled else "complete"
+        residual = f"{noise.carried:.2g} ± {noise.carried_error:.1g}"
+        yield "settling", f"{settling}: {residual} of the previous measurement remains"
+    for response, when in zip(result.responses, ("at the start", "after pilot runs"), strict=False):
         if response.usable is not None:
+            low, high = response.usable
             at = response.reference
-            yield (
-                f"Δ, {when}",
-                f"{response.usable[0]:.4g} ... {response.usable[1]:.4g} usable; at {response.deltas[at]:.4g} a line"
-                f" explains {response.linearity[at]:.1%} of C(θ ± Δ·s)",
-            )
-    if findings.signal_to_noise is not None:
-        ratio = findings.signal_to_noise
-        yield "gradient", f"signal to noise {ratio:.3g} an evaluation: a cosine of 0.7 takes {1 / ratio:,.0f} of them"
+            linear = f"cost is {response.linearity[at]:.0%} linear over ±{response.deltas[at]:.4g}"
+            yield "Δ", f"usable {when}: {low:.4g}–{high:.4g}; {linear}"
+    if result.signal_to_noise is not None:
+        ratio = result.signal_to_noise
+        yield "gradient", f"signal-to-noise {ratio:.3g} per evaluation; cosine 0.7 after {1 / ratio:,.0f} evaluations"
 
 
 def _seconds(value: float) -> str:
-    """In s, ms, µs or ns, to the digits that mean anything."""
+    """With three significant digits, in s, ms, µs or ns."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= size:
             return f"{value / size:.3g} {unit}"

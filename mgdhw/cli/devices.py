@@ -1,4 +1,4 @@
-"""`mgdhw devices`: what can be trained here."""
+"""`mgdhw devices`: list what can be trained."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def devices(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List every installed driver, where it comes from, and the presets that it offers.
+    """List installed drivers, their packages, and the devices and presets that they offer.
 
     Example: mgdhw devices
     """
@@ -30,7 +30,7 @@ def devices(
 
 
 def installed() -> list[dict[str, Any]]:
-    """Every installed driver, by URI scheme, each with its distribution, its presets, and what is wrong with it."""
+    """Installed drivers by URI scheme, each with its distribution, its presets, and what is wrong with it."""
     from importlib.metadata import entry_points
 
     from mgdhw.device.drivers import PRESETS, conflicting_drivers, installed_drivers
@@ -47,14 +47,14 @@ def installed() -> list[dict[str, Any]]:
                 "package": None if point.dist is None else distribution_of(point),
                 "driver": point.value,
                 "presets": presets,
-                "problem": f"another driver answers to this scheme: {others}" if others else problem,
+                "problem": f"another driver uses this scheme: {others}" if others else problem,
             }
         )
     return drivers
 
 
 def _presets(driver: EntryPoint, offered: list[EntryPoint]) -> tuple[dict[str, str], str | None]:
-    """What a driver offers, and what is wrong with it or with that; others' code, which may do anything."""
+    """What a driver offers, and what is wrong with it. Third-party code may raise anything."""
     from mgdhw.plugins import Broken, describe_error, load
 
     found: dict[str, str] = {}
@@ -67,7 +67,7 @@ def _presets(driver: EntryPoint, offered: list[EntryPoint]) -> tuple[dict[str, s
             found |= {str(address): str(text) for address, text in dict(load(point)()).items()}
     except (Exception, SystemExit) as error:
         problem = str(error) if isinstance(error, Broken) else describe_error(error)
-        return found, f"what it offers cannot be listed: {problem}"
+        return found, f"its devices cannot be listed: {problem}"
     return found, None
 
 
@@ -80,8 +80,8 @@ def _show(drivers: list[dict[str, Any]]) -> None:
     out = console()
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("device", style="cyan", overflow="fold")
-    table.add_column("from", style="dim", overflow="fold")
-    table.add_column("what it is", overflow="fold")
+    table.add_column("package", style="dim", overflow="fold")
+    table.add_column("description", overflow="fold")
     for driver in drivers:
         package, problem = driver["package"] or "", driver["problem"]
         presets = driver["presets"] or {f"{driver['scheme']}:…": driver["driver"]}
@@ -91,4 +91,4 @@ def _show(drivers: list[dict[str, Any]]) -> None:
             table.add_row(address, "" if number else package, description)
     print_table(out, table)
     out.print()
-    out.print("Train one with: mgdhw train --device ADDRESS", style="dim")
+    out.print("Train with: mgdhw train --device ADDRESS", style="dim")

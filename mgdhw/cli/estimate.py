@@ -1,4 +1,4 @@
-"""`mgdhw estimate`: time and energy of a training on hardware, without running it."""
+"""`mgdhw estimate`: time and energy of training on hardware, without running it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ if TYPE_CHECKING:
 def estimate(
     experiment: Annotated[
         str | None,
-        typer.Argument(help="A TOML file, or digits, which comes with mgdhw and is taken without one."),
+        typer.Argument(help="A TOML file, or digits (the packaged default)."),
     ] = None,
     presets: Annotated[
         list[str] | None,
-        typer.Option("--preset", metavar="PRESET", help="Hardware, by name or address; repeatable. See: mgdhw devices"),
+        typer.Option(
+            "--preset", metavar="PRESET", help="Hardware preset, by name or address; repeatable. See: mgdhw devices"
+        ),
     ] = None,
     probes: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="So many probes instead of the experiment's.")
+        int | None, typer.Option(min=1, metavar="N", help="Number of probes instead of the experiment's.")
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the experiment; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the experiment; repeatable."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what a training would take on hardware, without running it.
+    """Estimate time and energy of training on hardware, without running it.
 
-    The network is the experiment's, the times and energies are the preset's.
+    The network is the experiment's; times and energies are the preset's.
 
     Example: mgdhw estimate examples/paper-timing.toml --preset thermo-optic --preset superconducting
     """
@@ -64,33 +67,33 @@ def estimate(
 def _show(out: Console, found: Estimate) -> None:
     from rich.table import Table
 
-    from mgdhw.cli.numbers import percent
+    from mgdhw.cli.formatting import format_percent
     from mgdhw.report.console import print_table
     from mgdhw.report.units import quantity, span
 
-    counted, bill = found.count, found.bill
+    counts, usage = found.counts, found.time_and_energy
     out.print(
-        f"{found.experiment} on {found.hardware}: {span(bill.seconds)}, {quantity(bill.joules, 'J')}",
+        f"{found.experiment} on {found.hardware}: {span(usage.seconds)}, {quantity(usage.joules, 'J')}",
         style="bold",
         soft_wrap=True,
     )
     out.print(
-        f"{counted.n_parameters:,} parameters, {counted.evaluations:,} evaluations,"
-        f" {counted.parameter_writes:,} parameter writes",
+        f"{counts.n_parameters:,} parameters, {counts.evaluations:,} evaluations,"
+        f" {counts.parameter_writes:,} parameter writes",
         style="dim",
         soft_wrap=True,
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("", style="dim", no_wrap=True)
-    for heading in ("how often", "time", "", "energy", ""):
+    for heading in ("count", "time", "", "energy", ""):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name, item in bill.items.items():
+    for name, item in usage.items.items():
         table.add_row(
             name,
             f"{item.count:,}",
             span(item.seconds),
-            percent(item.seconds / bill.seconds) if bill.seconds else "",
+            format_percent(item.seconds / usage.seconds) if usage.seconds else "",
             quantity(item.joules, "J"),
-            percent(item.joules / bill.joules) if bill.joules else "",
+            format_percent(item.joules / usage.joules) if usage.joules else "",
         )
     print_table(out, table)

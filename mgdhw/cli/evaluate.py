@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from mgdhw.runs import Evaluation, Score
 
 MAX_CLASSES = 20
-"""A larger confusion matrix fits no screen; --json has it."""
+"""Larger confusion matrices are in --json only."""
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run, or its id.")],
-    device: Annotated[str | None, typer.Option(help="Try it on this device instead of the run's.")] = None,
-    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs are kept.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder or id of a run.")],
+    device: Annotated[str | None, typer.Option(help="Device to evaluate on instead of the run's.")] = None,
+    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for runs.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Try the network of a run on all of its data.
+    """Evaluate the network of a run on all of its data.
 
     Example: mgdhw evaluate runs/digits-20261123-004012
     """
@@ -50,22 +50,22 @@ def _show(out: Console, evaluation: Evaluation) -> None:
     split, score = list(evaluation.scores.items())[-1]
     confusion = _confusion(evaluation, score)
     if confusion is not None:
-        out.print(f"\n{split} samples of each class (rows) and what they were taken for (columns)", style="dim")
+        out.print(f"\nconfusion matrix on {split} samples: true class (rows), predicted class (columns)", style="dim")
         print_table(out, confusion)
 
 
 def _scores(evaluation: Evaluation) -> Table:
     from rich.table import Table
 
-    from mgdhw.cli.numbers import score
+    from mgdhw.cli.formatting import format_score
 
-    told = {split: score(one.accuracy, one.r2) for split, one in evaluation.scores.items()}
+    scores = {split: format_score(one.accuracy, one.r2) for split, one in evaluation.scores.items()}
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("split", style="dim")
-    for heading in ("samples", next(iter(told.values()))[0], "cost"):
+    for heading in ("samples", next(iter(scores.values()))[0], "cost"):
         table.add_column(heading, justify="right")
     for split, one in evaluation.scores.items():
-        table.add_row(split, f"{one.samples:,}", told[split][1], f"{one.cost:#.4g}")
+        table.add_row(split, f"{one.samples:,}", scores[split][1], f"{one.cost:#.4g}")
     return table
 
 

@@ -1,4 +1,4 @@
-"""A histogram of text."""
+"""A histogram in text."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ MOST_BINS = 10
 WIDTH = 40
 BAR = "█"
 PLAIN_BAR = "#"
-"""For terminals whose encoding has no blocks."""
+"""For terminals whose encoding lacks block characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """How many values lie above `low`, up to and with `high`. The very first has those at its lower border, too."""
+    """Number of values in (low, high]; the first bin includes its lower border."""
 
     low: float
     high: float
@@ -24,11 +24,11 @@ class Bin:
 
 
 def bins(values: Sequence[float], unit: float) -> list[Bin]:
-    """At most `MOST_BINS` bins without a gap between them, whose borders are round multiples of a unit.
+    """At most `MOST_BINS` adjacent bins whose borders are round multiples of a unit.
 
     Args:
         values: 0 or more; in any order.
-        unit: what values are told to. A bin of one unit has what happened between two looks.
+        unit: resolution of the values.
     """
     if not values:
         return []
@@ -42,7 +42,7 @@ def bins(values: Sequence[float], unit: float) -> list[Bin]:
 
 
 def bar(count: int, most: int) -> str:
-    """A bar as long as a count; a count above zero has one of at least one character."""
+    """A bar of length proportional to a count, at least one character if the count is not zero."""
     try:
         BAR.encode(sys.stdout.encoding or "ascii")
         character = BAR

@@ -1,6 +1,6 @@
-"""Entry point of the `mgdhw` command: sets the process up, and turns errors into messages and exit codes.
+"""Entry point of the `mgdhw` command: sets up the process, and turns errors into messages and exit codes.
 
-Exit codes: 0 done, 1 an error that mgdhw explains (or one that nobody foresaw, with a traceback), 2 wrong usage, 130
+Exit codes: 0 success, 1 an error with a message (or an unexpected one, with a traceback), 2 wrong usage, 130
 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP (128 and the number of the signal).
 """
 
@@ -35,9 +35,9 @@ def _run() -> NoReturn:
     # numpy reads this once, when it is imported; a user who has set it knows better.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    from mgdhw.cli.surroundings import here_is_gone, put_right
+    from mgdhw.cli.process_setup import prepare_process, working_folder_is_gone
 
-    put_right()
+    prepare_process()
     from mgdhw.errors import MgdhwError
     from mgdhw.report.console import OutputLost
 
@@ -52,18 +52,18 @@ def _run() -> NoReturn:
         _fail(str(error), error)
     except OutputLost as error:
         if not isinstance(error.__cause__, BrokenPipeError):  # `mgdhw train | head`: nobody is left to tell
-            _explain(f"the output cannot be written: {error}", error)
+            _explain(f"cannot write the output: {error}", error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered cannot be written either
         sys.exit(EXIT_ERROR)
     except OSError as error:  # what mgdhw writes itself it explains itself; this is the system, or somebody's code
         what = "" if error.filename is None else f"{error.filename}: "
-        if isinstance(error, FileNotFoundError) and here_is_gone():
-            what = "the folder that this command runs in is gone; change to one that is there: "
+        if isinstance(error, FileNotFoundError) and working_folder_is_gone():
+            what = "the working folder no longer exists; change to another one: "
         _fail(f"{what}{error.strerror or error}", error)
     except MemoryError as error:
-        _fail("not enough memory: smaller training.batch, run.block or layers need less", error)
+        _fail("out of memory; reduce training.batch, run.block or the layers", error)
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; nothing was begun\n")
+        sys.stderr.write("stopped; no training was started\n")
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(0)
 

@@ -1,4 +1,4 @@
-"""`mgdhw new`: an experiment file to begin with."""
+"""`mgdhw new`: write an experiment file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 
 def new(
     file: Annotated[Path, typer.Argument(help="File to write.")] = Path("experiment.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write an experiment file with every key explained.
+    """Write an experiment file with comments on every key.
 
-    It is the experiment that `mgdhw train` runs when given none.
+    It is the default experiment of `mgdhw train`.
 
     Example: mgdhw new mine.toml
     """
@@ -28,7 +28,7 @@ def new(
         with file.open("w" if force else "x", encoding="utf-8") as opened:
             opened.write(default_experiment())
     except FileExistsError:
-        raise ConfigError(f"{file}: is there already; choose another name, or replace it with --force") from None
+        raise ConfigError(f"{file}: already exists; choose another name, or overwrite it with --force") from None
     except OSError as error:
         raise ConfigError(f"{file}: cannot be written: {error.strerror or error}") from None
-    echo(f"wrote {file}; train it with: mgdhw train {shlex.quote(str(file))}")
+    echo(f"wrote {file}; train with: mgdhw train {shlex.quote(str(file))}")

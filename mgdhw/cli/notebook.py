@@ -1,6 +1,6 @@
-"""Progress of a training that a program or a notebook has begun: a listener.
+"""Progress of training started from a program or a notebook: a listener.
 
-In a notebook it is one display that is updated in place; anywhere else, and where IPython is absent, plain lines.
+In a notebook it is a display that is updated in place; elsewhere, plain lines.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ import sys
 import time
 from typing import Any
 
-from mgdhw.cli.meter import ReplicasMeter, TrainingMetrics
-from mgdhw.cli.progress import Progress as Lines
-from mgdhw.cli.progress import heading
+from mgdhw.cli.progress import TerminalProgress, heading
+from mgdhw.cli.training_metrics import ReplicasMetrics, TrainingMetrics
 from mgdhw.report import markup
 from mgdhw.report.console import console
 from mgdhw.runs.handle import TrainingHandle
@@ -21,48 +20,48 @@ REDRAW_SECONDS = 0.2
 
 
 class Progress:
-    """Shows how a training, or a set of replicas, goes on: `mgdhw.train(..., listeners=[mgdhw.Progress()])`.
+    """Shows the progress of training: `mgdhw.train(..., listeners=[mgdhw.Progress()])`.
 
-    Each training gets a display of its own; one `Progress` may be given to one after the other.
+    One `Progress` may be used for several trainings, one after another.
     """
 
     def __init__(self) -> None:
-        self._shown: _Display | Lines | None = None
+        self._shown: _Display | TerminalProgress | None = None
 
     def __call__(self, event: Event | ReplicasEvent) -> None:
-        """Take in an event and show it when it is time."""
+        """Update from an event, and redraw when due."""
         if isinstance(event, Started | ReplicasStarted):
-            meter = TrainingMetrics() if isinstance(event, Started) else ReplicasMeter()
+            metrics = TrainingMetrics() if isinstance(event, Started) else ReplicasMetrics()
             if in_notebook():
-                self._shown = _Display(meter)
+                self._shown = _Display(metrics)
             else:
-                self._shown = Lines(console(), TrainingHandle(), meter, live=False)
+                self._shown = TerminalProgress(console(), TrainingHandle(), metrics, live=False)
         if self._shown is not None:
             self._shown(event)
 
 
 def in_notebook() -> bool:
-    """Whether a notebook's kernel runs this program, whose front end can replace what it shows."""
+    """Whether this program runs in a notebook kernel, whose front end can update a display."""
     shell = sys.modules.get("IPython")
     found: Any = None if shell is None else shell.get_ipython()
     return getattr(found, "kernel", None) is not None
 
 
 class _Display:
-    """One place in a notebook, drawn anew now and then."""
+    """A display in a notebook, redrawn periodically."""
 
-    def __init__(self, meter: TrainingMetrics | ReplicasMeter) -> None:
-        self._meter = meter
+    def __init__(self, metrics: TrainingMetrics | ReplicasMetrics) -> None:
+        self._metrics = metrics
         self._lines: list[str] = []
         self._handle: Any = None
         self._drawn = 0.0
 
     def __call__(self, event: Event | ReplicasEvent) -> None:
-        self._meter(event)
+        self._metrics(event)
         if isinstance(event, Started | ReplicasStarted):
             self._lines = [*heading(event), *(f"note: {note}" for note in event.notes)]
         elif isinstance(event, Faulted):
-            self._lines.append(f"fault: {event.error}; repeated ({event.attempt})")
+            self._lines.append(f"fault: {event.error}; retry {event.attempt}")
         elif time.monotonic() - self._drawn < REDRAW_SECONDS and not isinstance(event, Finished | ReplicasFinished):
             return
         self._drawn = time.monotonic()
@@ -76,12 +75,12 @@ class _Display:
         else:
             self._handle.update(self)
 
-    def _now(self) -> list[str]:
-        left = [self._meter.left] if self._meter.left else []
-        return [*self._lines, " · ".join([*self._meter.fields(), *left])]
+    def _current_lines(self) -> list[str]:
+        left = [self._metrics.time_left] if self._metrics.time_left else []
+        return [*self._lines, " · ".join([*self._metrics.fields(), *left])]
 
     def _repr_html_(self) -> str:
-        return markup.bar(self._meter.share, *self._now())
+        return markup.bar(self._metrics.share, *self._current_lines())
 
     def __repr__(self) -> str:
-        return "\n".join([f"{100 * self._meter.share:.0f} %", *self._now()])
+        return "\n".join([f"{100 * self._metrics.share:.0f} %", *self._current_lines()])

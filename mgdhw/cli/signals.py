@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, and a terminal that goes away."""
+"""Ctrl-C, SIGTERM, and a terminal that is closed."""
 
 from __future__ import annotations
 
@@ -9,71 +9,72 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from mgdhw.runs.handle import TrainingHandle
+
 if TYPE_CHECKING:
-    from mgdhw.runs.handle import TrainingHandle
+    pass
 
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that ask for an end. One that is ignored when the process begins (nohup, a background job) stays ignored."""
+"""Signals that request a stop. One that is ignored at the start of the process (nohup, background jobs) stays so."""
 
 
 IMPATIENT = 3
-"""So many signals, and one more while nothing but the outcome is left to print: it is not printed."""
+"""After this many signals, one more skips printing the result."""
 
 
-class Received:
-    """The last signal that asked for an end, if any did, and how many did."""
+class ReceivedSignals:
+    """The last signal received, if any, and the number of signals."""
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.times = 0
         self.over = False
-        """Whether training is over and its device closed: how to go on is being printed, and is not to be cut off."""
+        """Whether training is over and the device closed: the result is being printed and must not be cut off."""
 
     @property
     def exit_code(self) -> int:
-        """What shells expect of a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
+        """128 + the signal's number, as shells expect: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
         return 128 + (self.number or 0)
 
 
 @contextlib.contextmanager
-def stopping(session: TrainingHandle, say: Callable[[str], None]) -> Iterator[Received]:
-    """While this lasts, the first signal stops the session cleanly and the second at once.
+def stop_on_signal(session: TrainingHandle, say: Callable[[str], None]) -> Iterator[ReceivedSignals]:
+    """In this context, the first signal stops the session cleanly and the second immediately.
 
-    More of them change nothing: the device is on its way to its safe state, and nothing must come between. Only where
-    that has lasted long enough to be told, the fourth leaves at once, and the hardware as it is.
+    Further signals have no effect: the device is going to its safe state, which must not be interrupted. Only if that
+    takes long does the fourth signal end the process, leaving the hardware as it is.
 
     Args:
         session: what is stopped.
-        say: tells the user what a signal does; called inside of signal handlers.
+        say: prints what a signal does; called inside signal handlers.
 
     Raises:
-        KeyboardInterrupt: a signal came when there was no training that could be stopped, or the fourth when it was
-            over.
+        KeyboardInterrupt: there was no training to stop, or a fourth signal came when it was over.
     """
     from mgdhw.device.closing import slow_to_close, unconfirmed
 
-    received = Received()
+    received = ReceivedSignals()
 
     def handle(number: int, frame: FrameType | None) -> None:
         received.times += 1
         if received.over:
-            if received.times > IMPATIENT:  # whoever reads the output may have stopped reading
+            if received.times > IMPATIENT:  # the reader of the output may have stopped reading
                 raise KeyboardInterrupt
             return
         received.number = number
         writing = session.writing
         if session.stop():
             if writing:
-                say("giving up what is not on disk yet")
+                say("discarding what is not on disk yet")
             elif received.times == 1:
-                say("stopping after this block; Ctrl-C again to stop at once")
+                say("stopping after this block; press Ctrl-C again to stop immediately")
         elif received.times > IMPATIENT and (devices := slow_to_close()):
             for uri in devices:
                 say(unconfirmed(uri))
             if session.run is not None:
                 say(f"resume with: {session.run.resume_command()}")
-            os._exit(received.exit_code)  # nothing else could end what the driver waits for
+            os._exit(received.exit_code)  # nothing else can interrupt the driver
         elif session.begun or received.times > 2:
             say("closing the device…")
         else:
@@ -91,7 +92,7 @@ def stopping(session: TrainingHandle, say: Callable[[str], None]) -> Iterator[Re
 
 
 def leave_by_exception() -> None:
-    """Make signals that would kill the process raise SystemExit: leaving by an exception closes devices safely."""
+    """Make signals that would kill the process raise SystemExit, so that devices are closed safely."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mgdhw.api import Result
-    from mgdhw.cli.meter import ReplicasMeter, TrainingMetrics
+    from mgdhw.cli.training_metrics import ReplicasMetrics, TrainingMetrics
     from mgdhw.training.results import ReplicasResult
 
 
 class Level(StrEnum):
-    """How much the device does by itself: nothing but measure, its own codes, or all of it."""
+    """What the device does on its own: only measure, generate codes, or learn."""
 
     AUTO = "auto"
     HOST_CODES = "host-codes"
@@ -27,42 +27,45 @@ class Level(StrEnum):
 
 def train(
     experiment: Annotated[
-        Path | None, typer.Argument(help="A TOML file; without one, handwritten digits on a simulated chip.")
+        Path | None, typer.Argument(help="A TOML file (default: handwritten digits on a simulated chip).")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="Train this device instead of the experiment's.")] = None,
+    device: Annotated[str | None, typer.Option(help="Device to train instead of the experiment's.")] = None,
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the experiment; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the experiment; repeatable."),
     ] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run, to the same bits.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Resume a run; the result is bit-identical.")
+    ] = None,
     replicas: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Train N independent seeds, and tell how long they took to solve it."),
+        typer.Option(metavar="N", help="Train N independent seeds and report their time to solution."),
     ] = None,
     level: Annotated[
-        Level | None, typer.Option(help="How much the device does by itself; the result is the same.")
+        Level | None, typer.Option(help="What the device does on its own; the result is the same.")
     ] = None,
-    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Where runs are kept.")] = Path("runs"),
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only how it ended.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a closing summary as JSON, for scripts.")] = False,
+    runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for runs.")] = Path("runs"),
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only the result, no progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the final summary as JSON.")] = False,
 ) -> None:
-    """Train a device, and keep the run.
+    """Train a device and save the run.
 
-    Ctrl-C ends it cleanly; what was done is kept and can be resumed.
+    Ctrl-C stops cleanly; the run can be resumed.
 
     Example: mgdhw train mine.toml --set optimizer.eta=0.05
 
-    With --replicas, seeds that follow each other are trained independently: the result is the distribution of their
-    time to solution.
+    With --replicas, consecutive seeds are trained independently; the result is the distribution of their time to
+    solution.
     """
     import asyncio
 
     from mgdhw import api
-    from mgdhw.cli.memory import tune_malloc
-    from mgdhw.cli.meter import ReplicasMeter, TrainingMetrics
-    from mgdhw.cli.notices import telling
-    from mgdhw.cli.progress import Progress
-    from mgdhw.cli.signals import stopping
+    from mgdhw.cli.log_forwarding import forward_logs
+    from mgdhw.cli.malloc import tune_malloc
+    from mgdhw.cli.progress import TerminalProgress
+    from mgdhw.cli.signals import stop_on_signal
+    from mgdhw.cli.training_metrics import ReplicasMetrics, TrainingMetrics
     from mgdhw.errors import ConfigError, RunError
     from mgdhw.report.console import console, echo
     from mgdhw.runs import find_run
@@ -77,14 +80,14 @@ def train(
     session = TrainingHandle()
     out = console(stderr=as_json)
     if resume is not None and replicas is not None:
-        raise ConfigError("--replicas: the run to resume knows how many it has; leave it out")
+        raise ConfigError("--replicas: not allowed with --resume; the run has its own number of replicas")
     if resume is not None and experiment is None:
         replicas = find_run(resume, runs).replicas()
-    meter = TrainingMetrics() if replicas is None else ReplicasMeter()
-    progress = Progress(out, session, meter, quiet=quiet)
+    metrics = TrainingMetrics() if replicas is None else ReplicasMetrics()
+    progress = TerminalProgress(out, session, metrics, quiet=quiet)
     options: dict[str, Any] = {"device": device, "resume": resume, "runs": runs, "overrides": overrides}
     options |= {"listeners": [progress], "session": session}
-    with stopping(session, progress.say) as received, telling(progress.doing, progress.note):
+    with stop_on_signal(session, progress.say) as received, forward_logs(progress.show_activity, progress.note):
         try:
             with progress:
                 result: Result | ReplicasResult
@@ -96,34 +99,39 @@ def train(
             if received.number is None:
                 raise
             received.over = True
-            how = "stopped; nothing was begun"
+            how = "stopped; no training was started"
             if session.run is not None:
-                how = f"stopped at once; resume with: {session.run.resume_command()}"
+                how = f"stopped immediately; resume with: {session.run.resume_command()}"
             echo(how, stderr=True)
             raise typer.Exit(received.exit_code) from None
         except Exception as error:
-            if isinstance(error, RunError):  # what is told here would be a result that nobody has kept
+            if isinstance(error, RunError):  # a result printed here would not have been saved
                 raise
-            if isinstance(meter, TrainingMetrics) and isinstance(session.result, api.Result):  # the closing has failed
+            if isinstance(metrics, TrainingMetrics) and isinstance(session.result, api.Result):  # only close failed
                 received.over = True
-                _tell(out, session.result, meter, as_json=as_json, quiet=quiet)
+                _print_result(out, session.result, metrics, as_json=as_json, quiet=quiet)
             elif session.run is not None:
                 error.add_note(f"resume with: {session.run.resume_command()}")
             raise
         received.over = True
-        _tell(out, result, meter, as_json=as_json, quiet=quiet)
+        _print_result(out, result, metrics, as_json=as_json, quiet=quiet)
         if result.reason == "stopped":
             raise typer.Exit(received.exit_code)
 
 
-def _tell(
-    out: Console, result: Result | ReplicasResult, meter: TrainingMetrics | ReplicasMeter, *, as_json: bool, quiet: bool
+def _print_result(
+    out: Console,
+    result: Result | ReplicasResult,
+    metrics: TrainingMetrics | ReplicasMetrics,
+    *,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """What came of it, for scripts and for people."""
+    """Print the result, as JSON or as tables."""
     import json
 
-    from mgdhw.cli.meter import TrainingMetrics
-    from mgdhw.cli.replicas import close
+    from mgdhw.cli.replicas_summary import print_summary
+    from mgdhw.cli.training_metrics import TrainingMetrics
     from mgdhw.report.console import echo, printing
     from mgdhw.training.results import ReplicasResult
 
@@ -133,34 +141,32 @@ def _tell(
         return
     with printing():
         if isinstance(result, ReplicasResult):
-            close(out, result, meter.speed)
-        elif isinstance(meter, TrainingMetrics):
-            _close(out, result, meter)
+            print_summary(out, result, metrics.speed)
+        elif isinstance(metrics, TrainingMetrics):
+            _print_summary(out, result, metrics)
 
 
-def _close(out: Console, result: Result, meter: TrainingMetrics) -> None:
-    """The closing table, and what can be done next."""
+def _print_summary(out: Console, result: Result, metrics: TrainingMetrics) -> None:
+    """Print the final summary and how to continue."""
     from rich.table import Table
 
-    from mgdhw.cli.numbers import bars, score, taken
+    from mgdhw.cli.formatting import format_hardware_usage, format_score, sparkline
     from mgdhw.report.console import print_table
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    name, value = score(result.accuracy, result.r2)
+    name, value = format_score(result.accuracy, result.r2)
     table.add_row(name, f"{value} ({result.split})", style="bold")
-    curve = bars(meter.scores, min(meter.scores), 1.0) if len(meter.scores) > 2 else ""
+    curve = sparkline(metrics.scores, min(metrics.scores), 1.0) if len(metrics.scores) > 2 else ""
     if curve:
         table.add_row("", curve)
-    table.add_row("cost", f"{result.cost:#.4g}")
+    table.add_row(f"{result.split} cost", f"{result.cost:#.4g}")
     table.add_row("probes", f"{result.probes:,} in {result.updates:,} updates")
-    table.add_row(
-        "evaluations", f"{result.evaluations:,} of the hardware, {result.parameter_writes:,} parameter writes"
-    )
+    table.add_row("evaluations", f"{result.evaluations:,}, with {result.parameter_writes:,} parameter writes")
     if result.hardware is not None:
-        table.add_row("on hardware", taken(result.hardware))
-    table.add_row("time", meter.speed.told(result.seconds))
+        table.add_row("on hardware", format_hardware_usage(result.hardware))
+    table.add_row("time", metrics.speed.summary(result.seconds))
     table.add_row("digest", result.digest[:16])
     if result.run is not None:
         table.add_row("run", str(result.run))
@@ -173,7 +179,7 @@ def _close(out: Console, result: Result, meter: TrainingMetrics) -> None:
     from mgdhw.runs import Run
 
     if result.reason == "stopped":
-        out.print(f"\nstopped at probe {result.probes:,} of {meter.probes:,}; resume with:", style="yellow")
+        out.print(f"\nstopped at probe {result.probes:,} of {metrics.probes:,}; resume with:", style="yellow")
         out.print(f"  {Run(result.run).resume_command()}", soft_wrap=True)
     elif result.reason == "target":
-        out.print(f"\nreached its target at probe {result.probes:,} of {meter.probes:,}", style="green")
+        out.print(f"\nreached the target at probe {result.probes:,} of {metrics.probes:,}", style="green")

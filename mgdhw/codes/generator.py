@@ -12,7 +12,7 @@ from mgdhw.block import CodeSpec
 from mgdhw.codes.base import CodeArray, Group, Matrix
 from mgdhw.codes.registry import family_of
 from mgdhw.errors import ConfigError
-from mgdhw.random.chunk_cache import Memo
+from mgdhw.random.chunk_cache import ChunkCache
 from mgdhw.topology import Topology
 
 MAX_AMPLITUDE = (1 << 15) - 1
@@ -132,5 +132,5 @@ def _chunk_of(stream: tuple[CodeSpec, Topology, int], number: int) -> CodeArray:
     return codes
 
 
-_chunk = Memo(_chunk_of, MEMO_BYTES)
+_chunk = ChunkCache(_chunk_of, MEMO_BYTES)
 """The host and a simulated device want the same ones; so do replicas, which take turns."""

@@ -1,1 +1,1 @@
-"""Tasks and threads that outlive a cancellation, or are left behind."""
+"""Tasks and threads that outlive a cancellation, or are abandoned."""

@@ -1,4 +1,4 @@
-"""Work that is done to its end, whoever is cancelled meanwhile."""
+"""Work that completes even if its caller is cancelled."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any, TypeVar
 Answer = TypeVar("Answer")
 
 
-async def completed(
-    work: Coroutine[Any, Any, Answer] | asyncio.Future[Answer], tell: Callable[[BaseException], object] | None = None
+async def run_to_completion(
+    work: Coroutine[Any, Any, Answer] | asyncio.Future[Answer],
+    on_error: Callable[[BaseException], object] | None = None,
 ) -> Answer:
-    """What work answers. Cancelled meanwhile it goes on to its end all the same; the cancellation comes after it.
+    """The result of work. If cancelled, the work still completes before the cancellation is raised.
 
     Args:
-        work: that is done.
-        tell: told what the work has raised, where the cancellation is raised instead.
+        work: the work.
+        on_error: called with an exception of the work if the cancellation is raised instead.
     """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -27,14 +28,14 @@ async def completed(
             cancelled = error
     if cancelled is None:
         return task.result()
-    problem = None if task.cancelled() else task.exception()  # seen; the cancellation goes first
-    if problem is not None and tell is not None:
-        tell(problem)
+    problem = None if task.cancelled() else task.exception()  # retrieved; the cancellation takes precedence
+    if problem is not None and on_error is not None:
+        on_error(problem)
     raise cancelled
 
 
-async def unless(asked: asyncio.Event, work: Coroutine[Any, Any, Answer]) -> Answer | None:
-    """What work answers, or None where something is asked for before: then it is cancelled, and has ended."""
+async def run_unless(asked: asyncio.Event, work: Coroutine[Any, Any, Answer]) -> Answer | None:
+    """The result of work, or None if an event is set first: then the work has been cancelled and has ended."""
     if asked.is_set():
         work.close()
         return None
@@ -45,7 +46,7 @@ async def unless(asked: asyncio.Event, work: Coroutine[Any, Any, Answer]) -> Ans
         asking.cancel()
         if not task.done():
             task.cancel()
-            await completed(_ended(task))
+            await run_to_completion(_ended(task))
     return None if task.cancelled() else task.result()
 
 

@@ -1,4 +1,4 @@
-"""Saying that something lasts: after a second, and then now and again."""
+"""Periodic messages while something takes long."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 AFTER_SECONDS, EVERY_SECONDS = 1.0, 5.0
-"""Until it is said first, and from one time to the next."""
+"""Delay of the first message, and interval of the next ones."""
 
 
 @contextlib.contextmanager
 def reminding(say: Callable[[float], object]) -> Iterator[None]:
-    """While this lasts, `say` is called with the seconds that have passed."""
+    """In this context, `say` is called periodically with the elapsed seconds."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     timer: asyncio.TimerHandle

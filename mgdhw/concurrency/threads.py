@@ -1,4 +1,4 @@
-"""Work in threads that nobody has to wait for."""
+"""Threads that can be abandoned."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 _left: list[threading.Thread] = []
-"""Threads that somebody has stopped waiting for."""
+"""Abandoned threads."""
 
 
 async def in_thread(work: Callable[[], Answer]) -> Answer:
-    """What `work` returns or raises, without keeping the event loop.
+    """What `work` returns or raises, without blocking the event loop.
 
-    If this is cancelled, `work` goes on by itself and its answer is lost; neither the loop nor the process waits for it
-    (`asyncio.to_thread` would have them wait). So it is for work that may be left at any point.
+    If cancelled, `work` continues on its own and its result is lost; neither the loop nor the process waits for it
+    (with `asyncio.to_thread` they would). Only for work that may be abandoned at any point.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Answer] = loop.create_future()
@@ -28,7 +28,7 @@ async def in_thread(work: Callable[[], Answer]) -> Answer:
             settle = _set_result(answer, work())
         except BaseException as error:
             settle = _set_exception(answer, error)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to hear
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(settle)
 
     thread = threading.Thread(target=run, name="mgdhw works", daemon=True)
@@ -41,12 +41,12 @@ async def in_thread(work: Callable[[], Answer]) -> Answer:
 
 
 def leave_behind(*threads: threading.Thread) -> None:
-    """Stop waiting for threads: the process ends without them."""
+    """Abandon threads: the process exits without waiting for them."""
     _left[:] = [*threads, *(one for one in _left if one.is_alive())]
 
 
 def left_behind() -> bool:
-    """Whether work goes on that somebody has stopped waiting for."""
+    """Whether abandoned work is still running."""
     return any(thread.is_alive() for thread in _left)
 
 

@@ -4,7 +4,7 @@ from mgdhw.datasets.arrays import from_arrays
 from mgdhw.datasets.dataset import Dataset, one_hot
 from mgdhw.datasets.npz import save
 from mgdhw.datasets.registry import NAMES, full_name, load
-from mgdhw.datasets.scaling import METHODS, clipped_share, reach, scaled
+from mgdhw.datasets.scaling import METHODS, clipped_share, input_extremes, scaled
 
 __all__ = [
     "METHODS",
@@ -13,9 +13,9 @@ __all__ = [
     "clipped_share",
     "from_arrays",
     "full_name",
+    "input_extremes",
     "load",
     "one_hot",
-    "reach",
     "save",
     "scaled",
 ]

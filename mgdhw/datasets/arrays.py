@@ -1,4 +1,4 @@
-"""A user's own arrays, whatever library they come from."""
+"""Datasets from a user's arrays, of any library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mgdhw.datasets.split import DEFAULT_TEST_FRACTION, train_then_test
 from mgdhw.errors import DatasetError
 
 Named = tuple[str, NDArray[Any]]
-"""An array, and what errors call it."""
+"""An array and its name in errors."""
 
 
 def from_arrays(
@@ -31,16 +31,15 @@ def from_arrays(
 
     Args:
         x: (N, ...) inputs, flattened to (N, n_in); bytes count as images (255 is 1.0), all else as natural units.
-        y: labels - integers, texts, whole floats beyond 0 ... 1 -, one-hot rows, or (N,) or (N, n_out) targets in
+        y: labels (integers, strings, or whole floats beyond [0, 1]), one-hot rows, or (N,) or (N, n_out) targets in
             [0, 1].
-        x_test, y_test: what to test on; without them x and y are split.
-        name: for people.
+        x_test, y_test: the test set; without them x and y are split.
+        name: for messages.
         seed: 64-bit key of the split.
-        test_fraction: of x and y, what is kept for testing (of each class), 0 ... 0.9; by default 0.2.
+        test_fraction: fraction of x and y used for testing (of each class), 0 to 0.9; by default 0.2.
 
     Raises:
-        DatasetError: arrays that are none, or of no numbers, or that don't fit each other; test_fraction where the
-            test part is given.
+        DatasetError: invalid arrays, or arrays that do not fit each other; test_fraction although a test set is given.
     """
     train = ("X", as_array("dataset", "X", x)), ("y", as_array("dataset", "y", y))
     if (x_test is None) != (y_test is None):
@@ -48,29 +47,29 @@ def from_arrays(
     if x_test is None:
         return divided("dataset", name, *train, seed=seed, test_fraction=test_fraction)
     if test_fraction is not None:
-        raise DatasetError("dataset: test_fraction is of no use, the test part is given")
+        raise DatasetError("dataset: test_fraction cannot be combined with X_test and y_test")
     test = ("X_test", as_array("dataset", "X_test", x_test)), ("y_test", as_array("dataset", "y_test", y_test))
     return joined("dataset", name, train, test)
 
 
 def as_array(where: str, what: str, given: Any) -> NDArray[Any]:
-    """Numbers or texts from anything that has them. Raises DatasetError; says what to do."""
+    """Anything array-like as an array of numbers or strings. Raises DatasetError, with a remedy."""
     if np.ma.is_masked(given):
-        raise DatasetError(f"{where}: {what} has values that are masked; drop those samples, or fill them in")
-    for step in ("detach", "cpu"):  # of tensors that belong to a graph, or lie on another processor
+        raise DatasetError(f"{where}: {what} has masked values; drop those samples, or fill them in")
+    for step in ("detach", "cpu"):  # of tensors in a graph, or on a GPU
         method: Callable[[], Any] | None = getattr(given, step, None)
         given = method() if callable(method) else given
     if callable(getattr(given, "toarray", None)) and not isinstance(given, np.ndarray):
-        raise DatasetError(f"{where}: {what} is sparse ({type(given).__name__}); give {what}.toarray()")
+        raise DatasetError(f"{where}: {what} is sparse ({type(given).__name__}); use {what}.toarray()")
     try:
         array = np.asarray(given)
-    except Exception as error:  # others' code, and lists of rows of different lengths
-        raise DatasetError(f"{where}: {what} cannot be made an array of: {error}") from None
+    except Exception as error:  # third-party code, or rows of different lengths
+        raise DatasetError(f"{where}: {what} cannot be converted to an array: {error}") from None
     return array if array.dtype.kind != "O" else _unboxed(where, what, array)
 
 
 def _unboxed(where: str, what: str, array: NDArray[Any]) -> NDArray[Any]:
-    """Python objects that are all numbers, or all texts, as such."""
+    """Convert Python objects that are all numbers or all strings."""
     if array.size and all(isinstance(one, str) for one in array.flat):
         return array.astype(np.str_)
     try:
@@ -78,13 +77,13 @@ def _unboxed(where: str, what: str, array: NDArray[Any]) -> NDArray[Any]:
     except (TypeError, ValueError):
         odd = next((one for one in array.flat if not isinstance(one, int | float | np.number)), None)
         raise DatasetError(
-            f"{where}: {what} has Python objects that are no numbers, for example {odd!r:.60}; turn them into numbers"
-            f" first (texts into one column for each, gaps into values), then {what}.astype(float)"
+            f"{where}: {what} has entries that are not numbers, for example {odd!r:.60}; convert them first (one-hot"
+            f" encode strings, fill in missing values), then use {what}.astype(float)"
         ) from None
 
 
 def divided(where: str, name: str, x: Named, y: Named, *, seed: int, test_fraction: float | None) -> Dataset:
-    """A dataset of samples that are split here."""
+    """A dataset from samples that are split here."""
     inputs = inputs_of(where, x)
     _same_length(where, x, y)
     targets, classes, labels = targets_of(where, *y)
@@ -94,7 +93,7 @@ def divided(where: str, name: str, x: Named, y: Named, *, seed: int, test_fracti
 
 
 def joined(where: str, name: str, train: tuple[Named, Named], test: tuple[Named, Named]) -> Dataset:
-    """A dataset whose samples for training and testing are given."""
+    """A dataset from a training and a test set."""
     first, second = inputs_of(where, train[0]), inputs_of(where, test[0])
     if first.shape[1:] != second.shape[1:] or first.dtype != second.dtype:
         raise _unlike(where, test[0], train[0])
@@ -115,7 +114,7 @@ def inputs_of(where: str, x: Named) -> NDArray[Any]:
     flat = array.reshape(len(array), -1)
     if flat.dtype == np.uint8:
         return flat
-    with np.errstate(over="ignore"):  # of wider floats, which is found next
+    with np.errstate(over="ignore"):  # of wider floats; detected next
         flat = flat.astype(np.float64)
     bad = first_not_finite(flat)
     if bad:
@@ -135,7 +134,7 @@ def _same_length(where: str, x: Named, y: Named) -> None:
 
 
 def _unlike(where: str, one: Named, other: Named) -> DatasetError:
-    return DatasetError(f"{where}: {form(one)}, {form(other)}; they must be of one kind and size")
+    return DatasetError(f"{where}: {form(one)}, {form(other)}; their types and sizes must match")
 
 
 def _dataset(

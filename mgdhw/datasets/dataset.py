@@ -1,4 +1,4 @@
-"""What a dataset is: inputs, targets, and which samples are for training."""
+"""The dataset class: inputs, targets, and which samples are for training."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Dataset:
     units. Without test samples (truth tables), the training samples are what the network is judged on.
 
     Args:
-        name: what it was loaded as; no part of the digest.
+        name: the name it was loaded by; not part of the digest.
         inputs: (N, n_in), uint8 or converted to float64; natural value = inputs * input_scale.
         input_scale: natural units per stored unit, > 0 (1/255 for image bytes).
-        targets: (N, n_out) wanted outputs in [0, 1]; one-hot for classes.
+        targets: (N, n_out) target outputs in [0, 1]; one-hot for classes.
         n_train: number of training samples, 1 <= n_train <= N.
-        classes: the names of the classes, one for each output; empty where the outputs aren't classes.
+        classes: names of the classes, one for each output; empty if the outputs are not classes.
 
     Raises:
         DatasetError: shapes that don't fit, numbers that aren't finite, targets outside [0, 1].
@@ -57,15 +57,15 @@ class Dataset:
             raise DatasetError(f"dataset {self.name!r}: {problem}")
 
     def _problem(self) -> str | None:
-        """The first thing that is wrong, or None."""
+        """The first problem, or None."""
         if len(self.inputs) != len(self.targets):
-            return f"{len(self.inputs)} inputs but {len(self.targets)} targets; every sample needs both"
+            return f"{len(self.inputs)} inputs but {len(self.targets)} targets; their numbers must match"
         if not (math.isfinite(self.input_scale) and self.input_scale > 0):
             return f"input_scale must be finite and positive, not {self.input_scale}"
         # A NaN anywhere makes both extremes NaN: no array of booleans is needed to find it.
         extremes = (float(self.inputs.min()), float(self.inputs.max()))
         if not all(math.isfinite(extreme * self.input_scale) for extreme in extremes):
-            return f"inputs must be finite numbers; {first_not_finite(self.inputs) or 'these overflow as floats'}"
+            return f"inputs must be finite numbers; {first_not_finite(self.inputs) or 'some overflow as floats'}"
         low, high = float(self.targets.min()), float(self.targets.max())
         if math.isnan(low):
             return f"targets must be finite numbers; {first_not_finite(self.targets)}"
@@ -74,7 +74,7 @@ class Dataset:
         if not 1 <= self.n_train <= self.n_samples:
             return f"n_train must be in 1..{self.n_samples}, not {self.n_train}"
         if self.classes and len(self.classes) != self.n_outputs:
-            return f"{len(self.classes)} names of classes for {self.n_outputs} outputs"
+            return f"{len(self.classes)} class names for {self.n_outputs} outputs"
         return None
 
     @property
@@ -106,10 +106,10 @@ class Dataset:
 
     @cached_property
     def has_classes(self) -> bool:
-        """Whether outputs are right or wrong: for one-hot targets, or a single output that is to be low or high.
+        """Whether the targets are classes: one-hot rows, or a single output that is low or high.
 
-        Any two values will do (0.1 and 0.9); a single output's lie on either side of 0.5. All else is regression,
-        which has no accuracy.
+        Any two values count (0.1 and 0.9); those of a single output lie on either side of 0.5. Everything else is
+        regression, which has no accuracy.
         """
         low, high = float(self.targets.min()), float(self.targets.max())
         if self.classes:
@@ -125,7 +125,7 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 (hex) of the content: stored values, scale, targets, their order and n_train.
 
-        Names are no part of it. The same on every platform; computed once, when first asked for.
+        Names are no part of it. The same on every platform; computed on first use.
         """
         from hashlib import sha256
 
@@ -159,20 +159,20 @@ def one_hot(labels: NDArray[np.integer[Any]], count: int) -> NDArray[np.float64]
 
 
 def first_not_finite(array: NDArray[Any]) -> str:
-    """How many of (N, n) numbers are none, where the first is and what to do; empty if all are finite."""
+    """A message about NaN or infinite values in an (N, n) array; empty if all are finite."""
     bad = ~np.isfinite(array)
     count = int(np.count_nonzero(bad))
     if not count:
         return ""
     row, column = (int(place) for place in np.unravel_index(int(bad.argmax()), array.shape))
     return (
-        f"{count:,} of {array.size:,} are not (NaN or infinite), the first in sample {row} (from 0), column {column};"
+        f"{count:,} of {array.size:,} are NaN or infinite, the first in sample {row} (from 0), column {column};"
         " drop such samples, or fill them in"
     )
 
 
 def _frozen(dataset: str, what: str, given: NDArray[Any], *, keep_bytes: bool) -> NDArray[Any]:
-    """A read-only, C-ordered, native (N, n) array of uint8 or float64 that nobody else can write to."""
+    """A read-only, C-ordered, native (N, n) array of uint8 or float64 that is not shared."""
     array = np.asarray(given)
     if array.ndim != 2 or array.size == 0:
         raise DatasetError(f"dataset {dataset!r}: {what} must be (samples, numbers), not of shape {array.shape}")

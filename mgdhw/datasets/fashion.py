@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70,000 pictures of clothes, found on this machine or downloaded once.
+"""Fashion-MNIST: 70,000 images of clothes, found on this machine or downloaded once.
 
 Source: H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a novel image dataset for benchmarking machine
 learning algorithms", arXiv:1708.07747 (2017); MIT licence.
@@ -47,7 +47,7 @@ def fashion(*, url: str = URL) -> Dataset:
         url: where to download from: the official site, or a mirror of its four files.
 
     Raises:
-        DatasetError: the files are malformed, or neither there nor to be had; says what to do.
+        DatasetError: the files are malformed, or can be neither found nor downloaded; with a remedy.
     """
     cache, why = None, ""
     try:
@@ -58,8 +58,8 @@ def fashion(*, url: str = URL) -> Dataset:
     if folder is None:
         if cache is None:
             raise DatasetError(
-                f"fashion: is not on this machine, and there is nowhere to keep a download: {why}; or name the folder"
-                " that has its files: idx:PATH"
+                f"fashion: not found on this machine, and there is no folder for a download: {why}; or give the folder"
+                " with its files: idx:PATH"
             )
         download(cache, url)
         folder = cache
@@ -72,14 +72,14 @@ def download(folder: Path, url: str = URL) -> None:
     Raises:
         DatasetError: pooch is not installed, the site can't be reached, or a file isn't what it should be.
     """
-    otherwise = f"put {', '.join(SHA256)} into {folder}, or name the folder that has them: idx:PATH"
+    otherwise = f"put {', '.join(SHA256)} into {folder}, or give the folder that has them: idx:PATH"
     if not isinstance(url, str):
         raise DatasetError(f"option 'url' must be the address of a mirror, not {url!r}")
     try:
         import pooch  # here, not above: only a download needs it
     except ImportError as error:
         raise DatasetError(
-            f"fashion: is not on this machine and pooch, which would download it, is not installed; "
+            f"fashion: not found on this machine, and pooch, which downloads it, is not installed; "
             f"pip install 'mgdhw[data]', or {otherwise}"
         ) from error
     try:

@@ -16,9 +16,9 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.datasets.bounds import can_hold, check_room
 from mgdhw.datasets.dataset import Dataset, one_hot
 from mgdhw.datasets.labels import targets_of
+from mgdhw.datasets.size_limits import can_hold, check_room
 from mgdhw.errors import DatasetError
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -45,7 +45,7 @@ def read_folder(path: Path, name: str, classes: tuple[str, ...] = ()) -> Dataset
     test_x, test_y = _read_pair(test_images, test_labels)
     if train_x.shape[1:] != test_x.shape[1:]:
         raise DatasetError(
-            f"{test_images}: pictures of {_times(test_x.shape[1:])} pixels, "
+            f"{test_images}: images of {_times(test_x.shape[1:])} pixels, "
             f"expected {_times(train_x.shape[1:])} as in {train_images.name}"
         )
     labels = np.concatenate([train_y, test_y])
@@ -68,7 +68,7 @@ def find_files(folder: Path) -> tuple[Path, Path, Path, Path]:
         DatasetError: no such folder, or a file is missing; says which names were looked for.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder; expected a folder with the four files of MNIST's form")
+        raise DatasetError(f"{folder}: no such folder; expected a folder with four files in MNIST's format")
     return (
         _find(folder, ("train",), "images", 3),
         _find(folder, ("train",), "labels", 1),
@@ -85,7 +85,7 @@ def _find(folder: Path, parts: tuple[str, ...], what: str, ndim: int) -> Path:
                 if file.is_file():
                     return file
     wanted = " or ".join(f"{part}-{what}-idx{ndim}-ubyte[.gz]" for part in parts)
-    raise DatasetError(f"{folder}: there is no {wanted} in this folder")
+    raise DatasetError(f"{folder}: no {wanted} in this folder")
 
 
 def _read_pair(images: Path, labels: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -124,7 +124,7 @@ def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
             shape = struct.unpack(f">{ndim}I", header[4:])
             size = math.prod(shape)  # of Python's integers: a hostile header can't overflow them
             if size == 0:
-                raise DatasetError(f"{path}: is empty: the header says {_times(shape)}")
+                raise DatasetError(f"{path}: is empty: the header declares {_times(shape)}")
             return _read_data(path, stream, packed, length, shape, size)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DatasetError(f"{path}: truncated or corrupt, expected a whole gzip file ({error})") from error
@@ -135,20 +135,20 @@ def read_idx(path: Path, *, ndim: int) -> NDArray[np.uint8]:
 def _read_data(
     path: Path, stream: IO[bytes], packed: int | None, header: int, shape: tuple[int, ...], size: int
 ) -> NDArray[np.uint8]:
-    """What follows the header: not a byte more is unpacked than it promises, and one that says there are too many."""
-    promise = f"expected {size}: the header says {_times(shape)}"
+    """The data after the header; at most one byte more than declared is unpacked, to detect excess data."""
+    promise = f"expected {size}: the header declares {_times(shape)}"
     if packed is None:
         there = path.stat().st_size - header
         if there != size:
             raise DatasetError(f"{path}: {there} bytes of data, {promise}")
     elif not can_hold(packed, size):
-        raise DatasetError(f"{path}: {packed} packed bytes cannot hold what is {promise}")
-    check_room(path, "its pictures", size)
+        raise DatasetError(f"{path}: {packed} packed bytes cannot hold the data: {promise}")
+    check_room(path, "the image array", size)
     content = stream.read(size)
     if len(content) != size:
         raise DatasetError(f"{path}: {len(content)} bytes of data, {promise}")
-    if stream.read(1):  # a gzip file's checksum is looked at here, too
-        raise DatasetError(f"{path}: more bytes of data than {size}: the header says {_times(shape)}")
+    if stream.read(1):  # also verifies a gzip file's checksum
+        raise DatasetError(f"{path}: more than {size} bytes of data; the header declares {_times(shape)}")
     return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""From what users have as y - labels of any kind, one-hot rows, numbers - to targets."""
+"""Targets from a user's y: labels of any kind, one-hot rows, or numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mgdhw.datasets.dataset import first_not_finite, one_hot
 from mgdhw.errors import DatasetError
 
-# More are rather a mistake than classes, and one-hot targets of them would fill the memory.
+# More than this is probably a mistake, and one-hot targets would fill the memory.
 MOST_CLASSES = 4096
 
 Targets = tuple[NDArray[np.float64], tuple[str, ...], NDArray[np.intp]]
@@ -28,7 +28,7 @@ def targets_of(where: str, name: str, y: NDArray[Any]) -> Targets:
         y: one row for each sample.
 
     Raises:
-        DatasetError: neither labels nor targets, numbers that are none, targets outside of [0, 1].
+        DatasetError: neither labels nor targets, NaN or infinite values, targets outside [0, 1].
     """
     columns = y.reshape(len(y), -1) if y.ndim and y.size else y
     if columns.ndim != 2 or columns.dtype.kind not in "biufSU":
@@ -53,7 +53,7 @@ def targets_of(where: str, name: str, y: NDArray[Any]) -> Targets:
 
 
 def _are_labels(column: NDArray[Any]) -> bool:
-    """Whether floats are labels: whole numbers, and more than the two that a single output can be taught."""
+    """Whether floats are labels: whole numbers, some of them outside [0, 1]."""
     beyond = bool(column.min() < 0 or column.max() > 1)
     return beyond and bool(np.all(column == np.floor(column)))
 
@@ -69,8 +69,8 @@ def _classes(where: str, name: str, column: NDArray[Any]) -> Targets:
     found, labels = np.unique(column[:, 0], return_inverse=True)
     if len(found) > MOST_CLASSES:
         raise DatasetError(
-            f"{where}: {name} has {len(found)} different labels, more than {MOST_CLASSES}; numbers to be learnt as"
-            " numbers are targets in [0, 1]: scale them"
+            f"{where}: {name} has {len(found)} different labels, more than {MOST_CLASSES}; for regression,"
+            " scale the targets to [0, 1]"
         )
     names = tuple(str(int(one)) if numbers else _text(one) for one in found)
     labels = labels.reshape(-1).astype(np.intp)

@@ -61,7 +61,7 @@ def nist7x7(*, seed: int = 0, flips: float = 0.1, n_train: int = 4096, n_test: i
             break
     else:
         raise DatasetError(
-            f"nist7x7: with flips = {flips:g}, {n_train} training samples leave no pictures to test with; "
+            f"nist7x7: with flips = {flips:g}, {n_train} training samples leave no new images for testing; "
             "use more flips, a smaller n_train, or n_test = 0"
         )
     letters = np.concatenate([np.arange(n_train), np.arange(n_test)]) % len(CLASSES)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.datasets.arrays import Named, divided, joined
-from mgdhw.datasets.bounds import can_hold, check_room
 from mgdhw.datasets.dataset import Dataset
+from mgdhw.datasets.size_limits import can_hold, check_room
 from mgdhw.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _SPLIT = ("x_train", "y_train", "x_test", "y_test")
 _WHOLE = ("x", "y")
-_KEPT = ("inputs", "input_scale", "targets", "n_train", "classes")
-_EXPECTED = f"{', '.join(_SPLIT)} (or {', '.join(_WHOLE)}, to be split here)"
+_SAVED = ("inputs", "input_scale", "targets", "n_train", "classes")
+_EXPECTED = f"{', '.join(_SPLIT)} (or {', '.join(_WHOLE)}, which are split)"
 _MAGIC = b"\x93NUMPY"
 _DEFLATED = 8
 
@@ -48,9 +48,9 @@ def npz_file(path: Path, *, seed: int = 0, test_fraction: float | None = None) -
     where, name = str(path), f"npz:{path}"
     named: dict[str, Named] = {key: (key, array) for key, array in arrays.items()}
     if test_fraction is not None and not all(key in arrays for key in _WHOLE):
-        raise DatasetError(f"{path}: test_fraction is of no use, the file has its own split")
-    if all(key in arrays for key in _KEPT):
-        return _kept(path, arrays)
+        raise DatasetError(f"{path}: test_fraction cannot be used: the file has its own split")
+    if all(key in arrays for key in _SAVED):
+        return _saved(path, arrays)
     if all(key in arrays for key in _SPLIT):
         return joined(where, name, (named["x_train"], named["y_train"]), (named["x_test"], named["y_test"]))
     return divided(where, name, named["x"], named["y"], seed=seed, test_fraction=test_fraction)
@@ -78,13 +78,13 @@ def write_arrays(file: IO[bytes], arrays: Mapping[str, Any]) -> None:
         raise
 
 
-def _kept(path: Path, arrays: dict[str, NDArray[Any]]) -> Dataset:
+def _saved(path: Path, arrays: dict[str, NDArray[Any]]) -> Dataset:
     """What `save` has written."""
     try:
         scale, n_train = float(arrays["input_scale"]), int(arrays["n_train"])
         classes = tuple(str(one) for one in arrays["classes"])
     except (TypeError, ValueError) as error:
-        raise DatasetError(f"{path}: is no dataset that mgdhw has kept: {error}") from None
+        raise DatasetError(f"{path}: is not a dataset saved by mgdhw: {error}") from None
     return Dataset(f"npz:{path}", arrays["inputs"], scale, arrays["targets"], n_train, classes)
 
 
@@ -110,7 +110,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
                 raise DatasetError(f"{path}: holds a single array; expected an npz file with {_EXPECTED}")
             with zipfile.ZipFile(file) as archive:
                 members = _members(archive)
-                wanted = next((form for form in (_KEPT, _SPLIT, _WHOLE) if set(form) <= members.keys()), None)
+                wanted = next((form for form in (_SAVED, _SPLIT, _WHOLE) if set(form) <= members.keys()), None)
                 if wanted is None:
                     found = ", ".join(f"{name} {member.shape}" for name, member in members.items()) or "no arrays"
                     raise DatasetError(f"{path}: holds {found}; expected {_EXPECTED}")
@@ -120,7 +120,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
     # zipfile, zlib and numpy's header parser raise some ten types on a damaged file; all of them mean this.
     except Exception as error:
         raise DatasetError(
-            f"{path}: is no whole npz file of plain arrays: damaged, of another kind, or with pickled "
+            f"{path}: is not a valid npz file of plain arrays: damaged, of another format, or with pickled "
             f"objects, which are never unpickled; expected {_EXPECTED}"
         ) from error
 

@@ -32,12 +32,12 @@ _FILE_BUILDERS: dict[str, Callable[..., Dataset]] = {
 
 _ELSEWHERE = {
     "mnist": (
-        "dataset 'mnist' is not in the box: its four files (train-images-idx3-ubyte.gz and so on) are at"
-        " https://ossci-datasets.s3.amazonaws.com/mnist/; put them into a folder and name it: idx:FOLDER. 'fashion' is"
-        " of the same form"
+        "dataset 'mnist' is not included: download its four files (train-images-idx3-ubyte.gz and so on) from"
+        " https://ossci-datasets.s3.amazonaws.com/mnist/ into a folder and use idx:FOLDER, or use 'fashion', which has"
+        " the same format"
     )
 }
-"""What is asked for, and where it is."""
+"""Datasets that users ask for, and where to find them."""
 
 NAMES = ("xor", "parity-N", "nist7x7", "digits", "fashion", "idx:PATH", "npz:PATH")
 """What `load` takes, for help texts."""
@@ -64,20 +64,20 @@ def load(name: str, *, seed: int = 0, base: Path | None = None, **options: objec
             raise DatasetError(f"{kind!r} needs a path: {kind}:PATH")
         if not rest.isprintable():
             raise DatasetError(
-                f"{name!r}: the path has control characters, as a backslash in double quotes makes them: put it in"
+                f"{name!r}: the path has control characters, probably from a backslash in double quotes: use"
                 f" single quotes, '{kind}:C:\\Users\\...', or write / for \\"
             )
         return _build(kind, _FILE_BUILDERS[kind], (_resolve(rest, base),), seed, options)
     kind, dash, bits = name.partition("-")
     if kind == "parity" and dash and bits.isascii() and bits.isdecimal():
         if "n" in options:
-            raise DatasetError(f"{name!r} already says how many bits; drop the option 'n'")
+            raise DatasetError(f"{name!r} already gives the number of bits; remove the option 'n'")
         return _build(kind, parity, (), seed, {**options, "n": int(bits)})
     if name not in _BUILDERS:
         if name.lower() in _ELSEWHERE:
             raise DatasetError(_ELSEWHERE[name.lower()])
         near = _nearest(name, [*_BUILDERS, *_FILE_BUILDERS])
-        raise DatasetError(f"there is no dataset {name!r}{near}; there are {', '.join(NAMES)}")
+        raise DatasetError(f"there is no dataset {name!r}{near}; available: {', '.join(NAMES)}")
     return _build(name, _BUILDERS[name], (), seed, options)
 
 
@@ -101,8 +101,8 @@ def full_name(name: str, base: Path | None = None) -> str:
         return name
     if file:
         raise DatasetError(
-            f"{name!r} is a file, but no npz file: datasets are read from npz:FILE (written by numpy.savez, with arrays"
-            " x and y) and idx:FOLDER (MNIST's four files)"
+            f"{name!r} is a file, but not an npz file: datasets are read from npz:FILE (written by numpy.savez, with"
+            " arrays x and y) and idx:FOLDER (MNIST's four files)"
         )
     return f"idx:{name}" if folder else name
 
@@ -110,7 +110,7 @@ def full_name(name: str, base: Path | None = None) -> str:
 def _build(
     name: str, builder: Callable[..., Dataset], where: tuple[Path, ...], seed: int, options: dict[str, object]
 ) -> Dataset:
-    """Call the builder once its options are known to be its own."""
+    """Check the options and call the builder."""
     known = {
         parameter.name: parameter
         for parameter in inspect.signature(builder).parameters.values()
@@ -125,7 +125,7 @@ def _build(
     for option, parameter in known.items():
         if parameter.default is inspect.Parameter.empty and option not in options:
             raise DatasetError(f"dataset {name!r} needs the option {option!r}")
-    # One seed serves every dataset, so one that has nothing random about it takes no offence at it.
+    # One seed serves every dataset; those without randomness ignore it.
     seeded = {"seed": seed} if "seed" in known else {}
     return builder(*where, **seeded, **options)
 

@@ -1,4 +1,4 @@
-"""Inputs and the range of an input converter: how much of them it clips, and how they are made to fit.
+"""Inputs and the range of an input converter: how many are clipped, and how they are scaled.
 
 Scaled inputs are the same to the bit on every machine: extremes are exact, sums are exact or rounded once, and what is
 left are single operations of IEEE arithmetic.
@@ -18,20 +18,20 @@ from mgdhw.datasets.dataset import Dataset
 from mgdhw.errors import DatasetError
 
 STANDARD_DEVIATIONS = 3.0
-"""How many of them `standard` has from the middle of the range to either end."""
+"""Half of the range in `standard`."""
 _ROWS = 1 << 12
 """Samples that are looked at, or converted, at a time."""
 
 
-def reach(dataset: Dataset, n_samples: int | None = None) -> tuple[float, float]:
-    """The least and the greatest input, in natural units, of all samples or the first so many."""
+def input_extremes(dataset: Dataset, n_samples: int | None = None) -> tuple[float, float]:
+    """Smallest and largest input, in natural units, of all samples or the first `n_samples`."""
     inputs = dataset.inputs[:n_samples]
     return float(inputs.min()) * dataset.input_scale, float(inputs.max()) * dataset.input_scale
 
 
 def clipped_share(dataset: Dataset, low: float, high: float) -> float:
     """The share of all inputs, 0 ... 1, that lie outside of low ... high (natural units)."""
-    least, greatest = reach(dataset)
+    least, greatest = input_extremes(dataset)
     if low <= least and greatest <= high:
         return 0.0
     outside = 0
@@ -124,7 +124,7 @@ def _finite(dataset: Dataset, span: FloatArray) -> FloatArray:
 
 
 def _too_large(dataset: Dataset) -> DatasetError:
-    return DatasetError(f"dataset {dataset.name!r}: inputs are too large to be scaled; divide them first")
+    return DatasetError(f"dataset {dataset.name!r}: inputs are too large to scale; divide them first")
 
 
 def _rows(dataset: Dataset) -> Iterator[slice]:

@@ -1,7 +1,7 @@
 """The contract between the training code and every device, simulated or real.
 
-A driver is one small class over one link. It implements `Device`; if its hardware cannot make codes by itself, it
-takes `HostCodes` as its base, implements `measure`, and gets `probe` from it.
+A driver is one small class for one link. It implements `Device`; if its hardware cannot generate codes, it
+derives from `HostCodes`, implements `measure`, and inherits `probe`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Block, Costs
-from mgdhw.concurrency.completion import completed
+from mgdhw.concurrency.completion import run_to_completion
 from mgdhw.costs import COSTS, CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import closing, limits, recovery
-from mgdhw.device.answers import checked_parameters
+from mgdhw.device.driver_results import checked_parameters
 from mgdhw.device.drivers import check_class, driver_name
 from mgdhw.device.info import DeviceInfo
 from mgdhw.device.motion import Motion, Mover
@@ -35,11 +35,11 @@ log = logging.getLogger("mgdhw.device")
 class Device(ABC):
     """A piece of hardware, or its simulation, whose parameters can be set and whose cost can be measured.
 
-    Open it with `async with`: leaving, in whatever way, leaves the hardware in its safe state. `write` is absolute
-    and `probe` has no side effects, so both can be repeated after a fault.
+    Open it with `async with`, which always leaves the hardware in its safe state. `write` is absolute and `probe` has
+    no side effects, so both can be repeated after a fault.
 
-    `open`, `close` and `write` are the same for every device: they refuse what must not be, and move parameters no
-    faster than `info.motion` allows. A driver implements the hooks that they call: `connect`, `disconnect`, `apply`.
+    `open`, `close` and `write` are the same for every device: they check requests, and move parameters no faster than
+    `info.motion` allows. A driver implements the hooks that they call: `connect`, `disconnect`, `apply`.
 
     Args:
         uri: the address under which it was opened; every error carries it.
@@ -47,37 +47,37 @@ class Device(ABC):
 
     info: DeviceInfo
     dataset: Dataset
-    """What was loaded last."""
+    """The dataset loaded last."""
 
     put_back_seconds: float | None = None
-    """How long a cancelled block may take to put θ back; None: as long as it takes."""
+    """Time limit for restoring θ after a cancelled block; None: no limit."""
     reconnect_seconds = 30.0
-    """How long hardware that went away is waited for."""
+    """How long to wait for hardware that has disconnected."""
     closing_seconds = closing.CLOSING_SECONDS
-    """How long `disconnect` may take."""
+    """Time limit of `disconnect`."""
     readings = 0
-    """How often it was measured."""
+    """Number of readings so far."""
     watch: Callable[[], None] | None = None
     """Called after each reading."""
 
     own_cost: CostFunction | None = None
-    """The user's cost instead of that of `info.cost_kind`, as long as a training with one lasts."""
+    """A user's cost function in place of that of `info.cost_kind`, during a training with one."""
 
     entered = False
-    """Whether it is inside `async with`, and so whether somebody sees to its closing."""
+    """Whether it is inside `async with`, which will close it."""
     is_open = False
-    """Whether it was opened, and not closed since."""
-    stored: FloatArray | None = None
-    """(P,) what the last write left; `connect` may set it where hardware says what it begins with."""
+    """Whether it is open."""
+    theta_actual: FloatArray | None = None
+    """(P,) actual parameters after the last write; `connect` may set it if the hardware reports its initial ones."""
 
-    _contract = "device.Device"  # where it says what a driver has to do
+    _contract = "device.Device"  # where the contract of a driver is documented
     _controller: object = None
-    """Who has it under control, and keeps others away; see `mgdhw.device.control`."""
+    """The task that has exclusive control; see `mgdhw.device.control`."""
     _mover: Mover | None = None
     _closing: asyncio.Task[None] | None = None
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
-        """Made only if it is whole. Raises ConformanceError."""
+        """Create the device if its class is complete. Raises ConformanceError."""
         check_class(cls, Device, cls._contract)
         return super().__new__(cls)
 
@@ -88,32 +88,32 @@ class Device(ABC):
 
     @abstractmethod
     async def connect(self) -> None:
-        """Reach the hardware, move nothing, and fill in `info`. Raises DeviceUnavailable."""
+        """Connect to the hardware, move nothing, and set `info`. Raises DeviceUnavailable."""
 
     @abstractmethod
     async def disconnect(self) -> None:
-        """Leave the hardware in its safe state, and let go of it. May be called from any state, more than once.
+        """Leave the hardware in its safe state and disconnect. May be called in any state, more than once.
 
-        Where `info.motion` says which state that is, the parameters are there already, if they can be moved at all.
+        If `info.motion` declares the safe state, the parameters are there already, if they can be moved at all.
         """
 
     @abstractmethod
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
-        """Set every parameter, (P,), in one write. Absolute and idempotent. Limits and motion are seen to.
+        """Set every parameter, (P,), in one write. Absolute and idempotent. Limits and motion are checked before.
 
         Args:
-            theta: (P,), in the device's units; not to be kept, it is the caller's.
-            step: of the training, before whose probe this is. Hardware ignores it; a simulated device keys its noise
-                with it, and knows the time by it.
+            theta: (P,), in the device's units; owned by the caller, do not keep a reference.
+            step: step of the training whose probe comes next. Hardware ignores it; for a simulated device it is the
+                time and the key of its noise.
 
         Returns:
-            (P,) what the hardware really holds.
+            (P,) actual parameters.
         """
 
     async def load(self, dataset: Dataset) -> None:
-        """Take inputs and targets; samples are called by their index in `dataset` from then on.
+        """Load inputs and targets; samples are referred to by their index in `dataset` from then on.
 
-        Here they are kept as `dataset`; a device with a memory sends them there.
+        By default they are stored as `dataset`; a device with memory of its own sends them there.
 
         Raises:
             ConfigError: the dataset's sizes are not the device's.
@@ -127,73 +127,73 @@ class Device(ABC):
         self.dataset = dataset
 
     async def read(self) -> FloatArray:
-        """(P,) what the hardware really holds: here, what the last write left. Raises DeviceFault where none has."""
+        """(P,) actual parameters; by default those after the last write. Raises DeviceFault if they are unknown."""
         self.check_open()
-        if self.stored is None:
+        if self.theta_actual is None:
             raise DeviceFault(
-                "nobody knows what it holds: no write has come to its end, and its driver cannot read it (it would"
+                "its parameters are unknown: no write has completed, and its driver cannot read them (it could"
                 " implement read(), or set self.stored in connect())",
                 uri=self.uri,
             )
-        return self.stored.copy()
+        return self.theta_actual.copy()
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:
-        """What its cells remember beyond the θ that was asked for, for `restore`: nothing that hardware could tell.
+        """State of the cells beyond the requested θ, for `restore`; empty for hardware, which cannot report it.
 
-        A simulated device with cells that age or wear answers their state, so that a run can go on in a new process.
+        A simulated device whose cells age or wear returns their state, so that a run can be resumed in a new process.
         """
         return {}
 
-    async def restore(self, memory: Mapping[str, NDArray[Any]]) -> None:  # noqa: B027  (hardware remembers by itself)
-        """Put back what `snapshot` answered."""
+    async def restore(self, cells: Mapping[str, NDArray[Any]]) -> None:  # noqa: B027  (hardware keeps its own state)
+        """Restore a state from `snapshot`."""
 
     @abstractmethod
     async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
-        """Outputs, (B, n_out), for (B,) sample indices. Disturbs no training.
+        """Outputs, (B, n_out), for (B,) sample indices. Does not affect training.
 
         Args:
             samples: (B,).
-            step: of the training, at which they are wanted. Hardware ignores it; a simulated device keys its noise with
-                it, and knows the time by it.
+            step: step of the training. Hardware ignores it; for a simulated device it is the time and the key of its
+                noise.
         """
 
     @abstractmethod
     async def probe(self, block: Block) -> Costs:
-        """Run K probes at the θ that was written. Without side effects.
+        """Run K probes at the current θ. Without side effects.
 
         Raises:
             LimitExceeded: θ + θ̃ would leave the limits; nothing was applied.
         """
 
     async def learn(self, segment: Segment) -> SegmentResult:
-        """Run a stretch of training. Only with `Capability.LEARN`; leaves the hardware at the segment's last θ.
+        """Run a segment of training. Only with `Capability.LEARN`; leaves the hardware at the segment's last θ.
 
-        The segment carries all state, so a repeated one has the same answer.
+        The segment carries all state, so repeating it gives the same result.
         """
         self.check_open()
-        raise DeviceFault("it cannot learn by itself; use level device-codes or host-codes", uri=self.uri)
+        raise DeviceFault("it cannot learn on its own; use level device-codes or host-codes", uri=self.uri)
 
     async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
-        """Run independent stretches of training (replicas), each with the answer that `learn` gives to it.
+        """Run independent segments (replicas), each with the result of `learn`.
 
-        Here one after the other. What the hardware holds afterwards is not defined.
+        By default one after another. The parameters afterwards are undefined.
         """
         return [await self.learn(segment) for segment in segments]
 
     def cost_function(self) -> CostFunction | None:
-        """How the cost follows from outputs and targets, for reports; None where nobody knows `info.cost_kind`."""
+        """The cost as a function of outputs and targets, for reports; None if `info.cost_kind` is unknown."""
         return self.own_cost or COSTS.get(self.info.cost_kind)
 
     @property
     def motion(self) -> Motion | None:
-        """How fast `write` may move the parameters. A device that makes ramps by itself answers None."""
+        """How fast `write` may move the parameters; None for a device that makes ramps itself."""
         return self.info.motion
 
     # --- what every device does alike --------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect. Raises DeviceUnavailable, and ConformanceError where the driver does not say what it is."""
-        self.stored, self._mover = None, None
+        """Connect. Raises DeviceUnavailable, and ConformanceError if the driver does not set `info`."""
+        self.theta_actual, self._mover = None, None
         await self.connect()
         limits.check_info(getattr(self, "info", None), driver_name(type(self)), self.uri)
         self.is_open = True
@@ -205,32 +205,32 @@ class Device(ABC):
                 raise
 
     async def restrain(self, motion: Motion) -> None:
-        """Move no faster than this either, until it is closed; a safe state that the device declares itself holds.
+        """Apply further limits on motion until it is closed; a safe state declared by the device takes precedence.
 
         Raises:
-            ConformanceError: no parameter could ever move like this.
-            DeviceFault: nobody knows where the parameters are.
+            ConformanceError: no parameter could move under these limits.
+            DeviceFault: the current parameters are unknown.
         """
         self.check_open()
-        await self._move_by(motion if self.motion is None else motion.together_with(self.motion))
+        await self._move_by(motion if self.motion is None else motion.combined_with(self.motion))
 
     async def _move_by(self, motion: Motion) -> None:
         mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self._applied, self.uri)
-        mover.starts_at(checked_parameters(await self.read(), self.info.n_parameters, "read", self.uri))
+        mover.start_from(checked_parameters(await self.read(), self.info.n_parameters, "read", self.uri))
         self._mover = mover
 
     async def _applied(self, theta: FloatArray, step: int) -> FloatArray:
         return checked_parameters(await self.apply(theta, step), self.info.n_parameters, "apply", self.uri)
 
     async def close(self) -> None:
-        """Leave the hardware in its safe state and disconnect. May be called from any state, more than once.
+        """Leave the hardware in its safe state and disconnect. May be called in any state, more than once.
 
-        Cancelled meanwhile it closes to the end all the same: the safe state comes first, the cancellation after it.
-        Raises DeviceFault where `disconnect` does not come back within `closing_seconds`.
+        If cancelled, it still completes before the cancellation is raised: the safe state comes first.
+        Raises DeviceFault if `disconnect` does not return within `closing_seconds`.
         """
         if self._closing is None or self._closing.done():
-            self._closing = asyncio.ensure_future(closing.told(self.uri, self._close()))
-        await completed(self._closing, partial(closing.log_unsafe, self.uri))
+            self._closing = asyncio.ensure_future(closing.logged(self.uri, self._close()))
+        await run_to_completion(self._closing, partial(closing.log_unsafe, self.uri))
 
     async def _close(self) -> None:
         try:
@@ -239,66 +239,66 @@ class Device(ABC):
         except BaseException as error:
             self.is_open, self._mover = False, None
             try:
-                await closing.within(self)
+                await closing.disconnect(self)
             except Exception as problem:
                 error.add_note(f"{self.uri}: disconnecting failed, too: {problem}")
             raise
-        self.is_open, self._mover = False, None  # not before: whoever still writes is refused by it
-        await closing.within(self)
+        self.is_open, self._mover = False, None  # not before: the mover refuses further writes
+        await closing.disconnect(self)
 
     async def recover(self, attempt: int = 1) -> bool:
-        """Begin again after a LinkError: let go of the hardware, wait, open it, and see that it is the same.
+        """Reconnect after a LinkError: disconnect, wait, open again, and check that it is the same device.
 
         Args:
-            attempt: how often in a row; the more often, the longer it is waited at first.
+            attempt: number of consecutive attempts; the initial wait increases with it.
 
         Returns:
-            Whether it was opened anew, and so may have forgotten data, parameters, and what its cells remember.
+            Whether it was reopened, and so may have lost data, parameters and the state of its cells.
 
         Raises:
-            LinkLost: it did not come back within `reconnect_seconds`.
-            DeviceUnavailable: another one has come.
+            LinkLost: it did not reconnect within `reconnect_seconds`.
+            DeviceUnavailable: a different device answers.
         """
         return await recovery.recover(self, attempt)
 
     async def let_go(self) -> None:
-        """Disconnect from hardware that cannot be relied upon: its parameters are not moved any more."""
+        """Disconnect from unreliable hardware, without moving its parameters."""
         self.is_open, self._mover = False, None
         try:
-            await completed(closing.within(self))
+            await run_to_completion(closing.disconnect(self))
         except Exception as problem:
-            log.info("%s: letting go of it failed, too: %s", self.uri, problem)
+            log.info("%s: disconnecting failed, too: %s", self.uri, problem)
 
     async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         """Set every parameter, (P,), in the device's units. Absolute and idempotent.
 
-        A change that `info.motion` does not allow at once, the first one included, becomes a ramp, which begins where
-        the hardware is; cancelled, it stops where it is.
+        A change larger than `info.motion` allows, including the first one, becomes a ramp from the current parameters;
+        when cancelled, it stops where it is.
 
         Args:
             theta: (P,).
-            step: of the training, before whose probe this is.
+            step: step of the training whose probe comes next.
 
-        Returns: (P,) what the hardware really holds.
+        Returns: (P,) actual parameters.
 
         Raises DeviceUnavailable if it is not open, LimitExceeded before anything is sent, DeviceFault if its driver
-        answers with something else than P parameters.
+        does not return P parameters.
         """
         self.check_open()
         self.check_limits(theta)
-        self.stored = None  # not known, should this fail
-        stored = await (self._applied(theta, step) if self._mover is None else self._mover.move(theta, step))
-        self.stored = stored.copy()
-        return stored
+        self.theta_actual = None  # unknown if this fails
+        actual = await (self._applied(theta, step) if self._mover is None else self._mover.move(theta, step))
+        self.theta_actual = actual.copy()
+        return actual
 
     async def __aenter__(self) -> Self:
         if self.entered:
-            raise DeviceUnavailable("is inside another `async with`, which opens and closes it", uri=self.uri)
+            raise DeviceUnavailable("is already open in another `async with`", uri=self.uri)
         self.entered = True
         try:
             await self.open()
         except BaseException as error:
-            await self._close_after(error)  # half open is not safe
+            await self._close_after(error)  # a half-open device is not safe
             raise
         return self
 
@@ -306,13 +306,13 @@ class Device(ABC):
         await self._close_after(error)
 
     async def _close_after(self, error: BaseException | None) -> None:
-        """Close; an error under way is raised, with what closing said as a note. Raises DeviceFault for OSError."""
+        """Close; a pending error is raised, with errors of closing as notes. Raises DeviceFault for OSError."""
         try:
             await self.close()
         except Exception as problem:
             if error is not None:
                 error.add_note(f"{self.uri}: closing failed, too; check that the hardware is safe: {problem}")
-                if not isinstance(error, Exception):  # the notes of a cancellation or an interrupt are shown to nobody
+                if not isinstance(error, Exception):  # notes on a cancellation or an interrupt are never shown
                     closing.log_unsafe(self.uri, problem)
             elif isinstance(problem, OSError):
                 raise DeviceFault(
@@ -324,18 +324,18 @@ class Device(ABC):
             self.entered = False
 
     def cost_of(self, outputs: FloatArray, targets: FloatArray) -> FloatArray:
-        """(B,) costs of (B, n_out) outputs and targets, in units of the cost: of evaluations, and see `HostCodes`."""
+        """(B,) costs of (B, n_out) outputs and targets, in units of the cost."""
         function = self.cost_function()
         if function is None:
-            raise DeviceFault(f"nobody knows how its cost, {self.info.cost_kind!r}, is computed", uri=self.uri)
+            raise DeviceFault(f"its cost, {self.info.cost_kind!r}, cannot be computed by the host", uri=self.uri)
         return function(outputs, targets)
 
     def moved(self) -> float:
-        """When `write` or `close` moved something last, by `time.monotonic`; 0: nobody knows."""
+        """Time of the last move by `write` or `close`, by `time.monotonic`; 0 if unknown."""
         return 0.0 if self._mover is None else self._mover.moved()
 
     def tick(self) -> None:
-        """Count a reading. A driver calls it where `infer` or `measure` make many, each of which takes its time."""
+        """Count a reading. A driver calls it if `infer` or `measure` make several slow ones."""
         self.readings += 1
         if self.watch is not None:
             self.watch()
@@ -343,7 +343,7 @@ class Device(ABC):
     # --- what is refused ---------------------------------------------------------------------------------------------
 
     def check_open(self) -> None:
-        """Raise DeviceUnavailable if the device is not open: `infer`, `measure` and `probe` of a driver begin so."""
+        """Raise DeviceUnavailable if the device is not open; drivers call it first in their methods."""
         if not self.is_open:
             raise DeviceUnavailable("the device is not open; use it inside `async with`", uri=self.uri)
 
@@ -352,10 +352,10 @@ class Device(ABC):
         limits.check_limits(self.info, theta, what, self.uri)
 
     def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
-        """Raise LimitExceeded if the device itself may not perturb θ, (P,), by ± `amplitude` code units.
+        """Raise LimitExceeded if the device may not perturb θ, (P,), by ± `amplitude` code units.
 
-        It may not where the limits would be left, nor where a swing from one side to the other, which nobody ramps,
-        is more than `info.motion` allows in one write. Whatever the codes are.
+        That is the case if the limits would be exceeded, or if the swing between the two sides, which is not ramped, is
+        more than `info.motion` allows in one write; independent of the codes.
         """
         self._check_room(theta, amplitude)
         limits.check_swing(self.info, amplitude, self.uri)

@@ -1,4 +1,4 @@
-"""The way to the safe state: told while it lasts, and not waited for without an end."""
+"""Closing a device: the way to the safe state is logged and has a time limit."""
 
 from __future__ import annotations
 
@@ -13,64 +13,64 @@ from mgdhw.concurrency import reminders
 from mgdhw.errors import DeviceFault
 
 CLOSING_SECONDS = 30.0
-"""How long a driver may take to disconnect, before its hardware is called not confirmed to be safe."""
+"""Time limit for a driver to disconnect; after it the hardware is reported as not confirmed to be safe."""
 LETTING_GO_SECONDS = 1.0
-"""How long it may then take to let go of what was cancelled."""
+"""Time allowed for the cancelled call to end after that."""
 
 log = logging.getLogger("mgdhw.device")
 
 _under_way: dict[str, float] = {}
-"""Addresses of devices that are being closed, and when that began."""
+"""Devices being closed, and since when."""
 
 
 def unconfirmed(uri: str) -> str:
-    """What is said where somebody leaves a driver that has not come back."""
-    return f"{uri}: NOT confirmed to be safe: its driver does not come back from disconnect(); look at the hardware"
+    """The message about a driver that did not return."""
+    return f"{uri}: NOT confirmed to be safe: its driver did not return from disconnect(); check the hardware"
 
 
 def slow_to_close() -> list[str]:
-    """Addresses of devices that have been on their way to the safe state long enough for that to be told."""
+    """Addresses of devices whose way to the safe state takes long enough to be reported."""
     earliest = time.monotonic() - reminders.AFTER_SECONDS
     return [uri for uri, began in list(_under_way.items()) if began <= earliest]
 
 
 @contextlib.contextmanager
-def on_its_way(uri: str) -> Iterator[None]:
-    """While this lasts, a device is on its way to the safe state; says so after a second, and again and again."""
+def closing_logged(uri: str) -> Iterator[None]:
+    """In this context, a device is going to its safe state, which is logged after a second and then periodically."""
     _under_way[uri] = time.monotonic()
     try:
-        with reminders.reminding(lambda lasts: log.info("%s: on its way to the safe state for %.0f s", uri, lasts)):
+        with reminders.reminding(lambda lasts: log.info("%s: going to the safe state (%.0f s so far)", uri, lasts)):
             yield
     finally:
         _under_way.pop(uri, None)
 
 
-async def told(uri: str, work: Coroutine[Any, Any, None]) -> None:
-    """Do what brings a device to its safe state, and say so while it lasts."""
-    with on_its_way(uri):
+async def logged(uri: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run what brings a device to its safe state, and log that it is under way."""
+    with closing_logged(uri):
         await work
 
 
 def log_unsafe(uri: str, problem: BaseException) -> None:
-    """Say what closing has raised where nobody else would."""
+    """Log an error of closing that would otherwise be lost."""
     log.error("%s: closing failed; check that the hardware is safe: %s", uri, problem)
 
 
 class Closable(Protocol):
-    """What has an address, and can be disconnected."""
+    """Something with an address that can be disconnected."""
 
     uri: str
     closing_seconds: float
 
     async def disconnect(self) -> None:
-        """Leave the hardware in its safe state, and let go of it."""
+        """Leave the hardware in its safe state and disconnect."""
 
 
-async def within(device: Closable) -> None:
-    """Disconnect within `closing_seconds`; a driver that does not come back is left behind.
+async def disconnect(device: Closable) -> None:
+    """Disconnect within `closing_seconds`; a driver that does not return is abandoned.
 
     Raises:
-        DeviceFault: it has not come back in time.
+        DeviceFault: it did not return in time.
     """
     task = asyncio.ensure_future(device.disconnect())
     try:
@@ -88,4 +88,4 @@ async def within(device: Closable) -> None:
 
 def _seen(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
-        task.exception()  # nobody waits for it any more
+        task.exception()  # mark as retrieved: it is no longer awaited

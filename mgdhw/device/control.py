@@ -1,4 +1,4 @@
-"""One controller at a time: whoever trains, checks or evaluates a device has it for himself."""
+"""Exclusive control: one training, check or evaluation per device at a time."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from mgdhw.device.base import Device
 from mgdhw.errors import DeviceUnavailable
 
 TURNS = 8
-"""Turns of the event loop that an iteration which was left early is given to end."""
+"""Event-loop iterations allowed for an abandoned iteration to end."""
 
 
 async def take_control(device: Device, work: str) -> contextlib.AbstractContextManager[None]:
-    """Have a device for oneself: `with await take_control(device, "a training"):`. Also between threads.
+    """Take exclusive control of a device: `with await take_control(device, "a training"):`. Also between threads.
 
     Args:
-        device: what is to be controlled.
-        work: what is done with it, for whoever comes second.
+        device: the device.
+        work: what is done with it, for the error that others get.
 
     Raises:
-        DeviceUnavailable: somebody else has it.
+        DeviceUnavailable: another task controls it.
     """
     mine = _Controller(work)
     for _ in range(TURNS):
-        # In one stroke: two threads cannot both find nobody there.
+        # Atomic: two threads cannot both succeed.
         holder = device.__dict__.setdefault("_controller", mine)
         if holder is mine:
             return _control(device)
         await asyncio.sleep(0)
     raise DeviceUnavailable(
-        f"{holder.work} has it under its control, and it has one controller at a time: wait for the end of that or stop"
-        " it first (close the iteration of a trainer that was left early), or open another device",
+        f"is in use by {holder.work}; wait for it to end or stop it first (close the iteration of an abandoned"
+        " trainer), or open another device",
         uri=device.uri,
     )
 

@@ -1,4 +1,4 @@
-"""A block with codes that the host makes: writes and measurements, one after the other."""
+"""A block with host codes: writes and measurements, one after another."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
-from mgdhw.concurrency.completion import completed
-from mgdhw.device.answers import checked_cost
+from mgdhw.concurrency.completion import run_to_completion
+from mgdhw.device.driver_results import checked_cost
 from mgdhw.device.info import DeviceInfo
 
 
 class Measuring(Protocol):
-    """What sets parameters and measures."""
+    """A device that sets parameters and measures."""
 
     uri: str
     info: DeviceInfo
@@ -34,7 +34,7 @@ class Measuring(Protocol):
 
 
 async def expand(device: Measuring, block: Block, theta: FloatArray) -> Costs:
-    """The answer to a block, by writes and measurements around θ, (P,). Ends with θ as it was, also if cancelled."""
+    """Run a block by writes and measurements around θ, (P,). Restores θ, also if cancelled."""
     info = device.info
     codes = Codes(block.codes, info.topology).values(block.first_step, block.n_probes)
     samples = block.order.samples(block.first_batch(), block.n_batches())
@@ -50,7 +50,7 @@ async def expand(device: Measuring, block: Block, theta: FloatArray) -> Costs:
         await device.write(at, step)
         before = device.readings
         cost = checked_cost(await device.measure(batch, step, part), device.uri)
-        if device.readings == before:  # else its driver counts them itself
+        if device.readings == before:  # otherwise the driver counts them itself
             device.tick()
         return cost
 
@@ -74,6 +74,6 @@ async def expand(device: Measuring, block: Block, theta: FloatArray) -> Costs:
         back = asyncio.ensure_future(device.write(theta, block.first_step + block.n_probes))
         if patience is not None:
             asyncio.get_running_loop().call_later(patience, back.cancel)
-        await completed(back)
+        await run_to_completion(back)
     carried = held if block.baseline is Baseline.HELD else None
     return Costs(np.array(perturbed), np.array(reference), block.evaluations(), carried)

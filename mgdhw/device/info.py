@@ -1,4 +1,4 @@
-"""What is known of a device once it is open."""
+"""Description of an open device."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Capability(Flag):
     """What a device can do beyond writing parameters and measuring."""
 
     PROBE = auto()
-    """It has a code generator and takes a block whole."""
+    """It has a code generator and runs whole blocks."""
     MEASURE = auto()
-    """It takes single measurements, so the host can make the codes."""
+    """It makes single measurements, so that the host can generate the codes."""
     LEARN = auto()
-    """It runs the whole loop: a segment of probes and updates."""
+    """It runs whole segments of probes and updates."""
     DETERMINISTIC = auto()
-    """The same request gets the same answer: all levels of delegation agree to the bit."""
+    """Equal requests give equal results: all levels agree bit for bit."""
     AMPLITUDES = auto()
-    """Its code generator takes an amplitude for each layer (`CodeSpec.amplitudes`), not only one for all."""
+    """Its code generator supports an amplitude for each layer (`CodeSpec.amplitudes`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +33,21 @@ class DeviceInfo:
 
     Args:
         model: what it is, for people and for records.
-        identity: what distinguishes this one from its like: a serial number, or a hash of a chip's definition.
+        identity: identifies the individual device: a serial number, or a hash of a chip's definition.
         topology: number of parameters P, and layers where known.
         theta_min, theta_max: limits of the parameters, in the device's units; scalars or (P,).
         theta_lsb: smallest step of a parameter, which is also the unit of a perturbation code; scalar or (P,).
         n_inputs, n_outputs: sizes of one sample.
         cost_kind: what the cost is ("mse", "xent", ...).
-        cost_lsb: one cost code in units of the cost; 1.0 where costs are floats already.
+        cost_lsb: one cost code in units of the cost; 1.0 if costs are floats.
         capabilities: what it can do.
-        exact_writes: whether a perturbation that is written as a parameter is the same as one that is added to it. It
-            is not where writes are noisy, asymmetric or wear: there, host codes are physically another experiment.
-        details: more that is worth recording (a chip's whole definition, a firmware version).
-        timing: what its work takes in time and energy, where that is known.
-        motion: how fast its parameters may move; None: as fast as they like.
-        input_range: the least and the greatest input that its converters take, in natural units; what lies beyond is
-            clipped. None where the device does not say, or takes any.
+        exact_writes: whether writing θ + θ̃ is equivalent to adding a perturbation θ̃. It is not if writes are noisy,
+            asymmetric or cause wear: then host codes are a physically different experiment.
+        details: further information worth recording (a chip's definition, a firmware version).
+        timing: time and energy of its operations, if known.
+        motion: how fast its parameters may move; None: no limit.
+        input_range: range of its input converters, in natural units; inputs beyond it are clipped. None if unknown or
+            unlimited.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""Limits of the parameters, and whether a driver has said what they are."""
+"""Checks of parameter limits, and of a driver's `info`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mgdhw.parsing import short_repr
 
 
 def check_info(info: object, driver: str, uri: str) -> None:
-    """Raise ConformanceError if what a driver has set as `info` when it connected is no DeviceInfo."""
+    """Raise ConformanceError if the driver's `info` is not a DeviceInfo after connecting."""
     if not isinstance(info, DeviceInfo):
         raise ConformanceError(
             f"{uri}: {driver}: connect() has to set self.info to a DeviceInfo (it is {short_repr(info)})"
@@ -22,10 +22,10 @@ def check_info(info: object, driver: str, uri: str) -> None:
 def check_limits(info: DeviceInfo, theta: FloatArray, what: str, uri: str) -> None:
     """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first.
 
-    A millionth of a step beyond is no violation: 3.2 + 0.1 is more than 3.3 in floating point.
+    A millionth of a step is tolerated: 3.2 + 0.1 is more than 3.3 in floating point.
     """
     if theta.shape != (info.n_parameters,):
-        raise ConfigError(f"{uri}: got parameters of shape {theta.shape}, expected ({info.n_parameters},)")
+        raise ConfigError(f"{uri}: parameters have shape {theta.shape}, expected ({info.n_parameters},)")
     rounding = ROUNDING * np.asarray(info.theta_lsb)
     good = (theta >= info.theta_min - rounding) & (theta <= info.theta_max + rounding)
     if good.all():
@@ -42,14 +42,13 @@ def check_limits(info: DeviceInfo, theta: FloatArray, what: str, uri: str) -> No
 def check_swing(info: DeviceInfo, amplitude: int, uri: str) -> None:
     """Raise LimitExceeded if codes of ± `amplitude` units, added by the device, would move a parameter too far at once.
 
-    From one probe to the next a parameter may go from one side to the other.
+    Between probes a parameter may swing from one side to the other.
     """
     if info.motion is not None and swings_too_far(amplitude, info.motion.max_step, info.theta_lsb):
         swing = 2 * amplitude * np.asarray(info.theta_lsb)
         most = whole_steps(info.motion.max_step, info.theta_lsb)
         raise LimitExceeded(
-            f"perturbations would move a parameter by {float(swing.max()):g} at once, and it may move by"
-            f" {float(most.min()):g} (a smaller codes.delta moves less; run.level=host-codes moves slowly); nothing was"
-            " applied",
+            f"perturbations would move a parameter by {float(swing.max()):g} in one step; at most {float(most.min()):g}"
+            " is allowed; nothing was applied (reduce codes.delta, or use run.level=host-codes, which makes ramps)",
             uri=uri,
         )

@@ -1,4 +1,4 @@
-"""How fast parameters may move: what a device declares, and the ramps that keep to it."""
+"""How fast parameters may move: what a device declares, and the ramps that comply with it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Apply = Callable[[FloatArray, int], Awaitable[FloatArray]]
 """Sets every parameter, (P,), in one write, before a probe's step; answers what is stored."""
 
 ROUNDING = 1e-6
-"""How far beyond a limit floating point may carry a parameter, in steps of the parameter."""
+"""Tolerance for floating-point rounding at a limit, in parameter steps."""
 SAFE_ATTEMPTS = 3
-"""How often the way to the safe state is begun before the hardware is let go."""
+"""Attempts to reach the safe state before giving up."""
 
 log = logging.getLogger("mgdhw.device")
 
@@ -32,16 +32,16 @@ class Motion:
 
     Args:
         max_step: largest change of a parameter in one write, in its units; one `theta_lsb` at least.
-        step_seconds: least time between two writes that move a parameter.
-        safe: θ of the safe state; None where nobody knows it, or the hardware goes there by itself.
+        step_seconds: minimum time between two writes that move a parameter.
+        safe: θ of the safe state; None if unknown, or if the hardware goes there itself.
     """
 
     max_step: float | FloatArray
     step_seconds: float | FloatArray = 0.0
     safe: float | FloatArray | None = None
 
-    def together_with(self, other: Motion) -> Motion:
-        """What both allow; of two safe states the other's."""
+    def combined_with(self, other: Motion) -> Motion:
+        """Limits that satisfy both; `other`'s safe state takes precedence."""
         return Motion(
             np.minimum(self.max_step, other.max_step),
             np.maximum(self.step_seconds, other.step_seconds),
@@ -49,12 +49,12 @@ class Motion:
         )
 
     def seconds(self, span: float | FloatArray) -> float:
-        """How long it takes to move so far, scalar or (P,), apart from the writes themselves."""
+        """Time for a move by `span`, scalar or (P,), without the writes themselves."""
         return float(np.max(np.ceil(np.asarray(span) / self.max_step) * self.step_seconds))
 
 
 def steps_at_once(max_step: float | FloatArray, theta_lsb: float | FloatArray) -> FloatArray:
-    """How many whole steps of a parameter `max_step` is. A millionth more is one: 0.3 is three times 0.1."""
+    """Whole parameter steps in `max_step`, up to rounding: 0.3 is three times 0.1."""
     return np.asarray(np.floor(np.asarray(max_step) / theta_lsb + ROUNDING))
 
 
@@ -69,16 +69,16 @@ def swings_too_far(amplitude: int, max_step: float | FloatArray, theta_lsb: floa
 
 
 def ramp_length(start: FloatArray, target: FloatArray, step: float | FloatArray) -> int:
-    """Points of the ramp from `start` to `target`: one at least, because a write is a write."""
+    """Points of the ramp from `start` to `target`, at least one."""
     return max(1, int(np.ceil((np.abs(target - start) / step - ROUNDING).max())))
 
 
 def ramp(start: FloatArray, target: FloatArray, step: float | FloatArray) -> Iterator[FloatArray]:
-    """The points of a ramp, (P,) each: every parameter at its own full speed, until it arrives.
+    """The points of a ramp, (P,) each: every parameter moves at full speed until it arrives.
 
     Args:
-        start: (P,) where the parameters are; no point of the ramp.
-        target: (P,) where they are to be; the last point.
+        start: (P,) current parameters; not a point of the ramp.
+        target: (P,) the last point.
         step: largest change of a parameter from one point to the next, scalar or (P,); see `whole_steps`.
     """
     point = start
@@ -89,19 +89,19 @@ def ramp(start: FloatArray, target: FloatArray, step: float | FloatArray) -> Ite
 
 
 class Mover:
-    """Moves parameters no further and no sooner than a motion allows, from wherever they are.
+    """Moves parameters within the limits of a motion.
 
-    A write that failed or was cancelled leaves a parameter where it was or where it was to be: both are within one
-    step of the last known place, which is written again before anything else.
+    After a failed or cancelled write a parameter is at its old or at its new position; both are within one step of the
+    last known position, which is written again before anything else.
 
     Args:
-        motion: what is allowed.
+        motion: the limits.
         theta_lsb: smallest step of a parameter, scalar or (P,).
         apply: sets every parameter, in one write.
         uri: the device's address.
 
     Raises:
-        ConformanceError: no parameter could ever move like this.
+        ConformanceError: no parameter could move under these limits.
     """
 
     def __init__(
@@ -114,9 +114,9 @@ class Mover:
                     f"{uri}: info.motion.{name} has the shape {np.shape(value)}, expected a number or ({n_parameters},)"
                 )
         if not (step > 0).all():
-            raise ConformanceError(f"{uri}: info.motion.max_step is less than one theta_lsb: nothing could ever move")
+            raise ConformanceError(f"{uri}: info.motion.max_step is less than one theta_lsb, so nothing could move")
         if not (np.asarray(motion.step_seconds) >= 0).all():
-            raise ConformanceError(f"{uri}: info.motion.step_seconds is negative, or no number")
+            raise ConformanceError(f"{uri}: info.motion.step_seconds is negative or NaN")
         self._step = step
         self._seconds = np.broadcast_to(motion.step_seconds, n_parameters)
         self._waits = bool(self._seconds.any())
@@ -125,44 +125,44 @@ class Mover:
         self._apply = apply
         self._uri = uri
         self._moved = np.full(n_parameters, time.monotonic())
-        """When each parameter moved last; nobody knows what was before."""
+        """When each parameter moved last."""
         self._at = np.zeros(n_parameters)
         self._asked: FloatArray | None = None
-        """The point that was asked for last and not confirmed: the parameters are there, or where they were."""
+        """The last requested point, if not confirmed: the parameters are there or at the one before."""
         self._training_step = 0
         self._lock = asyncio.Lock()
         self._leaving = False
 
-    def starts_at(self, theta: FloatArray) -> None:
+    def start_from(self, theta: FloatArray) -> None:
         """The parameters are at θ, (P,)."""
         self._at, self._asked = np.array(theta), None
 
     def moved(self) -> float:
-        """When something moved last, by `time.monotonic`; at first, when this began."""
+        """Time of the last move, by `time.monotonic`; initially, of creation."""
         return float(self._moved.max())
 
     async def move(self, target: FloatArray, training_step: int) -> FloatArray:
-        """Go to a target, (P,), by a ramp where one write would be too far. May be cancelled between two points.
+        """Go to a target, (P,), by a ramp if one write would be too large. Can be cancelled between two points.
 
         Args:
             target: (P,).
-            training_step: before whose probe that is.
+            training_step: step of the training whose probe comes next.
 
         Returns:
             (P,) what is stored there.
 
         Raises:
-            DeviceUnavailable: the way to the safe state has begun.
+            DeviceUnavailable: it is going to the safe state.
         """
         async with self._lock:
             self._training_step = training_step
             return await self._go(target, leaving=False)
 
     async def leave(self) -> None:
-        """Go to the safe state, if that is known. Whatever else moves stops where it is.
+        """Go to the safe state, if known. Other moves stop where they are.
 
         Raises:
-            LinkError, OSError: the way there was lost, again and again.
+            LinkError, OSError: several attempts failed.
         """
         self._leaving = True
         if self._safe is None:
@@ -180,18 +180,18 @@ class Mover:
         if self._asked is not None:
             await self._write(self._at, np.not_equal(self._at, self._asked), leaving)
         total = ramp_length(self._at, target, self._step)
-        began = told = time.monotonic()
+        began = logged = time.monotonic()
         for number, point in enumerate(ramp(self._at, target, self._step)):
             now = time.monotonic()
-            if number and now - began > AFTER_SECONDS and (told == began or now - told > EVERY_SECONDS):
-                told = now
+            if number and now - began > AFTER_SECONDS and (logged == began or now - logged > EVERY_SECONDS):
+                logged = now
                 log.info(
-                    "%s: parameters move slowly%s: %s of %s steps, %.0f s left", self._uri,
+                    "%s: ramping the parameters%s: %s of %s steps, %.0f s left", self._uri,
                     " to the safe state" if leaving else "", f"{number:,}", f"{total:,}",
                     (now - began) / number * (total - number),
                 )  # fmt: skip
-            stored = await self._write(point, point != self._at, leaving)
-        return stored
+            actual = await self._write(point, point != self._at, leaving)
+        return actual
 
     async def _write(self, point: FloatArray, moving: NDArray[np.bool_], leaving: bool) -> FloatArray:
         if self._waits and moving.any():
@@ -199,13 +199,13 @@ class Mover:
             while (wait := due - time.monotonic()) > 0:  # noqa: ASYNC110 (a timer may be early)
                 await asyncio.sleep(wait)
         else:
-            await asyncio.sleep(0)  # cancellable, and nobody else has to wait
+            await asyncio.sleep(0)  # allows cancellation and other tasks
         if self._leaving and not leaving:
-            raise DeviceUnavailable("it is on its way to the safe state", uri=self._uri)
+            raise DeviceUnavailable("it is going to the safe state", uri=self._uri)
         self._asked = point
         try:
-            stored = await self._apply(point, self._training_step)
+            actual = await self._apply(point, self._training_step)
         finally:
             self._moved[moving] = time.monotonic()
-        self._at, self._asked = np.array(stored), None
-        return stored
+        self._at, self._asked = np.array(actual), None
+        return actual

@@ -1,4 +1,4 @@
-"""Waiting for hardware that is not there yet, or not any more: patiently, and not in silence."""
+"""Waiting for hardware that is not connected yet, or no longer, with log messages."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from mgdhw.errors import DeviceUnavailable, LinkError, LinkLost
 Answer = TypeVar("Answer")
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.05, 2.0
-"""Pause before the first new attempt, and before any."""
+"""Pause before the first retry, and longest pause."""
 
 log = logging.getLogger("mgdhw.device")
 
 
 class Recovering(Protocol):
-    """What can be let go of, and opened again."""
+    """A device that can be disconnected and reopened."""
 
     uri: str
     info: DeviceInfo
@@ -33,37 +33,37 @@ class Recovering(Protocol):
         """Connect."""
 
     async def let_go(self) -> None:
-        """Disconnect; raises nothing."""
+        """Disconnect without raising."""
 
 
 def back_off(attempt: int) -> float:
-    """Seconds to wait after the first, second, ... attempt that failed."""
+    """Seconds to wait after the first, second, ... failed attempt."""
     return float(min(LONGEST_SECONDS, SHORTEST_SECONDS * 2.0 ** (attempt - 1)))
 
 
 AWAY: tuple[type[Exception], ...] = (DeviceUnavailable, LinkError, OSError)
-"""What hardware raises that has gone away."""
+"""Errors of hardware that is not connected."""
 
 
-async def patiently(
+async def retry_while_away(
     attempt: Callable[[], Awaitable[Answer]],
     seconds: float,
     what: str,
     passing: tuple[type[Exception], ...] = AWAY,
 ) -> Answer:
-    """The answer of an attempt that is made again while it fails as hardware does that is not there.
+    """Retry an attempt while it fails because the hardware is not connected.
 
     Args:
-        attempt: what is tried.
-        seconds: after which no new one is made; 0: there is one.
-        what: is waited for; told after a second, and now and then from then on.
-        passing: errors that may pass; any other is raised at once.
+        attempt: the attempt.
+        seconds: after which there are no retries; 0: one attempt.
+        what: what is waited for; logged after a second and then periodically.
+        passing: errors that may be temporary; any other is raised immediately.
 
     Raises:
-        Exception: what the last attempt raised.
+        Exception: that of the last attempt.
     """
     deadline = time.monotonic() + seconds
-    with telling(what, seconds):
+    with log_waiting(what, seconds):
         for number in count(1):
             try:
                 return await attempt()
@@ -85,14 +85,14 @@ async def recover(device: Recovering, attempt: int) -> bool:
         try:
             await device.open()
         except BaseException:
-            await device.let_go()  # half open is not safe
+            await device.let_go()  # a half-open device is not safe
             raise
 
     try:
-        await patiently(reopen, device.reconnect_seconds, f"{device.uri} to come back")
+        await retry_while_away(reopen, device.reconnect_seconds, f"{device.uri} to reconnect")
     except AWAY as error:
         raise LinkLost(
-            f"it did not come back within {device.reconnect_seconds:g} s; see to its power and its cable:"
+            f"it did not reconnect within {device.reconnect_seconds:g} s; check its power and cable:"
             f" {str(error).removeprefix(f'{device.uri}: ')}",
             uri=device.uri,
         ) from error
@@ -100,18 +100,17 @@ async def recover(device: Recovering, attempt: int) -> bool:
     if now != identity:
         await device.let_go()
         raise DeviceUnavailable(
-            f"another device answers ({now}) than the one that was here before ({identity}); connect that one, and"
-            " resume",
+            f"a different device is connected ({now}) than before ({identity}); connect the original one and resume",
             uri=device.uri,
         )
     return True
 
 
-def telling(what: str, seconds: float) -> contextlib.AbstractContextManager[None]:
-    """While this lasts, it is said now and again what is waited for.
+def log_waiting(what: str, seconds: float) -> contextlib.AbstractContextManager[None]:
+    """In this context, waiting is logged periodically.
 
     Args:
-        what: is waited for.
-        seconds: after which it will be given up.
+        what: what is waited for.
+        seconds: time limit.
     """
     return reminding(lambda waited: log.info("waiting for %s (%.0f s of %g s)", what, waited, seconds))

@@ -13,12 +13,12 @@ from mgdhw.folders import expanded
 from mgdhw.parsing import did_you_mean, short_repr
 
 LONGEST_URI = 4096
-"""Characters of an address: as many as the path of a file may have."""
+"""Most characters of an address: as many as the path of a file may have."""
 LONGEST_SHOWN = 300
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _PORT = re.compile(r"/dev/.|(\\\\\.\\)?COM\d+:?$", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+|\[[\w:.%]+\]):\d+$|[\w-]+:\d{4,5}$")
-"""Where it has no dot and no port of four digits, what is before the colon is rather a scheme."""
+"""Without a dot or a port of four digits, what precedes the colon is more likely a scheme."""
 _SOCKET = re.compile(r".+\.sock(et)?$")
 _CHIP = re.compile(r".+\.toml$")
 
@@ -38,48 +38,48 @@ class Address(NamedTuple):
 
 
 def split_uri(uri: str) -> Address:
-    """The parts of an address. Characters of options may be written as %XX; a plus is a plus.
+    """Split an address. Characters of options may be written as %XX; a plus sign is literal.
 
     Raises:
-        ConfigError: it has control characters, slashes as those of the web, a second "?", or an option twice.
+        ConfigError: it has control characters, a "//" like web addresses, a second "?", or a repeated option.
     """
     check_characters(uri)
     scheme, _, rest = uri.partition(":")
     if rest.startswith("//"):
-        raise ConfigError(f"{shorten_uri(uri)}: an address has no // here; write {scheme}:{rest[2:]}")
+        raise ConfigError(f"{shorten_uri(uri)}: device addresses have no //; write {scheme}:{rest[2:]}")
     place, _, query = rest.partition("?")
     if "?" in query:
         raise ConfigError(
-            f"{shorten_uri(uri)}: has a second ?; options follow each other with &, as in {scheme}:{place}?a=1&b=2"
+            f"{shorten_uri(uri)}: has a second ?; separate options with &, as in {scheme}:{place}?a=1&b=2"
         )
     options: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, _, text = (unquote(item) for item in part.partition("="))
         if name in options:
-            raise ConfigError(f"{shorten_uri(uri)}: option {short_repr(name)} is given twice; leave one of them out")
+            raise ConfigError(f"{shorten_uri(uri)}: option {short_repr(name)} is given twice; remove one")
         check_characters(name + text)
         options[name] = text
     return Address(scheme, place, options)
 
 
 def shorten_uri(uri: str) -> str:
-    """An address as errors call it: whole, if it isn't endless."""
+    """An address for errors, shortened if it is long."""
     return uri if len(uri) <= LONGEST_SHOWN else f"{uri[: LONGEST_SHOWN // 2]}…{uri[-LONGEST_SHOWN // 4 :]}"
 
 
 def check_characters(uri: str) -> None:
-    """Raise ConfigError if an address is endless, or has control characters, of which no name of a place has any."""
+    """Raise ConfigError if an address is too long or has control characters."""
     if len(uri) > LONGEST_URI:
         raise ConfigError(
-            f"device {short_repr(uri)}: is an address of {len(uri):,} characters; expected {LONGEST_URI:,} at most"
+            f"device {short_repr(uri)}: address has {len(uri):,} characters; expected at most {LONGEST_URI:,}"
         )
     found = _CONTROL.search(uri)
     if found:
-        raise ConfigError(f"device {short_repr(uri)}: {found[0]!r} is no character of an address")
+        raise ConfigError(f"device {short_repr(uri)}: invalid character {found[0]!r} in the address")
 
 
 def expand_path(uri: str, text: str) -> Path:
-    """The path of a file that an address names, with ~ as the home folder. Raises ConfigError where there is none."""
+    """The path of a file named in an address, with ~ expanded. Raises ConfigError if there is no home folder."""
     try:
         return expanded(text)
     except ConfigError as error:
@@ -87,11 +87,11 @@ def expand_path(uri: str, text: str) -> Path:
 
 
 def suggest_address(uri: str, schemes: Collection[str], chips: Collection[str] = ()) -> str:
-    """What to add to an error about an address of no known scheme: the address that was probably meant, or nothing.
+    """A suggestion for an error about an address with an unknown scheme; may be empty.
 
     Args:
-        uri: what was given.
-        schemes: those that there are.
+        uri: the address.
+        schemes: known schemes.
         chips: names of simulated chips.
     """
     scheme, colon, rest = uri.partition(":")
@@ -104,11 +104,11 @@ def suggest_address(uri: str, schemes: Collection[str], chips: Collection[str] =
 
 
 def address_of(text: str, schemes: Collection[str], chips: Collection[str] = ()) -> str | None:
-    """The address that a port, a host with its port, a socket or a chip's name without a scheme stands for, if any.
+    """The address that a port, HOST:PORT, a socket or a chip's name without a scheme stands for, if any.
 
     Args:
-        text: what was given.
-        schemes: those that there are.
+        text: the text.
+        schemes: known schemes.
         chips: names of simulated chips.
     """
     place, question, query = text.partition("?")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mgdhw.datasets import Dataset, clipped_share, reach, scaled
+from mgdhw.datasets import Dataset, clipped_share, input_extremes, scaled
 from mgdhw.device.info import DeviceInfo
 from mgdhw.errors import ConfigError, ConformanceError
 from mgdhw.experiment.schema import DataSection
@@ -75,7 +75,7 @@ def _range_of(info: DeviceInfo) -> tuple[float, float] | None:
 
 def _misfit(dataset: Dataset, low: float, high: float, clipped: str) -> str | None:
     """How inputs do not fit converters of a range; None if they do."""
-    least, greatest = reach(dataset)
+    least, greatest = input_extremes(dataset)
     slack = SLACK * (high - low)
     share, use = clipped_share(dataset, low - slack, high + slack), (greatest - least) / (high - low)
     if share:

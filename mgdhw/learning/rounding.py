@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray
 from mgdhw.learning.rule import ParameterGrid
-from mgdhw.random.chunk_cache import Memo
+from mgdhw.random.chunk_cache import ChunkCache
 from mgdhw.random.philox import Stream, words
 
 CHUNK_WORDS = 1 << 15
@@ -39,5 +39,5 @@ def _chunk_of(stream: tuple[int, int], number: int) -> NDArray[np.uint32]:
     return words(seed, Stream.ROUNDING, np.arange(number * size, (number + 1) * size), n)
 
 
-_chunk = Memo(_chunk_of, MEMO_BYTES)
+_chunk = ChunkCache(_chunk_of, MEMO_BYTES)
 """Those of a small network are drawn for many updates together: one by one, they take longer than an update."""

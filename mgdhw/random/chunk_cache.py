@@ -1,4 +1,4 @@
-"""What was computed lately of endless streams, cut in chunks, and may be wanted again."""
+"""A cache of recently computed chunks of unbounded streams."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from numpy.typing import NDArray
 Stream = TypeVar("Stream", bound=Hashable)
 
 CHUNKS = 2
-"""Chunks of each stream: work goes forward, and a request may lie across a border."""
+"""Chunks kept of each stream: access is sequential, and a request may span a border."""
 
 
-class Memo(Generic[Stream]):
-    """The latest chunks of each stream, for as many streams as memory has room for. For any number of threads.
+class ChunkCache(Generic[Stream]):
+    """The latest chunks of each stream, for as many streams as fit the limit. Thread-safe.
 
-    Replicas take turns, each with streams of its own, so a bound on chunks alone would either forget what the next turn
-    wants or keep what nobody does.
+    Replicas take turns, each with its own streams, so that a limit on the number of chunks alone would not do.
 
     Args:
-        make: computes chunk number so-and-so of a stream.
-        most: bytes that may be kept; what was used last is kept in any case.
+        make: computes a chunk of a stream by number.
+        most: limit in bytes; the stream used last is kept in any case.
     """
 
     def __init__(self, make: Callable[[Stream, int], NDArray[Any]], most: int) -> None:
@@ -40,14 +39,14 @@ class Memo(Generic[Stream]):
             if chunks is not None and number in chunks:
                 self._kept.move_to_end(stream)
                 return chunks[number]
-        made = self._make(stream, number)  # without the lock: two threads may make the same, which is harmless
+        made = self._make(stream, number)  # without the lock: computing it twice is harmless
         made.flags.writeable = False
         with self._lock:
             self._keep(stream, number, made)
         return made
 
     def cache_clear(self) -> None:
-        """Forget everything."""
+        """Empty the cache."""
         with self._lock:
             self._kept.clear()
             self._bytes = 0

@@ -1,7 +1,7 @@
 """Gaussian noise in integers: a table looked up with random bits, proven by counting.
 
 A draw is an integer with standard deviation `UNIT`, made of a 16-bit field of a Philox word by the tables of
-`gaussian_tables`; it is a pure function of (seed, stream, step, layer, part, index). The few draws far out, one in
+`gaussian_tables`; it is a pure function of (seed, stream, step, layer, substream, index). The few draws far out, one in
 2,048, take a second word, so the tails reach 7.4 standard deviations. `docs/chip.md`, section "Noise", is the
 definition, with moments and tails of the exact distribution beside the Gaussian's;
 `mgdhw.compiled.kernels.gaussian_noise` computes the same many at a time.
@@ -35,25 +35,25 @@ _MASK = 0xFFFFFFFF
 
 
 def fields(
-    seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_block: int = 0, layer: int = 0, part: int = 0
+    seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_block: int = 0, layer: int = 0, substream: int = 0
 ) -> UInt16Array:
     """The 16-bit fields that draws are made of: two to a word, the low half first, so eight to a block.
 
     Returns:
         (K, count) fields; column i is field 8 * first_block + i of that step.
     """
-    drawn = words(seed, stream, steps, -(-count // 2), first_block=first_block, layer=layer, part=part)
+    drawn = words(seed, stream, steps, -(-count // 2), first_block=first_block, layer=layer, substream=substream)
     return np.ascontiguousarray(drawn.astype("<u4")).view("<u2")[:, :count]
 
 
 def gaussians(
-    seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_block: int = 0, layer: int = 0, part: int = 0
+    seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_block: int = 0, layer: int = 0, substream: int = 0
 ) -> Int16Array:
     """Draws of standard deviation UNIT, `count` for each step.
 
     Args:
         seed: 64-bit key.
-        stream, layer, part: what the draws are for: see `mgdhw.random.philox`.
+        stream, layer, substream: what the draws are for; see `mgdhw.random.philox`.
         steps: (K,) steps.
         count: draws wanted for each step.
         first_block: block (of eight draws) to start at.
@@ -62,10 +62,10 @@ def gaussians(
         (K, count) draws; column i is draw 8 * first_block + i of that step.
     """
     step = np.atleast_1d(np.asarray(steps, dtype=np.uint64))
-    drawn = fields(seed, stream, step, count, first_block=first_block, layer=layer, part=part)
+    drawn = fields(seed, stream, step, count, first_block=first_block, layer=layer, substream=substream)
     magnitude = magnitudes(drawn)
     row, column = np.nonzero(is_far(drawn))
-    tail = tail_words(seed, stream, step[row], 8 * first_block + column, layer=layer, part=part)
+    tail = tail_words(seed, stream, step[row], 8 * first_block + column, layer=layer, substream=substream)
     magnitude[row, column] = far_magnitudes(tail)
     return np.where(drawn >> 15, -magnitude, magnitude).astype(np.int16)
 
@@ -105,14 +105,14 @@ def magnitudes(drawn: UInt16Array) -> IntArray:
 
 
 def tail_words(
-    seed: int, stream: Stream, steps: NDArray[np.uint64], indices: IntArray, *, layer: int = 0, part: int = 0
+    seed: int, stream: Stream, steps: NDArray[np.uint64], indices: IntArray, *, layer: int = 0, substream: int = 0
 ) -> UInt32Array:
     """(n,) second words of draws at (n,) steps and (n,) indices."""
     counter = np.empty((steps.size, 4), dtype=np.uint64)
     counter[:, 0] = steps & np.uint64(_MASK)
     counter[:, 1] = steps >> np.uint64(32)
     counter[:, 2] = indices >> 2
-    counter[:, 3] = last_word(Stream.TAIL, layer, part) + (int(stream) << 24)
+    counter[:, 3] = last_word(Stream.TAIL, layer, substream) + (int(stream) << 24)
     drawn = philox4x32(counter, (seed & _MASK, (seed >> 32) & _MASK))
     return np.asarray(drawn[np.arange(steps.size), indices & 3])
 

@@ -4,7 +4,7 @@ A random word is a pure function of (seed, stream, step, index); nothing is reme
 part of any sequence can be asked for at any time, in any order, on any machine:
 
     key      = (seed & 0xffffffff, seed >> 32)
-    counter  = (step & 0xffffffff, step >> 32, block, stream + 256 layer + 65536 part)
+    counter  = (step & 0xffffffff, step >> 32, block, stream + 256 layer + 65536 substream)
     word[i]  = Philox4x32-10(counter with block = i // 4, key)[i % 4]
 
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11; the constants and the
@@ -30,11 +30,11 @@ _SHIFT = np.uint64(32)
 
 
 class Stream(IntEnum):
-    """What a random word is for: the lowest byte of the last counter word. Numbers are for ever; new uses get new
+    """What a random word is for: the lowest byte of the last counter word. Numbers never change; new uses get new
     numbers.
 
-    "Step" is the counter's first two words; what it counts is said at each stream. From MISMATCH on, streams are told
-    apart by layer and part, too.
+    "Step" is the counter's first two words; what it counts is said at each stream. From MISMATCH on, streams are
+    distinguished by layer and substream, too.
     """
 
     CODES = 1
@@ -93,19 +93,19 @@ def philox4x32(counter: ArrayLike, key: ArrayLike, rounds: int = ROUNDS) -> UInt
     return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
 
 
-def last_word(stream: Stream, layer: int = 0, part: int = 0) -> int:
+def last_word(stream: Stream, layer: int = 0, substream: int = 0) -> int:
     """What a random word is for, in one number: the last counter word of `words`.
 
     Raises:
-        ValueError: a layer or part that has no number of its own (each has 8 bits).
+        ValueError: a layer or substream out of range (8 bits each).
     """
-    if not (0 <= layer < 256 and 0 <= part < 256):
-        raise ValueError(f"layer {layer}, part {part} of a random stream: each must be 0 ... 255")
-    return int(stream) + 256 * layer + 65536 * part
+    if not (0 <= layer < 256 and 0 <= substream < 256):
+        raise ValueError(f"layer {layer}, substream {substream} of a random stream: each must be 0 to 255")
+    return int(stream) + 256 * layer + 65536 * substream
 
 
 def words(
-    seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_block: int = 0, layer: int = 0, part: int = 0
+    seed: int, stream: Stream, steps: ArrayLike, count: int, *, first_block: int = 0, layer: int = 0, substream: int = 0
 ) -> UInt32Array:
     """Random 32-bit words, `count` for each step.
 
@@ -115,7 +115,7 @@ def words(
         steps: (K,) steps, each 0 <= step < 2**64.
         count: words wanted for each step.
         first_block: block (of four words) to start at.
-        layer, part: where in the chip and in what part of a probe, 0 ... 255; other numbers, other words.
+        layer, substream: layer of the chip and measurement of the probe (`Part`), 0 to 255.
 
     Returns:
         (K, count) words; column i is word 4 * first_block + i of that step.
@@ -126,7 +126,7 @@ def words(
     counter[:, :, 0] = (step & _LOW)[:, None]
     counter[:, :, 1] = (step >> _SHIFT)[:, None]
     counter[:, :, 2] = np.arange(first_block, first_block + blocks, dtype=np.uint64)
-    counter[:, :, 3] = last_word(stream, layer, part)
+    counter[:, :, 3] = last_word(stream, layer, substream)
     key = (seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF)
     return philox4x32(counter, key).reshape(step.size, 4 * blocks)[:, :count]
 

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.arrays import IntArray
-from mgdhw.random.chunk_cache import Memo
+from mgdhw.random.chunk_cache import ChunkCache
 from mgdhw.random.philox import Stream, words
 
 ORDER_ROUNDS = 8
-MEMO_BYTES = 1 << 28  # the orders of a thousand replicas
+CACHE_BYTES = 1 << 28  # the orders of a thousand replicas
 CHUNK_SAMPLES = 1 << 14  # a memo's size: many epochs of a small dataset, one of a large
 
 
@@ -64,7 +64,7 @@ def _chunk_of(stream: tuple[int, int], number: int) -> IntArray:
     return permute(seed, number * epochs + np.arange(epochs), n).ravel()
 
 
-_chunk = Memo(_chunk_of, MEMO_BYTES)
+_chunk = ChunkCache(_chunk_of, CACHE_BYTES)
 """For hosts, which have the memory; nothing depends on it."""
 
 
@@ -100,11 +100,11 @@ class SampleOrder:
         total = count * self.batch
         size = _epochs_per_chunk(self.n) * self.n
         number, position = divmod(first_batch * self.batch, size)
-        parts = []
+        chunks = []
         while total > 0:
-            part = _chunk((self.seed, self.n), number)[position : position + total]
-            parts.append(part)
-            total -= part.size
+            chunk = _chunk((self.seed, self.n), number)[position : position + total]
+            chunks.append(chunk)
+            total -= chunk.size
             number, position = number + 1, 0
-        joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        joined = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
         return joined.reshape(count, self.batch)

@@ -13,8 +13,8 @@ def decode(content: bytes) -> str:
     Raises:
         UnicodeDecodeError: it is no such text.
     """
-    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if marked else "utf-8-sig")
+    has_utf16_mark = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if has_utf16_mark else "utf-8-sig")
 
 
 def unwritable(text: str) -> str | None:

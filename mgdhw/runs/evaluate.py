@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from mgdhw.costs import CostFunction, accuracy_or_r2
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
-from mgdhw.device.answers import checked_outputs
 from mgdhw.device.control import take_control
+from mgdhw.device.driver_results import checked_outputs
 from mgdhw.errors import CheckpointError, LinkLost
 from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.rounding import round_stochastically

@@ -16,7 +16,7 @@ from mgdhw.runs import Recorder, ReplicasRecorder, Run, read_replicas
 from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.compatibility import began_with, check_began
 from mgdhw.runs.runner import RunKind
-from mgdhw.timing import TimeAndEnergy, together
+from mgdhw.timing import TimeAndEnergy, total
 from mgdhw.training.events import Finished, ReplicaFinished
 from mgdhw.training.replicas import Replicas, check_count
 from mgdhw.training.results import ReplicaResult, ReplicasResult, Result
@@ -149,7 +149,7 @@ class ReplicaSet(RunKind[ReplicasResult]):
         return replace(
             result,
             parameter_writes=sum(counted.parameter_writes for counted, _ in usage),
-            hardware=together(bill for _, bill in usage if bill is not None),
+            hardware=total(used for _, used in usage if used is not None),
         )
 
 

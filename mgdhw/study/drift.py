@@ -1,4 +1,4 @@
-"""Whether training keeps up with a chip that drifts, against the same chip whose training has ended, for many seeds."""
+"""Whether training keeps up with a chip that drifts, compared with the same chip without further training."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mgdhw.experiment.resolve import load_dataset, opening
 from mgdhw.experiment.schema import Experiment, ScheduleSection
 from mgdhw.learning.state import TrainState
 from mgdhw.study import intervals
-from mgdhw.study.axes import options_of, with_options
 from mgdhw.study.intervals import Interval
-from mgdhw.study.own import checked, data_of
-from mgdhw.study.pool import each
+from mgdhw.study.pool import run_all
 from mgdhw.study.robustness import Task
+from mgdhw.study.swept_parameters import options_of, with_options
+from mgdhw.study.user_experiments import checked, task_dataset
 from mgdhw.training.events import Checkpoint, Evaluated
 from mgdhw.training.results import quartiles
 from mgdhw.training.trainer import Trainer
@@ -29,25 +29,25 @@ from mgdhw.training.trainer import Trainer
 TIME_CONSTANT = 100_000
 """Time constant of the cells' decay, in probes."""
 CONSTANTS = 10
-"""For how many of them training goes on, or doesn't."""
+"""Duration after learning, in time constants."""
 CHIP = "sim:analog-8bit?write_noise=0.01&drift_every=100"
-"""The chip, but for the time constant."""
+"""The chip, without the time constant."""
 LEARNING = 100_000
-"""Probes of the training before."""
+"""Probes of the initial training."""
 
-Part = Literal["learning", "trained", "frozen"]
-PARTS: tuple[Part, ...] = ("learning", "trained", "frozen")
+Phase = Literal["learning", "trained", "frozen"]
+PHASES: tuple[Phase, ...] = ("learning", "trained", "frozen")
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """What every chip of a study goes through, time in probes.
+class DriftProtocol:
+    """What is done with every chip of a study; times in probes.
 
     Args:
-        experiment: how it learns, on which chip; seeds are added to its own.
-        constants: for how many time constants it is followed after that.
+        experiment: the initial training and its chip; seeds are added to its own.
+        constants: duration after it, in time constants.
         time_constant: of the cells' decay.
-        split: what accuracies are of: "test", or "train" where the dataset has no test samples.
+        split: samples of the accuracies: "test", or "train" if there are no test samples.
     """
 
     experiment: Experiment
@@ -57,7 +57,7 @@ class Course:
 
     @property
     def learned_at(self) -> int:
-        """Where learning ends."""
+        """Last step of the initial training."""
         return self.experiment.training.probes
 
     @property
@@ -67,11 +67,11 @@ class Course:
 
     @property
     def task(self) -> Task:
-        """As a folder remembers it."""
+        """For the record in the folder."""
         return _task(self.experiment)
 
     def of(self, seed: int) -> Experiment:
-        """How one chip learns: each seed is another training, and another chip."""
+        """The initial training of one chip: each seed is a different training and a different chip."""
         uri = with_options(self.experiment.device.uri, {"seed": str(seed)})
         return _on(self.experiment, uri).model_copy(update={"seed": self.experiment.seed + seed})
 
@@ -81,19 +81,19 @@ class Row:
     """One evaluation: a line of the CSV."""
 
     seed: int
-    part: Part
+    part: Phase
     step: int
     accuracy: float
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one seed, in accuracies on the test samples.
+    """Result of one seed: accuracies on the test samples.
 
     Args:
-        learned: where learning ended.
-        trained_worst, trained_end: while training went on, and at the end of it.
-        frozen_end: at the end of the same time without training.
+        learned: at the end of the initial training.
+        trained_worst, trained_end: worst and last with continued training.
+        frozen_end: last without further training.
     """
 
     learned: float
@@ -104,13 +104,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A number of all seeds: its median, and the median's interval of 95 %."""
+    """A median over all seeds with its 95 % confidence interval."""
 
     median: float
     interval: Interval
 
     def summary(self) -> dict[str, object]:
-        """As JSON can hold it."""
+        """JSON-compatible form."""
         return {"median": self.median, "median_interval": self.interval.summary()}
 
 
@@ -129,14 +129,14 @@ def experiment() -> Experiment:
     )
 
 
-def course(constants: float = CONSTANTS, own: Experiment | None = None) -> Course:
-    """What is studied: the digits, or a user's experiment on its chip.
+def protocol(constants: float = CONSTANTS, own: Experiment | None = None) -> DriftProtocol:
+    """The protocol for the digits, or for a user's experiment on its chip.
 
-    Cells of the chip decay as its address says, or with the time constant above. It aims at nothing, and its learning
-    rate is constant: it is followed beyond its end.
+    Cells decay as the chip's address says, or with the default time constant. Targets and schedules of the learning
+    rate are dropped, because the chip is followed beyond the end of the initial training.
 
     Raises:
-        ConfigError: the chip's cells do not decay, its sizes are not those of the data, or these have no classes.
+        ConfigError: the chip's cells do not decay, its sizes do not fit the data, or the data have no classes.
     """
     given = experiment() if own is None else own
     options = {"drift_every": "100", "retention": str(TIME_CONSTANT), **options_of(given.device.uri)}
@@ -147,13 +147,13 @@ def course(constants: float = CONSTANTS, own: Experiment | None = None) -> Cours
         }
     )
     time_constant = _positive(options["retention"])
-    dataset = data_of(checked(_task(given)))
+    dataset = task_dataset(checked(_task(given)))
     if not dataset.has_classes:
         raise ConfigError(
-            f"data.name: a study of drift follows an accuracy, and {dataset.name!r} has no classes (regression); mgdhw"
-            " study robustness --axis drift measures the time until a stop_at_cost is met"
+            f"data.name: the drift study needs accuracies, but {dataset.name!r} has no classes (regression); use"
+            " mgdhw study robustness --axis drift with evaluation.stop_at_cost"
         )
-    return Course(given, constants, time_constant, "test" if dataset.n_test else "train")
+    return DriftProtocol(given, constants, time_constant, "test" if dataset.n_test else "train")
 
 
 def _task(experiment: Experiment) -> Task:
@@ -161,7 +161,7 @@ def _task(experiment: Experiment) -> Task:
 
 
 def _on(experiment: Experiment, uri: str) -> Experiment:
-    """The experiment on another chip."""
+    """The experiment on a different chip."""
     return experiment.model_copy(update={"device": experiment.device.model_copy(update={"uri": uri})})
 
 
@@ -171,22 +171,22 @@ def _positive(retention: str) -> float:
     except ValueError:
         found = 0.0
     if not 0 < found < float("inf"):
-        raise ConfigError(f"retention={retention}: expected the time constant of the cells' decay, in probes")
+        raise ConfigError(f"retention={retention}: expected the time constant of the cells' decay in probes, above 0")
     return found
 
 
-def run(course: Course, seed: int) -> list[Row]:
-    """Follow one chip."""
-    return asyncio.run(follow(course, seed))
+def run(protocol: DriftProtocol, seed: int) -> list[Row]:
+    """Follow one chip (blocking)."""
+    return asyncio.run(follow(protocol, seed))
 
 
-async def follow(course: Course, seed: int) -> list[Row]:
-    """Train, then go on twice from there: training, and probing without updates."""
-    first = course.of(seed)
+async def follow(protocol: DriftProtocol, seed: int) -> list[Row]:
+    """Train, then continue twice from there: with training, and probing without updates."""
+    first = protocol.of(seed)
     loaded = load_dataset(first, Path())
     rows: list[Row] = []
 
-    async def go(part: Part, how: Experiment, state: TrainState | None) -> TrainState | None:
+    async def go(part: Phase, how: Experiment, state: TrainState | None) -> TrainState | None:
         seen: set[int] = set()
         async with opening(how.device.uri) as device:
             _, dataset, _ = fitted(how.data, loaded, device.info)
@@ -200,22 +200,24 @@ async def follow(course: Course, seed: int) -> list[Row]:
         return state
 
     state = await go("learning", first, None)
-    going = with_overrides(first, (f"training.probes={course.ends_at}",))
+    going = with_overrides(first, (f"training.probes={protocol.ends_at}",))
     await go("trained", going, None if state is None else replace(state))
     await go("frozen", with_overrides(going, ("optimizer.eta=0",)), state)
     return rows
 
 
-def study(course: Course, seeds: Iterable[int], tell: Callable[[list[Row]], None], workers: int | None = None) -> None:
-    """Follow chips on all processors; `tell` hears of each as it ends. See `mgdhw.study.pool`."""
-    each(run, [(course, seed) for seed in seeds], tell, workers)
+def study(
+    protocol: DriftProtocol, seeds: Iterable[int], on_result: Callable[[list[Row]], None], workers: int | None = None
+) -> None:
+    """Follow chips on all processors; `on_result` is called for each. See `mgdhw.study.pool`."""
+    run_all(run, [(protocol, seed) for seed in seeds], on_result, workers)
 
 
 def outcomes(rows: Iterable[Row]) -> list[Outcome]:
-    """What came of each seed, in the order of the seeds."""
-    found: dict[int, dict[Part, list[Row]]] = {}
+    """Results in the order of the seeds."""
+    found: dict[int, dict[Phase, list[Row]]] = {}
     for row in rows:
-        found.setdefault(row.seed, {part: [] for part in PARTS})[row.part].append(row)
+        found.setdefault(row.seed, {part: [] for part in PHASES})[row.part].append(row)
     return [
         Outcome(
             parts["learning"][-1].accuracy,
@@ -228,7 +230,7 @@ def outcomes(rows: Iterable[Row]) -> list[Outcome]:
 
 
 def summary(accuracies: Sequence[float]) -> Summary:
-    """Of one number of every seed."""
+    """Median and confidence interval over all seeds."""
     return Summary(quartiles(accuracies).median, intervals.of_median(accuracies))
 
 
@@ -242,41 +244,43 @@ def to_csv(rows: Iterable[Row]) -> str:
 
 
 def from_csv(text: str, source: str) -> list[Row]:
-    """Rows that were written by `to_csv`; `source` is what an error calls the text.
+    """Rows that were written by `to_csv`; `source` is the name of the text in errors.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: it is not such a table.
     """
     try:
         lines = csv.DictReader(io.StringIO(text))
         if text and lines.fieldnames != [field.name for field in fields(Row)]:
             raise ValueError(text)
         rows = [
-            Row(int(one["seed"]), PARTS[PARTS.index(one["part"])], int(one["step"]), float(one["accuracy"]))
+            Row(int(one["seed"]), PHASES[PHASES.index(one["part"])], int(one["step"]), float(one["accuracy"]))
             for one in lines
         ]
         seeds = {row.seed for row in rows}
-        complete = all({row.part for row in rows if row.seed == seed} == set(PARTS) for seed in seeds)
+        complete = all({row.part for row in rows if row.seed == seed} == set(PHASES) for seed in seeds)
         if not complete:
             raise ValueError(text)
     except (KeyError, TypeError, ValueError, csv.Error):
-        raise ConfigError(f"{source}: is no table of this study; move it away, or give another folder") from None
+        raise ConfigError(
+            f"{source}: is not a table of this study; move it, or choose another folder with --output"
+        ) from None
     return _ordered(rows)
 
 
-def check_length(rows: Sequence[Row], course: Course, source: str) -> None:
-    """See that chips were followed for as long as in `course`; `source` is what an error calls them.
+def check_length(rows: Sequence[Row], protocol: DriftProtocol, source: str) -> None:
+    """Check that the duration is that of `protocol`; `source` is the name of the table in errors.
 
     Raises:
-        ConfigError: for another time.
+        ConfigError: it is not.
     """
-    if rows and max(row.step for row in rows) != course.ends_at:
-        followed = (max(row.step for row in rows) - course.learned_at) / course.time_constant
+    if rows and max(row.step for row in rows) != protocol.ends_at:
+        followed = (max(row.step for row in rows) - protocol.learned_at) / protocol.time_constant
         raise ConfigError(
-            f"{source}: its chips were followed for {followed:g} time constants, not {course.constants:g}; move it"
-            " away, or give another folder"
+            f"{source}: its chips were followed for {followed:g} time constants, not {protocol.constants:g}; move it,"
+            " or choose another folder with --output"
         )
 
 
 def _ordered(rows: Iterable[Row]) -> list[Row]:
-    return sorted(rows, key=lambda row: (row.seed, PARTS.index(row.part), row.step))
+    return sorted(rows, key=lambda row: (row.seed, PHASES.index(row.part), row.step))

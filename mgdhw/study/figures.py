@@ -1,4 +1,4 @@
-"""Pictures of studies."""
+"""Figures of studies."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 from mgdhw.report import figures
 from mgdhw.study import drift as drifting
 from mgdhw.study import intervals
-from mgdhw.study.axes import AXES, SweptParameter
 from mgdhw.study.robustness import Point, Row, points
+from mgdhw.study.swept_parameters import SWEEPS, SweptParameter
 
 COLOURS = {"nist7x7": "#1b6ca8", "digits": "#c8553d"}
 OTHER_COLOURS = ("#3a7d44", "#7b4b94", "#b8860b", "0.3")
-"""Of tasks that are the user's own."""
+"""Of a user's own tasks."""
 DPI = 120
 LINE: dict[str, Any] = {"ms": 4, "lw": 1.2, "elinewidth": 1.0, "capsize": 2}
 LEAST, MOST = 0.25, 48.0
-"""Where the bars of ratios end at the latest, outside of what is drawn."""
+"""Error bars of ratios end here at the latest, outside the axes."""
 
 
 def robustness(rows: Sequence[Row], path: Path) -> None:
-    """For every imperfection: median time to solution relative to the chip without it, and share solved.
+    """For each non-ideality: median time to solution relative to the chip without it, and fraction solved.
 
-    Bars are intervals of 95 %; where less than half of the chips learn there is no median.
+    Bars are 95 % confidence intervals; there is no median if less than half of the chips learn.
     """
-    shown = [axis for axis in AXES.values() if any(row.axis == axis.name for row in rows)]
+    shown = [axis for axis in SWEEPS.values() if any(row.axis == axis.name for row in rows)]
     columns = min(4, len(shown))
     bands = math.ceil(len(shown) / columns)
     drawn = figures.figure((3.6 * columns, 4.6 * bands))
@@ -39,8 +39,8 @@ def robustness(rows: Sequence[Row], path: Path) -> None:
         for half in (0, 1):
             places[2 * (number // columns) + half][number % columns].set_axis_off()
     for band in range(bands):
-        places[2 * band][0].set_ylabel("median probes to solution,\nof those without it")
-        places[2 * band + 1][0].set_ylabel("share solved")
+        places[2 * band][0].set_ylabel("median time to solution\n(ideal chip: 1)")
+        places[2 * band + 1][0].set_ylabel("fraction solved")
     places[0][0].legend(frameon=False, fontsize=8)
     figures.save(drawn, path, DPI)
 
@@ -88,13 +88,13 @@ def _one(times: Any, shares: Any, rows: Sequence[Row], axis: SweptParameter) -> 
 
 
 def _colours(rows: Sequence[Row]) -> dict[str, str]:
-    """Of every task that there is, in the order of the pictures."""
+    """Colors of all tasks."""
     others = sorted({row.task for row in rows} - set(COLOURS))
     return COLOURS | {task: OTHER_COLOURS[k % len(OTHER_COLOURS)] for k, task in enumerate(others)}
 
 
 def _bars(point: Point) -> tuple[float, float]:
-    """How far a ratio's interval reaches below and above it; not at all where nothing bounds it."""
+    """Lengths of the error bars below and above a ratio; 0 if the interval is unbounded."""
     low, high = point.ratio_interval.low, point.ratio_interval.high
     if math.isinf(low) and math.isinf(high):
         return 0.0, 0.0
@@ -106,32 +106,36 @@ def _positions(axis: SweptParameter, found: Sequence[Point]) -> list[float]:
 
 
 def _place(axis: SweptParameter, value: float) -> float:
-    """Where a strength stands: side by side, because they are never evenly spaced."""
+    """Position of a strength: equidistant, because strengths are not evenly spaced."""
     return float(axis.values.index(value))
 
 
-def drift(rows: Sequence[drifting.Row], course: drifting.Course, path: Path) -> None:
-    """Accuracy over time with and without training: medians of all seeds, and their intervals of 95 %."""
+def drift(rows: Sequence[drifting.Row], protocol: drifting.DriftProtocol, path: Path) -> None:
+    """Accuracy over time with and without further training: medians over seeds, with 95 % confidence bands."""
     drawn = figures.figure((7.0, 3.8))
     place = drawn.subplots()
     looks = {
-        "learning": ("0.5", "learning"),
-        "trained": ("#1b6ca8", "training goes on"),
-        "frozen": ("#c8553d", "training has ended"),
+        "learning": ("0.5", "initial training"),
+        "trained": ("#1b6ca8", "continued\ntraining"),
+        "frozen": ("#c8553d", "no further\ntraining"),
     }
+    labels: list[tuple[float, str, str]] = []
     for part, (colour, label) in looks.items():
         steps = sorted({row.step for row in rows if row.part == part})
-        at = [(step - course.learned_at) / course.time_constant for step in steps]
+        at = [(step - protocol.learned_at) / protocol.time_constant for step in steps]
         own = [drifting.summary([r.accuracy for r in rows if (r.part, r.step) == (part, step)]) for step in steps]
-        place.plot(at, [100 * one.median for one in own], color=colour, lw=1.6, label=label)
+        place.plot(at, [100 * one.median for one in own], color=colour, lw=1.6)
+        if part != "learning" and own:
+            labels.append((100 * own[-1].median, label, colour))
         low = [100 * max(one.interval.low, 0.0) for one in own]
         high = [100 * min(one.interval.high, 1.0) for one in own]
         if len({row.seed for row in rows}) >= intervals.FEWEST:
             place.fill_between(at, low, high, color=colour, alpha=0.25, lw=0)
     place.axvline(0, color="0.7", lw=1, ls=":")
-    place.set_xlabel("time constants of the cells' decay since learning ended")
-    place.set_ylabel(f"{course.split} accuracy, %")
+    place.set_xlabel("time since the initial training, in time constants of the decay")
+    place.set_ylabel(f"{protocol.split} accuracy, %")
     place.set_ylim(0, 100)
     place.grid(alpha=0.25)
-    place.legend(frameon=False, loc="lower left")
+    place.annotate("initial training", (0.15, 4), color="0.5", fontsize=8)
+    figures.label_lines(place, labels)
     figures.save(drawn, path, DPI)

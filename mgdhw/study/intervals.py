@@ -1,8 +1,8 @@
-"""How sure a study is of its numbers: 95 % intervals that assume nothing of how times are distributed.
+"""95 % confidence intervals that assume nothing about the distribution of times.
 
-Of a median, two of the values themselves (order statistics); of a share, those of Clopper and Pearson. Both are exact:
-they hold the true number in at least 95 % of all studies, for any number of chips. Of a ratio of two medians there is
-no such interval that would be narrow enough to say something; its is a bootstrap of the chips, with a stated seed.
+For a median: order statistics; for a fraction: Clopper and Pearson. Both are exact: their coverage is at least 95 % for
+any number of chips. For a ratio of two medians exact intervals are too wide to be useful; a bootstrap of the chips with
+a fixed seed is used instead.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from mgdhw.arrays import FloatArray
 
 LEVEL = 0.95
-"""Share of studies whose interval holds the true number."""
+"""Confidence level."""
 FEWEST = 6
-"""Values that bound a median."""
+"""Values needed to bound a median."""
 RESAMPLES = 4_000
 """Of a bootstrap."""
 SEED = 0
@@ -27,25 +27,25 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From `low` to `high`; infinite where there are too few values to bound it, or too many that take for ever."""
+    """From `low` to `high`; infinite if there are too few values, or too many that are censored at infinity."""
 
     low: float
     high: float
 
     def summary(self) -> list[float | None]:
-        """As JSON can hold it: null for an end that is not finite."""
+        """JSON-compatible form: null for an infinite end."""
         return [end if math.isfinite(end) else None for end in (self.low, self.high)]
 
 
 def of_median(values: Sequence[float]) -> Interval:
-    """The interval of a median, by order statistics; values may be infinite.
+    """The confidence interval of a median, by order statistics; values may be infinite (censored).
 
-    The k-th smallest of n values lies above the median where fewer than k are below it, which goes by coins thrown n
-    times. With fewer than `FEWEST` nothing is bounded.
+    The k-th smallest of n values exceeds the median if fewer than k values are below it, which is binomial. Fewer than
+    `FEWEST` values give no bound.
     """
     ordered = sorted(values)
     most = (1.0 - LEVEL) / 2 * 2 ** len(ordered)
-    below, outer = 0, 0  # outcomes of the coins with at most `outer` - 1 heads, and how many values lie outside
+    below, outer = 0, 0  # binomial outcomes below `outer`, and the number of values outside
     while outer < len(ordered) // 2 and below + math.comb(len(ordered), outer) <= most:
         below += math.comb(len(ordered), outer)
         outer += 1
@@ -55,7 +55,7 @@ def of_median(values: Sequence[float]) -> Interval:
 
 
 def of_share(count: int, of: int) -> Interval:
-    """The interval of a share of which `count` in `of` were seen, by Clopper and Pearson."""
+    """The confidence interval of a fraction, `count` out of `of`, by Clopper and Pearson."""
     tail = (1.0 - LEVEL) / 2
     low = 0.0 if count == 0 else _share_where(lambda p: 1.0 - _at_most(count - 1, of, p), tail)
     high = 1.0 if count == of else 1.0 - _share_where(lambda p: 1.0 - _at_most(of - count - 1, of, p), tail)
@@ -63,18 +63,18 @@ def of_share(count: int, of: int) -> Interval:
 
 
 def of_ratio(values: FloatArray, base: FloatArray) -> Interval:
-    """The interval of median(values) / median(base), by a bootstrap of the chips.
+    """The confidence interval of median(values) / median(base), by a bootstrap of the chips.
 
     Args:
-        values, base: (n,) times of the same n chips (seeds), infinite for those that did not learn: chips are drawn
-            with both of their times.
+        values, base: (n,) times of the same n chips (seeds), infinite for those that did not learn; chips are resampled
+            with both times.
     """
     n = len(values)
     if n < FEWEST:
         return Interval(-math.inf, math.inf)
     drawn = (np.random.Philox(SEED).random_raw(RESAMPLES * n) % np.uint64(n)).astype(np.int64).reshape(RESAMPLES, n)
     over, under = _medians(values[drawn]), _medians(base[drawn])
-    # Where the base has no median the ratio has none either; it counts at both ends.
+    # Without a median of the base there is no ratio; such a resample counts at both ends.
     known = np.isfinite(under)
     low, high = (np.full(RESAMPLES, end) for end in (-np.inf, np.inf))
     low[known] = high[known] = over[known] / under[known]
@@ -90,7 +90,7 @@ def _medians(rows: FloatArray) -> FloatArray:
 
 
 def _at_most(count: int, of: int, share: float) -> float:
-    """Chance of at most `count` successes in `of` trials."""
+    """Probability of at most `count` successes in `of` trials."""
     if share <= 0.0:
         return 1.0
     logs = math.log(share), math.log1p(-share)
@@ -102,7 +102,7 @@ def _at_most(count: int, of: int, share: float) -> float:
 
 
 def _share_where(chance: Callable[[float], float], value: float) -> float:
-    """The share at which a rising chance reaches a value, by halving."""
+    """The fraction at which a rising probability reaches a value, by bisection."""
     low, high = 0.0, 1.0
     while low < (middle := (low + high) / 2) < high and high - low > 1e-9:
         low, high = (middle, high) if chance(middle) < value else (low, middle)

@@ -1,4 +1,4 @@
-"""Many trainings on all processors, and an end of them all when somebody asks for it."""
+"""Many trainings on all processors, which an interruption ends together."""
 
 from __future__ import annotations
 
@@ -15,32 +15,34 @@ Given = TypeVarTuple("Given")
 Row = TypeVar("Row")
 
 
-def each(
-    run: Callable[[*Given], Row], todo: Sequence[tuple[*Given]], tell: Callable[[Row], None], workers: int | None = None
+def run_all(
+    run: Callable[[*Given], Row],
+    todo: Sequence[tuple[*Given]],
+    on_result: Callable[[Row], None],
+    workers: int | None = None,
 ) -> None:
-    """Call `run`, a function of a module, with all of these arguments on all processors; `tell` hears what it returns.
+    """Call `run`, a module-level function, with each set of arguments, on all processors; `on_result` gets the results.
 
-    An interruption ends the others in the middle and is raised; what was told of is done.
+    An interruption ends calls under way and is raised; results already passed on are complete.
     """
     _one_thread_each()
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers or os.cpu_count() or 1, context, _end_with_parent) as pool:
         try:
-            with _held_back(signal.SIGINT):  # and so in the workers, for good: who is interrupted is this process
+            with _signal_blocked(signal.SIGINT):  # inherited by the workers: only this process is interrupted
                 futures = [pool.submit(run, *given) for given in todo]
             for future in as_completed(futures):
-                tell(future.result())
+                on_result(future.result())
         except BaseException:
-            # They would finish what they have begun. The pool is broken then: it begins nothing else, and is left when
-            # its own thread has seen to that.
+            # Otherwise they would finish first. This breaks the pool, so that it starts nothing else.
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
             raise
 
 
 def _end_with_parent() -> None:
-    """In a worker: end when the process is gone that asked for the work, in whatever way it went."""
+    """In a worker: exit when the parent process is gone."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "workers have one"
 
@@ -52,8 +54,8 @@ def _end_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _held_back(number: int) -> Iterator[None]:
-    """While this lasts, a signal waits; processes that are begun meanwhile never get it (not on Windows)."""
+def _signal_blocked(number: int) -> Iterator[None]:
+    """In this context, a signal is blocked; processes started meanwhile never get it (not on Windows)."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -65,6 +67,6 @@ def _held_back(number: int) -> Iterator[None]:
 
 
 def _one_thread_each() -> None:
-    """The workers share the processors already."""
+    """One thread per worker: the workers already use all processors."""
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ.setdefault(name, "1")

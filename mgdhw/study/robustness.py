@@ -1,4 +1,4 @@
-"""How much of each imperfection a chip learns with: time to solution and share solved, over replicas.
+"""Time to solution and fraction solved as functions of each non-ideality.
 
 A replica has its own seed and its own chip: mismatch and noise differ between replicas as they do between chips.
 """
@@ -17,9 +17,9 @@ import numpy as np
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
 from mgdhw.study import intervals
-from mgdhw.study.axes import AXES, SweptParameter
 from mgdhw.study.intervals import Interval
-from mgdhw.study.pool import each
+from mgdhw.study.pool import run_all
+from mgdhw.study.swept_parameters import SWEEPS, SweptParameter
 from mgdhw.training.results import Quartiles, quartiles
 
 DELTA = 0.125
@@ -32,8 +32,8 @@ class Task:
 
     Args:
         name: of the task.
-        uri: the chip without imperfections.
-        experiment: how it is trained, and when it has learned it.
+        uri: the ideal chip.
+        experiment: training and target.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How one training ended: a line of the CSV."""
+    """Result of one training: a line of the CSV."""
 
     task: str
     axis: str
@@ -94,16 +94,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """All replicas at one strength. Intervals are of 95 %: see `mgdhw.study.intervals`.
+    """All replicas at one strength. Intervals are 95 % confidence intervals: see `mgdhw.study.intervals`.
 
     Args:
         value: the strength.
-        chips: how many replicas there are.
-        learned: how many of them learned the task.
-        times: quartiles of their probes to solution; infinite where too few did.
+        chips: number of replicas.
+        learned: number of those that learned the task.
+        times: quartiles of their probes to solution; infinite if too few did.
         median: interval of the median.
-        ratio, ratio_interval: median over that of the chip without the imperfection, of the replicas that have both;
-            not a number where too few learned.
+        ratio, ratio_interval: median relative to that of the ideal chip, over the replicas that have both; NaN if too
+            few learned.
     """
 
     value: float
@@ -116,16 +116,16 @@ class Point:
 
     @property
     def solved(self) -> float:
-        """Share of the replicas that learned."""
+        """Fraction of the replicas that learned."""
         return self.learned / self.chips
 
     @property
     def solved_interval(self) -> Interval:
-        """Of that share."""
+        """Confidence interval of that fraction."""
         return intervals.of_share(self.learned, self.chips)
 
     def summary(self) -> dict[str, object]:
-        """As JSON can hold it."""
+        """JSON-compatible form."""
         return {
             "value": self.value,
             "chips": self.chips,
@@ -139,11 +139,11 @@ class Point:
 
 
 def jobs(tasks: Iterable[str], axes: Mapping[str, Sequence[float]], replicas: int) -> list[Job]:
-    """All trainings of a study; those of one replica number together, so that a study that is cut short is whole.
+    """All trainings of a study, ordered by replica, so that an interrupted study covers all strengths.
 
     Args:
         tasks: by name.
-        axes: strengths by the name of the imperfection.
+        axes: strengths by the name of the non-ideality.
         replicas: of each.
     """
     every = [(task, axis, value) for task in tasks for axis, values in axes.items() for value in values]
@@ -155,11 +155,11 @@ def run(job: Job, task: Task) -> Row:
     from mgdhw.api import train
     from mgdhw.experiment.load import check_experiment
 
-    uri = AXES[job.axis].address(task.uri, job.value, seed=1 + job.replica)
+    uri = SWEEPS[job.axis].address(task.uri, job.value, seed=1 + job.replica)
     given = {"codes": {"delta": DELTA}, **task.experiment, "device": {"uri": uri}}
     given["seed"] = task.experiment.get("seed", 0) + job.replica
     delta = given["codes"].get("delta")
-    if delta is not None:  # coarse parameters can be perturbed by no less than one of their steps
+    if delta is not None:  # a perturbation is at least one parameter step
         step = float(np.max(open_device(uri).info.theta_lsb))
         given["codes"] = {**given["codes"], "delta": max(delta, step)}
     result = train(check_experiment(given, source="study"), runs=None)
@@ -170,14 +170,14 @@ def run(job: Job, task: Task) -> Row:
 
 
 def study(
-    todo: Sequence[Job], tasks: Mapping[str, Task], tell: Callable[[Row], None], workers: int | None = None
+    todo: Sequence[Job], tasks: Mapping[str, Task], on_result: Callable[[Row], None], workers: int | None = None
 ) -> None:
-    """Run trainings of tasks on all processors; `tell` hears of each as it ends. See `mgdhw.study.pool`."""
-    each(run, [(job, tasks[job.task]) for job in todo], tell, workers)
+    """Run trainings on all processors; `on_result` is called for each. See `mgdhw.study.pool`."""
+    run_all(run, [(job, tasks[job.task]) for job in todo], on_result, workers)
 
 
 def points(rows: Iterable[Row], task: str, axis: SweptParameter) -> list[Point]:
-    """What the replicas make together, strength by strength."""
+    """Statistics over the replicas, strength by strength."""
     times: dict[float, dict[int, float]] = {value: {} for value in axis.values}
     for row in rows:
         if (row.task, row.axis) == (task, axis.name):
@@ -186,7 +186,7 @@ def points(rows: Iterable[Row], task: str, axis: SweptParameter) -> list[Point]:
 
 
 def _point(value: float, own: Mapping[int, float], base: Mapping[int, float]) -> Point:
-    """Times to solution by replica: at one strength, and without the imperfection."""
+    """From times to solution by replica: at one strength, and for the ideal chip."""
     both = sorted(own.keys() & base.keys())
     here, there = (np.array([times[replica] for replica in both], dtype=np.float64) for times in (own, base))
     over, under = quartiles(here).median, quartiles(there).median
@@ -211,17 +211,19 @@ def to_csv(rows: Iterable[Row]) -> str:
 
 
 def from_csv(text: str, source: str) -> list[Row]:
-    """Rows that were written by `to_csv`; `source` is what an error calls the text.
+    """Rows that were written by `to_csv`; `source` is the name of the text in errors.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: it is not such a table.
     """
     try:
         rows = _rows(text)
         for row in rows:
             _place(row)
     except (KeyError, TypeError, ValueError):
-        raise ConfigError(f"{source}: is no table of this study; move it away, or give another folder") from None
+        raise ConfigError(
+            f"{source}: is not a table of this study; move it, or choose another folder with --output"
+        ) from None
     return rows
 
 
@@ -238,6 +240,6 @@ def _rows(text: str) -> list[Row]:
 
 
 def _place(row: Row) -> tuple[int, str, int, int, int]:
-    values, known = AXES[row.axis].values, list(TASKS)
+    values, known = SWEEPS[row.axis].values, list(TASKS)
     task = known.index(row.task) if row.task in known else len(known)
-    return task, row.task, list(AXES).index(row.axis), values.index(row.value), row.replica
+    return task, row.task, list(SWEEPS).index(row.axis), values.index(row.value), row.replica

@@ -1,14 +1,12 @@
-"""For driver authors: does a device keep the contract of `mgdhw.device`?
+"""For driver authors: whether a device satisfies the contract of `mgdhw.device`.
 
-`DeviceConformance` is the contract as pytest tests; `run_conformance` holds a live device to it without pytest.
-`FunctionDevice` is a device made of a Python function, for trials and tests without hardware.
+`DeviceConformance` is the contract as pytest tests; `run_conformance` checks a device without pytest.
 """
 
 from mgdhw.testing.check import Check, NotApplicable, Opener, Outcome, Verdict
-from mgdhw.testing.checks import CHECKS
+from mgdhw.testing.clauses import CHECKS
 from mgdhw.testing.conformance import run_conformance
-from mgdhw.testing.function_device import FunctionDevice
-from mgdhw.testing.suite import DeviceConformance
+from mgdhw.testing.pytest_suite import DeviceConformance
 
 __all__ = [
     "CHECKS",

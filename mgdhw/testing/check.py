@@ -1,4 +1,4 @@
-"""What a check is, how it is done, and what comes out of it. Nothing here needs pytest."""
+"""A check of one clause of the contract, and its outcome. Nothing here needs pytest."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from mgdhw.device import Device
 from mgdhw.errors import ConformanceError
 
 Opener = Callable[[], Device]
-"""Makes the device under test, closed: a new object at every call, all for the same hardware."""
+"""Makes the device under test, closed: a new object for each call, all for the same hardware."""
 
 CHECK_SECONDS = 300.0
-"""How long one check may take: a thousand requests on a slow line. Whoever takes longer hangs."""
+"""Time limit of one check: a thousand requests on a slow line. A check that takes longer hangs."""
 GRACE_SECONDS = 5.0
-"""How long a check that is given up may take to end."""
+"""Time that a cancelled check may take to end."""
 
 
 class NotApplicable(Exception):
-    """The device makes no promise that the check could hold it to; says why."""
+    """The clause does not apply to this device; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Check:
     """One clause of the contract.
 
     Args:
-        name: what it is called by: "probe-repeats".
+        name: its identifier, such as "probe-has-no-side-effects".
         what: the clause, in one sentence.
-        body: raises ConformanceError where the device does not keep it, NotApplicable where it has not promised it.
+        body: raises ConformanceError if the device violates the clause, NotApplicable if the clause does not apply.
     """
 
     name: str
@@ -41,23 +41,23 @@ class Check:
 
     @classmethod
     def of(cls, body: Callable[[Opener], Awaitable[None]]) -> Check:
-        """The check that a documented function is."""
+        """The check made of a documented function."""
         name = getattr(body, "__name__", "check").replace("_", "-")
         return cls(name, (inspect.getdoc(body) or name).partition("\n")[0], body)
 
     async def run(self, opener: Opener) -> None:
-        """Do it, in bounded time.
+        """Run it, with a time limit.
 
         Raises:
-            ConformanceError: the device does not keep the clause, or gives no answer.
-            NotApplicable: it has not promised it.
-            Exception: whatever else the device raised where it should have answered.
+            ConformanceError: the device violates the clause, or does not respond.
+            NotApplicable: the clause does not apply.
+            Exception: anything else that the device raised.
         """
         task = asyncio.ensure_future(self.body(opener))
         try:
             await asyncio.wait({task}, timeout=CHECK_SECONDS)
             if not task.done():
-                raise ConformanceError(f"no end after {CHECK_SECONDS:g} s; does a request wait for ever?")
+                raise ConformanceError(f"still running after {CHECK_SECONDS:g} s; does a request wait forever?")
         finally:
             if not task.done():
                 task.cancel()
@@ -75,13 +75,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a check.
+    """The outcome of a check.
 
     Args:
-        name: the check's.
-        what: the clause that it holds the device to.
+        name: of the check.
+        what: the clause.
         verdict: passed, failed or skipped.
-        why: what the device did instead, or why it was not asked; empty if it passed.
+        why: what the device did wrong, or why the check was skipped; empty if it passed.
         seconds: how long it took.
     """
 
@@ -93,7 +93,7 @@ class Outcome:
 
 
 async def outcome_of(check: Check, opener: Opener) -> Outcome:
-    """Do a check; whatever the device raises is an outcome."""
+    """Run a check; whatever the device raises becomes an outcome."""
     began = time.monotonic()
     verdict, why = Verdict.PASSED, ""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mgdhw.testing.check import Check, Opener, Outcome, outcome_of
-from mgdhw.testing.checks import CHECKS
+from mgdhw.testing.clauses import CHECKS
 
 Report = Callable[[Outcome], None]
 
@@ -13,12 +13,12 @@ Report = Callable[[Outcome], None]
 async def run_conformance(
     open: Opener, report: Report | None = None, *, checks: Sequence[Check] = CHECKS
 ) -> list[Outcome]:
-    """Hold a device to the contract, one check after the other. Nothing that the device raises ends it.
+    """Check a device against the contract, one clause after another. Exceptions of the device do not end it.
 
     Args:
-        open: makes the device, closed: a new object at every call.
-        report: called with each outcome as it comes.
-        checks: which.
+        open: makes the device, closed: a new object for each call.
+        report: called with each outcome.
+        checks: which checks to run.
 
     Returns:
         The outcomes, in the order of the checks.

@@ -12,7 +12,7 @@ import numpy as np
 from mgdhw.costs import accuracy_or_r2
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
-from mgdhw.device.answers import checked_outputs
+from mgdhw.device.driver_results import checked_outputs
 from mgdhw.experiment.schema import EvaluationSection
 from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.state import TrainState

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mgdhw.device import DeviceInfo
 from mgdhw.errors import DeviceError
 from mgdhw.learning.state import TrainState
-from mgdhw.timing import Count, TimeAndEnergy
+from mgdhw.timing import OperationCounts, TimeAndEnergy
 from mgdhw.training.results import ReplicaResult
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Finished:
     state: TrainState
     digest: str
     last: Evaluated
-    count: Count
+    count: OperationCounts
     hardware: TimeAndEnergy | None = None
 
 

@@ -22,7 +22,7 @@ from mgdhw.learning.high_pass import filter_weight
 from mgdhw.learning.rule import LearningRule, ParameterGrid
 from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw.timing import Count, TimeAndEnergy, bill, count
+from mgdhw.timing import OperationCounts, TimeAndEnergy, count_operations, time_and_energy
 from mgdhw.training.amplitude import amplitudes_of, deltas_of
 from mgdhw.training.initial import guard_band, initial
 
@@ -45,9 +45,9 @@ class Preparation:
 
     def hardware_usage(
         self, info: DeviceInfo, *, probes: int, evaluations: int, updates: int
-    ) -> tuple[Count, TimeAndEnergy | None]:
+    ) -> tuple[OperationCounts, TimeAndEnergy | None]:
         """How often the hardware did what, and what that takes on it where its timing is known."""
-        counted = count(
+        counted = count_operations(
             probes=probes,
             evaluations=evaluations,
             updates=updates,
@@ -57,7 +57,7 @@ class Preparation:
             n_inputs=info.n_inputs,
             host_codes=self.level == "host-codes",
         )
-        return counted, None if info.timing is None else bill(info.timing, counted)
+        return counted, None if info.timing is None else time_and_energy(info.timing, counted)
 
 
 def prepare(experiment: Experiment, device: Device, dataset: Dataset) -> Preparation:

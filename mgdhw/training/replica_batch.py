@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mgdhw.arrays import FloatArray
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
-from mgdhw.device.answers import check_segment_result
+from mgdhw.device.driver_results import check_segment_result
 from mgdhw.errors import DeviceFault
 from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.digest import digest_checkpoint, is_checkpoint

@@ -14,12 +14,12 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from mgdhw.arrays import FloatArray
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
-from mgdhw.device.answers import checked_parameters
+from mgdhw.device.driver_results import checked_parameters
 from mgdhw.errors import ConfigError
 from mgdhw.experiment.schema import LARGEST_SEED, Experiment
 from mgdhw.learning.state import TrainState
 from mgdhw.parsing import format_integer, short_repr
-from mgdhw.timing import Count, TimeAndEnergy
+from mgdhw.timing import OperationCounts, TimeAndEnergy
 from mgdhw.training.evaluation import SaturationMonitor
 from mgdhw.training.events import (
     BlockDone,
@@ -122,7 +122,7 @@ class Replicas:
         if self._trainer is not None:
             self._trainer.stop()
 
-    def hardware_usage(self, one: ReplicaResult) -> tuple[Count, TimeAndEnergy | None]:
+    def hardware_usage(self, one: ReplicaResult) -> tuple[OperationCounts, TimeAndEnergy | None]:
         """How often the hardware did what for a replica, and what that takes on it where its timing is known."""
         return self._preparation.hardware_usage(
             self.device.info, probes=one.probes, evaluations=one.evaluations, updates=one.updates

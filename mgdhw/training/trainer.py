@@ -13,10 +13,10 @@ import numpy as np
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Costs
 from mgdhw.codes import Codes
-from mgdhw.concurrency.completion import unless
+from mgdhw.concurrency.completion import run_unless
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, HostCodes
-from mgdhw.device.answers import check_segment_result, checked_parameters
+from mgdhw.device.driver_results import check_segment_result, checked_parameters
 from mgdhw.errors import CheckpointError, DeviceFault
 from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.digest import digest_checkpoint, is_checkpoint
@@ -268,4 +268,4 @@ class Trainer:
         """A new evaluation, or the last one where a stop is asked for and a new one would take long."""
         if self._evaluation_seconds < LONG_EVALUATION_SECONDS:
             return await self._evaluate(state)
-        return await unless(self._asked, self._evaluate(state)) or last
+        return await run_unless(self._asked, self._evaluate(state)) or last

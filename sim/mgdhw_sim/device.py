@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Block, Costs, Part
-from mgdhw.concurrency.heavy import Heavy
+from mgdhw.concurrency.background import BackgroundWorker
 from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
@@ -53,8 +53,8 @@ class SimDevice(HostCodes):
         self.spec = spec
         self._chip: Chip | None = None
         self._told: set[str] = set()
-        self._heavy = Heavy()
-        self._loading = Heavy()
+        self._heavy = BackgroundWorker()
+        self._loading = BackgroundWorker()
         """Which need not wait for what still computes with the samples of before."""
         self._seconds: dict[tuple[object, ...], float] = {}
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC

@@ -11,7 +11,8 @@ import pytest
 import mgdhw
 from mgdhw.arrays import IntArray
 from mgdhw.block import Baseline, Part
-from mgdhw.characterize import MAX_EVALUATIONS, Characterization, check, fitting_dataset
+from mgdhw.characterize import MAX_EVALUATIONS, Characterization, check
+from mgdhw.characterize.matching_dataset import matching_dataset
 from mgdhw.datasets import load
 from mgdhw.device import DeviceInfo
 from mgdhw.errors import ConfigError, DeviceFault
@@ -23,37 +24,35 @@ from tests.characterize.toy import Toy, bench_of, bowl, checked
 
 def test_no_more_evaluations_than_allowed_and_all_are_counted() -> None:
     device = Toy(noise=0.01)
-    told: list[int] = []
-    findings = checked(device, watch=lambda doing, used: told.append(used))
-    assert device.measured == findings.evaluations == told[-1]
-    assert 0.7 * MAX_EVALUATIONS < findings.evaluations <= MAX_EVALUATIONS  # the rest is for when nothing has learnt
-    assert told == sorted(told)
+    reported: list[int] = []
+    result = checked(device, watch=lambda activity, used: reported.append(used))
+    assert device.measured == result.evaluations == reported[-1]
+    assert 0.7 * MAX_EVALUATIONS < result.evaluations <= MAX_EVALUATIONS  # the rest is for when nothing has learnt
+    assert reported == sorted(reported)
 
 
 def test_what_a_link_loses_is_paid_for() -> None:
     device = Toy()
     device.failures = {100, 5000, 12000}
-    findings = checked(device)
-    assert findings.problem is None
-    assert device.measured <= findings.evaluations <= MAX_EVALUATIONS
+    result = checked(device)
+    assert result.problem is None
+    assert device.measured <= result.evaluations <= MAX_EVALUATIONS
 
 
 def test_another_budget_is_kept_and_makes_longer_pilots() -> None:
     device = Toy(noise=0.01)
-    findings = checked(device, budget=12_000)
-    assert device.measured == findings.evaluations
-    assert 0.7 * 12_000 < findings.evaluations <= findings.limit == 12_000
+    result = checked(device, budget=12_000)
+    assert device.measured == result.evaluations
+    assert 0.7 * 12_000 < result.evaluations <= result.limit == 12_000
     longer = checked(Toy(noise=0.01), budget=24_000)
     assert 0.65 * 24_000 < longer.evaluations <= 24_000
-    assert max(one.state.evaluations for one in longer.pilots) > 2 * max(
-        one.state.evaluations for one in findings.pilots
-    )
+    assert max(one.state.evaluations for one in longer.pilots) > 2 * max(one.state.evaluations for one in result.pilots)
 
 
 @pytest.mark.parametrize("budget", [-1, 0, 9_999, 10**12])
 def test_a_budget_for_which_no_check_can_be_had(budget: int) -> None:
     device = Toy()
-    with pytest.raises(ConfigError, match=r"expected 10,000 \.\.\. 1,000,000,000; 20,000 is what a check takes"):
+    with pytest.raises(ConfigError, match=r"expected 10,000 to 1,000,000,000 \(default: 20,000\)"):
         checked(device, budget=budget)
     assert device.measured == 0
 
@@ -61,9 +60,9 @@ def test_a_budget_for_which_no_check_can_be_had(budget: int) -> None:
 async def test_the_budget_is_enforced() -> None:
     device = Toy()
     bench = await bench_of(device, limit=100)
-    await bench.pairs(40, Baseline.EVERY)
-    with pytest.raises(DeviceFault, match="budget of 100 evaluations is spent"):
-        await bench.pairs(20, Baseline.EVERY)
+    await bench.measure_pairs(40, Baseline.EVERY)
+    with pytest.raises(DeviceFault, match="budget of 100 evaluations ran out"):
+        await bench.measure_pairs(20, Baseline.EVERY)
     assert device.measured == bench.used == 80
 
 
@@ -76,12 +75,12 @@ def test_a_recommendation_trains() -> None:
 
     async def run() -> Characterization:
         async with mgdhw.open_device(uri) as device:
-            return await check(device, fitting_dataset(device.info, uri))
+            return await check(device, matching_dataset(device.info, uri))
 
-    findings = asyncio.run(run())
-    assert findings.recommendation is not None
-    assert findings.evaluations <= MAX_EVALUATIONS
-    text = to_toml(findings.recommendation.experiment)
+    result = asyncio.run(run())
+    assert result.recommendation is not None
+    assert result.evaluations <= MAX_EVALUATIONS
+    text = to_toml(result.recommendation.experiment)
     experiment = parse_experiment(
         text, source="test", overrides=["evaluation.stop_at_accuracy=0.9", "evaluation.every=640"]
     )
@@ -106,22 +105,22 @@ def test_the_same_seed_gets_the_same_again_whoever_makes_the_codes() -> None:
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])
 def test_a_device_without_codes_and_converters(noise: float) -> None:
-    findings = checked(Toy(noise=noise))
-    assert findings.problem is None
-    assert findings.recommendation is not None
-    assert findings.recommendation.experiment.training.init == "uniform"
-    assert findings.recommendation.batch == 4
-    assert min(pilot.cost for pilot in findings.pilots) < 0.2 + noise  # bowl's floor is 0.1
-    assert findings.signal_to_noise is not None
-    assert 0 < findings.signal_to_noise <= 1
-    assert (findings.recommendation.delta > 2.0**-8) or noise == 0
+    result = checked(Toy(noise=noise))
+    assert result.problem is None
+    assert result.recommendation is not None
+    assert result.recommendation.experiment.training.init == "uniform"
+    assert result.recommendation.batch == 4
+    assert min(pilot.cost for pilot in result.pilots) < 0.2 + noise  # bowl's floor is 0.1
+    assert result.signal_to_noise is not None
+    assert 0 < result.signal_to_noise <= 1
+    assert (result.recommendation.delta > 2.0**-8) or noise == 0
 
 
 def test_a_drifting_cost_does_not_mislead_the_pilots() -> None:
-    findings = checked(Toy(noise=0.003, drift=1e-4))
-    assert findings.recommendation is not None
-    assert any("drifts" in reason for reason in findings.recommendation.reasons)
-    best = min(findings.pilots, key=lambda pilot: pilot.cost)
+    result = checked(Toy(noise=0.003, drift=1e-4))
+    assert result.recommendation is not None
+    assert any("drifts" in reason for reason in result.recommendation.reasons)
+    best = min(result.pilots, key=lambda pilot: pilot.cost)
     assert best.cost < best.curve[0][1] - 0.05  # though C₀ has risen by more than 1 meanwhile
 
 
@@ -166,9 +165,9 @@ def test_a_recommendation_is_no_worse_than_the_packaged_settings(number: int) ->
 
 
 def test_one_parameter() -> None:
-    findings = checked(Toy(lambda theta: float((theta[0] - 0.7) ** 2) + 0.01, p=1))
-    assert findings.recommendation is not None
-    assert min(pilot.cost for pilot in findings.pilots) < 0.02
+    result = checked(Toy(lambda theta: float((theta[0] - 0.7) ** 2) + 0.01, p=1))
+    assert result.recommendation is not None
+    assert min(pilot.cost for pilot in result.pilots) < 0.02
 
 
 # --- whether anything is learnt ---------------------------------------------------------------------------------------
@@ -176,16 +175,16 @@ def test_one_parameter() -> None:
 
 def test_where_nothing_learns_more_is_tried_and_then_it_is_said_plainly() -> None:
     """The cost falls, but never below that of a constant answer (0.25 on xor)."""
-    findings = checked(Toy(lambda theta: 0.4 + bowl(theta), noise=0.003))
-    assert findings.recommendation is None
-    assert len(findings.others) == 2  # larger perturbations, plain gradient descent
-    assert 0.9 * MAX_EVALUATIONS < findings.evaluations <= MAX_EVALUATIONS
-    problem = str(findings.problem)
-    assert problem.startswith("nothing was found that learns within ")
-    assert "where the best constant answer has 0.25 and 50%" in problem
+    result = checked(Toy(lambda theta: 0.4 + bowl(theta), noise=0.003))
+    assert result.recommendation is None
+    assert len(result.others) == 2  # larger perturbations, plain gradient descent
+    assert 0.9 * MAX_EVALUATIONS < result.evaluations <= MAX_EVALUATIONS
+    problem = str(result.problem)
+    assert problem.startswith("no setting was found that learns within ")
+    assert "(best constant output: cost 0.25, 50% correct)" in problem
     assert "--budget 200000" in problem
-    assert min(pilot.cost for pilot in findings.pilots) < 0.55  # a fall is no learning
-    record = findings.record()
+    assert min(pilot.cost for pilot in result.pilots) < 0.55  # a fall is no learning
+    record = result.record()
     assert record["learning"]["seen"] is False
     assert len(record["others"]) == 2
 
@@ -194,39 +193,39 @@ def test_where_nothing_learns_more_is_tried_and_then_it_is_said_plainly() -> Non
 
 
 def test_a_dead_device() -> None:
-    findings = checked(Toy(lambda theta: 0.5))
-    assert findings.recommendation is None
-    assert "its cost is 0.5 whatever is done to the parameters" in str(findings.problem)
-    assert findings.evaluations < 5_000
-    assert findings.record()["recommendation"] is None
+    result = checked(Toy(lambda theta: 0.5))
+    assert result.recommendation is None
+    assert "its cost is constant (0.5)" in str(result.problem)
+    assert result.evaluations < 5_000
+    assert result.record()["recommendation"] is None
 
 
 def test_a_cost_at_the_end_of_its_range() -> None:
-    findings = checked(Toy(lambda theta: min(0.25, 1 + bowl(theta))))
-    assert "stuck at an end of its converter's range" in str(findings.problem)
+    result = checked(Toy(lambda theta: min(0.25, 1 + bowl(theta))))
+    assert "the cost is saturated" in str(result.problem)
 
 
 def test_parameters_that_do_not_move() -> None:
     device = Toy()
     device.frozen = True
-    assert "its parameters do not move" in str(checked(device).problem)
+    assert "its parameters do not respond to writes" in str(checked(device).problem)
 
 
 def test_noise_that_drowns_everything() -> None:
-    assert "cannot be told from noise" in str(checked(Toy(noise=1e3)).problem)
+    assert "hidden in noise" in str(checked(Toy(noise=1e3)).problem)
 
 
 def test_a_cost_that_is_not_a_number() -> None:
-    with pytest.raises(DeviceFault, match="a cost is not a number while timing blocks"):
+    with pytest.raises(DeviceFault, match=r"a cost is NaN or infinite \(timing blocks\)"):
         checked(Toy(lambda theta: float("nan")))
 
 
 def test_a_device_that_no_dataset_fits() -> None:
     info = Toy().info
-    assert fitting_dataset(info, "toy:1").name == "xor"
+    assert matching_dataset(info, "toy:1").name == "xor"
     with pytest.raises(ConfigError, match=r"3 inputs and 7 outputs.*--data"):
-        fitting_dataset(_sized(info, 3, 7), "toy:1")
-    assert fitting_dataset(_sized(info, 5, 1), "toy:1").name == "parity-5"
+        matching_dataset(_sized(info, 3, 7), "toy:1")
+    assert matching_dataset(_sized(info, 5, 1), "toy:1").name == "parity-5"
 
 
 def _sized(info: DeviceInfo, n_inputs: int, n_outputs: int) -> DeviceInfo:

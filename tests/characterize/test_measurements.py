@@ -9,10 +9,10 @@ import pytest
 
 import mgdhw
 from mgdhw.arrays import FloatArray
-from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.budgeted_device import BudgetedDevice
+from mgdhw.characterize.line_search import measure_line_search
 from mgdhw.characterize.noise import measure_noise
 from mgdhw.characterize.response import measure_response
-from mgdhw.characterize.slope import measure_slope
 from mgdhw.datasets import load
 from tests.characterize.toy import BEND, TARGET, Toy, bench_of
 
@@ -27,7 +27,7 @@ async def test_noise_is_told_from_drift() -> None:
     drifting = await measure_noise(await bench_of(device), 4)
     assert drifting.drifts
     assert drifting.sigma == pytest.approx(0.02, rel=0.15)
-    assert drifting.slope == pytest.approx(2e-3, rel=0.05)  # each of these probes takes two measurements
+    assert drifting.drift_rate == pytest.approx(2e-3, rel=0.05)  # each of these probes takes two measurements
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.003])
@@ -47,7 +47,7 @@ async def test_a_chip_whose_noise_on_four_samples_exceeds_that_on_one(settling: 
     uri = f"sim:analog-8bit?layers=2-3-1&engine=reference&settling={settling}&cost_noise=0.0002"
     async with mgdhw.open_device(uri) as device:
         await device.load(load("xor"))
-        bench = Bench(device, load("xor"), 0, 5000, lambda doing, used: None)
+        bench = BudgetedDevice(device, load("xor"), 0, 5000, lambda activity, used: None)
         await bench.write(np.linspace(-1, 1, 13))
         found = await measure_noise(bench, 4)
     assert found.unsettled is suspected
@@ -57,8 +57,8 @@ async def test_a_chip_whose_noise_on_four_samples_exceeds_that_on_one(settling: 
 async def test_a_deterministic_device_has_no_noise_but_that_of_rounding() -> None:
     async with mgdhw.open_device("sim:analog-8bit?layers=2-3-1") as device:
         await device.load(load("xor"))
-        noise = await measure_noise(Bench(device, load("xor"), 0, 5000, lambda doing, used: None), 4)
-    assert (noise.sigma, noise.slope, noise.drifts) == (0.0, 0.0, False)
+        noise = await measure_noise(BudgetedDevice(device, load("xor"), 0, 5000, lambda activity, used: None), 4)
+    assert (noise.sigma, noise.drift_rate, noise.drifts) == (0.0, 0.0, False)
     assert noise.variance(4) == pytest.approx(device.info.cost_lsb**2 / 48)
 
 
@@ -73,7 +73,7 @@ async def test_gradient_and_curvature_of_a_bowl() -> None:
     assert response.trace == pytest.approx(float(BEND.sum()), rel=1e-6)
     np.testing.assert_allclose(response.kept, 1.0)
     assert (np.diff(response.linearity) < 0).all()
-    slope = await measure_slope(bench, around, 1, 4)
+    slope = await measure_line_search(bench, around, 1, 4)
     assert slope.best is not None
     along = float(gradient @ gradient / (gradient @ (BEND * gradient)))
     assert slope.best[0] == pytest.approx(along, rel=0.5)  # steps are powers of two

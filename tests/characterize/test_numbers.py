@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from mgdhw.block import Baseline
-from mgdhw.characterize.batches import fit_spread
-from mgdhw.characterize.constant import constant_accuracy, constant_cost
-from mgdhw.characterize.learning import Learning
-from mgdhw.characterize.model import SgdModel, best_window, window_lengths
+from mgdhw.characterize.constant_predictor import constant_predictor_accuracy, constant_predictor_cost
+from mgdhw.characterize.gradient_noise import fit_spread
+from mgdhw.characterize.latency import fit_line
+from mgdhw.characterize.learning_check import LearningCheck
 from mgdhw.characterize.noise import Noise, allan_variance, drift
 from mgdhw.characterize.response import amplitudes_of
 from mgdhw.characterize.run import towards_usual
-from mgdhw.characterize.timing import fit_line
+from mgdhw.characterize.sgd_model import SgdModel, best_update_plan, window_lengths
 from mgdhw.costs import COSTS
 
 
@@ -59,7 +59,7 @@ def test_spread_of_samples_from_the_power_at_each_batch() -> None:
     assert fit_spread(sizes, 6.0 / np.array(sizes) - 0.09, n)[0] == 0.0
 
 
-def powers(**changes: float) -> SgdModel:
+def fit_sgd_model(**changes: float) -> SgdModel:
     values: Mapping[str, float] = {
         "gradient": 1.0,
         "spread": 0.0,
@@ -73,13 +73,13 @@ def powers(**changes: float) -> SgdModel:
 
 
 def test_the_model_chooses_baselines_and_windows() -> None:
-    clean = best_window(powers(), 32)
+    clean = best_update_plan(fit_sgd_model(), 32)
     assert clean.baseline is Baseline.HELD
     assert 4 <= clean.tau <= 64  # √(tr(H) S / gᵀHg) = 10
     assert clean.eta == pytest.approx(1.0 / (0.1 + 10.0 / clean.tau))
-    for disturbed in (powers(noise=10.0), powers(curvature=5.0), powers(drift=1.0)):
-        assert best_window(disturbed, 32).baseline is Baseline.ANTITHETIC
-    assert best_window(powers(noise=100.0), 32).tau == window_lengths(100)[-1]
+    for disturbed in (fit_sgd_model(noise=10.0), fit_sgd_model(curvature=5.0), fit_sgd_model(drift=1.0)):
+        assert best_update_plan(disturbed, 32).baseline is Baseline.ANTITHETIC
+    assert best_update_plan(fit_sgd_model(noise=100.0), 32).tau == window_lengths(100)[-1]
 
 
 def test_eta_is_near_the_usual_one_unless_pilots_want_much_less() -> None:
@@ -102,15 +102,15 @@ def test_constant_answers_against_the_best_of_many() -> None:
             float(COSTS[kind](np.tile(answers + shift, (6, 1)), targets).mean())
             for shift in np.random.default_rng(2).normal(0, 0.1, (50, 3)) * np.linspace(0, 1, 50)[:, None]
         ]
-        assert constant_cost(kind, targets) == pytest.approx(costs[0])
+        assert constant_predictor_cost(kind, targets) == pytest.approx(costs[0])
         assert min(costs) == costs[0]
-    assert constant_accuracy(targets) == 0.5
-    assert constant_accuracy(np.array([[1.0], [0.0], [0.0], [0.0]])) == 0.75
-    assert constant_accuracy(np.array([[0.3], [0.8]])) is None
+    assert constant_predictor_accuracy(targets) == 0.5
+    assert constant_predictor_accuracy(np.array([[1.0], [0.0], [0.0], [0.0]])) == 0.75
+    assert constant_predictor_accuracy(np.array([[0.3], [0.8]])) is None
 
 
 def test_a_pilot_that_answers_the_same_whatever_it_is_asked_has_learnt_nothing() -> None:
-    constant = Learning(
+    constant = LearningCheck(
         cost=0.0899, constant=0.09, of_outputs=0.0899, error=1e-5, samples=256, accuracy=0.12, chance=0.1
     )
     assert not constant.seen

@@ -12,11 +12,11 @@ import numpy as np
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Part
 from mgdhw.characterize import MAX_EVALUATIONS, Characterization, check
-from mgdhw.characterize.bench import Bench
+from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.datasets import load
 from mgdhw.device import Capability
 from mgdhw.errors import LinkTimeout
-from mgdhw.testing import FunctionDevice
+from mgdhw.testing.function_device import FunctionDevice
 
 Cost = Callable[[FloatArray], float]
 TARGET = np.array([0.4, -0.3, 0.2])
@@ -71,6 +71,6 @@ def checked(device: Toy, **options: Any) -> Characterization:
     return asyncio.run(run())
 
 
-async def bench_of(device: Toy, limit: int = MAX_EVALUATIONS) -> Bench:
+async def bench_of(device: Toy, limit: int = MAX_EVALUATIONS) -> BudgetedDevice:
     await device.open()
-    return Bench(device, load("xor"), 3, limit, lambda doing, used: None)
+    return BudgetedDevice(device, load("xor"), 3, limit, lambda activity, used: None)

@@ -16,7 +16,7 @@ BAD_FILES = {
     "wrong type": ('[training]\nprobes = "many"\n', "training.probes:"),
     "negative": ("[training]\nprobes = -1\n", "training.probes:"),
     "not finite": ("[optimizer]\neta = inf\n", "optimizer.eta:"),
-    "unknown scheme": ('[device]\nuri = "gpib:7"\n', "no driver answers to 'gpib'"),
+    "unknown scheme": ('[device]\nuri = "gpib:7"\n', "no driver for scheme 'gpib'"),
     "unknown preset": ('[device]\nuri = "sim:analog-9bit"\n', "did you mean 'analog-8bit'?"),
     "unknown option": ('[device]\nuri = "sim:analog-8bit?layer=2-1"\n', "did you mean 'layers'?"),
     "layers that do not fit": ('[data]\nname = "xor"\n', "for example layers=2-"),
@@ -87,7 +87,7 @@ BAD_CALLS = {
     "a port": (["check", "192.168.0.7:5510"], 1, "did you mean tcp:192.168.0.7:5510?"),
     "no replicas": (["train", "good.toml", "--replicas", "0"], 1, "replicas: expected 1 or more (got 0)"),
     "replicas that are no number": (["train", "--replicas", "many"], 2, "--replicas"),
-    "replicas and resume": (["train", "--resume", "x", "--replicas", "3"], 1, "knows how many it has; leave it out"),
+    "replicas and resume": (["train", "--resume", "x", "--replicas", "3"], 1, "not allowed with --resume"),
     "too many seeds": (["train", "good.toml", "--replicas", "9", "--seed", "9223372036854775807"], 1, "a smaller one"),
     "new in no folder": (["new", "none/mine.toml"], 1, "none/mine.toml: cannot be written"),
 }

@@ -14,8 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mgdhw.characterize import MAX_EVALUATIONS, Characterization
-from mgdhw.characterize.batches import Batches
-from mgdhw.characterize.page import _batches
+from mgdhw.characterize.gradient_noise import GradientNoise
+from mgdhw.characterize.summary_figure import _gradient_noise
 from mgdhw.device import Device
 from mgdhw.experiment.load import load_experiment
 from mgdhw.testing import Outcome, Verdict
@@ -43,21 +43,21 @@ def test_help_has_an_example(mgdhw: Any) -> None:
 def test_a_report_an_experiment_and_a_page(mgdhw: Any, tmp_path: Path) -> None:
     done = mgdhw("check", WIDE_REFERENCE_CHIP, "--output", "mine.toml", "--plot", "page.png")
     assert done.code == 0
-    assert "repeating one measurement" in done.out  # progress, where no terminal is
+    assert "measuring noise and drift" in done.out  # progress, where no terminal is
     for word in (
         "evaluations",
         "throughput",
         "noise",
         "drift",
         "settling",
-        "recommended",
+        "Recommended: ",
         "Δ = ",
         "τ_θ = ",
         "B = 4",
         "η = ",
     ):
         assert word in done.out
-    assert "train it with: mgdhw train mine.toml" in done.out
+    assert "train with: mgdhw train mine.toml" in done.out
     text = (tmp_path / "mine.toml").read_text(encoding="utf-8")
     assert text.startswith("# Recommended by mgdhw check after ")
     experiment = load_experiment(tmp_path / "mine.toml")
@@ -69,10 +69,10 @@ def test_a_report_an_experiment_and_a_page(mgdhw: Any, tmp_path: Path) -> None:
 
 def test_powers_of_which_noise_leaves_nothing_are_not_drawn() -> None:
     """One at the least of all numbers would leave the axis no room for the others."""
-    findings = Characterization("toy:1", SimDevice("sim:toy", ChipSpec()).info, "xor", 128, MAX_EVALUATIONS)
-    findings.batches = (Batches((1, 4, 16), np.array([-1e-5, 1e-3, 0.0]), 0.0, 0.0, 128, 0.0),)
+    result = Characterization("toy:1", SimDevice("sim:toy", ChipSpec()).info, "xor", 128, MAX_EVALUATIONS)
+    result.gradient_noise = (GradientNoise((1, 4, 16), np.array([-1e-5, 1e-3, 0.0]), 0.0, 0.0, 128, 0.0),)
     axes = Figure().subplots()
-    _batches(axes, findings)
+    _gradient_noise(axes, result)
     low, high = axes.get_ylim()
     assert 1e-5 < low < 1e-3 < high < 1e-1
 
@@ -80,20 +80,20 @@ def test_powers_of_which_noise_leaves_nothing_are_not_drawn() -> None:
 def test_a_budget_is_kept_and_the_time_left_is_told(mgdhw: Any) -> None:
     done = mgdhw("check", WIDE_REFERENCE_CHIP, "--budget", "12000")
     assert " of 12,000" in done.out
-    assert re.search(r"evaluations  trying η = [0-9.]+  at most [0-9.:]+( s)? left", done.out)
+    assert re.search(r"evaluations  pilot run, η = [0-9.]+  at most [0-9.:]+( s)? left", done.out)
     assert json.loads(mgdhw("check", WIDE_REFERENCE_CHIP, "--budget", "12000", "--json").out)["evaluations"] <= 12_000
     small = mgdhw("check", WIDE_REFERENCE_CHIP, "--budget", "500")
     assert (small.code, small.out) == (1, "")
-    assert "a budget of 500 evaluations: expected 10,000 ... 1,000,000,000" in small.err
+    assert "a budget of 500 evaluations: expected 10,000 to 1,000,000,000" in small.err
 
 
 def test_where_nothing_learns_it_is_said_and_nothing_is_recommended(mgdhw: Any, tmp_path: Path) -> None:
     """Parity of eight bits through one neuron: no pilot does better than a constant answer."""
     done = mgdhw("check", "sim:analog-8bit?layers=8-1-1&engine=reference", "--output", "mine.toml", "--budget", "10000")
     assert done.code == 1
-    assert "nothing was found that learns within " in done.err
-    assert "where the best constant answer has 0.25 and 50%" in done.err
-    assert "recommended" not in done.out
+    assert "no setting was found that learns within " in done.err
+    assert "(best constant output: cost 0.25, 50% correct)" in done.err
+    assert "Recommended" not in done.out
     assert not (tmp_path / "mine.toml").exists()
 
 
@@ -112,7 +112,7 @@ def test_a_device_that_cannot_be_trained(mgdhw: Any, tmp_path: Path) -> None:
         "check", "sim:analog-8bit?layers=2-3-1&dead=1&engine=reference", "--output", "mine.toml", "--plot", "page.png"
     )
     assert done.code == 1
-    assert "cannot be trained as it is: its" in done.err
+    assert "cannot be trained: its" in done.err
     assert not (tmp_path / "mine.toml").exists()
     assert (tmp_path / "page.png").exists()
 
@@ -120,7 +120,7 @@ def test_a_device_that_cannot_be_trained(mgdhw: Any, tmp_path: Path) -> None:
 def test_files_that_could_not_be_written_are_named_before_anything_is_measured(mgdhw: Any) -> None:
     done = mgdhw("check", WIDE_REFERENCE_CHIP, "--output", "nowhere/mine.toml")
     assert (done.code, done.out) == (1, "")
-    assert "there is no folder" in done.err
+    assert "does not exist" in done.err
     assert "is a folder" in mgdhw("check", WIDE_REFERENCE_CHIP, "--plot", ".").err
 
 
@@ -129,7 +129,7 @@ def test_an_experiment_written_by_hand_is_kept(mgdhw: Any, tmp_path: Path) -> No
     before = (tmp_path / "mine.toml").read_bytes()
     done = mgdhw("check", WIDE_REFERENCE_CHIP, "--output", "mine.toml")
     assert (done.code, done.out) == (1, "")
-    assert "mine.toml: is there already, and not from a check" in done.err
+    assert "mine.toml: exists and was not written by mgdhw check" in done.err
     assert (tmp_path / "mine.toml").read_bytes() == before
 
 
@@ -139,7 +139,7 @@ def test_without_matplotlib(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_address_of_nothing(mgdhw: Any) -> None:
-    assert "no driver answers to" in mgdhw("check", "nothing:1").err
+    assert "no driver for scheme" in mgdhw("check", "nothing:1").err
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASSED, Verdict.FAILED])

@@ -34,12 +34,12 @@ def test_version(mgdhw: Any) -> None:
 
 def test_new_writes_the_packaged_experiment(mgdhw: Any, tmp_path: Path) -> None:
     done = mgdhw("new", "mine.toml")
-    assert (done.code, done.out) == (0, "wrote mine.toml; train it with: mgdhw train mine.toml\n")
+    assert (done.code, done.out) == (0, "wrote mine.toml; train with: mgdhw train mine.toml\n")
     assert load_experiment(tmp_path / "mine.toml").name == "digits"
     again = mgdhw("new", "mine.toml")
     assert again.code == 1
-    assert "mine.toml: is there already" in again.err
-    assert mgdhw("new", "my own.toml").out.endswith("train it with: mgdhw train 'my own.toml'\n")
+    assert "mine.toml: already exists" in again.err
+    assert mgdhw("new", "my own.toml").out.endswith("train with: mgdhw train 'my own.toml'\n")
     (tmp_path / "mine.toml").write_text("")
     assert mgdhw("new", "mine.toml", "--force").code == 0
     assert load_experiment(tmp_path / "mine.toml").name == "digits"
@@ -88,7 +88,7 @@ def test_whatever_is_wrong_with_others_code(mgdhw: Any, monkeypatch: pytest.Monk
 def test_a_command_or_presets_that_are_none(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EntryPoint, "load", lambda self: lambda: 7)
     monkeypatch.setattr(commands, "_contributed", lambda: {"lab": EntryPoint("lab", "lab:app", "mgdhw.commands")})
-    assert "what it offers cannot be listed: TypeError: 'int' object is not iterable\n" in mgdhw("devices").out
+    assert "its devices cannot be listed: TypeError: 'int' object is not iterable\n" in mgdhw("devices").out
     assert "neither a typer.Typer nor a command" in mgdhw("lab").err
     assert mgdhw("--help").code == 0
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mgdhw.cli.progress import Progress
+from mgdhw.cli.progress import TerminalProgress
 from mgdhw.report import console
 from mgdhw.runs import Run
 from mgdhw.training.events import BlockDone, Event, ReplicasAdvanced, Started
@@ -23,15 +23,15 @@ GOOD = 'name = "xor"\n[device]\nuri = "sim:analog-8bit?layers=2-3-1"\n[data]\nna
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Event], Callable[[], object]], None]:
     """Has something done whenever the progress display hears of some event."""
     (tmp_path / "good.toml").write_text(GOOD)
-    hear = Progress.__call__
+    hear = TerminalProgress.__call__
 
     def at(kind: type[Event], work: Callable[[], object]) -> None:
-        def listen(self: Progress, event: Event) -> None:
+        def listen(self: TerminalProgress, event: Event) -> None:
             hear(self, event)
             if isinstance(event, kind):
                 work()
 
-        monkeypatch.setattr(Progress, "__call__", listen)
+        monkeypatch.setattr(TerminalProgress, "__call__", listen)
 
     return at
 
@@ -52,7 +52,7 @@ def test_memory(mgdhw: Any, at: Any) -> None:
     done = mgdhw("train", "good.toml", "--quiet")
     assert done.code == 1
     message, note = done.err.splitlines()
-    assert message.startswith("error: not enough memory: smaller training.batch, run.block or layers")
+    assert message.startswith("error: out of memory; reduce training.batch, run.block or")
     assert note.startswith("resume with: mgdhw train --resume runs/xor-")
 
 
@@ -73,7 +73,7 @@ def test_a_traceback_says_how_to_go_on(mgdhw: Any, at: Any) -> None:
 def test_ctrl_c_is_acknowledged_at_once(mgdhw: Any, at: Any, capsys: pytest.CaptureFixture[str]) -> None:
     def check() -> None:
         interrupt()
-        assert capsys.readouterr().err == "stopping after this block; Ctrl-C again to stop at once\n"
+        assert capsys.readouterr().err == "stopping after this block; press Ctrl-C again to stop immediately\n"
 
     at(Started, check)
     done = mgdhw("train", "good.toml")
@@ -88,7 +88,7 @@ def test_ctrl_c_before_training(mgdhw: Any, at: Any, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(SimDevice, "connect", opening)
     done = mgdhw("train", "good.toml")
-    assert (done.code, done.out, done.err) == (130, "", "stopped; nothing was begun\n")
+    assert (done.code, done.out, done.err) == (130, "", "stopped; no training was started\n")
     assert not (tmp_path / "runs").exists()
 
 
@@ -110,7 +110,7 @@ def test_ctrl_c_while_the_device_closes(mgdhw: Any, at: Any, monkeypatch: pytest
     assert done.code == 130
     assert len(closed) == 1
     assert done.err.splitlines()[:2] == [
-        "stopping after this block; Ctrl-C again to stop at once",
+        "stopping after this block; press Ctrl-C again to stop immediately",
         "closing the device…",
     ]
     assert "resume with:" in done.out + done.err  # one block was all that was left: it may stop cleanly
@@ -134,7 +134,7 @@ def test_ctrl_c_while_it_is_told_how_to_go_on(
     done = mgdhw("train", "good.toml", "--quiet", *replicas)
     assert done.code == 130
     assert done.out.count("mgdhw train --resume runs/xor-") == 1
-    assert done.err == "stopping after this block; Ctrl-C again to stop at once\n"
+    assert done.err == "stopping after this block; press Ctrl-C again to stop immediately\n"
 
 
 def test_resuming_a_finished_run(mgdhw: Any, at: Any, tmp_path: Path) -> None:

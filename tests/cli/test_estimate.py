@@ -56,7 +56,7 @@ def test_what_cannot_be_estimated(mgdhw: Any) -> None:
     assert done.code == 1
     assert "choose hardware with --preset (thermo-optic" in done.err
     plain = mgdhw("estimate", "--preset", "analog-8bit").err
-    assert plain.startswith("error: sim:analog-8bit: nobody has said how long")
+    assert plain.startswith("error: sim:analog-8bit: this device declares no timing")
     assert "serial" not in plain  # a board is not asked for a hint
     assert "did you mean 'pcm'?" in mgdhw("estimate", "--preset", "pcn").err
     assert mgdhw("estimate", "--probes", "0").code == 2

@@ -102,7 +102,7 @@ def test_without_a_notebook_there_are_plain_lines(capfd: pytest.CaptureFixture[s
     mgdhw.train(EXPERIMENT, runs=None, listeners=[mgdhw.Progress()])
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == "simulated chip analog-8bit, 2-3-1, 13 parameters, on xor (4 samples)"
-    assert lines[-1].startswith("100 %  cost ")
+    assert lines[-1].startswith("100 %  training cost ")
     assert not any(CONTROL.search(line) for line in lines)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mgdhw.cli.meter import TrainingMetrics
-from mgdhw.cli.notices import telling
+from mgdhw.cli.log_forwarding import forward_logs
 from mgdhw.cli.progress import _Bar
+from mgdhw.cli.training_metrics import TrainingMetrics
 from mgdhw_sim.engines.numba import kernel_args
 from mgdhw_sim.engines.reference import Reference
 from tests.helpers.chips import CHIP
@@ -80,7 +80,7 @@ def test_compiling_is_not_counted_as_probing(
     monkeypatch.setattr(Reference, "learn", compiling)
     done = mgdhw("train", str(experiment), "--set", "run.block=20", *arguments)
     (line,) = [line for line in done.out.splitlines() if line.startswith("time ")]
-    found = re.fullmatch(r"time +16:4\d, 16:4\d of it until the device was ready, ([\d.,]+)k? probes/s", line)
+    found = re.fullmatch(r"time +16:4\d, 16:4\d of it waiting for the device, ([\d.,]+)k? probes/s", line)
     assert found is not None, line
     assert "k probes/s" in line or float(found[1].replace(",", "")) > 1  # 200 in 1000 s would be less
 
@@ -117,7 +117,7 @@ def test_afterwards_logging_is_as_it_was() -> None:
     before = (logger.level, logger.propagate, list(logger.handlers))
     doing: list[str] = []
     said: list[str] = []
-    with telling(doing.append, said.append):
+    with forward_logs(doing.append, said.append):
         LOG.info("compiling")
         LOG.warning("%s is slow", "it")
         LOG.debug("nobody's business")

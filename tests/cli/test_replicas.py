@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mgdhw.cli import meter as meters
+from mgdhw.cli import training_metrics as meters
 from mgdhw.cli.histogram import MOST_BINS, bar, bins
-from mgdhw.cli.meter import ReplicasMeter
+from mgdhw.cli.training_metrics import ReplicasMetrics
 from mgdhw.datasets import load
 from mgdhw.training.events import ReplicaFinished, ReplicasAdvanced, ReplicasStarted
 from mgdhw.training.results import ReplicaResult
@@ -101,25 +101,25 @@ def finished(probes: int, reason: str) -> ReplicaFinished:
 def test_time_left_counts_what_solved_replicas_leave_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(meters.time, "monotonic", lambda: now)
-    meter = ReplicasMeter()
-    meter(started(has_target=True))
-    assert (meter.share, meter.left, meter.fields()) == (0.0, "", ["0 of 4 solved"])
+    metrics = ReplicasMetrics()
+    metrics(started(has_target=True))
+    assert (metrics.share, metrics.time_left, metrics.fields()) == (0.0, "", ["0 of 4 solved"])
     now += 1.0
-    meter(ReplicasAdvanced(1000, 3000, 0.25))
-    assert meter.share == 0.25
-    assert meter.left == "at most 3.0 s left"
-    meter(finished(500, "target"))
-    assert meter.left == "at most 2.5 s left"
-    assert meter.fields() == ["1 of 4 solved", "mean cost 0.2500", "1,000 probes/s"]
-    meter(ReplicasAdvanced(3500, 0, 0.05))
-    assert (meter.share, meter.left) == (1.0, "")
+    metrics(ReplicasAdvanced(1000, 3000, 0.25))
+    assert metrics.share == 0.25
+    assert metrics.time_left == "at most 3.0 s left"
+    metrics(finished(500, "target"))
+    assert metrics.time_left == "at most 2.5 s left"
+    assert metrics.fields() == ["1 of 4 solved", "mean training cost 0.2500", "1,000 probes/s"]
+    metrics(ReplicasAdvanced(3500, 0, 0.05))
+    assert (metrics.share, metrics.time_left) == (1.0, "")
 
 
 def test_without_target_nothing_is_solved() -> None:
-    meter = ReplicasMeter()
-    meter(started(has_target=False))
-    meter(finished(1000, "done"))
-    assert meter.fields() == ["1 of 4 finished"]
+    metrics = ReplicasMetrics()
+    metrics(started(has_target=False))
+    metrics(finished(1000, "done"))
+    assert metrics.fields() == ["1 of 4 finished"]
 
 
 # --- command ---------------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def test_a_pipe_gets_the_distribution_and_a_histogram(mgdhw: Any, tmp_path: Path
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
     assert not any(line.endswith(" ") or "\x1b" in line for line in lines)
-    assert lines[1].startswith("learn, Δ = 0.0625, 6 replicas, kept in runs/xor-")
+    assert lines[1].startswith("learn, Δ = 0.0625, 6 replicas, saved in runs/xor-")
     summary = json.loads(next((tmp_path / "runs").glob("*/summary.json")).read_text())
     assert 0 < summary["solved"] < 6, "a test that has both"
     median = summary["time_to_solution"]["probes"]["median"]

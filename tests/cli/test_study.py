@@ -15,8 +15,8 @@ import pytest
 from mgdhw.cli.study import _show
 from mgdhw.report.console import console
 from mgdhw.study import drift, figures, robustness
-from mgdhw.study.axes import AXES
 from mgdhw.study.intervals import Interval
+from mgdhw.study.swept_parameters import SWEEPS
 from mgdhw.training.results import Quartiles
 
 
@@ -34,7 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     training = {**task.experiment["training"], "probes": 1_000}
     short = replace(task, uri=f"{task.uri}&engine=reference", experiment={**task.experiment, "training": training})
     monkeypatch.setitem(robustness.TASKS, "nist7x7", short)
-    monkeypatch.setitem(AXES, "stuck", replace(AXES["stuck"], values=(0, 0.5)))
+    monkeypatch.setitem(SWEEPS, "stuck", replace(SWEEPS["stuck"], values=(0, 0.5)))
 
     def here(
         todo: list[robustness.Job],
@@ -46,10 +46,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
             tell(robustness.run(job, tasks[job.task]))
 
     def followed_here(
-        course: drift.Course, seeds: list[int], tell: Callable[[list[drift.Row]], None], workers: int | None
+        protocol: drift.DriftProtocol, seeds: list[int], tell: Callable[[list[drift.Row]], None], workers: int | None
     ) -> None:
         for seed in seeds:
-            tell(drift.run(course, seed))
+            tell(drift.run(protocol, seed))
 
     monkeypatch.setattr(robustness, "study", here)
     monkeypatch.setattr(drift, "study", followed_here)
@@ -82,7 +82,7 @@ def test_a_pipe_gets_the_whole_table(mgdhw: Any, monkeypatch: pytest.MonkeyPatch
     done = mgdhw(*ARGUMENTS)
     assert done.code == 0, done.err
     heading, *rows = done.out[done.out.index("task ") :].splitlines()[:3]
-    columns = ["task", "imperfection", "strength", "probes to solution", "of the first", "solved"]
+    columns = ["task", "non-ideality", "strength", "probes to solution", "relative", "solved"]
     assert re.split(r"  +", heading) == columns
     assert [re.split(r"  +", row)[:3] for row in rows] == [["nist7x7", "stuck", "0"], ["nist7x7", "stuck", "0.5"]]
     assert all(row.endswith("0 of 1 (0 … 98 %)") for row in rows)
@@ -94,16 +94,16 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     asked: list[int] = []
 
     def here(
-        course: drift.Course, seeds: list[int], tell: Callable[[list[drift.Row]], None], workers: int | None
+        protocol: drift.DriftProtocol, seeds: list[int], tell: Callable[[list[drift.Row]], None], workers: int | None
     ) -> None:
         for seed in seeds:
             asked.append(seed)
             worst = 0.89 if seed == 3 else 0.91
             tell([
-                drift.Row(seed, "learning", course.learned_at, 0.9),
-                drift.Row(seed, "trained", course.ends_at - 5_000, worst),
-                drift.Row(seed, "trained", course.ends_at, 0.95),
-                drift.Row(seed, "frozen", course.ends_at, 0.1),
+                drift.Row(seed, "learning", protocol.learned_at, 0.9),
+                drift.Row(seed, "trained", protocol.ends_at - 5_000, worst),
+                drift.Row(seed, "trained", protocol.ends_at, 0.95),
+                drift.Row(seed, "frozen", protocol.ends_at, 0.1),
             ])  # fmt: skip
 
     monkeypatch.setattr(drift, "study", here)
@@ -125,8 +125,8 @@ def test_a_study_of_drift_goes_on_from_what_is_done_and_counts_its_chips(mgdhw: 
     assert (found["chips"], found["never_worse"]) == (7, 6)
     assert found["trained_worst"] == {"median": 0.91, "median_interval": [0.89, 0.91]}
     done = mgdhw(*line, "--replicas", "7")
-    assert re.search(r"training goes on, worst +91\.0 % \(89\.0 % … 91\.0 %\)", done.out), done.out
-    assert re.search(r"never worse than learned +6 of 7 chips \(42 … 100 %\)", done.out), done.out
+    assert re.search(r"continued training, worst +91\.0 % \(89\.0 % … 91\.0 %\)", done.out), done.out
+    assert re.search(r"never worse than after learning +6 of 7 chips \(42 … 100 %\)", done.out), done.out
 
 
 def test_what_cannot_be_done_is_said(mgdhw: Any) -> None:
@@ -171,7 +171,7 @@ def test_a_table_needs_no_picture(mgdhw: Any, monkeypatch: pytest.MonkeyPatch) -
     done = mgdhw(*arguments, "--device", chip)
     assert done.code == 0, done.err
     assert "pip install 'mgdhw[plot]'" in done.out
-    assert re.search(r"^train accuracy of 2 chips, medians", done.out, re.MULTILINE)
+    assert re.search(r"^train accuracy of 2 chips: median", done.out, re.MULTILINE)
     assert Path("study/drift.csv").read_text().splitlines()[-1].startswith("1,frozen,400,")
     assert json.loads(Path("study/drift.json").read_text())["drift"]["device"] == f"{chip}&drift_every=100"
     assert not Path("study/drift.png").exists()
@@ -194,7 +194,7 @@ def test_a_chip_of_ones_own_is_studied(mgdhw: Any) -> None:
     assert Path("here/robustness.png").stat().st_size > 10_000
     done = mgdhw(*ARGUMENTS)
     assert done.code == 1
-    assert "here/robustness.json: the trainings of task nist7x7 there are of another chip" in done.err
+    assert "here/robustness.json: its trainings of task nist7x7 are of a different chip" in done.err
     done = mgdhw("study", "robustness", "--device", "sim:rram?layers=49-4-4")
     assert "task digits: dataset 'digits' has 64 inputs" in done.err
     Path("mine.toml").write_text(OWN)
@@ -210,12 +210,12 @@ def test_a_folder_of_chips_that_decay_is_of_one_study(mgdhw: Any, followed: list
     chip = ("--device", "sim:rram?layers=64-16-10&retention=20000")
     done = mgdhw(*line, *chip)
     assert done.code == 1
-    assert "here/drift.json: the trainings of task drift there are of another chip or experiment" in done.err
+    assert "here/drift.json: its trainings of task drift are of a different chip or experiment" in done.err
     assert not Path("here/drift.json").exists()
     assert mgdhw("study", "drift", "--replicas", "2", "--output", "here").code == 0
     assert followed == [0, 1], "a table of before is gone on with"
     done = mgdhw(*line, "--constants", "3")
-    assert "its chips were followed for 10 time constants, not 3; move it away" in " ".join(done.err.split())
+    assert "its chips were followed for 10 time constants, not 3; move it," in " ".join(done.err.split())
     Path("here/drift.csv").unlink()
     assert mgdhw(*line, *chip).code == 0
     assert json.loads(Path("here/drift.json").read_text())["drift"]["device"] == f"{chip[1]}&drift_every=100"
@@ -251,7 +251,7 @@ def test_a_table_is_whole_at_every_width(
     if width < 80:
         return
     for word in (
-        "imperfection", "strength", "1,234,500", "(1,087,500", "10,123,456)", "123.45", "(110.11", "1414.14)",
+        "non-ideality", "strength", "1,234,500", "(1,087,500", "10,123,456)", "123.45", "(110.11", "1414.14)",
         "987 of 1000", "(98 … 99 %)", "cost-noise", "write-noise", "3e+06",
     ):  # fmt: skip
         assert word in text, word

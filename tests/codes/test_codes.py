@@ -21,7 +21,7 @@ from mgdhw.codes.random import Random
 from mgdhw.codes.sparse import threshold
 from mgdhw.errors import ConfigError
 from mgdhw.random.philox import Stream, bits
-from mgdhw.testing.fitted import parameters_for
+from mgdhw.testing.stimuli import parameters_for
 from mgdhw.topology import Topology
 
 NETWORK = Topology.dense((3, 3, 3, 2))  # two layers of equal shape, and one that is not

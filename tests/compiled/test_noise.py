@@ -40,7 +40,7 @@ def row(
 
 def expected(count: int, *, step: int = 3, first: int = 0) -> NDArray[np.int16]:
     """The same draws by the definition."""
-    return gaussian.gaussians(SEED, Stream.READ, [step], count, first_block=first, layer=4, part=2)[0]
+    return gaussian.gaussians(SEED, Stream.READ, [step], count, first_block=first, layer=4, substream=2)[0]
 
 
 def pairs_kernel(pairs: Any) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import mgdhw
 from mgdhw.block import Part
 from mgdhw.errors import LinkTimeout
-from mgdhw.testing import FunctionDevice
+from mgdhw.testing.function_device import FunctionDevice
 from mgdhw.training.events import BlockDone, Event
 from tests.helpers.experiments import xor_experiment
 

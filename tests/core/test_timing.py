@@ -1,4 +1,4 @@
-"""What training takes on hardware: counts from what a run knows, counts from an experiment alone, and their bill."""
+"""Time and energy on hardware: operation counts of a run and of an experiment, and what they take."""
 
 import json
 import math
@@ -14,7 +14,15 @@ from mgdhw.errors import ConfigError
 from mgdhw.estimate import address, estimate_async, expected
 from mgdhw.experiment.load import check_experiment
 from mgdhw.report.units import quantity, span
-from mgdhw.timing import Count, TimeAndEnergy, Timing, bill, count, expected_baselines, together
+from mgdhw.timing import (
+    OperationCounts,
+    TimeAndEnergy,
+    Timing,
+    count_operations,
+    expected_baselines,
+    time_and_energy,
+    total,
+)
 from mgdhw.training.events import Finished
 from mgdhw.training.trainer import Trainer
 
@@ -33,7 +41,7 @@ TIMING = Timing(
 )
 
 
-def counted(**changes: Any) -> Count:
+def counted(**changes: Any) -> OperationCounts:
     given: dict[str, Any] = {
         "probes": 100,
         "evaluations": 150,
@@ -44,7 +52,7 @@ def counted(**changes: Any) -> Count:
         "n_inputs": 2,
         "host_codes": False,
     }
-    return count(**{**given, **changes})
+    return count_operations(**{**given, **changes})
 
 
 # --- counts -----------------------------------------------------------------------------------------------------------
@@ -100,9 +108,9 @@ async def test_an_estimate_counts_what_a_run_counts(level: str, training: dict[s
         assert isinstance(finished, Finished)
         assert finished.count == expected(experiment, device.info)
         assert device.info.timing is not None
-        assert finished.hardware == bill(device.info.timing, finished.count)
+        assert finished.hardware == time_and_energy(device.info.timing, finished.count)
     estimate = await estimate_async(experiment)
-    assert (estimate.count, estimate.bill) == (finished.count, finished.hardware)
+    assert (estimate.counts, estimate.time_and_energy) == (finished.count, finished.hardware)
     assert finished.count.evaluations == finished.state.evaluations
 
 
@@ -110,7 +118,7 @@ async def test_an_estimate_counts_what_a_run_counts(level: str, training: dict[s
 
 
 def test_a_bill_item_by_item() -> None:
-    items = bill(TIMING, counted(batch=2, host_codes=True)).items
+    items = time_and_energy(TIMING, counted(batch=2, host_codes=True)).items
     assert {name: item.count for name, item in items.items()} == {
         "baseline": 50,
         "probe": 100,
@@ -135,12 +143,12 @@ def test_a_bill_item_by_item() -> None:
 
 
 def test_nothing_done_takes_nothing() -> None:
-    found = bill(TIMING, counted(probes=0, evaluations=0, updates=0))
+    found = time_and_energy(TIMING, counted(probes=0, evaluations=0, updates=0))
     assert (found.seconds, found.joules) == (0.0, 0.0)
 
 
 def test_a_bill_survives_json() -> None:
-    found = bill(TIMING, counted())
+    found = time_and_energy(TIMING, counted())
     summary = json.loads(json.dumps(found.summary()))
     assert TimeAndEnergy.from_summary(summary) == found
     assert summary["seconds"] == found.seconds == sum(item["seconds"] for item in summary["items"].values())
@@ -149,12 +157,12 @@ def test_a_bill_survives_json() -> None:
 
 
 def test_bills_add_up() -> None:
-    one = bill(TIMING, counted())
-    both = together([one, one])
+    one = time_and_energy(TIMING, counted())
+    both = total([one, one])
     assert both is not None
     assert (both.seconds, both.joules) == (2 * one.seconds, 2 * one.joules)
     assert both.items["probe"].count == 200
-    assert together([]) is None
+    assert total([]) is None
 
 
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])

@@ -82,19 +82,19 @@ def test_a_test_part_that_is_split() -> None:
         ((X, Y[:4]), r"dataset: y is int64 \(4,\); expected 10 entries, one per sample of X"),
         ((X, Y, X), r"expected \(X, y\) or \(X, y, X_test, y_test\)"),
         ((X, Y, X, Y[:1]), r"y_test is int64 \(1,\); expected 10 entries"),
-        ((X, Y, X[:, :2], Y), r"X_test is float64 \(10, 2\), X is float64 \(10, 3\); they must be"),
-        ((Sparse(), Y), r"X is sparse \(Sparse\); give X\.toarray\(\)"),
-        (([[1, 2], [3]], Y[:2]), "X cannot be made an array of"),
+        ((X, Y, X[:, :2], Y), r"X_test is float64 \(10, 2\), X is float64 \(10, 3\); their types"),
+        ((Sparse(), Y), r"X is sparse \(Sparse\); use X\.toarray\(\)"),
+        (([[1, 2], [3]], Y[:2]), "X cannot be converted to an array"),
         (
             (np.array([[1, "a"]], dtype=object), Y[:1]),
-            "X has Python objects that are no numbers, for example 'a'; turn",
+            "X has entries that are not numbers, for example 'a'; convert",
         ),
         ((np.array([[1, None]]), Y[:1]), "X: inputs must be finite numbers; 1 of 2 "),  # a gap
-        ((np.ma.masked_greater(X, 1), Y), "X has values that are masked"),
-        ((Tensor(X).detach().detach(), Y), "X cannot be made an array of: Can't call"),
+        ((np.ma.masked_greater(X, 1), Y), "X has masked values"),
+        ((Tensor(X).detach().detach(), Y), "X cannot be converted to an array: Can't call"),
         ((X, X), r"y lies in \[-2, 2\], targets must lie in \[0, 1\]; scale them, for example \(y - y\.min\(\)\)"),
         ((np.where(X > 1, np.nan, X), Y), "X: inputs must be finite numbers; 8 of 30 .* in sample 7 "),
-        ((X, np.array([{}] * 10)), r"y has Python objects that are no numbers, for example \{\}"),
+        ((X, np.array([{}] * 10)), r"y has entries that are not numbers, for example \{\}"),
         ((X.astype("M8[s]"), Y), "X is datetime64"),
     ],
 )
@@ -104,7 +104,7 @@ def test_arrays_that_do_not_fit(arrays: tuple[Any, ...], message: str) -> None:
 
 
 def test_a_fraction_beside_a_test_part() -> None:
-    with pytest.raises(DatasetError, match="test_fraction is of no use"):
+    with pytest.raises(DatasetError, match="test_fraction cannot be combined with X_test"):
         from_arrays(X, Y, X, Y, test_fraction=0.1)
 
 

@@ -91,7 +91,7 @@ def test_a_read_only_array_is_not_copied() -> None:
         ({"targets": np.array([[0.0], [np.nan], [0.0]])}, "targets must be finite numbers; 1 of 3 .* in sample 1 "),
         ({"n_train": 0}, r"n_train must be in 1\.\.3"),
         ({"n_train": 4}, r"n_train must be in 1\.\.3"),
-        ({"classes": ("a", "b")}, "2 names of classes for 1 outputs"),
+        ({"classes": ("a", "b")}, "2 class names for 1 outputs"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> None:

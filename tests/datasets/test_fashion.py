@@ -118,7 +118,7 @@ def test_an_interrupted_download_goes_on(site: Site, cache: Path, small: Files, 
 def test_corrupted_download_is_refused(site: Site, cache: Path, small: Files, fill: Fill) -> None:
     name = "t10k-images-idx3-ubyte.gz"
     fill(site.folder / "fashion", small | {name: small[name][:-1] + b"?"})
-    with pytest.raises(DatasetError, match=f"(?s){name}.*put .* into .*, or name the folder") as caught:
+    with pytest.raises(DatasetError, match=f"(?s){name}.*put .* into .*, or give the folder") as caught:
         load("fashion", url=site.url)
     assert site.url in str(caught.value)
     assert not (cache / name).exists()

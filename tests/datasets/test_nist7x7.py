@@ -86,7 +86,7 @@ def test_seed_and_flips_change_the_digest() -> None:
 
 
 def test_without_noise_there_is_nothing_to_test_with() -> None:
-    with pytest.raises(DatasetError, match="leave no pictures to test with"):
+    with pytest.raises(DatasetError, match="leave no new images for testing"):
         load("nist7x7", flips=0, n_test=16)
     clean = load("nist7x7", flips=0, n_train=4, n_test=0)
     np.testing.assert_array_equal(clean.inputs, clean_letters())

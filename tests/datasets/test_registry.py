@@ -32,13 +32,13 @@ def test_unknown_name(name: str, nearest: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "cifar10", "csv:file"])
 def test_name_like_no_other(name: str) -> None:
-    with pytest.raises(DatasetError, match=r"^there is no dataset '[^']*'; there are xor, "):
+    with pytest.raises(DatasetError, match=r"^there is no dataset '[^']*'; available: xor, "):
         load(name)
 
 
 def test_mnist_is_said_where_it_is() -> None:
     for name in ("mnist", "MNIST"):
-        with pytest.raises(DatasetError, match=r"'mnist' is not in the box: its four files .* name it: idx:FOLDER"):
+        with pytest.raises(DatasetError, match=r"'mnist' is not included: download its four files .* use idx:FOLDER"):
             load(name)
     with pytest.raises(DatasetError, match="did you mean 'fashion'"):
         load("fashion-mnist")
@@ -54,7 +54,7 @@ def test_unknown_option() -> None:
 def test_parity_without_and_with_too_many_numbers() -> None:
     with pytest.raises(DatasetError, match="needs the option 'n'"):
         load("parity")
-    with pytest.raises(DatasetError, match="already says how many bits"):
+    with pytest.raises(DatasetError, match="already gives the number of bits"):
         load("parity-4", n=4)
     with pytest.raises(DatasetError, match=r"2\.\.12"):
         load("parity-13")
@@ -110,7 +110,7 @@ def test_files_are_known_by_their_names(
 def test_files_of_other_forms(home: Path) -> None:
     (home / "table.csv").write_text("1,2\n")
     with pytest.raises(
-        DatasetError, match=r"'table\.csv' is a file, but no npz file: .* npz:FILE \(written by numpy\.savez"
+        DatasetError, match=r"'table\.csv' is a file, but not an npz file: .* npz:FILE \(written by numpy\.savez"
     ):
         load("table.csv", base=home)
     with pytest.raises(DatasetError, match=r"theirs\.npz: no such file"):
@@ -119,7 +119,7 @@ def test_files_of_other_forms(home: Path) -> None:
 
 def test_backslashes_that_were_taken_for_something_else() -> None:
     with pytest.raises(
-        DatasetError, match=r"has control characters, as a backslash in double quotes makes them: .* single"
+        DatasetError, match=r"has control characters, probably from a backslash in double quotes: use single"
     ):
         load("npz:C:\temp\new.npz")
 

@@ -9,7 +9,7 @@ from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline, Block, CodeSpec, Part
 from mgdhw.datasets import Dataset
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw.testing import FunctionDevice
+from mgdhw.testing.function_device import FunctionDevice
 
 BOTTOM = np.array([0.5, -0.25, 0.125, 0.75, -1.0])
 

@@ -80,7 +80,7 @@ def train(device: Device, **training: Any) -> mgdhw.Result:
 def test_a_measurement_that_is_no_number(answer: object, shown: str) -> None:
     with pytest.raises(
         DeviceFault,
-        match=rf"^answering:1: its driver's measure\(\) answered {shown}; expected one number, the cost summed over",
+        match=rf"^answering:1: its driver's measure\(\) returned {shown}; expected one number, the cost summed over",
     ):
         train(Answering(measure=answer))
 
@@ -97,7 +97,7 @@ def test_parameters_that_are_none(method: str, answer: object, slowly: bool) -> 
     device = Answering(**{method: answer})
     device.motion_limits = Motion(max_step=0.5) if slowly else None
     with pytest.raises(
-        DeviceFault, match=rf"^answering:1: its driver's {method}\(\) answered .*; expected an array of shape \(3,\)"
+        DeviceFault, match=rf"^answering:1: its driver's {method}\(\) returned .*; expected an array of shape \(3,\)"
     ):
         train(device, init="read")
 
@@ -111,7 +111,7 @@ def test_parameters_may_be_any_numbers() -> None:
 def test_outputs_that_are_none(answer: object) -> None:
     for device in (Answering(infer=answer), Answering(infer=answer, measure=0.5)):
         with pytest.raises(
-            DeviceFault, match=r"^answering:1: its driver's infer\(\) answered .*; expected an array of"
+            DeviceFault, match=r"^answering:1: its driver's infer\(\) returned .*; expected an array of"
         ):
             train(device)
 
@@ -140,6 +140,6 @@ class Scope(BlockingDevice):
 
 def test_readings_that_are_none() -> None:
     with pytest.raises(
-        DeviceFault, match=r"^scope:1: its driver's read_outputs\(\) answered None; expected an array of"
+        DeviceFault, match=r"^scope:1: its driver's read_outputs\(\) returned None; expected an array of"
     ):
         train(Scope("scope:1"))

@@ -67,7 +67,7 @@ async def test_two_trainers_in_one_task() -> None:
     async with mgdhw.open_device(CHIP) as device:
         first, second = (Trainer(EXPERIMENT, device, load("xor")).__aiter__() for _ in range(2))
         await anext(first)
-        with pytest.raises(DeviceUnavailable, match="a training has it under its control"):
+        with pytest.raises(DeviceUnavailable, match="is in use by a training"):
             await anext(second)
         await first.aclose()
         await anext(Trainer(EXPERIMENT, device, load("xor")).__aiter__())
@@ -109,7 +109,7 @@ async def test_whoever_comes_second_is_refused_and_touches_nothing(who: str, tmp
         theta = np.full(13, 0.5)
         await device.write(theta)
         with await take_control(device, "a bench"):
-            with pytest.raises(DeviceUnavailable, match=r"a bench has it under its control, .* or open another"):
+            with pytest.raises(DeviceUnavailable, match=r"is in use by a bench; .*or open another"):
                 await controllers(run)[who](device)
             np.testing.assert_array_equal(await device.read(), theta)
         assert contents(tmp_path) == before
@@ -160,7 +160,7 @@ async def test_another_thread_is_refused(digest: str, tmp_path: Path) -> None:
 
 async def test_a_device_is_entered_once() -> None:
     async with mgdhw.open_device(CHIP) as device:
-        with pytest.raises(DeviceUnavailable, match="inside another `async with`"):
+        with pytest.raises(DeviceUnavailable, match="already open in another `async with`"):
             await device.__aenter__()
         assert (await device.read()).shape == (13,), "and it stays open"
     async with device:

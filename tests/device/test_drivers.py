@@ -105,7 +105,7 @@ def test_presets_that_cannot_be_listed_are_not_the_drivers_fault(install: Instal
     install("lab-bench", GOOD, driver="bench = lab_bench:make", presets=presets)
     ((_, _, found, problem),) = entry("bench")
     assert found == {}
-    assert str(problem).startswith(f"what it offers cannot be listed: {why}")
+    assert str(problem).startswith(f"its devices cannot be listed: {why}")
     assert open_device("bench:1").info.n_parameters == 3
 
 
@@ -113,10 +113,10 @@ def test_two_drivers_for_one_scheme_are_both_listed_and_none_is_taken(install: I
     install("lab-bench", GOOD, driver="bench = lab_bench:make")
     install("other-bench", GOOD, driver="bench = other_bench:make")
     assert [(package, problem) for package, _, _, problem in entry("bench")] == [
-        ("lab-bench 1.2", "another driver answers to this scheme: other-bench 1.2"),
-        ("other-bench 1.2", "another driver answers to this scheme: lab-bench 1.2"),
+        ("lab-bench 1.2", "another driver uses this scheme: other-bench 1.2"),
+        ("other-bench 1.2", "another driver uses this scheme: lab-bench 1.2"),
     ]
-    with pytest.raises(ConfigError, match="several drivers answer to 'bench'; uninstall all but one of") as raised:
+    with pytest.raises(ConfigError, match="several drivers for scheme 'bench'; uninstall all but one of") as raised:
         open_device("bench:1")
     assert "lab-bench 1.2 (lab_bench:make)" in str(raised.value)
     assert "other-bench 1.2 (other_bench:make)" in str(raised.value)
@@ -133,7 +133,7 @@ def test_a_driver_that_is_nothing_to_call(install: Install) -> None:
 def test_a_driver_that_cannot_read_the_address(install: Install) -> None:
     install("lab-bench", "def make(uri):\n    return int(uri)", driver="bench = lab_bench:make")
     with pytest.raises(
-        DeviceFault, match=r"^bench:x: its driver cannot make .* ValueError: .*\(lab_bench\.py, line 2\)"
+        DeviceFault, match=r"^bench:x: its driver failed to create .* ValueError: .*\(lab_bench\.py, line 2\)"
     ):
         open_device("bench:x")
 

@@ -50,7 +50,7 @@ def test_limits_may_differ_from_parameter_to_parameter() -> None:
 
 @pytest.mark.parametrize("shape", [(), (4,), (6,), (5, 1)])
 def test_parameters_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ConfigError, match=r"bowl:1: got parameters of shape .*, expected \(5,\)"):
+    with pytest.raises(ConfigError, match=r"bowl:1: parameters have shape .*, expected \(5,\)"):
         Bowl().check_limits(np.zeros(shape))
 
 

@@ -21,7 +21,7 @@ from mgdhw.device.motion import ramp, ramp_length, swings_too_far, whole_steps
 from mgdhw.errors import ConformanceError, DeviceFault, DeviceUnavailable, LimitExceeded, LinkTimeout
 from mgdhw.experiment.load import parse_experiment
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw.testing import FunctionDevice
+from mgdhw.testing.function_device import FunctionDevice
 from mgdhw.training.events import Finished
 from mgdhw.training.trainer import Trainer
 
@@ -66,17 +66,17 @@ class Recorder(FunctionDevice):
         if self.hold is not None:
             await self.hold.wait()
         now, before = time.monotonic(), self.theta
-        stored = await super().apply(theta, step)
-        change = np.abs(stored - before)
+        actual = await super().apply(theta, step)
+        change = np.abs(actual - before)
         moving = change > LSB / 2
         self.farthest = np.maximum(self.farthest, change)
         self.soonest[moving] = np.minimum(self.soonest, now - self.moved_when)[moving]
         self.moved_when[moving] = now
-        self.at.append(stored)
+        self.at.append(actual)
         self.when.append(now)
         if len(self.at) - 1 in self.fail:
             raise LinkTimeout("no answer", uri=self.uri)
-        return stored
+        return actual
 
 
 FAR = np.array([0.9, -0.9, 0.05])
@@ -119,8 +119,8 @@ def assert_kept(device: Recorder, step: float = 0.05, seconds: float = 0.002) ->
 async def test_the_first_write_the_last_and_all_between_are_ramps() -> None:
     device = Recorder(SLOW, FAR)
     async with device:
-        stored = await device.write(-FAR)
-        assert_array_equal(stored, device.theta)
+        actual = await device.write(-FAR)
+        assert_array_equal(actual, device.theta)
         await device.write(FAR)
         await device.write(np.zeros(3))
         await device.write(FAR)
@@ -221,7 +221,7 @@ async def test_closing_in_the_middle_of_a_ramp_ends_it() -> None:
     while len(device.at) < 5:  # noqa: ASYNC110 (a recorder sets no events)
         await asyncio.sleep(0)
     await device.close()
-    with pytest.raises(DeviceUnavailable, match="on its way to the safe state"):
+    with pytest.raises(DeviceUnavailable, match="going to the safe state"):
         await ramp
     assert_array_equal(device.theta, np.zeros(3))
     assert_kept(device)
@@ -233,7 +233,7 @@ async def test_who_writes_while_it_is_closing_is_refused_and_moves_nothing() -> 
     closing = asyncio.ensure_future(device.close())
     while len(device.at) < 5:  # noqa: ASYNC110 (a recorder sets no events)
         await asyncio.sleep(0)
-    with pytest.raises(DeviceUnavailable, match="on its way to the safe state"):
+    with pytest.raises(DeviceUnavailable, match="going to the safe state"):
         await device.write(FAR)
     await closing
     assert_array_equal(device.theta, np.zeros(3))
@@ -279,7 +279,7 @@ async def test_a_long_ramp_says_how_far_it_is(caplog: pytest.LogCaptureFixture) 
         await device.write(np.zeros(3))
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 1
-    assert said[0].startswith("recorder:1: parameters move slowly: ")
+    assert said[0].startswith("recorder:1: ramping the parameters: ")
     assert " of 18 steps, " in said[0]
 
 
@@ -309,7 +309,7 @@ class Blind(Recorder):
 
 
 async def test_a_device_that_moves_slowly_has_to_know_where_it_begins() -> None:
-    with pytest.raises(DeviceFault, match="nobody knows what it holds: no write has"):
+    with pytest.raises(DeviceFault, match="its parameters are unknown: no write has"):
         await Blind(SLOW, FAR).open()
 
 

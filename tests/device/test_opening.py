@@ -36,10 +36,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
         ("", "device '' has no scheme; expected"),
         (
             "simm:analog-8bit",
-            "device 'simm:analog-8bit': no driver answers to 'simm'; did you mean 'sim'? (installed: ",
+            "device 'simm:analog-8bit': no driver for scheme 'simm'; did you mean 'sim'? (installed: ",
         ),
-        (":x", "device ':x': no driver answers to '' (installed: "),
-        ("qqqqqq:1", "device 'qqqqqq:1': no driver answers to 'qqqqqq' (installed: "),
+        (":x", "device ':x': no driver for scheme '' (installed: "),
+        ("qqqqqq:1", "device 'qqqqqq:1': no driver for scheme 'qqqqqq' (installed: "),
         ("sim:analog-9bit", "sim:analog-9bit: no preset 'analog-9bit'; did you mean 'analog-8bit'?"),
     ],
 )
@@ -107,8 +107,8 @@ def test_a_driver_that_forgets_a_method_is_told_which(
     with pytest.raises(ConformanceError) as raised:
         open_device("bowl:1")
     assert str(raised.value) == (
-        f"device 'bowl:1': driver thirdparty_bowl.Bowl lacks what every device has: {missing}; what they are to do is"
-        f" in docs/drivers.md and in: python -m pydoc mgdhw.device.{base}"
+        f"device 'bowl:1': driver thirdparty_bowl.Bowl does not implement {missing}; see docs/drivers.md"
+        f" and: python -m pydoc mgdhw.device.{base}"
     )
 
 
@@ -131,14 +131,14 @@ def test_a_driver_that_defines_what_every_device_does_is_told_what_to_rename(
 ) -> None:
     install(RENAMED, "bowl = thirdparty_bowl:make")
     with pytest.raises(
-        ConformanceError, match=r"Bowl defines what every .* open to connect, close to disconnect, write to apply \("
+        ConformanceError, match=r"Bowl overrides methods .* open to connect, close to disconnect, write to apply \("
     ):
         open_device("bowl:1")
 
 
 def test_a_driver_that_gives_no_device_is_at_fault(install: Callable[[str, str], None]) -> None:
     install("def make(uri):\n    return 3\n", "bowl = thirdparty_bowl:make")
-    with pytest.raises(DeviceFault, match=r"^bowl:1: its driver answered with a int, not a Device"):
+    with pytest.raises(DeviceFault, match=r"^bowl:1: its driver returned an object of type int, not a Device"):
         open_device("bowl:1")
 
 
@@ -161,5 +161,5 @@ def make(uri):
 
 def test_a_driver_is_told_what_its_methods_have_to_take(install: Callable[[str, str], None]) -> None:
     install(WITHOUT_STEP, "bowl = thirdparty_bowl:make")
-    with pytest.raises(ConformanceError, match=r"Bowl: its infer has to take \(self, samples, step\); what they"):
+    with pytest.raises(ConformanceError, match=r"Bowl: infer has to accept \(self, samples, step\); see"):
         open_device("bowl:1")

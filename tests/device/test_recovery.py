@@ -114,8 +114,8 @@ async def test_an_instrument_that_is_away_for_two_seconds_comes_back_to_the_same
     assert [event.attempt for event in events if isinstance(event, Faulted)] == [1]
     assert len(device.attempts) < 12  # patiently: 0.05 s, and twice as long each time
     said = [record.getMessage() for record in caplog.records]
-    assert any("letting go of it failed, too: " in text for text in said)
-    assert any(text.startswith("waiting for vanishing:1 to come back (1 s of 30 s)") for text in said)
+    assert any("disconnecting failed, too: " in text for text in said)
+    assert any(text.startswith("waiting for vanishing:1 to reconnect (1 s of 30 s)") for text in said)
 
 
 @pytest.mark.parametrize("at", [1, 2, 13, 14, 57])
@@ -132,7 +132,7 @@ async def test_it_is_moved_slowly_to_where_it_was() -> None:
 async def test_another_instrument_is_refused() -> None:
     device = Vanishing(0.1, back_as="8")
     with pytest.raises(
-        DeviceUnavailable, match=r"^vanishing:1: another device answers \(8\) than the one that was here before \(7\);"
+        DeviceUnavailable, match=r"^vanishing:1: a different device is connected \(8\) than before \(7\);"
     ):
         await train(device)
     assert not device.connected
@@ -142,7 +142,7 @@ async def test_what_does_not_come_back_is_given_up_in_time() -> None:
     device = Vanishing(3600.0)
     device.reconnect_seconds = 0.3
     began = time.monotonic()
-    with pytest.raises(LinkLost, match=r"^vanishing:1: it did not come back within 0\.3 s; .*no such port"):
+    with pytest.raises(LinkLost, match=r"^vanishing:1: it did not reconnect within 0\.3 s; .*no such port"):
         await train(device)
     assert time.monotonic() - began < 20
     assert len(device.attempts) < 8

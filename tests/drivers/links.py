@@ -8,7 +8,7 @@ import numpy as np
 
 import mgdhw
 from mgdhw.arrays import FloatArray
-from mgdhw.testing import FunctionDevice
+from mgdhw.testing.function_device import FunctionDevice
 
 
 async def digest(experiment: dict[str, Any], device: str | None = None) -> str:

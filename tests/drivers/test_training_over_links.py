@@ -10,8 +10,8 @@ import pytest
 
 import mgdhw
 from mgdhw.block import Baseline, Block, CodeSpec
-from mgdhw.characterize.bench import Bench
-from mgdhw.cli.notices import telling
+from mgdhw.characterize.budgeted_device import BudgetedDevice
+from mgdhw.cli.log_forwarding import forward_logs
 from mgdhw.datasets import load
 from mgdhw.device import open_device
 from mgdhw.errors import ConfigError, DeviceFault
@@ -166,7 +166,8 @@ async def test_samples_held_for_ever_are_held_at_a_board_too(bench: Any) -> None
             async with open_device(uri) as device:
                 await device.load(xor)
                 await device.write(np.zeros(13))
-                pairs = await Bench(device, xor, 0, 100, lambda doing, used: None).pairs(8, Baseline.EVERY)
+                budgeted = BudgetedDevice(device, xor, 0, 100, lambda stage, used: None)
+                pairs = await budgeted.measure_pairs(8, Baseline.EVERY)
                 costs.append([*pairs.perturbed, *pairs.reference])
     assert costs[0] == costs[1]
 
@@ -198,7 +199,7 @@ async def test_a_device_that_gets_ready_first_is_waited_for_with_a_word(
         return work(self, *asked)
 
     monkeypatch.setattr(Reference, method, compiling)
-    with telling(hear, hear):
+    with forward_logs(hear, hear):
         async with bench.serve() as address:
             experiment = {**xor(level), "run": {"level": level, "retries": 0}}
             assert await digest(experiment, f"{address}?timeout=0.5") == wanted

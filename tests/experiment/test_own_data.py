@@ -116,7 +116,7 @@ def test_a_run_has_its_arrays_with_it(runs: Path) -> None:
     assert mgdhw.train(moved / "experiment.toml", runs=None).digest == whole.digest
     kept = load_experiment(moved / "experiment.toml").data
     assert (kept.name, kept.scale, kept.scale_to) == ("npz:dataset.npz", "minmax", [0.0, 1.0])
-    with pytest.raises(ConfigError, match="dataset: the run to resume has its own"):
+    with pytest.raises(ConfigError, match="dataset: not allowed with resume"):
         mgdhw.train(resume=moved, dataset=(X, Y))
 
 

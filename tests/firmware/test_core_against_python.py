@@ -96,7 +96,7 @@ def test_draws_of_noise_far_out_too(core: Core) -> None:
     noise = (ctypes.c_uint64 * 32)()
     core.lib.mg_noise_at(noise, ctypes.c_uint64(seed), int(Stream.READ), 3, 2, ctypes.c_uint64(step))
     found = [core.lib.mg_gaussian(noise, ctypes.c_uint64(n)) for n in range(count)]
-    assert_array_equal(found, gaussians(seed, Stream.READ, [step], count, layer=3, part=2)[0])
+    assert_array_equal(found, gaussians(seed, Stream.READ, [step], count, layer=3, substream=2)[0])
 
 
 def test_roots_of_integers_are_rounded_like_the_processors(core: Core) -> None:

@@ -25,7 +25,7 @@ from mgdhw.learning.filters import FilterState, filter_block
 from mgdhw.learning.gradient import Window, accumulate, cost_difference, cost_scale, estimate, oripov_scaled
 from mgdhw.random.philox import Stream, bits, words
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw.testing.fitted import parameters_for
+from mgdhw.testing.stimuli import parameters_for
 from mgdhw.topology import Topology
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.uri import parse

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mgdhw.random.chunk_cache import CHUNKS, Memo
+from mgdhw.random.chunk_cache import CHUNKS, ChunkCache
 
 
 class Counting:
@@ -26,7 +26,7 @@ class Counting:
 
 def test_streams_that_take_turns_are_made_once_a_chunk() -> None:
     make = Counting()
-    memo = Memo(make, 10_000)
+    memo = ChunkCache(make, 10_000)
     for number in range(20):
         for _ in range(3):
             for stream in range(100):
@@ -36,7 +36,7 @@ def test_streams_that_take_turns_are_made_once_a_chunk() -> None:
 
 def test_only_the_latest_chunks_of_a_stream_are_kept() -> None:
     make = Counting()
-    memo = Memo(make, 10_000)
+    memo = ChunkCache(make, 10_000)
     for number in range(1000):
         memo(7, number)
     assert make.made == 1000
@@ -49,7 +49,7 @@ def test_only_the_latest_chunks_of_a_stream_are_kept() -> None:
 
 def test_memory_is_bounded_and_the_longest_unused_stream_goes_first() -> None:
     make = Counting()
-    memo = Memo(make, 10 * 8)
+    memo = ChunkCache(make, 10 * 8)
     for stream in range(10):
         memo(stream, 0)
     memo(0, 0)
@@ -63,20 +63,20 @@ def test_memory_is_bounded_and_the_longest_unused_stream_goes_first() -> None:
 
 def test_what_is_larger_than_all_memory_is_made_all_the_same() -> None:
     make = Counting()
-    memo = Memo(make, 1)
+    memo = ChunkCache(make, 1)
     assert [memo(stream, 0)[0] for stream in (1, 2, 2, 1)] == [1000, 2000, 2000, 1000]
     assert make.made == 3
 
 
 def test_nobody_can_spoil_what_is_kept() -> None:
-    memo = Memo(Counting(), 1000)
+    memo = ChunkCache(Counting(), 1000)
     with pytest.raises(ValueError, match="read-only"):
         memo(1, 2)[0] = 5
 
 
 def test_everything_can_be_forgotten() -> None:
     make = Counting()
-    memo = Memo(make, 1000)
+    memo = ChunkCache(make, 1000)
     memo(1, 1)
     memo.cache_clear()
     memo(1, 1)
@@ -84,7 +84,7 @@ def test_everything_can_be_forgotten() -> None:
 
 
 def test_many_threads() -> None:
-    memo = Memo(Counting(), 20 * 8)
+    memo = ChunkCache(Counting(), 20 * 8)
     wrong: list[tuple[int, int]] = []
 
     def work(seed: int) -> None:

@@ -74,7 +74,7 @@ def test_tables_grow_and_fit_into_sixteen_bits() -> None:
     ("step", "stream", "layer", "part"), [(0, 10, 0, 0), (2**32 + 3, 8, 255, 2), (2**64 - 1, 12, 3, 255)]
 )
 def test_draws_are_those_of_the_definition(step: int, stream: int, layer: int, part: int) -> None:
-    found = gaussian.gaussians(SEED, Stream(stream), [step], 300, layer=layer, part=part)
+    found = gaussian.gaussians(SEED, Stream(stream), [step], 300, layer=layer, substream=part)
     assert found.dtype == np.int16
     assert found.shape == (1, 300)
     assert found[0].tolist() == [draw(step, i, Stream(stream), layer, part) for i in range(300)]
@@ -83,8 +83,8 @@ def test_draws_are_those_of_the_definition(step: int, stream: int, layer: int, p
 def test_draws_far_out_take_a_second_word() -> None:
     """All of the rarest draws among a million, and among them some at a row's odd places."""
     steps = np.arange(1000, dtype=np.uint64) + np.uint64(2**40)
-    fields = gaussian.fields(SEED, Stream.COST, steps, 1000, layer=4, part=1)
-    found = gaussian.gaussians(SEED, Stream.COST, steps, 1000, layer=4, part=1)
+    fields = gaussian.fields(SEED, Stream.COST, steps, 1000, layer=4, substream=1)
+    found = gaussian.gaussians(SEED, Stream.COST, steps, 1000, layer=4, substream=1)
     row, column = np.nonzero(gaussian.is_far(fields))
     assert 400 < row.size < 600
     assert [draw(2**40 + int(k), int(i), Stream.COST, 4, 1) for k, i in zip(row, column, strict=True)] == found[
@@ -120,7 +120,7 @@ def test_draws_from_a_later_block_are_the_later_draws(count: int, first_block: i
 
 def test_whatever_names_a_draw_makes_a_difference() -> None:
     drawn = [
-        tuple(gaussian.gaussians(seed, stream, [step], 8, layer=layer, part=part)[0].tolist())
+        tuple(gaussian.gaussians(seed, stream, [step], 8, layer=layer, substream=part)[0].tolist())
         for seed in (0, 1, 2**63)
         for stream in list(Stream)[6:13]
         for step in (0, 1, 2**32)
@@ -133,7 +133,7 @@ def test_whatever_names_a_draw_makes_a_difference() -> None:
 @pytest.mark.parametrize(("layer", "part"), [(256, 0), (0, 256), (-1, 0), (0, -1)])
 def test_layers_and_parts_without_a_number_are_refused(layer: int, part: int) -> None:
     with pytest.raises(ValueError, match="each must be 0"):
-        gaussian.gaussians(SEED, Stream.READ, [0], 8, layer=layer, part=part)
+        gaussian.gaussians(SEED, Stream.READ, [0], 8, layer=layer, substream=part)
 
 
 # --- strength ---------------------------------------------------------------------------------------------------------

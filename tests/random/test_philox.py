@@ -62,7 +62,7 @@ def test_words_lie_block_by_block_with_step_block_and_stream_in_the_counter() ->
 
 def test_layer_and_part_lie_above_the_stream() -> None:
     expected = philox4x32((9, 0, 0, 10 + 256 * 3 + 65536 * 2), (5, 0))
-    assert_array_equal(words(5, Stream.READ, [9], 4, layer=3, part=2)[0], expected)
+    assert_array_equal(words(5, Stream.READ, [9], 4, layer=3, substream=2)[0], expected)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 31])

@@ -23,7 +23,7 @@ from mgdhw.runs import MetricsDatabase, Recorder, Run, RunLock, atomic, create_r
 from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.provenance import git_state
 from mgdhw.runs.recorder import CURVE_ROWS
-from mgdhw.timing import count
+from mgdhw.timing import count_operations
 from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Finished, Updated
 
 
@@ -289,7 +289,7 @@ async def test_the_end_is_kept(run: Run) -> None:
         recorder(started(100))  # type: ignore[arg-type]
         recorder(BlockDone(5, 5, 10, 0.5))
         last = Evaluated(5, 10, "test", 0.5, 0.25)
-        counted = count(
+        counted = count_operations(
             probes=5, evaluations=10, updates=0, batch=1, tau_x=1, n_parameters=3, n_inputs=2, host_codes=False
         )
         recorder(Finished("stopped", state_at(5), "abc", last, counted))

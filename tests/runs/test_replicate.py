@@ -213,7 +213,7 @@ def test_another_chip_is_refused_unless_named(runs: Path) -> None:
 def test_a_set_keeps_no_network_to_evaluate(runs: Path) -> None:
     run = stopped(runs).run
     assert run is not None
-    with pytest.raises(RunError, match=r"keeps no networks; train the one to evaluate by itself: mgdhw train .*--seed"):
+    with pytest.raises(RunError, match=r"does not save networks; train the one to evaluate with: mgdhw train .*--seed"):
         mgdhw.evaluate(run)
 
 

@@ -99,9 +99,9 @@ def test_a_picture(chip: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("fonts")
 def test_a_picture_that_cannot_be_written_says_why(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the picture cannot be written"):
+    with pytest.raises(ConfigError, match="cannot write the figure"):
         sim("show", "analog-8bit", "--plot", str(tmp_path / "nowhere" / "chip.png"))
-    with pytest.raises(ConfigError, match="the picture cannot be written"):
+    with pytest.raises(ConfigError, match="cannot write the figure"):
         sim("show", "analog-8bit", "--plot", str(tmp_path / "chip.bin"))
 
 
@@ -116,7 +116,7 @@ def test_a_picture_is_written_to_the_very_file(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("fonts")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_picture_that_finds_no_room_says_so() -> None:
-    with pytest.raises(ConfigError, match="/dev/full: the picture cannot be written: No space left on device"):
+    with pytest.raises(ConfigError, match="/dev/full: cannot write the figure: No space left on device"):
         sim("show", "analog-8bit", "--plot", "/dev/full")
 
 

@@ -30,7 +30,7 @@ _LIST = np.rint(np.random.default_rng(1).standard_normal(LIST_ENTRIES) * UNIT).a
 
 def from_a_list(address: Address, draws: int) -> NDArray[np.int16]:
     """Gaussian draws from a list of 32,768, at places that a good hash chooses: aihwkit's way."""
-    chosen = fields(address.seed, address.stream, [address.step], draws, layer=address.layer, part=address.part)[0]
+    chosen = fields(address.seed, address.stream, [address.step], draws, layer=address.layer, substream=address.part)[0]
     return _LIST[chosen & (LIST_ENTRIES - 1)]
 
 

@@ -87,7 +87,7 @@ def test_a_hundred_million_draws_have_the_exact_distribution() -> None:
 def test_fields_are_uniform() -> None:
     """Ten million, of every stream that noise is made of."""
     for stream in STREAMS:
-        fields = gaussian.fields(START.seed, stream, np.arange(100), 10**7 // 100 // len(STREAMS), layer=1, part=2)
+        fields = gaussian.fields(START.seed, stream, np.arange(100), 10**7 // 100 // len(STREAMS), layer=1, substream=2)
         assert rejected(check_uniformity(fields.ravel())) == set()
 
 

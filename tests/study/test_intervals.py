@@ -59,7 +59,7 @@ def test_a_share_is_in_its_interval_as_often_as_is_said(p: float) -> None:
 def test_a_ratio_of_the_same_times_is_sure() -> None:
     times = np.array([5.0, 3.0, 8.0, 9.0, 2.0, 7.0, 4.0])
     assert of_ratio(times, times) == Interval(1.0, 1.0)
-    assert of_ratio(2.5 * times, times) == Interval(2.5, 2.5), "chips are drawn with both of their times"
+    assert of_ratio(2.5 * times, times) == Interval(2.5, 2.5), "chips are resampled with both times"
 
 
 def test_a_ratio_is_in_its_interval_about_as_often_as_is_said() -> None:

@@ -12,36 +12,36 @@ import pytest
 import mgdhw
 from mgdhw.errors import ConfigError
 from mgdhw.study import drift
-from mgdhw.study.axes import AXES
 from mgdhw.study.intervals import Interval, of_share
-from mgdhw.study.own import on_device, own_experiment, own_task, remember
 from mgdhw.study.robustness import TASKS, Job, Row, from_csv, jobs, points, run, to_csv
+from mgdhw.study.swept_parameters import SWEEPS
+from mgdhw.study.user_experiments import on_device, record_tasks, user_experiment, user_task
 from mgdhw.training.results import Quartiles
 from mgdhw_sim.uri import parse
 
 
-@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("axis", SWEEPS)
 @pytest.mark.parametrize("task", TASKS)
 def test_every_strength_is_a_chip_and_no_two_are_the_same(task: str, axis: str) -> None:
-    specs = [parse(AXES[axis].address(TASKS[task].uri, value, seed=3)) for value in AXES[axis].values]
+    specs = [parse(SWEEPS[axis].address(TASKS[task].uri, value, seed=3)) for value in SWEEPS[axis].values]
     assert len({spec.identity() for spec in specs}) == len(specs)
     assert {spec.seed for spec in specs} == {3}
 
 
 def test_every_strength_is_trained_once_for_each_replica() -> None:
-    todo = jobs(["nist7x7"], {name: AXES[name].values for name in ("stuck", "drift")}, 3)
-    assert len(todo) == len(set(todo)) == 3 * (len(AXES["stuck"].values) + len(AXES["drift"].values))
+    todo = jobs(["nist7x7"], {name: SWEEPS[name].values for name in ("stuck", "drift")}, 3)
+    assert len(todo) == len(set(todo)) == 3 * (len(SWEEPS["stuck"].values) + len(SWEEPS["drift"].values))
     assert [job.replica for job in todo] == sorted(job.replica for job in todo)
 
 
 def test_some_strengths_come_with_the_first() -> None:
-    assert AXES["weight-bits"].chosen("5,8") == (12, 8, 5)
-    assert AXES["stuck"].chosen("0") == (0,)
+    assert SWEEPS["weight-bits"].chosen("5,8") == (12, 8, 5)
+    assert SWEEPS["stuck"].chosen("0") == (0,)
     for text in ("0.07", "0.1,", "much"):
         with pytest.raises(
-            ConfigError, match=f"--axis stuck={text}: expected some of 0,0.01,0.02,0.05,0.1,0.2,0.3, sep"
+            ConfigError, match=f"--axis stuck={text}: expected values from 0,0.01,0.02,0.05,0.1,0.2,0.3, sep"
         ):
-            AXES["stuck"].chosen(text)
+            SWEEPS["stuck"].chosen(text)
 
 
 HEADER = "task,axis,value,replica,solved,probes,evaluations,accuracy\n"
@@ -53,7 +53,7 @@ def row(value: float, replica: int, *, solved: bool, probes: int) -> Row:
 
 def test_a_chip_that_does_not_learn_takes_for_ever() -> None:
     rows = [row(0.0, k, solved=k < 2, probes=100 * (k + 1)) for k in range(4)]
-    (point,) = points(rows, "nist7x7", AXES["stuck"])
+    (point,) = points(rows, "nist7x7", SWEEPS["stuck"])
     assert (point.value, point.chips, point.learned, point.solved) == (0.0, 4, 2, 0.5)
     assert point.times == Quartiles(100, 200, math.inf)
 
@@ -61,7 +61,7 @@ def test_a_chip_that_does_not_learn_takes_for_ever() -> None:
 def test_every_number_of_a_point_has_its_interval() -> None:
     rows = [row(0.0, k, solved=True, probes=100 * (k + 1)) for k in range(10)]
     rows += [row(0.3, k, solved=k != 4, probes=300 * (k + 1)) for k in range(10)]
-    first, last = points(rows, "nist7x7", AXES["stuck"])
+    first, last = points(rows, "nist7x7", SWEEPS["stuck"])
     assert (first.times.median, first.median) == (500, Interval(200, 900))
     assert (first.ratio, first.ratio_interval) == (1.0, Interval(1.0, 1.0))
     assert (last.times.median, last.median) == (1800, Interval(600, 3000))
@@ -78,7 +78,7 @@ def test_a_ratio_is_of_the_replicas_that_both_strengths_have() -> None:
     rows = [row(0.0, k, solved=True, probes=100) for k in range(8)]
     rows += [row(0.0, k, solved=True, probes=900) for k in range(8, 30)]
     rows += [row(0.3, k, solved=True, probes=200) for k in range(8)]
-    assert points(rows, "nist7x7", AXES["stuck"])[1].ratio == 2.0
+    assert points(rows, "nist7x7", SWEEPS["stuck"])[1].ratio == 2.0
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -104,7 +104,7 @@ def test_rows_come_back_from_csv_in_the_order_of_the_study() -> None:
 
 @pytest.mark.parametrize("text", ["garbage", "task,axis\n1,2\n", HEADER + "nist7x7,stuck,0.7,0,True,1,2,0.5\n", "\0"])
 def test_another_table_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"mine\.csv: is no table of this study; move it away"):
+    with pytest.raises(ConfigError, match=r"mine\.csv: is not a table of this study; move it"):
         from_csv(text, "mine.csv")
 
 
@@ -123,9 +123,9 @@ def test_a_chip_that_decays_is_followed_twice_from_where_learning_ended(monkeypa
     monkeypatch.setattr(drift, "CHIP", f"{drift.CHIP}&engine=reference")  # compiling would take longer
     monkeypatch.setattr(drift, "LEARNING", 5_000)
     monkeypatch.setattr(drift, "TIME_CONSTANT", 10_000)
-    rows = drift.run(drift.course(1.0), 0)
-    curves = {part: [one for one in rows if one.part == part] for part in drift.PARTS}
-    learning, trained, frozen = (curves[part] for part in drift.PARTS)
+    rows = drift.run(drift.protocol(1.0), 0)
+    curves = {part: [one for one in rows if one.part == part] for part in drift.PHASES}
+    learning, trained, frozen = (curves[part] for part in drift.PHASES)
     assert [one.step for one in learning] == [0, 5_000]
     assert [one.step for one in trained] == [one.step for one in frozen] == [5_000, 10_000, 15_000]
     assert trained[0].accuracy == frozen[0].accuracy == learning[-1].accuracy
@@ -135,7 +135,7 @@ def test_a_chip_that_decays_is_followed_twice_from_where_learning_ended(monkeypa
 
 
 def followed(seed: int, trained: list[float], frozen: float) -> list[drift.Row]:
-    end = drift.course(1.0).ends_at
+    end = drift.protocol(1.0).ends_at
     return [
         drift.Row(seed, "learning", drift.LEARNING, 0.9),
         *[drift.Row(seed, "trained", end - 5_000 * k, one) for k, one in enumerate(trained[::-1])][::-1],
@@ -161,20 +161,20 @@ DRIFT_HEADER = "seed,part,step,accuracy\n"
     ["garbage", "part,step,accuracy\n", DRIFT_HEADER + "0,asleep,1,0.5\n", DRIFT_HEADER + "0,frozen,1,0.5\n", "\0"],
 )
 def test_another_table_of_drift_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"mine\.csv: is no table of this study; move it away"):
+    with pytest.raises(ConfigError, match=r"mine\.csv: is not a table of this study; move it"):
         drift.from_csv(text, "mine.csv")
 
 
 def test_a_table_of_another_length_is_refused() -> None:
     rows = followed(0, [0.9], 0.1)
-    drift.check_length(rows, drift.course(1.0), "mine.csv")
+    drift.check_length(rows, drift.protocol(1.0), "mine.csv")
     with pytest.raises(ConfigError, match=r"mine\.csv: its chips were followed for 1 time constants, not 10"):
-        drift.check_length(rows, drift.course(10.0), "mine.csv")
+        drift.check_length(rows, drift.protocol(10.0), "mine.csv")
 
 
 def test_every_chip_that_decays_is_another() -> None:
-    course = drift.course()
-    given = [course.of(seed) for seed in (0, 1)]
+    protocol = drift.protocol()
+    given = [protocol.of(seed) for seed in (0, 1)]
     assert [one.seed for one in given] == [0, 1]
     assert [parse(one.device.uri).seed for one in given] == [0, 1]
 
@@ -215,17 +215,17 @@ def own(tmp_path: Path) -> Path:
     ],
 )
 def test_an_address_gets_each_option_once(base: str, value: float, expected: str) -> None:
-    assert AXES["stuck"].address(base, value, seed=3) == expected
+    assert SWEEPS["stuck"].address(base, value, seed=3) == expected
 
 
 def test_what_an_address_says_of_pulses_is_left(own: Path) -> None:
-    assert "w_max=1&" in AXES["asymmetry"].address("sim:analog-8bit?w_max=1", 0.1, seed=1)
+    assert "w_max=1&" in SWEEPS["asymmetry"].address("sim:analog-8bit?w_max=1", 0.1, seed=1)
 
 
 def test_an_own_task_is_the_experiment_on_its_chip(own: Path) -> None:
-    task = own_task(own_experiment(own, None))
+    task = user_task(user_experiment(own, None))
     assert (task.name, task.uri) == ("mine", "sim:analog-8bit?layers=2-3-1&engine=reference")
-    on_another = own_task(own_experiment(own, "sim:pcm?layers=2-4-1"))
+    on_another = user_task(user_experiment(own, "sim:pcm?layers=2-4-1"))
     assert on_another.uri == "sim:pcm?layers=2-4-1"
     trained = run(Job("mine", "stuck", 0.0, 2), pickle.loads(pickle.dumps(task)))
     alone = mgdhw.train(
@@ -235,72 +235,72 @@ def test_an_own_task_is_the_experiment_on_its_chip(own: Path) -> None:
 
 
 def test_what_cannot_be_studied_is_said(own: Path) -> None:
-    with pytest.raises(ConfigError, match="a study changes the imperfections of a simulated chip"):
-        own_experiment(own, "tcp:localhost:5510")
-    with pytest.raises(ConfigError, match=r"has 2 inputs and 1 outputs, .* has 64 and 10; give it layers=2-16-1"):
-        own_task(own_experiment(own, "sim:pcm"))
+    with pytest.raises(ConfigError, match="studies need a simulated chip"):
+        user_experiment(own, "tcp:localhost:5510")
+    with pytest.raises(ConfigError, match=r"has 2 inputs and 1 outputs, .* has 64 and 10; use layers=2-16-1"):
+        user_task(user_experiment(own, "sim:pcm"))
     own.write_text(OWN.replace("stop_at_accuracy = 0.9", ""))
-    with pytest.raises(ConfigError, match=r"evaluation\.stop_at_accuracy: a study measures the time until a target"):
-        own_task(own_experiment(own, None))
+    with pytest.raises(ConfigError, match=r"evaluation\.stop_at_accuracy: studies measure the time to reach a target"):
+        user_task(user_experiment(own, None))
 
 
 def test_a_folder_is_of_one_study(own: Path, tmp_path: Path) -> None:
-    file, task = tmp_path / "robustness.json", own_task(own_experiment(own, None))
-    remember(file, [task], [], [])
-    remember(file, [TASKS["digits"], task], {"mine"}, [])
+    file, task = tmp_path / "robustness.json", user_task(user_experiment(own, None))
+    record_tasks(file, [task], [], [])
+    record_tasks(file, [TASKS["digits"], task], {"mine"}, [])
     other = replace(task, uri="sim:pcm?layers=2-3-1")
-    with pytest.raises(ConfigError, match="the trainings of task mine there are of another chip or experiment"):
-        remember(file, [other], {"mine", "digits"}, [])
-    remember(file, [replace(other, name="other"), task], {"mine"}, [])
-    remember(file, [other], {"other"}, [])  # there are no trainings of the one of before
-    with pytest.raises(ConfigError, match="the trainings of task mine there are of another chip or experiment"):
-        remember(file, [task], {"mine"}, [])
+    with pytest.raises(ConfigError, match="its trainings of task mine are of a different chip or experiment"):
+        record_tasks(file, [other], {"mine", "digits"}, [])
+    record_tasks(file, [replace(other, name="other"), task], {"mine"}, [])
+    record_tasks(file, [other], {"other"}, [])  # there are no trainings of the one of before
+    with pytest.raises(ConfigError, match="its trainings of task mine are of a different chip or experiment"):
+        record_tasks(file, [task], {"mine"}, [])
     chip = tmp_path / "chip.toml"
     chip.write_text("layers = [2, 3, 1]\n")
     of_file = replace(task, name="of a file", uri=f"sim:{chip}")
-    remember(file, [of_file], [], [])
+    record_tasks(file, [of_file], [], [])
     chip.write_text("layers = [2, 3, 1]\nweight_bits = 7\n")
-    with pytest.raises(ConfigError, match="the trainings of task of a file there are of another chip"):
-        remember(file, [of_file], {"of a file"}, [])
+    with pytest.raises(ConfigError, match="its trainings of task of a file are of a different chip"):
+        record_tasks(file, [of_file], {"of a file"}, [])
     file.write_text("[1")
-    with pytest.raises(ConfigError, match=r"robustness\.json: is not what a study has written"):
-        remember(file, [task], [], [])
+    with pytest.raises(ConfigError, match=r"robustness\.json: was not written by a study"):
+        record_tasks(file, [task], [], [])
 
 
 def test_a_table_that_came_alone_is_of_the_studys_own_chips(own: Path, tmp_path: Path) -> None:
     file, digits = tmp_path / "robustness.json", TASKS["digits"]
-    with pytest.raises(ConfigError, match="the trainings of task digits there are of another chip or experiment"):
-        remember(file, [replace(digits, uri="sim:pcm?layers=64-16-10")], {"digits"}, TASKS.values())
-    remember(file, [digits], {"digits"}, TASKS.values())
-    remember(tmp_path / "new.json", [replace(digits, uri="sim:pcm?layers=64-16-10")], [], TASKS.values())
+    with pytest.raises(ConfigError, match="its trainings of task digits are of a different chip or experiment"):
+        record_tasks(file, [replace(digits, uri="sim:pcm?layers=64-16-10")], {"digits"}, TASKS.values())
+    record_tasks(file, [digits], {"digits"}, TASKS.values())
+    record_tasks(tmp_path / "new.json", [replace(digits, uri="sim:pcm?layers=64-16-10")], [], TASKS.values())
 
 
 def test_an_own_chip_is_followed_too(own: Path) -> None:
-    given = own_experiment(own, "sim:analog-8bit?layers=2-3-1&retention=200&drift_every=10&engine=reference")
-    course = drift.course(2.0, given)
-    assert (course.learned_at, course.time_constant, course.ends_at, course.split) == (200, 200.0, 600, "train")
-    rows = drift.run(pickle.loads(pickle.dumps(course)), 1)  # as a worker gets it
-    steps = {part: [one.step for one in rows if one.part == part] for part in drift.PARTS}
+    given = user_experiment(own, "sim:analog-8bit?layers=2-3-1&retention=200&drift_every=10&engine=reference")
+    protocol = drift.protocol(2.0, given)
+    assert (protocol.learned_at, protocol.time_constant, protocol.ends_at, protocol.split) == (200, 200.0, 600, "train")
+    rows = drift.run(pickle.loads(pickle.dumps(protocol)), 1)  # as a worker gets it
+    steps = {part: [one.step for one in rows if one.part == part] for part in drift.PHASES}
     assert steps["learning"] == [0, 100, 200], "its target ends nothing"
     assert steps["trained"] == steps["frozen"] == [200, 300, 400, 500, 600]
     assert {one.seed for one in rows} == {1}
-    drift.check_length(rows, course, "table")
+    drift.check_length(rows, protocol, "table")
     assert drift.to_csv(drift.from_csv(drift.to_csv(rows), "table")) == drift.to_csv(rows)
-    assert course.of(1).seed == 5 + 1
-    assert parse(course.of(1).device.uri).seed == 1
+    assert protocol.of(1).seed == 5 + 1
+    assert parse(protocol.of(1).device.uri).seed == 1
 
 
 def test_what_cannot_be_followed_is_said(own: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="retention=0: expected the time constant of the cells' decay"):
-        drift.course(2.0, own_experiment(own, "sim:analog-8bit?layers=2-3-1&retention=0"))
+        drift.protocol(2.0, user_experiment(own, "sim:analog-8bit?layers=2-3-1&retention=0"))
     with pytest.raises(
         ConfigError, match=r"'digits' has 64 inputs and 10 outputs, sim:pcm\?layers=2-3-1.* has 2 and 1"
     ):
-        drift.course(2.0, on_device(drift.experiment(), "sim:pcm?layers=2-3-1"))
+        drift.protocol(2.0, on_device(drift.experiment(), "sim:pcm?layers=2-3-1"))
     np.savez(tmp_path / "curve.npz", x=np.eye(2), y=np.array([0.25, 0.5]))
     own.write_text(OWN.replace('"xor"', '"npz:curve.npz"'))
-    with pytest.raises(ConfigError, match=r"data\.name: a study of drift follows an accuracy, .* \(regression\)"):
-        drift.course(2.0, own_experiment(own, None))
+    with pytest.raises(ConfigError, match=r"data\.name: the drift study needs accuracies, .* \(regression\)"):
+        drift.protocol(2.0, user_experiment(own, None))
 
 
 def test_inputs_of_a_chip_that_decays_are_scaled_as_the_experiment_says(own: Path, tmp_path: Path) -> None:
@@ -311,5 +311,5 @@ def test_inputs_of_a_chip_that_decays_are_scaled_as_the_experiment_says(own: Pat
     tables = []
     for name, scale in (("large", "minmax"), ("fit", "none")):
         own.write_text(OWN.replace('"xor"', f'"npz:{name}.npz"\nscale = "{scale}"'))
-        tables.append(drift.run(drift.course(1.0, own_experiment(own, chip)), 0))
+        tables.append(drift.run(drift.protocol(1.0, user_experiment(own, chip)), 0))
     assert tables[0] == tables[1]

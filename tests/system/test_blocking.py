@@ -98,7 +98,7 @@ def notes(folder: Path) -> list[Note]:
 
 def training(folder: Path, seen: Terminal) -> float:
     """Wait until training is under way; returns when progress was first shown."""
-    seen.wait_for(lambda shown: "measuring: " in shown)
+    seen.wait_for(lambda shown: " readings" in shown)
     first = time.monotonic()
     seen.wait_for(lambda shown: re.search(r"cost \d", shown) is not None)
     seen.wait_for(lambda _: len([note for note in notes(folder) if note.what == "read"]) >= 9)

@@ -57,7 +57,7 @@ def test_a_study_of_many_trainings(tmp_path: Path, unmeasured: dict[str, str]) -
         seen.wait_for(lambda _: table.exists() and begun.exists())
         seen.press_ctrl_c()
         assert seen.end() == 130, seen.shown
-    assert "stopped; what is done is in study/robustness.csv, and the same command goes on from there" in seen.shown
+    assert "stopped; finished results are in study/robustness.csv; repeat the command to continue" in seen.shown
     assert "Traceback" not in seen.shown
     assert table.read_text().splitlines()[1:] == ["nist7x7,stuck,0,0,True,100,200,0.95"]
 
@@ -151,7 +151,7 @@ def test_twice_while_the_compiler_works(
     with terminal(line, folder, unmeasured) as seen:
         seen.wait_for(lambda _: (folder / "begun").exists())
         seen.press_ctrl_c()
-        seen.wait_for(lambda shown: "Ctrl-C again to stop at once" in shown)
+        seen.wait_for(lambda shown: "press Ctrl-C again to stop immediately" in shown)
         seen.press_ctrl_c()
         assert seen.end() == 130, seen.shown
     assert "Traceback" not in seen.shown
@@ -266,7 +266,7 @@ def test_twice_in_a_training(
     with terminal(line, folder, unmeasured) as seen:
         reach(seen.process, folder / "runs", 100)
         seen.press_ctrl_c()
-        seen.wait_for(lambda shown: "Ctrl-C again to stop at once" in shown)
+        seen.wait_for(lambda shown: "press Ctrl-C again to stop immediately" in shown)
         seen.press_ctrl_c()
         seen.end()
     (command,) = re.findall(r"mgdhw (train --resume \S+)", seen.shown)
@@ -286,7 +286,7 @@ def test_a_board_that_would_keep_one_waiting_for_ever(line: str, folder: Path, u
             seen.press_ctrl_c()
             assert seen.end() == 130, seen.shown
     assert time.monotonic() - pressed < 10.0  # two seconds or so, on a machine that does nothing else
-    assert "resume with" in seen.shown or "nothing was begun" in seen.shown, seen.shown
+    assert "resume with" in seen.shown or "no training was started" in seen.shown, seen.shown
     assert "Traceback" not in seen.shown
 
 
@@ -301,7 +301,7 @@ def test_a_board_that_is_frozen(level: str, folder: Path, unmeasured: dict[str, 
                 reach(seen.process, folder / "runs", 20)
                 board.send_signal(signal.SIGSTOP)
                 seen.press_ctrl_c()
-                seen.wait_for(lambda shown: "Ctrl-C again to stop at once" in shown)
+                seen.wait_for(lambda shown: "press Ctrl-C again to stop immediately" in shown)
                 pressed = time.monotonic()
                 seen.press_ctrl_c()
                 assert seen.end() == 130, seen.shown

@@ -64,7 +64,7 @@ class Blocks(BlockingDevice):
     def read_outputs(self, inputs):
         return np.tanh(inputs @ self.theta[:2, None])
 """
-WORDS = "NOT confirmed to be safe: its driver does not come back from disconnect(); look at the hardware"
+WORDS = "NOT confirmed to be safe: its driver did not return from disconnect(); check the hardware"
 EXPERIMENT = """
 [data]
 name = "xor"
@@ -101,7 +101,7 @@ def test_a_finished_training_has_its_result_and_the_process_ends(
         line, cwd=tmp_path, env=lab(tmp_path, unmeasured, 2.5), capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1, done.stderr
-    assert f"{device}: on its way to the safe state for 1 s" in done.stdout
+    assert f"{device}: going to the safe state (1 s so far)" in done.stdout
     assert "digest" in done.stdout
     assert f"error: {device}: {WORDS}" in done.stderr
     assert "Traceback" not in done.stderr
@@ -111,7 +111,7 @@ def test_a_finished_training_has_its_result_and_the_process_ends(
 def test_the_fourth_ctrl_c_leaves_at_once(device: str, tmp_path: Path, unmeasured: dict[str, str]) -> None:
     line = [*MGDHW, "train", "short.toml", "--device", device]
     with terminal(line, tmp_path, lab(tmp_path, unmeasured, 3600.0)) as seen:
-        seen.wait_for(lambda shown: "on its way to the safe state for" in shown)
+        seen.wait_for(lambda shown: "going to the safe state (" in shown)
         for _ in range(12):  # the fourth that arrives: on a busy machine two may become one
             if seen.process.poll() is not None:
                 break

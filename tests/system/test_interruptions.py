@@ -15,7 +15,7 @@ import pytest
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent the POSIX way")
 
-ACKNOWLEDGED = "stopping after this block; Ctrl-C again to stop at once\n"
+ACKNOWLEDGED = "stopping after this block; press Ctrl-C again to stop immediately\n"
 
 
 def only_run(folder: Path) -> Path:

@@ -45,7 +45,7 @@ def test_a_pipe_gets_plain_lines(mgdhw: Any) -> None:
     assert "\r" not in done.stdout
     lines = done.stdout.splitlines()
     assert lines[0] == "simulated chip analog-8bit, 2-3-1, 13 parameters, on xor (4 samples)"
-    assert lines[1].startswith("learn, Δ = 0.125, kept in runs/xor-")
+    assert lines[1].startswith("learn, Δ = 0.125, saved in runs/xor-")
     progress = [line for line in lines if " %  " in line]
     assert 21 <= len(progress) <= 23
     assert any(line.startswith("digest") for line in lines)
@@ -79,7 +79,7 @@ def test_output_that_cannot_be_written(mgdhw: Any) -> None:
     with Path("/dev/full").open("w") as full:
         done = mgdhw("train", "short.toml", "--json", stdout=full)
     assert done.returncode == 1
-    assert done.stderr.endswith("error: the output cannot be written: No space left on device\n")
+    assert done.stderr.endswith("error: cannot write the output: No space left on device\n")
 
 
 @always_full
@@ -87,7 +87,7 @@ def test_output_that_cannot_be_written(mgdhw: Any) -> None:
 def test_output_of_other_packages_that_cannot_be_written(mgdhw: Any, line: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = mgdhw(*line.split(), stdout=full)
-    assert (done.returncode, done.stderr) == (1, "error: the output cannot be written: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "error: cannot write the output: No space left on device\n")
 
 
 @posix
@@ -130,7 +130,7 @@ def test_evaluate(folder: Path, mgdhw: Any, summary: Any) -> None:
     shown = mgdhw("evaluate", run["run"])
     assert (shown.returncode, shown.stderr) == (0, "")
     assert re.search(r"^test +359 ", shown.stdout, re.MULTILINE)
-    assert "taken for" in shown.stdout
+    assert "predicted class" in shown.stdout
     found = json.loads(mgdhw("evaluate", run["run"], "--json").stdout)
     assert found["splits"]["test"]["accuracy"] == run["accuracy"]
 

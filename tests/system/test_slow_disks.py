@@ -149,7 +149,7 @@ def test_waiting_for_a_locked_database_can_be_given_up(
             seen.wait_for(lambda shown: "waiting for metrics.sqlite" in shown)
             seen.press_ctrl_c()
             assert seen.end() == 130, seen.shown
-    assert "giving up what is not on disk yet" in seen.shown
+    assert "discarding what is not on disk yet" in seen.shown
     (line,) = re.findall(r"resume with: mgdhw (train --resume \S+)", seen.shown)
     assert not (only_run(folder) / "summary.json").exists()
     assert summary(mgdhw(*line.split(), "--json"))["digest"] == digest_of(folder / "longer.toml")

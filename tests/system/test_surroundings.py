@@ -182,7 +182,7 @@ def test_no_home(run: Run, folder: Path, digest: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("train", "x.toml", "--set", "data.name=fashion"), "nowhere to keep a download: ~: there is no such home"),
+        (("train", "x.toml", "--set", "data.name=fashion"), "no folder for a download: ~: there is no such home"),
         (("train", "x.toml", "--device", "tcp:127.0.0.1:9?reconnect=0"), "is the board (or `mgdhw serve`) running?"),
         (
             ("serve", "sim:analog-8bit", "--tcp", "0"),
@@ -218,7 +218,7 @@ def test_a_folder_that_is_gone(run: Run, folder: Path) -> None:
     (folder / "gone").mkdir()
     refused = run("train", "digits", cwd=folder / "gone", before="import os; os.rmdir(os.getcwd()); ")
     assert refused.returncode == 1
-    assert "the folder that this command runs in is gone; change to one that is there" in refused.stderr
+    assert "the working folder no longer exists; change to another one" in refused.stderr
 
 
 def test_a_picture_that_cannot_be_drawn_here(run: Run) -> None:
@@ -226,7 +226,7 @@ def test_a_picture_that_cannot_be_drawn_here(run: Run) -> None:
     refused = run("sim", "show", "pcm", "--plot", "pcm.png", MPLBACKEND="none-of-this-name")
     assert refused.returncode == 1
     assert "matplotlib cannot be used here" in refused.stderr
-    assert "look at MPLBACKEND" in refused.stderr
+    assert "check MPLBACKEND" in refused.stderr
 
 
 # --- numba's variables --------------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ from mgdhw.errors import ConformanceError
 from mgdhw.random.philox import Stream, words
 from mgdhw.testing import CHECKS, DeviceConformance, Outcome, Verdict, run_conformance
 from mgdhw.testing import check as checking
-from mgdhw.testing.checks import leaks
-from mgdhw.testing.demands import first_difference
-from mgdhw.testing.permutation import RUNS, demand_alike, how_extreme
+from mgdhw.testing.clauses import leaks
+from mgdhw.testing.permutation_test import RUNS, how_extreme, require_same_distribution
+from mgdhw.testing.requirements import first_difference
 from tests.helpers.documents import python_block
 
 from . import mutants
@@ -82,7 +82,7 @@ async def test_outcomes_are_reported_as_they_come() -> None:
 async def test_what_a_device_has_not_promised_is_skipped_and_says_why() -> None:
     outcomes = {outcome.name: outcome for outcome in await run_conformance(Sound)}
     assert outcomes["segments-can-be-cut"].verdict is Verdict.SKIPPED
-    assert outcomes["segments-can-be-cut"].why == "the device cannot learn by itself"
+    assert outcomes["segments-can-be-cut"].why == "the device cannot learn on its own"
 
 
 class Hangs(Sound):
@@ -99,7 +99,10 @@ class Hangs(Sound):
 async def test_a_device_that_never_answers_fails_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checking, "CHECK_SECONDS", 0.02)
     (outcome,) = await run_conformance(Hangs, checks=CHECKS[1:2])
-    assert (outcome.verdict, outcome.why) == (Verdict.FAILED, "no end after 0.02 s; does a request wait for ever?")
+    assert (outcome.verdict, outcome.why) == (
+        Verdict.FAILED,
+        "still running after 0.02 s; does a request wait forever?",
+    )
 
 
 async def test_a_cancelled_run_cancels_its_check_and_leaves_no_task() -> None:
@@ -118,7 +121,7 @@ async def test_any_error_of_the_device_is_an_outcome() -> None:
 
     (outcome,) = await run_conformance(nowhere, checks=CHECKS[:1])
     assert outcome.verdict is Verdict.FAILED
-    assert outcome.why.startswith("ConfigError: device 'nowhere:1': no driver answers to 'nowhere'")
+    assert outcome.why.startswith("ConfigError: device 'nowhere:1': no driver for scheme 'nowhere'")
 
 
 # --- the driver in the guide, and pytest ------------------------------------------------------------------------------
@@ -164,7 +167,7 @@ def test_the_tests_in_the_guide_pass_and_need_no_plugin(package: Path) -> None:
     done = pytest_in(package, "-v", "-rs")
     assert done.returncode == 0, done.stdout
     assert "test_driver.py::TestMyBench::test_contract[write-is-absolute] PASSED" in done.stdout
-    assert "the device cannot learn by itself" in done.stdout
+    assert "the device cannot learn on its own" in done.stdout
 
 
 def test_what_pytest_says_of_a_broken_device(package: Path) -> None:
@@ -242,6 +245,6 @@ def test_the_permutation_test_has_the_false_alarms_that_it_states() -> None:
 
 
 def test_the_permutation_test_finds_a_difference_and_takes_equal_answers() -> None:
-    demand_alike(np.ones((RUNS, 3)), np.ones((RUNS, 3)), "equal answers")
-    with pytest.raises(ConformanceError, match=r"^shifted answers differ by more than noise: no other way to divide"):
-        demand_alike(noise(1), noise(2) + 1.0, "shifted answers")
+    require_same_distribution(np.ones((RUNS, 3)), np.ones((RUNS, 3)), "equal answers")
+    with pytest.raises(ConformanceError, match=r"^shifted answers differ by more than noise: no other division of"):
+        require_same_distribution(noise(1), noise(2) + 1.0, "shifted answers")

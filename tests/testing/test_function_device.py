@@ -15,7 +15,8 @@ from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Part
 from mgdhw.device import Capability
 from mgdhw.errors import ConfigError, DeviceUnavailable, LimitExceeded, LinkTimeout
-from mgdhw.testing import DeviceConformance, FunctionDevice, Opener
+from mgdhw.testing import DeviceConformance, Opener
+from mgdhw.testing.function_device import FunctionDevice
 from mgdhw.training.events import Event, Faulted
 from tests.helpers.documents import python_block
 

@@ -17,7 +17,7 @@ from mgdhw.errors import ConfigError
 from mgdhw.experiment.load import check_experiment, parse_experiment, to_toml
 from mgdhw.learning.gradient import Window, accumulate, estimate, oripov_scaled
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw.testing.fitted import parameters_for
+from mgdhw.testing.stimuli import parameters_for
 from mgdhw.topology import Topology
 from mgdhw.training.events import Event, Finished, Started
 from mgdhw.training.prepare import choose_level, learning_rule

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.device.recovery import telling
+from mgdhw.device.recovery import log_waiting
 from mgdhw.errors import (
     ConfigError,
     DeviceAbsent,
@@ -141,7 +141,7 @@ class BoardSession:
         why = f"{self.uri}: no answer within {limit:.3g} s"
         try:
             if self.link.connected:
-                with telling(f"{self.uri} to reach its safe state", limit):
+                with log_waiting(f"{self.uri} to reach its safe state", limit):
                     async with asyncio.timeout(limit), self.lock:
                         if not self.link.in_step:
                             await self._identify(take=False)
@@ -297,7 +297,7 @@ class BoardSession:
         """Find out what the board holds, connecting again if need be; one that is away or frozen is waited for."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._options.reconnect
-        with telling(self.uri, self._options.reconnect):
+        with log_waiting(self.uri, self._options.reconnect):
             while True:
                 try:
                     await self._try_to_identify()

@@ -18,7 +18,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, HostCodes
 from mgdhw.device.closing import CLOSING_SECONDS
 from mgdhw.device.motion import Motion
-from mgdhw.device.recovery import back_off, patiently
+from mgdhw.device.recovery import back_off, retry_while_away
 from mgdhw.errors import (
     ConfigError,
     DeviceAbsent,
@@ -80,7 +80,7 @@ class LinkedDevice(HostCodes):
     async def connect(self) -> None:
         wait = self._options.reconnect
         what = f"{self.uri} to be there; reconnect=0 in its address waits for nothing"
-        session = await patiently(self._begin, wait, what, (DeviceAbsent,))
+        session = await retry_while_away(self._begin, wait, what, (DeviceAbsent,))
         description = session.known
         head = description.head
         raw = await session.read_area(Area.LIMITS, 24 * head.n_parameters) if head.per_parameter else None

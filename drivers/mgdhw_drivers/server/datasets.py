@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mgdhw.concurrency.heavy import Heavy
+from mgdhw.concurrency.background import BackgroundWorker
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw_drivers.protocol.description import Head
@@ -29,7 +29,7 @@ class Datasets:
         self.crc = 0
         """Checksum of what the device has; 0: nothing."""
         self._device, self._areas, self._head = device, areas, head
-        self._heavy = Heavy()
+        self._heavy = BackgroundWorker()
         self._load: Load | None = None
         self._dataset: Dataset | None = None
 

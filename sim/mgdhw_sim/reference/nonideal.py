@@ -87,7 +87,7 @@ def row_noise(spec: ChipSpec, stream: Stream, std: float, moment: Moment, n: int
         (last - first + 1) * blocks * 8,
         first_block=first * blocks,
         layer=layer,
-        part=int(moment.part),
+        substream=int(moment.part),
     )
     return scaled(g.reshape(k, -1, blocks * 8)[:, moment.rows - first, :n].reshape(k, b, n), size)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mgdhw.block import Part
 from mgdhw.device import Capability
-from mgdhw.testing import FunctionDevice
+from mgdhw.testing.function_device import FunctionDevice
 
 
 class Recorder(FunctionDevice):
@@ -49,9 +49,9 @@ class Recorder(FunctionDevice):
 
     async def apply(self, theta: NDArray[np.float64], step: int) -> NDArray[np.float64]:
         await self._tell("write")
-        stored = await super().apply(theta, step)
-        self.moves.append(stored)
-        return stored
+        actual = await super().apply(theta, step)
+        self.moves.append(actual)
+        return actual
 
     async def infer(self, samples: NDArray[np.int64], step: int = 0) -> NDArray[np.float64]:
         await self._tell("infer")

@@ -184,7 +184,7 @@ async def test_a_way_to_the_safe_state_that_hangs_is_told(
         assert (await talk.pong()).running == sequence  # it answers while it waits
         answer = await talk.wait(lambda frame: frame.sequence == sequence)
         assert "NOT confirmed to be safe" in text_of(answer)
-        assert "on its way to the safe state for" in caplog.text
+        assert "going to the safe state (" in caplog.text
         assert "does not come back from closing" in caplog.text
         assert "in its safe state" not in caplog.text
         refused = await talk.identify()

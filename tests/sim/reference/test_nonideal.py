@@ -233,6 +233,6 @@ def test_draws_of_all_fields_agree_with_the_referee() -> None:
 @pytest.mark.parametrize(("seed", "step"), [(0, 0), (2**64 - 1, 2**40 + 5), (2**33 + 7, 2**32 - 1)])
 def test_draws_of_any_key_agree_with_the_referee(seed: int, step: int) -> None:
     for stream, layer, part in ((Stream.READ, 3, 2), (Stream.MISMATCH, 13, 0), (Stream.ADC, 0, 3)):
-        ours = gaussian.gaussians(seed, stream, [step], 4000, layer=layer, part=part)[0]
+        ours = gaussian.gaussians(seed, stream, [step], 4000, layer=layer, substream=part)[0]
         expected = [referee_variation.gaussian(seed, stream, step, layer, part, n) for n in range(4000)]
         assert_array_equal(ours, expected)

@@ -53,8 +53,8 @@ class AnswersFromMemory(Sound):
     """Goes on answering `read` once it is closed."""
 
     async def read(self) -> FloatArray:
-        if self._chip is None and self.stored is not None:
-            return self.stored
+        if self._chip is None and self.theta_actual is not None:
+            return self.theta_actual
         return await super().read()
 
 

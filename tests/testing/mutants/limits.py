@@ -32,9 +32,9 @@ class LimitsChecked(NoLimits):
     """Refuses what is beyond the limits, but only after it has sent it."""
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
-        stored = await super().apply(theta, step)
+        actual = await super().apply(theta, step)
         Sound.check_limits(self, theta)
-        return stored
+        return actual
 
 
 @caught_by("parameters-at-their-limits-are-taken")

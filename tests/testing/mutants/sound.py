@@ -14,7 +14,7 @@ from mgdhw.device import Capability, Motion
 from mgdhw.errors import DeviceUnavailable
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.random.philox import Stream, words
-from mgdhw.testing.recipes import walk
+from mgdhw.testing.training_cases import train_from_host
 from mgdhw_sim.device import SimDevice
 from mgdhw_sim.uri import parse
 
@@ -29,7 +29,7 @@ class Sound(SimDevice):
         self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.LEARN)
 
     async def learn(self, segment: Segment) -> SegmentResult:
-        raise DeviceUnavailable("it cannot learn by itself", uri=self.uri)
+        raise DeviceUnavailable("it cannot learn on its own", uri=self.uri)
 
 
 class Learner(SimDevice):
@@ -98,7 +98,7 @@ class NoisyLearner(Noisy):
     async def learn(self, segment: Segment) -> SegmentResult:
         self.check_limits(segment.state.theta)
         recipe = replace(segment.rule, eta=self.eta * segment.rule.eta)
-        return await walk(self, self.probe, replace(segment, rule=recipe))
+        return await train_from_host(self, self.probe, replace(segment, rule=recipe))
 
 
 SOUND = (Sound, Learner, Slow, Moving, Noisy, NoisyLearner)
