@@ -59,25 +59,23 @@ async def train_async(
     listeners: Iterable[Listener] = (),
     session: TrainingHandle | None = None,
 ) -> Result:
-    """Train, and keep the run.
+    """Train, and save the run.
 
     Args:
         experiment: a TOML file, a mapping of the same form, or an Experiment; None trains the packaged digits.
         dataset: your own data instead of the experiment's: (X, y), which is split, (X, y, X_test, y_test), or a
             `Dataset`. Arrays of numpy, tensors, frames; y are labels, one-hot rows, or numbers in 0 ... 1 (see
-            `mgdhw.datasets.from_arrays`). They are kept with the run. "data.test_fraction" and "data.seed" say how to
-            split, "data.scale" how to scale ("auto"); without a device named, a simulated chip of the data's sizes is
-            trained.
-        device: an address or a device (open or not: a device that is open stays open) instead of the experiment's.
-        resume: a run to go on with (a folder, or an id within `runs`), instead of an experiment.
+            `mgdhw.datasets.from_arrays`). They are saved with the run. "data.test_fraction" and "data.seed" control
+            the split, "data.scale" the scaling ("auto"); without a device, a matching simulated chip is trained.
+        device: an address or a device instead of the experiment's; an open device stays open.
+        resume: a run to resume (a folder, or an id within `runs`), instead of an experiment.
         replicas: deprecated; see `train_replicas_async`.
-        runs: folder to keep runs in; None keeps nothing on disk.
+        runs: folder for runs; None saves nothing.
         overrides: changes to the experiment such as "optimizer.eta=0.1".
-        cost: a function of (B, n_out) outputs and targets that answers (B,) costs, instead of the device's own cost:
-            for devices whose outputs are read and whose cost the host computes. A run that began with one is resumed
-            with the same.
+        cost: a function of (B, n_out) outputs and targets that returns (B,) costs, instead of the device's own cost,
+            for devices whose cost is computed by the host. A run with one has to be resumed with the same.
         listeners: called with every event, in order.
-        session: a handle to stop it by; each training takes a new one.
+        session: a handle to stop training; each training needs a new one.
 
     Raises:
         ConfigError: experiment, device and dataset are invalid or do not fit each other, or the session was used.
@@ -107,13 +105,13 @@ async def train_replicas_async(
     listeners: Iterable[ReplicasListener] = (),
     session: TrainingHandle | None = None,
 ) -> ReplicasResult:
-    """Train many times, independently, and keep what comes of each.
+    """Train many times, independently, and save the result of each.
 
     Args:
-        replicas: how many: replica r has the experiment's seed + r. The result is the distribution of their time to
-            solution. To resume a set, give the number that it began with.
+        replicas: number of trainings; replica r has the experiment's seed + r. The result is the distribution of their time to
+            solution. To resume a set, give its original number.
         experiment, dataset, device, resume, runs, overrides, cost, listeners, session: see `train_async`; listeners
-            hear `mgdhw.training.events.ReplicasEvent`.
+            are called with `mgdhw.training.events.ReplicasEvent`.
 
     Raises:
         ConfigError: there cannot be so many replicas, or one of the reasons of `train_async`, whose other errors are
@@ -171,9 +169,9 @@ def train(
     listeners: Iterable[Listener] = (),
     session: TrainingHandle | None = None,
 ) -> Result:
-    """Train and wait for the result: `train_async` for those who don't want async. Works in notebooks, too.
+    """Train and wait for the result: blocking version of `train_async`. Also works in notebooks.
 
-    Ctrl-C ends it cleanly and is then raised as KeyboardInterrupt; the run can be resumed.
+    Ctrl-C stops cleanly and is then raised as KeyboardInterrupt; the run can be resumed.
     """
     session = session or TrainingHandle()
     kind: Any = SingleTraining() if replicas is None else _deprecated(replicas)
@@ -196,9 +194,9 @@ def train_replicas(
     listeners: Iterable[ReplicasListener] = (),
     session: TrainingHandle | None = None,
 ) -> ReplicasResult:
-    """Train replicas and wait for the result: `train_replicas_async` for those who don't want async.
+    """Train replicas and wait for the result: blocking version of `train_replicas_async`.
 
-    Ctrl-C ends it cleanly and is then raised as KeyboardInterrupt; those replicas are kept that are finished.
+    Ctrl-C stops cleanly and is then raised as KeyboardInterrupt; finished replicas are saved.
     """
     session = session or TrainingHandle()
     work = train_replicas_async(
@@ -277,7 +275,7 @@ def evaluate(
     runs: str | Path = "runs",
     cost: CostFunction | None = None,
 ) -> Evaluation:
-    """Try the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
+    """Evaluate the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
     return blocking(evaluate_async(run, device=device, runs=runs, cost=cost), TrainingHandle())
 
 
