@@ -108,8 +108,8 @@ async def train_replicas_async(
     """Train many times, independently, and save the result of each.
 
     Args:
-        replicas: number of trainings; replica r has the experiment's seed + r. The result is the distribution of their time to
-            solution. To resume a set, give its original number.
+        replicas: number of trainings; replica r has the experiment's seed + r. The result is the distribution of their
+            time to solution. To resume a set, give its original number.
         experiment, dataset, device, resume, runs, overrides, cost, listeners, session: see `train_async`; listeners
             are called with `mgdhw.training.events.ReplicasEvent`.
 

@@ -104,12 +104,12 @@ def test_another_chip_is_refused_unless_named(runs: Path) -> None:
     found["device"]["identity"] = "another"
     path.write_text(json.dumps(found))
     (first.run / "SHA256SUMS").unlink()
-    with pytest.raises(DeviceUnavailable, match=r"the run began on another.*--device 'sim:analog-8bit"):
+    with pytest.raises(DeviceUnavailable, match=r"the run was started on another.*--device 'sim:analog-8bit"):
         mgdhw.train(resume=first.run)
     assert mgdhw.train(resume=first.run, device="sim:analog-8bit?layers=2-3-1").reason == "done"
     unproven, note = mgdhw.evaluate(first.run).notes
     assert "has no SHA256SUMS" in unproven
-    assert note.endswith("the run began on another")
+    assert note.endswith("the run was started on another")
     with pytest.raises(CheckpointError, match="13 parameters"):
         mgdhw.evaluate(first.run, device="sim:analog-8bit?layers=2-4-1")
 

@@ -182,7 +182,7 @@ def test_a_preset_by_name_or_address() -> None:
 
 
 async def test_a_device_without_timing_says_which_have_one() -> None:
-    with pytest.raises(ConfigError, match=r"sim:analog-8bit: nobody has said .* --preset \(thermo-optic, "):
+    with pytest.raises(ConfigError, match=r"8bit: this device declares no timing; .* --preset \(thermo-optic, "):
         await estimate_async(check_experiment({}, source="test"))
 
 

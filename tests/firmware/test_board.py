@@ -120,7 +120,9 @@ def test_blocks_measurements_and_outputs(sanitized: Path, where: str) -> None:
         rng = Random(1)
         for family in FAMILIES:
             for baseline in Baseline:
-                codes = CodeSpec(family, rng.getrandbits(64), 5, rng.choice(("all", "layer")), 0.3)
+                codes = CodeSpec(
+                    family, rng.getrandbits(64), 5, rng.choice(("all", "layer")), (0.3,) if family == "sparse" else ()
+                )
                 order = SampleOrder(rng.getrandbits(64), 7, rng.choice((1, 2, 70)), rng.randint(1, 5))
                 block = Block(rng.choice((0, 2**33)), 100, codes, order, baseline, HeldBaseline(9, rng.randint(0, 3)))
                 expected, answer = chip.probe(block), ask_block(talk, block)

@@ -21,7 +21,7 @@ SHORTENED: dict[str, list[str]] = {
     "examples/xor-2-2-1.toml": ["training.probes=2000", "evaluation.every=1000"],
     "examples/xor-analog.toml": ["training.probes=2000", "evaluation.every=1000"],
     "examples/xor.toml": ["training.probes=2000", "evaluation.every=1000"],
-    "mgdhw/experiments/digits.toml": ["training.probes=1000"],
+    "mgdhw/experiment/digits.toml": ["training.probes=1000"],
 }
 EXAMPLES = {
     "examples/fashion.toml": "be5c2a143c66f9bf733e9397bd526db79f9b067cc766c5e85d0e0a65633b4a7b",
@@ -30,7 +30,7 @@ EXAMPLES = {
     "examples/xor-2-2-1.toml": "cf00442ec41a0000a66749076aea4887063e7f0a8c227ec2b035ddad37f937b0",
     "examples/xor-analog.toml": "2ebf456dd2b41e6ceac166099832882f7982b57d9012b3de7abe101b9a0b89db",
     "examples/xor.toml": "ce1c4c3f310dcfbb8826bbad030a7ee3c4e6c37eea49af317d8293b27b7fb84e",
-    "mgdhw/experiments/digits.toml": "82ae40158070f23b21af5b42fd25cdfa741a6dba971ef460bfa3a07e274669d7",
+    "mgdhw/experiment/digits.toml": "82ae40158070f23b21af5b42fd25cdfa741a6dba971ef460bfa3a07e274669d7",
 }
 
 CELLS = "&dac_inl=1&stuck=0.1&write_noise=0.03&retention=400&rest=0.2&drift_nu=0.02&drift_every=3&endurance=200"

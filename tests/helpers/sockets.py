@@ -7,7 +7,7 @@ import socket
 from mgdhw_drivers.protocol.greeting import HostGreeting
 from mgdhw_drivers.transports import secret
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 def connect(address: str) -> socket.socket:

@@ -205,7 +205,7 @@ def test_another_chip_is_refused_unless_named(runs: Path) -> None:
     found["device"]["identity"] = "another"
     (run / "provenance.json").write_text(json.dumps(found))
     (run / "SHA256SUMS").unlink()
-    with pytest.raises(DeviceUnavailable, match="the run began on another"):
+    with pytest.raises(DeviceUnavailable, match="the run was started on another"):
         mgdhw.train_replicas(resume=run, replicas=3)
     assert mgdhw.train_replicas(resume=run, replicas=3, device="sim:analog-8bit?layers=2-3-1").reason == "done"
 

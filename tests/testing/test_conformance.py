@@ -42,7 +42,7 @@ async def test_what_is_broken_is_found_and_nothing_else(kind: type[Any], monkeyp
     try:
         outcomes = await run_conformance(kind)
     finally:
-        mutants.endings.ClosesHalf.busy.clear()
+        mutants.lifecycle.ClosesHalf.busy.clear()
         await mutants.leaks.Leaky.clean_up()
     assert failures(outcomes) == FOUND[kind]
 

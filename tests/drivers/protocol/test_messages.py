@@ -24,11 +24,18 @@ block_strategy = st.builds(
     st.integers(1, 60),
     st.builds(
         CodeSpec,
-        st.sampled_from(numbers.FAMILIES),
+        st.just("sparse"),
         st.integers(0, 2**64 - 1),
         st.integers(1, 32767),
         st.sampled_from(numbers.GROUPS),
-        st.floats(2**-15, 1),
+        st.tuples(st.floats(2**-15, 1)),
+    )
+    | st.builds(
+        CodeSpec,
+        st.sampled_from(sorted(set(numbers.FAMILY_NUMBERS) - {"sparse"})),
+        st.integers(0, 2**64 - 1),
+        st.integers(1, 32767),
+        st.sampled_from(numbers.GROUPS),
     ),
     st.builds(SampleOrder, st.integers(0, 2**64 - 1), st.integers(1, 2**31), st.integers(1, 100), st.integers(1, 9)),
     st.sampled_from(Baseline),

@@ -34,7 +34,7 @@ from mgdhw_drivers.server.board import Board
 from mgdhw_drivers.server.limits import NO_LIMITS, Limits
 from tests.helpers.chips import REFERENCE_CHIP
 
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 class Direct:

@@ -334,7 +334,7 @@ async def test_the_last_steps_that_there_are_can_be_taken() -> None:
         end = (1 << 63) - 1
         assert (await talk.set(np.zeros(13), step=end)).type == Type.SET | ANSWER
         for family in range(6):
-            answer = await talk.ask(Type.PROBE, talk.probe(first_step=end - 4, family=family))
+            answer = await talk.ask(Type.PROBE, talk.probe(first_step=end - 4, family=family, code_parameter=0.5))
             assert answer.type == Type.PROBE | ANSWER, family
         learn = await talk.learn({"first_step": end - 4}, update=end - 4, flags=12)
         assert (await talk.ask(Type.LEARN, learn)).type == Type.LEARN | ANSWER

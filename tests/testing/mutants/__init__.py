@@ -3,7 +3,7 @@
 Every mutant is marked with the clause that must catch it.
 """
 
-from . import data, endings, leaks, learning, levels, limits, motion, parameters, probing
+from . import data, leaks, learning, levels, lifecycle, limits, motion, parameters, probing
 from .mark import MUTANTS
 from .sound import SOUND
 
@@ -11,10 +11,10 @@ __all__ = [
     "MUTANTS",
     "SOUND",
     "data",
-    "endings",
     "leaks",
     "learning",
     "levels",
+    "lifecycle",
     "limits",
     "motion",
     "parameters",
