@@ -90,7 +90,7 @@ class Case:
     batch: int
     codes: str = "random"
     period: int = 1
-    effects: Mapping[str, float] = field(default_factory=dict)
+    nonidealities: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def n_parameters(self) -> int:
@@ -100,7 +100,7 @@ class Case:
     @property
     def uri(self) -> str:
         """The 8-bit chip with these layers, in compiled loops."""
-        options = {"layers": "-".join(map(str, self.layers)), "engine": "numba", **self.effects}
+        options = {"layers": "-".join(map(str, self.layers)), "engine": "numba", **self.nonidealities}
         return f"sim:analog-8bit?{urlencode(options)}"
 
     def experiment(self, seed: int = 0) -> dict[str, Any]:

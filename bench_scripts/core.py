@@ -48,11 +48,11 @@ def speed(core: Core, uri: str, data: str, batch: int, baseline: str, probes: in
         source="core.py",
     )
     info = SimDevice(uri, spec).info
-    recipe, _ = learning_rule(experiment, info, dataset.n_train)
-    state = first_state(experiment, info, recipe, dataset)
+    rule, _ = learning_rule(experiment, info, dataset.n_train)
+    state = first_state(experiment, info, rule, dataset)
     chip = CoreChip(core, spec, memory=1 << 24)
     chip.load(dataset)
-    segment = Segment(state, recipe, probes)
+    segment = Segment(state, rule, probes)
     best = np.inf
     for _ in range(3):
         began = time.perf_counter()

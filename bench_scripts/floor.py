@@ -110,7 +110,7 @@ class SmallCells:
     """
 
     def __init__(self, share: float) -> None:
-        spec = parse(replace(CASES["c"], layers=SMALL, effects=IMPERFECT | {"drift_every": 1 << 40}).uri)
+        spec = parse(replace(CASES["c"], layers=SMALL, nonidealities=IMPERFECT | {"drift_every": 1 << 40}).uri)
         n = spec.topology.n_parameters
         changed = np.random.default_rng(0).random(n) < share
         codes = np.stack(
@@ -164,7 +164,7 @@ def measured(cores: int, quick: bool) -> Iterator[Row]:
     case, rounds, seconds = CASES["c"], (1 if quick else ROUNDS), 0.02 if quick else 0.3
     data, times = dataset(case, find_images()), 10 if quick else 20_000
     few = max(1, times // 200)
-    with Ours(replace(case, effects=IMPERFECT), data, 1, seconds) as real, Ours(case, data, 1, seconds) as ideal:
+    with Ours(replace(case, nonidealities=IMPERFECT), data, 1, seconds) as real, Ours(case, data, 1, seconds) as ideal:
         share = changed_share(real)
         cells = [SmallCells(share) for _ in range(cores)]
         calls: dict[str, Callable[[], float]] = {

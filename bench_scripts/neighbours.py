@@ -66,7 +66,7 @@ def main(options: Options) -> None:
     rounds, seconds = (1, 0.02) if options.quick else (ROUNDS, SECONDS)
     cases: dict[str, Training] = {
         "c": CASES["c"],
-        "c imperfect": replace(CASES["c"], effects=IMPERFECT),
+        "c imperfect": replace(CASES["c"], nonidealities=IMPERFECT),
         "fashion": Example(FASHION.read_text(encoding="utf-8"), images=images),
     }
     rows = [kept(name, case, images, count, rounds, seconds) for name, case in cases.items() for count in (1, cores)]

@@ -65,8 +65,8 @@ class Ours:
 
     def _begin(self, case: Training, dataset: Dataset, seed: int) -> Segment:
         experiment = check_experiment(case.experiment(seed), source="benchmark")
-        recipe, _ = learning_rule(experiment, self._device.info, dataset.n_train)
-        return Segment(first_state(experiment, self._device.info, recipe, dataset), recipe, 0)
+        rule, _ = learning_rule(experiment, self._device.info, dataset.n_train)
+        return Segment(first_state(experiment, self._device.info, rule, dataset), rule, 0)
 
     def _seconds(self, probes: int) -> float:
         """Time that so many probes take; training goes on."""

@@ -142,7 +142,7 @@ def imperfect(letter: str, images: str, rounds: int, seconds: float) -> Row:
     case = CASES[letter]
     data = dataset(case, images)
     rates: list[tuple[float, float]] = []
-    with Ours(replace(case, effects=IMPERFECT), data, 1, seconds) as real, Ours(case, data, 1, seconds) as ideal:
+    with Ours(replace(case, nonidealities=IMPERFECT), data, 1, seconds) as real, Ours(case, data, 1, seconds) as ideal:
         for _ in range(rounds):
             rates.append((real.rate(), ideal.rate()))
     mine, theirs = (float(np.median(each)) for each in zip(*rates, strict=True))

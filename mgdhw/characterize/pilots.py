@@ -51,7 +51,7 @@ class Pilot:
 
     Args:
         eta: its learning rate.
-        recipe, state: its recipe and current state.
+        rule, state: its learning rule and current state.
         curve: (evaluations, cost per sample) so far.
     """
 
@@ -190,33 +190,33 @@ class PilotRuns:
         self._device.begin_stage(f"pilot run, η = {eta:.3g}")
         optimizer = self._experiment.optimizer.model_copy(update={"eta": eta})
         experiment = self._experiment.replica(start * SEED_STRIDE).model_copy(update={"optimizer": optimizer})
-        recipe, _ = learning_rule(experiment, self._device.info, self._device.dataset.n_train)
-        pilot = Pilot(eta, recipe, first_state(experiment, self._device.info, recipe, self._device.dataset))
+        rule, _ = learning_rule(experiment, self._device.info, self._device.dataset.n_train)
+        pilot = Pilot(eta, rule, first_state(experiment, self._device.info, rule, self._device.dataset))
         await self._restore_state(pilot)
         await self._measure(pilot)
         return pilot
 
     async def _advance(self, pilot: Pilot, evaluations: int) -> None:
         """Train until a run has used this many evaluations, or the budget is spent."""
-        device, recipe = self._device, pilot.rule
-        window = evaluations_of(recipe.baseline, recipe.update_period)
+        device, rule = self._device, pilot.rule
+        window = evaluations_of(rule.baseline, rule.update_period)
         reserve = self._measurement_cost
         if pilot.state.evaluations + window > evaluations:
             return
         device.begin_stage(f"pilot run, η = {pilot.eta:.3g}")
-        codes = Codes(recipe.codes, device.info.topology)
+        codes = Codes(rule.codes, device.info.topology)
         state = pilot.state
         await self._restore_state(pilot)
         marks = [evaluations * look // MEASUREMENTS for look in range(1, MEASUREMENTS)]
         marks = [mark for mark in marks if mark > state.evaluations]
         while state.evaluations + window <= evaluations and device.used + window + reserve <= self._end:
             while True:
-                size = min(CHUNK, probes_to_update(state, recipe))
-                state = accumulate_costs(state, await device.probe(next_block(state, recipe, size)), recipe, codes)
-                if state.step % recipe.update_period == 0:
+                size = min(CHUNK, probes_to_update(state, rule))
+                state = accumulate_costs(state, await device.probe(next_block(state, rule, size)), rule, codes)
+                if state.step % rule.update_period == 0:
                     break
-            state, _ = update(state, recipe, codes)
-            await device.write(requested_theta(state, recipe), state.step)
+            state, _ = update(state, rule, codes)
+            await device.write(requested_theta(state, rule), state.step)
             if marks and state.evaluations >= marks[0] and device.used + 2 * reserve <= self._end:
                 marks = [mark for mark in marks if mark > state.evaluations]
                 pilot.state = state

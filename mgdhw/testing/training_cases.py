@@ -91,28 +91,28 @@ def segment_for(dut: DeviceUnderTest, case: Case, n_probes: int = PROBES, number
     eta = f"optimizer.eta={case.eta_steps * float(np.min(info.theta_lsb))!r}"
     experiment = parse_experiment(TRAINING, source="conformance", overrides=(*case.overrides, eta)).replica(number)
     dataset = dataset_for(info)
-    recipe, _ = learning_rule(experiment, info, dataset.n_train)
-    state = first_state(experiment, info, recipe, dataset, theta_for(info, number))
-    return Segment(replace(state, cells=dict(dut.cells)), recipe, n_probes)
+    rule, _ = learning_rule(experiment, info, dataset.n_train)
+    state = first_state(experiment, info, rule, dataset, theta_for(info, number))
+    return Segment(replace(state, cells=dict(dut.cells)), rule, n_probes)
 
 
 async def train_from_host(device: Device, probe: Probe, segment: Segment, at_most: int = 4) -> SegmentResult:
     """The same segment run by the host's own loop, in blocks of at most `at_most` probes."""
-    state, recipe = segment.state, segment.rule
-    codes = Codes(recipe.codes, device.info.topology)
+    state, rule = segment.state, segment.rule
+    codes = Codes(rule.codes, device.info.topology)
     end = state.step + segment.n_probes
     total: float = 0
     last: UpdateInfo | None = None
     await device.restore(state.cells)
-    await device.write(requested_theta(state, recipe), state.step)
+    await device.write(requested_theta(state, rule), state.step)
     while state.step < end:
-        block = next_block(state, recipe, min(at_most, end - state.step, probes_to_update(state, recipe)))
+        block = next_block(state, rule, min(at_most, end - state.step, probes_to_update(state, rule)))
         costs = await probe(block)
         total += float(costs.perturbed.sum())
-        state = accumulate_costs(state, costs, recipe, codes)
-        if state.step % recipe.update_period == 0:
-            state, last = update(state, recipe, codes)
-            await device.write(requested_theta(state, recipe), state.step)
+        state = accumulate_costs(state, costs, rule, codes)
+        if state.step % rule.update_period == 0:
+            state, last = update(state, rule, codes)
+            await device.write(requested_theta(state, rule), state.step)
     state = replace(state, cells=await device.snapshot())
     return SegmentResult(state, total / segment.n_probes, last)
 

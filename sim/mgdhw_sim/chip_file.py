@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -12,19 +13,23 @@ from mgdhw.errors import ConfigError
 from mgdhw.parsing import did_you_mean, parse_toml, short_repr
 from mgdhw.report.text import decode, readable
 from mgdhw.timing import Timing
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.points import TABLE, Points, Tables, points_of
 from mgdhw_sim.spec import ChipSpec
 
-SECTIONS: dict[str, Any] = {"effects": Effects, "timing": Timing}
+log = logging.getLogger("mgdhw.sim")
+
+SECTIONS: dict[str, Any] = {"nonidealities": Nonidealities, "timing": Timing}
 """Fields of a chip that are tables of their own, and what they become."""
+OLD_SECTION = "effects"
+"""What [nonidealities] was called; still read."""
 LARGEST_WHOLE = 1 << 1000
 """Of an integer where a number is expected; Python has no float of more."""
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string", tuple: "sizes: [64, 16, 10]"}
 
 
 def to_toml(spec: ChipSpec, comments: Mapping[str, str] | None = None) -> str:
-    """The chip as a TOML file; of effects and timing what is not off, of tables every point.
+    """The chip as a TOML file; of nonidealities and timing what is not off, of tables every point.
 
     Args:
         spec: the chip.
@@ -64,6 +69,11 @@ def load_chip(path: Path) -> ChipSpec:
         raise ConfigError(f"{path}: not a text file; expected TOML in UTF-8") from None
     values = parse_toml(text, str(path))
     values.setdefault("name", readable(path.stem))
+    if OLD_SECTION in values:
+        if "nonidealities" in values:
+            raise ConfigError(f"{path}: [{OLD_SECTION}] is the old name of [nonidealities]; put all into the latter")
+        log.warning("%s: [%s] is now called [nonidealities]", path, OLD_SECTION)
+        values["nonidealities"] = values.pop(OLD_SECTION)
     found: dict[str, Any] = {}
     for name, kind in SECTIONS.items():
         if name in values:

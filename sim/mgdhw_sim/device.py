@@ -72,7 +72,7 @@ class SimDevice(HostCodes):
             cost_kind=spec.cost,
             cost_lsb=spec.cost_lsb,
             capabilities=capabilities,
-            exact_writes=spec.effects.exact_writes,
+            exact_writes=spec.nonidealities.exact_writes,
             details=_details(spec),
             timing=spec.timing,
             input_range=(-1.0 if spec.input_bipolar else 0.0, 1.0),
@@ -148,7 +148,7 @@ class SimDevice(HostCodes):
 
     def predict_costs(self, theta: FloatArray, block: Block) -> Costs | None:
         """The answer of a copy of the chip to a block at θ, (P,); None: no noise. See `training.signal_check`."""
-        if not self.spec.effects.noisy:
+        if not self.spec.nonidealities.noisy:
             return None
         apart = copy(self.chip)
         apart.write(theta, block.first_step)
@@ -218,7 +218,7 @@ class SimDevice(HostCodes):
 def _details(spec: ChipSpec) -> dict[str, Any]:
     """The whole chip, as a record of a run holds it."""
     details: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(spec)}
-    details["effects"] = spec.effects.given()
+    details["nonidealities"] = spec.nonidealities.given()
     details["timing"] = None if spec.timing is None else asdict(spec.timing)
     details["tables"] = {
         name: asdict(points) if len(points.inputs) <= SHORT_TABLE else str(points)

@@ -48,7 +48,7 @@ def row(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Effects:
+class Nonidealities:
     """Strengths of the nonidealities of a chip; zero is none of it.
 
     This is their catalogue: options of addresses, keys of chip files, `mgdhw sim show`, ranges and errors follow from
@@ -167,15 +167,15 @@ class Effects:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
 
 
-RANGES: dict[str, tuple[float, float]] = {f.name: f.metadata["range"] for f in fields(Effects)}
+RANGES: dict[str, tuple[float, float]] = {f.name: f.metadata["range"] for f in fields(Nonidealities)}
 """What each may be; what a chip can represent may be less."""
-UNITS: dict[str, str] = {f.name: f.metadata["unit"] for f in fields(Effects)}
-OF_PULSES = tuple(f.name for f in fields(Effects) if f.metadata["of_pulses"])
+UNITS: dict[str, str] = {f.name: f.metadata["unit"] for f in fields(Nonidealities)}
+OF_PULSES = tuple(f.name for f in fields(Nonidealities) if f.metadata["of_pulses"])
 """Only of cells that move by pulses."""
-OF_CELLS = tuple(f.name for f in fields(Effects) if f.metadata["of_cells"])
+OF_CELLS = tuple(f.name for f in fields(Nonidealities) if f.metadata["of_cells"])
 """On what is written, held or added to a cell, or that a write interrupts."""
 
-NOISE = tuple(f.name for f in fields(Effects) if f.metadata["noise"])
+NOISE = tuple(f.name for f in fields(Nonidealities) if f.metadata["noise"])
 """What makes a cost another one each time that it is measured."""
 
-IDEAL = Effects()
+IDEAL = Nonidealities()

@@ -23,7 +23,7 @@ UNITS = {
     "output_bits": "bit",
     "cost_bits": "bit",
     "cost_range": COST,
-    **{f"effects.{name}": unit for name, unit in NONIDEALITY_UNITS.items()},
+    **{f"nonidealities.{name}": unit for name, unit in NONIDEALITY_UNITS.items()},
     "timing.baseline_seconds": "s",
     "timing.baseline_joules": "J / parameter",
     "timing.probe_seconds": "s",
@@ -37,7 +37,7 @@ UNITS = {
     "timing.write_joules": "J / parameter",
 }
 """Unit of every number that has one, by its name."""
-SECTIONS = ("effects", "timing")
+SECTIONS = ("nonidealities", "timing")
 """Fields of a chip that are tables in its file."""
 BEGAN: dict[str, tuple[dict[str, Any], Mapping[str, str]]] = {}
 """Values of the presets, and where they come from, by the chip's name; filled by `mgdhw_sim.presets`."""
@@ -64,7 +64,7 @@ def numbers(spec: ChipSpec) -> list[Number]:
     found = []
     for name, value in values(spec).items():
         kept = name in began and began[name] == value
-        source = sources.get(name, DEFAULT if name in UNITS else "") if kept else "given"
+        source = sources.get(name.removeprefix("nonidealities."), DEFAULT if name in UNITS else "") if kept else "given"
         found.append(Number(name, value, UNITS.get(name, ""), source))
     return found
 

@@ -63,7 +63,7 @@ def _curves(axes: Axes, spec: ChipSpec) -> None:
     ideal, n = activate(spec, z, last=last), min(spec.layers[1], LARGEST_LAYER)
     axes.plot(z * lsb, ideal * lsb, color=ACCENT, lw=2, zorder=3, label=f"{kind}, as it should be")
     label = f"{n} neurons as they are"
-    for number in range(TEMPERATURES if spec.effects.temperature_std > 0 else 1):
+    for number in range(TEMPERATURES if spec.nonidealities.temperature_std > 0 else 1):
         own = neurons_at(spec, number)
         for j in range(n):
             inner = saturate(shift_round((z - own.midpoint[j]) * own.steepness[j], 12), spec.signal_bits)
@@ -91,7 +91,7 @@ def _updates(axes: Axes, spec: ChipSpec) -> None:
         weighed[step] = weights(small, cells, tick(small, step)) * 2.0**-spec.fine_fraction_bits
     theta = asked * spec.weight_lsb
     axes.set(title="updates, up and down", xlabel="writes", ylabel="weight made")
-    if not spec.effects.pulsed:
+    if not spec.nonidealities.pulsed:
         weighed, theta = (weighed - theta[:, None]) / spec.weight_lsb, 0 * theta
         axes.set(title="errors of updates, up and down", ylabel="weight made - θ asked for (steps)")
     axes.plot(weighed, color=PALE, lw=0.6)

@@ -13,7 +13,7 @@ from mgdhw.errors import ConfigError
 from mgdhw.parsing import format_number
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.numbers import html
 from mgdhw_sim.points import TABLE, Points, Tables
 from mgdhw_sim.reference.tables import ACTIVATIONS
@@ -77,7 +77,7 @@ class ChipSpec:
     cost_bits: int = 12
     cost_range: float = 1.0
     seed: int = 0
-    effects: Effects = field(default_factory=Effects)
+    nonidealities: Nonidealities = field(default_factory=Nonidealities)
     tables: Tables = field(default_factory=Tables)
     codes: str = "chip"
     engine: str = "auto"
@@ -149,7 +149,7 @@ class ChipSpec:
     @property
     def ideal(self) -> bool:
         """Whether nothing is imperfect about it."""
-        return not self.effects.given()
+        return not self.nonidealities.given()
 
     @property
     def fine_bits(self) -> int:
@@ -179,7 +179,7 @@ class ChipSpec:
     @property
     def rest(self) -> int:
         """What cells decay to, in cell units."""
-        value = math.floor(self.effects.rest * 2.0 ** (self.weight_fraction_bits + CELL_FRACTION_BITS) + 0.5)
+        value = math.floor(self.nonidealities.rest * 2.0 ** (self.weight_fraction_bits + CELL_FRACTION_BITS) + 0.5)
         return min(max(value, -self.cell_limit), self.cell_limit)
 
     @property
@@ -194,9 +194,9 @@ class ChipSpec:
 
     def identity(self) -> str:
         """Hash of everything that decides a bit of the chip's answers."""
-        others = ("name", "codes", "engine", "timing", "effects", "tables")
+        others = ("name", "codes", "engine", "timing", "nonidealities", "tables")
         decisive = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
-        decisive |= self.effects.given()  # so that an effect that is added later changes no other chip's identity
+        decisive |= self.nonidealities.given()  # so that an effect that is added later changes no other chip's identity
         for name, points in self.points().items():
             decisive[f"tables.{name}"] = [points.inputs, points.outputs]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
@@ -232,17 +232,17 @@ class ChipSpec:
                     raise ConfigError(f"tables.{name}: {f:g} at {z:g}: expected {wanted}")
 
     def _check_pulses(self) -> None:
-        effects = self.effects
-        if not effects.pulsed:
+        nonidealities = self.nonidealities
+        if not nonidealities.pulsed:
             return
         if self.weight_bits > PULSED_BITS:
             raise ConfigError(f"weight_bits={self.weight_bits}: cells that move by pulses have {PULSED_BITS} at most")
-        if effects.dw_min and not self.weight_lsb / 8 <= effects.dw_min <= self.weight_lsb:
+        if nonidealities.dw_min and not self.weight_lsb / 8 <= nonidealities.dw_min <= self.weight_lsb:
             raise ConfigError(self._pulses_do_not_fit())
 
     def _pulses_do_not_fit(self) -> str:
         """What to do where a pulse is no such share of a code: usually the width was given, and the pulse was not."""
-        code, pulse = self.weight_lsb, self.effects.dw_min
+        code, pulse = self.weight_lsb, self.nonidealities.dw_min
         fits = (pulse <= self.weight_range * 2.0 ** (1 - bits) <= 8 * pulse for bits in range(PULSED_BITS + 1))
         widths = [bits for bits, good in enumerate(fits) if good and bits >= 4]
         others = f", or weight_bits={widths[0]} ... {widths[-1]}" if widths else ""

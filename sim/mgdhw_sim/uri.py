@@ -9,13 +9,13 @@ from mgdhw.device.uri import expand_path, shorten_uri, split_uri
 from mgdhw.errors import ConfigError
 from mgdhw.parsing import did_you_mean, short_repr
 from mgdhw_sim.chip_file import load_chip
-from mgdhw_sim.nonidealities import IDEAL, Effects
+from mgdhw_sim.nonidealities import IDEAL, Nonidealities
 from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.spec import FIELDS, ChipSpec
 
 FILE = ".toml"
-EFFECTS = sorted(f.name for f in fields(Effects))
-OPTIONS = sorted([*(set(FIELDS) - {"name", "effects", "tables", "timing"}), *EFFECTS])
+NONIDEALITIES = sorted(f.name for f in fields(Nonidealities))
+OPTIONS = sorted([*(set(FIELDS) - {"name", "nonidealities", "tables", "timing"}), *NONIDEALITIES])
 
 
 def parse(uri: str) -> ChipSpec:
@@ -38,12 +38,12 @@ def parse(uri: str) -> ChipSpec:
             hint = f"; options begin with a ?: sim:{preset.replace('&', '?', 1)}"
         raise ConfigError(f"{uri}: no preset {short_repr(preset)}{hint} ({', '.join(PRESETS)})")
     changes: dict[str, Any] = {}
-    effects: dict[str, Any] = {}
+    nonidealities: dict[str, Any] = {}
     for key, value in options.items():
         if key not in OPTIONS:
             raise ConfigError(f"{uri}: no option {short_repr(key)}{did_you_mean(key, OPTIONS)} ({', '.join(OPTIONS)})")
-        if key in EFFECTS:
-            effects[key] = _value(uri, key, value, getattr(IDEAL, key))
+        if key in NONIDEALITIES:
+            nonidealities[key] = _value(uri, key, value, getattr(IDEAL, key))
         else:
             changes[key] = _value(uri, key, value, getattr(spec, key))
     # Cross-entropy takes logits and goes up to several nats; an address that says cost=xent means all three.
@@ -53,7 +53,7 @@ def parse(uri: str) -> ChipSpec:
     elif "activation" in changes:
         changes.setdefault("output_activation", changes["activation"])
     try:
-        return replace(spec, **changes, effects=replace(spec.effects, **effects))
+        return replace(spec, **changes, nonidealities=replace(spec.nonidealities, **nonidealities))
     except ConfigError as error:
         raise ConfigError(f"{uri}: {error}") from None
 

@@ -26,7 +26,7 @@ from mgdhw.timing import Timing
 from mgdhw_drivers.server.fault_injection import Faults
 from mgdhw_drivers.transports import secret
 from mgdhw_sim.chip_file import load_chip
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.spec import ChipSpec
 
 XOR: dict[str, Any] = {"device": {"uri": "sim:analog-8bit?layers=2-3-1"}, "data": {"name": "xor"}}
@@ -122,7 +122,7 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: load_chip(written("c.toml", '[tables]\nactivation = "a\\u0000b"')),
         "cannot be read: embedded null byte",
     ),
-    "an effect of 400 digits": (lambda: Effects(cost_noise=10**400), "400 digits"),
+    "an effect of 400 digits": (lambda: Nonidealities(cost_noise=10**400), "400 digits"),
     "a time of 400 digits": (lambda: Timing(probe_seconds=10**400), "400 digits"),
     "a layer of 10,000 digits": (lambda: ChipSpec(layers=(2, 10**10_000)), "digits"),
     # runs

@@ -109,7 +109,7 @@ def compare_blocks(core: Core, number: int) -> None:
     assert_array_equal(ours.infer(everything, step := rng.randrange(1 << 40)), chip.infer(everything, step))
 
 
-def draw_recipe(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> LearningRule:
+def draw_rule(rng: Random, spec: ChipSpec, samples: int, optimizer: str) -> LearningRule:
     """Any recipe for a chip."""
     continuous, p = rng.random() < 0.2, spec.topology.n_parameters
     block = draw_block(rng, spec, samples)
@@ -147,14 +147,14 @@ def compare_segments(core: Core, number: int) -> None:
     """One draw: a segment of training, whole and in two, against the reference engine."""
     rng = Random(f"segment {number}")
     chip, ours, samples = both(core, rng, number)
-    recipe = draw_recipe(rng, chip.spec, samples, list(OPTIMIZERS)[number % len(OPTIMIZERS)])
+    rule = draw_rule(rng, chip.spec, samples, list(OPTIMIZERS)[number % len(OPTIMIZERS)])
     p, step = chip.topology.n_parameters, rng.choice((0, 0, 12 * 2**30))
-    theta = np.clip(draw_theta(rng, chip.spec, recipe.codes.amplitude), recipe.low, recipe.high)
+    theta = np.clip(draw_theta(rng, chip.spec, rule.codes.amplitude), rule.low, rule.high)
     state = TrainState(
         step=step,
         update=rng.choice((0, 7)),
         theta=theta,
-        optimizer=recipe.optimizer.init(p),
+        optimizer=rule.optimizer.init(p),
         window=Window.empty(p),
         filters=FilterState.empty(p),
         held=None,
@@ -165,14 +165,14 @@ def compare_segments(core: Core, number: int) -> None:
     first = rng.randint(1, probes - 1)
 
     def in_two(learn: Callable[[Segment], SegmentResult]) -> SegmentResult:
-        return learn(Segment(learn(Segment(state, recipe, first)).state, recipe, probes - first))
+        return learn(Segment(learn(Segment(state, rule, first)).state, rule, probes - first))
 
-    expected = REFERENCE.learn(chip, Segment(state, recipe, probes))
+    expected = REFERENCE.learn(chip, Segment(state, rule, probes))
     stored = chip.codes.copy()
-    for result in (ours.learn(Segment(state, recipe, probes)), in_two(ours.learn)):
+    for result in (ours.learn(Segment(state, rule, probes)), in_two(ours.learn)):
         assert_same_state(result.state, expected.state)
         assert_array_equal(ours.codes, stored)
-    whole = ours.learn(Segment(state, recipe, probes))
+    whole = ours.learn(Segment(state, rule, probes))
     assert whole.cost == expected.cost
     assert (whole.last is None) == (expected.last is None)
     if whole.last is not None and expected.last is not None:

@@ -34,13 +34,13 @@ from tests.firmware.structures import (
     codes_of,
     held_of,
     order_of,
-    recipe_of,
+    rule_of,
     spec_of,
 )
 from tests.helpers.paths import ROOT
 
 FIRMWARE = ROOT / "drivers" / "mgdhw_drivers" / "firmware"
-STATUS = ("ok", "bad chip", "no memory", "bad block", "out of range", "no sample", "bad recipe", "bad limits")
+STATUS = ("ok", "bad chip", "no memory", "bad block", "out of range", "no sample", "bad rule", "bad limits")
 
 
 class CoreError(Exception):
@@ -256,16 +256,16 @@ class CoreChip:
             for n in range(updates)
         ]
         etas = (c.c_double * max(1, updates))(*rates)
-        recipe = recipe_of(segment.rule)
-        recipe.etas = c.addressof(etas)
+        rule = rule_of(segment.rule)
+        rule.etas = c.addressof(etas)
         weight = segment.rule.filter_weight
         if weight is not None:
-            recipe.filter_weight = weight.ctypes.data
+            rule.filter_weight = weight.ctypes.data
         _check(
             lib.mg_learn_begin(
                 self._learner,
                 self.chip,
-                c.byref(recipe),
+                c.byref(rule),
                 c.byref(self.state),
                 c.c_uint64(segment.n_probes),
                 self.core.sine,

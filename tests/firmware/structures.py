@@ -12,7 +12,7 @@ from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.protocol import segments
 from mgdhw_drivers.protocol.blocks import parameter_of
 from mgdhw_drivers.protocol.numbers import FAMILY_NUMBERS, OPTIMIZER_NUMBERS
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.spec import ChipSpec
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "identity")
@@ -29,7 +29,7 @@ class Arena(c.Structure):
     _fields_ = (("start", c.c_void_p), ("size", c.c_size_t), ("used", c.c_size_t))
 
 
-class EffectsC(c.Structure):
+class NonidealitiesC(c.Structure):
     _fields_ = (("seed", c.c_uint64), ("strength", c.c_double * MOST_NONIDEALITIES))
 
 
@@ -55,7 +55,7 @@ class Spec(c.Structure):
                 "cost_log2",
             )
         ),
-        ("effects", c.POINTER(EffectsC)),
+        ("nonidealities", c.POINTER(NonidealitiesC)),
     )
 
 
@@ -98,7 +98,7 @@ class OptimizerC(c.Structure):
     )
 
 
-class RecipeC(c.Structure):
+class RuleC(c.Structure):
     _fields_ = (
         ("codes", CodeSpecC),
         ("order", OrderC),
@@ -167,10 +167,10 @@ def spec_of(chip: ChipSpec) -> Spec:
     )
     spec.sizes[: len(chip.layers)] = chip.layers
     if not chip.ideal:
-        effects = EffectsC(seed=chip.seed)
-        for i, field in enumerate(fields(Effects)):
-            effects.strength[i] = float(getattr(chip.effects, field.name))
-        spec.effects = c.pointer(effects)
+        nonidealities = NonidealitiesC(seed=chip.seed)
+        for i, field in enumerate(fields(Nonidealities)):
+            nonidealities.strength[i] = float(getattr(chip.nonidealities, field.name))
+        spec.nonidealities = c.pointer(nonidealities)
     return spec
 
 
@@ -187,26 +187,26 @@ def held_of(held: HeldBaseline | None) -> HeldC:
     return HeldC(0, 0, 0) if held is None else HeldC(int(held.value), held.step, 1)
 
 
-def recipe_of(recipe: LearningRule) -> RecipeC:
-    optimizer = recipe.optimizer
-    return RecipeC(
-        codes=codes_of(recipe.codes),
-        order=order_of(recipe.order),
+def rule_of(rule: LearningRule) -> RuleC:
+    optimizer = rule.optimizer
+    return RuleC(
+        codes=codes_of(rule.codes),
+        order=order_of(rule.order),
         optimizer=OptimizerC(
             (c.c_double * segments.N_CONSTANTS)(*segments.constants_of(optimizer)), OPTIMIZER_NUMBERS[optimizer.name]
         ),
-        update_period=recipe.update_period,
-        rounding_seed=recipe.seed,
-        scale=recipe.scale,
-        eta=recipe.eta,
-        tau_theta=recipe.tau_theta,
-        tau_hp=recipe.tau_hp,
-        low=float(recipe.low),
-        high=float(recipe.high),
-        baseline=BASELINES.index(recipe.baseline),
-        continuous=recipe.continuous,
-        normalise=NORMALISATIONS.index(recipe.normalise),
-        stochastic=recipe.stochastic,
+        update_period=rule.update_period,
+        rounding_seed=rule.seed,
+        scale=rule.scale,
+        eta=rule.eta,
+        tau_theta=rule.tau_theta,
+        tau_hp=rule.tau_hp,
+        low=float(rule.low),
+        high=float(rule.high),
+        baseline=BASELINES.index(rule.baseline),
+        continuous=rule.continuous,
+        normalise=NORMALISATIONS.index(rule.normalise),
+        stochastic=rule.stochastic,
     )
 
 

@@ -36,7 +36,7 @@ from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 from tests.helpers.states import assert_same_state
 
-from .compare import draw_recipe
+from .compare import draw_rule
 from .talk import NoAnswer, Talk, board, line
 
 SPEC = ChipSpec(layers=(5, 4, 3), weight_bits=10, activation="tanh")
@@ -163,10 +163,10 @@ def test_segments(sanitized: Path, where: str) -> None:
     rng, reference = Random(4), Reference()
     with ready(sanitized, where) as (talk, chip):
         for ticket, optimizer in enumerate(list(OPTIMIZERS) * 2, start=1):
-            recipe = draw_recipe(rng, SPEC, 7, optimizer)
-            state = new_state(chip, recipe, rng)
+            rule = draw_rule(rng, SPEC, 7, optimizer)
+            state = new_state(chip, rule, rng)
             for size in (17, 1, 30):
-                segment = Segment(state, recipe, size)
+                segment = Segment(state, rule, size)
                 expected, answer = reference.learn(chip, segment), learn(talk, segment, 100 * ticket + size)
                 assert_same_state(answer.state, expected.state)
                 assert answer.cost == expected.cost
@@ -176,11 +176,11 @@ def test_segments(sanitized: Path, where: str) -> None:
                 state = expected.state
 
 
-def new_state(chip: Chip, recipe: LearningRule, rng: Random) -> TrainState:
+def new_state(chip: Chip, rule: LearningRule, rng: Random) -> TrainState:
     p = chip.topology.n_parameters
-    theta = np.clip([rng.uniform(-1, 1) for _ in range(p)], recipe.low, recipe.high)
+    theta = np.clip([rng.uniform(-1, 1) for _ in range(p)], rule.low, rule.high)
     return TrainState(
-        0, 0, theta, recipe.optimizer.init(p), Window.empty(p), FilterState.empty(p), None, 0, bytes(32)
+        0, 0, theta, rule.optimizer.init(p), Window.empty(p), FilterState.empty(p), None, 0, bytes(32)
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 
-from mgdhw_sim.nonidealities import OF_CELLS, OF_PULSES, RANGES, Effects
+from mgdhw_sim.nonidealities import OF_CELLS, OF_PULSES, RANGES, Nonidealities
 
 from .core import FIRMWARE
 from .structures import MOST_NONIDEALITIES
@@ -17,7 +17,7 @@ ROW = re.compile(r'^    \{"(\w+)", (\S+), (\S+), ([\w| ]+)\},$', re.MULTILINE)
 def test_rows_are_the_same_in_the_same_order() -> None:
     text = (FIRMWARE / "core" / "nonideal.c").read_text()
     expected = []
-    for field in fields(Effects):
+    for field in fields(Nonidealities):
         kinds = {
             "OF_CELLS": field.name in OF_CELLS,
             "OF_PULSES": field.name in OF_PULSES,
@@ -42,4 +42,4 @@ def test_every_name_in_c_is_one_of_the_catalogue() -> None:
         named |= set(re.findall(r'relative\([^()"]*"(\w+)"\)', text))
         named |= {f"{name}_std" for name in re.findall(r'"(\w+)_std"', text)}
     assert len(named) > 30
-    assert named <= {field.name for field in fields(Effects)}
+    assert named <= {field.name for field in fields(Nonidealities)}

@@ -60,7 +60,7 @@ BLOCK: Case = {
 }
 PULSES: Case = {"w_max": 3.0, "w_min": -2.0}
 
-EFFECTS: dict[str, Case] = {
+NONIDEALITIES: dict[str, Case] = {
     "dac_offset": {"dac_offset": 0.05},
     "dac_gain": {"dac_gain": -0.06},
     "dac_inl": {"dac_inl": 1.7},
@@ -217,9 +217,9 @@ def ideal() -> Iterator[Case]:
     yield case("steps beyond 32 bits, a large batch", "block", {}, {**BLOCK, "first_step": 2**32 - 4, "batch": 9})
 
 
-def effects() -> Iterator[Case]:
+def nonidealities() -> Iterator[Case]:
     """One effect at a time."""
-    for n, (name, strengths) in enumerate(EFFECTS.items()):
+    for n, (name, strengths) in enumerate(NONIDEALITIES.items()):
         baseline = ("held", "every", "antithetic")[n % 3]
         yield case(name, "block", {"effects": strengths}, {**BLOCK, "baseline": baseline})
 
@@ -253,4 +253,4 @@ def segments() -> Iterator[Case]:
             yield case(f"{optimizer}, {kind}", "segment", chip, request)
 
 
-GROUPS = {"ideal": ideal, "effects": effects, "together": together, "segments": segments}
+GROUPS = {"ideal": ideal, "effects": nonidealities, "together": together, "segments": segments}

@@ -13,7 +13,7 @@ from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw_sim.engines import ENGINES, choose
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from tests.sim.reference import referee, referee_nonideal
 from tests.sim.reference.test_chip import Work
 
@@ -73,7 +73,7 @@ def test_all_there_is_is_pinned() -> None:
     cases = [case for group in GROUPS.values() for case in group]
     assert len(cases) >= 50
     assert len({case["name"] for case in cases}) == len(cases)
-    assert {name for case in cases for name in case["chip"]["effects"]} >= {f.name for f in fields(Effects)}
+    assert {name for case in cases for name in case["chip"]["effects"]} >= {f.name for f in fields(Nonidealities)}
     for key, wanted in (("family", set(FAMILIES)), ("baseline", {str(kind) for kind in Baseline})):
         assert {case["request"][key] for case in cases} == wanted
     assert {case["request"].get("optimizer") for case in cases} == {None, *OPTIMIZERS}

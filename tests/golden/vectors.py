@@ -21,7 +21,7 @@ from mgdhw.learning.state import TrainState
 from mgdhw.optimizers import OPTIMIZERS
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_sim.engines import Engine
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.reference import cells
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
@@ -71,8 +71,8 @@ def _lines(table: Case, indent: int) -> str:
 
 def spec_of(case: Case) -> ChipSpec:
     chip = dict(case["chip"])
-    effects = Effects(**chip.pop("effects"))
-    return ChipSpec(**{**chip, "layers": tuple(chip["layers"])}, effects=effects)
+    nonidealities = Nonidealities(**chip.pop("effects"))
+    return ChipSpec(**{**chip, "layers": tuple(chip["layers"])}, nonidealities=nonidealities)
 
 
 def dataset_of(case: Case, spec: ChipSpec) -> Dataset:
@@ -104,7 +104,7 @@ def order_of(asked: Case, samples: int) -> SampleOrder:
     return SampleOrder(asked["order_seed"], samples, asked["batch"], asked["tau_x"])
 
 
-def recipe_of(case: Case, spec: ChipSpec, samples: int) -> LearningRule:
+def rule_of(case: Case, spec: ChipSpec, samples: int) -> LearningRule:
     asked = case["request"]
     room, lsb = asked["amplitude"] * spec.weight_lsb, spec.weight_lsb
     return LearningRule(
@@ -130,20 +130,20 @@ def recipe_of(case: Case, spec: ChipSpec, samples: int) -> LearningRule:
 
 
 def segment_of(case: Case, spec: ChipSpec, samples: int) -> Segment:
-    recipe = recipe_of(case, spec, samples)
+    rule = rule_of(case, spec, samples)
     theta = np.array([float.fromhex(value) for value in case["request"]["theta"]])
     state = TrainState(
         step=0,
         update=0,
         theta=theta,
-        optimizer=recipe.optimizer.init(theta.size),
+        optimizer=rule.optimizer.init(theta.size),
         window=Window.empty(theta.size),
         filters=FilterState.empty(theta.size),
         held=None,
         evaluations=0,
         digest_state=b"\0" * 32,
     )
-    return Segment(state, recipe, case["request"]["probes"])
+    return Segment(state, rule, case["request"]["probes"])
 
 
 # --- what a chip answers

@@ -17,7 +17,7 @@ from pathlib import Path
 from mgdhw_drivers.protocol.frames import Frame, FrameReader, encode
 from mgdhw_drivers.protocol.messages import Chunk, ErrorPayload, Identify, Pong, Read, Snapshot
 from mgdhw_drivers.protocol.numbers import ANSWER, Area, Code, State, Type
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.spec import ChipSpec
 from tests.firmware.core import FIRMWARE, Core
 from tests.firmware.in_process import InProcess
@@ -55,7 +55,9 @@ class Setting:
 PLAIN = ChipSpec(layers=(2, 3, 1))
 WIDE = ChipSpec(layers=(5, 4, 3), activation="tanh", weight_bits=10, input_bipolar=True, cost="xent")
 WORN = ChipSpec(
-    layers=(2, 3, 1), effects=Effects(dw_min=0.005, w_max=1.0, w_min=-1.0, read_noise=0.01, settling=0.5), seed=3
+    layers=(2, 3, 1),
+    nonidealities=Nonidealities(dw_min=0.005, w_max=1.0, w_min=-1.0, read_noise=0.01, settling=0.5),
+    seed=3,
 )
 SETTINGS = (
     Setting(PLAIN),

@@ -46,7 +46,7 @@ def info_of(topology: Topology) -> DeviceInfo:
     return DeviceInfo("a device", "number 1", topology, -8.0, 8.0, LSB, 2, 1, "mse", 1.0, can)
 
 
-def recipe(*changes: str, topology: Topology = NETWORK) -> LearningRule:
+def rule(*changes: str, topology: Topology = NETWORK) -> LearningRule:
     """Of continuous mode, as an experiment makes it."""
     fixed = ("training.mode=continuous", f"codes.delta={AMPLITUDE * LSB}", "training.init=uniform")
     return learning_rule(parse_experiment("", source="test", overrides=(*fixed, *changes)), info_of(topology), 10)[0]
@@ -113,12 +113,12 @@ ROUNDING = 1e-3  # of sines to steps
 def estimates_of_each(family: str, groups: str) -> tuple[Codes, FloatArray]:
     """(SEEDS, P, P) estimates for parameter i where the cost is θⱼ; codes of one of the seeds."""
     changes = (f"codes.family={family}", f"codes.groups={groups}", "codes.density=0.5", f"training.tau_hp={TAU_HP}")
-    recipes = [recipe(*changes, f"seed={seed}") for seed in range(SEEDS)]
-    codes = [Codes(one.codes, NETWORK) for one in recipes]
+    rules = [rule(*changes, f"seed={seed}") for seed in range(SEEDS)]
+    codes = [Codes(one.codes, NETWORK) for one in rules]
     values = np.stack([each.values(0, SETTLING + PROBES) for each in codes], axis=1).astype(np.float64)
     filtered = high_passed(values * LSB, TAU_HP)[SETTLING:]
     found = values[SETTLING:].transpose(1, 2, 0) @ filtered.transpose(1, 0, 2) / PROBES
-    return codes[0], found * np.stack([one.filter_weight for one in recipes])[:, :, None]  # type: ignore[misc]
+    return codes[0], found * np.stack([one.filter_weight for one in rules])[:, :, None]  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("family", "groups"), KINDS)
@@ -136,7 +136,7 @@ def test_the_estimate_of_a_linear_cost_is_unbiased(family: str, groups: str) -> 
 
 def test_what_training_takes_in_ends_up_as_the_gradient() -> None:
     """Sines, whose estimates are the least noisy; undivided they would be some 6 % too small."""
-    one = recipe("codes.family=sinusoidal", "training.tau_theta=4000", "training.update_every=100000")
+    one = rule("codes.family=sinusoidal", "training.tau_theta=4000", "training.update_every=100000")
     codes, slope = Codes(one.codes, NETWORK), np.array([1.0, -2.0, 3.0, -1.0, 1.5, -3.0, 2.0, 1.0, -1.0])
     costs = codes.values(0, 28_000) @ (slope * LSB)
     state = TrainState(
@@ -151,7 +151,7 @@ def test_what_training_takes_in_ends_up_as_the_gradient() -> None:
 @pytest.mark.parametrize(("family", "groups"), KINDS)
 def test_filters_weigh_with_what_the_recipe_says(family: str, groups: str) -> None:
     """A block's filters are linear in the weight, and without one they divide by the mean square alone."""
-    one = recipe(f"codes.family={family}", f"codes.groups={groups}")
+    one = rule(f"codes.family={family}", f"codes.groups={groups}")
     codes = Codes(one.codes, NETWORK)
     costs = Costs(np.random.default_rng(1).normal(size=40), np.zeros(40), 40)
     fixed: dict[str, Any] = {"scale": 1.0, "theta_lsb": LSB, "tau_hp": TAU_HP, "tau_theta": 30.0}
@@ -166,7 +166,7 @@ def test_filters_weigh_with_what_the_recipe_says(family: str, groups: str) -> No
 
 
 def test_windows_have_no_weight() -> None:
-    assert recipe("training.mode=discrete").filter_weight is None
+    assert rule("training.mode=discrete").filter_weight is None
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -188,24 +188,24 @@ def test_too_little_to_divide_by_is_refused_with_what_would_do(
     n: int, changes: tuple[str, ...], parts: tuple[str, ...]
 ) -> None:
     with pytest.raises(ConfigError, match=r"^training\.tau_hp: ") as refused:
-        recipe(*changes, topology=Topology(n))
+        rule(*changes, topology=Topology(n))
     for part in parts:
         assert part in str(refused.value)
     found = re.search(r"expected (training\.tau_hp=\S+), or (codes\.family=\w+)", str(refused.value))
     assert found is not None
     for remedy in found.groups():
-        assert recipe(*changes, remedy, topology=Topology(n)).filter_weight is not None
+        assert rule(*changes, remedy, topology=Topology(n)).filter_weight is not None
 
 
 @pytest.mark.parametrize("tau", [5e-324, 1e-9])
 def test_no_time_constant_is_too_short_to_say_so(tau: float) -> None:
     with pytest.raises(ConfigError, match=r"^training\.tau_hp: expected at least 0\.001 probes"):
-        recipe(f"training.tau_hp={tau!r}")
+        rule(f"training.tau_hp={tau!r}")
 
 
 @pytest.mark.parametrize("family", ["random", "walsh", "sinusoidal"])
 def test_a_filter_as_slow_as_can_be_weakens_nothing(family: str) -> None:
-    one = recipe(f"codes.family={family}", "training.tau_hp=1e308")
+    one = rule(f"codes.family={family}", "training.tau_hp=1e308")
     assert_array_equal(gains(Codes(one.codes, NETWORK), 1e308), 1.0)
 
 
@@ -229,7 +229,7 @@ def test_the_bound_is_four_times_the_variance_that_white_noise_makes_without_a_f
 def test_sequential_codes_are_refused_for_they_lose_what_gradients_have_in_common() -> None:
     """However long the time constant: one parameter after the other, all to one side, is a constant cost."""
     with pytest.raises(ConfigError, match=r"^codes\.family: in continuous mode sequential codes.*codes\.family=random"):
-        recipe("codes.family=sequential")
+        rule("codes.family=sequential")
     for tau in (10.0, 1000.0):
         values = Codes(CodeSpec("sequential"), NETWORK).values(0, int(40 * tau) // P * P + P).astype(np.float64)
         own = high_passed(values, tau)
@@ -241,8 +241,8 @@ def test_sequential_codes_are_refused_for_they_lose_what_gradients_have_in_commo
 def test_sines_in_layers_that_take_turns_are_refused_for_they_have_the_same_frequencies() -> None:
     topology = Topology.dense((2, 2, 2))
     with pytest.raises(ConfigError, match=r"^codes\.family: in continuous mode sinusoidal codes .*codes\.groups=all"):
-        recipe("codes.family=sinusoidal", "codes.groups=layer", topology=topology)
-    assert recipe("codes.family=sinusoidal", "codes.groups=layer", topology=Topology.dense((2, 2))).continuous
+        rule("codes.family=sinusoidal", "codes.groups=layer", topology=topology)
+    assert rule("codes.family=sinusoidal", "codes.groups=layer", topology=Topology.dense((2, 2))).continuous
     codes = Codes(CodeSpec("sinusoidal", 1, AMPLITUDE, "layer"), topology)
     values = codes.values(0, 400 // codes.window() * codes.window() + codes.window()).astype(np.float64)
     last = slice(-codes.window(), None)

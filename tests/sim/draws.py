@@ -15,7 +15,7 @@ from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.codes import FAMILIES
 from mgdhw.datasets import Dataset
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.points import TABLE, Points, Tables
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.reference.tables import ACTIVATIONS
@@ -152,7 +152,7 @@ def draw_theta(rng: Random, spec: ChipSpec, amplitude: int) -> list[float]:
 def draw_moved(rng: Random, spec: ChipSpec, theta: list[float], amplitude: int) -> list[float]:
     """Some of the parameters moved."""
     other = draw_theta(rng, spec, amplitude)
-    if spec.effects.pulsed:  # near by, so that there are not so many pulses
+    if spec.nonidealities.pulsed:  # near by, so that there are not so many pulses
         other = [0.9 * a + 0.1 * b for a, b in zip(theta, other, strict=True)]
     return [b if rng.random() < 0.5 else a for a, b in zip(theta, other, strict=True)]
 
@@ -189,7 +189,7 @@ def draw_effects(rng: Random, spec: ChipSpec) -> ChipSpec:
     def some(low: float, high: float) -> float:
         return rng.uniform(low, high) if rng.random() < share else 0.0
 
-    effects: dict[str, Any] = {
+    nonidealities: dict[str, Any] = {
         "dac_offset": min(some(-2, 2) * lsb, 8.0),
         "dac_gain": some(-0.05, 0.05),
         "dac_inl": some(-2, 2),
@@ -225,7 +225,7 @@ def draw_effects(rng: Random, spec: ChipSpec) -> ChipSpec:
         "endurance_dtod": some(0, 0.3),
     }
     if spec.weight_bits <= PULSED_BITS and rng.random() < 0.6:
-        effects |= {
+        nonidealities |= {
             "w_max": spec.weight_range * rng.uniform(0.3, 0.9),
             "w_min": -spec.weight_range * rng.uniform(0.3, 0.9),
             "dw_min": rng.choice((0.0, lsb, lsb * rng.uniform(0.125, 1))),
@@ -236,4 +236,4 @@ def draw_effects(rng: Random, spec: ChipSpec) -> ChipSpec:
             "up_down_dtod": some(0, 0.1),
             "dw_min_std": some(0, 1),
         }
-    return replace(spec, effects=Effects(**effects), seed=rng.getrandbits(64))
+    return replace(spec, nonidealities=Nonidealities(**nonidealities), seed=rng.getrandbits(64))

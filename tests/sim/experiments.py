@@ -97,7 +97,7 @@ def draw(number: int) -> Drawn:
 
 def ways(drawn: Drawn, rng: Random, compiled: bool) -> list[Way]:
     """Other ways to train it; host codes only where that is the same experiment."""
-    levels = ["learn", "device-codes"] + (["host-codes"] if drawn.spec.effects.exact_writes else [])
+    levels = ["learn", "device-codes"] + (["host-codes"] if drawn.spec.nonidealities.exact_writes else [])
     return [
         Way(
             rng.choice(levels),

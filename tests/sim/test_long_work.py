@@ -45,8 +45,8 @@ def works() -> bool:
 
 def segment(device: SimDevice, experiment: Experiment, n_probes: int, state: TrainState | None = None) -> Segment:
     dataset = load("xor")
-    recipe, _ = learning_rule(experiment, device.info, dataset.n_train)
-    return Segment(state or first_state(experiment, device.info, recipe, dataset), recipe, n_probes)
+    rule, _ = learning_rule(experiment, device.info, dataset.n_train)
+    return Segment(state or first_state(experiment, device.info, rule, dataset), rule, n_probes)
 
 
 @pytest.mark.parametrize("uri", [XOR["device"]["uri"], pytest.param(AGEING, marks=pytest.mark.long)])

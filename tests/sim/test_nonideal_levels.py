@@ -66,8 +66,8 @@ def test_host_codes_agree_where_writes_are_exact(digests: dict[str, str]) -> Non
 @pytest.mark.parametrize("name", OF_CELLS)
 def test_writes_are_exact_without_effects_on_cells_only(name: str) -> None:
     value = {"w_max": "1&w_min=-1", "retention": "9", "endurance": "9"}.get(name, "0.1")
-    assert parse(f"sim:analog-8bit?{EXACT}&{WARM}").effects.exact_writes
-    assert not parse(f"sim:analog-8bit?{name}={value}").effects.exact_writes
+    assert parse(f"sim:analog-8bit?{EXACT}&{WARM}").nonidealities.exact_writes
+    assert not parse(f"sim:analog-8bit?{name}={value}").nonidealities.exact_writes
 
 
 class Notes:

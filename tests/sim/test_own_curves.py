@@ -28,7 +28,7 @@ from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 from mgdhw_sim.uri import parse
 from tests.helpers.states import assert_same_state
-from tests.sim.engines.test_engines import BATCHES, draw_codes, draw_recipe, first_state, learn
+from tests.sim.engines.test_engines import BATCHES, draw_codes, draw_rule, first_state, learn
 from tests.sim.engines.test_nonideal import compare_segments
 from tests.sim.reference import referee
 from tests.sim.reference.test_nonideal import compare, draw_small
@@ -122,10 +122,10 @@ def test_compiled_loops_give_the_bits_of_the_reference(kind: str) -> None:
         assert_array_equal(ours.reference, expected.reference)
         samples = np.arange(n)
         assert_array_equal(COMPILED.infer(chip, samples, 3), chip.infer(samples, 3))
-        recipe = draw_recipe(rng, chip, n, "sgd", "random")
-        state = first_state(chip, recipe)
-        learnt = learn(REFERENCE, chip, state, recipe, [40])
-        assert_same_state(learn(COMPILED, chip, state, recipe, [17, 23]).state, learnt.state)
+        rule = draw_rule(rng, chip, n, "sgd", "random")
+        state = first_state(chip, rule)
+        learnt = learn(REFERENCE, chip, state, rule, [40])
+        assert_same_state(learn(COMPILED, chip, state, rule, [17, 23]).state, learnt.state)
     assert (narrow > 0) == (kind == "curves"), "both kinds of kernels have been at it"
 
 

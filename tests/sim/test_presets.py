@@ -12,7 +12,7 @@ from mgdhw.device import open_device
 from mgdhw.errors import ConfigError
 from mgdhw.timing import Timing
 from mgdhw_sim.chip_file import load_chip, to_toml
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.numbers import UNITS, numbers, values
 from mgdhw_sim.presets import CATALOGUE, PRESETS
 from mgdhw_sim.spec import ChipSpec
@@ -38,7 +38,11 @@ def test_the_presets_that_are_promised() -> None:
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_number_of_a_preset_has_a_source_and_every_source_a_number(name: str) -> None:
     preset = CATALOGUE[name]
-    given = {key for key, value in values(preset.spec).items() if value != PLAIN.get(key) and key != "name"}
+    given = {
+        key.removeprefix("nonidealities.")
+        for key, value in values(preset.spec).items()
+        if value != PLAIN.get(key) and key != "name"
+    }
     assert given == set(preset.sources)
     assert all(len(source) >= len("assumed") for source in preset.sources.values())
     assert all(number.source for number in numbers(preset.spec) if number.unit)
@@ -76,7 +80,7 @@ def test_timing_decides_no_bit() -> None:
 
 
 def test_every_number_has_a_unit() -> None:
-    sections = {f"timing.{f.name}" for f in fields(Timing)} | {f"effects.{f.name}" for f in fields(Effects)}
+    sections = {f"timing.{f.name}" for f in fields(Timing)} | {f"nonidealities.{f.name}" for f in fields(Nonidealities)}
     assert sections == {name for name in UNITS if "." in name}
 
 
@@ -96,7 +100,7 @@ def test_any_chip_survives_its_file(tmp_path: Path) -> None:
         timing = Timing(
             **{f.name: draw.choice([0.0, draw.random() * 10.0 ** -draw.randrange(20)]) for f in fields(Timing)}
         )
-        effects = Effects(
+        nonidealities = Nonidealities(
             dac_offset=draw.uniform(-1, 1), stuck=draw.random() / 2, drift_every=draw.randrange(1, 99), endurance=1e12
         )
         spec = ChipSpec(
@@ -106,7 +110,7 @@ def test_any_chip_survives_its_file(tmp_path: Path) -> None:
             weight_range=2.0 ** draw.randrange(-2, 7),
             input_bipolar=draw.random() < 0.5,
             seed=draw.randrange(1 << 64),
-            effects=draw.choice([Effects(), effects]),
+            nonidealities=draw.choice([Nonidealities(), nonidealities]),
             timing=draw.choice([None, timing]),
         )
         file = tmp_path / "chip.toml"
@@ -146,9 +150,9 @@ async def test_an_address_opens_a_file_and_changes_it(tmp_path: Path, monkeypatc
         ("input_bipolar = 1", "input_bipolar: expected true or false (got 1)"),
         ("activation = 1", "activation: expected a string (got 1)"),
         ("weight_bits = 99", "weight_bits=99: expected 4 ... 16"),
-        ("[effects]\nwrite_noize = 1", "effects.write_noize: no such key; did you mean 'write_noise'?"),
-        ("[effects]\nwrite_noise = -1", "write_noise=-1: expected 0 ... 8"),
-        ("[effects]\ndrift_every = 1.5", "effects.drift_every: expected a whole number (got 1.5)"),
+        ("[nonidealities]\nwrite_noize = 1", "nonidealities.write_noize: no such key; did you mean 'write_noise'?"),
+        ("[nonidealities]\nwrite_noise = -1", "write_noise=-1: expected 0 ... 8"),
+        ("[nonidealities]\ndrift_every = 1.5", "nonidealities.drift_every: expected a whole number (got 1.5)"),
         ("timing = 3", "timing: expected a section, [timing], with keys of its own"),
         ("[timing]\nprobe_second = 1", "timing.probe_second: no such key; did you mean 'probe_seconds'?"),
         ("[timing]\nprobe_seconds = -1", "timing.probe_seconds=-1: expected a number of 0 or more"),
@@ -189,3 +193,13 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not a text file"):
         load_chip(tmp_path / "binary.toml")
+
+
+def test_the_old_name_of_the_section_is_read_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "old.toml"
+    file.write_text("name = 'old'\n[effects]\nwrite_noise = 0.1\n")
+    assert load_chip(file).nonidealities.write_noise == 0.1
+    assert "[effects] is now called [nonidealities]" in caplog.text
+    file.write_text("[effects]\nwrite_noise = 0.1\n[nonidealities]\nstuck = 0.1\n")
+    with pytest.raises(ConfigError, match=r"\[effects\] is the old name of \[nonidealities\]"):
+        load_chip(file)

@@ -69,5 +69,5 @@ def test_what_the_user_says_holds() -> None:
 def test_the_first_request_is_no_great_work(batch: int, parameters: int, replicas: int, size: int) -> None:
     changes = (f"training.batch={batch}",)
     device = SimDevice(CHIP, parse(CHIP))
-    recipe, _ = learning_rule(parse_experiment("", source="test", overrides=changes), device.info, 1000)
-    assert first_size(64, recipe, parameters, replicas) == size
+    rule, _ = learning_rule(parse_experiment("", source="test", overrides=changes), device.info, 1000)
+    assert first_size(64, rule, parameters, replicas) == size

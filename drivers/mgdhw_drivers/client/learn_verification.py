@@ -30,15 +30,15 @@ def updates_of(segment: Segment) -> int:
 
 def evaluations_of(segment: Segment) -> int:
     """Evaluations that a segment takes: its probes, and the baselines that they are compared with."""
-    state, recipe, probes = segment.state, segment.rule, segment.n_probes
-    if recipe.baseline is not Baseline.HELD:
-        return probes + expected_baselines(probes, recipe.baseline, tau_x=1, update_period=1)
+    state, rule, probes = segment.state, segment.rule, segment.n_probes
+    if rule.baseline is not Baseline.HELD:
+        return probes + expected_baselines(probes, rule.baseline, tau_x=1, update_period=1)
     # Where θ or the batch changes after the first probe; and at the first probe, unless what is held still holds.
     counted = [
-        expected_baselines(until, Baseline.HELD, tau_x=recipe.order.tau_x, update_period=recipe.update_period)
+        expected_baselines(until, Baseline.HELD, tau_x=rule.order.tau_x, update_period=rule.update_period)
         for until in (state.step + probes, state.step + 1)
     ]
-    first = 0 if next_block(state, recipe, 1).valid_held() is not None else 1
+    first = 0 if next_block(state, rule, 1).valid_held() is not None else 1
     return probes + counted[0] - counted[1] + first
 
 
@@ -60,7 +60,7 @@ class Verification:
 
     def check_counts(self) -> None:
         """What the message alone says. Raises DeviceFault."""
-        segment, learn_result, recipe = self._segment, self._result, self._segment.rule
+        segment, learn_result, rule = self._segment, self._result, self._segment.rule
         updates = updates_of(segment)
         self._same("step", learn_result.step, segment.state.step + segment.n_probes)
         self._same("updates", learn_result.update, segment.state.update + updates)
@@ -72,31 +72,31 @@ class Verification:
             if not learn_result.gradient_norm >= 0:
                 raise self._fault("gradient_norm", learn_result.gradient_norm, "a number of 0 or more")
         self._same("the numbers of the optimizer", learn_result.scalars, self._scalars(updates))
-        between = learn_result.step % recipe.update_period > 0
+        between = learn_result.step % rule.update_period > 0
         self._same(
-            "whether a baseline is held", LearnResultFlag.HELD in flags, between and recipe.baseline is Baseline.HELD
+            "whether a baseline is held", LearnResultFlag.HELD in flags, between and rule.baseline is Baseline.HELD
         )
-        if recipe.continuous or not between:
+        if rule.continuous or not between:
             self._same("whether the window is empty", LearnResultFlag.WINDOW_EMPTY in flags, True)
-        elif FAMILIES[recipe.codes.family].two_level:  # every probe moves some parameter
+        elif FAMILIES[rule.codes.family].two_level:  # every probe moves some parameter
             self._same("whether the window is empty", LearnResultFlag.WINDOW_EMPTY in flags, False)
-        if recipe.continuous:
+        if rule.continuous:
             self._same("whether there is a last cost", LearnResultFlag.ANALOG_COST in flags, True)
             for name in ("analog_cost", "high_passed"):
                 self._finite(name, getattr(learn_result, name))
         self._finite("cost", learn_result.cost)
-        self._cost_checker.check_range(learn_result.cost, learn_result.cost, recipe.order.batch)
+        self._cost_checker.check_range(learn_result.cost, learn_result.cost, rule.order.batch)
 
     def check_state(self, result: SegmentResult) -> None:
         """What the state's areas hold. Raises DeviceFault."""
-        before, state, recipe = self._segment.state, result.state, self._segment.rule
+        before, state, rule = self._segment.state, result.state, self._segment.rule
         if state.held is not None:
             self._check_held(state.held.value, state.held.step)
         if state.update == before.update:
             if not np.array_equal(state.theta, before.theta):
                 raise self._fault("theta", "other parameters", "those that it was given, for there was no update")
             return
-        low, high = np.broadcast_to(recipe.low, state.theta.shape), np.broadcast_to(recipe.high, state.theta.shape)
+        low, high = np.broadcast_to(rule.low, state.theta.shape), np.broadcast_to(rule.high, state.theta.shape)
         good = (state.theta >= low) & (state.theta <= high)
         if not good.all():
             i = int(np.argmin(good))
@@ -104,13 +104,13 @@ class Verification:
 
     def _check_held(self, value: int | float, step: int) -> None:
         """The baseline in force: measured where θ or the batch changed last, or the one that was carried."""
-        state, recipe, end = self._segment.state, self._segment.rule, self._result.step
-        due = max((end - 1) // period * period for period in (recipe.order.tau_x, recipe.update_period))
-        carried = next_block(state, recipe, 1).valid_held()
+        state, rule, end = self._segment.state, self._segment.rule, self._result.step
+        due = max((end - 1) // period * period for period in (rule.order.tau_x, rule.update_period))
+        carried = next_block(state, rule, 1).valid_held()
         if due > state.step or carried is None:
             self._same("the step of the held baseline", step, max(due, state.step))
             self._finite("held_value", float(value))
-            self._cost_checker.check_range(float(value), float(value), recipe.order.batch)
+            self._cost_checker.check_range(float(value), float(value), rule.order.batch)
         else:
             self._same("the step of the held baseline", step, carried.step)
             self._same("held_value", value, carried.value)

@@ -153,28 +153,28 @@ class Learning:
         return zlib.crc32(content)
 
     def _check(self, segment: Segment) -> None:
-        """Raise ConfigError if the board hasn't got what the recipe asks for."""
-        features, recipe = self._session.known.head.features, segment.rule
-        if recipe.codes.amplitudes:
+        """Raise ConfigError if the board hasn't got what the learning rule asks for."""
+        features, rule = self._session.known.head.features, segment.rule
+        if rule.codes.amplitudes:
             raise ConfigError(
                 f"{self._session.uri}: the link has one amplitude for all layers; use run.level=host-codes"
             )
-        name = name_of(recipe.optimizer)
+        name = name_of(rule.optimizer)
         if name is None:
             raise ConfigError(f"{self._session.uri}: no board knows this optimizer; use run.level=device-codes")
         needed = {
-            f"code family {recipe.codes.family}": family_bit(recipe.codes.family),
+            f"code family {rule.codes.family}": family_bit(rule.codes.family),
             f"optimizer {name}": 1 << FIRST_OPTIMIZER + OPTIMIZER_NUMBERS[name],
         }
-        if recipe.codes.groups == "layer":
+        if rule.codes.groups == "layer":
             needed["perturbation by layers"] = int(Feature.GROUPS)
-        if recipe.continuous:
+        if rule.continuous:
             needed["continuous mode"] = int(Feature.CONTINUOUS)
-        if recipe.continuous and recipe.filter_weight is not None:
+        if rule.continuous and rule.filter_weight is not None:
             needed["the weights of continuous mode"] = int(Feature.WEIGHTED)
-        if recipe.normalise == "oripov":
+        if rule.normalise == "oripov":
             needed["the scaling of oripov"] = int(Feature.ORIPOV)
-        if recipe.stochastic:
+        if rule.stochastic:
             needed["stochastic rounding"] = int(Feature.STOCHASTIC)
         for what, bit in needed.items():
             if not features & bit:

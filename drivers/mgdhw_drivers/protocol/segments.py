@@ -79,7 +79,7 @@ def is_empty(window: Window) -> bool:
 def areas_in_use(optimizer: str, flags: LearnFlag) -> list[Area]:
     """The state areas, in the order in which their checksum takes them.
 
-    Continuous mode has no window: its weights, where the recipe has some, lie in ENERGY.
+    Continuous mode has no window: its weights, where the learning rule has some, lie in ENERGY.
     """
     areas = [Area.THETA, *slots_of(optimizer).values()]
     if LearnFlag.CONTINUOUS in flags:
@@ -87,20 +87,20 @@ def areas_in_use(optimizer: str, flags: LearnFlag) -> list[Area]:
     return areas if LearnFlag.WINDOW_EMPTY in flags else [*areas, Area.CROSS, Area.ENERGY]
 
 
-def flags_of(recipe: LearningRule, state: TrainState) -> LearnFlag:
+def flags_of(rule: LearningRule, state: TrainState) -> LearnFlag:
     """What a learning rule and a state are, as LEARN says it."""
     flags = LearnFlag(0)
-    if recipe.continuous:
+    if rule.continuous:
         flags |= LearnFlag.CONTINUOUS
-    if recipe.normalise == "oripov":
+    if rule.normalise == "oripov":
         flags |= LearnFlag.ORIPOV
-    if recipe.stochastic:
+    if rule.stochastic:
         flags |= LearnFlag.STOCHASTIC
     if is_empty(state.window):
         flags |= LearnFlag.WINDOW_EMPTY
     if state.filters.cost is not None:
         flags |= LearnFlag.ANALOG_COST
-    if recipe.continuous and recipe.filter_weight is not None:
+    if rule.continuous and rule.filter_weight is not None:
         flags |= LearnFlag.WEIGHTED
     return flags
 
@@ -113,11 +113,11 @@ def checksum(parts: Iterable[bytes | bytearray | memoryview]) -> int:
     return crc
 
 
-def state_areas(state: TrainState, recipe: LearningRule, *, floats: bool) -> dict[Area, bytes]:
+def state_areas(state: TrainState, rule: LearningRule, *, floats: bool) -> dict[Area, bytes]:
     """The state areas that a segment begins with."""
-    name = name_of(recipe.optimizer)
+    name = name_of(rule.optimizer)
     assert name is not None, "whoever sends a segment has looked"
-    weights = recipe.filter_weight if recipe.continuous else None
+    weights = rule.filter_weight if rule.continuous else None
     cross = state.window.cross.astype("<f8" if floats else "<i8")
     content: dict[Area, NDArray[Any]] = {
         Area.THETA: state.theta,
@@ -126,16 +126,16 @@ def state_areas(state: TrainState, recipe: LearningRule, *, floats: bool) -> dic
         Area.GRADIENT: state.filters.gradient,
         **{area: state.optimizer[slot] for slot, area in slots_of(name).items()},
     }
-    used = areas_in_use(name, flags_of(recipe, state))
+    used = areas_in_use(name, flags_of(rule, state))
     return {area: content[area].astype(content[area].dtype.newbyteorder("<")).tobytes() for area in used}
 
 
 def rates_of(segment: Segment) -> list[float]:
     """η of each update of a segment."""
-    state, recipe = segment.state, segment.rule
-    period = recipe.update_period
+    state, rule = segment.state, segment.rule
+    period = rule.update_period
     updates = (state.step + segment.n_probes) // period - state.step // period
-    return [recipe.eta * rate(recipe.schedule, Progress(state.update + j, recipe.updates)) for j in range(updates)]
+    return [rule.eta * rate(rule.schedule, Progress(state.update + j, rule.updates)) for j in range(updates)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,33 +175,33 @@ def ask_of(
         rates: content of ETA, empty if η is the same for all updates.
         floats: whether costs are floats.
     """
-    state, recipe = segment.state, segment.rule
-    name = name_of(recipe.optimizer)
+    state, rule = segment.state, segment.rule
+    name = name_of(rule.optimizer)
     assert name is not None, "whoever sends a segment has looked"
     constant = rates_of(segment)
     learn = Learn(
         update=state.update,
-        rounding_seed=recipe.seed,
+        rounding_seed=rule.seed,
         eta=constant[0] if constant else 0.0,
-        scale=recipe.scale,
-        low=float(np.min(recipe.low)),
-        high=float(np.max(recipe.high)),
-        tau_hp=recipe.tau_hp,
-        constants=constants_of(recipe.optimizer),
+        scale=rule.scale,
+        low=float(np.min(rule.low)),
+        high=float(np.max(rule.high)),
+        tau_hp=rule.tau_hp,
+        constants=constants_of(rule.optimizer),
         scalars=_scalars(state.optimizer),
         analog_cost=state.filters.cost or 0.0,
         high_passed=state.filters.high_passed,
         ticket=ticket,
         state_crc=state_crc,
-        update_period=recipe.update_period,
-        tau_theta=recipe.tau_theta,
+        update_period=rule.update_period,
+        tau_theta=rule.tau_theta,
         eta_count=len(rates) // 8,
         eta_crc=zlib.crc32(rates),
         optimizer=OPTIMIZER_NUMBERS[name],
-        flags=flags_of(recipe, state),
+        flags=flags_of(rule, state),
         guard_crc=guard_crc,
     )
-    return LearnRequest(probe_of(next_block(state, recipe, segment.n_probes), 0, dataset_crc, floats=floats), learn)
+    return LearnRequest(probe_of(next_block(state, rule, segment.n_probes), 0, dataset_crc, floats=floats), learn)
 
 
 def segment_of(
@@ -227,7 +227,7 @@ def segment_of(
     block = block_of(ask.probe, floats=floats)
     optimizer = optimizer_of(learn.optimizer, learn.constants)
     flags = LearnFlag(learn.flags)
-    recipe = LearningRule(
+    rule = LearningRule(
         codes=block.codes,
         order=block.order,
         baseline=block.baseline,
@@ -260,7 +260,7 @@ def segment_of(
         evaluations=0,
         digest_state=b"",
     )
-    return Segment(state, recipe, block.n_probes)
+    return Segment(state, rule, block.n_probes)
 
 
 def check_state(state: TrainState, weights: FloatArray | None, not_negative: Iterable[str]) -> None:

@@ -77,8 +77,8 @@ class LearnOperation:
         self._rates = struct.unpack(f"<{len(rates) // 8}d", rates)
         check_finite("eta", self._rates)
         self._segment = segment_of(request, areas, grid, guard, info.cost_lsb, floats=work.floats)
-        recipe = self._segment.rule
-        check_state(self._segment.state, recipe.filter_weight, recipe.optimizer.not_negative)
+        rule = self._segment.rule
+        check_state(self._segment.state, rule.filter_weight, rule.optimizer.not_negative)
 
     def check_limits(self) -> None:
         """Raise LimitExceeded if the parameters, or what perturbations make of them, would leave their limits."""
@@ -92,14 +92,14 @@ class LearnOperation:
             before = replace(segment.state, cells=await self._device.snapshot())
         state, last, total, left = before, None, 0.0, segment.n_probes
         while left:
-            recipe, size = segment.rule, work.chunk_size.next(left, self._kind, batch)
+            rule, size = segment.rule, work.chunk_size.next(left, self._kind, batch)
             if self._rates:  # chunks of one learning rate each
                 number = min(state.update - before.update, len(self._rates) - 1)
-                recipe = replace(recipe, eta=self._rates[number])
-                size = min(size, probes_to_update(state, recipe))
+                rule = replace(rule, eta=self._rates[number])
+                size = min(size, probes_to_update(state, rule))
             began = time.perf_counter()
             with device_errors(), np.errstate(all="ignore"):  # where a state overflows, it leaves the limits
-                result = await self._device.learn(Segment(state, recipe, size))
+                result = await self._device.learn(Segment(state, rule, size))
             work.chunk_size.took(size, time.perf_counter() - began)
             state, last = result.state, result.last or last
             self._check_limits(state)
@@ -112,11 +112,11 @@ class LearnOperation:
         return await self._learnt(SegmentResult(state, total / segment.n_probes, last))
 
     async def _learnt(self, result: SegmentResult) -> LearnResult:
-        work, recipe = self._work, self._segment.rule
-        content = state_areas(result.state, recipe, floats=work.floats)
+        work, rule = self._work, self._segment.rule
+        content = state_areas(result.state, rule, floats=work.floats)
         for area, raw in content.items():
             work.areas.fill(area, raw)
-        theta = requested_theta(result.state, recipe)
+        theta = requested_theta(result.state, rule)
         requested = work.form.encode(theta)
         with device_errors():
             held = work.form.encode(await self._device.read())

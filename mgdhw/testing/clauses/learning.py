@@ -155,4 +155,4 @@ def _demand_sound(result: SegmentResult, segment: Segment, name: str) -> None:
     require(state.update == end // period, f"{name}: {state.update} updates, expected {end // period}")
     require(bool(np.isfinite(state.theta).all()), f"{name}: a parameter is NaN or infinite")
     inside = bool((state.theta >= segment.rule.low).all() and (state.theta <= segment.rule.high).all())
-    require(inside, f"{name}: a parameter is outside the range of the recipe")
+    require(inside, f"{name}: a parameter is outside the range of the learning rule")

@@ -1,4 +1,4 @@
-"""Segments whose blocks an engine measures, and whose updates Python makes: any recipe, on any engine."""
+"""Segments whose blocks an engine measures, and whose updates Python makes: any learning rule, on any engine."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ time; so they take turns at whole updates."""
 
 def learn(chip: Chip, segment: Segment, probe: Callable[[Chip, Block], Costs]) -> SegmentResult:
     """The host's own loop around an engine's `probe`."""
-    state, recipe = segment.state, segment.rule
-    codes = Codes(recipe.codes, chip.topology)
+    state, rule = segment.state, segment.rule
+    codes = Codes(rule.codes, chip.topology)
     end = state.step + segment.n_probes
     total, last = 0, None
-    chip.begin_segment(state.cells, requested_theta(state, recipe), state.step)
+    chip.begin_segment(state.cells, requested_theta(state, rule), state.step)
     while state.step < end:
-        costs = probe(chip, next_block(state, recipe, min(end - state.step, probes_to_update(state, recipe))))
+        costs = probe(chip, next_block(state, rule, min(end - state.step, probes_to_update(state, rule))))
         with _turn:
             total += int(costs.perturbed.sum())
-            state = accumulate_costs(state, costs, recipe, codes)
-            if state.step % recipe.update_period == 0:
-                state, last = update(state, recipe, codes)
-                chip.write(requested_theta(state, recipe), state.step)
+            state = accumulate_costs(state, costs, rule, codes)
+            if state.step % rule.update_period == 0:
+                state, last = update(state, rule, codes)
+                chip.write(requested_theta(state, rule), state.step)
     state = replace(state, cells=chip.cell_state())
     return SegmentResult(state, total / segment.n_probes, last)

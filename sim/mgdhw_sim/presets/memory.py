@@ -9,7 +9,7 @@ left out: there it is noise of each reading of a persistent weight, which a chip
 from __future__ import annotations
 
 from mgdhw.timing import Timing
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.presets.literature import (
     AIHWKIT,
     BAYAT,
@@ -41,7 +41,7 @@ PRESETS = (
     Preset(
         spec=ChipSpec(
             name="rram",
-            effects=Effects(
+            nonidealities=Nonidealities(
                 read_noise=0.2,
                 w_max=2.5,
                 w_min=-1.5,
@@ -66,12 +66,19 @@ PRESETS = (
         ),
         about="filamentary RRAM (HfO2)",
         sources={
-            "effects.read_noise": READ_NOISE,
+            "read_noise": READ_NOISE,
             **dict.fromkeys(
-                ("effects.w_max", "effects.w_min", "effects.dw_min", "effects.w_max_dtod", "effects.w_min_dtod"), RRAM
+                (
+                    "w_max",
+                    "w_min",
+                    "dw_min",
+                    "w_max_dtod",
+                    "w_min_dtod",
+                ),
+                RRAM,
             ),
-            **dict.fromkeys(("effects.dw_min_dtod", "effects.up_down_dtod", "effects.dw_min_std"), RRAM),
-            "effects.endurance": "more than 10⁶ switching cycles, taken as pulses (assumed); " + LEE,
+            **dict.fromkeys(("dw_min_dtod", "up_down_dtod", "dw_min_std"), RRAM),
+            "endurance": "more than 10⁶ switching cycles, taken as pulses (assumed); " + LEE,
             "timing.baseline_seconds": READ,
             "timing.baseline_joules": "assumed: as PCM. " + MAC,
             "timing.probe_seconds": READ,
@@ -85,7 +92,7 @@ PRESETS = (
     Preset(
         spec=ChipSpec(
             name="pcm",
-            effects=Effects(
+            nonidealities=Nonidealities(
                 read_noise=0.1,
                 w_max=2.0,
                 w_min=-2.0,
@@ -113,15 +120,23 @@ PRESETS = (
         ),
         about="phase-change memory (Ge2Sb2Te5)",
         sources={
-            "effects.read_noise": READ_NOISE,
-            "effects.w_min": "a pair of cells of either sign, taken as one with symmetric bounds (assumed); " + PCM,
-            "effects.w_min_dtod": "assumed: as that of w_max",
-            **dict.fromkeys(("effects.w_max", "effects.dw_min", "effects.w_max_dtod", "effects.dw_min_dtod"), PCM),
-            **dict.fromkeys(("effects.up_down_dtod", "effects.dw_min_std"), PCM),
-            "effects.drift_nu": "at high conductance; " + DRIFT,
-            "effects.drift_nu_dtod": "0.008 of 0.049; " + DRIFT,
-            "effects.drift_every": "assumed: a tick of 50 to 100 µs, from which on conductances drift",
-            "effects.endurance": "10⁹ cycles, taken as pulses (assumed); " + PCM_REVIEW,
+            "read_noise": READ_NOISE,
+            "w_min": "a pair of cells of either sign, taken as one with symmetric bounds (assumed); " + PCM,
+            "w_min_dtod": "assumed: as that of w_max",
+            **dict.fromkeys(
+                (
+                    "w_max",
+                    "dw_min",
+                    "w_max_dtod",
+                    "dw_min_dtod",
+                ),
+                PCM,
+            ),
+            **dict.fromkeys(("up_down_dtod", "dw_min_std"), PCM),
+            "drift_nu": "at high conductance; " + DRIFT,
+            "drift_nu_dtod": "0.008 of 0.049; " + DRIFT,
+            "drift_every": "assumed: a tick of 50 to 100 µs, from which on conductances drift",
+            "endurance": "10⁹ cycles, taken as pulses (assumed); " + PCM_REVIEW,
             "timing.baseline_seconds": "a read of 50 ns; " + PCM_REVIEW,
             "timing.baseline_joules": MAC,
             "timing.probe_seconds": "a read of 50 ns; " + PCM_REVIEW,
@@ -135,7 +150,7 @@ PRESETS = (
     Preset(
         spec=ChipSpec(
             name="capacitor",
-            effects=Effects(cell_gain_std=0.07, read_noise=0.2, write_noise=0.005, retention=1e6),
+            nonidealities=Nonidealities(cell_gain_std=0.07, read_noise=0.2, write_noise=0.005, retention=1e6),
             timing=Timing(
                 baseline_seconds=80e-9,
                 baseline_joules=0.205e-12,
@@ -149,10 +164,10 @@ PRESETS = (
         ),
         about="capacitor cells (trench capacitors beside 14 nm logic)",
         sources={
-            "effects.read_noise": READ_NOISE,
-            "effects.cell_gain_std": "the spread of the cells' range; " + CAPACITOR,
-            "effects.write_noise": "0.3 of a pulse's 0.01 times √3, for the three pulses of a code; " + CAPACITOR,
-            "effects.retention": "10⁶ mini-batches (assumed there), taken as probes; " + CAPACITOR,
+            "read_noise": READ_NOISE,
+            "cell_gain_std": "the spread of the cells' range; " + CAPACITOR,
+            "write_noise": "0.3 of a pulse's 0.01 times √3, for the three pulses of a code; " + CAPACITOR,
+            "retention": "10⁶ mini-batches (assumed there), taken as probes; " + CAPACITOR,
             "timing.baseline_seconds": "integration for 80 ns; " + GOKMEN,
             "timing.baseline_joules": "assumed: as PCM. " + MAC,
             "timing.probe_seconds": "integration for 80 ns; " + GOKMEN,
@@ -167,7 +182,7 @@ PRESETS = (
     Preset(
         spec=ChipSpec(
             name="floating-gate",
-            effects=Effects(write_noise=0.04, endurance=1e5),
+            nonidealities=Nonidealities(write_noise=0.04, endurance=1e5),
             timing=Timing(
                 baseline_seconds=1e-6,
                 baseline_joules=0.197e-12,
@@ -181,8 +196,8 @@ PRESETS = (
         ),
         about="floating gates (180 nm embedded NOR flash)",
         sources={
-            "effects.write_noise": "cells are tuned to about 1 % of their range; " + BAYAT,
-            "effects.endurance": "10⁵ cycles; " + BEZ,
+            "write_noise": "cells are tuned to about 1 % of their range; " + BAYAT,
+            "endurance": "10⁵ cycles; " + BEZ,
             "timing.baseline_seconds": "a pattern in less than 1 µs; " + GUO,
             "timing.baseline_joules": "a pattern takes 20 nJ in 101,780 cells; " + GUO,
             "timing.probe_seconds": "a pattern in less than 1 µs; " + GUO,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mgdhw.timing import Timing
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.presets.literature import ATABAKI, DAI, ECHEVERRIA, PADMARAJU, ZHANG
 from mgdhw_sim.presets.preset import Preset
 from mgdhw_sim.spec import ChipSpec
@@ -17,7 +17,7 @@ PRESETS = (
         spec=ChipSpec(
             name="microring",
             weight_bits=9,
-            effects=Effects(
+            nonidealities=Nonidealities(
                 write_noise=0.016,
                 temperature_std=0.1,
                 temperature_every=100_000,
@@ -39,10 +39,10 @@ PRESETS = (
         about="silicon microring weight bank with heaters",
         sources={
             "weight_bits": "9 bits of precision; " + ZHANG,
-            "effects.write_noise": "one step of 9 bits; " + ZHANG,
-            "effects.temperature_std": "assumed: a controller that holds 0.1 K",
-            "effects.temperature_every": "assumed: every 0.4 s",
-            "effects.temperature_midpoint": (
+            "write_noise": "one step of 9 bits; " + ZHANG,
+            "temperature_std": "assumed: a controller that holds 0.1 K",
+            "temperature_every": "assumed: every 0.4 s",
+            "temperature_midpoint": (
                 "about 0.1 nm/K, and a neuron of microrings that swings within 1 nm (assumed); " + PADMARAJU
             ),
             "timing.baseline_seconds": DETECTOR,

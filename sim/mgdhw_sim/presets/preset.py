@@ -16,7 +16,7 @@ class Preset:
         spec: the chip.
         about: what it is, in a line.
         sources: where each number comes from that is not a default of the chip, by its name: "weight_bits",
-            "effects.dw_min", "timing.probe_seconds". What no source is known for says "assumed".
+            "dw_min", "timing.probe_seconds". What no source is known for says "assumed".
     """
 
     spec: ChipSpec

@@ -113,11 +113,11 @@ def check(spec: ChipSpec, memory: Mapping[str, NDArray[Any]]) -> None:
 
 def dac_curve(spec: ChipSpec) -> IntArray:
     """(2**b_w,) what the parameter DAC makes of each code, lowest first, in cell units."""
-    effects, half = spec.effects, 1 << (spec.weight_bits - 1)
+    nonidealities, half = spec.nonidealities, 1 << (spec.weight_bits - 1)
     code = np.arange(-half, half, dtype=np.int64)
-    offset = fixed(effects.dac_offset, 2.0 ** (spec.weight_fraction_bits + CELL_FRACTION_BITS))
-    gain = fixed(effects.dac_gain, 1 << 20)
-    bow = fixed(effects.dac_inl, 1 << CELL_FRACTION_BITS)
+    offset = fixed(nonidealities.dac_offset, 2.0 ** (spec.weight_fraction_bits + CELL_FRACTION_BITS))
+    gain = fixed(nonidealities.dac_gain, 1 << 20)
+    bow = fixed(nonidealities.dac_inl, 1 << CELL_FRACTION_BITS)
     value = (code << CELL_FRACTION_BITS) + offset + shift_round(code * gain, 20 - CELL_FRACTION_BITS)
     value += bow - shift_round(bow * code * code, 2 * (spec.weight_bits - 1))
     return np.asarray(np.clip(value, -spec.cell_limit, spec.cell_limit))
@@ -125,7 +125,7 @@ def dac_curve(spec: ChipSpec) -> IntArray:
 
 def tick(spec: ChipSpec, step: int) -> int:
     """Number of the tick that a step belongs to: cells age from one to the next."""
-    return step // spec.effects.drift_every if spec.effects.ages else 0
+    return step // spec.nonidealities.drift_every if spec.nonidealities.ages else 0
 
 
 def program(spec: ChipSpec, cells: Cells, codes: CodeArray, step: int) -> Cells:
@@ -140,8 +140,8 @@ def program(spec: ChipSpec, cells: Cells, codes: CodeArray, step: int) -> Cells:
     kind, now = cells_of(spec), tick(spec, step)
     able = changed & kind.live & (cells.wear < endurance_of(spec))
     g = gaussians(spec.seed, Stream.WRITE, [step], 2 * codes.size)[0]
-    noise = scaled(g[0::2], strength(spec.effects.write_noise * 2.0 ** (spec.weight_fraction_bits + 14)))
-    if spec.effects.pulsed:
+    noise = scaled(g[0::2], strength(spec.nonidealities.write_noise * 2.0 ** (spec.weight_fraction_bits + 14)))
+    if spec.nonidealities.pulsed:
         moves = pulses_of(spec)
         before = np.where(cells.requested == NEVER, 0, cells.requested)
         n = _pulses(spec, np.where(able, codes - before, 0))
@@ -164,9 +164,9 @@ def program(spec: ChipSpec, cells: Cells, codes: CodeArray, step: int) -> Cells:
 
 def _pulses(spec: ChipSpec, change: IntArray) -> IntArray:
     """(P,) pulses, up or down, for a change in codes."""
-    if spec.effects.dw_min == 0:
+    if spec.nonidealities.dw_min == 0:
         return change.astype(np.int64)
-    step = fixed(spec.effects.dw_min, 2.0 ** (spec.weight_fraction_bits + CELL_FRACTION_BITS))
+    step = fixed(spec.nonidealities.dw_min, 2.0 ** (spec.weight_fraction_bits + CELL_FRACTION_BITS))
     return np.asarray(np.sign(change) * (((np.abs(change).astype(np.int64) << 14) + (step >> 1)) // step))
 
 
@@ -183,7 +183,7 @@ def _pulsed(held: IntArray, n: IntArray, moves: PulseMismatch) -> IntArray:
 
 def _pulse_noise(spec: ChipSpec, n: IntArray, moves: PulseMismatch, g: NDArray[np.int16]) -> IntArray:
     """Noise of n pulses: that of one, times √n."""
-    one = fixed(spec.effects.dw_min_std, 1 << 15)
+    one = fixed(spec.nonidealities.dw_min_std, 1 << 15)
     if one == 0:
         return np.zeros(n.size, dtype=np.int64)
     root = np.array([isqrt(int(k) << 16) for k in np.abs(n)], dtype=np.int64)
@@ -194,15 +194,15 @@ def _pulse_noise(spec: ChipSpec, n: IntArray, moves: PulseMismatch, g: NDArray[n
 def aged(spec: ChipSpec, cells: Cells, now: int) -> IntArray:
     """(P,) what the cells hold at a tick."""
     value = cells.value.astype(np.int64)
-    effects = spec.effects
-    if effects.ages:
+    nonidealities = spec.nonidealities
+    if nonidealities.ages:
         ticks = np.clip(now - cells.written_tick, 0, OLDEST)
         lost = np.zeros(value.size, dtype=np.int64)
-        if effects.retention > 0:
+        if nonidealities.retention > 0:
             # So much in a tick, or so many ticks, leave nothing; the product stays small.
-            rate = min(fixed(effects.drift_every / effects.retention, 1 << AGE_FRACTION_BITS), LARGEST_AGE)
+            rate = min(fixed(nonidealities.drift_every / nonidealities.retention, 1 << AGE_FRACTION_BITS), LARGEST_AGE)
             lost += np.minimum(ticks, LARGEST_AGE) * rate
-        if effects.drift_nu > 0:
+        if nonidealities.drift_nu > 0:
             lost += shift_round(drift_of(spec) * logarithm(1 + ticks), 16)
         left = interpolate(exp_table(24, AGE_FRACTION_BITS), np.minimum(lost, LARGEST_AGE), 14)
         rest = spec.rest

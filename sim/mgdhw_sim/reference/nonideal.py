@@ -44,7 +44,7 @@ class Moment:
 
 def temperature(spec: ChipSpec, step: int) -> int:
     """Number of the temperature step that a step belongs to; at number 0 the chip has its nominal temperature."""
-    return step // spec.effects.temperature_every if spec.effects.temperature_std > 0 else 0
+    return step // spec.nonidealities.temperature_every if spec.nonidealities.temperature_std > 0 else 0
 
 
 def neurons_at(spec: ChipSpec, number: int) -> NeuronMismatch:
@@ -52,11 +52,11 @@ def neurons_at(spec: ChipSpec, number: int) -> NeuronMismatch:
     own = neurons_of(spec)
     if number == 0:
         return own
-    effects = spec.effects
+    nonidealities = spec.nonidealities
     g = gaussians(spec.seed, Stream.TEMPERATURE, [number], 1)[0]
-    kelvin = int(scaled(g, strength(effects.temperature_std * 256))[0])  # 8 fraction bits
-    shift = fixed(effects.temperature_midpoint, 2.0 ** (spec.signal_fraction_bits + 8))
-    steeper = fixed(effects.temperature_steepness, NEURON_UNIT << 8)
+    kelvin = int(scaled(g, strength(nonidealities.temperature_std * 256))[0])  # 8 fraction bits
+    shift = fixed(nonidealities.temperature_midpoint, 2.0 ** (spec.signal_fraction_bits + 8))
+    steeper = fixed(nonidealities.temperature_steepness, NEURON_UNIT << 8)
     return NeuronMismatch(
         midpoint=own.midpoint + _rounded(kelvin * shift, 16),
         steepness=np.clip(own.steepness + _rounded(kelvin * steeper, 16), 0, 2 * NEURON_UNIT - 1),
@@ -106,7 +106,7 @@ def signals(spec: ChipSpec, fine: IntArray, x: CodeArray, neurons: NeuronMismatc
         (K, B, n_out) signals of the last layer.
     """
     full = (1 << (spec.input_bits + spec.input_fine_bits)) - 1
-    noise = spec.effects.input_noise * 2.0 ** (spec.input_fraction_bits + spec.input_fine_bits)
+    noise = spec.nonidealities.input_noise * 2.0 ** (spec.input_fraction_bits + spec.input_fine_bits)
     signal = x.astype(np.int64) << spec.input_fine_bits
     signal = np.clip(signal + row_noise(spec, Stream.INPUT, noise, moment, x.shape[-1]), -full, full)
     signal = np.broadcast_to(signal, (moment.steps.size, *signal.shape[1:]))
@@ -119,7 +119,7 @@ def signals(spec: ChipSpec, fine: IntArray, x: CodeArray, neurons: NeuronMismatc
         bound = int(np.abs(signal).sum(axis=-1).max()) * max(int(w.max()), -int(w.min()))
         total = exact_product(signal, w, bound) + (fine[..., layer.biases] << x_fraction)[..., None, :]
         z = shift_round(total, x_fraction + spec.fine_fraction_bits - spec.signal_fraction_bits)
-        read = spec.effects.read_noise * 2.0**spec.signal_fraction_bits
+        read = spec.nonidealities.read_noise * 2.0**spec.signal_fraction_bits
         z = saturate(z + row_noise(spec, Stream.READ, read, moment, layer.n_out, number), spec.signal_bits)
         z = saturate(shift_round((z - neurons.midpoint[own]) * neurons.steepness[own], 12), spec.signal_bits)
         h = activate(spec, z, last=number == last)
@@ -130,17 +130,17 @@ def signals(spec: ChipSpec, fine: IntArray, x: CodeArray, neurons: NeuronMismatc
 def costs(spec: ChipSpec, outputs: IntArray, targets: IntArray, moment: Moment) -> IntArray:
     """(K,) cost codes summed over the samples, each with its noise."""
     codes = cost_codes(spec, outputs, targets)
-    noise = row_noise(spec, Stream.COST, spec.effects.cost_noise / spec.cost_lsb, moment, 1)[..., 0]
+    noise = row_noise(spec, Stream.COST, spec.nonidealities.cost_noise / spec.cost_lsb, moment, 1)[..., 0]
     return np.asarray(np.clip(codes + noise, 0, (1 << spec.cost_bits) - 1).sum(axis=-1))
 
 
 def output_codes(spec: ChipSpec, outputs: IntArray, moment: Moment) -> IntArray:
     """Output ADC: (K, B, n_out) codes, with its noise and its bow."""
     adc = datapath.output_converter(spec)
-    noise = spec.effects.adc_noise * 2.0**spec.signal_fraction_bits
+    noise = spec.nonidealities.adc_noise * 2.0**spec.signal_fraction_bits
     seen = outputs + row_noise(spec, Stream.ADC, noise, moment, outputs.shape[-1])
     code = np.clip(shift_round(seen, spec.signal_fraction_bits - adc.fraction_bits), adc.low, adc.high)
-    bow = fixed(spec.effects.adc_inl, 1 << 8)
+    bow = fixed(spec.nonidealities.adc_inl, 1 << 8)
     centred = 2 * code - (adc.low + adc.high + 1)  # -2**b_y ... 2**b_y
     code = code + shift_round(bow - shift_round(bow * centred * centred, 2 * spec.output_bits), 8)
     return np.clip(code, adc.low, adc.high)
@@ -220,12 +220,12 @@ class NonidealChip:
 
     def _unchanged_steps(self, step: int) -> int:
         """Steps from this one on, this included, at which the chip is the same."""
-        effects = self.spec.effects
+        nonidealities = self.spec.nonidealities
         spans = [1 << 40]
-        if effects.ages:
-            spans.append(effects.drift_every - step % effects.drift_every)
-        if effects.temperature_std > 0:
-            spans.append(effects.temperature_every - step % effects.temperature_every)
+        if nonidealities.ages:
+            spans.append(nonidealities.drift_every - step % nonidealities.drift_every)
+        if nonidealities.temperature_std > 0:
+            spans.append(nonidealities.temperature_every - step % nonidealities.temperature_every)
         if step <= self.cells.written:  # a block of steps before the write: nothing is left of one in the next
             spans.append(1)
         return min(spans)
@@ -258,7 +258,7 @@ class NonidealChip:
     def _before(self, block: Block, codes: Codes) -> IntArray | None:
         """(B, n_out) settled outputs just before the block, if nothing has come between."""
         step = block.first_step - 1
-        if self.spec.effects.settling == 0 or step < max(0, self.cells.written):
+        if self.spec.nonidealities.settling == 0 or step < max(0, self.cells.written):
             return None
         change = codes.values(step, 1)
         part = Part.PLUS
@@ -275,7 +275,7 @@ class NonidealChip:
         Returns:
             (K, B, n_out) for each part, baselines only where one is measured; and where the last one was going.
         """
-        spec, residue = self.spec, fixed(self.spec.effects.settling, 1 << 15)
+        spec, residue = self.spec, fixed(self.spec.nonidealities.settling, 1 << 15)
         base = cells_.weights(spec, self.cells, cells_.tick(spec, int(steps[0])))
         going = {Part.PLUS: self._settled(block, steps, cells_.perturbed(spec, base, change), Part.PLUS)}
         if block.baseline is Baseline.ANTITHETIC:

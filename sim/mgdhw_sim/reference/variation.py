@@ -104,20 +104,20 @@ class NeuronMismatch:
 @lru_cache(maxsize=8)
 def cells_of(spec: ChipSpec) -> CellMismatch:
     """The cells of a chip."""
-    effects, n = spec.effects, spec.topology.n_parameters
+    nonidealities, n = spec.nonidealities, spec.topology.n_parameters
     word = words(spec.seed, Stream.MISMATCH, [0], n, layer=int(Quantity.DEFECT))[0].astype(np.int64)
     low, high = word & 0xFFFF, word >> 16
-    stuck_below = fixed(effects.stuck, 1 << 16)
-    dead_below = stuck_below + fixed(effects.dead, 1 << 16)
+    stuck_below = fixed(nonidealities.stuck, 1 << 16)
+    dead_below = stuck_below + fixed(nonidealities.dead, 1 << 16)
     is_stuck, dead = low < stuck_below, (low >= stuck_below) & (low < dead_below)
     live = ~(is_stuck | dead)
 
-    gain = np.clip(UNIT + drawn(spec, Quantity.GAIN, effects.cell_gain_std, UNIT, n), 0, 2 * UNIT - 1)
+    gain = np.clip(UNIT + drawn(spec, Quantity.GAIN, nonidealities.cell_gain_std, UNIT, n), 0, 2 * UNIT - 1)
     gain = shift_round(gain * (UNIT - _lost(spec)), 15)
     gain[dead] = 0
-    offset = drawn(spec, Quantity.OFFSET, effects.cell_offset_std, 2.0**spec.fine_fraction_bits, n)
+    offset = drawn(spec, Quantity.OFFSET, nonidealities.cell_offset_std, 2.0**spec.fine_fraction_bits, n)
     offset[dead] = 0
-    own = np.clip(UNIT + drawn(spec, Quantity.PERTURBATION, effects.perturbation_std, UNIT, n), 0, 2 * UNIT - 1)
+    own = np.clip(UNIT + drawn(spec, Quantity.PERTURBATION, nonidealities.perturbation_std, UNIT, n), 0, 2 * UNIT - 1)
     perturbation = np.where(live, shift_round(gain * own, 15), 0)
     codes = ((high << spec.weight_bits) >> 16) - (1 << (spec.weight_bits - 1))
     return CellMismatch(live, codes, is_stuck, gain, offset, perturbation)
@@ -125,8 +125,8 @@ def cells_of(spec: ChipSpec) -> CellMismatch:
 
 def _lost(spec: ChipSpec) -> IntArray:
     """(P,) what the wires' resistance takes of each cell's weight, of `UNIT`."""
-    effects = spec.effects
-    row, column = fixed(effects.ir_row, UNIT), fixed(effects.ir_column, UNIT)
+    nonidealities = spec.nonidealities
+    row, column = fixed(nonidealities.ir_row, UNIT), fixed(nonidealities.ir_column, UNIT)
     lost = np.zeros(spec.topology.n_parameters, dtype=np.int64)
     for layer in spec.topology.layers:
         along_row = row * (2 * np.arange(layer.n_in + 1) + 1) // (2 * (layer.n_in + 1))
@@ -140,14 +140,18 @@ def _lost(spec: ChipSpec) -> IntArray:
 @lru_cache(maxsize=8)
 def pulses_of(spec: ChipSpec) -> PulseMismatch:
     """How the cells of a chip with soft bounds move."""
-    effects, n = spec.effects, spec.topology.n_parameters
+    nonidealities, n = spec.nonidealities, spec.topology.n_parameters
     one, half = 1 << CELL_FRACTION_BITS, spec.cell_limit
     to_cell = 2.0 ** (spec.weight_fraction_bits + CELL_FRACTION_BITS)
-    step = fixed(effects.dw_min, to_cell) if effects.dw_min else one
-    w_max = np.clip(spread(spec, Quantity.W_MAX, fixed(effects.w_max, to_cell), effects.w_max_dtod, n), one, half)
-    w_min = np.clip(spread(spec, Quantity.W_MIN, fixed(-effects.w_min, to_cell), effects.w_min_dtod, n), one, half)
-    own = np.clip(spread(spec, Quantity.DW_MIN, step, effects.dw_min_dtod, n), 1, one)
-    bias = fixed(effects.up_down, UNIT) + drawn(spec, Quantity.UP_DOWN, effects.up_down_dtod, UNIT, n)
+    step = fixed(nonidealities.dw_min, to_cell) if nonidealities.dw_min else one
+    w_max = np.clip(
+        spread(spec, Quantity.W_MAX, fixed(nonidealities.w_max, to_cell), nonidealities.w_max_dtod, n), one, half
+    )
+    w_min = np.clip(
+        spread(spec, Quantity.W_MIN, fixed(-nonidealities.w_min, to_cell), nonidealities.w_min_dtod, n), one, half
+    )
+    own = np.clip(spread(spec, Quantity.DW_MIN, step, nonidealities.dw_min_dtod, n), 1, one)
+    bias = fixed(nonidealities.up_down, UNIT) + drawn(spec, Quantity.UP_DOWN, nonidealities.up_down_dtod, UNIT, n)
     bias = np.clip(bias, 1 - UNIT, UNIT - 1)
     up = np.maximum(1, shift_round(own * (UNIT + bias), 15))
     down = np.maximum(1, shift_round(own * (UNIT - bias), 15))
@@ -157,19 +161,19 @@ def pulses_of(spec: ChipSpec) -> PulseMismatch:
 @lru_cache(maxsize=8)
 def drift_of(spec: ChipSpec) -> IntArray:
     """(P,) exponents of the power law, 16 fraction bits."""
-    effects, n = spec.effects, spec.topology.n_parameters
-    base = fixed(effects.drift_nu, 1 << 16)
-    return np.clip(spread(spec, Quantity.DRIFT, base, effects.drift_nu_dtod, n), 0, 1 << 16)
+    nonidealities, n = spec.nonidealities, spec.topology.n_parameters
+    base = fixed(nonidealities.drift_nu, 1 << 16)
+    return np.clip(spread(spec, Quantity.DRIFT, base, nonidealities.drift_nu_dtod, n), 0, 1 << 16)
 
 
 @lru_cache(maxsize=8)
 def endurance_of(spec: ChipSpec) -> IntArray:
     """(P,) writes that each cell survives; practically for ever where the chip's cells don't wear."""
-    effects, n = spec.effects, spec.topology.n_parameters
-    if effects.endurance == 0:
+    nonidealities, n = spec.nonidealities, spec.topology.n_parameters
+    if nonidealities.endurance == 0:
         return np.full(n, np.iinfo(np.int64).max)
-    base = fixed(effects.endurance, 1)
-    share = UNIT + drawn(spec, Quantity.ENDURANCE, effects.endurance_dtod, UNIT, n)
+    base = fixed(nonidealities.endurance, 1)
+    share = UNIT + drawn(spec, Quantity.ENDURANCE, nonidealities.endurance_dtod, UNIT, n)
     # Thousandths of a count don't matter, and a product of the two would not fit.
     return np.maximum(1, (base >> 15) * share + (((base & (UNIT - 1)) * share) >> 15))
 
@@ -177,18 +181,18 @@ def endurance_of(spec: ChipSpec) -> IntArray:
 @lru_cache(maxsize=8)
 def neurons_of(spec: ChipSpec) -> NeuronMismatch:
     """The neurons of a chip."""
-    effects, n = spec.effects, sum(spec.layers[1:])
+    nonidealities, n = spec.nonidealities, sum(spec.layers[1:])
     signal = 2.0**spec.signal_fraction_bits
 
     def of(quantity: Quantity, own: float, scale: float) -> IntArray:
-        return drawn(spec, quantity, own or effects.neuron_std, scale, n)
+        return drawn(spec, quantity, own or nonidealities.neuron_std, scale, n)
 
     def gain(quantity: Quantity, own: float) -> IntArray:
         return np.clip(NEURON_UNIT + of(quantity, own, NEURON_UNIT), 0, 2 * NEURON_UNIT - 1)
 
     return NeuronMismatch(
-        midpoint=of(Quantity.MIDPOINT, effects.midpoint_std, signal),
-        steepness=gain(Quantity.STEEPNESS, effects.steepness_std),
-        amplitude=gain(Quantity.AMPLITUDE, effects.amplitude_std),
-        offset=of(Quantity.NEURON_OFFSET, effects.offset_std, signal),
+        midpoint=of(Quantity.MIDPOINT, nonidealities.midpoint_std, signal),
+        steepness=gain(Quantity.STEEPNESS, nonidealities.steepness_std),
+        amplitude=gain(Quantity.AMPLITUDE, nonidealities.amplitude_std),
+        offset=of(Quantity.NEURON_OFFSET, nonidealities.offset_std, signal),
     )

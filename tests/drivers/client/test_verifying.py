@@ -36,8 +36,8 @@ from tests.helpers.chips import CHIP
 P = 13
 
 
-def recipe_of(draw: random.Random, **fixed: Any) -> LearningRule:
-    """Some recipe."""
+def rule_of(draw: random.Random, **fixed: Any) -> LearningRule:
+    """Some learning rule."""
     chosen: dict[str, Any] = {
         "codes": CodeSpec(draw.choice(["random", "sequential", "walsh", "sparse"]), draw.randrange(99), 2),
         "order": SampleOrder(draw.randrange(99), 4, draw.choice([1, 2]), draw.randrange(1, 9)),
@@ -61,12 +61,10 @@ def recipe_of(draw: random.Random, **fixed: Any) -> LearningRule:
     return LearningRule(**{**chosen, **fixed})
 
 
-def beginning(recipe: LearningRule) -> TrainState:
+def beginning(rule: LearningRule) -> TrainState:
     """Before the first probe."""
     theta = np.linspace(-0.5, 0.5, P)
-    return TrainState(
-        0, 0, theta, recipe.optimizer.init(P), Window.empty(P), FilterState(np.zeros(P)), None, 0, b"", {}
-    )
+    return TrainState(0, 0, theta, rule.optimizer.init(P), Window.empty(P), FilterState(np.zeros(P)), None, 0, b"", {})
 
 
 @pytest.fixture
@@ -94,10 +92,10 @@ def answer(segment: Segment, result: SegmentResult) -> LearnResult:
 def test_every_right_answer_is_taken(seed: int, chip: Chip, expected: CostChecker) -> None:
     draw = random.Random(seed)
     fixed = {"continuous": True, "baseline": Baseline.NONE} if seed % 4 == 3 else {}
-    recipe = recipe_of(draw, **fixed)
-    state = beginning(recipe)
+    rule = rule_of(draw, **fixed)
+    state = beginning(rule)
     for _ in range(12):  # segments that begin and end anywhere, with a baseline carried or not
-        segment = Segment(state, recipe, draw.randrange(1, 25))
+        segment = Segment(state, rule, draw.randrange(1, 25))
         result = Reference().learn(chip, segment)
         assert evaluations_of(segment) == result.state.evaluations - state.evaluations
         assert updates_of(segment) == result.state.update - state.update
@@ -129,7 +127,7 @@ def test_every_right_answer_is_taken(seed: int, chip: Chip, expected: CostChecke
     ids=str,
 )
 def test_a_wrong_quantity_is_named(chip: Chip, expected: CostChecker, wrong: dict[str, Any], says: str) -> None:
-    recipe = recipe_of(
+    rule = rule_of(
         random.Random(0),
         codes=CodeSpec("random", 1, 2),
         order=SampleOrder(1, 4, 1, 7),
@@ -137,7 +135,7 @@ def test_a_wrong_quantity_is_named(chip: Chip, expected: CostChecker, wrong: dic
         update_period=10,
         optimizer=OPTIMIZERS["adam"](),
     )
-    segment = Segment(beginning(recipe), recipe, 23)
+    segment = Segment(beginning(rule), rule, 23)
     result = Reference().learn(chip, segment)
     learnt = answer(segment, result)
     Verification(segment, learnt, expected, "board").check_counts()
@@ -146,8 +144,8 @@ def test_a_wrong_quantity_is_named(chip: Chip, expected: CostChecker, wrong: dic
 
 
 def test_a_state_that_cannot_be_is_named(chip: Chip, expected: CostChecker) -> None:
-    recipe = recipe_of(random.Random(0), baseline=Baseline.HELD, update_period=10, order=SampleOrder(1, 4, 1, 7))
-    segment = Segment(beginning(recipe), recipe, 15)
+    rule = rule_of(random.Random(0), baseline=Baseline.HELD, update_period=10, order=SampleOrder(1, 4, 1, 7))
+    segment = Segment(beginning(rule), rule, 15)
     result = Reference().learn(chip, segment)
     verification = Verification(segment, answer(segment, result), expected, "board")
     theta = result.state.theta.copy()
@@ -158,7 +156,7 @@ def test_a_state_that_cannot_be_is_named(chip: Chip, expected: CostChecker) -> N
     held = replace(result.state.held, step=11)
     with pytest.raises(DeviceFault, match=r"the step of the held baseline: it says 11, expected 14"):
         verification.check_state(replace(result, state=replace(result.state, held=held)))
-    short = Segment(segment.state, recipe, 5)
+    short = Segment(segment.state, rule, 5)
     done = Reference().learn(chip, short)
     with pytest.raises(DeviceFault, match="theta: it says other parameters"):
         Verification(short, answer(short, done), expected, "board").check_state(

@@ -1,4 +1,4 @@
-"""Every engine gives the bits of the reference: random chips, blocks, recipes and cuts, compared with equality."""
+"""Every engine gives the bits of the reference: random chips, blocks, rules and cuts, compared with equality."""
 
 from dataclasses import replace
 from random import Random
@@ -50,10 +50,10 @@ def draw_loaded(rng: Random) -> tuple[Chip, int]:
     return chip, dataset.n_samples
 
 
-def draw_recipe(rng: Random, chip: Chip, n: int, optimizer: str, family: str, **changes: Any) -> LearningRule:
+def draw_rule(rng: Random, chip: Chip, n: int, optimizer: str, family: str, **changes: Any) -> LearningRule:
     spec, codes = chip.spec, draw_codes(rng, chip, family)
     room = codes.amplitude * spec.weight_lsb
-    recipe = LearningRule(
+    rule = LearningRule(
         codes=codes,
         order=SampleOrder(rng.getrandbits(64), n, rng.choice(BATCHES), rng.randint(1, 9)),
         baseline=rng.choice((Baseline.HELD, Baseline.EVERY, Baseline.ANTITHETIC)),
@@ -73,20 +73,20 @@ def draw_recipe(rng: Random, chip: Chip, n: int, optimizer: str, family: str, **
         cost_lsb=spec.cost_lsb,
         seed=5,
     )
-    return replace(recipe, **changes)
+    return replace(rule, **changes)
 
 
-def first_state(chip: Chip, recipe: LearningRule) -> TrainState:
+def first_state(chip: Chip, rule: LearningRule) -> TrainState:
     p = chip.topology.n_parameters
-    theta = np.clip(chip.codes * chip.spec.weight_lsb * 0.3, recipe.low, recipe.high)
+    theta = np.clip(chip.codes * chip.spec.weight_lsb * 0.3, rule.low, rule.high)
     return TrainState(
-        0, 0, theta, recipe.optimizer.init(p), Window.empty(p), FilterState.empty(p), None, 0, b"\0" * 32
+        0, 0, theta, rule.optimizer.init(p), Window.empty(p), FilterState.empty(p), None, 0, b"\0" * 32
     )  # fmt: skip
 
 
-def learn(engine: Engine, chip: Chip, state: TrainState, recipe: LearningRule, cuts: list[int]) -> SegmentResult:
+def learn(engine: Engine, chip: Chip, state: TrainState, rule: LearningRule, cuts: list[int]) -> SegmentResult:
     for size in cuts:
-        result = engine.learn(chip, Segment(state, recipe, size))
+        result = engine.learn(chip, Segment(state, rule, size))
         state = result.state
     return result
 
@@ -134,16 +134,16 @@ def test_segments_in_any_cuts(name: str, optimizer: str) -> None:
     for number in range(30):
         rng = Random(f"{optimizer} {number}")
         chip, n = draw_loaded(rng)
-        recipe = draw_recipe(rng, chip, n, optimizer, rng.choice(list(FAMILIES)))
-        state = first_state(chip, recipe)
+        rule = draw_rule(rng, chip, n, optimizer, rng.choice(list(FAMILIES)))
+        state = first_state(chip, rule)
         cut = rng.randint(1, 99)
-        expected = learn(REFERENCE, chip, state, recipe, [100])
+        expected = learn(REFERENCE, chip, state, rule, [100])
         codes = chip.codes
         for cuts in ([100], [cut, 100 - cut]):
-            ours = learn(engine, chip, state, recipe, cuts)
+            ours = learn(engine, chip, state, rule, cuts)
             assert_same_state(ours.state, expected.state)
             assert_array_equal(chip.codes, codes)
-        assert learn(engine, chip, state, recipe, [100]).cost == expected.cost
+        assert learn(engine, chip, state, rule, [100]).cost == expected.cost
 
 
 @pytest.mark.parametrize("by_bytes", [True, False])
@@ -178,17 +178,17 @@ def test_work_in_small_pieces(plain: bool, monkeypatch: pytest.MonkeyPatch) -> N
     for number in range(16):
         rng = Random(f"pieces {number}")
         chip, n = draw_loaded(rng)
-        recipe = draw_recipe(rng, chip, n, "adam", "random")
-        order = replace(recipe.order, batch=rng.choice((16, 50, 130)))
-        block = Block(rng.choice((0, 5)), 30, recipe.codes, order, rng.choice(list(Baseline)))
+        rule = draw_rule(rng, chip, n, "adam", "random")
+        order = replace(rule.order, batch=rng.choice((16, 50, 130)))
+        block = Block(rng.choice((0, 5)), 30, rule.codes, order, rng.choice(list(Baseline)))
         ours, expected = engine.probe(chip, block), REFERENCE.probe(chip, block)
         assert_array_equal(ours.perturbed, expected.perturbed)
         assert_array_equal(ours.reference, expected.reference)
         assert (ours.evaluations, ours.held) == (expected.evaluations, expected.held)
-        recipe = replace(recipe, order=order)
-        state = first_state(chip, recipe)
-        result = learn(REFERENCE, chip, state, recipe, [30])
-        assert_same_state(learn(engine, chip, state, recipe, [30]).state, result.state)
+        rule = replace(rule, order=order)
+        state = first_state(chip, rule)
+        result = learn(REFERENCE, chip, state, rule, [30])
+        assert_same_state(learn(engine, chip, state, rule, [30]).state, result.state)
 
 
 STEPPED: dict[str, dict[str, Any]] = {
@@ -210,22 +210,22 @@ def test_other_updates_in_any_cuts(name: str, changes: dict[str, Any]) -> None:
         rng = Random(f"{changes} {number}")
         chip, n = draw_loaded(rng)
         family = list(FAMILIES)[number % len(FAMILIES)]
-        recipe = draw_recipe(rng, chip, n, rng.choice(list(OPTIMIZERS)), family, **changes)
-        recipe = replace(recipe, update_period=rng.choice((1, 1, 3, 12)), tau_hp=rng.choice((0.5, 10.0)))
-        if recipe.continuous and number // len(FAMILIES) % 2:
+        rule = draw_rule(rng, chip, n, rng.choice(list(OPTIMIZERS)), family, **changes)
+        rule = replace(rule, update_period=rng.choice((1, 1, 3, 12)), tau_hp=rng.choice((0.5, 10.0)))
+        if rule.continuous and number // len(FAMILIES) % 2:
             weight = np.array([rng.uniform(0.1, 9.0) for _ in range(chip.topology.n_parameters)])
-            recipe = replace(recipe, filter_weight=weight)
-        state = first_state(chip, recipe)
-        assert engine.unsupported_reason(chip, Segment(state, recipe, 60)) is None
+            rule = replace(rule, filter_weight=weight)
+        state = first_state(chip, rule)
+        assert engine.unsupported_reason(chip, Segment(state, rule, 60)) is None
         cut = rng.randint(1, 59)
-        expected = learn(REFERENCE, chip, state, recipe, [60])
+        expected = learn(REFERENCE, chip, state, rule, [60])
         codes = chip.codes
         for cuts in ([60], [cut, 60 - cut]):
-            ours = learn(engine, chip, state, recipe, cuts)
+            ours = learn(engine, chip, state, rule, cuts)
             assert_same_state(ours.state, expected.state)
             assert_array_equal(chip.codes, codes)
             assert (ours.last is None) == (expected.last is None)
-        assert learn(engine, chip, state, recipe, [60]).cost == expected.cost
+        assert learn(engine, chip, state, rule, [60]).cost == expected.cost
 
 
 def test_engines_are_no_part_of_a_chips_identity() -> None:
@@ -256,9 +256,9 @@ def test_chips_of_eight_bits(family: str, by_bytes: bool, monkeypatch: pytest.Mo
         chip, dataset = Chip(spec), draw_dataset(rng, spec)
         chip.load(dataset)
         chip.codes = np.array([rng.randint(-90, 90) for _ in range(chip.topology.n_parameters)], dtype=np.int16)
-        recipe = draw_recipe(rng, chip, dataset.n_samples, "momentum", family)
-        recipe = replace(recipe, order=replace(recipe.order, batch=rng.choice((8, 16, 33, 50))))
-        state = first_state(chip, recipe)
-        expected = learn(REFERENCE, chip, state, recipe, [70])
+        rule = draw_rule(rng, chip, dataset.n_samples, "momentum", family)
+        rule = replace(rule, order=replace(rule.order, batch=rng.choice((8, 16, 33, 50))))
+        state = first_state(chip, rule)
+        expected = learn(REFERENCE, chip, state, rule, [70])
         cut = rng.randint(1, 69)
-        assert_same_state(learn(choose("numba"), chip, state, recipe, [cut, 70 - cut]).state, expected.state)
+        assert_same_state(learn(choose("numba"), chip, state, rule, [cut, 70 - cut]).state, expected.state)

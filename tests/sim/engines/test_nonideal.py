@@ -15,13 +15,13 @@ from mgdhw_sim.engines import choose
 from mgdhw_sim.engines.numba import nonideal_team
 from mgdhw_sim.engines.numba.kernels import nonideal_dual_noise
 from mgdhw_sim.engines.numba.kernels.nonideal_dual_noise import WIDE, DualWorkspace, dual_workspace
-from mgdhw_sim.engines.numba.nonideal_args import nonideal_int16_network, nonidealities
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.engines.numba.nonideal_args import constants_of, nonideal_int16_network
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import ChipSpec
 from tests.helpers.states import assert_same_cells, assert_same_state
 from tests.sim.draws import SIGNALS, cut, draw_block, draw_chip, draw_dataset, draw_effects, draw_theta
-from tests.sim.engines.test_engines import draw_recipe, first_state, learn, team
+from tests.sim.engines.test_engines import draw_rule, first_state, learn, team
 
 pytestmark = pytest.mark.long
 """Most of the time goes into compiling what other tests need not."""
@@ -89,24 +89,24 @@ def compare_segments(
         signs = [rng.choice((-1, 1)) for _ in range(spec.layers[1])]
         layer = chip.topology.layers[0]
         chip.codes[: layer.n_in * layer.n_out] = np.repeat(signs, layer.n_in) * (half - 1 - edge)
-    recipe = draw_recipe(rng, chip, dataset.n_samples, optimizer, family)
+    rule = draw_rule(rng, chip, dataset.n_samples, optimizer, family)
     if batches:
-        recipe = replace(recipe, order=replace(recipe.order, batch=rng.choice(batches)))
+        rule = replace(rule, order=replace(rule.order, batch=rng.choice(batches)))
     if baseline is not None:
-        recipe = replace(recipe, baseline=baseline, update_period=period, codes=replace(recipe.codes, groups="all"))
-    state = first_state(chip, recipe)
-    expected = learn(REFERENCE, chip, state, recipe, [60])
+        rule = replace(rule, baseline=baseline, update_period=period, codes=replace(rule.codes, groups="all"))
+    state = first_state(chip, rule)
+    expected = learn(REFERENCE, chip, state, rule, [60])
     codes, held, now = chip.codes, chip.theta_actual(), chip.current_step
     part = rng.randint(1, 59)
     for cuts in ([60], [part, 60 - part]):
-        ours = learn(COMPILED, chip, state, recipe, cuts)
+        ours = learn(COMPILED, chip, state, rule, cuts)
         assert_same_state(ours.state, expected.state)
         assert_same_cells(ours.state.cells, expected.state.cells)
         assert_array_equal(chip.codes, codes)
         assert_array_equal(chip.theta_actual(), held)
         assert chip.current_step == now
-    assert learn(COMPILED, chip, state, recipe, [60]).cost == expected.cost
-    return nonideal_team.fits(chip, recipe.order)
+    assert learn(COMPILED, chip, state, rule, [60]).cost == expected.cost
+    return nonideal_team.fits(chip, rule.order)
 
 
 @pytest.mark.parametrize("start", range(0, SEGMENTS, 20))
@@ -140,13 +140,13 @@ def test_cells_written_by_a_pulse_each(batches: tuple[int, ...]) -> None:
             draw_chip(rng, SMALL_SIGNALS), layers=(rng.randint(20, 60), rng.randint(5, 40), rng.randint(1, 9)),
             weight_bits=rng.choice((6, 8, 10)), input_bits=rng.randint(1, 8),
         )  # fmt: skip
-        lsb, effects = spec.weight_lsb, draw_effects(rng, spec).effects
-        effects = replace(
-            effects, w_max=0.7 * spec.weight_range, w_min=-0.6 * spec.weight_range, dw_min=rng.choice((0.0, lsb)),
+        lsb, nonidealities = spec.weight_lsb, draw_effects(rng, spec).nonidealities
+        nonidealities = replace(
+            nonidealities, w_max=0.7 * spec.weight_range, w_min=-0.6 * spec.weight_range, dw_min=rng.choice((0.0, lsb)),
             up_down=rng.uniform(-0.1, 0.1), dw_min_std=rng.uniform(0, 0.2), write_noise=rng.uniform(0, 0.2) * lsb,
         )  # fmt: skip
-        spec = replace(spec, effects=effects)
-        assert nonidealities(spec).int16_noise
+        spec = replace(spec, nonidealities=nonidealities)
+        assert constants_of(spec).int16_noise
         compare_segments(rng, spec, rng.choice(list(OPTIMIZERS)), "random", batches, Baseline.HELD, 1)
 
 
@@ -169,8 +169,8 @@ def test_sums_beyond_32_bits() -> None:
     """Of the largest weights and inputs, of one sign."""
     for number in range(2):
         rng = Random(f"rails {number}")
-        effects = Effects(cell_gain_std=0.05, input_noise=0.005, read_noise=0.01, write_noise=0.01)
-        spec = ChipSpec(layers=(3000, 9, 3), effects=effects)
+        nonidealities = Nonidealities(cell_gain_std=0.05, input_noise=0.005, read_noise=0.01, write_noise=0.01)
+        spec = ChipSpec(layers=(3000, 9, 3), nonidealities=nonidealities)
         numbers = nonideal_int16_network(spec)
         assert numbers is not None
         assert numbers.bits[0] > 0
@@ -183,7 +183,7 @@ def test_sums_whose_lowest_bits_count() -> None:
     spec = ChipSpec(
         layers=(3000, 5, 3), weight_bits=4, weight_range=64.0, input_bits=4, signal_bits=14, signal_range=1.0
     )  # fmt: skip
-    spec = replace(spec, effects=replace(draw_effects(rng, spec).effects, input_noise=0.01))
+    spec = replace(spec, nonidealities=replace(draw_effects(rng, spec).nonidealities, input_noise=0.01))
     numbers = nonideal_int16_network(spec)
     assert numbers is not None
     assert numbers.bits.min() == -1

@@ -101,7 +101,7 @@ class ImperfectChip:
     now: int = 0
 
     def __post_init__(self) -> None:
-        self.fx, self.bits, self.fab = self.chip.effects, Fractions.of(self.chip), Fab(self.chip)
+        self.fx, self.bits, self.fab = self.chip.nonidealities, Fractions.of(self.chip), Fab(self.chip)
         self.G = max(0, 11 - self.chip.input_bits)
         self.parameters: list[Parameter] = []
         self.neurons: list[list[Neuron]] = []

@@ -18,7 +18,7 @@ class Spec(Widths, Protocol):
     """The numbers that describe an imperfect chip; its effects have the names of the page."""
 
     seed: int
-    effects: Any
+    nonidealities: Any
 
 
 def fix(a: float, s: float) -> int:
@@ -143,7 +143,7 @@ class Fab:
     """Draws of a chip's mismatch."""
 
     def __init__(self, chip: Spec) -> None:
-        self.chip, self.effects, self.bits = chip, chip.effects, Fractions.of(chip)
+        self.chip, self.nonidealities, self.bits = chip, chip.nonidealities, Fractions.of(chip)
         self.E = max(1, 12 - chip.weight_bits)
         self.H = 2 ** (chip.weight_bits + 13)
         self.u = 2.0 ** (self.bits.w + 14)
@@ -157,7 +157,7 @@ class Fab:
 
     def parameter(self, n: int, i: int, j: int, inputs: int, outputs: int) -> Parameter:
         """Of parameter n, which is that of row j and input i."""
-        fx, u = self.effects, self.u
+        fx, u = self.nonidealities, self.u
         random = word(self.chip.seed, MISMATCH, 0, n)
         low, high = random & 0xFFFF, random >> 16
         s, d = fix(fx.stuck, 2**16), fix(fx.dead, 2**16)
@@ -191,7 +191,7 @@ class Fab:
         )
 
     def neuron(self, n: int) -> Neuron:
-        fx, signal = self.effects, 2.0**self.bits.s
+        fx, signal = self.nonidealities, 2.0**self.bits.s
         return Neuron(
             x0=self.draw(10, (fx.midpoint_std or fx.neuron_std) * signal, n),
             k=clip(2**12 + self.draw(11, 2**12 * (fx.steepness_std or fx.neuron_std), n), 0, 2**13 - 1),

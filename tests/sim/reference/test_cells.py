@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from mgdhw.arrays import FloatArray
-from mgdhw_sim.nonidealities import Effects
+from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.reference import cells
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.reference.variation import cells_of
@@ -23,9 +23,9 @@ UP = 1 << 14
 """One code in cell units."""
 
 
-def chip_with(seed: int = 1, **effects: Any) -> Chip:
+def chip_with(seed: int = 1, **nonidealities: Any) -> Chip:
     """5,060 cells of 8 bits, one code being 1/32."""
-    return Chip(ChipSpec(layers=SIZES, seed=seed, effects=Effects(**effects)))
+    return Chip(ChipSpec(layers=SIZES, seed=seed, nonidealities=Nonidealities(**nonidealities)))
 
 
 def ramp() -> FloatArray:
@@ -216,8 +216,8 @@ def test_up_down() -> None:
     assert set(write(down, -1)) == {-0.75}
 
 
-def after_one(codes: int, **effects: Any) -> FloatArray:
-    return write(chip_with(**PULSES, **effects), codes)
+def after_one(codes: int, **nonidealities: Any) -> FloatArray:
+    return write(chip_with(**PULSES, **nonidealities), codes)
 
 
 def test_dw_min_dtod() -> None:

@@ -14,7 +14,7 @@ from mgdhw.block import Block, Part
 from mgdhw.datasets import Dataset
 from mgdhw.random import gaussian, gaussian_tables
 from mgdhw.random.philox import Stream
-from mgdhw_sim.nonidealities import OF_PULSES, RANGES, Effects
+from mgdhw_sim.nonidealities import OF_PULSES, RANGES, Nonidealities
 from mgdhw_sim.reference import cells, nonideal, variation
 from mgdhw_sim.reference.chip import Chip
 from mgdhw_sim.spec import PULSED_BITS, ChipSpec
@@ -127,7 +127,7 @@ def draw_extreme(rng: Random, signals: Sequence[tuple[int, float]]) -> ChipSpec:
     spec = draw_small(rng, signals)
     lsb = spec.weight_lsb
     strengths: dict[str, float] = {
-        f.name: f.default if rng.random() < 0.3 else rng.choice(RANGES[f.name]) for f in fields(Effects)
+        f.name: f.default if rng.random() < 0.3 else rng.choice(RANGES[f.name]) for f in fields(Nonidealities)
     }
     strengths |= {"drift_every": rng.choice((1, 2**40)), "temperature_every": rng.choice((1, 2**40))}
     strengths |= {"stuck": rng.choice((0, 0.5)), "dead": rng.choice((0, 0.5))}
@@ -139,7 +139,7 @@ def draw_extreme(rng: Random, signals: Sequence[tuple[int, float]]) -> ChipSpec:
         }
     else:
         strengths |= dict.fromkeys(("w_max", "w_min", *OF_PULSES), 0.0)
-    return replace(spec, effects=Effects(**strengths))  # type: ignore[arg-type]
+    return replace(spec, nonidealities=Nonidealities(**strengths))  # type: ignore[arg-type]
 
 
 @pytest.mark.long
@@ -206,8 +206,8 @@ def test_an_imperfect_chip_that_is_a_little_wrong_is_noticed(
 def test_draws_reach_every_effect() -> None:
     given: Counter[str] = Counter()
     for number in range(DRAWS):
-        given.update(draw_small(Random(number), SIGNALS[0]).effects.given().keys())
-    assert set(given) == {f.name for f in fields(Effects)}
+        given.update(draw_small(Random(number), SIGNALS[0]).nonidealities.given().keys())
+    assert set(given) == {f.name for f in fields(Nonidealities)}
     assert min(given.values()) > DRAWS // 10
 
 

@@ -15,7 +15,7 @@ from mgdhw.block import Baseline, Block, CodeSpec, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw_sim.nonidealities import IDEAL, OF_PULSES, RANGES, Effects
+from mgdhw_sim.nonidealities import IDEAL, OF_PULSES, RANGES, Nonidealities
 from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.reference.cells import Cells
 from mgdhw_sim.reference.chip import Chip
@@ -34,7 +34,7 @@ STD = 0.05
 NEURON = ("midpoint_std", "steepness_std", "amplitude_std", "offset_std")
 
 
-def reader(n_out: int, samples: int = 2, seed: int = 1, **effects: Any) -> Chip:
+def reader(n_out: int, samples: int = 2, seed: int = 1, **nonidealities: Any) -> Chip:
     """Neurons that hand on their one input, which is 1/2, unchanged: h = 1/2 where nothing is wrong."""
     spec = ChipSpec(
         layers=(1, n_out),
@@ -46,7 +46,7 @@ def reader(n_out: int, samples: int = 2, seed: int = 1, **effects: Any) -> Chip:
         output_bits=16,
         cost_bits=20,
         seed=seed,
-        effects=Effects(**effects),
+        nonidealities=Nonidealities(**nonidealities),
     )
     chip = Chip(spec)
     chip.load(Dataset("halves", np.full((samples, 1), 0.5), 1.0, np.zeros((samples, n_out)), samples))
@@ -202,7 +202,9 @@ def test_settling() -> None:
     """A share of the way from where the evaluation before was going; nothing of it after a write."""
     share, target = 1 / 4, [1.0]
     spec = ChipSpec(layers=(1, 1), output_activation="identity", output_bits=16, cost_range=64.0, cost_bits=16)
-    chip = Chip(replace(spec, effects=Effects(settling=share, stuck=1.0), seed=3))  # stuck: no code moves a weight
+    chip = Chip(
+        replace(spec, nonidealities=Nonidealities(settling=share, stuck=1.0), seed=3)
+    )  # stuck: no code moves a weight
     chip.load(Dataset("two", np.array([[0.0], [0.9]]), 1.0, np.array([target, target]), 2))
     chip.write(np.zeros(2), 4)
     h = chip.infer(np.array([0, 1]), 0)[:, 0]  # 16 bits of output are those of the signal
@@ -236,7 +238,7 @@ SHOWN: dict[str, Callable[..., None]] = {
 
 
 def test_every_effect_is_shown() -> None:
-    assert set(SHOWN) | set(test_cells.SHOWN) == {f.name for f in fields(Effects)}
+    assert set(SHOWN) | set(test_cells.SHOWN) == {f.name for f in fields(Nonidealities)}
 
 
 # --- none of it
@@ -267,14 +269,14 @@ def assert_same(one: list[Any], other: list[Any]) -> None:
 
 @pytest.mark.parametrize("number", range(40))
 def test_an_imperfect_chip_with_nothing_wrong_is_the_ideal_one(number: int) -> None:
-    spec = replace(draw_small(Random(number), SIGNALS[0]), effects=IDEAL)
+    spec = replace(draw_small(Random(number), SIGNALS[0]), nonidealities=IDEAL)
     one, other = (answers(Chip(spec), number, imperfect=imperfect) for imperfect in (False, True))
     assert_array_equal(one[-1], other[-1])  # θ on the converter's grid
     assert_same(one, other)
 
 
 NEXT_TO_NOTHING: dict[str, float] = {
-    **{f.name: 1e-12 for f in fields(Effects)},
+    **{f.name: 1e-12 for f in fields(Nonidealities)},
     "retention": 2.0**40,  # so long
     "endurance": 1e15,
 }
@@ -290,19 +292,19 @@ OFF: dict[str, tuple[str, ...]] = {
 """What has to be off for an effect to do nothing."""
 
 
-@pytest.mark.parametrize("name", sorted({f.name for f in fields(Effects)} - {"w_max", "w_min", "dw_min"}))
+@pytest.mark.parametrize("name", sorted({f.name for f in fields(Nonidealities)} - {"w_max", "w_min", "dw_min"}))
 def test_next_to_nothing_of_an_effect_is_nothing_with_all_others_on(name: str) -> None:
     """w_max, w_min and dw_min have no small strength: their zeros mean another kind of cell, and one code."""
     compared = 0
     for number in range(200):
         spec = draw_small(Random(number), SIGNALS[0])
-        if len(spec.effects.given()) < 25 or (name in OF_PULSES and not spec.effects.pulsed):
+        if len(spec.nonidealities.given()) < 25 or (name in OF_PULSES and not spec.nonidealities.pulsed):
             continue
         off = dict.fromkeys(OFF.get(name, ()), 0.0)
         small = 12345 if name.endswith("every") else NEXT_TO_NOTHING[name]
         little: dict[str, Any] = {**off, name: small}
         none: dict[str, Any] = {**off, name: getattr(IDEAL, name)}
-        chips = [Chip(replace(spec, effects=replace(spec.effects, **change))) for change in (little, none)]
+        chips = [Chip(replace(spec, nonidealities=replace(spec.nonidealities, **change))) for change in (little, none)]
         assert_same(*(answers(chip, number, imperfect=True)[:-1] for chip in chips))
         compared += 1
         if compared == 4:
@@ -313,16 +315,16 @@ def test_next_to_nothing_of_an_effect_is_nothing_with_all_others_on(name: str) -
 # --- what it may be
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(Effects)])
+@pytest.mark.parametrize("name", [f.name for f in fields(Nonidealities)])
 def test_a_strength_outside_its_range_is_named_with_its_range(name: str) -> None:
     low, high = RANGES[name]
     others = BOUNDS if name in OF_PULSES or name in BOUNDS else {}
     for bad in (low - 0.001, high * 1.001 + 0.001, float("nan")):
         with pytest.raises(ConfigError, match=rf"^{name}=.*: expected {low:g} \.\.\. {high:g}".replace("+", r"\+")):
-            Effects(**{**others, name: bad})
+            Nonidealities(**{**others, name: bad})
     for good in (low, high):
         if name not in BOUNDS:
-            assert getattr(Effects(**{**others, name: good}), name) == good
+            assert getattr(Nonidealities(**{**others, name: good}), name) == good
 
 
 @pytest.mark.parametrize(
@@ -336,15 +338,15 @@ def test_a_strength_outside_its_range_is_named_with_its_range(name: str) -> None
 )
 def test_strengths_that_do_not_go_together_are_named(given: dict[str, float], what: str) -> None:
     with pytest.raises(ConfigError, match=f"^{what}"):
-        Effects(**given)
+        Nonidealities(**given)
 
 
 def test_pulses_need_few_bits_and_a_step_of_about_a_code() -> None:
     with pytest.raises(ConfigError, match="weight_bits=12: cells that move by pulses have 10 at most"):
-        ChipSpec(weight_bits=12, effects=Effects(**BOUNDS))
+        ChipSpec(weight_bits=12, nonidealities=Nonidealities(**BOUNDS))
     for bad in (0.0001, 0.1):
         with pytest.raises(ConfigError, match=rf"dw_min={bad:g} does not .* \(0\.0039062\d* \.\.\. 0\.03125\)"):
-            ChipSpec(effects=Effects(**BOUNDS, dw_min=bad))
+            ChipSpec(nonidealities=Nonidealities(**BOUNDS, dw_min=bad))
 
 
 @pytest.mark.parametrize("preset", ["rram", "pcm"])
@@ -358,7 +360,7 @@ def test_what_is_advised_where_a_pulse_does_not_fit_is_a_chip(preset: str, bits:
     except ConfigError as error:
         said = str(error)
     assert said.startswith(
-        f"{uri}: dw_min={PRESETS[preset].effects.dw_min} does not go with weight_bits={bits}: a code"
+        f"{uri}: dw_min={PRESETS[preset].nonidealities.dw_min} does not go with weight_bits={bits}: a code"
     )
     given, low, high, first, last = re.findall(r"[\d.]+", said.partition("; give dw_min=")[2].replace(" ... ", " "))
     assert low < high
@@ -367,15 +369,15 @@ def test_what_is_advised_where_a_pulse_does_not_fit_is_a_chip(preset: str, bits:
         assert parse(f"sim:{preset}?weight_bits={other}").weight_bits == int(other)
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(Effects)])
+@pytest.mark.parametrize("name", [f.name for f in fields(Nonidealities)])
 def test_an_address_gives_a_strength(name: str) -> None:
     low, high = RANGES[name]
     value: float = {"dw_min": 0.02, "w_min": -2.0}.get(name, 2 if name.endswith("every") else low / 2 + high / 4)
     given = {**(BOUNDS if name in OF_PULSES or name in BOUNDS else {}), name: value}
     address = "sim:analog-8bit?" + "&".join(f"{key}={text}" for key, text in given.items())
     spec = parse(address)
-    assert getattr(spec.effects, name) == value
-    assert spec.effects.given().keys() == given.keys()
+    assert getattr(spec.nonidealities, name) == value
+    assert spec.nonidealities.given().keys() == given.keys()
     assert spec.identity() != ChipSpec().identity()
     with pytest.raises(ConfigError, match=rf"^sim:analog-8bit\?{name}=much: {name}='much': expected a "):
         parse(f"sim:analog-8bit?{name}=much")

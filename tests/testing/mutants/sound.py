@@ -97,8 +97,8 @@ class NoisyLearner(Noisy):
 
     async def learn(self, segment: Segment) -> SegmentResult:
         self.check_limits(segment.state.theta)
-        recipe = replace(segment.rule, eta=self.eta * segment.rule.eta)
-        return await train_from_host(self, self.probe, replace(segment, rule=recipe))
+        rule = replace(segment.rule, eta=self.eta * segment.rule.eta)
+        return await train_from_host(self, self.probe, replace(segment, rule=rule))
 
 
 SOUND = (Sound, Learner, Slow, Moving, Noisy, NoisyLearner)

@@ -14,7 +14,7 @@ void mg_cells_forget(mg_chip *chip) {
     for (uint32_t i = 0; i < chip->n_parameters; i++) {
         own->requested[i] = MG_NEVER;
         own->value[i] = 0;
-        own->born[i] = own->wear[i] = 0;
+        own->written_tick[i] = own->wear[i] = 0;
     }
     own->written = -1;
     own->is_fresh = 0;
@@ -63,7 +63,7 @@ int64_t mg_cell_at(const mg_chip *chip, uint32_t i, uint64_t tick) {
     if (own->kind[i] == MG_STUCK) return converted(chip, own->stuck[i]);
     int64_t value = own->value[i];
     if (own->drift_every == 0) return value;
-    uint64_t born = (uint64_t)own->born[i], age = tick > born ? tick - born : 0;
+    uint64_t written_tick = (uint64_t)own->written_tick[i], age = tick > written_tick ? tick - written_tick : 0;
     if (age > OLDEST) age = OLDEST;
     int64_t y = (int64_t)(age < LARGEST_AGE ? age : LARGEST_AGE) * own->rate;
     if (own->drift) y += mg_rshift(own->drift[i] * logarithm(own->logarithm, 1 + age), 16);
@@ -106,7 +106,7 @@ void mg_cells_write(mg_chip *chip, const int16_t *codes, uint64_t step) {
             value = mg_clip(converted(chip, codes[i]) + added, -own->limit, own->limit);
         }
         own->value[i] = (int32_t)value;
-        own->born[i] = (int64_t)tick;
+        own->written_tick[i] = (int64_t)tick;
         own->wear[i] = (int64_t)((uint64_t)own->wear[i] + (uint64_t)count);
     }
 }

@@ -45,7 +45,7 @@ int mg_is_parameter(const mg_chip *chip, double theta) {
 static double to_write(const mg_learner *learner, mg_words *words, uint32_t i) {
     const mg_chip *chip = learner->course.chip;
     double theta = learner->state->theta[i], lsb = lsb_of(chip);
-    if (!learner->recipe.stochastic) return theta;
+    if (!learner->rule.stochastic) return theta;
     double low = chip->code_lo * lsb, high = chip->code_hi * lsb, position = (theta - low) / lsb;
     double below = (double)mg_floor(position), drawn = (double)mg_word(words, i) * mg_power(-32);
     double value = low + (below + (drawn < position - below ? 1.0 : 0.0)) * lsb;
@@ -54,7 +54,7 @@ static double to_write(const mg_learner *learner, mg_words *words, uint32_t i) {
 
 void mg_learn_written(const mg_learner *learner, double *theta) {
     mg_words words;
-    mg_words_at(&words, learner->recipe.rounding_seed, MG_STREAM_ROUNDING, learner->state->update);
+    mg_words_at(&words, learner->rule.rounding_seed, MG_STREAM_ROUNDING, learner->state->update);
     for (uint32_t i = 0; i < learner->course.chip->n_parameters; i++) theta[i] = to_write(learner, &words, i);
 }
 
@@ -68,10 +68,10 @@ static mg_status write_parameters(mg_learner *learner) {
     mg_chip *chip = learner->course.chip;
     int16_t *code = learner->course.code;
     mg_words words;
-    mg_words_at(&words, learner->recipe.rounding_seed, MG_STREAM_ROUNDING, learner->state->update);
+    mg_words_at(&words, learner->rule.rounding_seed, MG_STREAM_ROUNDING, learner->state->update);
     for (uint32_t i = 0; i < chip->n_parameters; i++)
         code[i] = (int16_t)mg_chip_parameter_code(chip, to_write(learner, &words, i));
-    mg_status status = mg_check_amplitude(chip, code, learner->recipe.codes.amplitude);
+    mg_status status = mg_check_amplitude(chip, code, learner->rule.codes.amplitude);
     if (status == MG_OK) status = mg_motion_begin(chip, code);
     if (status != MG_OK) return status;
     learner->moving = 1;
@@ -82,7 +82,7 @@ static mg_status write_parameters(mg_learner *learner) {
 /* 1 / <perturbation^2> in parameter units, which is the same for all parameters of a layer. */
 static void take_weights(mg_learner *learner) {
     const mg_chip *chip = learner->course.chip;
-    int by_layer = learner->recipe.codes.by_layer;
+    int by_layer = learner->rule.codes.by_layer;
     double groups = by_layer ? (double)chip->n_layers : 1.0;
     for (uint32_t l = 0; l < chip->n_layers; l++) {
         uint32_t size = chip->layer[l].n_out * (chip->layer[l].n_in + 1);
@@ -91,23 +91,23 @@ static void take_weights(mg_learner *learner) {
     }
 }
 
-static mg_status check_recipe(const mg_recipe *r, const mg_state *state) {
+static mg_status check_rule(const mg_rule *r, const mg_state *state) {
     int known = mg_is_optimizer(r->optimizer.number) && r->normalise >= 0 && r->normalise < MG_NORMALISATIONS;
-    if (!known || r->update_period < 1 || (r->continuous && state->filtered == NULL)) return MG_BAD_RECIPE;
-    if (!(r->low <= r->high)) return MG_BAD_RECIPE;
+    if (!known || r->update_period < 1 || (r->continuous && state->filtered == NULL)) return MG_BAD_RULE;
+    if (!(r->low <= r->high)) return MG_BAD_RULE;
     return MG_OK;
 }
 
-mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *recipe, mg_state *state,
+mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_rule *rule, mg_state *state,
                          uint64_t n_probes, const int16_t *sine, int16_t *code) {
-    mg_status status = check_recipe(recipe, state);
+    mg_status status = check_rule(rule, state);
     if (status != MG_OK) return status;
     for (uint32_t i = 0; i < chip->n_parameters; i++)
         if (!mg_is_parameter(chip, state->theta[i])) {
             chip->violation = (int32_t)i;
             return MG_OUT_OF_RANGE;
         }
-    learner->recipe = *recipe;
+    learner->rule = *rule;
     learner->state = state;
     learner->left = n_probes;
     learner->updates = 0;
@@ -115,10 +115,10 @@ mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *re
     learner->total = 0;
     learner->last.valid = 0;
     learner->last.eta = learner->last.gradient_norm = 0.0;
-    status = mg_course_begin(&learner->course, chip, &recipe->codes, &recipe->order, recipe->baseline, &state->held,
+    status = mg_course_begin(&learner->course, chip, &rule->codes, &rule->order, rule->baseline, &state->held,
                              state->step, sine, code);
     if (status != MG_OK) return status;
-    if (recipe->continuous && recipe->filter_weight == NULL) take_weights(learner);
+    if (rule->continuous && rule->filter_weight == NULL) take_weights(learner);
     return write_parameters(learner); /* last: what is refused changes nothing */
 }
 
@@ -141,10 +141,10 @@ static void absorb_into_window(mg_learner *learner, mg_costs costs) {
 static void absorb_into_filters(mg_learner *learner, mg_costs costs) {
     mg_state *state = learner->state;
     const mg_course *course = &learner->course;
-    const mg_recipe *recipe = &learner->recipe;
+    const mg_rule *rule = &learner->rule;
     const mg_chip *chip = course->chip;
-    double keep = recipe->tau_hp / (recipe->tau_hp + 1.0), take = 1.0 / (recipe->tau_theta + 1.0);
-    double cost = (double)costs.perturbed * learner->recipe.scale, change = 0.0;
+    double keep = rule->tau_hp / (rule->tau_hp + 1.0), take = 1.0 / (rule->tau_theta + 1.0);
+    double cost = (double)costs.perturbed * learner->rule.scale, change = 0.0;
     if (state->has_cost) change = keep * (state->high_passed + cost - state->cost);
     state->cost = cost;
     state->has_cost = 1;
@@ -155,7 +155,7 @@ static void absorb_into_filters(mg_learner *learner, mg_costs costs) {
         for (uint32_t i = chip->layer[l].first; i < chip->layer[l].first + size; i++) {
             uint32_t g = i - course->group.first;
             double code = i >= course->group.first && g < course->group.size ? (double)course->code[g] : 0.0;
-            if (recipe->filter_weight) weight = recipe->filter_weight[i];
+            if (rule->filter_weight) weight = rule->filter_weight[i];
             state->filtered[i] = state->filtered[i] + take * (change * code * weight - state->filtered[i]);
         }
     }
@@ -163,40 +163,40 @@ static void absorb_into_filters(mg_learner *learner, mg_costs costs) {
 
 /* Probes of a window that perturb a parameter, as the 2025 paper counts them. */
 static double oripov_tau(const mg_learner *learner) {
-    uint64_t groups = learner->recipe.codes.by_layer ? learner->course.chip->n_layers : 1;
-    uint64_t probes = learner->recipe.update_period / groups;
+    uint64_t groups = learner->rule.codes.by_layer ? learner->course.chip->n_layers : 1;
+    uint64_t probes = learner->rule.update_period / groups;
     return probes > 1 ? (double)probes : 1.0;
 }
 
 /* The 2025 paper's scaling, G / (a sqrt(n) sqrt(1/n + 1/tau - 1/(n tau)) tau), for a parameter of a layer of n. */
 static double oripov(const mg_learner *learner, uint32_t i, double n) {
-    double lsb = lsb_of(learner->course.chip), amplitude = (double)learner->recipe.codes.amplitude * lsb;
+    double lsb = lsb_of(learner->course.chip), amplitude = (double)learner->rule.codes.amplitude * lsb;
     double tau = oripov_tau(learner), spread = mg_root(1.0 / n + 1.0 / tau - 1.0 / (n * tau));
-    double cross = (double)learner->state->cross[i] * learner->recipe.scale * lsb;
+    double cross = (double)learner->state->cross[i] * learner->rule.scale * lsb;
     return cross / (amplitude * mg_root(n) * spread * tau);
 }
 
 static double energy_estimate(const mg_learner *learner, uint32_t i) {
     const mg_state *state = learner->state;
     if (state->energy[i] <= 0) return 0.0;
-    return (double)state->cross[i] * learner->recipe.scale / ((double)state->energy[i] * lsb_of(learner->course.chip));
+    return (double)state->cross[i] * learner->rule.scale / ((double)state->energy[i] * lsb_of(learner->course.chip));
 }
 
 static mg_status update(mg_learner *learner) {
-    const mg_recipe *recipe = &learner->recipe;
+    const mg_rule *rule = &learner->rule;
     mg_chip *chip = learner->course.chip;
     mg_state *state = learner->state;
-    double eta = recipe->etas == NULL ? recipe->eta : recipe->etas[learner->updates], square = 0.0;
-    mg_optimizer_begin(&recipe->optimizer, &state->moments);
+    double eta = rule->etas == NULL ? rule->eta : rule->etas[learner->updates], square = 0.0;
+    mg_optimizer_begin(&rule->optimizer, &state->moments);
     for (uint32_t l = 0; l < chip->n_layers; l++) {
         uint32_t size = chip->layer[l].n_out * (chip->layer[l].n_in + 1);
         for (uint32_t i = chip->layer[l].first; i < chip->layer[l].first + size; i++) {
-            double gradient = recipe->continuous               ? state->filtered[i]
-                              : recipe->normalise == MG_ORIPOV ? oripov(learner, i, (double)size)
+            double gradient = rule->continuous               ? state->filtered[i]
+                              : rule->normalise == MG_ORIPOV ? oripov(learner, i, (double)size)
                                                                : energy_estimate(learner, i);
-            double theta = mg_optimizer_step(&recipe->optimizer, &state->moments, i, state->theta[i], gradient, eta);
-            if (theta < recipe->low) theta = recipe->low;
-            if (theta > recipe->high) theta = recipe->high;
+            double theta = mg_optimizer_step(&rule->optimizer, &state->moments, i, state->theta[i], gradient, eta);
+            if (theta < rule->low) theta = rule->low;
+            if (theta > rule->high) theta = rule->high;
             if (!mg_is_parameter(chip, theta)) { /* or not a number */
                 chip->violation = (int32_t)i;
                 return MG_OUT_OF_RANGE;
@@ -206,7 +206,7 @@ static mg_status update(mg_learner *learner) {
         }
     }
     memset(state->cross, 0, chip->n_parameters * sizeof *state->cross);
-    if ((const void *)recipe->filter_weight != state->energy) /* the weights of continuous mode may lie there */
+    if ((const void *)rule->filter_weight != state->energy) /* the weights of continuous mode may lie there */
         memset(state->energy, 0, chip->n_parameters * sizeof *state->energy);
     state->update++;
     learner->updates++;
@@ -227,13 +227,13 @@ static mg_status go_on(mg_learner *learner) {
     }
     if (!mg_course_go_on(&learner->course, state->step, &costs)) return MG_OK;
     learner->total = (int64_t)((uint64_t)learner->total + (uint64_t)costs.perturbed);
-    if (learner->recipe.continuous)
+    if (learner->rule.continuous)
         absorb_into_filters(learner, costs);
     else
         absorb_into_window(learner, costs);
     state->step++;
     learner->left--;
-    if (state->step % learner->recipe.update_period == 0) status = update(learner);
+    if (state->step % learner->rule.update_period == 0) status = update(learner);
     state->held = learner->course.held;
     state->evaluations += learner->course.evaluations;
     learner->course.evaluations = 0;

@@ -8,7 +8,7 @@
 enum mg_normalise { MG_ENERGY, MG_ORIPOV, MG_NORMALISATIONS };
 
 /* All that decides how costs become parameters. */
-typedef struct mg_recipe {
+typedef struct mg_rule {
     mg_code_spec codes;
     mg_order_spec order;
     mg_optimizer optimizer;
@@ -25,7 +25,7 @@ typedef struct mg_recipe {
     int32_t continuous; /* filters instead of windows */
     int32_t normalise;
     int32_t stochastic; /* parameters are rounded to codes stochastically */
-} mg_recipe;
+} mg_rule;
 
 /* All that training remembers between two probes. Arrays are (P,). */
 typedef struct mg_state {
@@ -50,7 +50,7 @@ typedef struct mg_last_update {
 /* A segment under way. */
 typedef struct mg_learner {
     mg_course course;
-    mg_recipe recipe;
+    mg_rule rule;
     mg_state *state;
     uint64_t left;       /* probes still to be made */
     uint64_t updates;    /* that the segment has made */
@@ -68,7 +68,7 @@ void mg_state_clear(mg_state *state, uint32_t n_parameters);
 
 /* Begin `n_probes` probes at state->step, and to move to what the chip is to hold for state->theta. `code` and `sine`
  * as for mg_course_begin. */
-mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_recipe *recipe, mg_state *state,
+mg_status mg_learn_begin(mg_learner *learner, mg_chip *chip, const mg_rule *rule, mg_state *state,
                          uint64_t n_probes, const int16_t *sine, int16_t *code);
 
 /* Go on for at most `count` probes, or steps of a ramp, or until the hardware has to wait. Answers MG_OUT_OF_RANGE if an

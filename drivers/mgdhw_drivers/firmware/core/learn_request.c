@@ -98,7 +98,7 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
     uint32_t ticket = mg_get32(request + 208);
     mg_operation *operation = &board->operation;
     mg_block block;
-    mg_recipe recipe;
+    mg_rule rule;
     if (operation->type == MG_LEARN && operation->ticket == ticket) {
         operation->sequence = frame->sequence;
         return;
@@ -109,7 +109,7 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
         mg_answer(board, frame, MG_LEARN_BYTES);
         return;
     }
-    enum mg_code code = mg_read_learn(board, &block, &recipe, request);
+    enum mg_code code = mg_read_learn(board, &block, &rule, request);
     if (code != MG_FINE) {
         mg_refuse(board, frame->sequence, code, 0);
         return;
@@ -120,7 +120,7 @@ void mg_start_learn(mg_board *board, const mg_frame *frame) {
         return;
     }
     read_state(board, &block, request);
-    mg_status status = mg_learn_begin(&board->work.learner, &board->chip, &recipe, &board->state, block.n_probes,
+    mg_status status = mg_learn_begin(&board->work.learner, &board->chip, &rule, &board->state, block.n_probes,
                                       board->sine, board->code);
     if (status != MG_OK) {
         mg_refuse_status(board, frame->sequence, status);
@@ -142,13 +142,13 @@ static uint32_t crc_of_held(mg_board *board) {
 static void put_answer(mg_board *board) {
     const mg_learner *learner = &board->work.learner;
     const mg_state *state = &board->state;
-    const mg_recipe *recipe = &learner->recipe;
+    const mg_rule *rule = &learner->rule;
     uint8_t *answer = board->answer;
-    int window_empty = recipe->continuous || state->step % recipe->update_period == 0;
-    int flags = (recipe->continuous ? MG_LEARN_CONTINUOUS : 0) | (recipe->filter_weight ? MG_LEARN_WEIGHTED : 0) |
+    int window_empty = rule->continuous || state->step % rule->update_period == 0;
+    int flags = (rule->continuous ? MG_LEARN_CONTINUOUS : 0) | (rule->filter_weight ? MG_LEARN_WEIGHTED : 0) |
                 (window_empty ? MG_LEARN_WINDOW_EMPTY : 0);
     uint64_t probes = board->operation.left;
-    board->state_crc = mg_crc_of_state(board, recipe->optimizer.number, flags);
+    board->state_crc = mg_crc_of_state(board, rule->optimizer.number, flags);
     uint32_t held_crc = crc_of_held(board);
     board->theta_crc = board->chip.nonideal ? mg_crc(board->area[MG_AREA_REQUESTED].bytes, board->area[MG_AREA_REQUESTED].size) : held_crc;
     memset(answer, 0, MG_LEARN_BYTES);

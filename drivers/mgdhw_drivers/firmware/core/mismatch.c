@@ -212,7 +212,7 @@ static mg_status take_memory(mg_chip *chip, uint32_t neurons, mg_arena *arena) {
     if (strength(own, "w_max") > 0.0)
         for (size_t i = 0; i < sizeof pulses / sizeof pulses[0]; i++) *pulses[i] = numbers(arena, p, &missing);
     for (size_t i = 0; i < 4; i++) *of_neurons[i] = numbers(arena, neurons, &missing);
-    own->born = piece(arena, p, sizeof *own->born, &missing);
+    own->written_tick = piece(arena, p, sizeof *own->written_tick, &missing);
     own->wear = piece(arena, p, sizeof *own->wear, &missing);
     own->left = numbers(arena, chip->n_outputs, &missing);
     if (own->drift_every > 0) {

@@ -54,7 +54,7 @@ typedef struct mg_nonideal {
 
     /* What the cells remember. */
     int32_t *requested, *value; /* (P,) */
-    int64_t *born, *wear;
+    int64_t *written_tick, *wear;
     int64_t written; /* step of the last write that changed anything */
 
     /* As it is at the step that the chip was brought to last. */

@@ -90,26 +90,26 @@ enum mg_code mg_read_probe(mg_block *block, const uint8_t *p) {
 
 static const double *doubles(const mg_area *area) { return (const double *)(const void *)area->bytes; }
 
-static void read_recipe(mg_recipe *recipe, const mg_block *block, const uint8_t *p, const mg_area *areas) {
-    memset(recipe, 0, sizeof *recipe);
-    recipe->codes = block->codes;
-    recipe->order = block->order;
-    recipe->baseline = block->baseline;
-    recipe->rounding_seed = mg_get64(p + 88);
-    recipe->eta = mg_get_double(p + 96);
-    recipe->scale = mg_get_double(p + 104);
-    recipe->low = mg_get_double(p + 112);
-    recipe->high = mg_get_double(p + 120);
-    recipe->tau_hp = mg_get_double(p + 128);
-    recipe->update_period = mg_get32(p + 216);
-    recipe->tau_theta = mg_get32(p + 220);
-    recipe->etas = mg_get32(p + 224) > 0 ? doubles(&areas[MG_AREA_ETA]) : NULL;
-    recipe->continuous = (p[233] & MG_LEARN_CONTINUOUS) != 0;
-    if (recipe->continuous && (p[233] & MG_LEARN_WEIGHTED)) recipe->filter_weight = doubles(&areas[MG_AREA_ENERGY]);
-    recipe->normalise = (p[233] & MG_LEARN_ORIPOV) ? MG_ORIPOV : MG_ENERGY;
-    recipe->stochastic = (p[233] & MG_LEARN_STOCHASTIC) != 0;
-    recipe->optimizer.number = p[232];
-    for (int i = 0; i < MG_CONSTANTS; i++) recipe->optimizer.constant[i] = mg_get_double(p + 136 + 8 * i);
+static void read_rule(mg_rule *rule, const mg_block *block, const uint8_t *p, const mg_area *areas) {
+    memset(rule, 0, sizeof *rule);
+    rule->codes = block->codes;
+    rule->order = block->order;
+    rule->baseline = block->baseline;
+    rule->rounding_seed = mg_get64(p + 88);
+    rule->eta = mg_get_double(p + 96);
+    rule->scale = mg_get_double(p + 104);
+    rule->low = mg_get_double(p + 112);
+    rule->high = mg_get_double(p + 120);
+    rule->tau_hp = mg_get_double(p + 128);
+    rule->update_period = mg_get32(p + 216);
+    rule->tau_theta = mg_get32(p + 220);
+    rule->etas = mg_get32(p + 224) > 0 ? doubles(&areas[MG_AREA_ETA]) : NULL;
+    rule->continuous = (p[233] & MG_LEARN_CONTINUOUS) != 0;
+    if (rule->continuous && (p[233] & MG_LEARN_WEIGHTED)) rule->filter_weight = doubles(&areas[MG_AREA_ENERGY]);
+    rule->normalise = (p[233] & MG_LEARN_ORIPOV) ? MG_ORIPOV : MG_ENERGY;
+    rule->stochastic = (p[233] & MG_LEARN_STOCHASTIC) != 0;
+    rule->optimizer.number = p[232];
+    for (int i = 0; i < MG_CONSTANTS; i++) rule->optimizer.constant[i] = mg_get_double(p + 136 + 8 * i);
 }
 
 /* Updates among a segment's probes. */
@@ -117,7 +117,7 @@ static uint64_t updates_of(const mg_block *block, uint64_t period) {
     return (block->first_step % period + block->n_probes) / period;
 }
 
-static int is_recipe(const mg_board *board, const mg_block *block, const uint8_t *p) {
+static int is_rule(const mg_board *board, const mg_block *block, const uint8_t *p) {
     uint32_t period = mg_get32(p + 216), tau_theta = mg_get32(p + 220), etas = mg_get32(p + 224);
     int finite = mg_all_finite(p + 96, 14); /* eta ... high_passed */
     if (!finite || period == 0 || tau_theta == 0 || mg_get_double(p + 128) < 0.0) return 0;
@@ -127,10 +127,10 @@ static int is_recipe(const mg_board *board, const mg_block *block, const uint8_t
     return etas == 0 || (etas >= updates_of(block, period) && etas <= board->config.etas_room);
 }
 
-enum mg_code mg_read_learn(const mg_board *board, mg_block *block, mg_recipe *recipe, const uint8_t *p) {
+enum mg_code mg_read_learn(const mg_board *board, mg_block *block, mg_rule *rule, const uint8_t *p) {
     read_block(block, p);
-    if (!is_block(block, p[77]) || !is_recipe(board, block, p)) return MG_BAD;
+    if (!is_block(block, p[77]) || !is_rule(board, block, p)) return MG_BAD;
     if (!has_family(block) || !mg_is_optimizer(p[232]) || !board->learns) return MG_UNSUPPORTED;
-    read_recipe(recipe, block, p, board->area);
+    read_rule(rule, block, p, board->area);
     return MG_FINE;
 }

@@ -15,6 +15,6 @@ enum mg_code mg_check_measure(const mg_board *board, const uint8_t *payload);
 enum mg_code mg_check_infer(const mg_board *board, const uint8_t *payload);
 enum mg_code mg_check_restore(const mg_board *board, const uint8_t *payload);
 enum mg_code mg_read_probe(mg_block *block, const uint8_t *payload);
-enum mg_code mg_read_learn(const mg_board *board, mg_block *block, mg_recipe *recipe, const uint8_t *payload);
+enum mg_code mg_read_learn(const mg_board *board, mg_block *block, mg_rule *rule, const uint8_t *payload);
 
 #endif

@@ -20,7 +20,7 @@ static void arrays_of(const mg_chip *chip, array to[PIECES]) {
     uint32_t p = chip->n_parameters;
     const array all[PIECES] = {{"requested", "<i4", p, 4, own->requested},
                                {"value", "<i4", p, 4, own->value},
-                               {"born", "<i8", p, 8, own->born},
+                               {"born", "<i8", p, 8, own->written_tick},
                                {"wear", "<i8", p, 8, own->wear},
                                {"written", "<i8", 1, 8, &own->written}};
     memcpy(to, all, sizeof all);

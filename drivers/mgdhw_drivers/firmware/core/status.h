@@ -9,7 +9,7 @@ typedef enum mg_status {
     MG_BAD_BLOCK = 3,   /* no such codes, order or baseline */
     MG_OUT_OF_RANGE = 4, /* a parameter, or a perturbed one, would leave its limits; nothing was applied */
     MG_NO_SAMPLE = 5,   /* a sample that was not loaded */
-    MG_BAD_RECIPE = 6,  /* no such optimizer, schedule or update period */
+    MG_BAD_RULE = 6,  /* no such optimizer, schedule or update period */
     MG_BAD_LIMITS = 7,  /* nothing could move within them */
 } mg_status;
 

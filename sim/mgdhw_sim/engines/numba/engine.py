@@ -81,13 +81,18 @@ class NumbaEngine(Engine):
         return marshalling.costs(block, plus, minus, held_baseline, measured)
 
     def learn(self, chip: Chip, segment: Segment) -> SegmentResult:
-        recipe, count = segment.rule, segment.n_probes
-        if not _covers(chip, recipe):
+        learning_rule, count = segment.rule, segment.n_probes
+        if not _covers(chip, learning_rule):
             return stepped.learn(chip, segment, self.probe)
         if chip.cells is not None:
             return nonideal.learn(chip, segment)
         return marshalling.in_pieces(
-            chip, segment.state, recipe, count, count, lambda state, size: self._learn(chip, state, recipe, size)
+            chip,
+            segment.state,
+            learning_rule,
+            count,
+            count,
+            lambda state, size: self._learn(chip, state, learning_rule, size),
         )
 
     def learn_many(self, chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
@@ -103,31 +108,34 @@ class NumbaEngine(Engine):
         return datapath.output_codes(chip.spec, np.concatenate(signals).astype(np.int64))
 
     def _learn(
-        self, chip: Chip, state: TrainState, recipe: LearningRule, count: int
+        self, chip: Chip, state: TrainState, learning_rule: LearningRule, count: int
     ) -> tuple[TrainState, float, UpdateInfo | None]:
-        if recipe.continuous:
-            return _continuous(chip, state, recipe, count)
-        order, (inputs, targets) = recipe.order, chip.memory
-        held_baseline, rates = marshalling.baseline_of_state(state, recipe), marshalling.etas(state, recipe, count)
+        if learning_rule.continuous:
+            return _continuous(chip, state, learning_rule, count)
+        order, (inputs, targets) = learning_rule.order, chip.memory
+        held_baseline, rates = (
+            marshalling.baseline_of_state(state, learning_rule),
+            marshalling.etas(state, learning_rule, count),
+        )
         update_state = kernel_args.update_state(chip.spec, state)
         network = _int16_network(chip, order)
         if network is None:
             first_batch = order.batch_of(state.step)
             samples = order.samples(first_batch, order.batch_of(state.step + count - 1) - first_batch + 1).copy()
             evaluations, total, measured, updates = scalar_segments.learn_segment(
-                kernel_args.net(chip.spec), kernel_args.plan(recipe.codes, chip.topology),
-                kernel_args.rule(chip.spec, recipe), update_state, inputs, targets, samples, order.tau_x, state.step,
-                count, recipe.update_period, kernel_args.BASELINES[recipe.baseline], held_baseline, rates,
-                kernel_args.work(chip, order.batch),
+                kernel_args.net(chip.spec), kernel_args.plan(learning_rule.codes, chip.topology),
+                kernel_args.rule(chip.spec, learning_rule), update_state, inputs, targets, samples, order.tau_x,
+                state.step, count, learning_rule.update_period, kernel_args.BASELINES[learning_rule.baseline],
+                held_baseline, rates, kernel_args.work(chip, order.batch),
             )  # fmt: skip
         else:
             evaluations, total, measured, updates = _segment(
-                chip, network, state, recipe, count, update_state, held_baseline, rates
+                chip, network, state, learning_rule, count, update_state, held_baseline, rates
             )
         chip.codes = update_state.requested[: chip.topology.n_parameters]
         state, last = marshalling.advanced(
             state,
-            recipe,
+            learning_rule,
             count,
             update_state,
             held_baseline,
@@ -147,13 +155,17 @@ def _int16_network(chip: Chip, order: SampleOrder) -> Int16Network | None:
     )
 
 
-def _covers(chip: Chip, recipe: LearningRule) -> bool:
-    """Whether whole segments of a recipe are compiled, its updates, too."""
-    if not kernel_args.has_rule(recipe) or recipe.codes.amplitudes:
+def _covers(chip: Chip, learning_rule: LearningRule) -> bool:
+    """Whether whole segments of a learning rule are compiled, its updates, too."""
+    if not kernel_args.has_rule(learning_rule) or learning_rule.codes.amplitudes:
         return False
-    if not recipe.continuous:
-        return recipe.normalise == "energy"
-    return chip.cells is None and recipe.baseline is Baseline.NONE and _int16_network(chip, recipe.order) is not None
+    if not learning_rule.continuous:
+        return learning_rule.normalise == "energy"
+    return (
+        chip.cells is None
+        and learning_rule.baseline is Baseline.NONE
+        and _int16_network(chip, learning_rule.order) is not None
+    )
 
 
 def _outputs(chip: Chip, network: Int16Network, samples: IntArray) -> NDArray[np.int32]:
@@ -201,24 +213,24 @@ def _segment(
     chip: Chip,
     network: Int16Network,
     state: TrainState,
-    recipe: LearningRule,
+    learning_rule: LearningRule,
     count: int,
     update_state: UpdateState,
     held_baseline: IntArray,
     etas: NDArray[np.float64],
 ) -> tuple[int, int, int, int]:
     """`segments.run_segment`, by a team where the work is worth it."""
-    fixed = kernel_args.setup(chip, network, recipe.codes, recipe.order, recipe.baseline)
+    fixed = kernel_args.setup(chip, network, learning_rule.codes, learning_rule.order, learning_rule.baseline)
     threads = ProbeThreads(chip, fixed)
     n_threads = threads.n_threads
-    perturbed, space = update_state.requested.copy(), kernel_args.space(chip, recipe.order)
+    perturbed, space = update_state.requested.copy(), kernel_args.space(chip, learning_rule.order)
     predrawn_buffers, tiles = (
         kernel_args.predrawn_buffers(chip, fixed, n_threads),
-        kernel_args.tiles(chip, recipe.order, n_threads),
+        kernel_args.tiles(chip, learning_rule.order, n_threads),
     )
-    places = thread_team.teams(n_threads, recipe.order.batch, chip.topology)
-    rule, period = kernel_args.rule(chip.spec, recipe), recipe.update_period
-    signs = recipe.codes.family == "random" and recipe.codes.groups == "all"
+    places = thread_team.teams(n_threads, learning_rule.order.batch, chip.topology)
+    rule, period = kernel_args.rule(chip.spec, learning_rule), learning_rule.update_period
+    signs = learning_rule.codes.family == "random" and learning_rule.codes.groups == "all"
     fresh = not state.window.energy.any()
     alone = period == 1 and signs and fresh
 
@@ -236,29 +248,32 @@ def _segment(
 
 
 def _continuous(
-    chip: Chip, state: TrainState, recipe: LearningRule, count: int
+    chip: Chip, state: TrainState, learning_rule: LearningRule, count: int
 ) -> tuple[TrainState, float, UpdateInfo | None]:
     """`continuous_mode.run_segment`, by a team where the work is worth it."""
-    network = _int16_network(chip, recipe.order)
+    network = _int16_network(chip, learning_rule.order)
     assert network is not None, "_covers"
-    fixed = kernel_args.setup(chip, network, recipe.codes, recipe.order, recipe.baseline)
+    fixed = kernel_args.setup(chip, network, learning_rule.codes, learning_rule.order, learning_rule.baseline)
     threads = ProbeThreads(chip, fixed)
     n_threads = threads.n_threads
-    update_state, rates = kernel_args.update_state(chip.spec, state), marshalling.etas(state, recipe, count)
-    shared, rule = marshalling.filters_of(state, recipe, chip.topology), kernel_args.rule(chip.spec, recipe)
-    perturbed, space = update_state.requested.copy(), kernel_args.space(chip, recipe.order)
+    update_state, rates = kernel_args.update_state(chip.spec, state), marshalling.etas(state, learning_rule, count)
+    shared, rule = (
+        marshalling.filters_of(state, learning_rule, chip.topology),
+        kernel_args.rule(chip.spec, learning_rule),
+    )
+    perturbed, space = update_state.requested.copy(), kernel_args.space(chip, learning_rule.order)
     predrawn_buffers, tiles = (
         kernel_args.predrawn_buffers(chip, fixed, n_threads),
-        kernel_args.tiles(chip, recipe.order, n_threads),
+        kernel_args.tiles(chip, learning_rule.order, n_threads),
     )
-    places = thread_team.teams(n_threads, recipe.order.batch, chip.topology)
+    places = thread_team.teams(n_threads, learning_rule.order.batch, chip.topology)
 
     def work(thread: int) -> tuple[int, int]:
         powers = update_state.powers if thread == 0 else update_state.powers.copy()
         mine = update_state._replace(powers=powers, squares=update_state.squares[16 * thread : 16 * thread + 16])
         own = shared if thread == 0 else shared._replace(cost=shared.cost.copy())
         result: tuple[int, int] = continuous_mode.run_segment(
-            fixed, rule, mine, own, state.filters.cost is not None, state.step, count, recipe.update_period,
+            fixed, rule, mine, own, state.filters.cost is not None, state.step, count, learning_rule.update_period,
             np.zeros(2, dtype=np.int64), rates, predrawn_buffers[thread], perturbed, space, tiles[thread],
             np.zeros(2, dtype=np.bool_), places[thread],
         )  # fmt: skip

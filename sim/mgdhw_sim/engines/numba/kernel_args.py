@@ -1,4 +1,4 @@
-"""Chips, codes and recipes as compiled kernels take them."""
+"""Chips, codes and learning rules as compiled kernels take them."""
 
 from __future__ import annotations
 
@@ -95,11 +95,16 @@ def room(array: NDArray[Any], size: int) -> NDArray[Any]:
     return wide
 
 
-def etas(recipe: LearningRule, first: int, count: int) -> NDArray[np.float64]:
+def etas(learning_rule: LearningRule, first: int, count: int) -> NDArray[np.float64]:
     """Learning rates of consecutive updates."""
-    if recipe.schedule.name == "constant":
-        return np.full(max(1, count), recipe.eta * rate(recipe.schedule, Progress(first, recipe.updates)))
-    rates = [recipe.eta * rate(recipe.schedule, Progress(first + i, recipe.updates)) for i in range(max(1, count))]
+    if learning_rule.schedule.name == "constant":
+        return np.full(
+            max(1, count), learning_rule.eta * rate(learning_rule.schedule, Progress(first, learning_rule.updates))
+        )
+    rates = [
+        learning_rule.eta * rate(learning_rule.schedule, Progress(first + i, learning_rule.updates))
+        for i in range(max(1, count))
+    ]
     return np.array(rates)
 
 
@@ -191,14 +196,14 @@ def plan(spec: CodeSpec, topology: Topology) -> scalar_arithmetic.CodePlan:
     )
 
 
-def has_rule(recipe: LearningRule) -> bool:
-    """Whether kernels know how a recipe makes a step of a gradient."""
-    return not recipe.stochastic and type(recipe.optimizer) in OPTIMIZERS
+def has_rule(learning_rule: LearningRule) -> bool:
+    """Whether kernels know how a learning rule makes a step of a gradient."""
+    return not learning_rule.stochastic and type(learning_rule.optimizer) in OPTIMIZERS
 
 
-def rule(spec: ChipSpec, recipe: LearningRule) -> updates.UpdateRule:
+def rule(spec: ChipSpec, learning_rule: LearningRule) -> updates.UpdateRule:
     """The update as kernels take it."""
-    optimizer: Any = recipe.optimizer
+    optimizer: Any = learning_rule.optimizer
     half = 1 << (spec.weight_bits - 1)
     return updates.UpdateRule(
         optimizer=OPTIMIZERS[type(optimizer)],
@@ -207,10 +212,10 @@ def rule(spec: ChipSpec, recipe: LearningRule) -> updates.UpdateRule:
         epsilon=float(getattr(optimizer, "epsilon", 0.0)),
         decay=float(getattr(optimizer, "weight_decay", 0.0)),
         corrected=bool(getattr(optimizer, "bias_correction", False)),
-        scale=recipe.scale,
-        lsb=float(recipe.grid.lsb),
-        low=float(recipe.low),
-        high=float(recipe.high),
+        scale=learning_rule.scale,
+        lsb=float(learning_rule.grid.lsb),
+        low=float(learning_rule.low),
+        high=float(learning_rule.high),
         to_code=2.0**spec.weight_fraction_bits,
         code_low=-half,
         code_high=half - 1,

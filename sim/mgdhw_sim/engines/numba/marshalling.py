@@ -52,24 +52,24 @@ def costs(block: Block, plus: IntArray, minus: IntArray, held_baseline: IntArray
     return Costs(plus, minus, block.evaluations(), carried)
 
 
-def baseline_of_state(state: TrainState, recipe: LearningRule) -> IntArray:
+def baseline_of_state(state: TrainState, learning_rule: LearningRule) -> IntArray:
     """(2,) value and batch of the baseline that a state carries."""
-    first_batch = recipe.order.batch_of(state.step)
+    first_batch = learning_rule.order.batch_of(state.step)
     held_baseline = state.held
-    if held_baseline is None or recipe.order.batch_of(held_baseline.step) != first_batch:
+    if held_baseline is None or learning_rule.order.batch_of(held_baseline.step) != first_batch:
         return np.array([0, scalar_segments.NO_BATCH], dtype=np.int64)
     return np.array([held_baseline.value, first_batch], dtype=np.int64)
 
 
-def etas(state: TrainState, recipe: LearningRule, count: int) -> NDArray[np.float64]:
+def etas(state: TrainState, learning_rule: LearningRule, count: int) -> NDArray[np.float64]:
     """Learning rates of the updates among so many probes."""
-    period = recipe.update_period
-    return kernel_args.etas(recipe, state.update, (state.step + count) // period - state.step // period)
+    period = learning_rule.update_period
+    return kernel_args.etas(learning_rule, state.update, (state.step + count) // period - state.step // period)
 
 
 def advanced(
     state: TrainState,
-    recipe: LearningRule,
+    learning_rule: LearningRule,
     count: int,
     update_state: UpdateState,
     held_baseline: IntArray,
@@ -82,7 +82,7 @@ def advanced(
     """The state after so many probes, from what kernels left, and the last update among them."""
     size = state.theta.size
     after = None
-    if recipe.baseline is Baseline.HELD and held_baseline[1] != scalar_segments.NO_BATCH:
+    if learning_rule.baseline is Baseline.HELD and held_baseline[1] != scalar_segments.NO_BATCH:
         after = state.held if measured < 0 else HeldBaseline(int(held_baseline[0]), int(measured))
     then = replace(
         state,
@@ -102,19 +102,19 @@ def _last(update_state: UpdateState, rates: NDArray[np.float64], updates: int) -
     return UpdateInfo(float(rates[-1]), float(np.sqrt(update_state.squares.sum()))) if updates else None
 
 
-def filters_of(state: TrainState, recipe: LearningRule, topology: Topology) -> Filters:
+def filters_of(state: TrainState, learning_rule: LearningRule, topology: Topology) -> Filters:
     """The filters of continuous mode as kernels take them, in arrays of their own."""
     size, analog = kernel_args.padded(state.theta.size), state.filters
-    weight = recipe.filter_weight
+    weight = learning_rule.filter_weight
     if weight is None:
-        weight = 1.0 / (Codes(recipe.codes, topology).mean_square() * recipe.grid.lsb)
+        weight = 1.0 / (Codes(learning_rule.codes, topology).mean_square() * learning_rule.grid.lsb)
     return Filters(
         gradient=kernel_args.room(analog.gradient, size),
         cost=np.array([0.0 if analog.cost is None else analog.cost, analog.high_passed]),
         weight=kernel_args.room(weight, size),
-        scale=recipe.scale,
-        high_pass=recipe.tau_hp / (recipe.tau_hp + 1.0),
-        low_pass=1.0 / (recipe.tau_theta + 1.0),
+        scale=learning_rule.scale,
+        high_pass=learning_rule.tau_hp / (learning_rule.tau_hp + 1.0),
+        low_pass=1.0 / (learning_rule.tau_theta + 1.0),
     )
 
 
@@ -174,11 +174,11 @@ def by_amplitude(block: Block, run: Callable[[Block], Costs]) -> Costs:
 
 
 def in_pieces(
-    chip: Chip, state: TrainState, recipe: LearningRule, n_probes: int, most: int, run: Piece
+    chip: Chip, state: TrainState, learning_rule: LearningRule, n_probes: int, most: int, run: Piece
 ) -> SegmentResult:
     """A segment, at most so many probes at a time, and no more than a call may work on."""
-    size = min(most, probes_at_once(chip, recipe.order))
-    most = min(most, max(1, SAMPLES // recipe.order.batch))
+    size = min(most, probes_at_once(chip, learning_rule.order))
+    most = min(most, max(1, SAMPLES // learning_rule.order.batch))
     total, last, left = 0.0, None, n_probes
     while left > 0:
         began = time.perf_counter()

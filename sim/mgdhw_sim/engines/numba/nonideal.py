@@ -35,7 +35,7 @@ def probe(chip: Chip, block: Block) -> Costs:
         measured = team.run(work, count)
     else:
         measured = nonideal_scalar_segments.probe_block(
-            nonideal_args.nonidealities(chip.spec), cell_arrays,
+            nonideal_args.constants_of(chip.spec), cell_arrays,
             nonideal_args.weights(chip.spec, np.int32, block.codes.amplitude), nonideal_args.neurons(chip.spec), first,
             count, written, held_baseline, _plain(chip, block.codes, block.order, block.baseline, first, count), plus,
             minus,
@@ -45,31 +45,34 @@ def probe(chip: Chip, block: Block) -> Costs:
 
 def learn(chip: Chip, segment: Segment) -> SegmentResult:
     """The whole loop: probes, updates and writes."""
-    state, recipe = segment.state, segment.rule
-    chip.begin_segment(state.cells, requested_theta(state, recipe), state.step)
+    state, learning_rule = segment.state, segment.rule
+    chip.begin_segment(state.cells, requested_theta(state, learning_rule), state.step)
     count = segment.n_probes
     most = nonideal_args.MOST_LEFT // nonideal_args.MOST_PULSES
     result = marshalling.in_pieces(
-        chip, state, recipe, count, most, lambda state, size: _learn(chip, state, recipe, size)
+        chip, state, learning_rule, count, most, lambda state, size: _learn(chip, state, learning_rule, size)
     )
     chip.current_step = max(chip.current_step, result.state.step)
     return replace(result, state=replace(result.state, cells=chip.cell_state()))
 
 
 def _learn(
-    chip: Chip, state: TrainState, recipe: LearningRule, count: int
+    chip: Chip, state: TrainState, learning_rule: LearningRule, count: int
 ) -> tuple[TrainState, float, UpdateInfo | None]:
     """So many probes, and the updates among them, of a chip that holds θ already."""
     cells = chip.cells
     assert cells is not None
-    order, spec = recipe.order, chip.spec
-    held_baseline, rates = marshalling.baseline_of_state(state, recipe), marshalling.etas(state, recipe, count)
+    order, spec = learning_rule.order, chip.spec
+    held_baseline, rates = (
+        marshalling.baseline_of_state(state, learning_rule),
+        marshalling.etas(state, learning_rule, count),
+    )
     update_state, cell_arrays = kernel_args.update_state(spec, state), nonideal_args.cell_arrays(spec, cells)
-    rule, first, period = kernel_args.rule(spec, recipe), state.step, recipe.update_period
+    rule, first, period = kernel_args.rule(spec, learning_rule), state.step, learning_rule.update_period
     if fits(chip, order):
-        team = NonidealTeam(chip, recipe.codes, order, recipe.baseline, cell_arrays, period)
+        team = NonidealTeam(chip, learning_rule.codes, order, learning_rule.baseline, cell_arrays, period)
         fresh = not state.window.energy.any()
-        alone = period == 1 and recipe.codes.family == "random" and recipe.codes.groups == "all" and fresh
+        alone = period == 1 and learning_rule.codes.family == "random" and learning_rule.codes.groups == "all" and fresh
         alone = alone and np.array_equal(cell_arrays.requested, update_state.requested)
 
         def work(thread: int) -> tuple[int, int, int, int, int]:
@@ -84,16 +87,16 @@ def _learn(
         evaluations, total, measured, updates, written = team.run(work, count)
     else:
         evaluations, total, measured, updates, written = nonideal_scalar_segments.learn_segment(
-            nonideal_args.nonidealities(spec), cell_arrays,
-            nonideal_args.weights(spec, np.int32, recipe.codes.amplitude), nonideal_args.neurons(spec), rule,
+            nonideal_args.constants_of(spec), cell_arrays,
+            nonideal_args.weights(spec, np.int32, learning_rule.codes.amplitude), nonideal_args.neurons(spec), rule,
             update_state, first, count, period, cells.written, held_baseline, rates,
-            _plain(chip, recipe.codes, order, recipe.baseline, first, count),
+            _plain(chip, learning_rule.codes, order, learning_rule.baseline, first, count),
         )  # fmt: skip
     chip.codes = update_state.requested[: chip.topology.n_parameters]
     chip.cells = nonideal_args.cells_after(spec, cells, cell_arrays, int(written))
     state, last = marshalling.advanced(
         state,
-        recipe,
+        learning_rule,
         count,
         update_state,
         held_baseline,

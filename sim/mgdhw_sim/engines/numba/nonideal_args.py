@@ -1,7 +1,7 @@
 """The non-idealities of a chip, as compiled kernels take them: made once for a chip by the functions that define them.
 
-Beside what never changes (`Nonidealities`) there are the cells' state (`CellArrays`), the weights that they make at a
-tick (`Weights`), and the neurons at a temperature (`Neurons`).
+Beside what never changes (`NonidealConstants`) there are the cells' state (`CellArrays`), the weights that they make at
+a tick (`Weights`), and the neurons at a temperature (`Neurons`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NO_TIME = -1
 """Tick of weights and number of neurons that were never computed."""
 
 
-class Nonidealities(NamedTuple):
+class NonidealConstants(NamedTuple):
     """Strengths, tables and mismatch of a chip. Arrays of cells are padded; P is the number of cells."""
 
     key0: int
@@ -158,23 +158,27 @@ class Neurons(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def nonidealities(spec: ChipSpec) -> Nonidealities:
+def constants_of(spec: ChipSpec) -> NonidealConstants:
     """All non-idealities of a chip."""
-    effects, n = spec.effects, spec.topology.n_parameters
+    nonidealities, n = spec.nonidealities, spec.topology.n_parameters
     kind, neurons = cells_of(spec), neurons_of(spec)
     size = padded(n)
     to_cell = 2.0 ** (spec.weight_fraction_bits + CELL_FRACTION_BITS)
-    step, one_code = fixed(effects.dw_min, to_cell), 1 << CELL_FRACTION_BITS
+    step, one_code = fixed(nonidealities.dw_min, to_cell), 1 << CELL_FRACTION_BITS
     signal = 2.0**spec.signal_fraction_bits
     dac = dac_curve(spec)
-    rate = fixed(effects.drift_every / effects.retention, 1 << AGE_FRACTION_BITS) if effects.retention > 0 else 0
+    rate = (
+        fixed(nonidealities.drift_every / nonidealities.retention, 1 << AGE_FRACTION_BITS)
+        if nonidealities.retention > 0
+        else 0
+    )
     none = np.zeros(1, dtype=np.int64)
-    write_size, pulse_size = strength(effects.write_noise * to_cell), fixed(effects.dw_min_std, 1 << 15)
-    int16_noise = effects.pulsed and step in (0, one_code) and max(write_size, pulse_size) < 1 << 15
+    write_size, pulse_size = strength(nonidealities.write_noise * to_cell), fixed(nonidealities.dw_min_std, 1 << 15)
+    int16_noise = nonidealities.pulsed and step in (0, one_code) and max(write_size, pulse_size) < 1 << 15
     if int16_noise:
         moves = pulses_of(spec)
         int16_noise = int(max(moves.up.max(), moves.down.max())) * pulse_size >> 12 < 1 << 15
-    return Nonidealities(
+    return NonidealConstants(
         key0=spec.seed & 0xFFFFFFFF,
         key1=spec.seed >> 32,
         n=n,
@@ -182,35 +186,35 @@ def nonidealities(spec: ChipSpec) -> Nonidealities:
         dac=dac.astype(np.int32),
         cell_limit=spec.cell_limit,
         write_size=write_size,
-        pulsed=effects.pulsed,
+        pulsed=nonidealities.pulsed,
         pulse_step=0 if step == one_code else step,
         pulse_size=pulse_size,
         int16_noise=int16_noise,
-        ages=effects.ages,
-        drift_every=effects.drift_every,
+        ages=nonidealities.ages,
+        drift_every=nonidealities.drift_every,
         rate=min(rate, LARGEST_AGE),
-        drifts=effects.drift_nu > 0,
+        drifts=nonidealities.drift_nu > 0,
         rest=spec.rest,
-        exp=tables.exp_table(24, AGE_FRACTION_BITS).copy() if effects.ages else none,
-        log=tables.log_table(AGE_FRACTION_BITS).copy() if effects.ages else none,
+        exp=tables.exp_table(24, AGE_FRACTION_BITS).copy() if nonidealities.ages else none,
+        log=tables.log_table(AGE_FRACTION_BITS).copy() if nonidealities.ages else none,
         fine_bits=spec.fine_bits,
         weight_top=(1 << (spec.fine_weight_bits - 1)) - 1,
         weight_fraction=spec.fine_fraction_bits,
         input_fraction=spec.input_fraction_bits + spec.input_fine_bits,
         input_fine=spec.input_fine_bits,
         input_top=(1 << (spec.input_bits + spec.input_fine_bits)) - 1,
-        input_size=strength(effects.input_noise * 2.0 ** (spec.input_fraction_bits + spec.input_fine_bits)),
-        read_size=strength(effects.read_noise * signal),
-        cost_size=strength(effects.cost_noise / spec.cost_lsb),
-        settling=fixed(effects.settling, 1 << 15),
+        input_size=strength(nonidealities.input_noise * 2.0 ** (spec.input_fraction_bits + spec.input_fine_bits)),
+        read_size=strength(nonidealities.read_noise * signal),
+        cost_size=strength(nonidealities.cost_noise / spec.cost_lsb),
+        settling=fixed(nonidealities.settling, 1 << 15),
         midpoint=neurons.midpoint,
         steepness=neurons.steepness,
         amplitude=room(neurons.amplitude.astype(np.int32), neurons.amplitude.size + 32),
         neuron_offset=room(neurons.offset.astype(np.int32), neurons.offset.size + 32),
-        temperature_size=strength(effects.temperature_std * 256),
-        temperature_every=effects.temperature_every if effects.temperature_std > 0 else 0,
-        warm_midpoint=fixed(effects.temperature_midpoint, 2.0 ** (spec.signal_fraction_bits + 8)),
-        warm_steepness=fixed(effects.temperature_steepness, NEURON_UNIT << 8),
+        temperature_size=strength(nonidealities.temperature_std * 256),
+        temperature_every=nonidealities.temperature_every if nonidealities.temperature_std > 0 else 0,
+        warm_midpoint=fixed(nonidealities.temperature_midpoint, 2.0 ** (spec.signal_fraction_bits + 8)),
+        warm_steepness=fixed(nonidealities.temperature_steepness, NEURON_UNIT << 8),
     )
 
 
@@ -219,7 +223,7 @@ def nonideal_int16_network(spec: ChipSpec) -> NonidealInt16Network | None:
     """The network for kernels of small numbers; None if its numbers are too large for them."""
     if not paired(spec):
         return None
-    all_ = nonidealities(spec)
+    all_ = constants_of(spec)
     sizes = (all_.input_size, all_.read_size, all_.cost_size)
     loudest = all_.input_top + (MOST * all_.input_size >> STRENGTH_BITS)
     if spec.fine_weight_bits > 16 or spec.signal_bits > 16 or max(sizes) >> STRENGTH_BITS or loudest >= 1 << 15:
@@ -268,7 +272,7 @@ def _bits(spec: ChipSpec, number: int, largest: int, span: int) -> int:
 
 def largest_signal(spec: ChipSpec, *, last: bool = False) -> int:
     """What the signals of neurons don't exceed: their curve times an amplitude, moved by an offset."""
-    all_, curve = nonidealities(spec), int(np.abs(curve_of(spec, last=last)).max())
+    all_, curve = constants_of(spec), int(np.abs(curve_of(spec, last=last)).max())
     largest = (curve * int(all_.amplitude.max()) >> 12) + int(np.abs(all_.neuron_offset).max()) + 1
     return min(largest, 1 << (spec.signal_bits - 1))
 
@@ -279,7 +283,7 @@ def _records(spec: ChipSpec) -> NDArray[np.int32]:
     kind = cells_of(spec)
     records = np.zeros((spec.topology.n_parameters, WORDS), dtype=np.int32)
     records[:, SCALE], records[:, OFFSET] = kind.gain, kind.offset
-    if spec.effects.pulsed:
+    if spec.nonidealities.pulsed:
         moves, most = pulses_of(spec), 2 << spec.fine_weight_bits  # beyond it, all is clipped
         records[:, SCALE] = (kind.gain - UNIT_GAIN << 16) | (np.clip(kind.offset, -most, most) & 0xFFFF)
         columns = (moves.w_max, -moves.w_min, moves.up | (moves.down << 16), moves.slope_up, moves.slope_down)
@@ -305,7 +309,7 @@ def cell_arrays(spec: ChipSpec, cells: Cells) -> CellArrays:
         records=records.ravel(),
         twos=records.ravel().view(np.int64),
         stuck=kind.is_stuck,
-        nu=drift_of(spec) if spec.effects.drift_nu > 0 else np.zeros(1, dtype=np.int64),
+        nu=drift_of(spec) if spec.nonidealities.drift_nu > 0 else np.zeros(1, dtype=np.int64),
         written_tick=cells.written_tick.copy(),
         writable=words,
         up_to_date=np.zeros_like(words),

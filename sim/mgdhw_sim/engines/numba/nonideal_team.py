@@ -88,7 +88,7 @@ class NonidealTeam:
             own = None if tile is None else _own_tile(tile)
             run = NonidealRun(
                 setup=setup,
-                nonideal=nonideal_args.nonidealities(spec),
+                nonideal=nonideal_args.constants_of(spec),
                 cell_arrays=cell_arrays,
                 weights=weights._replace(fine=fines[thread], tick=weights.tick.copy()),
                 neurons=nonideal_args.neurons(spec),
@@ -140,7 +140,7 @@ def _leaning(teams: list[thread_team.Team], share: float) -> list[thread_team.Te
 
 def _rows(chip: Chip, batch: int) -> Rows:
     """The noise of a sample's measurement, in the order in which it is used."""
-    spec, fixed = chip.spec, nonideal_args.nonidealities(chip.spec)
+    spec, fixed = chip.spec, nonideal_args.constants_of(chip.spec)
     sources = [(Stream.INPUT, 0, spec.layers[0], fixed.input_size)]
     sources += [(Stream.READ, number, n, fixed.read_size) for number, n in enumerate(spec.layers[1:])]
     sources += [(Stream.COST, 0, 1, fixed.cost_size)]

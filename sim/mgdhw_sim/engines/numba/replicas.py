@@ -64,16 +64,20 @@ def everywhere(work: Callable[[Work], Answer], items: Sequence[Work]) -> list[An
 def fits_lanes(chip: Chip, segments: Sequence[Segment]) -> bool:
     """Whether these segments can go side by side: they differ in seeds and in θ only, and the chip is small."""
     first = segments[0]
-    recipe, n_samples = first.rule, chip.memory[0].shape[0]
+    learning_rule, n_samples = first.rule, chip.memory[0].shape[0]
     if (
         chip.cells is not None
-        or recipe.codes.amplitudes
-        or recipe.continuous
-        or recipe.normalise != "energy"
-        or not kernel_args.has_rule(recipe)
+        or learning_rule.codes.amplitudes
+        or learning_rule.continuous
+        or learning_rule.normalise != "energy"
+        or not kernel_args.has_rule(learning_rule)
     ):
         return False
-    if len(segments) < 2 or recipe.codes.family != "random" or recipe.order.batch >= kernel_args.WIDE_BATCH:
+    if (
+        len(segments) < 2
+        or learning_rule.codes.family != "random"
+        or learning_rule.order.batch >= kernel_args.WIDE_BATCH
+    ):
         return False
     if chip.topology.n_parameters > LARGEST_CHIP or n_samples * max(chip.spec.layers) > LARGEST_MEMORY:
         return False
@@ -84,19 +88,19 @@ def fits_lanes(chip: Chip, segments: Sequence[Segment]) -> bool:
 
 def _common(segment: Segment) -> tuple[object, ...]:
     """What must be the same for segments that go side by side."""
-    state, recipe = segment.state, segment.rule
+    state, learning_rule = segment.state, segment.rule
     held_baseline = None if state.held is None else state.held.step
-    codes, order = replace(recipe.codes, seed=0), replace(recipe.order, seed=0)
+    codes, order = replace(learning_rule.codes, seed=0), replace(learning_rule.order, seed=0)
     rule = (
-        recipe.optimizer,
-        recipe.eta,
-        recipe.schedule,
-        recipe.updates,
-        recipe.update_period,
-        recipe.baseline,
-        recipe.continuous,
-        recipe.stochastic,
-        recipe.normalise,
+        learning_rule.optimizer,
+        learning_rule.eta,
+        learning_rule.schedule,
+        learning_rule.updates,
+        learning_rule.update_period,
+        learning_rule.baseline,
+        learning_rule.continuous,
+        learning_rule.stochastic,
+        learning_rule.normalise,
     )
     energy = state.window.energy.tobytes()
     return segment.n_probes, state.step, state.update, held_baseline, codes, order, *rule, energy
@@ -105,22 +109,22 @@ def _common(segment: Segment) -> tuple[object, ...]:
 def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]:
     """Up to sixteen segments side by side. Lanes that are left over repeat the last one."""
     filled = [*segments, *[segments[-1]] * (LANES - len(segments))]
-    states, recipe = [segment.state for segment in filled], segments[0].rule
-    first, count, period = states[0], segments[0].n_probes, recipe.update_period
-    fixed = _setup(chip, recipe)
+    states, learning_rule = [segment.state for segment in filled], segments[0].rule
+    first, count, period = states[0], segments[0].n_probes, learning_rule.update_period
+    fixed = _setup(chip, learning_rule)
     update_state = _update_state(chip, states)
-    order = recipe.order
+    order = learning_rule.order
     batch = order.batch_of(first.step)
     usable = first.held is not None and order.batch_of(first.held.step) == batch
     own = _lanes(chip, filled, update_state, usable)
     batch_held = np.array([batch if usable else scalar_segments.NO_BATCH], dtype=np.int64)
     n_updates = (first.step + count) // period - first.step // period
-    etas = kernel_args.etas(recipe, first.update, n_updates)
-    alone = period == 1 and recipe.codes.groups == "all" and not first.window.energy.any()
+    etas = kernel_args.etas(learning_rule, first.update, n_updates)
+    alone = period == 1 and learning_rule.codes.groups == "all" and not first.window.energy.any()
     tile = kernel_args.tile(chip, LANES)
     evaluations, measured, updates = replica_lanes.run_lanes(
         fixed,
-        kernel_args.rule(chip.spec, recipe),
+        kernel_args.rule(chip.spec, learning_rule),
         update_state,
         first.step,
         count,
@@ -135,7 +139,7 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
     for lane in range(len(segments)):
         before = states[lane]
         held_baseline = None
-        if recipe.baseline is Baseline.HELD and batch_held[0] != scalar_segments.NO_BATCH:
+        if learning_rule.baseline is Baseline.HELD and batch_held[0] != scalar_segments.NO_BATCH:
             held_baseline = before.held if measured < 0 else HeldBaseline(int(own.results[lane]), int(measured))
         state = replace(
             before,
@@ -152,11 +156,11 @@ def _learn_lanes(chip: Chip, segments: Sequence[Segment]) -> list[SegmentResult]
     return results
 
 
-def _setup(chip: Chip, recipe: LearningRule) -> Setup:
+def _setup(chip: Chip, learning_rule: LearningRule) -> Setup:
     """As for one replica, with the sample memory as numbers of 32 bits."""
     small = kernel_args.int16_network(chip.spec)
     assert small is not None, "fits_lanes"
-    fixed = kernel_args.setup(chip, small, recipe.codes, recipe.order, recipe.baseline)
+    fixed = kernel_args.setup(chip, small, learning_rule.codes, learning_rule.order, learning_rule.baseline)
     if "lanes" not in chip.engine_cache:
         chip.engine_cache["lanes"] = tuple(memory.astype(np.int32).ravel() for memory in chip.memory)
     inputs, targets = chip.engine_cache["lanes"]
@@ -183,10 +187,10 @@ def _update_state(chip: Chip, states: Sequence[TrainState]) -> updates.UpdateSta
 def _lanes(
     chip: Chip, segments: Sequence[Segment], update_state: updates.UpdateState, usable: bool
 ) -> replica_lanes.Lanes:
-    recipe, size = segments[0].rule, chip.topology.n_parameters
+    learning_rule, size = segments[0].rule, chip.topology.n_parameters
     n_words = -(-size // 128) * 4
     widest = max(chip.spec.layers)
-    batches = (CHUNK_PROBES - 1) // recipe.order.tau_x + 2
+    batches = (CHUNK_PROBES - 1) // learning_rule.order.tau_x + 2
     held_baseline = [int(s.state.held.value) if usable and s.state.held is not None else 0 for s in segments]
     return replica_lanes.Lanes(
         code_keys=_keys([segment.rule.codes.seed for segment in segments]),
@@ -194,7 +198,7 @@ def _lanes(
         results=np.concatenate([np.array(held_baseline, dtype=np.int32), np.zeros(2 * LANES, dtype=np.int32)]),
         words=np.zeros(CHUNK_PROBES * n_words * LANES, dtype=np.uint32),
         n_words=n_words,
-        samples=np.zeros(batches * recipe.order.batch * LANES, dtype=np.int32),
+        samples=np.zeros(batches * learning_rule.order.batch * LANES, dtype=np.int32),
         keys=np.zeros(16 * LANES, dtype=np.uint32),
         perturbed=update_state.requested.copy(),
         x=np.zeros(widest * LANES, dtype=np.int32),

@@ -57,4 +57,4 @@ NONIDEALITIES = frozenset(
 @lru_cache(maxsize=16)
 def unsupported_nonideality(spec: ChipSpec) -> str | None:
     """The name of a nonideality of a chip that no kernel knows, None if there is none."""
-    return next((name for name in spec.effects.given() if name not in NONIDEALITIES), None)
+    return next((name for name in spec.nonidealities.given() if name not in NONIDEALITIES), None)

@@ -251,7 +251,7 @@ def counters(step, cells):
 def write_single_pulses(
     records, writable, start, count, write_size, pulse_size, bits, top, found, numbers, draws, halves, fine
 ):  # fmt: skip
-    """What becomes of cells by a pulse each, on a chip whose noise is small enough (`Nonidealities.int16_noise`).
+    """What becomes of cells by a pulse each, on a chip whose noise is small enough (`NonidealConstants.int16_noise`).
 
     Args:
         start, count: from cell `start` of the list on, as far as the cells of a vector change by a code each.

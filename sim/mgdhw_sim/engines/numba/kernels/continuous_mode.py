@@ -27,7 +27,7 @@ class Filters(NamedTuple):
     cost: Any
     """(2,) the last cost, and the last C̃; changed in place."""
     weight: Any
-    """(P,) what C̃ θ̃ is multiplied by: 1 / ⟨θ̃²⟩ in the units of parameters, or the recipe's."""
+    """(P,) what C̃ θ̃ is multiplied by: 1 / ⟨θ̃²⟩ in the units of parameters, or the learning rule's."""
     scale: float
     """What one unit of a cost is worth."""
     high_pass: float

@@ -222,7 +222,7 @@ def dual_workspace(chip: Chip, setup: Setup, period: int) -> DualWorkspace | Non
 
 def _fits(chip: Chip, setup: Setup) -> bool:
     """Whether 32 bits hold the sums of all layers, and what is left of a measurement."""
-    spec, net, fixed = chip.spec, setup.net, nonideal_args.nonidealities(chip.spec)
+    spec, net, fixed = chip.spec, setup.net, nonideal_args.constants_of(chip.spec)
     inputs = [fixed.input_top, *(nonideal_args.largest_signal(spec) for _ in spec.layers[2:])]
     for layer, largest in enumerate(inputs):
         fraction = net.signal_fraction if layer else net.input_fraction
@@ -236,7 +236,7 @@ def _fits(chip: Chip, setup: Setup) -> bool:
 def _blocks(chip: Chip, batch: int, measurements: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(batch · blocks, 3) number, purpose and strength of each block of a probe; (L + 2,) where those of inputs, of
     each layer's columns and of costs begin in a unit, -1 if there are none."""
-    spec, fixed = chip.spec, nonideal_args.nonidealities(chip.spec)
+    spec, fixed = chip.spec, nonideal_args.constants_of(chip.spec)
     rows = [(Stream.INPUT, 0, spec.layers[0], fixed.input_size)]
     rows += [(Stream.READ, number, n, fixed.read_size) for number, n in enumerate(spec.layers[1:])]
     rows += [(Stream.COST, 0, 1, fixed.cost_size)]
