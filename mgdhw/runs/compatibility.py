@@ -106,7 +106,7 @@ def check_identity(run: Run, info: DeviceInfo, uri: str) -> None:
     expected = identity_of(run) or "a device that its provenance.json does not name"
     if expected != info.identity:
         raise DeviceUnavailable(
-            f"is {info.model} {info.identity}, the run was started on {expected}; connect that one, or say that this one"
-            f" will do: {run.resume_command()} --device {shlex.quote(uri)}",
+            f"is {info.model} {info.identity}, the run was started on {expected}; connect that one, or say that"
+            f" this one will do: {run.resume_command()} --device {shlex.quote(uri)}",
             uri=uri,
         )
