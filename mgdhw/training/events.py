@@ -157,8 +157,8 @@ class ReplicasAdvanced:
     """Some or all of the replicas have gone on.
 
     Args:
-        probes: done by all replicas together, in this session.
-        left: still to be done by all together, if no further one is solved.
+        probes: done by all replicas in this session.
+        left: still to be done by all of them, if no further one is solved.
         cost: mean perturbed cost per sample since the event before, over the replicas that went on.
     """
 

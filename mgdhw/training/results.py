@@ -146,7 +146,7 @@ class ReplicasResult:
         split: what accuracy and cost are of: "test", or "train" where the dataset has no test samples.
         seconds: spent, in all sessions of the run that were not killed.
         run: folder of the run, None if nothing was kept.
-        parameter_writes: single parameters written, by all finished replicas together.
+        parameter_writes: single parameters written, by all finished replicas.
         hardware: the time and energy that all finished replicas would take on the device's hardware, one after the
             other, where its timing is known.
         notes: what the user should know (that the run was finished already).
@@ -176,16 +176,16 @@ class ReplicasResult:
 
     @property
     def probes(self) -> int:
-        """Probes of all finished replicas together."""
+        """Probes of all finished replicas."""
         return sum(one.probes for one in self.replicas)
 
     @property
     def digest(self) -> str:
         """Of the digests of all finished replicas, in hexadecimal."""
-        together = hashlib.sha256()
+        combined = hashlib.sha256()
         for one in self.replicas:
-            together.update(one.seed.to_bytes(8, "little") + bytes.fromhex(one.digest))
-        return together.hexdigest()
+            combined.update(one.seed.to_bytes(8, "little") + bytes.fromhex(one.digest))
+        return combined.hexdigest()
 
     def times(self, measure: Measure = "probes") -> list[float]:
         """Time to solution of every replica asked for, shortest first, infinite for the unsolved."""
