@@ -82,7 +82,7 @@ class Case:
         batch: B, samples per probe.
         codes: family of the perturbations.
         period: τ_x = τ_θ, in probes.
-        effects: what is imperfect about the chip.
+        nonidealities: what is nonideal about the chip.
     """
 
     layers: tuple[int, ...]

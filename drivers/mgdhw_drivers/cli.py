@@ -33,25 +33,30 @@ app = typer.Typer(add_completion=False)
 
 @app.command(cls=Serve)
 def serve(
-    device: Annotated[str, typer.Argument(metavar="URI", help="What is served: any address that can be trained.")],
+    device: Annotated[str, typer.Argument(metavar="URI", help="Device to serve: any address that can be trained.")],
     listen: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where to listen for hosts.")] = None,
     tcp: Annotated[int | None, typer.Option(metavar="PORT", help="Short for --listen tcp:PORT; 0: any port.")] = None,
     unix: Annotated[Path | None, typer.Option(metavar="PATH", help="Short for --listen unix:PATH.")] = None,
     pty: Annotated[bool, typer.Option("--pty", help="Short for --listen pty:, a serial port to a host.")] = False,
-    link: Annotated[Path | None, typer.Option(help="With --pty: a symbolic link to it, whose name stays.")] = None,
+    link: Annotated[Path | None, typer.Option(help="With --pty: a symbolic link to it, at a fixed path.")] = None,
     serial: Annotated[str | None, typer.Option(metavar="PORT", help="Short for --listen serial:PORT.")] = None,
     baud: Annotated[
-        int, typer.Option(help="Be as slow as a serial line of this speed (0: not); with --serial: its speed.")
+        int, typer.Option(help="Emulate a serial line of this speed (0: no line); with --serial: its speed.")
     ] = 0,
     faults: Annotated[
         str,
         typer.Option(
-            metavar="LIST", help="Go wrong: drop=0.01,corrupt=0.01,dup=0.01,split=0.01,delay=5ms,reboot=0.0001,unplug=…"
+            metavar="LIST",
+            help="Faults to inject: drop=0.01,corrupt=0.01,dup=0.01,split=0.01,delay=5ms,reboot=0.0001,unplug=…",
         ),
     ] = "",
     seed: Annotated[int, typer.Option(help="Seed of the faults.")] = 0,
-    slew: Annotated[float, typer.Option(help="Largest change of a parameter at once, in its units; 0: any.")] = 0.0,
-    stress: Annotated[float, typer.Option(help="Largest sum of the largest changes; 0: any.")] = 0.0,
+    slew: Annotated[
+        float, typer.Option(help="Largest change of a parameter in one write, in its units; 0: no limit.")
+    ] = 0.0,
+    stress: Annotated[
+        float, typer.Option(help="Limit on the sum of the largest changes of all writes; 0: no limit.")
+    ] = 0.0,
 ) -> None:
     """Serve a device as a board does: over the link, to one host at a time.
 

@@ -56,7 +56,7 @@ def robustness(
 
     Example: mgdhw study robustness --axis mismatch=0.1,0.25 --task nist7x7 --replicas 10
 
-    The figure needs matplotlib (pip install 'mgdhw[plot]').
+    The figure needs matplotlib (pip install 'mgdhw\\[plot]').
     """
     from mgdhw.report import figures
     from mgdhw.report.console import console, echo
@@ -134,7 +134,7 @@ def drift(
 
     Example: mgdhw study drift --constants 10 --replicas 6
 
-    The figure needs matplotlib (pip install 'mgdhw[plot]').
+    The figure needs matplotlib (pip install 'mgdhw\\[plot]').
     """
     import json
 

@@ -62,7 +62,7 @@ class Stream(IntEnum):
     ADC = 12
     """Noise of the output converter. Step: probe, index: sample of the batch and output."""
     TEMPERATURE = 13
-    """Temperature of the chip. Step: see the effect."""
+    """Temperature of the chip. Step: the number of the temperature, a probe's step ÷ `temperature_every`."""
     TAIL = 14
     """Second words of the rarest noise of other streams: see `gaussian`. Step and index: those of the other."""
 

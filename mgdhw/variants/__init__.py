@@ -8,7 +8,6 @@ from mgdhw.variants.numbers import (
     NOT_NEGATIVE,
     Interval,
     check_number,
-    describe,
     interval_of,
     number,
 )
@@ -21,7 +20,6 @@ __all__ = [
     "Interval",
     "by_name",
     "check_number",
-    "describe",
     "interval_of",
     "number",
     "variants",

@@ -47,11 +47,6 @@ def interval_of(declared: Field[Any]) -> Interval:
     return found
 
 
-def describe(declared: Field[Any]) -> str:
-    """One line about a field."""
-    return str(declared.metadata.get("doc", ""))
-
-
 def check_number(value: object, declared: Field[Any]) -> None:
     """Raise ValueError, with what was expected, unless a value is of a field's type and within its range."""
     if isinstance(declared.default, bool):

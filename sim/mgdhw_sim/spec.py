@@ -53,7 +53,7 @@ class ChipSpec:
         cost_bits: cost ADC, 4 ... 20 bits.
         cost_range: full scale of the cost ADC; a power of two, 2**-6 ... 64.
         seed: which chip of its kind this is.
-        effects: what is imperfect about it.
+        nonidealities: what is nonideal about it.
         tables: what "table" means, as points that a chip file gives.
         timing: what its work would take on hardware; None where nobody knows.
         engine: what computes it here: "numba", "reference", or "auto" for the faster that can be had; all give the
@@ -148,7 +148,7 @@ class ChipSpec:
 
     @property
     def ideal(self) -> bool:
-        """Whether nothing is imperfect about it."""
+        """Whether nothing is nonideal about it."""
         return not self.nonidealities.given()
 
     @property
@@ -196,7 +196,7 @@ class ChipSpec:
         """Hash of everything that decides a bit of the chip's answers."""
         others = ("name", "codes", "engine", "timing", "nonidealities", "tables")
         decisive = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in others}
-        decisive |= self.nonidealities.given()  # so that an effect that is added later changes no other chip's identity
+        decisive |= self.nonidealities.given()  # so that one that is added later changes no other chip's identity
         for name, points in self.points().items():
             decisive[f"tables.{name}"] = [points.inputs, points.outputs]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]

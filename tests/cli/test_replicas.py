@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mgdhw.cli import training_metrics as meters
+from mgdhw.cli import training_metrics
 from mgdhw.cli.histogram import MOST_BINS, bar, bins
 from mgdhw.cli.training_metrics import ReplicasMetrics
 from mgdhw.datasets import load
@@ -87,7 +87,7 @@ def test_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bar(10, 10) == 40 * "#"
 
 
-# --- meter -----------------------------------------------------------------------------------------------------------
+# --- metrics ---------------------------------------------------------------------------------------------------------
 
 
 def started(*, has_target: bool) -> ReplicasStarted:
@@ -100,7 +100,7 @@ def finished(probes: int, reason: str) -> ReplicaFinished:
 
 def test_time_left_counts_what_solved_replicas_leave_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(meters.time, "monotonic", lambda: now)
+    monkeypatch.setattr(training_metrics.time, "monotonic", lambda: now)
     metrics = ReplicasMetrics()
     metrics(started(has_target=True))
     assert (metrics.share, metrics.time_left, metrics.fields()) == (0.0, "", ["0 of 4 solved"])

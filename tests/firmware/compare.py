@@ -52,7 +52,7 @@ PROGRESS = 500
 
 
 def both(core: Core, rng: Random, number: int) -> tuple[Chip, CoreChip, int]:
-    """The same chip twice, with the same data, and its number of samples. Every other one is imperfect."""
+    """The same chip twice, with the same data, and its number of samples. Every other one is nonideal."""
     spec = draw_chip(rng, SIGNALS[number // 50 % len(SIGNALS)])  # fifty share the tables that are slow to make
     if number % 2:
         spec = draw_effects(rng, spec)
@@ -64,7 +64,7 @@ def both(core: Core, rng: Random, number: int) -> tuple[Chip, CoreChip, int]:
 
 
 def draw_writes(rng: Random, spec: ChipSpec, block: Block) -> list[tuple[int, list[float]]]:
-    """Steps and θ: one for all parameters, then, on an imperfect chip, some of them moved, before and in the block."""
+    """Steps and θ: one for all parameters, then, on a nonideal chip, some of them moved, before and in the block."""
     theta = draw_theta(rng, spec, block.codes.amplitude)
     first = block.first_step
     writes = [(rng.randint(max(0, first - 200), first), theta)]

@@ -148,7 +148,7 @@ class CoreChip:
         return sum(lib.mg_measured_cost(self.chip, n, step, part, row) for row, n in enumerate(samples.tolist()))
 
     def cells(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """(P,) what the cells of an imperfect chip hold now, and their fine weights."""
+        """(P,) what the cells of a nonideal chip hold now, and their fine weights."""
         p = self.topology.n_parameters
         held, weights = (c.c_int64 * p)(), (c.c_int32 * p)()
         self.core.lib.mg_cells_read(self.chip, held, weights)

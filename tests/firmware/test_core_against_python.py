@@ -25,7 +25,7 @@ from .compare import compare_blocks, compare_segments
 from .core import FIRMWARE, Core, CoreChip, CoreError, build
 from .structures import ACTIVATIONS as NAMES
 
-BLOCKS, SEGMENTS = 16, 6  # for each choice of signal widths; half of the chips are imperfect
+BLOCKS, SEGMENTS = 16, 6  # for each choice of signal widths; half of the chips are nonideal
 SANITIZED_BLOCKS, SANITIZED_SEGMENTS = 10, 4
 
 

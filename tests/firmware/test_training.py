@@ -30,7 +30,7 @@ from .core import build
 from .talk import board, line
 
 XOR = ("layers=2-3-1", "weight_range=8")
-IMPERFECT = (
+NONIDEAL = (
     *("read_noise=0.02", "input_noise=0.01", "cost_noise=0.001", "write_noise=0.01", "cell_gain_std=0.05"),
     *("stuck=0.05", "retention=3000", "drift_every=7", "settling=0.1", "seed=5"),
     *("temperature_std=3", "temperature_every=50", "temperature_midpoint=0.003"),
@@ -118,8 +118,8 @@ async def test_limits_on_how_parameters_move_change_no_bit(host: Path) -> None:
         await assert_same(address, dict.fromkeys(LEVELS, 400))
 
 
-async def test_an_imperfect_chip_on_the_host_port(host: Path) -> None:
-    options = (*XOR, *IMPERFECT)
+async def test_a_nonideal_chip_on_the_host_port(host: Path) -> None:
+    options = (*XOR, *NONIDEAL)
     with board(host, "--tcp", "0", *options) as (_, address):
         await assert_same(address, {"device-codes": 400, "learn": 400}, chip_options=options)
 

@@ -178,7 +178,7 @@ def draw_codes(rng: Random, chip: Case) -> list[int]:
 
 
 def writes(rng: Random, chip: Case, codes: list[int], first_step: int) -> Iterator[Case]:
-    """One of all parameters, and on an imperfect chip more of some; the last just before the block."""
+    """One of all parameters, and on a nonideal chip more of some; the last just before the block."""
     yield {"step": max(0, first_step - 33), "codes": codes}
     if chip["effects"]:
         for step in (max(0, first_step - 5), max(0, first_step - 1 + first_step % 2)):

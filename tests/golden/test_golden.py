@@ -38,10 +38,10 @@ def test_engines_give_the_golden_answers(case: vectors.Case, name: str) -> None:
         assert vectors.answer(case, engine) == case["expected"]
 
 
-def judge_of(case: vectors.Case) -> referee.Chip | referee_nonideal.ImperfectChip:
+def judge_of(case: vectors.Case) -> referee.Chip | referee_nonideal.NonidealChip:
     spec = vectors.spec_of(case)
     data = vectors.dataset_of(case, spec)
-    judge = referee.Chip(spec) if spec.ideal else referee_nonideal.ImperfectChip(spec)
+    judge = referee.Chip(spec) if spec.ideal else referee_nonideal.NonidealChip(spec)
     judge.load(data.values(np.arange(data.n_samples)).tolist(), data.targets.tolist())
     for write in case["writes"]:
         theta = [code * spec.weight_lsb for code in write["codes"]]
@@ -64,7 +64,7 @@ def test_the_referee_gives_the_golden_answers(case: vectors.Case) -> None:
     if answer.held is not None:
         assert answer.held == (expected["held"]["step"] // block.order.tau_x, expected["held"]["value"])
     assert judge.infer(range(samples), vectors.looked_at(case)) == expected["outputs"]
-    if isinstance(judge, referee_nonideal.ImperfectChip):
+    if isinstance(judge, referee_nonideal.NonidealChip):
         assert judge.held() == expected["cells"]
         assert [cell.writes for cell in judge.cells] == expected["writes"]
 

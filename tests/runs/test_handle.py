@@ -1,4 +1,4 @@
-"""Whoever interrupts a training in a program or a cell of a notebook is told how to go on with it."""
+"""The handle of a training is for one; whoever interrupts it in a program or a cell is told how to go on with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 import mgdhw
-from mgdhw.training.events import BlockDone, Event
+from mgdhw.errors import ConfigError
+from mgdhw.training.events import BlockDone, Event, Started
+from tests.runs.kept import XOR
 
 ENDLESS: dict[str, Any] = {
     "name": "xor",
@@ -78,3 +80,35 @@ def test_a_cell_that_waits(tmp_path: Path, times: int) -> None:
     (run,) = (tmp_path / "runs").iterdir()
     assert str(raised.value) == f"training was stopped; resume with: mgdhw train --resume {run}"
     assert raised.value.__suppress_context__
+
+
+def test_a_handle_is_for_one_training(digest: str) -> None:
+    session = mgdhw.TrainingHandle()
+    assert not session.stop()
+    assert mgdhw.train(XOR, runs=None, session=session).reason == "stopped"
+    for again in (
+        lambda: mgdhw.train(XOR, runs=None, session=session),
+        lambda: mgdhw.train_replicas(XOR, runs=None, session=session, replicas=2),
+    ):
+        with pytest.raises(ConfigError, match=r"this one has had its own .*: session = mgdhw\.TrainingHandle\(\)"):
+            again()
+    assert mgdhw.train(XOR, runs=None, session=mgdhw.TrainingHandle()).digest == digest
+
+
+def test_a_handle_is_free_again_where_nothing_began(digest: str) -> None:
+    session = mgdhw.TrainingHandle()
+    session.stop()
+    with pytest.raises(ConfigError, match="nonsense"):
+        mgdhw.train({**XOR, "nonsense": 1}, runs=None, session=session)
+    assert mgdhw.train(XOR, runs=None, session=session).digest == digest
+
+
+def test_a_handle_is_not_shared_by_two_at_once() -> None:
+    session = mgdhw.TrainingHandle()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Started):
+            with pytest.raises(ConfigError, match="a handle is for one training"):
+                mgdhw.train(XOR, runs=None, session=session)
+
+    assert mgdhw.train(XOR, runs=None, session=session, listeners=[listen]).reason == "done"

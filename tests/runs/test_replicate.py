@@ -13,7 +13,7 @@ import pytest
 
 import mgdhw
 from mgdhw.errors import CheckpointError, ConfigError, DeviceUnavailable, RunError
-from mgdhw.runs import replicas_csv as recorders
+from mgdhw.runs import replicas_csv
 from mgdhw.training.events import ReplicaFinished, ReplicasAdvanced, ReplicasEvent, ReplicasFinished, ReplicasStarted
 from mgdhw.training.results import ReplicasResult
 from tests.helpers.experiments import xor_experiment
@@ -220,7 +220,7 @@ def test_a_set_keeps_no_network_to_evaluate(runs: Path) -> None:
 @pytest.mark.parametrize("seconds", [0.0, 1000.0])
 def test_what_ends_it_leaves_what_is_finished(runs: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Whether or not it was time to write the file when it happened."""
-    monkeypatch.setattr(recorders, "WRITE_SECONDS", seconds)
+    monkeypatch.setattr(replicas_csv, "WRITE_SECONDS", seconds)
 
     def fail(event: ReplicasEvent) -> None:
         if isinstance(event, ReplicaFinished) and event.result.replica == 1:
@@ -256,7 +256,7 @@ def test_a_full_disk(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(folder: Path, name: str, content: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(recorders.manifest, "replace", full)
+    monkeypatch.setattr(replicas_csv.manifest, "replace", full)
     with pytest.raises(RunError, match=r"No space left.*, make room and go on with: mgdhw train --resume "):
         mgdhw.train_replicas(XOR, replicas=2, runs=runs)
 

@@ -1,4 +1,4 @@
-"""Random experiments on imperfect chips: however the work is cut, there is one digest.
+"""Random experiments on nonideal chips: however the work is cut, there is one digest.
 
 Each is drawn by its number, trained in one go, and then again in other ways: other blocks, levels and engines, stops
 and kills at random events, each resumed from a checkpoint that was written to a file. Runnable alone:

@@ -1,4 +1,4 @@
-"""Training imperfect chips: levels, cuts, kills, replicas and evaluation change no bit; host codes where they may."""
+"""Training nonideal chips: levels, cuts, kills, replicas and evaluation change no bit; host codes where they may."""
 
 import contextlib
 from pathlib import Path

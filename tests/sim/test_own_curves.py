@@ -130,7 +130,7 @@ def test_compiled_loops_give_the_bits_of_the_reference(kind: str) -> None:
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_imperfect_chips_have_them_too(number: int) -> None:
+def test_nonideal_chips_have_them_too(number: int) -> None:
     def draw(rng: Random, signals: Sequence[tuple[int, float]]) -> ChipSpec:
         return draw_tables(rng, replace(draw_small(rng, signals), lut_bits=5))
 
@@ -138,7 +138,7 @@ def test_imperfect_chips_have_them_too(number: int) -> None:
 
 
 @pytest.mark.long
-def test_imperfect_chips_in_compiled_loops() -> None:
+def test_nonideal_chips_in_compiled_loops() -> None:
     for number in range(12):
         rng = Random(f"imperfect own {number}")
         spec = replace(draw_chip(rng, ((12, 1.0), (16, 8.0))), weight_bits=8, input_bits=8, lut_bits=rng.randint(4, 8))

@@ -88,7 +88,7 @@ def test_layers_are_weighted_as_in_the_2025_paper() -> None:
 
 # --- levels and engines -----------------------------------------------------------------------------------------------
 
-IMPERFECT = f"{WIDE_CHIP}&cell_gain_std=0.1&read_noise=0.02&cost_noise=0.01&retention=1000&drift_every=10&seed=3"
+NONIDEAL = f"{WIDE_CHIP}&cell_gain_std=0.1&read_noise=0.02&cost_noise=0.01&retention=1000&drift_every=10&seed=3"
 DELTA = "codes.delta=[0.25, 0.0625]"
 FEW = ("training.probes=83", "training.tau_theta=10", "training.batch=3", "training.tau_x=3", "optimizer.eta=0.1")
 KINDS_OF_TRAINING = {
@@ -113,7 +113,7 @@ async def train(uri: str, *changes: str) -> tuple[Started, Finished]:
 
 
 @pytest.mark.parametrize("changes", KINDS_OF_TRAINING.values(), ids=KINDS_OF_TRAINING)
-@pytest.mark.parametrize("uri", [WIDE_CHIP, IMPERFECT], ids=["ideal", "imperfect"])
+@pytest.mark.parametrize("uri", [WIDE_CHIP, NONIDEAL], ids=["ideal", "nonideal"])
 async def test_all_levels_and_engines_walk_the_same_trajectory(uri: str, changes: tuple[str, ...]) -> None:
     digests = set()
     for level, engine, block in (
@@ -123,7 +123,7 @@ async def test_all_levels_and_engines_walk_the_same_trajectory(uri: str, changes
         ("learn", "auto", 100),
         ("auto", "numba", 13),
     ):
-        if uri == IMPERFECT and level == "host-codes":
+        if uri == NONIDEAL and level == "host-codes":
             continue  # there every probe is a write
         how = (*changes, f"run.level={level}", f"run.block={block}")
         digests.add((await train(f"{uri}&engine={engine}", *how))[1].digest)

@@ -35,8 +35,6 @@ class Type(IntEnum):
 OPERATIONS = frozenset(
     (Type.LOAD, Type.SET, Type.MEASURE, Type.INFER, Type.PROBE, Type.LEARN, Type.SNAPSHOT, Type.RESTORE)
 )
-ALWAYS = frozenset((Type.IDENTIFY, Type.PING, Type.SAFE, Type.STATISTICS, Type.READ))
-"""What is answered in the safe state (READ only of areas that describe)."""
 
 
 class Area(IntEnum):

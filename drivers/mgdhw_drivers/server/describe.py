@@ -91,7 +91,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
         raise ConfigError(f"{info.model} measures {info.cost_kind!r}; a link knows {', '.join(COSTS)}")
     converters = converters_of(info)
     has_cell_state = cells > 0
-    # What imperfect cells hold lies between codes.
+    # What nonideal cells hold lies between codes.
     coded = converters is not None and info.exact_writes and not has_cell_state
     kind = ParameterKind.CODES if coded else ParameterKind.VALUES
     per_parameter = any(np.ndim(value) for value in (info.theta_min, info.theta_max, info.theta_lsb))

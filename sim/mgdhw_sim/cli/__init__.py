@@ -14,7 +14,7 @@ from mgdhw_sim.cli.show import show
 
 app = typer.Typer(
     name="sim",
-    help="Simulated chips: which there are, and what is in them.",
+    help="Simulated chips: list presets, show their numbers, serve one.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def list_presets(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """List the chips that have a name.
+    """List the preset chips.
 
     Example: mgdhw sim list
     """

@@ -30,7 +30,7 @@ from mgdhw_drivers.transports.unix import UnixListener
 from tests.drivers.server.direct import Direct, code_of, costs_of, direct, doubles, text_of
 from tests.drivers.server.recorder import Recorder
 
-IMPERFECT = "sim:analog-8bit?layers=2-3-1&engine=reference&write_noise=0.01&retention=1e6"
+NONIDEAL = "sim:analog-8bit?layers=2-3-1&engine=reference&write_noise=0.01&retention=1e6"
 
 
 def fails(error: BaseException) -> Callable[[], Awaitable[None]]:
@@ -353,7 +353,7 @@ async def test_a_state_that_no_training_comes_to_is_refused() -> None:
 
 
 async def test_cells_that_no_chip_could_have_are_refused() -> None:
-    async with direct(IMPERFECT) as talk:
+    async with direct(NONIDEAL) as talk:
         await talk.prepare()
         taken = Snapshot.unpack((await talk.ask(Type.SNAPSHOT)).payload)
         good = cells.unpack(talk.board.work.areas.first(Area.CELLS, taken.size))

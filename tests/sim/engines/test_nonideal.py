@@ -1,4 +1,4 @@
-"""Imperfect chips in compiled loops give the bits of the reference: cells, costs and all, with many effects at once."""
+"""Nonideal chips in compiled loops give the bits of the reference: cells, costs and all, with many effects at once."""
 
 from dataclasses import replace
 from random import Random
@@ -34,7 +34,7 @@ BLOCKS, SEGMENTS, SMALL, TWICE, BRIEF, PIECES = 120, 60, 40, 16, 12, 6
 SMALL_SIGNALS = ((12, 1.0), (16, 8.0))
 
 
-def draw_imperfect(rng: Random) -> ChipSpec:
+def draw_nonideal(rng: Random) -> ChipSpec:
     return draw_effects(rng, draw_chip(rng, SIGNALS[0]))
 
 
@@ -42,7 +42,7 @@ def draw_imperfect(rng: Random) -> ChipSpec:
 def test_blocks_in_any_cuts(start: int) -> None:
     for number in range(start, start + 30):
         rng = Random(f"imperfect {number}")
-        spec = draw_imperfect(rng)
+        spec = draw_nonideal(rng)
         dataset = draw_dataset(rng, spec)
         block = draw_block(rng, spec, dataset.n_samples, list(FAMILIES)[number % len(FAMILIES)])
         chip = Chip(spec)
@@ -114,7 +114,7 @@ def test_segments_in_any_cuts(start: int) -> None:
     for number in range(start, start + 20):
         rng = Random(f"imperfect segment {number}")
         optimizer, family = list(OPTIMIZERS)[number % len(OPTIMIZERS)], list(FAMILIES)[number // 6 % len(FAMILIES)]
-        compare_segments(rng, draw_imperfect(rng), optimizer, family)
+        compare_segments(rng, draw_nonideal(rng), optimizer, family)
 
 
 @pytest.mark.parametrize("batches", [(1, 2, 5), (8, 16, 33, 50)], ids=["few", "many"])

@@ -73,7 +73,7 @@ def test_other_updates_in_threads(changes: dict[str, Any], monkeypatch: pytest.M
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["energy", "oripov"])
-def test_imperfect_chips_in_threads(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nonideal_chips_in_threads(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_args, "processors", lambda: 2)
     rng = Random(13)
     spec = draw_effects(rng, draw_loaded(rng)[0].spec)

@@ -1,4 +1,4 @@
-"""A referee for imperfect chips: the second part of docs/chip.md, and its noise, written a second time.
+"""A referee for nonideal chips: the second part of docs/chip.md, and its noise, written a second time.
 
 In the manner of `referee.py`, whose first part it builds on: it imports nothing of the project, was written from the
 page alone, and is slow on purpose.
@@ -92,8 +92,8 @@ class Measurement:
 
 
 @dataclass
-class ImperfectChip:
-    """An imperfect chip with samples loaded and parameter codes written."""
+class NonidealChip:
+    """A nonideal chip with samples loaded and parameter codes written."""
 
     chip: Spec
     cells: list[Cell] = field(default_factory=list)

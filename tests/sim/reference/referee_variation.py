@@ -15,7 +15,7 @@ MISMATCH, WRITE, INPUT, READ, COST, ADC, TEMPERATURE, TAIL = range(7, 15)  # str
 
 
 class Spec(Widths, Protocol):
-    """The numbers that describe an imperfect chip; its effects have the names of the page."""
+    """The numbers that describe a nonideal chip; its effects have the names of the page."""
 
     seed: int
     nonidealities: Any

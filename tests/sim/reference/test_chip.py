@@ -151,7 +151,7 @@ def some_data(spec: ChipSpec, count: int = 6) -> Dataset:
 
 
 IDEAL = [name for name in PRESETS if parse(f"sim:{name}").ideal]
-"""Imperfect ones have a referee of their own."""
+"""Nonideal ones have a referee of their own."""
 
 
 @pytest.mark.parametrize("uri", [f"sim:{preset}{cost}" for preset in IDEAL for cost in ("", "?cost=xent")])

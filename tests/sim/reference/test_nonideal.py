@@ -1,4 +1,4 @@
-"""Imperfect chips against `referee_nonideal.py`, which was written from docs/chip.md alone: every bit has to agree."""
+"""Nonideal chips against `referee_nonideal.py`, which was written from docs/chip.md alone: every bit has to agree."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,20 +37,20 @@ LARGEST = 80  # parameters
 
 
 def draw_small(rng: Random, signals: Sequence[tuple[int, float]]) -> ChipSpec:
-    """An imperfect chip with few parameters: the referee takes them one by one, and pulses, too."""
+    """A nonideal chip with few parameters: the referee takes them one by one, and pulses, too."""
     spec = draw_chip(rng, signals)
     if spec.topology.n_parameters > LARGEST:
         spec = replace(spec, layers=(rng.randint(9, 18), rng.randint(1, 3), rng.randint(1, 3)))
     return draw_effects(rng, spec)
 
 
-def judge_of(spec: ChipSpec, dataset: Dataset) -> referee_nonideal.ImperfectChip:
-    judge = referee_nonideal.ImperfectChip(spec)
+def judge_of(spec: ChipSpec, dataset: Dataset) -> referee_nonideal.NonidealChip:
+    judge = referee_nonideal.NonidealChip(spec)
     judge.load(dataset.values(np.arange(dataset.n_samples)).tolist(), dataset.targets.tolist())
     return judge
 
 
-def assert_referee_has_cells_of(chip: Chip, judge: referee_nonideal.ImperfectChip) -> None:
+def assert_referee_has_cells_of(chip: Chip, judge: referee_nonideal.NonidealChip) -> None:
     """What was asked for, what is held, how worn it is, and the weights that it makes."""
     assert chip.cells is not None
     assert_array_equal(chip.cells.requested, [cell.asked for cell in judge.cells])
@@ -117,7 +117,7 @@ def compare_all(numbers: Iterable[int], signals: Sequence[tuple[int, float]]) ->
 
 @pytest.mark.long
 @pytest.mark.parametrize("signals", SIGNALS)
-def test_random_imperfect_chips_agree_with_the_referee(signals: Sequence[tuple[int, float]]) -> None:
+def test_random_nonideal_chips_agree_with_the_referee(signals: Sequence[tuple[int, float]]) -> None:
     first = SIGNALS.index(tuple(signals)) * DRAWS
     compare_all(range(first, first + DRAWS), signals)
 
@@ -195,7 +195,7 @@ def no_memos() -> Iterator[None]:
     ],
 )
 @pytest.mark.usefixtures("no_memos")
-def test_an_imperfect_chip_that_is_a_little_wrong_is_noticed(
+def test_a_nonideal_chip_that_is_a_little_wrong_is_noticed(
     monkeypatch: pytest.MonkeyPatch, module: object, name: str, broken: Callable[..., Any] | int
 ) -> None:
     monkeypatch.setattr(module, name, broken)

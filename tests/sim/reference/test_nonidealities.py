@@ -244,12 +244,12 @@ def test_every_effect_is_shown() -> None:
 # --- none of it
 
 
-def answers(chip: Chip, number: int, *, imperfect: bool) -> list[Any]:
+def answers(chip: Chip, number: int, *, nonideal: bool) -> list[Any]:
     """What a chip makes of a draw's data, parameters and block."""
     rng = Random(number)
     dataset = draw_dataset(rng, chip.spec)
     block = draw_block(rng, chip.spec, dataset.n_samples)
-    if imperfect:  # through the machinery of imperfect chips, whatever there is of effects
+    if nonideal:  # through the machinery of nonideal chips, whatever there is of effects
         chip.cells = Cells.fresh(chip.topology.n_parameters)
     chip.load(dataset)
     for step in (max(0, block.first_step - 9), block.first_step):
@@ -268,9 +268,9 @@ def assert_same(one: list[Any], other: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("number", range(40))
-def test_an_imperfect_chip_with_nothing_wrong_is_the_ideal_one(number: int) -> None:
+def test_a_nonideal_chip_with_nothing_wrong_is_the_ideal_one(number: int) -> None:
     spec = replace(draw_small(Random(number), SIGNALS[0]), nonidealities=IDEAL)
-    one, other = (answers(Chip(spec), number, imperfect=imperfect) for imperfect in (False, True))
+    one, other = (answers(Chip(spec), number, nonideal=nonideal) for nonideal in (False, True))
     assert_array_equal(one[-1], other[-1])  # θ on the converter's grid
     assert_same(one, other)
 
@@ -305,7 +305,7 @@ def test_next_to_nothing_of_an_effect_is_nothing_with_all_others_on(name: str) -
         little: dict[str, Any] = {**off, name: small}
         none: dict[str, Any] = {**off, name: getattr(IDEAL, name)}
         chips = [Chip(replace(spec, nonidealities=replace(spec.nonidealities, **change))) for change in (little, none)]
-        assert_same(*(answers(chip, number, imperfect=True)[:-1] for chip in chips))
+        assert_same(*(answers(chip, number, nonideal=True)[:-1] for chip in chips))
         compared += 1
         if compared == 4:
             return

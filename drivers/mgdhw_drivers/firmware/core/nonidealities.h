@@ -1,4 +1,4 @@
-/* What is nonideal about a chip: strengths, in the units of docs/chip.md, "An imperfect chip". */
+/* What is nonideal about a chip: strengths, in the units of docs/chip.md, "Non-idealities". */
 #ifndef MG_NONIDEALITIES_H
 #define MG_NONIDEALITIES_H
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mgdhw.cli import training_metrics as meters
+from mgdhw.cli import training_metrics
 from mgdhw.cli.formatting import format_duration, format_rate, sparkline
 from mgdhw.cli.training_metrics import TrainingMetrics
 from mgdhw.training.events import BlockDone, Evaluated
@@ -34,7 +34,7 @@ def test_bars() -> None:
 
 def test_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(meters.time, "monotonic", lambda: now)
+    monkeypatch.setattr(training_metrics.time, "monotonic", lambda: now)
     metrics = TrainingMetrics()
     metrics.probes = 10_000
     for step in range(100, 2001, 100):
@@ -49,7 +49,7 @@ def test_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_waited_for_is_no_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(meters.time, "monotonic", lambda: now)
+    monkeypatch.setattr(training_metrics.time, "monotonic", lambda: now)
     metrics = TrainingMetrics()
     metrics.speed(0)
     assert metrics.speed.summary(0.0) == "0.0 s"

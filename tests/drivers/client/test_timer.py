@@ -1,4 +1,4 @@
-"""The alarm that all waiting of a link shares."""
+"""The timer that all waiting of a link shares."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Bell:
 
 async def test_it_rings_once_at_the_time_that_was_set_last() -> None:
     bell, now = Bell(), asyncio.get_running_loop().time()
-    alarm = RestartableTimer(bell.ring)
-    alarm.set(now + 0.001)
-    alarm.set(now + 0.05)
+    timer = RestartableTimer(bell.ring)
+    timer.set(now + 0.001)
+    timer.set(now + 0.05)
     await bell.rung.wait()
     assert len(bell.times) == 1
     assert bell.times[0] >= now + 0.05 - RESOLUTION
@@ -35,20 +35,20 @@ async def test_it_rings_once_at_the_time_that_was_set_last() -> None:
 
 async def test_it_can_be_set_to_an_earlier_time_and_again() -> None:
     bell, now = Bell(), asyncio.get_running_loop().time()
-    alarm = RestartableTimer(bell.ring)
+    timer = RestartableTimer(bell.ring)
     for times in (1, 2):
         bell.rung.clear()
-        alarm.set(now + 3600)
-        alarm.set(now)
+        timer.set(now + 3600)
+        timer.set(now)
         await bell.rung.wait()
         assert len(bell.times) == times
 
 
 async def test_stopped_it_does_not_ring() -> None:
     stopped, bell, now = Bell(), Bell(), asyncio.get_running_loop().time()
-    alarm = RestartableTimer(stopped.ring)
-    alarm.set(now + 0.001)
-    alarm.stop()
+    timer = RestartableTimer(stopped.ring)
+    timer.set(now + 0.001)
+    timer.stop()
     RestartableTimer(bell.ring).set(now + 0.002)
     await bell.rung.wait()
     assert stopped.times == []
