@@ -84,9 +84,9 @@ class CodeFamily(ABC):
             (K, n) integers, |value| <= amplitude.
         """
 
-    @abstractmethod
     def mean_square(self, spec: CodeSpec, group: Group) -> float:
-        """Long-run mean of θ̃ᵢ² in squared code units: what continuous mode divides by."""
+        """Long-run mean of θ̃ᵢ² in squared code units: what continuous mode divides by. Here: of two-level codes."""
+        return float(spec.amplitude**2)
 
     def gain(self, group: Group, keep: float, spacing: int) -> FloatArray:
         """What of a parameter's gradient comes through the high-pass filter of continuous mode.

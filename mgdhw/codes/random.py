@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from mgdhw.arrays import IntArray
 from mgdhw.block import CodeSpec
 from mgdhw.codes.base import CodeArray, CodeFamily, Group, signs
@@ -30,6 +28,3 @@ class Random(CodeFamily):
         first_block, skip = divmod(group.start, BITS_PER_BLOCK)
         drawn = bits(spec.seed, Stream.CODES, steps, skip + group.size, first_block=first_block)
         return signs(drawn[:, skip:], spec.amplitude)
-
-    def mean_square(self, spec: CodeSpec, group: Group) -> float:
-        return float(np.int64(spec.amplitude) ** 2)

@@ -42,9 +42,6 @@ class Rank1(CodeFamily):
             codes[:, matrix.start + n_out * n_in : matrix.start + n_out * (n_in + 1)] = row * column[:, n_in:]
         return codes
 
-    def mean_square(self, spec: CodeSpec, group: Group) -> float:
-        return float(spec.amplitude**2)
-
     def check(self, spec: CodeSpec, group: Group) -> None:
         if not group.matrices:
             raise ConfigError(

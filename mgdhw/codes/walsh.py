@@ -36,9 +36,6 @@ class Walsh(CodeFamily):
         flips = bits(spec.seed, Stream.CODES, periods, skip + group.size, first_block=first_block)[:, skip:]
         return signs(odd ^ flips[which], spec.amplitude)
 
-    def mean_square(self, spec: CodeSpec, group: Group) -> float:
-        return float(spec.amplitude**2)
-
     def gain(self, group: Group, keep: float, spacing: int) -> FloatArray:
         """Of rows that change sign seldom it is small. A period and the next are independent, thanks to random signs.
 

@@ -11,14 +11,13 @@ from mgdhw.variants.numbers import (
     interval_of,
     number,
 )
-from mgdhw.variants.registry import by_name, variants
+from mgdhw.variants.registry import variants
 
 __all__ = [
     "FINITE",
     "FROM_0_TO_BELOW_1",
     "NOT_NEGATIVE",
     "Interval",
-    "by_name",
     "check_number",
     "interval_of",
     "number",

@@ -15,20 +15,17 @@ class Interval:
 
     Args:
         low, high: its ends.
-        open_low, open_high: whether an end itself is excluded.
+        open_high: whether the upper end itself is excluded.
         text: how an error says it, after "expected a number ".
     """
 
     low: float = -LARGEST
     high: float = LARGEST
-    open_low: bool = False
     open_high: bool = False
     text: str = ""
 
     def __contains__(self, value: float) -> bool:
-        above = value > self.low if self.open_low else value >= self.low
-        below = value < self.high if self.open_high else value <= self.high
-        return above and below
+        return self.low <= value < self.high if self.open_high else self.low <= value <= self.high
 
 
 FINITE = Interval(text="that is finite")

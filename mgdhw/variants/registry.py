@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-from collections.abc import Iterable
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Kind = TypeVar("Kind")
 
@@ -25,23 +24,17 @@ def variants(package: str, kind: type[Kind]) -> dict[str, type[Kind]]:
         TypeError: two have the same name.
     """
     paths = import_module(package).__path__
-    found: list[type[Any]] = []
+    known: dict[str, type[Kind]] = {}
     for info in pkgutil.iter_modules(paths):
         if info.name == "registry":
             continue  # the module that asks
         module = import_module(f"{package}.{info.name}")
-        found += [item for item in vars(module).values() if _is_defined(item, module.__name__, kind)]
-    return by_name(found)
-
-
-def by_name(kinds: Iterable[type[Kind]]) -> dict[str, type[Kind]]:
-    """Classes by their `name`, in order. Raises TypeError if two have the same."""
-    known: dict[str, type[Kind]] = {}
-    for kind in kinds:
-        name = kind.name  # type: ignore[attr-defined]
-        if name in known:
-            raise TypeError(f"{kind.__module__} and {known[name].__module__} both define {name!r}")
-        known[name] = kind
+        for item in vars(module).values():
+            if not _is_defined(item, module.__name__, kind):
+                continue
+            if item.name in known:
+                raise TypeError(f"{module.__name__} and {known[item.name].__module__} both define {item.name!r}")
+            known[item.name] = item
     return dict(sorted(known.items()))
 
 
