@@ -15,7 +15,7 @@ from mgdhw.errors import ConfigError
 LONGEST = 100
 """Characters of a value that an error shows."""
 LONGEST_INTEGER = 10**40
-"""A larger one is told by its length; Python itself writes none of more than 4,300 digits."""
+"""A larger one is described by its length; Python itself writes none of more than 4,300 digits."""
 
 
 class _Short(reprlib.Repr):

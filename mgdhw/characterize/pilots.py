@@ -207,7 +207,7 @@ class PilotRuns:
         codes = Codes(rule.codes, device.info.topology)
         state = pilot.state
         await self._restore_state(pilot)
-        marks = [evaluations * look // MEASUREMENTS for look in range(1, MEASUREMENTS)]
+        marks = [evaluations * index // MEASUREMENTS for index in range(1, MEASUREMENTS)]
         marks = [mark for mark in marks if mark > state.evaluations]
         while state.evaluations + window <= evaluations and device.used + window + reserve <= self._end:
             while True:

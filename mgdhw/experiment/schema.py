@@ -20,7 +20,7 @@ from mgdhw.variants import check_number
 
 LARGEST_SEED = 2**63 - 1  # TOML's integers are 64-bit and signed
 LARGEST_BATCH = 1 << 20
-LARGEST_PERIOD = (1 << 32) - 1  # what a board is told in 32 bits
+LARGEST_PERIOD = (1 << 32) - 1  # boards take it in 32 bits
 LARGEST_BLOCK = 1 << 16
 LARGEST_STEP = 2**63 - 1  # what a block can begin at
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}

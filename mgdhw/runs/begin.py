@@ -17,7 +17,7 @@ async def begin_run(
     stack: contextlib.AsyncExitStack,
     runs: Path,
     experiment: Experiment,
-    origin: Callable[[], Mapping[str, Any]],
+    provenance: Callable[[], Mapping[str, Any]],
     files: Files | None = None,
 ) -> Run:
     """A new run, made and locked in a thread: a slow disk keeps no device waiting.
@@ -26,12 +26,12 @@ async def begin_run(
         stack: the run stays locked until this is left.
         runs: folder of runs.
         experiment: as it is done.
-        origin: tells where the run comes from; may take its time.
+        provenance: makes the record of where the run comes from; may take its time.
         files: what else is kept beside the experiment.
 
     Raises:
         RunError: it cannot be kept there.
     """
-    run, lock = await in_thread(lambda: create_locked(runs, experiment, origin(), files))
+    run, lock = await in_thread(lambda: create_locked(runs, experiment, provenance(), files))
     stack.push(lock)
     return run

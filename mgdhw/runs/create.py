@@ -29,22 +29,22 @@ Files = Mapping[str, Callable[[IO[bytes]], None]]
 """Names of files, and what writes them."""
 
 
-def create_run(runs: Path, experiment: Experiment, origin: Mapping[str, Any], files: Files | None = None) -> Run:
+def create_run(runs: Path, experiment: Experiment, provenance: Mapping[str, Any], files: Files | None = None) -> Run:
     """Make the folder of a new run, named after the experiment and the time. See `create_locked`."""
-    run, lock = create_locked(runs, experiment, origin, files)
+    run, lock = create_locked(runs, experiment, provenance, files)
     lock.release()
     return run
 
 
 def create_locked(
-    runs: Path, experiment: Experiment, origin: Mapping[str, Any], files: Files | None = None
+    runs: Path, experiment: Experiment, provenance: Mapping[str, Any], files: Files | None = None
 ) -> tuple[Run, RunLock]:
     """Make the folder of a new run, and hold it.
 
     Args:
         runs: folder of runs; made if it isn't there.
         experiment: what will be done.
-        origin: its provenance.
+        provenance: what `provenance.json` says of it.
         files: what else is kept beside the experiment.
 
     Raises:
@@ -81,7 +81,7 @@ def create_locked(
         write_atomically(building / "experiment.toml", text.encode())
         for file_name, write in (files or {}).items():
             write_atomically(building / file_name, write)
-        write_atomically(building / "provenance.json", as_json(origin))
+        write_atomically(building / "provenance.json", as_json(provenance))
         written = [path.name for path in building.iterdir()]
         manifest.seal(building, [name for name in written if not name.startswith(Run(building).lock.name)])
         if os.name == "nt":  # which renames no folder with an open file in it

@@ -115,12 +115,12 @@ async def begin(
     ):
         given, dataset, notes = task.on(device)
 
-        def origin() -> dict[str, Any]:
+        def provenance() -> dict[str, Any]:
             record = record_of(given, dataset, device, source=task.source, base=task.base, cost=options.cost)
             return {**record, **kind.provenance()}
 
         async def recorder(folder: Path) -> Recorder | ReplicasRecorder:
-            return kind.recorder(await begin_run(stack, folder, given, origin, task.files), given, dataset)
+            return kind.recorder(await begin_run(stack, folder, given, provenance, task.files), given, dataset)
 
         make_recorder = None if runs is None else lambda: recorder(runs)
         return await _follow(kind, kind.trainer(given, device, dataset), make_recorder, stack, options, notes)

@@ -51,7 +51,7 @@ class BlockDone:
 class Updated:
     """θ was updated and written. `gradient_norm` is |ĝ|.
 
-    A device that learns by itself tells only the last update of a segment.
+    A device that learns by itself reports only the last update of a segment.
     """
 
     step: int
@@ -95,7 +95,7 @@ class Faulted:
 class Measured:
     """Within a block or an evaluation that takes its time: `readings` were made since the event before.
 
-    It is told by the device, and comes between the trainer's own events.
+    The device reports it; it comes between the trainer's own events.
     """
 
     readings: int

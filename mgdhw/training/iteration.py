@@ -1,4 +1,4 @@
-"""What goes around the events of a training, and of a set of replicas: control of the device, and faults told."""
+"""What goes around the events of a training, and of a set of replicas: control of the device, and reports of faults."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ REPORT_SECONDS = 0.2
 
 @contextlib.contextmanager
 def report_readings(device: Device, listener: Callable[[Measured], object]) -> Iterator[Callable[[], None]]:
-    """While this lasts, a listener is told of a device's readings, now and then, also within a block.
+    """While this lasts, a listener gets a device's readings, now and then, also within a block.
 
     Yields:
         What begins to count anew: to be called when a block or an evaluation is done.

@@ -42,7 +42,7 @@ from mgdhw.training.signal_check import weak_signal
 from mgdhw.training.trainer import Trainer
 
 ROUND_SECONDS = 0.25
-"""How long a round should take when the user says nothing: Ctrl-C is heard after it."""
+"""How long a round should take when the user says nothing: Ctrl-C takes effect after it."""
 MOST_REPLICAS = 1_000_000
 """What came of each is held in memory until the end, and written whole."""
 RESULT_BYTES = 1000
@@ -83,7 +83,7 @@ class Replicas:
         finished: those that were finished before, which are not trained again.
         controlled: whether the caller controls the device already; else the iteration does (`mgdhw.device.control`).
 
-    Raises (while iterating, or at once where it can be told):
+    Raises (while iterating, or at once where it can be known):
         ConfigError: experiment, device and dataset do not fit each other, or there cannot be so many replicas.
         DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.

@@ -52,7 +52,7 @@ class SimDevice(HostCodes):
         super().__init__(uri)
         self.spec = spec
         self._chip: Chip | None = None
-        self._told: set[str] = set()
+        self._noted: set[str] = set()
         self._heavy = BackgroundWorker()
         self._loading = BackgroundWorker()
         """Which need not wait for what still computes with the samples of before."""
@@ -181,8 +181,8 @@ class SimDevice(HostCodes):
         why = engine.unsupported_reason(self.chip, work)
         if why is None:
             return engine
-        if why not in self._told:
-            self._told.add(why)
+        if why not in self._noted:
+            self._noted.add(why)
             log.warning("%s runs on the reference engine, which is slower", why)
         return choose("reference")
 

@@ -208,7 +208,7 @@ def segment_of(
     ask: LearnRequest,
     areas: Mapping[Area, bytes],
     grid: ParameterGrid,
-    guard: tuple[FloatArray, FloatArray],
+    guard_band: tuple[FloatArray, FloatArray],
     cost_lsb: float,
     *,
     floats: bool,
@@ -219,7 +219,7 @@ def segment_of(
         ask: the message.
         areas: the state areas.
         grid: what the hardware can hold.
-        guard: limits of master θ.
+        guard_band: limits of master θ.
         cost_lsb: one cost code in units of the cost.
         floats: whether costs are floats.
     """
@@ -242,8 +242,8 @@ def segment_of(
         updates=0,
         stochastic=LearnFlag.STOCHASTIC in flags,
         grid=grid,
-        low=guard[0],
-        high=guard[1],
+        low=guard_band[0],
+        high=guard_band[1],
         cost_lsb=cost_lsb,
         seed=learn.rounding_seed,
         filter_weight=_floats(areas[Area.ENERGY]) if LearnFlag.WEIGHTED | LearnFlag.CONTINUOUS in flags else None,

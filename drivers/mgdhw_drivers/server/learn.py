@@ -60,14 +60,14 @@ class LearnOperation:
         if zlib.crc32(rates) != learn.eta_crc:
             raise Mismatch(MismatchedItem.ETA)
         info, p = device.info, device.info.n_parameters
-        guard = np.asarray(learn.low), np.asarray(learn.high)
+        guard_band = np.asarray(learn.low), np.asarray(learn.high)
         raw = work.areas.whole(Area.GUARD) if work.head.per_parameter else b""
         if zlib.crc32(raw) != learn.guard_crc:
             raise Mismatch(MismatchedItem.GUARD)
         if raw:
             limits = np.frombuffer(raw, "<f8").astype(np.float64)
             check_finite("guard", limits)
-            guard = limits[:p], limits[p:]
+            guard_band = limits[:p], limits[p:]
         grid = ParameterGrid(info.theta_min, info.theta_max, info.theta_lsb)
         self.ticket = learn.ticket
         self._work = work
@@ -76,7 +76,7 @@ class LearnOperation:
         self._kind = (Type.LEARN, block.codes.family, block.baseline, block.order.batch)
         self._rates = struct.unpack(f"<{len(rates) // 8}d", rates)
         check_finite("eta", self._rates)
-        self._segment = segment_of(request, areas, grid, guard, info.cost_lsb, floats=work.floats)
+        self._segment = segment_of(request, areas, grid, guard_band, info.cost_lsb, floats=work.floats)
         rule = self._segment.rule
         check_state(self._segment.state, rule.filter_weight, rule.optimizer.not_negative)
 

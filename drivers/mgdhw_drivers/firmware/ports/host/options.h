@@ -11,7 +11,7 @@ typedef struct mg_options {
     size_t memory;      /* bytes */
     int pty;            /* a pseudo-terminal rather than TCP */
     const char *socket; /* path of a Unix socket; NULL: TCP */
-    const char *record; /* file for what the chip's converters are told; NULL: none */
+    const char *record; /* file for what the chip's converters are set to; NULL: none */
     uint16_t port;      /* of TCP on the loopback interface; 0: a free one */
 } mg_options;
 
