@@ -169,8 +169,9 @@ class Trainer:
         if last.step != state.step:
             last = await self._evaluate_again(state, last)
             yield last
-            if reason == "done" and target_reached(experiment.evaluation, last):
-                reason = "target"
+        # Also where a run is resumed at its very end, so that it ends as it would have in one go.
+        if reason == "done" and target_reached(experiment.evaluation, last):
+            reason = "target"
         # Written once more, which changes nothing: what ageing cells hold is of the last step, however it was come to.
         theta_actual = await self._write(state)
         for fault in self._retries.take_faults():

@@ -193,6 +193,21 @@ async def test_training_stops_at_the_accuracy_and_cost_aimed_at() -> None:
     assert all(event.accuracy < 1.0 or event.cost >= 0.1 for event in of(events, Evaluated)[:-1])
 
 
+async def test_a_target_that_is_met_at_the_last_probe_is_met_however_the_run_came_there() -> None:
+    """A run may be killed after the last probe, before anybody has looked."""
+    changes = ("evaluation.every=400", "run.checkpoint_seconds=1e-9", "run.block=7", "optimizer.eta=0.1")
+    costs = [event.cost for event in of(await run(*changes), Evaluated)]
+    assert costs[-1] < costs[0]
+    events = await run(*changes, target := f"evaluation.stop_at_cost={sum(costs) / 2}")
+    assert (end(events).reason, end(events).state.step) == ("target", 301)
+    over = [event.state for event in of(events, Checkpoint) if event.state.step == 301]
+    assert len(over) == 2
+    for state in over:
+        resumed = end(await run(*changes, target, resume=state))
+        assert resumed.reason == "target"
+        assert_same_end(resumed, end(events))
+
+
 async def test_a_run_without_target_goes_to_its_end() -> None:
     events = await run()
     assert end(events).reason == "done"
