@@ -55,6 +55,14 @@ class DeviceFault(DeviceError):
     """The device itself reports an error, or answers with something that no device may answer."""
 
 
+class Overload(DeviceFault):
+    """A reading is not a measurement: an overload sentinel of an instrument, or not a number, also when repeated."""
+
+
+class InterlockOpen(DeviceFault):
+    """A condition that must hold for the hardware to be used does not hold."""
+
+
 class LimitExceeded(DeviceError):
     """A parameter or a perturbed parameter would leave its limits; raised before anything is sent."""
 

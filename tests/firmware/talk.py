@@ -35,6 +35,8 @@ class Talk:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.connection = HostConnection(1000)
+        self._unread: list[Answer] = []
+        """Came together with one that `next` has returned."""
         self.connection.window = 1 << 30
         self.raw(self.connection.connect())
         self.connection.verified(1 << 30)
@@ -54,6 +56,9 @@ class Talk:
 
     def receive(self) -> list[Answer]:
         """Whatever comes next."""
+        if self._unread:
+            answers, self._unread = self._unread, []
+            return answers
         readable, _, _ = select.select([self.descriptor], [], [], PATIENCE_S)
         if not readable:
             raise NoAnswer("nothing came")
@@ -63,15 +68,18 @@ class Talk:
         return self.connection.receive(data)
 
     def ask(self, kind: Type, payload: bytes = b"") -> Answer:
-        """A request and its answer, which is one frame."""
+        """A request and its answer, which is one frame. What came before it and was not read is dropped."""
+        self._unread.clear()
         self.send(kind, payload)
         return self.next()
 
     def next(self) -> Answer:
         """The next answer."""
         while True:
-            for answer in self.receive():
-                return answer
+            answers = self.receive()
+            if answers:
+                self._unread = answers[1:]
+                return answers[0]
 
     def values(self, kind: Type, payload: bytes) -> list[int]:
         """A request that is answered by values. Fails on an ERROR."""

@@ -77,6 +77,12 @@ class Servers:
         self.kind = kind
         self._core = core
         self.folder = folder
+        self._sockets = 0
+
+    def socket(self) -> Path:
+        """A new one's name, in the folder."""
+        self._sockets += 1
+        return self.folder / f"board{self._sockets}"
 
     @contextlib.asynccontextmanager
     async def serve(self, how: str = "tcp") -> AsyncIterator[Served]:
@@ -84,13 +90,11 @@ class Servers:
         if self.kind == "python":
             device, moved = logging_device()
             station = Endpoint(device, Line())
-            listener: Listener = (
-                TcpListener(station, 0) if how == "tcp" else UnixListener(station, self.folder / "board")
-            )
+            listener: Listener = TcpListener(station, 0) if how == "tcp" else UnixListener(station, self.socket())
             async with serving(station, listener):
                 yield Served(listener.address, moved)
             return
-        where = ("--tcp", "0") if how == "tcp" else ("--unix", str(self.folder / "board"))
+        where = ("--tcp", "0") if how == "tcp" else ("--unix", str(self.socket()))
         assert self._core is not None
         process = await asyncio.create_subprocess_exec(
             str(self._core), *where, LAYERS, stdout=subprocess.PIPE, stderr=subprocess.PIPE

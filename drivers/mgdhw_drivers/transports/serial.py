@@ -146,12 +146,10 @@ def _listen(endpoint: Endpoint, place: str, options: SerialOptions) -> SerialLis
 
 def _discover() -> dict[str, str]:
     """Each serial port that may be a board's, and what it answers. Changes nothing at any board."""
+    from serial.tools.list_ports import comports
+
     from mgdhw_drivers.client.discovery import describe_boards
 
-    try:
-        from serial.tools.list_ports import comports
-    except ImportError:
-        return {"serial:…": "boards at serial ports; needs pip install 'mgdhw[serial]'"}
     ports = [port for port in comports() if port.vid in VENDORS]
     uris = [f"serial:{port.device}" for port in ports]
     streams = [SerialStream(uri, port.device, DEFAULT_BAUD, slow=False) for uri, port in zip(uris, ports, strict=True)]

@@ -32,10 +32,8 @@ POLL_SECONDS = 0.05
 
 def open_port(uri: str, port: str, baud: int) -> Any:
     """A serial port of our own (pyserial's). Raises DeviceUnavailable."""
-    try:
-        import serial
-    except ImportError:
-        raise DeviceUnavailable("serial ports need pyserial: pip install 'mgdhw[serial]'", uri=uri) from None
+    import serial
+
     try:
         return serial.Serial(port, baud, timeout=POLL_SECONDS, write_timeout=1.0, exclusive=True)
     except (serial.SerialException, OSError, ValueError, OverflowError) as error:
