@@ -18,7 +18,7 @@ from mgdhw.testing import FunctionDevice
 from tests.helpers.readings import Instrument
 
 XOR = load("xor")
-BLOCK = Block(0, 400, CodeSpec(amplitude=40), SampleOrder(0, 4, 2, 5), Baseline.HELD)
+BLOCK = Block(0, 150, CodeSpec(amplitude=40), SampleOrder(0, 4, 2, 5), Baseline.HELD)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_overloads_change_no_bit(baseline: Baseline, *, own_codes: bool) -
     np.testing.assert_array_equal(costs.perturbed, clean.perturbed)
     np.testing.assert_array_equal(costs.reference, clean.reference)
     assert (costs.held, costs.evaluations) == (clean.held, clean.evaluations)
-    assert device.guard.counts.overloads >= 20
+    assert device.guard.counts.overloads >= 5
     assert not own_codes or baseline is not Baseline.NONE or device.guard.counts.overloads == device.found["overload"]
 
 

@@ -30,8 +30,8 @@ def xor_outputs(theta: FloatArray, inputs: FloatArray) -> FloatArray:
 class Instrument(FunctionDevice):
     """Reads the cost of an XOR network, not always rightly.
 
-    Noise and faults are functions of the step, the measurement and how often it has been made in the device's life; so a
-    repetition has another fault, or none, but the same noise, and levels agree bit for bit.
+    Faults are a function of the step, the measurement and how often it has been made in the device's life, noise is one
+    of the step and the measurement: a repetition has another fault, or none, and levels agree bit for bit.
 
     Args:
         overloads, spikes: of a thousand readings, how many are `overload`, and how many are `size` standard deviations

@@ -41,12 +41,13 @@ def states(draw: st.DrawFn) -> TrainState:
         held=draw(st.none() | st.builds(HeldBaseline, st.one_of(whole, finite), whole)),
         evaluations=draw(whole),
         digest_state=draw(st.binary(min_size=32, max_size=32)),
+        recent=tuple(draw(st.lists(finite, max_size=4))),
     )
 
 
 def assert_same(left: TrainState, right: TrainState) -> None:
     """Every bit, every type."""
-    for name in ("step", "update", "evaluations", "digest_state", "held"):
+    for name in ("step", "update", "evaluations", "digest_state", "held", "recent"):
         assert getattr(left, name) == getattr(right, name)
         assert type(getattr(left, name)) is type(getattr(right, name))
     if left.held is not None and right.held is not None:
