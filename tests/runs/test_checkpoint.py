@@ -169,3 +169,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, state: TrainState, m
         checkpoint.save(path, replace(state, step=9999))
     assert checkpoint.load(path).state.step == 1234
     assert [found.name for found in tmp_path.iterdir()] == ["checkpoint.npz"]
+
+
+@given(state=states())
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_not_looked_for_leaves_no_trace(state: TrainState, tmp_path: Path) -> None:
+    """A checkpoint of a training that looks for no outliers is what it was before there was such a thing."""
+    path = tmp_path / "checkpoint.npz"
+    for recent, members in (((), set[str]()), ((1.5,), {"recent"})):
+        checkpoint.save(path, replace(state, recent=recent))
+        with np.load(path) as archive:
+            assert set(archive.files) & {"recent"} == members
