@@ -13,9 +13,11 @@ from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, DeviceInfo
+from mgdhw.device.linked_limits import LinkedConstraint
 from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw.experiment.schema import LARGEST_PERIOD
 from mgdhw.random.sample_order import SampleOrder
+from mgdhw.training.amplitude import default_amplitude
 from mgdhw.training.events import Measured
 from mgdhw.training.pacing import CooperativeYield
 from mgdhw.training.readings import report_readings
@@ -83,6 +85,11 @@ class BudgetedDevice:
         self._retries = Retries(device, RETRIES, dataset)
         self._cooperative_yield = CooperativeYield()
         self._step = 0
+        info = device.info
+        usual = (max(2, default_amplitude("random", info)) + 0.5) * np.asarray(info.theta_lsb)
+        self._constraint: LinkedConstraint | None = None
+        if info.linked_limits:
+            self._constraint = LinkedConstraint(info.linked_limits, usual, info.theta_min, info.theta_max)
 
     @property
     def info(self) -> DeviceInfo:
@@ -106,8 +113,15 @@ class BudgetedDevice:
         return first
 
     async def write(self, theta: FloatArray, step: int | None = None) -> FloatArray:
-        """Set the parameters, (P,), at the next step or another one. Returns the actual values, (P,)."""
+        """Set the parameters, (P,), at the next step or another one. Returns the actual values, (P,).
+
+        Values beyond the limits on several parameters together are moved within them first, with room for the usual
+        perturbation.
+        """
         at = self._step if step is None else step
+        if self._constraint is not None:
+            inside = self._constraint.close_to(theta)
+            theta = theta if inside is None else inside
         return await self._retries.write(theta, at)
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:

@@ -215,8 +215,9 @@ class Device(ABC):
         await self._move_by(motion if self.motion is None else motion.combined_with(self.motion))
 
     async def _move_by(self, motion: Motion) -> None:
-        mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self._applied, self.uri)
-        mover.start_from(checked_parameters(await self.read(), self.info.n_parameters, "read", self.uri))
+        info = self.info
+        mover = Mover(motion, info.n_parameters, info.theta_lsb, self._applied, self.uri, bool(info.linked_limits))
+        mover.start_from(checked_parameters(await self.read(), info.n_parameters, "read", self.uri))
         self._mover = mover
 
     async def _applied(self, theta: FloatArray, step: int) -> FloatArray:
@@ -348,8 +349,9 @@ class Device(ABC):
             raise DeviceUnavailable("the device is not open; use it inside `async with`", uri=self.uri)
 
     def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:
-        """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first."""
+        """Raise LimitExceeded if θ, (P,), is not within the limits, each element and together, naming the first."""
         limits.check_limits(self.info, theta, what, self.uri)
+        limits.check_linked(self.info, theta, 0, self.uri)
 
     def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
         """Raise LimitExceeded if the device may not perturb θ, (P,), by ± `amplitude` code units.
@@ -362,5 +364,6 @@ class Device(ABC):
 
     def _check_room(self, theta: FloatArray, amplitude: int) -> None:
         room = amplitude * np.asarray(self.info.theta_lsb)
-        self.check_limits(theta + room, "perturbed parameter")
-        self.check_limits(theta - room, "perturbed parameter")
+        limits.check_limits(self.info, theta + room, "perturbed parameter", self.uri)
+        limits.check_limits(self.info, theta - room, "perturbed parameter", self.uri)
+        limits.check_linked(self.info, theta, amplitude, self.uri)
