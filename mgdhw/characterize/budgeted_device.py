@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device, DeviceInfo
+from mgdhw.device import Device, DeviceInfo, guarded, guarded_probing
 from mgdhw.device.linked_limits import LinkedConstraint
 from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw.experiment.schema import LARGEST_PERIOD
@@ -144,7 +144,7 @@ class BudgetedDevice:
                     uri=self.device.uri,
                 )
             self.used += block.evaluations()  # counts even if the answer is lost
-            return await self.device.probe(block)
+            return await guarded_probing.probe(self.device, block)
 
         before = self.used
 
@@ -153,14 +153,6 @@ class BudgetedDevice:
 
         with report_readings(self.device, report_progress):
             costs = await self._retries.repeat(request, block.first_step, perturbs=True)
-        if costs.perturbed.shape != (block.n_probes,) or costs.reference.shape != (block.n_probes,):
-            raise DeviceFault(
-                f"returned {costs.perturbed.size} costs for a block of {block.n_probes} probes", uri=self.device.uri
-            )
-        if not (np.isfinite(costs.perturbed).all() and np.isfinite(costs.reference).all()):
-            raise DeviceFault(
-                f"a cost is NaN or infinite ({self.stage}); check the cost's range and wiring", uri=self.device.uri
-            )
         self.integer_costs = bool(np.issubdtype(costs.perturbed.dtype, np.integer))
         self._watch(self.stage, self.used)
         await self._cooperative_yield.take()  # a device that never waits would block Ctrl-C
@@ -201,7 +193,7 @@ class BudgetedDevice:
         """(count, n_out) outputs at the current parameters; counts one evaluation per `batch` samples."""
         samples = self.samples(count)
         self.used += -(-count // batch)
-        outputs = await self._retries.repeat(lambda: self.device.infer(samples, self._step), self._step)
+        outputs = await self._retries.repeat(lambda: guarded.infer(self.device, samples, self._step), self._step)
         self._watch(self.stage, self.used)
         return outputs
 
