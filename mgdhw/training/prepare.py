@@ -138,19 +138,18 @@ def choose_level(wanted: str, device: Device, *, by_layer: bool = False, guarded
         guarded: whether the host looks for outliers, so that the device cannot learn by itself.
     """
     capabilities = device.info.capabilities
-    if device.info.linked_limits:  # its own updates would not keep them
-        if wanted == "learn":
-            raise ConfigError(
-                f"run.level: {device.uri} has limits on several parameters together"
-                f" ({', '.join(repr(limit.name) for limit in device.info.linked_limits)}), which the host keeps; use"
-                " level auto, device-codes or host-codes"
-            )
+    if device.info.linked_limits and wanted == "learn":  # its own updates would not keep them
+        raise ConfigError(
+            f"run.level: {device.uri} has limits on several parameters together"
+            f" ({', '.join(repr(limit.name) for limit in device.info.linked_limits)}), which the host keeps; use"
+            " level auto, device-codes or host-codes"
+        )
     if guarded and wanted == "learn":
         raise ConfigError(
             "readings.outliers: a device that learns by itself shows the host no probe; use run.level = device-codes or"
             ' host-codes, or readings.outliers = "off"'
         )
-    if guarded:
+    if guarded or device.info.linked_limits:
         capabilities &= ~Capability.LEARN
     if by_layer and Capability.AMPLITUDES not in capabilities:
         if wanted in ("device-codes", "learn") or not isinstance(device, HostCodes):
