@@ -189,7 +189,7 @@ class Instruments:
             return numbers_of(data, output.dtype, output.byte_order)
         except ValueError:
             raise LinkCorrupt(
-                f"{instrument} answered {query} by a block of {len(data)} bytes; expected a multiple of a {output.dtype}",
+                f"{instrument} answered {query} by a block of {len(data)} bytes; expected {output.dtype} numbers",
                 uri=self._uri,
             ) from None
 

@@ -99,7 +99,7 @@ BROKEN = [
         "network.layers", "[2, 4, 1]", "has 17 parameters, but [[parameters]] has channels for 13",
     ),
     Broken(
-        "step-of-two", SOURCE, 'write = "INIT"', 'write = "INIT"\nquery = "*OPC?"', "trigger[0]", "[[trigger]]", "one of",
+        "step-of-two", SOURCE, 'write = "INIT"', 'write = "INIT"\nquery = "*OPC?"', "trigger[0]", "[[trigger]]", "one",
     ),
     Broken("cost", SOURCE, 'kind = "mse"', 'kind = "msee"', "cost.kind", '"msee"', "did you mean 'mse'?"),
     Broken("no-safe-state", SOURCE, "[[safe]]", "[[saef]]", "saef", "[[saef]]", "did you mean 'safe'?"),
