@@ -17,7 +17,7 @@ from mgdhw_drivers.bench.messages import Message
 from mgdhw_drivers.bench.outputs import Outputs
 from mgdhw_drivers.bench.rack import Blocks, Place, Rack
 from mgdhw_drivers.bench.templates import header
-from mgdhw_drivers.bench.waveforms import Pace, Waveforms, check_moves, compile_waveforms, encode
+from mgdhw_drivers.bench.waveforms import PointMotion, Waveforms, check_moves, compile_waveforms, encode
 
 
 class HardwareTimed:
@@ -54,7 +54,7 @@ class HardwareTimed:
         # Rounded up with a tolerance: 100 us are 10 points of 10 us, whatever their quotient is in floating point.
         hold = math.ceil(float(parameters.step_time.max()) / blocks.sample_time - 1e-6)
         step = np.concatenate([whole_steps(parameters.max_step, parameters.lsb), no_limit])
-        self._pace = Pace(step, max(1, hold))
+        self._motion = PointMotion(step, max(1, hold))
         self._dead = math.ceil(rack.measurement.dead_time / blocks.sample_time - 1e-6)
 
     async def measure(self, theta: FloatArray, levels: FloatArray, rest: FloatArray, readings: int) -> FloatArray:
@@ -80,12 +80,12 @@ class HardwareTimed:
         found = []
         playbacks = list(
             compile_waveforms(
-                rows, np.concatenate([rest, self._inputs.rest]), self._pace, points, (0, points), blocks.max_points,
+                rows, np.concatenate([rest, self._inputs.rest]), self._motion, points, (0, points), blocks.max_points,
                 self._uri,
             )
         )  # fmt: skip
         for playback in playbacks:
-            check_moves(playback, self._low, self._high, self._pace, self._uri)
+            check_moves(playback, self._low, self._high, self._motion, self._uri)
         for playback in playbacks:
             windows = [
                 (start + number * stride + first, start + number * stride + end)

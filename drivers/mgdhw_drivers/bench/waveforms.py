@@ -14,7 +14,7 @@ from mgdhw_drivers.bench.groups import ByteOrder, NumberType, number_type
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class PointMotion:
     """How fast channels may move, in points.
 
     Args:
@@ -40,7 +40,7 @@ class Waveforms:
 
 
 def compile_waveforms(
-    rows: FloatArray, rest: FloatArray, pace: Pace, points: int, window: tuple[int, int], max_points: int, uri: str
+    rows: FloatArray, rest: FloatArray, motion: PointMotion, points: int, window: tuple[int, int], max_points: int, uri: str
 ) -> Iterator[Waveforms]:
     """The playbacks that take measurements, one after the other.
 
@@ -50,7 +50,7 @@ def compile_waveforms(
     Args:
         rows: (n, C) levels of each measurement.
         rest: (C,) levels before and after.
-        pace: of the channels.
+        motion: of the channels.
         points: points of a measurement.
         window: the part of them, [first, end), that is read.
         max_points: longest playback.
@@ -61,17 +61,17 @@ def compile_waveforms(
     """
     first = 0
     while first < len(rows):
-        levels, counts, starts = [rest], [pace.hold], list[int]()
-        used, at = pace.hold, rest
+        levels, counts, starts = [rest], [motion.hold], list[int]()
+        used, at = motion.hold, rest
         for row in rows[first:]:
-            way = _way(at, row, pace)
-            length = max(points, pace.hold)
-            back = pace.hold * (len(_way(row, rest, pace)) + 1)
-            if used + pace.hold * len(way) + length + back > max_points:
+            way = _way(at, row, motion)
+            length = max(points, motion.hold)
+            back = motion.hold * (len(_way(row, rest, motion)) + 1)
+            if used + motion.hold * len(way) + length + back > max_points:
                 break
             levels += [*way, row]
-            counts += [pace.hold] * len(way) + [length]
-            used += pace.hold * len(way)
+            counts += [motion.hold] * len(way) + [length]
+            used += motion.hold * len(way)
             starts.append(used)
             used += length
             at = row
@@ -81,16 +81,16 @@ def compile_waveforms(
                 " sent (raise blocks.max_points or max_step, or use run.level=host-codes)",
                 uri=uri,
             )
-        way = _way(at, rest, pace)
+        way = _way(at, rest, motion)
         levels += [*way, rest]
-        counts += [pace.hold] * (len(way) + 1)
+        counts += [motion.hold] * (len(way) + 1)
         yield Waveforms(
             np.repeat(np.array(levels), counts, axis=0), [(start + window[0], start + window[1]) for start in starts]
         )
         first += len(starts)
 
 
-def check_moves(waveforms: Waveforms, low: FloatArray, high: FloatArray, pace: Pace, uri: str) -> None:
+def check_moves(waveforms: Waveforms, low: FloatArray, high: FloatArray, motion: PointMotion, uri: str) -> None:
     """Raise LimitExceeded if any point of a playback is outside of its limits, or a channel moves too far or too soon.
 
     What was compiled complies; it is checked all the same before it is sent.
@@ -98,11 +98,11 @@ def check_moves(waveforms: Waveforms, low: FloatArray, high: FloatArray, pace: P
     Args:
         waveforms: the playback.
         low, high: (C,) limits of the levels.
-        pace: of the channels.
+        motion: of the channels.
         uri: of the device.
     """
     levels = waveforms.levels
-    room = ROUNDING * np.where(np.isfinite(pace.step), pace.step, high - low)
+    room = ROUNDING * np.where(np.isfinite(motion.step), motion.step, high - low)
     outside = ~((levels >= low - room) & (levels <= high + room)).all(axis=0)
     if outside.any():
         column = int(np.argmax(outside))
@@ -112,10 +112,10 @@ def check_moves(waveforms: Waveforms, low: FloatArray, high: FloatArray, pace: P
             uri=uri,
         )
     moves = np.abs(np.diff(levels, axis=0))
-    limited = np.isfinite(pace.step)
+    limited = np.isfinite(motion.step)
     moved = np.flatnonzero((moves[:, limited] > 0).any(axis=1))
-    too_far = (moves > pace.step + room).any()
-    if too_far or (limited.any() and (np.diff(moved) < pace.hold).any()):
+    too_far = (moves > motion.step + room).any()
+    if too_far or (limited.any() and (np.diff(moved) < motion.hold).any()):
         raise LimitExceeded("waveforms would move a parameter too fast; nothing was sent", uri=uri)
 
 
@@ -145,8 +145,8 @@ def encode(levels: FloatArray, dtype: NumberType, byte_order: ByteOrder, unit: f
     return counts.astype(numbers).tobytes()
 
 
-def _way(start: FloatArray, target: FloatArray, pace: Pace) -> list[FloatArray]:
+def _way(start: FloatArray, target: FloatArray, motion: PointMotion) -> list[FloatArray]:
     """Levels between two, if one move would be too far."""
-    if bool((np.abs(target - start) <= pace.step).all()):
+    if bool((np.abs(target - start) <= motion.step).all()):
         return []
-    return list(ramp(start, target, pace.step))[:-1]
+    return list(ramp(start, target, motion.step))[:-1]
