@@ -1,0 +1,324 @@
+"""An instrument, used by one thread: opened, identified, kept in step, and brought back in step after a fault."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterator
+
+from mgdhw.errors import DeviceAbsent, DeviceError, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkLost, LinkTimeout
+from mgdhw.parsing import short_repr
+from mgdhw_drivers.visa.backend import link_errors
+from mgdhw_drivers.visa.owner_thread import Interrupted
+from mgdhw_drivers.visa.session import LONGEST, Session, open_session
+from mgdhw_drivers.visa.settings import ResourceSettings
+
+POWER_ON = 1 << 7
+"""Bit of the standard event status: it was switched on since that was read last."""
+STATUS = "*ESR?;:SYST:ERR?"
+"""Both in one message: 0;0,"No error"."""
+MOST_ERRORS = 64
+"""Errors read from a queue at once, at most: one that is never empty is not read for ever."""
+QUIET_SECONDS = 0.05
+"""A line on which nothing has come for so long is quiet."""
+STRAY_LINES = 1000
+"""Answers to earlier questions that are dropped at most while the one to `*IDN?` is awaited."""
+ERROR = re.compile(r"\s*([+-]?\d+)\s*(?:,\s*\"?(.*?)\"?\s*)?$", re.DOTALL)
+
+
+class Instrument:
+    """An instrument. Blocks; not to be shared by threads.
+
+    Args:
+        name: what people call it.
+        address: of VISA.
+        settings: how it is spoken to.
+        uri: of the device that it belongs to, for errors.
+        interrupted: whether nobody waits any more for what is awaited.
+    """
+
+    def __init__(
+        self, name: str, address: str, settings: ResourceSettings, uri: str, interrupted: Callable[[], bool]
+    ) -> None:
+        self.identity = ""
+        self._name, self._address, self._settings, self._uri = name, address, settings, uri
+        self._interrupted = interrupted
+        self._session: Session | None = None
+        self._poisoned = False
+        """Whether an answer to an earlier question may still come."""
+        self._switched_on = False
+        """Whether it was switched off and on, and knows nothing of what was set."""
+        self._status = ""
+        """The query that tells its errors; empty: it has none."""
+        self._errors: list[str] = []
+        """Errors that it has told, and that nobody was told of yet."""
+        self._ready_at = 0.0
+
+    # --- open and close ------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect, identify, initialise. Raises DeviceAbsent, DeviceUnavailable, DeviceFault."""
+        self.close()
+        self._session = open_session(self._address, self._settings, self._uri, self._interrupted)
+        try:
+            self._begin(self._session)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Disconnect. From any state."""
+        session, self._session = self._session, None
+        self._poisoned = self._switched_on = False
+        if session is not None:
+            with contextlib.suppress(Exception):  # whatever a backend does with a connection that is gone
+                session.close()
+
+    def _begin(self, session: Session) -> None:
+        name, settings = self._name, self._settings
+        try:
+            identity = self._identify(session)
+        except (LinkTimeout, LinkLost) as error:
+            raise DeviceAbsent(
+                f"{_text_of(error)}, to {settings.identify} at {self._address}; is it switched on, and are the"
+                " terminations (and the baud rate) its own?",
+                uri=self._uri,
+            ) from None
+        expected = self.identity or settings.identity
+        if settings.identity not in identity or (self.identity and identity != self.identity):
+            raise DeviceUnavailable(
+                f"{self._address} is {short_repr(identity)}; expected {short_repr(expected)} for {name}", uri=self._uri
+            )
+        self.identity = identity
+        self._find_status()
+        self._initialise()
+
+    def _identify(self, session: Session) -> str:
+        """Its identity. On a line that may bring answers to what a killed program asked, it has to say it twice."""
+        self._send(session, self._settings.identify)
+        identity = self._receive_text(session, session.read_line)
+        if not session.is_stream:
+            return identity
+        self._send(session, self._settings.identify)
+        for _ in range(STRAY_LINES):
+            latest = self._receive_text(session, session.read_line)
+            if latest == identity and latest and self._is_quiet(session):
+                return identity
+            identity = latest
+        raise LinkCorrupt(f"{self._name} does not stop to send, for example {short_repr(identity)}", uri=self._uri)
+
+    def _find_status(self) -> None:
+        """Find out how it tells its errors, and forget old ones."""
+        self._status = ""
+        if not self._settings.check_errors:
+            return
+        self.write("*CLS")
+        for query in (STATUS, "SYST:ERR?"):
+            try:
+                answer = self.query(query)
+            except LinkTimeout:
+                self._resynchronise()
+                continue
+            if _parse_status(answer, query) is not None:
+                self._status = query
+                return
+
+    def _initialise(self) -> None:
+        self._switched_on = False
+        self._errors.clear()
+        for message in self._settings.initialise:
+            self.write(message)
+        if self._settings.initialise:
+            self.drain_errors()
+
+    # --- use -----------------------------------------------------------------------------------------------------
+
+    def write(self, message: str) -> None:
+        """Send a message."""
+        with self._in_step() as session:
+            self._send(session, message)
+
+    def write_block(self, header: str, data: bytes) -> None:
+        """Send a message that ends in an IEEE 488.2 block."""
+        size = str(len(data))
+        with self._in_step() as session:
+            head = f"{header}{'' if header.endswith((' ', ',')) else ' '}#{len(size)}{size}".encode()
+            self._send_bytes(session, b"".join((head, data, self._settings.write_termination.encode())))
+
+    def query(self, message: str) -> str:
+        """The answer to a message."""
+        with self._in_step() as session:
+            self._send(session, message)
+            return self._receive_text(session, session.read_line)
+
+    def query_block(self, message: str) -> bytes:
+        """The content of the block that answers a message."""
+        with self._in_step() as session:
+            self._send(session, message)
+            return self._receive(session, session.read_block)
+
+    def drain_errors(self) -> None:
+        """Read its error queue until it is empty.
+
+        Raises:
+            DeviceFault: there were errors.
+            LinkLost: it was switched off and on.
+        """
+        if not self._status:
+            return
+        for _ in range(MOST_ERRORS):
+            with self._in_step() as session:
+                if self._ask_status(session) == 0:
+                    break
+        if self._switched_on:
+            self._initialise_again()
+        found, self._errors = self._errors, []
+        if found:
+            raise DeviceFault(f"{self._name} reports error {'; '.join(found)}", uri=self._uri)
+
+    def _ask_status(self, session: Session) -> int:
+        """Its oldest error, whose code is returned, is noted, and whether it was switched on."""
+        self._send(session, self._status)
+        answer = self._receive_text(session, session.read_line)
+        status = _parse_status(answer, self._status)
+        if status is None:
+            raise LinkCorrupt(f"{self._name} answers {self._status} by {short_repr(answer)}", uri=self._uri)
+        events, code, text = status
+        self._switched_on |= bool(events & POWER_ON)
+        if code:
+            self._errors.append(f"{code}, {text}" if text else str(code))
+        return code
+
+    # --- in step -------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _in_step(self) -> Iterator[Session]:
+        """The session, with which every answer belongs to its question."""
+        session = self._session
+        if session is None:
+            self.open()
+            session = self._session
+            assert session is not None, "open"
+        elif self._poisoned or self._has_strayed(session):
+            session = self._bring_in_step(session)
+        try:
+            yield session
+        except Interrupted:
+            self._poisoned = True
+            raise
+        except (LinkTimeout, LinkCorrupt):
+            self._poisoned = True
+            raise
+        except LinkLost:
+            self.close()
+            raise
+
+    def _has_strayed(self, session: Session) -> bool:
+        """Whether something came that nobody asked for."""
+        with link_errors(self._name, self._uri):
+            return bool(session.take_stray().strip())
+
+    def _bring_in_step(self, session: Session) -> Session:
+        """Synchronise, or else open again."""
+        try:
+            if not session.write_interrupted:
+                self._resynchronise()
+                return session
+        except (LinkTimeout, LinkCorrupt):
+            pass
+        try:
+            self.open()
+        except DeviceAbsent as error:
+            raise LinkTimeout(_text_of(error), uri=self._uri) from None
+        raise LinkLost(
+            f"{self._name} had to be opened and initialised again; what was set before may be lost", uri=self._uri
+        )
+
+    def _resynchronise(self) -> None:
+        """Drop what comes until it has identified itself and its line is quiet. Raises LinkTimeout, LinkCorrupt."""
+        session = self._session
+        assert session is not None, "open"
+        with link_errors(self._name, self._uri):
+            session.clear()
+        self._send(session, self._settings.identify)
+        for _ in range(STRAY_LINES):
+            answer = self._receive(session, session.read_line)
+            if answer.decode(errors="replace").strip() == self.identity and self._is_quiet(session):
+                self._poisoned = False
+                break
+        else:
+            raise LinkCorrupt(f"{self._name} does not stop to send", uri=self._uri)
+        if self._status == STATUS:
+            self._ask_status(session)
+        if self._switched_on:
+            self._initialise_again()
+
+    def _initialise_again(self) -> None:
+        self._initialise()
+        raise LinkLost(
+            f"{self._name} was switched off and on, and has been initialised again; what was set before is lost",
+            uri=self._uri,
+        )
+
+    def _is_quiet(self, session: Session) -> bool:
+        """Whether nothing comes for a while; only streams bring what was not asked for."""
+        if not session.is_stream:
+            return True
+        time.sleep(QUIET_SECONDS)
+        return not self._has_strayed(session)
+
+    # --- bytes ---------------------------------------------------------------------------------------------------
+
+    def _send(self, session: Session, message: str) -> None:
+        self._send_bytes(session, (message + self._settings.write_termination).encode())
+
+    def _send_bytes(self, session: Session, data: bytes) -> None:
+        pause = self._settings.min_interval
+        if pause:
+            left = self._ready_at - time.monotonic()
+            if left > 0:
+                time.sleep(left)
+        with link_errors(self._name, self._uri):
+            session.write(data)
+        if pause:
+            self._ready_at = time.monotonic() + pause
+
+    def _receive(self, session: Session, read: Callable[[], bytes]) -> bytes:
+        try:
+            with link_errors(self._name, self._uri):
+                answer = read()
+        except OverflowError:
+            raise LinkCorrupt(f"{self._name} sends an answer of more than {LONGEST} bytes", uri=self._uri) from None
+        except ValueError:
+            heard = session.take_stray()[:40]
+            raise LinkCorrupt(
+                f"{self._name} does not answer by a definite-length block, but by {heard!r}", uri=self._uri
+            ) from None
+        if self._settings.min_interval:
+            self._ready_at = time.monotonic() + self._settings.min_interval
+        return answer
+
+    def _receive_text(self, session: Session, read: Callable[[], bytes]) -> str:
+        raw = self._receive(session, read)
+        try:
+            return raw.decode().strip()
+        except UnicodeDecodeError:
+            raise LinkCorrupt(f"{self._name} answers by what is no text: {raw[:40]!r}", uri=self._uri) from None
+
+
+def _text_of(error: DeviceError) -> str:
+    """What an error says, without the address in front."""
+    return str(error).removeprefix(f"{error.uri}: ")
+
+
+def _parse_status(answer: str, query: str) -> tuple[int, int, str] | None:
+    """Event status, error code and text; None where an answer is something else."""
+    events = 0
+    if query == STATUS:
+        first, separator, answer = answer.partition(";")
+        if not separator or not first.strip().lstrip("+").isdigit():
+            return None
+        events = int(first)
+    found = ERROR.match(answer)
+    return None if found is None else (events, int(found[1]), found[2] or "")

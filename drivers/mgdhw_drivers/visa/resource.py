@@ -1,0 +1,185 @@
+"""An instrument that several tasks may use: requests one after the other, each whole, in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from mgdhw.arrays import FloatArray
+from mgdhw.errors import DeviceAbsent, LinkCorrupt, LinkTimeout
+from mgdhw.parsing import short_repr
+from mgdhw_drivers.visa.instrument import Instrument
+from mgdhw_drivers.visa.lock import AddressLock
+from mgdhw_drivers.visa.owner_thread import OwnerThread, Stuck
+from mgdhw_drivers.visa.settings import ResourceSettings
+
+__all__ = ["Resource", "ResourceSettings"]
+
+Answer = TypeVar("Answer")
+
+MARGIN_SECONDS = 2.0
+"""How much longer than its timeouts a call may take, before its thread is abandoned."""
+CLOSING_SECONDS = 2.0
+"""How long closing may take."""
+
+
+class Resource:
+    """An instrument by VISA.
+
+    A request is a whole: of two tasks that ask at the same time, each gets its own answer. A cancelled task is free at
+    once; the thread goes on, and the next request waits for that and for the instrument to be in step again. The first
+    request after a timeout makes sure that no late answer is taken for its own: what comes is dropped until the
+    instrument has answered `*IDN?` and its line is quiet.
+
+    Args:
+        name: what people call the instrument, for errors.
+        address: of VISA, for example TCPIP::192.168.0.7::5025::SOCKET.
+        settings: how it is spoken to.
+        uri: of the device that it belongs to, for errors.
+
+    Raises (all requests):
+        LinkTimeout: no answer in time.
+        LinkLost: the connection is gone; or it was switched off and on, or had to be opened again: what was set
+            before is lost. It has been initialised, and the next request finds it open.
+        LinkCorrupt: an answer that is none.
+        DeviceAbsent, DeviceUnavailable: where it had to be opened again, and could not be.
+    """
+
+    def __init__(self, name: str, address: str, settings: ResourceSettings, uri: str) -> None:
+        self.name, self.address, self.settings, self.uri = name, address, settings, uri
+        self._lock = None if settings.backend.endswith("@sim") else AddressLock(address, uri)
+        self._owner: OwnerThread | None = None
+        self._instrument: Instrument | None = None
+        self._identity = ""
+
+    @property
+    def identity(self) -> str:
+        """Its answer to `*IDN?`; empty before it was opened."""
+        return self._identity
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened and not closed."""
+        return self._instrument is not None
+
+    async def open(self) -> None:
+        """Connect, identify, initialise.
+
+        Raises:
+            DeviceAbsent: it is not there, or not yet.
+            DeviceUnavailable: another program has it, it is another instrument, or the backend is not installed.
+            DeviceFault: it reports errors of its initialisation.
+        """
+        await self.close()
+        if self._lock is not None:
+            self._lock.take()
+        try:
+            await self._start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Disconnect, in bounded time, from any state."""
+        owner, self._owner = self._owner, None
+        instrument, self._instrument = self._instrument, None
+        try:
+            if owner is not None and instrument is not None:
+                with contextlib.suppress(Stuck):
+                    await owner.run(instrument.close, CLOSING_SECONDS)
+        finally:
+            if owner is not None:
+                owner.end()
+            if self._lock is not None:
+                self._lock.release()
+
+    async def write(self, message: str) -> None:
+        """Send a message."""
+        await self._run(lambda instrument: instrument.write(message))
+
+    async def query(self, message: str) -> str:
+        """The answer to a message, without its termination."""
+        return await self._run(lambda instrument: instrument.query(message))
+
+    async def query_block(self, message: str) -> bytes:
+        """The content of the IEEE 488.2 block that answers a message."""
+        return await self._run(lambda instrument: instrument.query_block(message))
+
+    async def query_ascii(self, message: str) -> FloatArray:
+        """The numbers, separated by commas, that answer a message."""
+        answer = await self.query(message)
+        try:
+            return np.array([float(number) for number in answer.split(",")])
+        except ValueError:
+            raise LinkCorrupt(
+                f"{self.name} answers {message} by {short_repr(answer)}; expected numbers", uri=self.uri
+            ) from None
+
+    async def write_block(self, header: str, data: bytes) -> None:
+        """Send a message that ends in an IEEE 488.2 block of data."""
+        await self._run(lambda instrument: instrument.write_block(header, data))
+
+    async def drain_errors(self) -> None:
+        """Read its error queue and its event status, where it has them and the settings say so.
+
+        Raises:
+            DeviceFault: errors, with code and text.
+            LinkLost: it was switched off and on.
+        """
+        await self._run(lambda instrument: instrument.drain_errors())
+
+    async def wait_complete(self) -> None:
+        """Wait until it has done all that it was sent, as `*OPC?` says, for up to its timeout."""
+        await self.query("*OPC?")
+
+    # --- the thread ----------------------------------------------------------------------------------------------
+
+    async def _run(self, work: Callable[[Instrument], Answer]) -> Answer:
+        if self._instrument is None:
+            raise DeviceAbsent(f"{self.name} is not open", uri=self.uri)
+        if self._owner is None or self._owner.stuck:
+            await self._start()
+        owner, instrument = self._owner, self._instrument
+        assert owner is not None, "started"
+        try:
+            return await owner.run(partial(work, instrument), self._limit)
+        except Stuck:
+            self._abandon(owner, instrument)
+            raise LinkTimeout(
+                f"{self.name} is stuck in a call of backend {self.settings.backend}; it is opened again before its next"
+                " use",
+                uri=self.uri,
+            ) from None
+
+    async def _start(self) -> None:
+        """A new thread with a new connection."""
+        owner = OwnerThread(f"instrument {self.name}")
+        instrument = Instrument(self.name, self.address, self.settings, self.uri, owner.interrupted)
+        self._owner, self._instrument = owner, instrument
+        try:
+            await owner.run(instrument.open, self._limit)
+        except Stuck:
+            self._abandon(owner, instrument)
+            raise DeviceAbsent(
+                f"{self.name}: opening {self.address} does not come to an end; is it there?", uri=self.uri
+            ) from None
+        identity = instrument.identity
+        self._identity = identity
+
+    def _abandon(self, owner: OwnerThread, instrument: Instrument) -> None:
+        """Leave a thread behind; should its call ever return, it closes its connection."""
+        if self._owner is owner:
+            self._owner = None
+        owner.close_later(instrument.close)
+        owner.end()
+
+    @property
+    def _limit(self) -> float:
+        """Seconds that a call may take: with bringing the instrument in step, and opening it again."""
+        settings = self.settings
+        messages = len(settings.initialise) + 8
+        return settings.open_timeout + messages * (settings.timeout + settings.min_interval) + MARGIN_SECONDS
