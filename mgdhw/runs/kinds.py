@@ -10,6 +10,7 @@ from typing import Any
 
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device
+from mgdhw.device.readings import GuardCounts
 from mgdhw.errors import RunError
 from mgdhw.experiment.schema import Experiment
 from mgdhw.runs import Recorder, ReplicasRecorder, Run, read_replicas
@@ -17,7 +18,7 @@ from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.compatibility import began_with, check_began
 from mgdhw.runs.runner import RunKind
 from mgdhw.timing import TimeAndEnergy, total
-from mgdhw.training.events import Finished, ReplicaFinished
+from mgdhw.training.events import Finished, Guarded, ReplicaFinished
 from mgdhw.training.replicas import Replicas, check_count
 from mgdhw.training.results import ReplicaResult, ReplicasResult, Result
 from mgdhw.training.trainer import Trainer
@@ -33,6 +34,8 @@ class SingleTraining(RunKind[Result]):
         self._saved: Saved | None = None
         self._recorder: Recorder | None = None
         self._finished: Finished | None = None
+        self._guarded = GuardCounts()
+        """In this session."""
 
     def check(self, experiment: Experiment) -> None:
         """Any will do."""
@@ -62,6 +65,8 @@ class SingleTraining(RunKind[Result]):
     def observe(self, event: object) -> None:
         if isinstance(event, Finished):
             self._finished = event
+        elif isinstance(event, Guarded):
+            self._guarded += event.counts
 
     def result(self, run: Run | None, seconds: float) -> Result:
         finished = self._finished
@@ -81,6 +86,7 @@ class SingleTraining(RunKind[Result]):
             theta=finished.state.theta,
             hardware=finished.hardware,
             r2=finished.last.r2,
+            guarded=self._guarded if self._recorder is None else self._recorder.guarded,
         )
 
 
@@ -100,6 +106,7 @@ class ReplicaSet(RunKind[ReplicasResult]):
         self._seconds = 0.0
         """Spent in sessions before."""
         self._replicas: Replicas | None = None
+        self._guarded = GuardCounts()
 
     def provenance(self) -> dict[str, Any]:
         return {"replicas": self._count}
@@ -138,6 +145,8 @@ class ReplicaSet(RunKind[ReplicasResult]):
     def observe(self, event: object) -> None:
         if isinstance(event, ReplicaFinished):
             self._results.append(event.result)
+        elif isinstance(event, Guarded):
+            self._guarded += event.counts
 
     def result(self, run: Run | None, seconds: float) -> ReplicasResult:
         replicas = self._replicas
@@ -150,6 +159,7 @@ class ReplicaSet(RunKind[ReplicasResult]):
             result,
             parameter_writes=sum(counted.parameter_writes for counted, _ in usage),
             hardware=total(used for _, used in usage if used is not None),
+            guarded=self._guarded,
         )
 
 
@@ -168,7 +178,8 @@ def _finished(run: Run, saved: Saved, experiment: Experiment, *, same_target: bo
         notes.insert(0, f"{run.metrics}: is missing; the curves of this run are lost")
     try:
         hardware = None if kept.get("hardware") is None else TimeAndEnergy.from_summary(kept["hardware"])
-        here = {"cost": cost, "run": run.folder, "theta": saved.state.theta, "hardware": hardware}
+        guarded = GuardCounts(**kept.get("guarded", {}))
+        here = {"cost": cost, "run": run.folder, "theta": saved.state.theta, "hardware": hardware, "guarded": guarded}
         return Result(**{**kept, **here, "notes": tuple(notes)})
     except (TypeError, KeyError, AttributeError):  # a damaged record: it is written anew
         return None
@@ -178,7 +189,8 @@ def _usage_on_record(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What only the device could tell, as it was kept when a set of replicas ended."""
     try:
         hardware = None if summary.get("hardware") is None else TimeAndEnergy.from_summary(summary["hardware"])
-        return {"parameter_writes": int(summary.get("parameter_writes", 0)), "hardware": hardware}
+        guarded = GuardCounts(**summary.get("guarded", {}))
+        return {"parameter_writes": int(summary.get("parameter_writes", 0)), "hardware": hardware, "guarded": guarded}
     except (TypeError, KeyError, AttributeError, ValueError):  # a damaged record
         return {}
 

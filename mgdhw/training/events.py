@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mgdhw.device import DeviceInfo
+from mgdhw.device.readings import GuardCounts
 from mgdhw.errors import DeviceError
 from mgdhw.learning.state import TrainState
 from mgdhw.timing import OperationCounts, TimeAndEnergy
@@ -92,6 +93,14 @@ class Faulted:
 
 
 @dataclass(frozen=True, slots=True)
+class Guarded:
+    """Readings were measured again or clipped since the event of this kind before. `counts` says how many."""
+
+    step: int
+    counts: GuardCounts
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Within a block or an evaluation that takes its time: `readings` were made since the event before.
 
@@ -122,7 +131,7 @@ class Finished:
     hardware: TimeAndEnergy | None = None
 
 
-Event = Started | BlockDone | Updated | Evaluated | Measured | Checkpoint | Faulted | Finished
+Event = Started | BlockDone | Updated | Evaluated | Measured | Checkpoint | Faulted | Guarded | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,4 +191,4 @@ class ReplicasFinished:
     reason: str
 
 
-ReplicasEvent = ReplicasStarted | ReplicasAdvanced | ReplicaFinished | Measured | Faulted | ReplicasFinished
+ReplicasEvent = ReplicasStarted | ReplicasAdvanced | ReplicaFinished | Measured | Faulted | Guarded | ReplicasFinished

@@ -116,6 +116,10 @@ def _commands(rack: Rack) -> Iterator[Problem]:
         yield from _checked((*key, "write"), group.write, (*one, *many), needed)
         if "{value}" in group.write and "{values}" in group.write:
             yield Problem((*key, "write"), "has both {value} and {values}; expected one of them")
+        if group.confirm is not None:
+            yield from _checked((*key, "confirm"), group.confirm, ())
+            if "?" not in group.confirm:
+                yield Problem((*key, "confirm"), 'expected a query, such as "*OPC?"')
         if group.waveform is not None:
             yield from _checked((*key, "waveform"), group.waveform, ("channel", "block"), (), "block")
         if isinstance(group, ParameterGroup) and group.read is not None:
@@ -165,6 +169,7 @@ def _lengths(rack: Rack) -> Iterator[Problem]:
             except (KeyError, ValueError):
                 continue  # reported already
             buffer = resources[place.instrument][1].buffer
+            message += "" if group.confirm is None else f";{group.confirm}"
             if len(message) > buffer:
                 yield Problem(
                     (section, index, "write"),

@@ -81,6 +81,7 @@ class ChannelGroup(Section):
         format: of a value, as Python's format() has it.
         units: of levels in this section.
         settle: seconds from a write until a measurement may begin.
+        confirm: query in the same message, such as "*OPC?", which is answered when values have been set.
         waveform: command that uploads what a channel does during a hardware-timed block: {channel}, ends with {block}.
     """
 
@@ -93,6 +94,7 @@ class ChannelGroup(Section):
     units: str = "V"
     settle: Seconds = 0.0
     waveform: str | None = None
+    confirm: str | None = None
 
     @field_validator("format")
     @classmethod

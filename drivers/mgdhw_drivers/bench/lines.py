@@ -35,6 +35,8 @@ def key_lines(text: str) -> dict[Path, int]:
         if header:
             table = _table(_parts(header[2]), counts, array=header[1] == "[[")
             found.setdefault(table, number)
+            if header[1] == "[[":
+                found.setdefault(table[:-1], number)
         elif key:
             array = (*table, *_parts(key[1]))
             found.setdefault(array, number)

@@ -151,13 +151,15 @@ class LinkedLimit(Section):
     """A limit that several parameters have together, on θ + θ̃.
 
     Attributes:
-        kind: "sum" of magnitudes, "power" (sum of squares by `resistance`), or "difference" of neighbours.
+        name: for messages.
+        kind: "power" (sum of squares of voltages by `resistance`), or "difference" of each parameter and the next.
         parameters: names of groups; by default all.
-        max: in the units of the parameters; for "power" in W.
+        max: in W for "power", in the units of the parameters for "difference".
         resistance: in ohm, for "power".
     """
 
-    kind: Literal["sum", "power", "difference"]
+    name: str = ""
+    kind: Literal["power", "difference"]
     parameters: Strings = ()
     units: str = "V"
     resistance: float | None = None

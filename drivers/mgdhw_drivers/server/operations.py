@@ -240,7 +240,7 @@ class Operations:
         self._check(asked.theta_crc, asked.dataset_crc)
         samples = self._samples(asked.count, asked.samples_crc)
         with device_errors():
-            cost = await device.measure(samples, asked.step, Part(asked.part))
+            cost = await device.acquire(samples, asked.step, Part(asked.part))
         self.evaluations += 1
         await self._sender.answer_values(request, 0, np.asarray([cost]), last=True)
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from mgdhw.errors import DeviceAbsent, DeviceError, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkLost, LinkTimeout
 from mgdhw.parsing import short_repr
@@ -25,6 +26,9 @@ QUIET_SECONDS = 0.05
 STRAY_LINES = 1000
 """Answers to earlier questions that are dropped at most while the one to `*IDN?` is awaited."""
 ERROR = re.compile(r"\s*([+-]?\d+)\s*(?:,\s*\"?(.*?)\"?\s*)?$", re.DOTALL)
+
+
+Answer = TypeVar("Answer")
 
 
 class Instrument:
@@ -158,6 +162,12 @@ class Instrument:
             self._send(session, message)
             return self._receive(session, session.read_block)
 
+    def query_parts(self, message: bytes) -> list[bytes]:
+        """The blocks that answer a message, and the text that follows them."""
+        with self._in_step() as session:
+            self._send_bytes(session, message + self._settings.write_termination.encode())
+            return self._receive(session, session.read_parts)
+
     def drain_errors(self) -> None:
         """Read its error queue until it is empty.
 
@@ -284,7 +294,7 @@ class Instrument:
         if pause:
             self._ready_at = time.monotonic() + pause
 
-    def _receive(self, session: Session, read: Callable[[], bytes]) -> bytes:
+    def _receive(self, session: Session, read: Callable[[], Answer]) -> Answer:
         try:
             with link_errors(self._name, self._uri):
                 answer = read()

@@ -123,6 +123,10 @@ class Resource:
         """Send a message that ends in an IEEE 488.2 block of data."""
         await self._run(lambda instrument: instrument.write_block(header, data))
 
+    async def query_parts(self, message: bytes) -> list[bytes]:
+        """The blocks that answer a message, which may have blocks itself, and the text that follows them, if any."""
+        return await self._run(lambda instrument: instrument.query_parts(message))
+
     async def drain_errors(self) -> None:
         """Read its error queue and its event status, where it has them and the settings say so.
 

@@ -105,23 +105,45 @@ class Session(ABC):
         while self._buffer[0] in b" \r\n":
             del self._buffer[:1]
             self._need(2)
-        head = bytes(self._buffer[:2])
-        digits = head[1] - ord("0")
-        if head == b"#0":
+        if self._buffer.startswith(b"#0"):
             return self.read_line()[2:]
-        if head[0] != ord("#") or not 1 <= digits <= 9:
+        # The termination as well: left to itself it would be the begin of the next answer.
+        content = self._take_block(len(self._end))
+        if self._buffer and not self._buffer.startswith(self._end):
+            raise ValueError
+        del self._buffer[: len(self._end)]
+        return content
+
+    def read_parts(self) -> list[bytes]:
+        """The blocks of an answer, and the text that follows them, if any. Raises as `read_block`."""
+        parts: list[bytes] = []
+        while True:
+            self._need(1)
+            if self._buffer[0] != ord("#"):
+                parts.append(self.read_line())
+                return parts
+            parts.append(self._take_block(1))
+            if self._buffer.startswith(self._end) or not self._buffer:
+                del self._buffer[: len(self._end)]
+                return parts
+            if self._buffer[0] not in b";,":
+                raise ValueError
+            del self._buffer[:1]
+
+    def _take_block(self, following: int) -> bytes:
+        """A block's content, with so many bytes read beyond it, unless the instrument says that its message ends."""
+        self._need(2)
+        digits = self._buffer[1] - ord("0")
+        if self._buffer[0] != ord("#") or not 1 <= digits <= 9:
             raise ValueError
         self._need(2 + digits)
         size = bytes(self._buffer[2 : 2 + digits])
         if not size.isdigit() or int(size) > LONGEST:
             raise ValueError
         begin, whole = 2 + digits, 2 + digits + int(size)
-        # The termination as well: left to itself it would be the begin of the next answer.
-        self._need(whole + len(self._end), enough=whole)
-        if not self._buffer.startswith(self._end, whole) and len(self._buffer) > whole:
-            raise ValueError
-        content = bytes(self._buffer[begin:whole])
-        del self._buffer[: whole + len(self._end)]
+        self._need(whole + following, enough=whole)
+        content = bytes(memoryview(self._buffer)[begin:whole])
+        del self._buffer[:whole]
         return content
 
     def _need(self, size: int, enough: int = 0) -> None:
