@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mgdhw.commands import Command
+from mgdhw_drivers.bench.simulate.command import simulate
 
 if TYPE_CHECKING:
     from mgdhw_drivers.bench.dry_run import Line
@@ -57,6 +58,9 @@ def check(
         echo(f"{name.replace('_', ' '):<14}{value}")
     _show_lines(lines, None if everything else MOST_LINES)
     echo(f"\n{rack} is complete. Next: mgdhw bench try {rack}")
+
+
+app.command(cls=Command)(simulate)
 
 
 @app.command("try", cls=Command)
