@@ -94,6 +94,9 @@ def try_(
     echo(f"\nTrain with: mgdhw train --device bench:{rack}")
 
 
+app.command(cls=Command)(simulate)
+
+
 def _summary(rack: Rack, path: Path) -> dict[str, str]:
     """What a rack is, in a few lines."""
     instruments = rack.resources()

@@ -202,7 +202,7 @@ class BenchDevice(HostCodes):
             return await self.probe_with_host_codes(block)
         self.check_open()
         theta = await self._parameters.read()
-        self._check_room(theta, block.codes.amplitude)
+        self.check_perturbed(theta, block.codes.amplitude)
         playlist = Playlist(block, self.info, theta)
         levels = self._inputs.levels(self.dataset.values(playlist.samples))
         readings = self.acquisition.readings

@@ -70,20 +70,14 @@ class HardwareTimed:
             LimitExceeded: before anything is sent.
             Overload: a reading is no measurement.
         """
-        parameters = self._parameters
-        grid = np.round(theta / parameters.lsb) * parameters.lsb
-        rows = np.concatenate([np.clip(grid, parameters.low, parameters.high), levels], axis=1)
+        rows = np.concatenate([self._rounded(theta), levels], axis=1)
         blocks = self._blocks
         first, end = blocks.window
         stride = blocks.points + self._dead
         points = readings * stride - self._dead
         found = []
-        playbacks = list(
-            compile_waveforms(
-                rows, np.concatenate([rest, self._inputs.rest]), self._motion, points, (0, points), blocks.max_points,
-                self._uri,
-            )
-        )  # fmt: skip
+        start = np.concatenate([rest, self._inputs.rest])
+        playbacks = list(compile_waveforms(rows, start, self._motion, points, (0, points), blocks.max_points))
         for playback in playbacks:
             check_moves(playback, self._low, self._high, self._motion, self._uri)
         for playback in playbacks:
@@ -95,6 +89,11 @@ class HardwareTimed:
             outputs = await self._play(playback, windows)
             found.append(outputs.reshape(-1, readings, self._rack.n_outputs))
         return np.concatenate(found)
+
+    def _rounded(self, theta: FloatArray) -> FloatArray:
+        """(n, P) parameters exactly as they are sent one after another; equal rows, of several samples, once."""
+        different, which = np.unique(theta, axis=0, return_inverse=True)
+        return np.array([self._parameters.rounded(row)[0] for row in different])[which.reshape(-1)]
 
     async def _play(self, playback: Waveforms, windows: list[tuple[int, int]]) -> FloatArray:
         blocks, points = self._blocks, len(playback.levels)

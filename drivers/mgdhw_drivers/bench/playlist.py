@@ -49,7 +49,7 @@ class Playlist:
     def costs(self, each: FloatArray) -> Costs:
         """The block's costs from those of each measurement of one sample, (n,)."""
         block = self._block
-        sums = [float(cost) for cost in each.reshape(-1, block.order.batch).sum(axis=1)]
+        sums = [float(batch.sum()) for batch in each.reshape(-1, block.order.batch)]  # rounded as one by one
         held = block.valid_held()
         perturbed = np.zeros(block.n_probes)
         reference = np.zeros(block.n_probes)

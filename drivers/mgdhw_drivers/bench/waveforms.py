@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mgdhw.arrays import FloatArray
-from mgdhw.device.motion import ROUNDING, ramp
+from mgdhw.device.motion import ROUNDING
 from mgdhw.errors import LimitExceeded
 from mgdhw_drivers.bench.groups import ByteOrder, NumberType, number_type
 
@@ -40,12 +40,11 @@ class Waveforms:
 
 
 def compile_waveforms(
-    rows: FloatArray, rest: FloatArray, motion: PointMotion, points: int, window: tuple[int, int], max_points: int, uri: str
+    rows: FloatArray, rest: FloatArray, motion: PointMotion, points: int, window: tuple[int, int], max_points: int
 ) -> Iterator[Waveforms]:
     """The playbacks that take measurements, one after the other.
 
-    Each begins and ends with the levels at rest, and goes from one measurement to the next by ramps where that is
-    further than a channel may move at once. So a channel never jumps, whatever a generator does between playbacks.
+    Each begins and ends with the levels at rest: whatever a generator does between playbacks, no channel jumps.
 
     Args:
         rows: (n, C) levels of each measurement.
@@ -53,47 +52,23 @@ def compile_waveforms(
         motion: of the channels.
         points: points of a measurement.
         window: the part of them, [first, end), that is read.
-        max_points: longest playback.
-        uri: of the device, for errors.
-
-    Raises:
-        LimitExceeded: one measurement with its ramps is longer than `max_points`.
+        max_points: longest playback; at least one measurement fits.
     """
-    first = 0
-    while first < len(rows):
-        levels, counts, starts = [rest], [motion.hold], list[int]()
-        used, at = motion.hold, rest
-        for row in rows[first:]:
-            way = _way(at, row, motion)
-            length = max(points, motion.hold)
-            back = motion.hold * (len(_way(row, rest, motion)) + 1)
-            if used + motion.hold * len(way) + length + back > max_points:
-                break
-            levels += [*way, row]
-            counts += [motion.hold] * len(way) + [length]
-            used += motion.hold * len(way)
-            starts.append(used)
-            used += length
-            at = row
-        if not starts:
-            raise LimitExceeded(
-                f"one measurement with its ramps has more points than a waveform may have, {max_points:,}; nothing was"
-                " sent (raise blocks.max_points or max_step, or use run.level=host-codes)",
-                uri=uri,
-            )
-        way = _way(at, rest, motion)
-        levels += [*way, rest]
-        counts += [motion.hold] * (len(way) + 1)
-        yield Waveforms(
-            np.repeat(np.array(levels), counts, axis=0), [(start + window[0], start + window[1]) for start in starts]
-        )
-        first += len(starts)
+    length = max(points, motion.hold)
+    at_once = max(1, (max_points - 2 * motion.hold) // length)
+    for first in range(0, len(rows), at_once):
+        part = rows[first : first + at_once]
+        levels = np.concatenate([rest[None], part, rest[None]])
+        counts = [motion.hold, *[length] * len(part), motion.hold]
+        starts = [motion.hold + length * index for index in range(len(part))]
+        windows = [(start + window[0], start + window[1]) for start in starts]
+        yield Waveforms(np.repeat(levels, counts, axis=0), windows)
 
 
 def check_moves(waveforms: Waveforms, low: FloatArray, high: FloatArray, motion: PointMotion, uri: str) -> None:
     """Raise LimitExceeded if any point of a playback is outside of its limits, or a channel moves too far or too soon.
 
-    What was compiled complies; it is checked all the same before it is sent.
+    Steps of the host are ramped; those of a generator are not.
 
     Args:
         waveforms: the playback.
@@ -143,10 +118,3 @@ def encode(levels: FloatArray, dtype: NumberType, byte_order: ByteOrder, unit: f
             uri=uri,
         )
     return counts.astype(numbers).tobytes()
-
-
-def _way(start: FloatArray, target: FloatArray, motion: PointMotion) -> list[FloatArray]:
-    """Levels between two, if one move would be too far."""
-    if bool((np.abs(target - start) <= motion.step).all()):
-        return []
-    return list(ramp(start, target, motion.step))[:-1]

@@ -93,7 +93,8 @@ class FakeBench:
             return np.full(self.points, self.output(self.theta(), self.inputs()))
         wave = np.array([self.waveforms[channel] for channel in sorted(self.waveforms, key=int)])
         n = self.rack.n_parameters
-        return np.array([self.output(point[:n].astype(float), point[n:].astype(float)) for point in wave.T])
+        points, which = np.unique(wave.T.astype(np.float64), axis=0, return_inverse=True)
+        return np.array([self.output(point[:n], point[n:]) for point in points])[which.reshape(-1)]
 
 
 class FakeInstrument:
@@ -126,13 +127,13 @@ class FakeInstrument:
 
     async def query_block(self, message: str) -> bytes:
         await self._take(message)
-        return self.bench.record().astype("<f4").tobytes()
+        return self.bench.record().astype(self.bench.rack.outputs[0].dtype).tobytes()
 
     async def write_block(self, header: str, data: bytes) -> None:
         await self._take(header)
         found = re.match(r"SOUR(\d+):DATA:(VOL|NAME) ?(\w*)", header)
         assert found is not None, header
-        values = np.frombuffer(data, "<f4")
+        values = np.frombuffer(data, self.bench.rack.outputs[0].dtype)
         if found[2] == "VOL":
             self.bench.waveforms[found[1]] = values
         else:
