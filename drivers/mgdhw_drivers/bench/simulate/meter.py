@@ -33,8 +33,12 @@ class Readings:
         self._instrument = instrument
         self._levels: FloatArray | None = None
 
-    def add_commands(self) -> None:
-        """Add them to the instrument."""
+    def add_commands(self, sense: str = "[SENSe#:]") -> None:
+        """Add them to the instrument.
+
+        Args:
+            sense: what precedes settings of the measurement; optional, unless the instrument has sources as well.
+        """
         add = self._instrument.tree.add
         add("READ#?", self._read, (0, 1))
         add("INITiate[:IMMediate]", self._start)
@@ -44,7 +48,7 @@ class Readings:
             add(f"MEASure#[:SCALar]:{quantity}[:DC]?", self._read, (0, 1))
             add(f"CONFigure#[:SCALar]:{quantity}[:DC]", lambda call: None, (0, 3))
             for setting in ("RANGe", "NPLCycles", "APERture", "RANGe:AUTO"):
-                add(f"[SENSe#:]{quantity}[:DC]:{setting}", lambda call: None, (1, 2))
+                add(f"{sense}{quantity}[:DC]:{setting}", lambda call: None, (1, 2))
 
     async def value(self, channel: int, levels: FloatArray) -> float:
         """The reading of a channel at levels, (C,), of everything."""

@@ -128,4 +128,4 @@ class SourceMeasureUnit(MultichannelSource):
     def __init__(self, name: str, identity: str, chip: SimulatedChip, faults: FaultInjector) -> None:
         super().__init__(name, identity, chip, faults)
         self.readings = Readings(self)
-        self.readings.add_commands()
+        self.readings.add_commands("SENSe#:")
