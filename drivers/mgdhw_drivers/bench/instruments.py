@@ -218,7 +218,7 @@ class Instruments:
 
     async def drain_errors(self) -> None:
         """Raise DeviceFault for errors that instruments report, and LinkLost for one that was switched off and on."""
-        await in_parallel(one.drain_errors() for one in self.resources.values())
+        await in_parallel(self._timed(name, "(errors?)", one.drain_errors()) for name, one in self.resources.items())
 
     async def _timed(self, instrument: str, text: str, work: Awaitable[Answer]) -> Answer:
         if self.record is None:
