@@ -11,7 +11,7 @@ from mgdhw.topology import Topology
 from mgdhw_drivers.bench.new_rack import Answers
 from mgdhw_drivers.visa.resource import Resource, ResourceSettings
 
-Ask = Callable[[str], str]
+Prompt = Callable[[str], str]
 """Asks a question; answers what was typed."""
 SETTINGS = ResourceSettings(open_timeout=2.0, timeout=1.0, check_errors=False)
 
@@ -27,7 +27,7 @@ def parse_layers(text: str) -> tuple[int, ...]:
     return layers
 
 
-def asking() -> Ask | None:
+def asking() -> Prompt | None:
     """How to ask; None if nobody is there to answer."""
     if not sys.stdin.isatty():
         return None
@@ -44,7 +44,7 @@ def discovered() -> dict[str, str]:
 
 
 def gather(
-    ask: Ask | None,
+    ask: Prompt | None,
     found: Mapping[str, str],
     layers: str | None,
     parameters: Sequence[str],
