@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.folder import Run
 from mgdhw.runs.metrics import MEASURED, MetricsDatabase, Row, is_damaged
 from mgdhw.runs.writer import Writer
-from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
+from mgdhw.training.events import Best, BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
 
 CURVE_ROWS = 2000
 """Rows that a whole run leaves: more than a picture can show, and a run of a billion probes stays small."""
@@ -70,6 +71,7 @@ class Recorder:
         self._lock = threading.Lock()  # for what waits; never held while anything is written
         self._rows: deque[Row] = deque(maxlen=WAITING_ROWS)
         self._checkpoint: Saved | None = None
+        self._best: Saved | None = None
         self._summary: dict[str, Any] | None = None
         self._taken_at = 0.0
         self._lost = False
@@ -93,7 +95,8 @@ class Recorder:
         """Keep an event, soon."""
         self._writer.check()
         self._take(event)
-        if isinstance(event, Checkpoint) or (self._rows and time.monotonic() - self._taken_at >= WRITE_SECONDS):
+        waits = self._rows or self._best is not None
+        if isinstance(event, Checkpoint) or (waits and time.monotonic() - self._taken_at >= WRITE_SECONDS):
             self._writer.soon()
 
     async def kept(self) -> None:
@@ -121,6 +124,10 @@ class Recorder:
             case Evaluated():
                 how = (event.split, event.accuracy, event.cost, event.r2)
                 self._add(("evaluation", (event.step, event.evaluations, self.seconds, *how)))
+            case Best(state, evaluated):
+                extra = {"seconds": self.seconds, "began": self._began, "evaluated": asdict(evaluated)}
+                with self._lock:
+                    self._best = Saved(state, extra)
             case Checkpoint(state):
                 saved = Saved(state, {"seconds": self.seconds, "began": self._began, "rows": dict(self._last)})
                 with self._lock:
@@ -192,6 +199,7 @@ class Recorder:
     def _write(self) -> None:
         with self._lock:
             rows, self._rows = self._rows, deque(maxlen=WAITING_ROWS)
+            best, self._best = self._best, None
             saved, self._checkpoint = self._checkpoint, None
             summary, self._summary = self._summary, None
             self._taken_at = time.monotonic()
@@ -200,6 +208,8 @@ class Recorder:
         if rows:
             about = "training goes on, and what is kept of it waits until that lets go of it"
             self._writer.unlocked(lambda: metrics.write(rows), about)
+        if best is not None:  # before the checkpoint: who resumes from that does not evaluate what led to it again
+            self.run.save_best(best)
         if saved is not None:  # rows first: a checkpoint must never be ahead of the curve that leads to it
             self.run.save(saved)
         if summary is not None:

@@ -76,6 +76,17 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Best:
+    """The best evaluation of the learning curve so far, just made or restored, and the state that it is of.
+
+    Evaluations that only an interruption adds to the curve do not count: a resumed run has the same best.
+    """
+
+    state: TrainState
+    evaluated: Evaluated
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A state worth keeping: everything that is needed to go on from here to the same bits."""
 
@@ -112,6 +123,7 @@ class Finished:
         last: the last evaluation.
         count: how often the hardware did what.
         hardware: the time and energy that this takes on it, where its timing is known.
+        best: the best evaluation of the learning curve.
     """
 
     reason: str
@@ -120,9 +132,10 @@ class Finished:
     last: Evaluated
     count: OperationCounts
     hardware: TimeAndEnergy | None = None
+    best: Evaluated | None = None
 
 
-Event = Started | BlockDone | Updated | Evaluated | Measured | Checkpoint | Faulted | Finished
+Event = Started | BlockDone | Updated | Evaluated | Best | Measured | Checkpoint | Faulted | Finished
 
 
 @dataclass(frozen=True, slots=True)

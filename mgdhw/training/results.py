@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,24 @@ from numpy.typing import NDArray
 from mgdhw.report import markup
 from mgdhw.timing import TimeAndEnergy
 
+if TYPE_CHECKING:
+    from mgdhw.training.events import Evaluated
+
 Measure = Literal["probes", "evaluations", "updates"]
 MEASURES: tuple[Measure, ...] = ("probes", "evaluations", "updates")
 QUARTILES = (0.25, 0.5, 0.75)
+
+
+def score_summary(evaluated: Evaluated) -> dict[str, Any]:
+    """An evaluation as JSON can hold it."""
+    return {
+        "step": evaluated.step,
+        "evaluations": evaluated.evaluations,
+        "split": evaluated.split,
+        "accuracy": evaluated.accuracy,
+        "cost": evaluated.cost if math.isfinite(evaluated.cost) else None,
+        "r2": evaluated.r2,
+    }
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,7 @@ class Result:
         hardware: the time and energy that this takes on the device's hardware, where its timing is known.
         r2: of regression, at the end, on `split`: 1 is perfect, 0 as good as the targets' mean; else None.
         notes: what the user should know (that the run was finished already).
+        best: the best evaluation of the learning curve, whose θ is kept in the run; None if there was none.
     """
 
     reason: str
@@ -64,6 +80,7 @@ class Result:
     hardware: TimeAndEnergy | None = None
     r2: float | None = None
     notes: tuple[str, ...] = ()
+    best: Evaluated | None = None
 
     def summary(self) -> dict[str, Any]:
         """Everything but θ and the notes, as JSON can hold it."""
@@ -80,6 +97,7 @@ class Result:
             "hardware": None if self.hardware is None else self.hardware.summary(),
             "seconds": round(self.seconds, 3),
             "digest": self.digest,
+            "best": None if self.best is None else score_summary(self.best),
             "run": None if self.run is None else str(self.run),
         }
 

@@ -17,15 +17,15 @@ from mgdhw.concurrency.completion import run_unless
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, HostCodes
 from mgdhw.device.driver_results import check_segment_result, checked_parameters
-from mgdhw.errors import CheckpointError, DeviceFault
-from mgdhw.experiment.schema import Experiment
+from mgdhw.errors import CheckpointError, ConfigError, DeviceFault
+from mgdhw.experiment.schema import Experiment, missing_start
 from mgdhw.learning.digest import digest_checkpoint, is_checkpoint
 from mgdhw.learning.rule import UpdateInfo
 from mgdhw.learning.segment import Segment
 from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import accumulate_costs, next_block, requested_theta, update
-from mgdhw.training.evaluation import SaturationMonitor, evaluate, target_reached
-from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Finished, Started, Updated
+from mgdhw.training.evaluation import SaturationMonitor, evaluate, is_better, target_reached
+from mgdhw.training.events import Best, BlockDone, Checkpoint, Evaluated, Event, Finished, Started, Updated
 from mgdhw.training.iteration import controlled_events
 from mgdhw.training.pacing import (
     AdaptiveBlockSize,
@@ -56,7 +56,10 @@ class Trainer:
         device: an open device.
         dataset: what to train on.
         resume: a state to go on from.
-        saturation: what watches the parameters' limits, if several trainers are to say once what it has to say.
+        best: the best evaluation so far and its state, of a training that goes on.
+        start: (P,) θ to begin with, instead of what `training.init` says.
+        saturation: what watches the parameters' limits, if several trainers are to say once what it has to say; none of
+            these keeps its best θ.
         controlled: whether the caller controls the device already; else the iteration does (`mgdhw.device.control`).
 
     Raises (while iterating):
@@ -72,13 +75,19 @@ class Trainer:
         dataset: Dataset,
         *,
         resume: TrainState | None = None,
+        best: Best | None = None,
+        start: FloatArray | None = None,
         saturation: SaturationMonitor | None = None,
         controlled: bool = False,
     ) -> None:
         self.experiment = experiment
         self.device = device
         self.dataset = dataset
+        if experiment.start is not None and start is None and resume is None:
+            raise ConfigError(missing_start())
         self._resume = resume
+        self._best = best
+        self._start = start
         self._controlled = controlled
         self._stop = False
         self._asked = asyncio.Event()
@@ -138,6 +147,8 @@ class Trainer:
         every = experiment.evaluate_every()
         last = await self._evaluate(state)
         yield last
+        if (best := await self._improved(state, last, every)) is not None:
+            yield best
         saved, cooperative = time.monotonic(), CooperativeYield()
         # A run that is resumed between two evaluations reports this one, but does not act on it.
         due = state.step % every == 0 and state.step < training.probes
@@ -153,6 +164,8 @@ class Trainer:
             if state.step % every == 0 and state.step < training.probes:
                 last = await self._evaluate_again(state, last)
                 yield last
+                if (best := await self._improved(state, last, every)) is not None:
+                    yield best
                 if target_reached(experiment.evaluation, last):
                     reason = "target"
             for fault in self._retries.take_faults():
@@ -169,6 +182,8 @@ class Trainer:
         if last.step != state.step:
             last = await self._evaluate_again(state, last)
             yield last
+            if (best := await self._improved(state, last, every)) is not None:
+                yield best
         # Also where a run is resumed at its very end, so that it ends as it would have in one go.
         if reason == "done" and target_reached(experiment.evaluation, last):
             reason = "target"
@@ -182,16 +197,41 @@ class Trainer:
             device.info, probes=state.step, evaluations=state.evaluations, updates=state.update
         )
         digest = digest_checkpoint(state, theta_actual).digest_state.hex()
-        yield Finished(reason, state, digest, last, count, hardware)
+        await self._end_at(reason, state)
+        score = None if self._best is None else self._best.evaluated
+        yield Finished(reason, state, digest, last, count, hardware, score)
 
     # --- steps of the loop ---------------------------------------------------------------------------------------
 
     async def _first_state(self) -> TrainState:
-        theta_actual = None
-        if self.experiment.training.init == "read":
+        theta_actual = self._start
+        if theta_actual is not None:
+            if theta_actual.shape != (self.device.info.n_parameters,):
+                raise ConfigError(
+                    f"start: has {theta_actual.size} parameters, {self.device.uri} has {self.device.info.n_parameters};"
+                    " begin from a run on a device like this one"
+                )
+        elif self.experiment.training.init == "read":
             answer = await self.device.read()
             theta_actual = checked_parameters(answer, self.device.info.n_parameters, "read", self.device.uri)
         return first_state(self.experiment, self.device.info, self._rule, self.dataset, theta_actual)
+
+    async def _improved(self, state: TrainState, last: Evaluated, every: int) -> Best | None:
+        """The best evaluation, if it is the last one, and that is one of the learning curve."""
+        due = state.step % every == 0 or state.step >= self.experiment.training.probes
+        if not self._alone or not due or last.step != state.step:
+            return None
+        if self._best is not None and not is_better(last, self._best.evaluated):
+            return None
+        self._best = Best(await self._with_cells(state), last)
+        return self._best
+
+    async def _end_at(self, reason: str, state: TrainState) -> None:
+        """Leave the hardware where the experiment wants it, if training has come to its end."""
+        if self.experiment.run.end_at == "last" or self._best is None or reason not in ("done", "target"):
+            return
+        if not np.array_equal(self._best.state.theta, state.theta):
+            await self._write(self._best.state)
 
     def _next_size(self, state: TrainState, every: int) -> int:
         return next_size(
