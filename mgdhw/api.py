@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from mgdhw.costs import CostFunction
 from mgdhw.device import Device
+from mgdhw.device.interlock import Interlocks, as_interlocks
 from mgdhw.errors import CheckpointError, ConfigError, RunError
 from mgdhw.experiment.inputs import input_notes
 from mgdhw.experiment.overrides import checked_overrides
@@ -61,6 +62,7 @@ async def train_async(
     cost: CostFunction | None = None,
     start: str | Path | ArrayLike | None = None,
     start_at: Which = "last",
+    interlocks: Interlocks = (),
     listeners: Iterable[Listener] = (),
     session: TrainingHandle | None = None,
 ) -> Result:
@@ -82,6 +84,8 @@ async def train_async(
         start: begin with the θ of another run (a folder, or an id within `runs`; without `experiment`, that run's is
             repeated), or with (P,) numbers, instead of what `training.init` says.
         start_at: which θ of the run: that of its last checkpoint, or that of its best evaluation.
+        interlocks: conditions that must hold before each block and evaluation, besides those of the device: functions
+            that return True, or `mgdhw.Interlock(name, function, when_open)`.
         listeners: called with every event, in order.
         session: a handle to stop training; each training needs a new one.
 
@@ -90,10 +94,11 @@ async def train_async(
         DatasetError: the dataset is not available.
         DeviceUnavailable: the device is not connected, not the run's, or in use.
         DeviceError: the device failed.
+        InterlockOpen: an interlock is open before training begins, or where it says so.
         RunError: the run cannot be saved or found, is in use, or was edited or damaged.
         CheckpointError: no checkpoint can be read, or it belongs to another run.
     """
-    kind, experiment = _single(experiment, replicas, start, start_at, resume, runs)
+    kind, experiment = _single(experiment, replicas, start, start_at, interlocks, resume, runs)
     result: Result = await _run(
         kind, replicas, experiment, dataset, device, resume, runs, overrides, cost, listeners, session
     )
@@ -176,6 +181,7 @@ def train(
     cost: CostFunction | None = None,
     start: str | Path | ArrayLike | None = None,
     start_at: Which = "last",
+    interlocks: Interlocks = (),
     listeners: Iterable[Listener] = (),
     session: TrainingHandle | None = None,
 ) -> Result:
@@ -184,7 +190,7 @@ def train(
     Ctrl-C stops cleanly and is then raised as KeyboardInterrupt; the run can be resumed.
     """
     session = session or TrainingHandle()
-    kind, experiment = _single(experiment, replicas, start, start_at, resume, runs)
+    kind, experiment = _single(experiment, replicas, start, start_at, interlocks, resume, runs)
     work: Coroutine[Any, Any, Result] = _run(
         kind, replicas, experiment, dataset, device, resume, runs, overrides, cost, listeners, session
     )
@@ -229,6 +235,7 @@ def _single(
     replicas: int | None,
     start: str | Path | ArrayLike | None,
     start_at: Which,
+    interlocks: Interlocks,
     resume: str | Path | None,
     runs: str | Path | None,
 ) -> tuple[Any, Source | None]:
@@ -236,20 +243,21 @@ def _single(
     if start is None and start_at != "last":
         raise ConfigError("start_at: says which θ of a run training begins with; give the run, too: start=RUN")
     if replicas is not None:  # the way before there was `train_replicas`
-        if start is not None:
-            raise ConfigError("start: not allowed with replicas, which begin each with parameters of its own seed")
+        if start is not None or interlocks:
+            raise ConfigError("start, interlocks: not allowed with replicas; train a single training")
         warnings.warn(
             "train(..., replicas=N) is deprecated; use mgdhw.train_replicas(..., replicas=N)", DeprecationWarning, 3
         )
         return ReplicaSet(replicas), experiment
+    conditions = as_interlocks(interlocks)
     if start is None:
-        return SingleTraining(), experiment
+        return SingleTraining(None, conditions), experiment
     if resume is not None:
         raise ConfigError("start: not allowed with resume; a run goes on from its own checkpoint")
     begin = start_from(start, start_at, None if runs is None else Path(runs))
     if experiment is None and begin.run is not None:
         experiment = begin.run.experiment_file
-    return SingleTraining(begin), experiment
+    return SingleTraining(begin, conditions), experiment
 
 
 async def evaluate_async(

@@ -66,6 +66,7 @@ def train(
     import asyncio
 
     from mgdhw import api
+    from mgdhw.cli.exit_codes import EXIT_ERROR
     from mgdhw.cli.log_forwarding import forward_logs
     from mgdhw.cli.malloc import tune_malloc
     from mgdhw.cli.progress import TerminalProgress
@@ -128,6 +129,8 @@ def train(
             raise
         received.over = True
         _print_result(out, result, metrics, as_json=as_json, quiet=quiet)
+        if result.reason == "interlock":
+            raise typer.Exit(EXIT_ERROR)
         if result.reason == "stopped":
             raise typer.Exit(received.exit_code)
 
@@ -192,11 +195,12 @@ def _print_summary(out: Console, result: Result, metrics: TrainingMetrics) -> No
         table.add_row("run", str(result.run))
     out.print()
     print_table(out, table)
+    suspended = result.reason in ("stopped", "interlock")  # perhaps while an interlock was open, which notes say
     for note in result.notes:
-        out.print(f"\n{note}", style="green", soft_wrap=True)
-    if result.run is None or result.notes:
+        out.print(f"\n{note}", style="yellow" if suspended else "green", soft_wrap=True, markup=False)
+    if result.run is None or (result.notes and not suspended):
         return
-    if result.reason == "stopped":
+    if suspended:
         out.print(f"\nstopped at probe {result.probes:,} of {metrics.probes:,}; resume with:", style="yellow")
         out.print(f"  {Run(result.run).resume_command()}", soft_wrap=True)
     elif result.reason == "target":

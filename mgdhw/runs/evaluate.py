@@ -15,6 +15,7 @@ from mgdhw.datasets import Dataset
 from mgdhw.device import Device
 from mgdhw.device.control import take_control
 from mgdhw.device.driver_results import checked_outputs
+from mgdhw.device.interlock import require_closed
 from mgdhw.errors import CheckpointError, LinkLost
 from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.rounding import round_stochastically
@@ -87,6 +88,7 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
         CheckpointError: the checkpoint is of another network.
         DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed.
+        InterlockOpen: an interlock is open.
     """
     info = device.info
     if state.theta.size != info.n_parameters:
@@ -103,12 +105,14 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
     with await take_control(device, "an evaluation"):
         try:
             await device.load(dataset)
+            await require_closed(device.interlocks, device.uri)
             if state.cells:
                 await device.restore(state.cells)
             await device.write(theta, state.step)
             for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
                 if end > first:
                     samples = np.arange(first, end)
+                    await require_closed(device.interlocks, device.uri)
                     answer = await device.infer(samples, state.step)
                     outputs = checked_outputs(answer, samples.size, dataset.n_outputs, device.uri)
                     targets = dataset.targets[samples]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device
+from mgdhw.device import Device, Interlock
 from mgdhw.errors import CheckpointError, RunError
 from mgdhw.experiment.schema import Experiment
 from mgdhw.runs import Recorder, ReplicasRecorder, Run, read_replicas
@@ -29,12 +29,14 @@ class SingleTraining(RunKind[Result]):
 
     Args:
         start: θ that it begins with, if that is given.
+        interlocks: conditions that must hold, besides those of the device.
     """
 
     purpose = "a training"
     changeable = ("device", "evaluation", "run")
 
-    def __init__(self, start: Start | None = None) -> None:
+    def __init__(self, start: Start | None = None, interlocks: tuple[Interlock, ...] = ()) -> None:
+        self._interlocks = interlocks
         self._start = start
         self._saved: Saved | None = None
         self._best: Best | None = None
@@ -86,7 +88,16 @@ class SingleTraining(RunKind[Result]):
     def trainer(self, experiment: Experiment, device: Device, dataset: Dataset) -> Trainer:
         state = None if self._saved is None else self._saved.state
         start = None if self._start is None else self._start.theta
-        return Trainer(experiment, device, dataset, resume=state, best=self._best, start=start, controlled=True)
+        return Trainer(
+            experiment,
+            device,
+            dataset,
+            resume=state,
+            best=self._best,
+            start=start,
+            interlocks=self._interlocks,
+            controlled=True,
+        )
 
     def recorder(
         self, run: Run, experiment: Experiment, dataset: Dataset, session: Mapping[str, Any] | None = None
@@ -117,6 +128,7 @@ class SingleTraining(RunKind[Result]):
             hardware=finished.hardware,
             r2=finished.last.r2,
             best=finished.best,
+            notes=(finished.problem,) if finished.problem else (),
         )
 
 

@@ -19,7 +19,19 @@ from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.folder import Run
 from mgdhw.runs.metrics import MEASURED, MetricsDatabase, Row, is_damaged
 from mgdhw.runs.writer import Writer
-from mgdhw.training.events import Best, BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
+from mgdhw.training.events import (
+    Best,
+    BlockDone,
+    Checkpoint,
+    Evaluated,
+    Event,
+    Faulted,
+    Finished,
+    InterlockClosed,
+    InterlockOpened,
+    Started,
+    Updated,
+)
 
 CURVE_ROWS = 2000
 """Rows that a whole run leaves: more than a picture can show, and a run of a billion probes stays small."""
@@ -135,6 +147,12 @@ class Recorder:
             case Faulted():
                 kind = type(event.error).__name__
                 self._add(("fault", (event.step, self.seconds, event.attempt, kind, readable(str(event.error)))))
+            case InterlockOpened():
+                row = (event.step, self.seconds, readable(event.name), "opened", readable(event.problem))
+                self._add(("interlock", row))
+            case InterlockClosed():
+                row = (event.step, self.seconds, readable(event.name), "closed", "")
+                self._add(("interlock", row))
             case Started():
                 self._every = event.probes / CURVE_ROWS
                 self._row_at = self._next_row(event.step)

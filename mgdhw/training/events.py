@@ -103,6 +103,32 @@ class Faulted:
 
 
 @dataclass(frozen=True, slots=True)
+class InterlockOpened:
+    """An interlock is open, and training is suspended.
+
+    Args:
+        step: probes done.
+        name: the interlock's.
+        problem: what is wrong.
+        when_open: what follows: "wait", "end" or "safe".
+    """
+
+    step: int
+    name: str
+    problem: str
+    when_open: str
+
+
+@dataclass(frozen=True, slots=True)
+class InterlockClosed:
+    """An interlock that was waited for is closed again, after some `seconds`."""
+
+    step: int
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Within a block or an evaluation that takes its time: `readings` were made since the event before.
 
@@ -117,13 +143,14 @@ class Finished:
     """Training has come to its end, or to a stop.
 
     Args:
-        reason: "done", "target" (the accuracy or cost aimed at), or "stopped" (asked to).
+        reason: "done", "target" (the accuracy or cost aimed at), "stopped" (asked to), or "interlock" (one is open).
         state: the last state.
         digest: of the trajectory so far, in hexadecimal.
         last: the last evaluation.
         count: how often the hardware did what.
         hardware: the time and energy that this takes on it, where its timing is known.
         best: the best evaluation of the learning curve.
+        problem: which interlock is open, and what is wrong.
     """
 
     reason: str
@@ -133,9 +160,22 @@ class Finished:
     count: OperationCounts
     hardware: TimeAndEnergy | None = None
     best: Evaluated | None = None
+    problem: str = ""
 
 
-Event = Started | BlockDone | Updated | Evaluated | Best | Measured | Checkpoint | Faulted | Finished
+Event = (
+    Started
+    | BlockDone
+    | Updated
+    | Evaluated
+    | Best
+    | Measured
+    | Checkpoint
+    | Faulted
+    | InterlockOpened
+    | InterlockClosed
+    | Finished
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,8 @@ class Replicas:
     ) -> None:
         check_count(experiment, replicas)
         check_single_only(experiment)
+        if device.interlocks:
+            raise ConfigError(f"{device.uri}: has interlocks, which replicas do not heed; train one at a time")
         self.experiment = experiment
         self.device = device
         self.dataset = dataset

@@ -47,7 +47,7 @@ class Result:
     """What came of a training.
 
     Args:
-        reason: "done", "target" (the accuracy or cost aimed at), or "stopped" (asked to).
+        reason: "done", "target" (the accuracy or cost aimed at), "stopped" (asked to), or "interlock" (one is open).
         accuracy: at the end, on `split`, 0 ... 1; None where the outputs are no classes (regression).
         cost: at the end, on `split`, in the device's kind of cost.
         split: "test", or "train" where the dataset has no test samples.
@@ -61,7 +61,7 @@ class Result:
         theta: (P,) the optimizer's θ at the end.
         hardware: the time and energy that this takes on the device's hardware, where its timing is known.
         r2: of regression, at the end, on `split`: 1 is perfect, 0 as good as the targets' mean; else None.
-        notes: what the user should know (that the run was finished already).
+        notes: what the user should know (that the run was finished already, which interlock is open).
         best: the best evaluation of the learning curve, whose θ is kept in the run; None if there was none.
     """
 

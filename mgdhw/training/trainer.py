@@ -17,6 +17,7 @@ from mgdhw.concurrency.completion import run_unless
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, HostCodes
 from mgdhw.device.driver_results import check_segment_result, checked_parameters
+from mgdhw.device.interlock import Interlock
 from mgdhw.errors import CheckpointError, ConfigError, DeviceFault
 from mgdhw.experiment.schema import Experiment, missing_start
 from mgdhw.learning.digest import digest_checkpoint, is_checkpoint
@@ -26,6 +27,7 @@ from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import accumulate_costs, next_block, requested_theta, update
 from mgdhw.training.evaluation import SaturationMonitor, evaluate, is_better, target_reached
 from mgdhw.training.events import Best, BlockDone, Checkpoint, Evaluated, Event, Finished, Started, Updated
+from mgdhw.training.interlocks import InterlockGuard
 from mgdhw.training.iteration import controlled_events
 from mgdhw.training.pacing import (
     AdaptiveBlockSize,
@@ -58,6 +60,7 @@ class Trainer:
         resume: a state to go on from.
         best: the best evaluation so far and its state, of a training that goes on.
         start: (P,) θ to begin with, instead of what `training.init` says.
+        interlocks: further conditions that must hold, besides those of the device.
         saturation: what watches the parameters' limits, if several trainers are to say once what it has to say; none of
             these keeps its best θ.
         controlled: whether the caller controls the device already; else the iteration does (`mgdhw.device.control`).
@@ -66,6 +69,7 @@ class Trainer:
         ConfigError: experiment, device and dataset do not fit each other.
         DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.
+        InterlockOpen: an interlock is open, before anything was written, or where it says so.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Trainer:
         resume: TrainState | None = None,
         best: Best | None = None,
         start: FloatArray | None = None,
+        interlocks: tuple[Interlock, ...] = (),
         saturation: SaturationMonitor | None = None,
         controlled: bool = False,
     ) -> None:
@@ -97,6 +102,7 @@ class Trainer:
         self._rule, self._level = self._preparation.rule, self._preparation.level
         self._codes = Codes(self._rule.codes, device.info.topology)
         self._retries = Retries(device, experiment.run.retries)
+        self._interlocks = InterlockGuard(device, interlocks, self._retries, self._asked)
         self._alone = saturation is None
         self._saturation = saturation or SaturationMonitor()
         period = self._rule.update_period  # a first block that ends with an update has nothing to carry on
@@ -130,6 +136,9 @@ class Trainer:
             )
         if state.cells:
             await self._retries.restore(state.cells, state.step)
+        async with contextlib.aclosing(self._interlocks.before_training()) as interlocked:
+            async for event in interlocked:
+                yield event
         await self._write(state)
         state = await self._with_cells(state)
         weak = weak_signal(device, self._rule, state.theta) if self._alone and self._resume is None else None
@@ -153,7 +162,13 @@ class Trainer:
         # A run that is resumed between two evaluations reports this one, but does not act on it.
         due = state.step % every == 0 and state.step < training.probes
         reason = "target" if due and target_reached(experiment.evaluation, last) else "done"
+        guard = self._interlocks
         while state.step < training.probes and reason == "done":
+            async with contextlib.aclosing(guard.check(state, self._write)) as interlocked:
+                async for event in interlocked:
+                    yield event
+            if guard.ends_training():
+                break
             began, before = time.monotonic(), state
             size = self._next_size(state, every)
             state, cost, last_update = await self._advance(state, size)
@@ -162,6 +177,11 @@ class Trainer:
                 state = await self._updated(before, state)
                 yield Updated(state.step, state.update, last_update.eta, last_update.gradient_norm)
             if state.step % every == 0 and state.step < training.probes:
+                async with contextlib.aclosing(guard.check(state, self._write)) as interlocked:
+                    async for event in interlocked:
+                        yield event
+                if guard.ends_training():
+                    break
                 last = await self._evaluate_again(state, last)
                 yield last
                 if (best := await self._improved(state, last, every)) is not None:
@@ -180,6 +200,12 @@ class Trainer:
                 saved = now
             await cooperative.take()
         if last.step != state.step:
+            async with contextlib.aclosing(guard.check(state, self._write)) as interlocked:
+                async for event in interlocked:
+                    yield event
+        if guard.error is not None:
+            raise guard.error
+        if last.step != state.step and not guard.ends_training():
             last = await self._evaluate_again(state, last)
             yield last
             if (best := await self._improved(state, last, every)) is not None:
@@ -187,11 +213,17 @@ class Trainer:
         # Also where a run is resumed at its very end, so that it ends as it would have in one go.
         if reason == "done" and target_reached(experiment.evaluation, last):
             reason = "target"
-        # Written once more, which changes nothing: what ageing cells hold is of the last step, however it was come to.
-        theta_actual = await self._write(state)
+        reason = guard.ended or reason
+        if guard.suspended is not None:  # the hardware may be in its safe state, and nothing is sent any more
+            theta_actual = guard.suspended.theta_actual
+            state = replace(state, cells=state.cells or guard.suspended.cells)
+        else:
+            # Written once more, which changes nothing: what ageing cells hold is of the last step, however it was come
+            # to. After a stop that kept an interlock from answering, nothing is written.
+            theta_actual = await (self.device.read() if guard.ends_training() else self._write(state))
+            state = await self._with_cells(state)
         for fault in self._retries.take_faults():
             yield fault
-        state = await self._with_cells(state)
         yield Checkpoint(state)
         count, hardware = self._preparation.hardware_usage(
             device.info, probes=state.step, evaluations=state.evaluations, updates=state.update
@@ -199,7 +231,7 @@ class Trainer:
         digest = digest_checkpoint(state, theta_actual).digest_state.hex()
         await self._end_at(reason, state)
         score = None if self._best is None else self._best.evaluated
-        yield Finished(reason, state, digest, last, count, hardware, score)
+        yield Finished(reason, state, digest, last, count, hardware, score, guard.problem)
 
     # --- steps of the loop ---------------------------------------------------------------------------------------
 
