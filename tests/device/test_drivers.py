@@ -81,9 +81,7 @@ def test_a_driver_that_cannot_be_imported_is_listed_with_why(install: Install, c
 
 
 def test_every_driver_is_listed_with_its_distribution(install: Install) -> None:
-    install(
-        "lab-bench", GOOD, driver="lab = lab_bench:make\nbare = lab_bench:make", presets="lab = lab_bench:presets"
-    )
+    install("lab-bench", GOOD, driver="lab = lab_bench:make\nbare = lab_bench:make", presets="lab = lab_bench:presets")
     assert entry("lab") == [
         ("lab-bench 1.2", "lab_bench:make", {"lab:left": "the left one", "lab:right": "the right one"}, None)
     ]
