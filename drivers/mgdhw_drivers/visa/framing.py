@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 LONGEST = 1 << 26
 """Bytes of an answer, at most: an instrument that sends without end is not listened to for ever."""
+
+_TEXT = re.compile(rb'(?:[^";\r\n]|"[^"]*(?:"|$))*')
+"""Up to a semicolon or the end of the line that is not in quotes."""
 
 
 class Incomplete(Exception):
@@ -58,31 +63,27 @@ def take_block(buffer: bytearray, end: bytes, ended: bool) -> bytes:
     return content
 
 
-def take_parts(buffer: bytearray, end: bytes, ended: bool) -> list[bytes]:
-    """Take the blocks of an answer, and the text behind them, if any. Arguments and errors as for `take_block`."""
-    parts: list[bytes] = []
+def take_parts(buffer: bytearray, end: bytes, ended: bool) -> list[bytes | str]:
+    """Take the parts of an answer: blocks as bytes, all else as text. Arguments and errors as for `take_block`."""
+    parts: list[bytes | str] = []
     at = 0
     while True:
-        _need(buffer, at + 1, False)
-        if buffer[at] != ord("#"):
-            break
-        begin, stop = _bounds(buffer, ended, at)
+        _need(buffer, at + 1, ended and len(buffer) == at)
+        if buffer.startswith(b"#", at):
+            begin, stop = _bounds(buffer, ended, at)
+            parts.append(bytes(memoryview(buffer)[begin:stop]))
+        else:
+            found = _TEXT.match(buffer, at)
+            assert found is not None, "matches the empty text, too"
+            stop = found.end()
+            parts.append(found[0].decode(errors="replace"))
         _need(buffer, stop + 1, ended and len(buffer) >= stop)
-        parts.append(bytes(memoryview(buffer)[begin:stop]))
         if len(buffer) == stop or buffer.startswith(end, stop):
             del buffer[: stop + len(end)]
             return parts
         if buffer[stop] not in b";,":
             raise ValueError
         at = stop + 1
-    line = buffer.find(end, at) if end else -1
-    if line < 0:
-        if not ended:
-            raise Incomplete
-        line = len(buffer)
-    parts.append(bytes(memoryview(buffer)[at:line]))
-    del buffer[: line + len(end)]
-    return parts
 
 
 def _bounds(buffer: bytearray, ended: bool, at: int = 0) -> tuple[int, int]:

@@ -135,8 +135,8 @@ class Resource:
         head = f"{header}{'' if header.endswith((' ', ',')) else ' '}#{len(size)}{size}".encode()
         await self._tell(b"".join((head, data, self.settings.write_termination.encode())))
 
-    async def query_parts(self, message: bytes) -> list[bytes]:
-        """The blocks that answer a message, which may have blocks itself, and the text that follows them, if any."""
+    async def query_parts(self, message: bytes) -> list[bytes | str]:
+        """The parts of the answer to a message, which may have blocks: its blocks as bytes, all else as text."""
         return await self._ask(message + self.settings.write_termination.encode(), take_parts)
 
     async def drain_errors(self) -> None:
