@@ -87,6 +87,8 @@ class ScpiLink:
     @property
     def in_step(self) -> bool:
         """Whether the chip was identified since anything went wrong."""
+        if self.connection.in_step and self._resource.has_hung_up:
+            self.connection.poison()
         return self.connected and self.connection.in_step
 
     async def connect(self) -> None:

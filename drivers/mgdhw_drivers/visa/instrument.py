@@ -248,6 +248,11 @@ class Instrument:
             return None  # the thread finds out again, and says so
         return None if self._poisoned else session
 
+    def has_hung_up(self) -> bool:
+        """Whether its connection is gone, as far as that can be seen without waiting."""
+        session = self._session
+        return session is None or (isinstance(session, StreamSession) and session.has_hung_up())
+
     def send_at_once(self, session: StreamSession, data: bytes) -> int:
         """Send what can be sent of a message without waiting; how much that is."""
         with link_errors(self._name, self._uri):

@@ -74,6 +74,13 @@ class Resource:
         """Whether it was opened and not closed."""
         return self._instrument is not None
 
+    @property
+    def has_hung_up(self) -> bool:
+        """Whether its connection is gone, as far as that can be seen while it is idle."""
+        if self._instrument is None or self._owner is None or not self._owner.idle or self._turn.locked():
+            return False
+        return self._instrument.has_hung_up()
+
     async def open(self) -> None:
         """Connect, identify, initialise.
 

@@ -140,6 +140,14 @@ class StreamSession(Session):
         self._buffer += data
         return take(self._buffer, self._end, False)
 
+    def has_hung_up(self) -> bool:
+        """Whether the other end is gone, as far as that can be seen without waiting. What has arrived is kept."""
+        try:
+            self._buffer += self._receive(0.0)
+        except OSError:
+            return True
+        return False
+
     def silent(self) -> str:
         """What to say of an instrument that does not go on."""
         return _silent(self.timeout, self._buffer)
