@@ -56,7 +56,7 @@ class Instrument:
         self._status = ""
         """The query that tells its errors; empty: it has none."""
         self._errors: list[str] = []
-        """Errors that it has told, and that nobody was told of yet."""
+        """Errors that it has reported, and that were raised to nobody yet."""
         self._ready_at = 0.0
 
     # --- open and close ------------------------------------------------------------------------------------------
