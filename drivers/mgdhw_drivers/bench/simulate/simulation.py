@@ -62,7 +62,9 @@ class RackSimulation:
             stack.enter_context(self.recorder)
             device = await stack.enter_async_context(open_device(self.chip))
             chip = SimulatedChip(device, self.rack, self.recorder, settings.settling)
-            await chip.outputs(chip.levels()[None])  # what has to be compiled or loaded is so before anyone waits for it
+            await chip.outputs(
+                chip.levels()[None]
+            )  # what has to be compiled or loaded is so before anyone waits for it
             for instrument in simulated_instruments(self.rack, chip, settings.faults, settings.seed):
                 port = (PseudoTerminal if settings.pty else SocketPort)(instrument, settings.latency)
                 stack.push_async_callback(port.stop)
