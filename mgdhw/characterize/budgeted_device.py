@@ -13,6 +13,7 @@ from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, DeviceInfo, guarded, guarded_probing
+from mgdhw.device.interlock import require_closed
 from mgdhw.device.linked_limits import LinkedConstraint
 from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw.experiment.schema import LARGEST_PERIOD
@@ -118,6 +119,7 @@ class BudgetedDevice:
         Values beyond the limits on several parameters together are moved within them first, with room for the usual
         perturbation.
         """
+        await self._require_closed()
         at = self._step if step is None else step
         if self._constraint is not None:
             inside = self._constraint.close_to(theta)
@@ -146,6 +148,7 @@ class BudgetedDevice:
             self.used += block.evaluations()  # counts even if the answer is lost
             return await guarded_probing.probe(self.device, block)
 
+        await self._require_closed()
         before = self.used
 
         def report_progress(measured: Measured) -> None:
@@ -191,11 +194,15 @@ class BudgetedDevice:
 
     async def infer(self, count: int, batch: int) -> FloatArray:
         """(count, n_out) outputs at the current parameters; counts one evaluation per `batch` samples."""
+        await self._require_closed()
         samples = self.samples(count)
         self.used += -(-count // batch)
         outputs = await self._retries.repeat(lambda: guarded.infer(self.device, samples, self._step), self._step)
         self._watch(self.stage, self.used)
         return outputs
+
+    async def _require_closed(self) -> None:
+        await require_closed(self.device.interlocks, self.device.uri)
 
     def samples(self, batch: int) -> NDArray[np.int64]:
         """(B,) sample indices of a fixed batch."""

@@ -5,6 +5,7 @@ from mgdhw.device.base import Device
 from mgdhw.device.drivers import device_schemes
 from mgdhw.device.host_codes import HostCodes
 from mgdhw.device.info import Capability, DeviceInfo
+from mgdhw.device.interlock import Interlock
 from mgdhw.device.linked_limits import DifferenceLimit, LinkedLimit, PowerLimit
 from mgdhw.device.motion import Motion
 from mgdhw.device.opening import open_device
@@ -16,6 +17,7 @@ __all__ = [
     "DeviceInfo",
     "DifferenceLimit",
     "HostCodes",
+    "Interlock",
     "LinkedLimit",
     "Motion",
     "PowerLimit",

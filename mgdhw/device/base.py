@@ -27,6 +27,7 @@ from mgdhw.device.acquisition import Acquisition
 from mgdhw.device.driver_results import checked_parameters
 from mgdhw.device.drivers import check_class, driver_name
 from mgdhw.device.info import DeviceInfo
+from mgdhw.device.interlock import Interlock
 from mgdhw.device.motion import Motion, Mover
 from mgdhw.device.readings import ReadingGuard
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable
@@ -70,6 +71,8 @@ class Device(ABC):
     """Whether it is inside `async with`, which will close it."""
     is_open = False
     """Whether it is open."""
+    interlocks: Sequence[Interlock] = ()
+    """Conditions that must hold before it is used; `connect` may set them."""
     theta_actual: FloatArray | None = None
     """(P,) actual parameters after the last write; `connect` may set it if the hardware reports its initial ones."""
 
@@ -301,6 +304,18 @@ class Device(ABC):
         self.theta_actual = actual.copy()
         self.guard.written = time.monotonic()
         return actual
+
+    async def go_safe(self, step: int = 0) -> bool:
+        """Move to the safe state that `info.motion` declares, like any other move; it stays open.
+
+        Returns: whether one is declared; otherwise nothing moves.
+        """
+        motion = self.info.motion  # of a device that makes ramps itself, too
+        safe = self._mover.safe if self._mover is not None else None if motion is None else motion.safe
+        if safe is None:
+            return False
+        await self.write(np.array(np.broadcast_to(safe, self.info.n_parameters), dtype=np.float64), step)
+        return True
 
     async def __aenter__(self) -> Self:
         if self.entered:

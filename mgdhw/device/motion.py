@@ -144,7 +144,8 @@ class Mover:
         self._seconds = np.broadcast_to(motion.step_seconds, n_parameters)
         self._waits = bool(self._seconds.any())
         safe = motion.safe
-        self._safe = None if safe is None else np.array(np.broadcast_to(safe, n_parameters), dtype=np.float64)
+        self.safe = None if safe is None else np.array(np.broadcast_to(safe, n_parameters), dtype=np.float64)
+        """(P,) the safe state; None if unknown."""
         self._apply = apply
         self._uri = uri
         self._moved = np.full(n_parameters, time.monotonic())
@@ -188,12 +189,12 @@ class Mover:
             LinkError, OSError: several attempts failed.
         """
         self._leaving = True
-        if self._safe is None:
+        if self.safe is None:
             return
         async with self._lock:
             for attempt in range(1, SAFE_ATTEMPTS + 1):
                 try:
-                    await self._go(self._safe, leaving=True)
+                    await self._go(self.safe, leaving=True)
                     return
                 except (LinkError, OSError):
                     if attempt == SAFE_ATTEMPTS:

@@ -6,6 +6,7 @@ None of it decides a bit of a trajectory but where it ends.
 from __future__ import annotations
 
 import logging
+import math
 
 import numpy as np
 
@@ -38,6 +39,23 @@ def target_reached(wanted: EvaluationSection, evaluated: Evaluated) -> bool:
     """Whether the accuracy and the cost aimed at are reached; never, where neither is given."""
     accurate = wanted.stop_at_accuracy is None or (evaluated.accuracy or 0.0) >= wanted.stop_at_accuracy
     return wanted.has_target and accurate and (wanted.stop_at_cost is None or evaluated.cost < wanted.stop_at_cost)
+
+
+def is_better(one: Evaluated, other: Evaluated) -> bool:
+    """Whether an evaluation is better than an earlier one.
+
+    By the accuracy, or R² of regression; between equals, or where there is neither, by the lower cost. An earlier one
+    of the same cost is as good.
+    """
+    return _score(one) > _score(other)
+
+
+def _score(evaluated: Evaluated) -> tuple[float, float]:
+    share = evaluated.r2 if evaluated.accuracy is None else evaluated.accuracy
+    return (
+        -math.inf if share is None or math.isnan(share) else share,
+        -math.inf if math.isnan(evaluated.cost) else -evaluated.cost,
+    )
 
 
 class SaturationMonitor:

@@ -8,6 +8,8 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
+import numpy as np
+
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Block, Costs
 from mgdhw.codes import Codes
@@ -15,15 +17,17 @@ from mgdhw.concurrency.completion import run_unless
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, guarded_probing
 from mgdhw.device.driver_results import check_segment_result, checked_parameters
-from mgdhw.errors import CheckpointError
-from mgdhw.experiment.schema import Experiment
+from mgdhw.device.interlock import Interlock
+from mgdhw.errors import CheckpointError, ConfigError
+from mgdhw.experiment.schema import Experiment, missing_start
 from mgdhw.learning.digest import digest_checkpoint, is_checkpoint
 from mgdhw.learning.rule import UpdateInfo
 from mgdhw.learning.segment import Segment
 from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import accumulate_costs, next_block, requested_theta, update
-from mgdhw.training.evaluation import SaturationMonitor, evaluate, target_reached
+from mgdhw.training.evaluation import SaturationMonitor, evaluate, is_better, target_reached
 from mgdhw.training.events import (
+    Best,
     BlockDone,
     Checkpoint,
     Evaluated,
@@ -34,6 +38,7 @@ from mgdhw.training.events import (
     Started,
     Updated,
 )
+from mgdhw.training.interlocks import InterlockGuard
 from mgdhw.training.iteration import controlled_events
 from mgdhw.training.outlier_guard import guard_outliers
 from mgdhw.training.pacing import (
@@ -65,13 +70,18 @@ class Trainer:
         device: an open device.
         dataset: what to train on.
         resume: a state to go on from.
-        saturation: what watches the parameters' limits, if several trainers are to say once what it has to say.
+        best: the best evaluation so far and its state, of a training that goes on.
+        start: (P,) θ to begin with, instead of what `training.init` says.
+        interlocks: further conditions that must hold, besides those of the device.
+        saturation: what watches the parameters' limits, if several trainers are to say once what it has to say; none of
+            these keeps its best θ.
         controlled: whether the caller controls the device already; else the iteration does (`mgdhw.device.control`).
 
     Raises (while iterating):
         ConfigError: experiment, device and dataset do not fit each other.
         DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed, more often than `run.retries` in a row where repeating may help.
+        InterlockOpen: an interlock is open, before anything was written, or where it says so.
     """
 
     def __init__(
@@ -81,13 +91,20 @@ class Trainer:
         dataset: Dataset,
         *,
         resume: TrainState | None = None,
+        best: Best | None = None,
+        start: FloatArray | None = None,
+        interlocks: tuple[Interlock, ...] = (),
         saturation: SaturationMonitor | None = None,
         controlled: bool = False,
     ) -> None:
         self.experiment = experiment
         self.device = device
         self.dataset = dataset
+        if experiment.start is not None and start is None and resume is None:
+            raise ConfigError(missing_start())
         self._resume = resume
+        self._best = best
+        self._start = start
         self._controlled = controlled
         self._stop = False
         self._asked = asyncio.Event()
@@ -97,6 +114,7 @@ class Trainer:
         self._rule, self._level = self._preparation.rule, self._preparation.level
         self._codes = Codes(self._rule.codes, device.info.topology)
         self._retries = Retries(device, experiment.run.retries)
+        self._interlocks = InterlockGuard(device, interlocks, self._retries, self._asked)
         self._alone = saturation is None
         self._saturation = saturation or SaturationMonitor()
         period = self._rule.update_period  # a first block that ends with an update has nothing to carry on
@@ -137,6 +155,9 @@ class Trainer:
             )
         if state.cells:
             await self._retries.restore(state.cells, state.step)
+        async with contextlib.aclosing(self._interlocks.before_training()) as interlocked:
+            async for event in interlocked:
+                yield event
         await self._write(state)
         state = await self._with_cells(state)
         weak = weak_signal(device, self._rule, state.theta) if self._alone and self._resume is None else None
@@ -154,11 +175,19 @@ class Trainer:
         every = experiment.evaluate_every()
         last = await self._evaluate(state)
         yield last
+        if (best := await self._improved(state, last, every)) is not None:
+            yield best
         saved, cooperative = time.monotonic(), CooperativeYield()
         # A run that is resumed between two evaluations reports this one, but does not act on it.
         due = state.step % every == 0 and state.step < training.probes
         reason = "target" if due and target_reached(experiment.evaluation, last) else "done"
+        guard = self._interlocks
         while state.step < training.probes and reason == "done":
+            async with contextlib.aclosing(guard.check(state, self._write)) as interlocked:
+                async for event in interlocked:
+                    yield event
+            if guard.ends_training():
+                break
             began, before = time.monotonic(), state
             size = self._next_size(state, every)
             state, cost, last_update = await self._advance(state, size)
@@ -167,8 +196,15 @@ class Trainer:
                 state = await self._updated(before, state)
                 yield Updated(state.step, state.update, last_update.eta, last_update.gradient_norm)
             if state.step % every == 0 and state.step < training.probes:
+                async with contextlib.aclosing(guard.check(state, self._write)) as interlocked:
+                    async for event in interlocked:
+                        yield event
+                if guard.ends_training():
+                    break
                 last = await self._evaluate_again(state, last)
                 yield last
+                if (best := await self._improved(state, last, every)) is not None:
+                    yield best
                 if target_reached(experiment.evaluation, last):
                     reason = "target"
             for incident in self._incidents(state):
@@ -183,31 +219,70 @@ class Trainer:
                 saved = now
             await cooperative.take()
         if last.step != state.step:
+            async with contextlib.aclosing(guard.check(state, self._write)) as interlocked:
+                async for event in interlocked:
+                    yield event
+        if guard.error is not None:
+            raise guard.error
+        if last.step != state.step and not guard.ends_training():
             last = await self._evaluate_again(state, last)
             yield last
+            if (best := await self._improved(state, last, every)) is not None:
+                yield best
         # Also where a run is resumed at its very end, so that it ends as it would have in one go.
         if reason == "done" and target_reached(experiment.evaluation, last):
             reason = "target"
-        # Written once more, which changes nothing: what ageing cells hold is of the last step, however it was come to.
-        theta_actual = await self._write(state)
+        reason = guard.ended or reason
+        if guard.suspended is not None:  # the hardware may be in its safe state, and nothing is sent any more
+            theta_actual = guard.suspended.theta_actual
+            state = replace(state, cells=state.cells or guard.suspended.cells)
+        else:
+            # Written once more, which changes nothing: what ageing cells hold is of the last step, however it was come
+            # to. After a stop that kept an interlock from answering, nothing is written.
+            theta_actual = await (self.device.read() if guard.ends_training() else self._write(state))
+            state = await self._with_cells(state)
         for incident in self._incidents(state):
             yield incident
-        state = await self._with_cells(state)
         yield Checkpoint(state)
         count, hardware = self._preparation.hardware_usage(
             device.info, probes=state.step, evaluations=state.evaluations, updates=state.update
         )
         digest = digest_checkpoint(state, theta_actual).digest_state.hex()
-        yield Finished(reason, state, digest, last, count, hardware)
+        await self._end_at(reason, state)
+        score = None if self._best is None else self._best.evaluated
+        yield Finished(reason, state, digest, last, count, hardware, score, guard.problem)
 
     # --- steps of the loop ---------------------------------------------------------------------------------------
 
     async def _first_state(self) -> TrainState:
-        theta_actual = None
-        if self.experiment.training.init == "read":
+        theta_actual = self._start
+        if theta_actual is not None:
+            if theta_actual.shape != (self.device.info.n_parameters,):
+                raise ConfigError(
+                    f"start: has {theta_actual.size} parameters, {self.device.uri} has {self.device.info.n_parameters};"
+                    " begin from a run on a device like this one"
+                )
+        elif self.experiment.training.init == "read":
             answer = await self.device.read()
             theta_actual = checked_parameters(answer, self.device.info.n_parameters, "read", self.device.uri)
         return first_state(self.experiment, self.device.info, self._rule, self.dataset, theta_actual)
+
+    async def _improved(self, state: TrainState, last: Evaluated, every: int) -> Best | None:
+        """The best evaluation, if it is the last one, and that is one of the learning curve."""
+        due = state.step % every == 0 or state.step >= self.experiment.training.probes
+        if not self._alone or not due or last.step != state.step:
+            return None
+        if self._best is not None and not is_better(last, self._best.evaluated):
+            return None
+        self._best = Best(await self._with_cells(state), last)
+        return self._best
+
+    async def _end_at(self, reason: str, state: TrainState) -> None:
+        """Leave the hardware where the experiment wants it, if training has come to its end."""
+        if self.experiment.run.end_at == "last" or self._best is None or reason not in ("done", "target"):
+            return
+        if not np.array_equal(self._best.state.theta, state.theta):
+            await self._write(self._best.state)
 
     def _next_size(self, state: TrainState, every: int) -> int:
         return next_size(

@@ -60,9 +60,6 @@ def check(
     echo(f"\n{rack} is complete. Next: mgdhw bench try {rack}")
 
 
-app.command(cls=Command)(simulate)
-
-
 @app.command("try", cls=Command)
 def try_(
     rack: RackFile,
@@ -92,6 +89,62 @@ def try_(
         return
     _show_trial(trial)
     echo(f"\nTrain with: mgdhw train --device bench:{rack}")
+
+
+@app.command(cls=Command)
+def new(
+    rack: Annotated[Path, typer.Argument(metavar="RACK.toml", help="File to write.")] = Path("rack.toml"),
+    layers: Annotated[str | None, typer.Option(help="Layers of the network, such as 2-3-1.")] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="VISA address of the instrument with the parameters; may be repeated."),
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of that with the inputs; by default that of the parameters.")
+    ] = None,
+    output: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of that which reads the output.")] = None,
+    identify: Annotated[bool, typer.Option(help="Ask instruments what they are (*IDN?).")] = True,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a rack file with comments, from instruments that are found or given.
+
+    Asks for what is not given. Nothing but *IDN? is sent.
+
+    Example: mgdhw bench new rack.toml --layers 2-3-1 --parameters TCPIP::192.168.0.20::5025::SOCKET --output …
+    """
+    import asyncio
+    import json
+    from dataclasses import replace
+
+    from mgdhw.errors import ConfigError
+    from mgdhw.report.console import echo
+    from mgdhw_drivers.bench import wizard
+    from mgdhw_drivers.bench.load import parse_rack
+    from mgdhw_drivers.bench.new_rack import rack_text
+
+    if rack.exists() and not force:
+        raise ConfigError(f"{rack}: already exists; choose another name, or overwrite it with --force")
+    missing = layers is None or not parameters or output is None
+    ask = wizard.asking() if missing else None
+    found = wizard.discovered() if ask is not None else {}
+    for number, (address, text) in enumerate(found.items(), 1):
+        echo(f"{number:>3}  {address}  {text}")
+    answers = wizard.gather(ask, found, layers, parameters or [], inputs, output)
+    addresses = (*answers.parameters, answers.inputs, answers.output)
+    identities = asyncio.run(wizard.identify(addresses)) if identify else {}
+    text = rack_text(replace(answers, identities=identities))
+    parse_rack(text, str(rack))
+    try:
+        rack.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{rack}: cannot be written: {error.strerror or error}") from None
+    if as_json:
+        echo(json.dumps({"rack": str(rack), "identities": identities}))
+        return
+    for address in dict.fromkeys(addresses):
+        echo(f"{address}: {identities.get(address, 'does not answer' if identify else 'not asked')}")
+    echo(f"wrote {rack}; adapt what is marked with <-, then: mgdhw bench check {rack}")
 
 
 app.command(cls=Command)(simulate)

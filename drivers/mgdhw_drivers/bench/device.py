@@ -228,4 +228,4 @@ def open_uri(uri: str) -> BenchDevice:
     if not address.place:
         raise ConfigError(f"{uri}: expected the path of a rack file, bench:RACK.toml; `mgdhw bench new` writes one")
     path = expand_path(uri, address.place)
-    return BenchDevice(uri, load_rack(path), path)
+    return BenchDevice(f"bench:{path.resolve()}", load_rack(path), path)  # the same from wherever a run is resumed

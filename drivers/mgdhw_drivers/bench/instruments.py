@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -128,7 +129,7 @@ class Instruments:
     async def _open(self, name: str) -> None:
         self._used.add(name)
         try:
-            await self._timed(name, "(open)", self.resources[name].open())
+            await self._timed(name, "(open)", self.resources[name].open)
         except DeviceUnavailable:
             if not self._was_open(name):
                 self._used.discard(name)  # nothing was sent to it
@@ -160,15 +161,15 @@ class Instruments:
         for name, text, block, confirmed in messages:
             resource = self.resources[name]
             if confirmed:
-                await self._timed(name, text, resource.query(text))
+                await self._timed(name, text, partial(resource.query, text))
             elif block is None:
-                await self._timed(name, text, resource.write(text))
+                await self._timed(name, text, partial(resource.write, text))
             else:
-                await self._timed(name, f"{text}#… ({len(block)} bytes)", resource.write_block(text, block))
+                await self._timed(name, f"{text}#… ({len(block)} bytes)", partial(resource.write_block, text, block))
 
     async def ask(self, instrument: str, query: str) -> str:
         """The answer to a query."""
-        return await self._timed(instrument, query, self.resources[instrument].query(query))
+        return await self._timed(instrument, query, partial(self.resources[instrument].query, query))
 
     async def ask_numbers(self, instrument: str, query: str) -> FloatArray:
         """The numbers that answer a query, with commas between them. Raises LinkCorrupt if they are none."""
@@ -184,7 +185,7 @@ class Instruments:
         """The numbers that answer a query in the format of an output."""
         if output.format == "ascii":
             return await self.ask_numbers(instrument, query)
-        data = await self._timed(instrument, query, self.resources[instrument].query_block(query))
+        data = await self._timed(instrument, query, partial(self.resources[instrument].query_block, query))
         try:
             return numbers_of(data, output.dtype, output.byte_order)
         except ValueError:
@@ -218,14 +219,14 @@ class Instruments:
 
     async def drain_errors(self) -> None:
         """Raise DeviceFault for errors that instruments report, and LinkLost for one that was switched off and on."""
-        await in_parallel(one.drain_errors() for one in self.resources.values())
+        await in_parallel(self._timed(name, "(errors?)", one.drain_errors) for name, one in self.resources.items())
 
-    async def _timed(self, instrument: str, text: str, work: Awaitable[Answer]) -> Answer:
+    async def _timed(self, instrument: str, text: str, work: Callable[[], Awaitable[Answer]]) -> Answer:
         if self.record is None:
-            return await work
+            return await work()
         began = time.perf_counter()
         try:
-            return await work
+            return await work()
         finally:
             self.record.append(Sent(instrument, text, began, time.perf_counter() - began))
 

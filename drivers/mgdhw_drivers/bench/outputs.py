@@ -67,7 +67,7 @@ class Outputs:
             if values.size != count * points:
                 raise LinkCorrupt(
                     f"{instrument} answered {query} by {values.size:,} numbers; expected {count * points:,}:"
-                    f" {points:,} for each channel",
+                    f" {points:,} for each channel (see outputs.points in the rack file)",
                     uri=self._uri,
                 )
             parts.append(values.reshape(count, points))

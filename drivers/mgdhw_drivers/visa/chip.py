@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from mgdhw_drivers.client.options import LinkOptions, option
 from mgdhw_drivers.transports.transport import Transport
 from mgdhw_drivers.visa.chip_link import ScpiLink
-from mgdhw_drivers.visa.settings import ResourceSettings
+from mgdhw_drivers.visa.settings import CHIP_IDENTITY, ResourceSettings
 
 if TYPE_CHECKING:
     from mgdhw.device import Device
 
-IDENTITY = "mgdhw,"
-"""What the answer of a chip to `*IDN?` begins with."""
 PATIENCE = 3
 """How often in the time of its timeout a chip that is busy has to say so."""
 
@@ -41,11 +39,18 @@ class VisaTransport(Transport[VisaOptions]):
             open_timeout=options.open_timeout,
             timeout=options.timeout,
             baud_rate=options.baud or None,
-            identity=IDENTITY,
+            identity=CHIP_IDENTITY,
             initialise=(f"*CLS;:MGD:PAT {options.timeout / PATIENCE:.3g}",),
             check_errors=False,
         )
         return LinkedDevice(uri, lambda: ScpiLink(uri, address, settings, options.progress), options)
+
+
+def _discover() -> dict[str, str]:
+    """Each VISA resource that is found, and what it says that it is."""
+    from mgdhw_drivers.visa.discovery import discover
+
+    return discover()
 
 
 VISA = VisaTransport(
@@ -54,5 +59,6 @@ VISA = VisaTransport(
     options=VisaOptions,
     place="RESOURCE",
     lacks="resource",
+    discover=_discover,
     example="a VISA resource, for example visa:TCPIP::192.168.0.7::5025::SOCKET or visa:ASRL/dev/ttyUSB0::INSTR",
 )

@@ -23,8 +23,6 @@ MOST_ERRORS = 64
 """Errors read from a queue at once, at most: one that is never empty is not read for ever."""
 QUIET_SECONDS = 0.05
 """A line on which nothing has come for so long is quiet."""
-STRAY_LINES = 1000
-"""Answers to earlier questions that are dropped at most while the one to `*IDN?` is awaited."""
 ERROR = re.compile(r"\s*([+-]?\d+)\s*(?:,\s*\"?(.*?)\"?\s*)?$", re.DOTALL)
 
 
@@ -105,7 +103,8 @@ class Instrument:
         if not session.is_stream:
             return identity
         self._send(session, self._settings.identify)
-        for _ in range(STRAY_LINES):
+        began = time.monotonic()
+        while time.monotonic() - began < self._settings.open_timeout:
             latest = self._receive_text(session, session.read_line)
             if latest == identity and latest and self._is_quiet(session):
                 return identity
@@ -126,7 +125,13 @@ class Instrument:
                 continue
             if _parse_status(answer, query) is not None:
                 self._status = query
-                return
+                break
+        if self.query(self._settings.identify) != self.identity:  # it has answered what is no query
+            self._resynchronise()
+        for _ in range(MOST_ERRORS if self._status else 0):  # what it did not understand of this
+            with self._in_step() as session:
+                if self._ask_status(session) == 0:
+                    break
 
     def _initialise(self) -> None:
         self._switched_on = False
@@ -252,13 +257,14 @@ class Instrument:
         with link_errors(self._name, self._uri):
             session.clear()
         self._send(session, self._settings.identify)
-        for _ in range(STRAY_LINES):
+        began = time.monotonic()
+        while True:
             answer = self._receive(session, session.read_line)
             if answer.decode(errors="replace").strip() == self.identity and self._is_quiet(session):
-                self._poisoned = False
                 break
-        else:
-            raise LinkCorrupt(f"{self._name} does not stop to send", uri=self._uri)
+            if time.monotonic() - began > self._settings.open_timeout:
+                raise LinkCorrupt(f"{self._name} does not stop to send", uri=self._uri)
+        self._poisoned = False
         if self._status == STATUS:
             self._ask_status(session)
         if self._switched_on:
@@ -272,11 +278,8 @@ class Instrument:
         )
 
     def _is_quiet(self, session: Session) -> bool:
-        """Whether nothing comes for a while; only streams bring what was not asked for."""
-        if not session.is_stream:
-            return True
-        time.sleep(QUIET_SECONDS)
-        return not self._has_strayed(session)
+        with link_errors(self._name, self._uri):
+            return session.is_quiet(QUIET_SECONDS)
 
     # --- bytes ---------------------------------------------------------------------------------------------------
 

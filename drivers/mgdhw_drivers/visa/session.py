@@ -74,8 +74,12 @@ class Session(ABC):
         """Drop what has arrived, and clear the instrument's buffers where that is possible."""
         self._buffer.clear()
 
+    @abstractmethod
+    def is_quiet(self, seconds: float) -> bool:
+        """Whether nothing arrives for so long; what does is kept, and is read next."""
+
     def take_stray(self) -> bytes:
-        """What has arrived without being asked for, without waiting."""
+        """What has arrived without being asked for, as far as that can be seen without waiting."""
         stray = bytes(self._buffer)
         self._buffer.clear()
         return stray
@@ -184,6 +188,11 @@ class _StreamSession(Session):
                 raise Interrupted
             if left <= 0:
                 raise TimeoutError(_silent(self.timeout, self._buffer))
+
+    def is_quiet(self, seconds: float) -> bool:
+        time.sleep(seconds)
+        self._buffer += self._receive(0.0)
+        return not self._buffer.strip()
 
     def take_stray(self) -> bytes:
         self._buffer += self._receive(0.0)
@@ -297,6 +306,8 @@ class MessageSession(Session):
             self.is_stream or resource.interface_type in (InterfaceType.tcpip, InterfaceType.gpib)
         )
         self._set_termination(self._terminated)
+        self._is_cleared = False
+        """Whether a device clear has made sure that nothing is left to be read."""
 
     def write(self, data: bytes) -> None:
         self.write_interrupted = True
@@ -310,11 +321,24 @@ class MessageSession(Session):
         from pyvisa import VisaIOError
 
         super().clear()
+        self._is_cleared = False
         with contextlib.suppress(VisaIOError, NotImplementedError, AttributeError):  # not every one can
             self._resource.clear()
+            self._is_cleared = not self.is_stream
 
-    def take_stray(self) -> bytes:
-        return super().take_stray()  # what has arrived is not to be seen without waiting for it
+    def is_quiet(self, seconds: float) -> bool:
+        from pyvisa import VisaIOError
+
+        if self._is_cleared:  # to ask for an answer that is not there would be an error of the query
+            return True
+        self._resource.timeout = 1000 * seconds
+        try:
+            self._fill(None)
+        except VisaIOError:
+            return True
+        finally:
+            self._resource.timeout = 1000 * self.timeout
+        return not self._buffer.strip()
 
     def _fill(self, wanted: int | None) -> bool:
         if self._interrupted():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CHIP_IDENTITY = "mgdhw,"
+"""What the answer of a chip to `*IDN?` begins with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceSettings:
