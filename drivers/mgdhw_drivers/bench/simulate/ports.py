@@ -122,9 +122,8 @@ class PseudoTerminal(Port):
     def __init__(self, instrument: SimulatedInstrument, latency: float) -> None:
         super().__init__(instrument, latency)
         self._name = ""
-        self._slave = -1
+        self._master = self._slave = -1
         self._task: asyncio.Task[None] | None = None
-        self._files: list[asyncio.BaseTransport] = []
 
     @property
     def address(self) -> str:
@@ -135,49 +134,55 @@ class PseudoTerminal(Port):
             raise DeviceUnavailable("this system has no pseudo-terminals; leave --pty out", uri="pty")
         import tty
 
-        master, self._slave = os.openpty()  # the own end stays open: a host may leave and come back
+        self._master, self._slave = os.openpty()  # the other end stays open: a host may leave and come back
         tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
         self._name = os.ttyname(self._slave)
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader()
-        reading, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(master), "rb", 0)
-        )
-        writing, protocol = await loop.connect_write_pipe(
-            lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), os.fdopen(master, "wb", 0)
-        )
-        self._files = [reading, writing]
-        writer = asyncio.StreamWriter(writing, protocol, None, loop)
-        self._task = asyncio.create_task(self._converse(reader, writer), name=f"pseudo-terminal {self.instrument.name}")
+        self._task = asyncio.create_task(self._converse(), name=f"pseudo-terminal of {self.instrument.name}")
 
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
-        for file in self._files:
-            if isinstance(file, asyncio.WriteTransport):
-                file.abort()
-            else:
-                file.close()
-        self._files = []
-        if self._slave >= 0:
-            os.close(self._slave)
-            self._slave = -1
+        for descriptor in (self._master, self._slave):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._master = self._slave = -1
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async def send(data: bytes) -> None:
-            writer.write(data)
-            await writer.drain()
-
+    async def _converse(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):
-            conversation = Conversation(self.instrument, self.latency, send)
-            while data := await reader.read(READ_SIZE):
+            conversation = Conversation(self.instrument, self.latency, self._send)
+            while True:
+                await self._ready(writing=False)
                 try:
-                    await conversation.receive(data)
+                    await conversation.receive(os.read(self._master, READ_SIZE))
                 except PowerCycled:
                     log.info("%s: switched off and on, on purpose", self.instrument.name)
                     self.instrument.power_cycle()
-                    conversation = Conversation(self.instrument, self.latency, send)
+                    conversation = Conversation(self.instrument, self.latency, self._send)
                 except Closed:  # a line cannot hang up
-                    conversation = Conversation(self.instrument, self.latency, send)
+                    conversation = Conversation(self.instrument, self.latency, self._send)
+
+    async def _send(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._master, data) :]
+            except BlockingIOError:
+                await self._ready(writing=True)
+
+    async def _ready(self, *, writing: bool) -> None:
+        """Wait until the pseudo-terminal can be read, or written."""
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        add, remove = (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
+
+        def wake() -> None:
+            if not ready.done():
+                ready.set_result(None)
+
+        add(self._master, wake)
+        try:
+            await ready
+        finally:
+            remove(self._master)
