@@ -26,7 +26,7 @@ from mgdhw_drivers.bench.messages import Message
 from mgdhw_drivers.bench.outputs import Outputs
 from mgdhw_drivers.bench.playlist import Playlist
 from mgdhw_drivers.bench.rack import Rack
-from mgdhw_drivers.bench.safe_state import make_safe
+from mgdhw_drivers.bench.safe_state import make_safe, switch_on
 
 log = logging.getLogger("mgdhw.device")
 
@@ -77,6 +77,7 @@ class BenchDevice(HostCodes):
         await self.instruments.open()
         if crashed:
             await self._after_crash()
+        await switch_on(self.rack, self._parameters, self.instruments)
         identities = {name: one.identity for name, one in self.instruments.resources.items()}
         self.interlocks = interlocks_of(self.rack, self.instruments)
         self.info = info_of(self.rack, self.path, self._parameters, identities)

@@ -1,4 +1,4 @@
-"""The way to the safe state: of every instrument that can be reached, whatever is wrong with the others."""
+"""The way to the safe state, of every instrument that can be reached; and the way out of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from mgdhw_drivers.bench.channel_values import ParameterValues
 from mgdhw_drivers.bench.groups import Step
-from mgdhw_drivers.bench.instruments import Instruments
-from mgdhw_drivers.bench.rack import Rack
+from mgdhw_drivers.bench.instruments import Instruments, in_parallel
+from mgdhw_drivers.bench.messages import Message
+from mgdhw_drivers.bench.rack import Instrument, Rack
 
 
 async def make_safe(
@@ -55,3 +56,29 @@ async def _take(rack: Rack, instruments: Instruments, steps: Iterable[Step], err
             single = [step.model_copy(update={"instrument": name}) for name in members]
         found = await asyncio.gather(*(instruments.take([one]) for one in single), return_exceptions=True)
         errors += [error for error in found if isinstance(error, Exception)]
+
+
+async def switch_on(rack: Rack, parameters: ParameterValues, instruments: Instruments) -> None:
+    """Switch outputs on that are off, when the parameters on them are at their safe values.
+
+    An output that is switched on while its level is another one would jump: after a power failure in the middle of a
+    write, for example. Moving a level whose output is off hurts nothing, nor does a ramp if it is on after all.
+    """
+    owners = np.array([place.instrument for _, place in parameters.channels])
+
+    async def switch(name: str, instrument: Instrument) -> None:
+        if instrument.enabled is not None and all_on(await instruments.ask(name, instrument.enabled)):
+            return
+        if (owners == name).any():
+            await parameters.move(parameters.safe, owners == name)
+        await instruments.send([Message(name, message) for message in instrument.enable])
+        await instruments.resources[name].drain_errors()
+
+    await in_parallel(
+        switch(name, instrument) for name, (_, instrument) in rack.resources().items() if instrument.enable
+    )
+
+
+def all_on(answer: str) -> bool:
+    """Whether an answer such as 1,1,ON says that all outputs are on."""
+    return all(part.strip().upper() in ("1", "+1", "ON") for part in answer.split(","))
