@@ -192,6 +192,34 @@ async def test_a_cancelled_request_that_has_not_begun_is_never_sent(opened: Reso
     assert await opened.query("VOLT?") == "0.0"
 
 
+async def test_closing_ends_what_is_awaited(opened: Resource, acme: Acme) -> None:
+    acme.delay = 1e9
+    task = asyncio.create_task(opened.query("ECHO? never"))
+    await until(lambda: "ECHO? never" in acme.received)
+    await opened.close()
+    with pytest.raises(LinkLost, match="closed"):
+        await task
+
+
+async def test_messages_longer_than_a_socket_takes_at_once_are_sent_whole(opened: Resource, acme: Acme) -> None:
+    text = "x" * 3_000_000
+    assert await opened.query(f"ECHO? {text}") == text
+    await opened.write(f"NONSENSE {text}")
+    assert await opened.query("ECHO? 1") == "1"
+
+
+async def test_a_message_that_is_not_taken_is_never_continued_by_another(
+    opened: Resource, acme: Acme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme.delay = 1e9
+    await opened.write("VOLT 1")
+    with pytest.raises(LinkTimeout, match="has taken nothing of a message"):
+        await opened.write(f"NONSENSE {'x' * 30_000_000}")
+    with pytest.raises(LinkLost, match="opened and initialised again"):
+        await opened.query("ECHO? 1")
+    assert await opened.query("ECHO? 2") == "2"
+
+
 async def test_a_call_that_never_returns_holds_up_nothing(
     opened: Resource, acme: Acme, monkeypatch: pytest.MonkeyPatch
 ) -> None:
