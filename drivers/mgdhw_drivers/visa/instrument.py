@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -13,19 +12,17 @@ from mgdhw.errors import DeviceAbsent, DeviceError, DeviceFault, DeviceUnavailab
 from mgdhw.parsing import short_repr
 from mgdhw_drivers.visa.backend import link_errors
 from mgdhw_drivers.visa.framing import LONGEST, take_line
+from mgdhw_drivers.visa.open_session import open_session
 from mgdhw_drivers.visa.owner_thread import Interrupted
-from mgdhw_drivers.visa.session import Session, StreamSession, Take, open_session
+from mgdhw_drivers.visa.session import Session, Take
 from mgdhw_drivers.visa.settings import ResourceSettings
+from mgdhw_drivers.visa.status import POWER_ON, STATUS, parse_status
+from mgdhw_drivers.visa.stream_session import StreamSession
 
-POWER_ON = 1 << 7
-"""Bit of the standard event status: it was switched on since that was read last."""
-STATUS = "*ESR?;:SYST:ERR?"
-"""Both in one message: 0;0,"No error"."""
 MOST_ERRORS = 64
 """Errors read from a queue at once, at most: one that is never empty is not read for ever."""
 QUIET_SECONDS = 0.05
 """A line on which nothing has come for so long is quiet."""
-ERROR = re.compile(r"\s*([+-]?\d+)\s*(?:,\s*\"?(.*?)\"?\s*)?$", re.DOTALL)
 
 
 Answer = TypeVar("Answer")
@@ -125,7 +122,7 @@ class Instrument:
             except LinkTimeout:
                 self._resynchronise()
                 continue
-            if _parse_status(answer, query) is not None:
+            if parse_status(answer, query) is not None:
                 self.status_query = query
                 break
         if self.query(self._settings.identify) != self.identity:  # it has answered what is no query
@@ -206,7 +203,7 @@ class Instrument:
             LinkCorrupt: it says something else.
         """
         answer = self.decode(raw)
-        status = _parse_status(answer, self.status_query)
+        status = parse_status(answer, self.status_query)
         if status is None:
             self._poisoned = True
             raise LinkCorrupt(f"{self._name} answers {self.status_query} by {short_repr(answer)}", uri=self._uri)
@@ -381,15 +378,3 @@ class Instrument:
 def _text_of(error: DeviceError) -> str:
     """What an error says, without the address in front."""
     return str(error).removeprefix(f"{error.uri}: ")
-
-
-def _parse_status(answer: str, query: str) -> tuple[int, int, str] | None:
-    """Event status, error code and text; None where an answer is something else."""
-    events = 0
-    if query == STATUS:
-        first, separator, answer = answer.partition(";")
-        if not separator or not first.strip().lstrip("+").isdigit():
-            return None
-        events = int(first)
-    found = ERROR.match(answer)
-    return None if found is None else (events, int(found[1]), found[2] or "")

@@ -21,8 +21,9 @@ from mgdhw_drivers.visa.framing import Incomplete, take_block, take_line, take_p
 from mgdhw_drivers.visa.instrument import MOST_ERRORS, Instrument
 from mgdhw_drivers.visa.lock import AddressLock
 from mgdhw_drivers.visa.owner_thread import OwnerThread, Stuck
-from mgdhw_drivers.visa.session import StreamSession, Take
+from mgdhw_drivers.visa.session import Take
 from mgdhw_drivers.visa.settings import ResourceSettings
+from mgdhw_drivers.visa.stream_session import StreamSession
 
 __all__ = ["Resource", "ResourceSettings"]
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from mgdhw.errors import DeviceAbsent, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkLost, LinkTimeout
-from mgdhw_drivers.visa import session
 from mgdhw_drivers.visa.resource import Resource, ResourceSettings
+from mgdhw_drivers.visa.stream_session import SocketSession
 from tests.helpers.sockets import free_port
 from tests.helpers.waiting import until
 
@@ -49,7 +49,7 @@ async def opened(acme: Acme) -> AsyncIterator[Resource]:
 def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where requests are made: sockets that the event loop cannot watch need the thread, as all other resources do."""
     if request.param == "thread":
-        monkeypatch.setattr(session.SocketSession, "fileno", lambda self: -1)
+        monkeypatch.setattr(SocketSession, "fileno", lambda self: -1)
 
 
 @pytest.mark.usefixtures("where")
@@ -224,7 +224,7 @@ async def test_a_call_that_never_returns_holds_up_nothing(
     opened: Resource, acme: Acme, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
-    stuck = session.SocketSession._receive
+    stuck = SocketSession._receive
 
     def receive(self: Any, seconds: float) -> bytes:
         if seconds and threading.current_thread() is not threading.main_thread() and not release.is_set():
@@ -232,8 +232,8 @@ async def test_a_call_that_never_returns_holds_up_nothing(
         return stuck(self, seconds)
 
     monkeypatch.setattr(Resource, "_limit", 0.2)
-    monkeypatch.setattr(session.SocketSession, "fileno", lambda self: -1)
-    monkeypatch.setattr(session.SocketSession, "_receive", receive)
+    monkeypatch.setattr(SocketSession, "fileno", lambda self: -1)
+    monkeypatch.setattr(SocketSession, "_receive", receive)
     with pytest.raises(LinkTimeout, match="stuck in a call of backend @py"):
         await opened.query("ECHO? 1")
     await asyncio.wait_for(opened.close(), 5.0)
@@ -269,6 +269,7 @@ async def test_a_backend_that_is_not_installed_is_named(acme: Acme, backend: str
 HOLDER = """
 import asyncio, sys
 from mgdhw_drivers.visa.resource import Resource, ResourceSettings
+from mgdhw_drivers.visa.stream_session import SocketSession
 
 async def hold():
     source = Resource("acme", sys.argv[1], ResourceSettings(), "bench:other.toml")
