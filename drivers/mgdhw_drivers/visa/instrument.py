@@ -60,8 +60,17 @@ class Instrument:
 
     def open(self) -> None:
         """Connect, identify, initialise. Raises DeviceAbsent, DeviceUnavailable, DeviceFault."""
+        self.connect()
+        self.begin()
+
+    def connect(self) -> None:
+        """Connect. Raises DeviceAbsent, DeviceUnavailable."""
         self.close()
         self._session = open_session(self._address, self._settings, self._uri, self._interrupted)
+
+    def begin(self) -> None:
+        """Identify and initialise it. Raises as `open`."""
+        assert self._session is not None, "connected"
         try:
             self._begin(self._session)
         except BaseException:

@@ -254,7 +254,8 @@ class Resource:
         instrument = Instrument(self.name, self.address, self.settings, self.uri, owner.interrupted)
         self._owner, self._instrument = owner, instrument
         try:
-            await owner.run(instrument.open, self._limit)
+            await owner.run(instrument.connect, self.settings.open_timeout + MARGIN_SECONDS)
+            await owner.run(instrument.begin, self._limit)
         except Stuck:
             self._abandon(owner, instrument)
             raise DeviceAbsent(

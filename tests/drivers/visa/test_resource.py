@@ -252,6 +252,33 @@ async def test_an_instrument_that_is_not_there_is_absent(acme: Acme) -> None:
         await source.query("VOLT?")
 
 
+STUCK = """
+import asyncio, sys
+from mgdhw.errors import DeviceAbsent
+from mgdhw_drivers.visa.resource import Resource, ResourceSettings
+
+try:
+    asyncio.run(Resource("acme", sys.argv[1], ResourceSettings(open_timeout=0.2), "").open())
+except DeviceAbsent as error:
+    print(error)
+"""
+
+
+async def test_a_call_that_never_returns_keeps_no_program_from_ending() -> None:
+    """pyvisa-py's HiSLIP has no timeout while it opens."""
+    writers: list[asyncio.StreamWriter] = []
+    async with await asyncio.start_server(lambda reader, writer: writers.append(writer), "127.0.0.1", 0) as silent:
+        address = f"TCPIP::127.0.0.1::hislip0,{silent.sockets[0].getsockname()[1]}::INSTR"
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", STUCK, address, stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await program.communicate()
+        assert b"does not come to an end" in output
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+
 async def test_another_instrument_than_expected_is_refused(acme: Acme) -> None:
     with pytest.raises(DeviceUnavailable, match=r"ACME,source,7,1.0.*expected .*KEITHLEY"):
         await resource(acme, identity="KEITHLEY").open()
