@@ -45,7 +45,7 @@ async def opened(acme: Acme) -> AsyncIterator[Resource]:
     await source.close()
 
 
-@pytest.fixture(params=["event loop", "thread"])
+@pytest.fixture(params=["event loop", pytest.param("thread", marks=pytest.mark.long)])
 def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where requests are made: sockets that the event loop cannot watch need the thread, as all other resources do."""
     if request.param == "thread":
@@ -63,6 +63,7 @@ async def test_everything_that_instruments_say_is_read(opened: Resource, acme: A
     await opened.drain_errors()
 
 
+@pytest.mark.parametrize("where", ["event loop", "thread"], indirect=True)
 @pytest.mark.usefixtures("where")
 async def test_each_of_many_tasks_gets_its_own_answers(opened: Resource) -> None:
     async def ask(task: int) -> int:
@@ -85,7 +86,7 @@ async def test_instruments_work_at_the_same_time() -> None:
 
 @pytest.mark.usefixtures("where")
 async def test_a_late_answer_is_not_taken_for_another_one(opened: Resource, acme: Acme) -> None:
-    for number in range(3):
+    for number in range(2):
         acme.delay = LATE
         with pytest.raises(LinkTimeout, match=r"bench:test.toml: acme has not answered for 0.4 s"):
             await opened.query("ECHO? late")
