@@ -16,7 +16,7 @@ from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline
 from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.characterize.noise import Noise
-from mgdhw.training.initial import guard_band
+from mgdhw.training.initial import allowed, has_room, linked_constraint
 
 DIRECTIONS = 64
 MOST_AMPLITUDES = 11
@@ -151,7 +151,9 @@ async def measure_response(
     info = device.info
     lsb = np.asarray(info.theta_lsb, dtype=np.float64)
     amplitudes = amplitudes_of(float(np.min(np.asarray(info.theta_max) - info.theta_min)), float(lsb.max()))
-    theta = np.clip(theta, *guard_band(info, int(amplitudes[-1])))
+    amplitudes = amplitudes[: max(1, sum(has_room(info, amplitude) for amplitude in amplitudes.tolist()))]
+    largest = int(amplitudes[-1])
+    theta = allowed(info, largest, theta, linked_constraint(info, largest))
     await device.write(theta)
     first = device.reserve_steps(DIRECTIONS)
     baseline = await device.measure_pairs(DIRECTIONS, Baseline.EVERY, batch=noise.batch, first_step=first)

@@ -26,12 +26,15 @@ class ScpiInstrument:
         self._completion_asked = False
         add_standard_commands(self)
 
+    def begin_message(self, message: bytes) -> None:
+        """Called with every message before it is executed: for a log, or to fail on purpose."""
+
     def reset(self) -> Awaitable[None] | None:
         """`*RST`: settings as after power-on. Status, masks and errors stay."""
         self.format = DataFormat()
         return None
 
-    def complete(self) -> Awaitable[None] | None:
+    def complete(self) -> Awaitable[object] | None:
         """`*OPC?`, `*WAI`: what there is to wait for until every operation is over; None if there is nothing."""
         return None
 

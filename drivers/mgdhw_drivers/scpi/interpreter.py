@@ -96,6 +96,7 @@ class Interpreter:
 
     def _execute(self, message: bytes) -> Generator[Awaitable[Reply], Reply, bytes]:
         """Execute a message; yields what has to be awaited, and returns the answer."""
+        self.instrument.begin_message(message)
         answers: list[bytes] = []
         size = 0
         last = ""

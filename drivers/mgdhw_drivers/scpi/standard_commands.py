@@ -32,7 +32,7 @@ def _add_common(instrument: ScpiInstrument) -> None:
         instrument.forget_completion()
         return instrument.reset()
 
-    async def once_complete(waiting: Awaitable[None]) -> int:
+    async def once_complete(waiting: Awaitable[object]) -> int:
         await waiting
         return 1
 
@@ -45,7 +45,15 @@ def _add_common(instrument: ScpiInstrument) -> None:
     add("*RST", reset)
     add("*OPC", lambda call: instrument.report_completion())
     add("*OPC?", ask_complete)
-    add("*WAI", lambda call: instrument.complete())
+
+    async def wait(waiting: Awaitable[object]) -> None:
+        await waiting
+
+    def hold(call: Call) -> Awaitable[None] | None:
+        waiting = instrument.complete()
+        return None if waiting is None else wait(waiting)
+
+    add("*WAI", hold)
     add("*TRG", lambda call: instrument.trigger())
     add("*TST?", lambda call: instrument.self_test())
 
