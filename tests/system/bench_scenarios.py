@@ -33,7 +33,6 @@ from typing import Any
 import mgdhw
 from mgdhw.device import open_device
 from mgdhw.errors import (
-    DeviceAbsent,
     DeviceError,
     DeviceFault,
     DeviceUnavailable,
@@ -156,7 +155,7 @@ def plan(scenario: Scenario, faults: dict[str, PlannedFaults], asked: dict[str, 
 
     def moment(name: str, kind: str) -> int:
         """A number of what an instrument is asked, in the middle of the training."""
-        return int(asked[name][kind] * draw.uniform(0.2, 0.8))
+        return int(asked[name][kind] * draw.uniform(0.35, 0.9))
 
     def some(kind: str) -> str:
         return draw.choice([name for name, seen in sorted(asked.items()) if seen[kind] > 4])
