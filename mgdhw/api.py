@@ -26,7 +26,8 @@ from mgdhw.runs.compatibility import base_of, check_began, identity_of
 from mgdhw.runs.handle import TrainingHandle, blocking
 from mgdhw.runs.kinds import ReplicaSet, SingleTraining
 from mgdhw.runs.start import Which, start_from
-from mgdhw.training.events import Event, ReplicasEvent
+from mgdhw.training.events import Event, Measured, ReplicasEvent
+from mgdhw.training.readings import report_readings
 from mgdhw.training.results import ReplicasResult, Result
 
 log = logging.getLogger("mgdhw.training")
@@ -267,6 +268,7 @@ async def evaluate_async(
     runs: str | Path = "runs",
     cost: CostFunction | None = None,
     best: bool = False,
+    listeners: Iterable[Callable[[Measured], None]] = (),
 ) -> Evaluation:
     """Evaluate the network of a run on all of its data.
 
@@ -276,6 +278,7 @@ async def evaluate_async(
         runs: folder of runs.
         cost: the cost function that the run was trained with, if any.
         best: evaluate the θ of the best evaluation of its learning curve, instead of that of its last checkpoint.
+        listeners: called while a device makes readings that take their time, with their number so far.
 
     Raises:
         ConfigError: the cost function of the run is missing, or a different one is given.
@@ -304,7 +307,13 @@ async def evaluate_async(
         if began_on not in (None, opened.info.identity):
             notes.append(f"{opened.uri} is {opened.info.identity}; the run was started on {began_on}")
         notes += input_notes(opened.info, dataset)
-        evaluation = await evaluate_run(experiment, opened, dataset, saved.state)
+
+        def notify(event: Measured) -> None:
+            for listener in listeners:
+                listener(event)
+
+        with report_readings(opened, notify):
+            evaluation = await evaluate_run(experiment, opened, dataset, saved.state)
     return replace(evaluation, run=found.folder, notes=tuple(notes))
 
 
@@ -315,9 +324,11 @@ def evaluate(
     runs: str | Path = "runs",
     cost: CostFunction | None = None,
     best: bool = False,
+    listeners: Iterable[Callable[[Measured], None]] = (),
 ) -> Evaluation:
     """Evaluate the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
-    return blocking(evaluate_async(run, device=device, runs=runs, cost=cost, best=best), TrainingHandle())
+    work = evaluate_async(run, device=device, runs=runs, cost=cost, best=best, listeners=listeners)
+    return blocking(work, TrainingHandle())
 
 
 def _how_many(run: Run) -> str:

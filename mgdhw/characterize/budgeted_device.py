@@ -197,7 +197,13 @@ class BudgetedDevice:
         await self._require_closed()
         samples = self.samples(count)
         self.used += -(-count // batch)
-        outputs = await self._retries.repeat(lambda: guarded.infer(self.device, samples, self._step), self._step)
+        before = self.used - -(-count // batch)
+
+        def report_progress(measured: Measured) -> None:
+            self._watch(self.stage, min(before + measured.readings, self.used))
+
+        with report_readings(self.device, report_progress):
+            outputs = await self._retries.repeat(lambda: guarded.infer(self.device, samples, self._step), self._step)
         self._watch(self.stage, self.used)
         return outputs
 

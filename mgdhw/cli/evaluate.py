@@ -31,9 +31,11 @@ def evaluate(
     import json
 
     from mgdhw import api
+    from mgdhw.cli.readings import showing_readings
     from mgdhw.report.console import console, echo, printing
 
-    evaluation = api.evaluate(run, device=device, runs=runs, best=best)
+    with showing_readings(console(stderr=True), "evaluating") as listen:
+        evaluation = api.evaluate(run, device=device, runs=runs, best=best, listeners=[listen])
     if as_json:
         echo(json.dumps(evaluation.summary()))
         return

@@ -164,6 +164,8 @@ def _print_result(
 
 def _print_summary(out: Console, result: Result, metrics: TrainingMetrics) -> None:
     """Print the final summary and how to continue."""
+    import math
+
     from rich.table import Table
 
     from mgdhw.cli.formatting import format_hardware_usage, format_score, sparkline
@@ -173,12 +175,16 @@ def _print_summary(out: Console, result: Result, metrics: TrainingMetrics) -> No
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    name, value = format_score(result.accuracy, result.r2)
-    table.add_row(name, f"{value} ({result.split})", style="bold")
+    if math.isnan(result.cost):
+        table.add_row("score", "not evaluated", style="bold")
+    else:
+        name, value = format_score(result.accuracy, result.r2)
+        table.add_row(name, f"{value} ({result.split})", style="bold")
     curve = sparkline(metrics.scores, min(metrics.scores), 1.0) if len(metrics.scores) > 2 else ""
     if curve:
         table.add_row("", curve)
-    table.add_row(f"{result.split} cost", f"{result.cost:#.4g}")
+    if not math.isnan(result.cost):
+        table.add_row(f"{result.split} cost", f"{result.cost:#.4g}")
     if result.best is not None and _differs(result):
         kept = "" if result.run is None else f" (kept: {Run(result.run).evaluate_command()} --best)"
         score = format_score(result.best.accuracy, result.best.r2)[1]
@@ -211,7 +217,7 @@ def _print_summary(out: Console, result: Result, metrics: TrainingMetrics) -> No
 
 def _differs(result: Result) -> bool:
     """Whether the best evaluation is better than the last one."""
-    from mgdhw.training.evaluation import is_better
+    from mgdhw.training.best import is_better
     from mgdhw.training.events import Evaluated
 
     last = Evaluated(result.probes, result.evaluations, result.split, result.accuracy, result.cost, result.r2)

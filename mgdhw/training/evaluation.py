@@ -41,21 +41,9 @@ def target_reached(wanted: EvaluationSection, evaluated: Evaluated) -> bool:
     return wanted.has_target and accurate and (wanted.stop_at_cost is None or evaluated.cost < wanted.stop_at_cost)
 
 
-def is_better(one: Evaluated, other: Evaluated) -> bool:
-    """Whether an evaluation is better than an earlier one.
-
-    By the accuracy, or R² of regression; between equals, or where there is neither, by the lower cost. An earlier one
-    of the same cost is as good.
-    """
-    return _score(one) > _score(other)
-
-
-def _score(evaluated: Evaluated) -> tuple[float, float]:
-    share = evaluated.r2 if evaluated.accuracy is None else evaluated.accuracy
-    return (
-        -math.inf if share is None or math.isnan(share) else share,
-        -math.inf if math.isnan(evaluated.cost) else -evaluated.cost,
-    )
+def not_evaluated(state: TrainState, dataset: Dataset) -> Evaluated:
+    """What is known of a network that was not evaluated, because a stop was asked for."""
+    return Evaluated(state.step, state.evaluations, "test" if dataset.n_test else "train", None, math.nan)
 
 
 class SaturationMonitor:

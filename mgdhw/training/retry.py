@@ -41,6 +41,8 @@ class Retries:
         self._faults: list[Faulted] = []
         self._anew = False
         """Whether it was reopened, and not yet given again what it had."""
+        self.recovering = False
+        """Whether the device is being reopened, or given again what it had: not to be interrupted without need."""
 
     async def load(self, dataset: Dataset) -> None:
         """`Device.load`."""
@@ -86,7 +88,7 @@ class Retries:
         while True:
             try:
                 if attempt > 1 or self._anew:
-                    await self._renew(self._anew, perturbs)
+                    await self._recovering(self._renew(self._anew, perturbs))
                     self._anew = False
                 answer = await request()
             except (LinkError, OSError) as error:
@@ -108,7 +110,14 @@ class Retries:
         if attempt > self._at_most:
             raise fault
         self._faults.append(Faulted(step, fault, attempt))
-        self._anew = await self._device.recover(attempt) or self._anew
+        self._anew = await self._recovering(self._device.recover(attempt)) or self._anew
+
+    async def _recovering(self, work: Awaitable[Answer]) -> Answer:
+        self.recovering = True
+        try:
+            return await work
+        finally:
+            self.recovering = False
 
     def take_faults(self) -> list[Faulted]:
         """What went wrong since this was last asked."""

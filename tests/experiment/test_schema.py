@@ -347,12 +347,6 @@ def test_what_decides_the_trajectory_leaves_out_how_the_work_is_done() -> None:
         assert parse_experiment("", source="x", overrides=[other]).decisive() != base
 
 
-def test_outliers_that_are_repeated_need_repetitions() -> None:
-    with pytest.raises(ConfigError, match=r'readings: outliers: "repeat" is of no use with repeat = 0'):
-        check_experiment({"readings": {"outliers": "repeat", "repeat": 0}}, source="test")
-    assert check_experiment({"readings": {"outliers": "clip", "repeat": 0}}, source="test").readings.repeat == 0
-
-
 def test_continuous_mode_begins_no_digest_of_before_its_division() -> None:
     """A checkpoint is known by what its digest begins with: those of undivided training are not gone on with."""
     continuous = parse_experiment("", source="x", overrides=["training.mode=continuous"]).decisive()["training"]

@@ -30,7 +30,7 @@ FAULTS = {"overloads": 5, "spikes": 10, "noise": 0.01}
 SEEDS = (0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2)))
 
 
-def experiment(seed: int = 0, *, baseline: str = "held", probes: int = 3_200, **sections: Any) -> dict[str, Any]:
+def experiment(seed: int = 0, *, baseline: str = "held", probes: int = 4_800, **sections: Any) -> dict[str, Any]:
     return {
         "data": {"name": "xor"},
         "seed": seed,

@@ -20,6 +20,7 @@ from mgdhw_drivers.bench.describe import info_of
 from mgdhw_drivers.bench.hardware_timed import HardwareTimed
 from mgdhw_drivers.bench.inputs import Levels
 from mgdhw_drivers.bench.instruments import Instruments, MakeResource
+from mgdhw_drivers.bench.interlock import interlocks_of
 from mgdhw_drivers.bench.load import load_rack
 from mgdhw_drivers.bench.messages import Message
 from mgdhw_drivers.bench.outputs import Outputs
@@ -77,6 +78,7 @@ class BenchDevice(HostCodes):
         if crashed:
             await self._after_crash()
         identities = {name: one.identity for name, one in self.instruments.resources.items()}
+        self.interlocks = interlocks_of(self.rack, self.instruments)
         self.info = info_of(self.rack, self.path, self._parameters, identities)
 
     async def _after_crash(self) -> None:

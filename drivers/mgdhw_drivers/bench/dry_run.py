@@ -11,6 +11,7 @@ from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, DeviceInfo
+from mgdhw.device.interlock import require_closed
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.bench.device import BenchDevice
 from mgdhw_drivers.bench.groups import OutputGroup, number_type
@@ -162,6 +163,9 @@ async def transcript_of(rack: Rack, path: Path) -> list[Line]:
         lsb = np.asarray(device.info.theta_lsb)
         safe = await device.read()
         near = np.clip(safe + AMPLITUDE * lsb, low + AMPLITUDE * lsb, high - AMPLITUDE * lsb)
+        if device.interlocks:
+            transcript.phase = "before each block"
+            await require_closed(device.interlocks, device.uri)
         transcript.phase = "writing θ"
         await device.write(near)
         transcript.phase = "one probe, with its baseline"

@@ -9,6 +9,7 @@ import numpy as np
 
 from mgdhw.block import Part
 from mgdhw.device import Capability
+from mgdhw.device.interlock import require_closed
 from mgdhw_drivers.bench.device import BenchDevice
 from mgdhw_drivers.bench.dry_run import example_dataset, one_probe
 from mgdhw_drivers.bench.instruments import Sent
@@ -94,6 +95,7 @@ async def try_rack(device: BenchDevice, amplitude: int = 1) -> Trial:
         info = device.info
         await device.load(example_dataset(info))
         sample = np.zeros(1, dtype=np.int64)
+        await require_closed(device.interlocks, device.uri)
         theta = await device.read()
         room = 2 * amplitude * np.asarray(info.theta_lsb)
         at = np.clip(theta, info.theta_min + room, info.theta_max - room)

@@ -184,9 +184,14 @@ class Interlock(Section):
         instrument, query: whose answer decides.
         expect: answer if it holds; numbers are compared as numbers.
         min, max: or the range of a number in which it holds.
-        when_open: "safe": go to the safe state and end; "wait" there until it holds; "end" without moving.
+        when_open: "safe": go to the safe state, with an error; "wait" there until it holds; "end" the training, as
+            if it was stopped.
+        name: for messages.
+        poll: seconds between queries while it is open.
     """
 
+    name: str = ""
+    poll: Annotated[Seconds, Field(gt=0)] = 1.0
     instrument: str
     query: str
     expect: str | None = None

@@ -26,7 +26,7 @@ from mgdhw_drivers.scpi import Call, DataType, Reply, ScpiError, ScpiInstrument
 from mgdhw_drivers.scpi.arguments import Block as BlockArgument
 from mgdhw_drivers.scpi.arguments import String
 from mgdhw_drivers.server.loopback import Loopback
-from mgdhw_drivers.server.scpi_operations import PendingOperation
+from mgdhw_drivers.server.scpi_operations import Failed, PendingOperation
 
 MOST_SAMPLES = 1 << 16
 """Numbers of samples in one command."""
@@ -75,7 +75,7 @@ class ScpiChip(ScpiInstrument):
         add("MGD:SAFE?", lambda call: self._operation.begin(self._safe()))
         add("MGD:REQuest?", self._request, 2)
         add("MGD:PATience", self._set_patience, 1)
-        add("MGD:FETCh?", lambda call: self._operation.fetch())
+        add("MGD:FETCh?", lambda call: _answered(self._operation.fetch()))
 
     # --- what every instrument has --------------------------------------------------------------------------------
 
@@ -260,7 +260,7 @@ class ScpiChip(ScpiInstrument):
             raise ScpiError(-224, f"there is no request {number}")
         kind = Type(number)
         key = payload if kind is Type.LEARN else None
-        return self._operation.begin(self._ask(kind, payload, take=False), key)
+        return _answered(self._operation.begin(self._ask(kind, payload, take=False), key))
 
     async def _ask(self, kind: Type, payload: bytes, *, take: bool) -> Reply:
         if kind in VALUES:
@@ -284,6 +284,14 @@ class ScpiChip(ScpiInstrument):
         if self.format.type is DataType.ASCII:
             raise ScpiError(-221, "say which numbers are in the block: FORMat REAL,32 for example")
         return np.asarray(self.format.from_block(call.block(index)), dtype=np.float64)
+
+
+async def _answered(work: Awaitable[Reply]) -> Reply:
+    """The answer, which an error is as well: programs that wait for one are to get one."""
+    try:
+        return await work
+    except Failed as error:
+        return error.answer
 
 
 def _integer(call: Call, index: int, high: int) -> int:

@@ -7,9 +7,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from mgdhw.errors import ConfigError, DatasetError, DeviceFault, LinkCorrupt, MgdhwError
-from mgdhw.report.text import readable
 from mgdhw_drivers.protocol.numbers import Code
-from mgdhw_drivers.scpi import Reply, ScpiError
+from mgdhw_drivers.scpi import Reply, ScpiError, quoted
 from mgdhw_drivers.server.loopback import Refusal
 
 PENDING = "PEND"
@@ -25,6 +24,22 @@ CODES = {
     Code.VERSION: -220,
 }
 """SCPI's error for each of the link's."""
+
+
+class Failed(ScpiError):
+    """An error of the board.
+
+    Args:
+        code: of SCPI.
+        link_code: of the link; its name is said behind the standard's text.
+        value: what it is about.
+        detail: what the board says.
+    """
+
+    def __init__(self, code: int, link_code: Code, value: int, detail: str) -> None:
+        super().__init__(code, f"{link_code.name} {value} {detail}")
+        self.answer = f"ERR,{link_code.name},{value},{quoted(''.join(c if ' ' <= c <= '~' else '?' for c in detail))}"
+        """Instead of a block, to a program that wants an answer."""
 
 
 class PendingOperation:
@@ -55,7 +70,7 @@ class PendingOperation:
         """The result of what is under way, or PENDING. Raises ScpiError."""
         task = self._task
         if task is None:
-            raise ScpiError(-230, "no operation is under way")
+            raise Failed(-230, Code.BAD, 0, "no operation is under way")
         await asyncio.wait({task}, timeout=self.patience)
         if not task.done():
             return PENDING
@@ -65,7 +80,7 @@ class PendingOperation:
         except MgdhwError as error:
             raise scpi_error(error) from error
         except asyncio.CancelledError:
-            raise ScpiError(-240, "the operation was ended") from None
+            raise Failed(-240, Code.FAULT, 0, "the operation was ended") from None
 
     async def end(self) -> None:
         """End what is under way; its answer is lost."""
@@ -77,13 +92,12 @@ class PendingOperation:
                 task.exception()  # seen
 
 
-def scpi_error(error: MgdhwError) -> ScpiError:
-    """The error for the queue. Behind the standard's text stand the link's code, its value, and what the board says."""
+def scpi_error(error: MgdhwError) -> Failed:
+    """The error of SCPI for one of the board."""
     if isinstance(error, Refusal) and error.answer.trouble is not None:
         trouble = error.answer.trouble
         code = Code(trouble.code) if trouble.code in set(Code) else Code.UNKNOWN
-        return ScpiError(CODES[code], f"{code.name} {trouble.value} {readable(error.answer.text)}")
+        return Failed(CODES[code], code, trouble.value, error.answer.text)
     if isinstance(error, LinkCorrupt | ConfigError | DatasetError):
-        return ScpiError(-220, f"{Code.BAD.name} 0 {readable(str(error))}")
-    kind = -240 if isinstance(error, DeviceFault) else -300
-    return ScpiError(kind, f"{Code.FAULT.name} 0 {readable(str(error))}")
+        return Failed(-220, Code.BAD, 0, str(error))
+    return Failed(-240 if isinstance(error, DeviceFault) else -300, Code.FAULT, 0, str(error))

@@ -23,15 +23,13 @@ from mgdhw_drivers.visa.resource import Resource, ResourceSettings
 
 log = logging.getLogger("mgdhw.link")
 
-PENDING = b"PEND"
+PENDING = "PEND"
 FETCH = b"MGD:FETC?"
-ASK_ERROR = b"SYST:ERR?"
 MOST_AT_ONCE = 1 << 19
 """Bytes of one SCPI message, or a little more."""
 SLOW_SECONDS = 1.0
 """A chip that is at one request for so long is mentioned in the log."""
-_ERROR = re.compile(r'\s*([+-]?\d+)\s*,\s*"[^;"]*(?:;(.*))?"\s*$', re.DOTALL)
-_DETAIL = re.compile(r"([A-Z]+) (-?\d+) ?(.*)$", re.DOTALL)
+_ERROR = re.compile(r'ERR,([A-Z]+),(-?\d+),"(.*)"$', re.DOTALL)
 
 
 class _Peer:
@@ -62,8 +60,8 @@ class _Step:
 class ScpiLink:
     """Requests to a chip that speaks SCPI, and their answers. One task at a time may use it.
 
-    Each message carries requests and asks for their error, so that it has an answer whatever becomes of them; what
-    takes longer than the chip is to be silent is fetched later.
+    Every request has an answer, whatever becomes of it: a block, or a text that says what is wrong. What takes longer
+    than the chip may be silent is fetched later.
 
     Args:
         uri: the device's address, for errors.
@@ -80,8 +78,6 @@ class ScpiLink:
         self.on_loss: Callable[[str], None] | None = None
         self._resource = Resource("the chip", address, settings, uri)
         self._progress = progress
-        self._failed = False
-        """Whether errors of the last message may still be in the queue."""
 
     @property
     def connected(self) -> bool:
@@ -91,6 +87,8 @@ class ScpiLink:
     @property
     def in_step(self) -> bool:
         """Whether the chip was identified since anything went wrong."""
+        if self.connection.in_step and self._resource.has_hung_up:
+            self.connection.poison()
         return self.connected and self.connection.in_step
 
     async def connect(self) -> None:
@@ -143,55 +141,40 @@ class ScpiLink:
             asked = await request(gathered.values())
 
     async def _exchange(self, units: list[bytes]) -> list[bytes]:
-        """The blocks that answer requests."""
-        message = b";:".join([*units, ASK_ERROR])
-        if self._failed:
-            message = b"*CLS;:" + message
-        self._failed = True
+        """The blocks that answer requests, however long that takes."""
+        loop = asyncio.get_running_loop()
+        message = b";:".join(units)
+        began, logged = loop.time(), False
+        blocks: list[bytes] = []
         try:
-            blocks, error = await self._query(message)
+            while True:
+                parts = await self._resource.query_parts(message)
+                texts = [part for part in parts if isinstance(part, str)]
+                blocks += [part for part in parts if isinstance(part, bytes)]
+                if not texts:
+                    return blocks
+                if texts[0] != PENDING:
+                    break
+                waited = loop.time() - began
+                if waited > self._progress:
+                    raise LinkTimeout(f"the chip has been at one request for {waited:.3g} s", uri=self.uri)
+                if waited > SLOW_SECONDS and not logged:
+                    logged = True
+                    log.info("waiting for the device (a chip that is served may have to be compiled first)")
+                message = FETCH
         except BaseException:
             self.connection.poison()
             raise
-        self._failed = error is not None
-        if error is not None:
-            raise error
-        return blocks
+        raise self._error(texts[0])
 
-    async def _query(self, message: bytes) -> tuple[list[bytes], DeviceError | None]:
-        """The blocks and the error that answer a message, however long that takes."""
-        loop = asyncio.get_running_loop()
-        began, logged = loop.time(), False
-        blocks: list[bytes] = []
-        while True:
-            parts = await self._resource.query_parts(message)
-            blocks += parts[:-1]
-            last = parts[-1]
-            if not last.startswith(PENDING):
-                return blocks, self._error(last)
-            waited = loop.time() - began
-            if waited > self._progress:
-                raise LinkTimeout(f"the chip has been at one request for {waited:.3g} s", uri=self.uri)
-            if waited > SLOW_SECONDS and not logged:
-                logged = True
-                log.info("waiting for the device (a chip that is served may have to be compiled first)")
-            message = FETCH + b";:" + ASK_ERROR
-
-    def _error(self, raw: bytes) -> DeviceError | None:
-        """The exception for an answer to SYST:ERR?; None where there is no error."""
-        text = raw.decode(errors="replace")
+    def _error(self, text: str) -> DeviceError:
+        """The exception for a text instead of a block."""
         found = _ERROR.match(text)
-        if found is None:
+        if found is None or found[1] not in Code.__members__:
             self.connection.poison()
             return LinkCorrupt(f"the chip answers by {short_repr(text)}", uri=self.uri)
-        if int(found[1]) == 0:
-            return None
-        detail = _DETAIL.match((found[2] or "").replace('""', '"'))
-        if detail is None or detail[1] not in Code.__members__:
-            self.connection.poison()
-            return LinkCorrupt(f"the chip does not understand what it was sent: {text.strip()}", uri=self.uri)
-        trouble = ErrorPayload(Code[detail[1]], int(detail[2]))
-        return error_of(Answer(Type.ERROR, 0, b"", trouble, detail[3]), self.uri)
+        trouble = ErrorPayload(Code[found[1]], int(found[2]))
+        return error_of(Answer(Type.ERROR, 0, b"", trouble, found[3].replace('""', '"')), self.uri)
 
 
 def _unit(kind: Type, payload: bytes) -> bytes:

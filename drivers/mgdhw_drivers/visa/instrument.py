@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import time
@@ -11,8 +12,9 @@ from typing import TypeVar
 from mgdhw.errors import DeviceAbsent, DeviceError, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkLost, LinkTimeout
 from mgdhw.parsing import short_repr
 from mgdhw_drivers.visa.backend import link_errors
+from mgdhw_drivers.visa.framing import LONGEST, take_line
 from mgdhw_drivers.visa.owner_thread import Interrupted
-from mgdhw_drivers.visa.session import LONGEST, Session, open_session
+from mgdhw_drivers.visa.session import Session, StreamSession, Take, open_session
 from mgdhw_drivers.visa.settings import ResourceSettings
 
 POWER_ON = 1 << 7
@@ -54,7 +56,7 @@ class Instrument:
         self._status = ""
         """The query that tells its errors; empty: it has none."""
         self._errors: list[str] = []
-        """Errors that it has told, and that nobody was told of yet."""
+        """Errors that it has reported, and that were raised to nobody yet."""
         self._ready_at = 0.0
 
     # --- open and close ------------------------------------------------------------------------------------------
@@ -99,13 +101,13 @@ class Instrument:
     def _identify(self, session: Session) -> str:
         """Its identity. On a line that may bring answers to what a killed program asked, it has to say it twice."""
         self._send(session, self._settings.identify)
-        identity = self._receive_text(session, session.read_line)
+        identity = self._receive_text(session)
         if not session.is_stream:
             return identity
         self._send(session, self._settings.identify)
         began = time.monotonic()
         while time.monotonic() - began < self._settings.open_timeout:
-            latest = self._receive_text(session, session.read_line)
+            latest = self._receive_text(session)
             if latest == identity and latest and self._is_quiet(session):
                 return identity
             identity = latest
@@ -143,35 +145,36 @@ class Instrument:
 
     # --- use -----------------------------------------------------------------------------------------------------
 
+    def tell(self, data: bytes) -> None:
+        """Send a whole message."""
+        with self._in_step() as session:
+            self._send_bytes(session, data)
+
+    def ask(self, data: bytes, take: Take[Answer]) -> Answer:
+        """The answer to a whole message, or to the rest of it."""
+        with self._in_step() as session:
+            self._send_bytes(session, data)
+            return self._receive(session, take)
+
     def write(self, message: str) -> None:
         """Send a message."""
-        with self._in_step() as session:
-            self._send(session, message)
-
-    def write_block(self, header: str, data: bytes) -> None:
-        """Send a message that ends in an IEEE 488.2 block."""
-        size = str(len(data))
-        with self._in_step() as session:
-            head = f"{header}{'' if header.endswith((' ', ',')) else ' '}#{len(size)}{size}".encode()
-            self._send_bytes(session, b"".join((head, data, self._settings.write_termination.encode())))
+        self.tell(self.encode(message))
 
     def query(self, message: str) -> str:
-        """The answer to a message."""
-        with self._in_step() as session:
-            self._send(session, message)
-            return self._receive_text(session, session.read_line)
+        """The text that answers a message."""
+        return self.decode(self.ask(self.encode(message), take_line))
 
-    def query_block(self, message: str) -> bytes:
-        """The content of the block that answers a message."""
-        with self._in_step() as session:
-            self._send(session, message)
-            return self._receive(session, session.read_block)
+    def encode(self, message: str) -> bytes:
+        """A message with its termination."""
+        return (message + self._settings.write_termination).encode()
 
-    def query_parts(self, message: bytes) -> list[bytes]:
-        """The blocks that answer a message, and the text that follows them."""
-        with self._in_step() as session:
-            self._send_bytes(session, message + self._settings.write_termination.encode())
-            return self._receive(session, session.read_parts)
+    def decode(self, raw: bytes) -> str:
+        """An answer as text. Raises LinkCorrupt where it is none."""
+        try:
+            return raw.decode().strip()
+        except UnicodeDecodeError:
+            self._poisoned = True
+            raise LinkCorrupt(f"{self._name} answers by what is no text: {raw[:40]!r}", uri=self._uri) from None
 
     def drain_errors(self) -> None:
         """Read its error queue until it is empty.
@@ -195,7 +198,7 @@ class Instrument:
     def _ask_status(self, session: Session) -> int:
         """Its oldest error, whose code is returned, is noted, and whether it was switched on."""
         self._send(session, self._status)
-        answer = self._receive_text(session, session.read_line)
+        answer = self._receive_text(session)
         status = _parse_status(answer, self._status)
         if status is None:
             raise LinkCorrupt(f"{self._name} answers {self._status} by {short_repr(answer)}", uri=self._uri)
@@ -217,17 +220,52 @@ class Instrument:
             assert session is not None, "open"
         elif self._poisoned or self._has_strayed(session):
             session = self._bring_in_step(session)
-        try:
+        with self.guarded():
             yield session
-        except Interrupted:
-            self._poisoned = True
-            raise
-        except (LinkTimeout, LinkCorrupt):
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """In this context an answer is awaited: if it fails, the next one is not to be trusted."""
+        try:
+            yield
+        except (Interrupted, asyncio.CancelledError, LinkTimeout, LinkCorrupt):
             self._poisoned = True
             raise
         except LinkLost:
             self.close()
             raise
+
+    def quick_session(self) -> StreamSession | None:
+        """The session if the event loop may use it: it can be watched, and is in step. Blocks for nothing."""
+        session = self._session
+        if not isinstance(session, StreamSession) or self._poisoned or self._settings.min_interval:
+            return None
+        try:
+            if session.fileno() < 0:
+                return None
+            self._poisoned = bool(session.take_stray().strip())
+        except OSError:
+            return None  # the thread finds out again, and says so
+        return None if self._poisoned else session
+
+    def has_hung_up(self) -> bool:
+        """Whether its connection is gone, as far as that can be seen without waiting."""
+        session = self._session
+        return session is None or (isinstance(session, StreamSession) and session.has_hung_up())
+
+    def send_at_once(self, session: StreamSession, data: bytes) -> int:
+        """Send what can be sent of a message without waiting; how much that is."""
+        with link_errors(self._name, self._uri):
+            return session.send_at_once(data)
+
+    def take_arrived(self, session: StreamSession, take: Take[Answer]) -> Answer:
+        """The answer, if all of it has arrived. Raises Incomplete."""
+        with self._answer_errors(session), link_errors(self._name, self._uri):
+            return session.take_arrived(take)
+
+    def silent(self, session: StreamSession) -> LinkTimeout:
+        """The error for an answer that has not arrived in time."""
+        return LinkTimeout(f"{self._name} {session.silent()}", uri=self._uri)
 
     def _has_strayed(self, session: Session) -> bool:
         """Whether something came that nobody asked for."""
@@ -259,7 +297,7 @@ class Instrument:
         self._send(session, self._settings.identify)
         began = time.monotonic()
         while True:
-            answer = self._receive(session, session.read_line)
+            answer = self._receive(session, take_line)
             if answer.decode(errors="replace").strip() == self.identity and self._is_quiet(session):
                 break
             if time.monotonic() - began > self._settings.open_timeout:
@@ -284,7 +322,7 @@ class Instrument:
     # --- bytes ---------------------------------------------------------------------------------------------------
 
     def _send(self, session: Session, message: str) -> None:
-        self._send_bytes(session, (message + self._settings.write_termination).encode())
+        self._send_bytes(session, self.encode(message))
 
     def _send_bytes(self, session: Session, data: bytes) -> None:
         pause = self._settings.min_interval
@@ -297,10 +335,21 @@ class Instrument:
         if pause:
             self._ready_at = time.monotonic() + pause
 
-    def _receive(self, session: Session, read: Callable[[], Answer]) -> Answer:
+    def _receive(self, session: Session, take: Take[Answer]) -> Answer:
+        with self._answer_errors(session), link_errors(self._name, self._uri):
+            answer = session.read(take)
+        if self._settings.min_interval:
+            self._ready_at = time.monotonic() + self._settings.min_interval
+        return answer
+
+    def _receive_text(self, session: Session) -> str:
+        return self.decode(self._receive(session, take_line))
+
+    @contextlib.contextmanager
+    def _answer_errors(self, session: Session) -> Iterator[None]:
+        """Raise what `framing` does not understand as LinkCorrupt."""
         try:
-            with link_errors(self._name, self._uri):
-                answer = read()
+            yield
         except OverflowError:
             raise LinkCorrupt(f"{self._name} sends an answer of more than {LONGEST} bytes", uri=self._uri) from None
         except ValueError:
@@ -308,16 +357,6 @@ class Instrument:
             raise LinkCorrupt(
                 f"{self._name} does not answer by a definite-length block, but by {heard!r}", uri=self._uri
             ) from None
-        if self._settings.min_interval:
-            self._ready_at = time.monotonic() + self._settings.min_interval
-        return answer
-
-    def _receive_text(self, session: Session, read: Callable[[], bytes]) -> str:
-        raw = self._receive(session, read)
-        try:
-            return raw.decode().strip()
-        except UnicodeDecodeError:
-            raise LinkCorrupt(f"{self._name} answers by what is no text: {raw[:40]!r}", uri=self._uri) from None
 
 
 def _text_of(error: DeviceError) -> str:

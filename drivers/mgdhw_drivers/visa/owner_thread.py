@@ -36,10 +36,6 @@ class _Call(Generic[Answer]):
         self.began: float | None = None
         self.cancelled = False
 
-    def finish(self, settle: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self.loop.call_soon_threadsafe(settle)
-
     def succeed(self, answer: Answer) -> None:
         if not self.answer.done():
             self.answer.set_result(answer)
@@ -63,9 +59,15 @@ class OwnerThread:
         """Whether a call has not returned in time. Then no more calls are taken."""
         self._calls: SimpleQueue[_Call[Any] | None] = SimpleQueue()
         self._pending: set[_Call[Any]] = set()
+        self._unfinished = 0
         self._current: _Call[Any] | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call is queued or running, not even a cancelled one. For the event loop's thread."""
+        return self._unfinished == 0
 
     def interrupted(self) -> bool:
         """Whether nobody waits any more for the call that is running. For the call itself."""
@@ -86,6 +88,7 @@ class OwnerThread:
             raise Stuck
         call = _Call(work, limit)
         self._pending.add(call)
+        self._unfinished += 1
         self._calls.put(call)
         timer = call.loop.call_later(limit, self._check, call)
         try:
@@ -99,6 +102,7 @@ class OwnerThread:
 
     def close_later(self, work: Callable[[], None]) -> None:
         """Call something once what is under way returns, if it ever does; nobody waits for that."""
+        self._unfinished += 1
         self._calls.put(_Call(work, 0.0))
 
     def end(self) -> None:
@@ -131,17 +135,32 @@ class OwnerThread:
             if call is None:
                 return
             if call.cancelled:
+                self._finish(call, _nothing)
                 continue
             call.began = time.monotonic()
             self._current = call
             try:
                 answer = call.work()
             except BaseException as error:
-                call.finish(_failing(call, error))
+                self._finish(call, _failing(call, error))
             else:
-                call.finish(_succeeding(call, answer))
-            self._current = None
+                self._finish(call, _succeeding(call, answer))
             del call  # keeps nothing alive while it waits
+
+    def _finish(self, call: _Call[Any], settle: Callable[[], None]) -> None:
+        """Have the event loop settle a call that is over."""
+
+        def finish() -> None:
+            self._unfinished -= 1
+            settle()
+
+        self._current = None
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            call.loop.call_soon_threadsafe(finish)
+
+
+def _nothing() -> None:
+    """Nobody waits."""
 
 
 def _succeeding(call: _Call[Answer], answer: Answer) -> Callable[[], None]:

@@ -1,7 +1,12 @@
-"""An instrument that several tasks may use: requests one after the other, each whole, in a thread of its own."""
+"""An instrument that several tasks may use: requests one after the other, each whole.
+
+Whatever may block is done in a thread of its own. Where an instrument is in step, and its connection can be watched by
+the event loop, a request needs no thread: to wake one, and to be woken by it, takes twice as long as a short query.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from functools import partial
@@ -12,9 +17,11 @@ import numpy as np
 from mgdhw.arrays import FloatArray
 from mgdhw.errors import DeviceAbsent, LinkCorrupt, LinkTimeout
 from mgdhw.parsing import short_repr
+from mgdhw_drivers.visa.framing import Incomplete, take_block, take_line, take_parts
 from mgdhw_drivers.visa.instrument import Instrument
 from mgdhw_drivers.visa.lock import AddressLock
 from mgdhw_drivers.visa.owner_thread import OwnerThread, Stuck
+from mgdhw_drivers.visa.session import StreamSession, Take
 from mgdhw_drivers.visa.settings import ResourceSettings
 
 __all__ = ["Resource", "ResourceSettings"]
@@ -55,6 +62,7 @@ class Resource:
         self._owner: OwnerThread | None = None
         self._instrument: Instrument | None = None
         self._identity = ""
+        self._turn = asyncio.Lock()
 
     @property
     def identity(self) -> str:
@@ -65,6 +73,13 @@ class Resource:
     def is_open(self) -> bool:
         """Whether it was opened and not closed."""
         return self._instrument is not None
+
+    @property
+    def has_hung_up(self) -> bool:
+        """Whether its connection is gone, as far as that can be seen while it is idle."""
+        if self._instrument is None or self._owner is None or not self._owner.idle or self._turn.locked():
+            return False
+        return self._instrument.has_hung_up()
 
     async def open(self) -> None:
         """Connect, identify, initialise.
@@ -99,15 +114,17 @@ class Resource:
 
     async def write(self, message: str) -> None:
         """Send a message."""
-        await self._run(lambda instrument: instrument.write(message))
+        await self._tell((message + self.settings.write_termination).encode())
 
     async def query(self, message: str) -> str:
         """The answer to a message, without its termination."""
-        return await self._run(lambda instrument: instrument.query(message))
+        raw = await self._ask((message + self.settings.write_termination).encode(), take_line)
+        assert self._instrument is not None, "open"
+        return self._instrument.decode(raw)
 
     async def query_block(self, message: str) -> bytes:
         """The content of the IEEE 488.2 block that answers a message."""
-        return await self._run(lambda instrument: instrument.query_block(message))
+        return await self._ask((message + self.settings.write_termination).encode(), take_block)
 
     async def query_ascii(self, message: str) -> FloatArray:
         """The numbers, separated by commas, that answer a message."""
@@ -121,11 +138,13 @@ class Resource:
 
     async def write_block(self, header: str, data: bytes) -> None:
         """Send a message that ends in an IEEE 488.2 block of data."""
-        await self._run(lambda instrument: instrument.write_block(header, data))
+        size = str(len(data))
+        head = f"{header}{'' if header.endswith((' ', ',')) else ' '}#{len(size)}{size}".encode()
+        await self._tell(b"".join((head, data, self.settings.write_termination.encode())))
 
-    async def query_parts(self, message: bytes) -> list[bytes]:
-        """The blocks that answer a message, which may have blocks itself, and the text that follows them, if any."""
-        return await self._run(lambda instrument: instrument.query_parts(message))
+    async def query_parts(self, message: bytes) -> list[bytes | str]:
+        """The parts of the answer to a message, which may have blocks: its blocks as bytes, all else as text."""
+        return await self._ask(message + self.settings.write_termination.encode(), take_parts)
 
     async def drain_errors(self) -> None:
         """Read its error queue and its event status, where it has them and the settings say so.
@@ -134,13 +153,60 @@ class Resource:
             DeviceFault: errors, with code and text.
             LinkLost: it was switched off and on.
         """
-        await self._run(lambda instrument: instrument.drain_errors())
+        async with self._turn:
+            await self._run(lambda instrument: instrument.drain_errors())
 
     async def wait_complete(self) -> None:
         """Wait until it has done all that it was sent, as `*OPC?` says, for up to its timeout."""
         await self.query("*OPC?")
 
-    # --- the thread ----------------------------------------------------------------------------------------------
+    # --- in the event loop, where that blocks nothing --------------------------------------------------------------
+
+    async def _tell(self, data: bytes) -> None:
+        async with self._turn:
+            session = self._quick_session()
+            sent = 0
+            if session is not None and self._instrument is not None:
+                with self._instrument.guarded():
+                    sent = self._instrument.send_at_once(session, data)
+            if sent < len(data):
+                await self._run(lambda instrument: instrument.tell(data[sent:]))
+
+    async def _ask(self, data: bytes, take: Take[Answer]) -> Answer:
+        async with self._turn:
+            session, instrument = self._quick_session(), self._instrument
+            if session is None or instrument is None:
+                return await self._run(lambda instrument: instrument.ask(data, take))
+            with instrument.guarded():
+                sent = instrument.send_at_once(session, data)
+                if sent == len(data):
+                    return await self._await_answer(session, instrument, take)
+            return await self._run(lambda instrument: instrument.ask(data[sent:], take))
+
+    async def _await_answer(self, session: StreamSession, instrument: Instrument, take: Take[Answer]) -> Answer:
+        """The answer, as soon as all of it has arrived."""
+        loop = asyncio.get_running_loop()
+        descriptor = session.fileno()
+        while True:
+            arrived: asyncio.Future[bool] = loop.create_future()
+            timer = loop.call_later(session.timeout, _settle, arrived, False)
+            loop.add_reader(descriptor, _settle, arrived, True)
+            try:
+                if not await arrived:
+                    raise instrument.silent(session)
+            finally:
+                loop.remove_reader(descriptor)
+                timer.cancel()
+            with contextlib.suppress(Incomplete):
+                return instrument.take_arrived(session, take)
+
+    def _quick_session(self) -> StreamSession | None:
+        """The session if nothing has to be done in the thread first, and nothing is done there."""
+        if self._instrument is None or self._owner is None or not self._owner.idle or self._owner.stuck:
+            return None
+        return self._instrument.quick_session()
+
+    # --- in the thread -------------------------------------------------------------------------------------------
 
     async def _run(self, work: Callable[[Instrument], Answer]) -> Answer:
         if self._instrument is None:
@@ -187,3 +253,8 @@ class Resource:
         settings = self.settings
         messages = len(settings.initialise) + 8
         return settings.open_timeout + messages * (settings.timeout + settings.min_interval) + MARGIN_SECONDS
+
+
+def _settle(future: asyncio.Future[bool], answer: bool) -> None:
+    if not future.done():
+        future.set_result(answer)

@@ -10,24 +10,28 @@ pyvisa.
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mgdhw_drivers.visa.backend import low_level_session, open_resource, opening
+from mgdhw_drivers.visa.framing import Incomplete
 from mgdhw_drivers.visa.owner_thread import Interrupted
 from mgdhw_drivers.visa.settings import ResourceSettings
 
 if TYPE_CHECKING:
     from pyvisa.resources import MessageBasedResource
 
+Answer = TypeVar("Answer")
+Take = Callable[[bytearray, bytes, bool], Answer]
+"""Takes an answer from what has arrived: see `framing`."""
+
 CHUNK = 1 << 16
 """Bytes read at once, at most."""
-LONGEST = 1 << 26
-"""Bytes of an answer, at most: an instrument that sends without end is not listened to for ever."""
 SLICE_SECONDS = 0.1
 """How often a waiting thread looks whether somebody still waits for it."""
 
@@ -84,83 +88,27 @@ class Session(ABC):
         self._buffer.clear()
         return stray
 
-    def read_line(self) -> bytes:
-        """The next answer, without its termination. Raises as `_fill`; OverflowError: it does not end."""
-        end, buffer = self._end, self._buffer
-        seen, ended = 0, False
+    def read(self, take: Take[Answer]) -> Answer:
+        """The next answer.
+
+        Args:
+            take: one of `framing`.
+
+        Raises:
+            TimeoutError, OSError, VisaIOError, Interrupted: the connection.
+            ValueError, OverflowError: it is no such answer.
+        """
+        ended = False
         while True:
-            at = buffer.find(end, seen) if end else -1
-            if at >= 0:
-                line = bytes(buffer[:at])
-                del buffer[: at + len(end)]
-                return line
-            if ended:
-                line = bytes(buffer)
-                buffer.clear()
-                return line
-            if len(buffer) > LONGEST:
-                raise OverflowError(f"sends an answer of more than {LONGEST >> 20} MiB")
-            seen = max(0, len(buffer) - len(end) + 1)
-            ended = self._fill(None)
-
-    def read_block(self) -> bytes:
-        """The content of an IEEE 488.2 block. Raises as `read_line`; ValueError where this is none."""
-        self._need(2)
-        while self._buffer[0] in b" \r\n":
-            del self._buffer[:1]
-            self._need(2)
-        if self._buffer.startswith(b"#0"):
-            return self.read_line()[2:]
-        # The termination as well: left to itself it would be the begin of the next answer.
-        content = self._take_block(len(self._end))
-        if self._buffer and not self._buffer.startswith(self._end):
-            raise ValueError
-        del self._buffer[: len(self._end)]
-        return content
-
-    def read_parts(self) -> list[bytes]:
-        """The blocks of an answer, and the text that follows them, if any. Raises as `read_block`."""
-        parts: list[bytes] = []
-        while True:
-            self._need(1)
-            if self._buffer[0] != ord("#"):
-                parts.append(self.read_line())
-                return parts
-            parts.append(self._take_block(1))
-            if self._buffer.startswith(self._end) or not self._buffer:
-                del self._buffer[: len(self._end)]
-                return parts
-            if self._buffer[0] not in b";,":
-                raise ValueError
-            del self._buffer[:1]
-
-    def _take_block(self, following: int) -> bytes:
-        """A block's content, with so many bytes read beyond it, unless the instrument says that its message ends."""
-        self._need(2)
-        digits = self._buffer[1] - ord("0")
-        if self._buffer[0] != ord("#") or not 1 <= digits <= 9:
-            raise ValueError
-        self._need(2 + digits)
-        size = bytes(self._buffer[2 : 2 + digits])
-        if not size.isdigit() or int(size) > LONGEST:
-            raise ValueError
-        begin, whole = 2 + digits, 2 + digits + int(size)
-        self._need(whole + following, enough=whole)
-        content = bytes(memoryview(self._buffer)[begin:whole])
-        del self._buffer[:whole]
-        return content
-
-    def _need(self, size: int, enough: int = 0) -> None:
-        """Read until so many bytes are there, or `enough` of them and the instrument says that its message ends."""
-        while len(self._buffer) < size:
-            ended = self._fill(size - len(self._buffer))
-            if ended and len(self._buffer) < size:
-                if enough and len(self._buffer) >= enough:
-                    return
-                raise ValueError
+            try:
+                return take(self._buffer, self._end, ended)
+            except Incomplete as incomplete:
+                if ended:
+                    raise ValueError from None
+                ended = self._fill(incomplete.wanted)
 
 
-class _StreamSession(Session):
+class StreamSession(Session):
     """A socket or serial port of pyvisa-py, whose bytes are moved here."""
 
     def __init__(
@@ -176,6 +124,34 @@ class _StreamSession(Session):
     def _receive(self, seconds: float) -> bytes:
         """What has arrived; b"" if nothing does for so long."""
 
+    @abstractmethod
+    def fileno(self) -> int:
+        """What the event loop watches; -1: it cannot."""
+
+    @abstractmethod
+    def send_at_once(self, data: bytes) -> int:
+        """Send what can be sent without waiting; how much that is. Raises OSError."""
+
+    def take_arrived(self, take: Take[Answer]) -> Answer:
+        """The next answer, when something has arrived. Raises Incomplete, and as `read`."""
+        data = self._receive(0.0)
+        if not data:
+            raise ConnectionResetError("it is ready to be read, and has nothing")
+        self._buffer += data
+        return take(self._buffer, self._end, False)
+
+    def has_hung_up(self) -> bool:
+        """Whether the other end is gone, as far as that can be seen without waiting. What has arrived is kept."""
+        try:
+            self._buffer += self._receive(0.0)
+        except OSError:
+            return True
+        return False
+
+    def silent(self) -> str:
+        """What to say of an instrument that does not go on."""
+        return _silent(self.timeout, self._buffer)
+
     def _fill(self, wanted: int | None) -> bool:
         deadline = time.monotonic() + self.timeout
         while True:
@@ -187,7 +163,7 @@ class _StreamSession(Session):
             if self._interrupted():
                 raise Interrupted
             if left <= 0:
-                raise TimeoutError(_silent(self.timeout, self._buffer))
+                raise TimeoutError(self.silent())
 
     def is_quiet(self, seconds: float) -> bool:
         time.sleep(seconds)
@@ -199,7 +175,7 @@ class _StreamSession(Session):
         return super().take_stray()
 
 
-class SocketSession(_StreamSession):
+class SocketSession(StreamSession):
     """A socket of pyvisa-py."""
 
     def __init__(
@@ -209,8 +185,6 @@ class SocketSession(_StreamSession):
         self._socket: socket.socket = low_level_session(resource).interface
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:  # pyvisa-py takes a refused connection for an open one
-            import os
-
             resource.close()
             raise OSError(error, os.strerror(error))
         self._socket.setblocking(False)
@@ -237,6 +211,15 @@ class SocketSession(_StreamSession):
             select.select([], [self._socket], [], min(SLICE_SECONDS, deadline - now))
         self.write_interrupted = False
 
+    def fileno(self) -> int:
+        return self._socket.fileno() if os.name == "posix" else -1
+
+    def send_at_once(self, data: bytes) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+
     def _receive(self, seconds: float) -> bytes:
         if seconds:
             ready, _, _ = select.select([self._socket], [], [], seconds)
@@ -251,7 +234,7 @@ class SocketSession(_StreamSession):
         return data
 
 
-class SerialSession(_StreamSession):
+class SerialSession(StreamSession):
     """A serial port of pyvisa-py."""
 
     def __init__(
@@ -264,7 +247,6 @@ class SerialSession(_StreamSession):
         self._port.exclusive = True
         self._port.timeout = SLICE_SECONDS
         self._port.write_timeout = settings.timeout
-        self._line_seconds = 10 / self._port.baudrate
 
     def write(self, data: bytes) -> None:
         import serial
@@ -275,6 +257,16 @@ class SerialSession(_StreamSession):
         except serial.SerialTimeoutException:
             raise TimeoutError(f"has not taken a message in {self.timeout:g} s") from None
         self.write_interrupted = False
+
+    def fileno(self) -> int:
+        number: int = self._port.fileno() if os.name == "posix" else -1
+        return number
+
+    def send_at_once(self, data: bytes) -> int:
+        try:
+            return os.write(self.fileno(), data)  # pyserial has opened it not to block
+        except BlockingIOError:
+            return 0
 
     def _receive(self, seconds: float) -> bytes:
         port = self._port

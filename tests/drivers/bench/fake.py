@@ -54,6 +54,7 @@ class FakeBench:
         self.playing = False
         self.outputs_on: dict[str, bool] = {}
         self.errors: dict[str, list[str]] = {}
+        self.tripped = "0"
         self.delay = 0.0
         self.busy = self.most_busy = 0
 
@@ -175,14 +176,14 @@ class FakeInstrument:
             bench.values[name, found[1]] = bench.named[found[1], found[2]]
         elif text.startswith("SOUR:FUNC"):
             bench.playing = "ARB" in text
-        elif text.startswith("OUTP"):
+        elif text.startswith("OUTP") and "?" not in text:
             bench.outputs_on[name] = " ON" in text
         elif found := re.match(r"ACQ:POIN (\d+)", text):
             bench.points = int(found[1])
         elif text.startswith("READ?"):
             return f"{bench.record()[0]:.9e}"
         elif text.endswith("?") or "? " in text:
-            return "0" if "TRIP" in text else "1"
+            return bench.tripped if "TRIP" in text else "1"
         return None
 
 

@@ -18,7 +18,8 @@ async def test_check_shows_what_would_be_sent() -> None:
     path = BENCHES / "source-and-scope.toml"
     lines = await transcript_of(load_rack(path), path)
     phases = list(dict.fromkeys(line.phase for line in lines))
-    assert phases == ["opening", "writing θ", "one probe, with its baseline", "a ramp", "the safe state"]
+    expected = ["opening", "before each block", "writing θ", "one probe, with its baseline", "a ramp", "the safe state"]
+    assert phases == expected
     safe = [line.message for line in lines if line.phase == "the safe state" and not line.answered]
     assert safe == ["SOUR:VOLT 0,(@31:32)", "OUTP OFF,(@1:32)"]
     ramp = [line.message for line in lines if line.phase == "a ramp"]

@@ -196,3 +196,26 @@ async def test_linked_limits_are_checked_before_anything_is_sent() -> None:
         with pytest.raises(LimitExceeded, match="power"):
             await device.write(np.full(9, 7.0))
         assert bench.sent == []
+
+
+@pytest.mark.parametrize(
+    ("condition", "answer", "problem"),
+    [
+        ('expect = "0"', "+0.0", None),
+        ('expect = "0"', "1", "expected '0'"),
+        ("max = 4.2", "4.19", None),
+        ("max = 4.2", "nan", "expected any ... 4.2"),
+        ("min = 1.0\nmax = 2.0", "0.5", "expected 1 ... 2"),
+        ("min = 1.0", "cold", "expected a number"),
+    ],
+)
+async def test_interlocks(condition: str, answer: str, problem: str | None) -> None:
+    bench = FakeBench(
+        example(SOURCE, ('query = "OUTP:PROT:TRIP?"\nexpect = "0"', f'query = "OUTP:PROT:TRIP?"\n{condition}'))
+    )
+    async with bench.device() as device:
+        (interlock,) = device.interlocks
+        bench.tripped = answer
+        found = await interlock.problem()
+        assert (found is None) == (problem is None)
+        assert problem is None or problem in str(found)

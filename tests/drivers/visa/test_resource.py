@@ -45,6 +45,14 @@ async def opened(acme: Acme) -> AsyncIterator[Resource]:
     await source.close()
 
 
+@pytest.fixture(params=["event loop", "thread"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where requests are made: sockets that the event loop cannot watch need the thread, as all other resources do."""
+    if request.param == "thread":
+        monkeypatch.setattr(session.SocketSession, "fileno", lambda self: -1)
+
+
+@pytest.mark.usefixtures("where")
 async def test_everything_that_instruments_say_is_read(opened: Resource, acme: Acme) -> None:
     assert opened.identity == "ACME,source,7,1.0"
     await opened.write("VOLT 1.25")
@@ -55,6 +63,7 @@ async def test_everything_that_instruments_say_is_read(opened: Resource, acme: A
     await opened.drain_errors()
 
 
+@pytest.mark.usefixtures("where")
 async def test_each_of_many_tasks_gets_its_own_answers(opened: Resource) -> None:
     async def ask(task: int) -> int:
         return sum([await opened.query(f"ECHO? {task}-{i}") != f"{task}-{i}" for i in range(300)])
@@ -74,6 +83,7 @@ async def test_instruments_work_at_the_same_time() -> None:
         await asyncio.gather(*(source.close() for source in sources))
 
 
+@pytest.mark.usefixtures("where")
 async def test_a_late_answer_is_not_taken_for_another_one(opened: Resource, acme: Acme) -> None:
     for number in range(3):
         acme.delay = LATE
@@ -98,6 +108,7 @@ async def test_an_instrument_that_stays_silent_is_opened_again_and_that_is_said(
     assert await opened.query("ECHO? 1") == "1"
 
 
+@pytest.mark.usefixtures("where")
 @pytest.mark.parametrize(
     ("question", "error"),
     [("HALF?", LinkTimeout), ("NOBLOCK?", LinkCorrupt), ("WAVE?", LinkCorrupt), ("HANGUP?", LinkLost)],
@@ -158,6 +169,7 @@ async def test_an_instrument_that_was_switched_off_and_on_is_initialised_before_
     await source.close()
 
 
+@pytest.mark.usefixtures("where")
 async def test_a_cancelled_task_is_free_at_once(opened: Resource, acme: Acme) -> None:
     acme.delay = 0.2
     task = asyncio.create_task(opened.query("ECHO? cancelled"))
@@ -169,6 +181,7 @@ async def test_a_cancelled_task_is_free_at_once(opened: Resource, acme: Acme) ->
         assert await opened.query(f"ECHO? {i}") == str(i)
 
 
+@pytest.mark.usefixtures("where")
 async def test_a_cancelled_request_that_has_not_begun_is_never_sent(opened: Resource, acme: Acme) -> None:
     acme.delay = 0.1
     first = asyncio.create_task(opened.query("ECHO? first"))
@@ -191,6 +204,7 @@ async def test_a_call_that_never_returns_holds_up_nothing(
         return stuck(self, seconds)
 
     monkeypatch.setattr(Resource, "_limit", 0.2)
+    monkeypatch.setattr(session.SocketSession, "fileno", lambda self: -1)
     monkeypatch.setattr(session.SocketSession, "_receive", receive)
     with pytest.raises(LinkTimeout, match="stuck in a call of backend @py"):
         await opened.query("ECHO? 1")
