@@ -175,7 +175,7 @@ def plan(scenario: Scenario, faults: dict[str, PlannedFaults], asked: dict[str, 
             for number in range(first, first + draw.choice((1, 2, 20))):
                 faults[name].readings[number] = ReadingFault.OVERLOAD
     if scenario.what == "interlock":
-        first = max(1, moment("source", "questions"))
+        first = draw.randrange(1, 4)  # how often it is asked depends on how fast the machine is
         faults["source"].opens = (first, first + 1000)
 
 
