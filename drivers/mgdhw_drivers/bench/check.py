@@ -13,6 +13,7 @@ from mgdhw_drivers.bench.rack import Place, Rack
 from mgdhw_drivers.bench.templates import check_placeholders, fill
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+SWITCHES_ON = re.compile(r"\bOUTP(UT)?\w*(:STAT\w*)?\s+(ON|1)\b", re.IGNORECASE)
 TOLERANCE = 0.01
 """Share of an lsb by which a value may differ when it is written in a format."""
 
@@ -95,8 +96,16 @@ def _instruments(rack: Rack) -> Iterator[Problem]:
         for field in ("timeout", "open_timeout"):
             if getattr(instrument, field) == 0:
                 yield Problem((*key, field), 'expected more than 0, such as "2 s"')
+        if instrument.enabled is not None and not instrument.enable:
+            yield Problem((*key, "enabled"), 'asks whether outputs are on; add enable = ["…"], which switches them on')
         if any(one in moved for one in rack.members(name)):
             for message in instrument.initialise:
+                if SWITCHES_ON.search(message):
+                    yield Problem(
+                        (*key, "initialise"),
+                        f"{message!r} switches outputs on at whatever level they were set to, but the parameters on it"
+                        " have a max_step; put it into enable, which is sent when they are at their safe values",
+                    )
                 if re.search(r"\*RST\b", message, re.IGNORECASE):
                     yield Problem(
                         (*key, "initialise"),
@@ -177,7 +186,7 @@ def _lengths(rack: Rack) -> Iterator[Problem]:
                     f" (format, short forms of commands), or set buffer to what the instrument takes",
                 )
     for name, instrument in rack.instruments.items():
-        for message in instrument.initialise:
+        for message in (*instrument.initialise, *instrument.enable):
             if len(message) > instrument.buffer:
                 yield Problem(
                     ("instruments", name, "initialise"),

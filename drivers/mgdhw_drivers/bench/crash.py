@@ -14,6 +14,9 @@ from pathlib import Path
 from mgdhw.errors import ConfigError
 from mgdhw.folders import cache_folder
 
+FOLDER = "MGDHW_BENCHES"
+"""Environment variable that names another folder for marks."""
+
 log = logging.getLogger("mgdhw.device")
 
 
@@ -51,8 +54,9 @@ class CrashMarkers:
                 path.unlink(missing_ok=True)
 
     def _paths(self) -> dict[str, Path]:
+        named = os.environ.get(FOLDER)
         try:
-            folder = cache_folder() / "benches"
+            folder = Path(named) if named else cache_folder() / "benches"
         except ConfigError:  # no home folder
             return {}
         names = {one: hashlib.sha256(one.upper().encode()).hexdigest()[:24] for one in self._addresses}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,14 @@ from mgdhw_drivers.bench.crash import CrashMarkers
 from mgdhw_drivers.bench.describe import info_of
 from mgdhw_drivers.bench.hardware_timed import HardwareTimed
 from mgdhw_drivers.bench.inputs import Levels
-from mgdhw_drivers.bench.instruments import Instruments, MakeResource
+from mgdhw_drivers.bench.instruments import Instruments, MakeResource, repeated
 from mgdhw_drivers.bench.interlock import interlocks_of
 from mgdhw_drivers.bench.load import load_rack
 from mgdhw_drivers.bench.messages import Message
 from mgdhw_drivers.bench.outputs import Outputs
 from mgdhw_drivers.bench.playlist import Playlist
 from mgdhw_drivers.bench.rack import Rack
-from mgdhw_drivers.bench.safe_state import make_safe
+from mgdhw_drivers.bench.safe_state import make_safe, switch_on
 
 log = logging.getLogger("mgdhw.device")
 
@@ -57,7 +58,11 @@ class BenchDevice(HostCodes):
             if rack.blocks is None
             else HardwareTimed(rack, rack.blocks, self._parameters, self._inputs, self._outputs, self.instruments, uri)
         )
-        addresses = [address for address, _ in rack.resources().values()] if make is None else []
+        addresses = [
+            address
+            for address, instrument in rack.resources().values()
+            if make is None and not instrument.backend.endswith("@sim")  # simulated in this process, and gone with it
+        ]
         self._markers = CrashMarkers(addresses, str(path))
         self._unsafe = False
         """Whether instruments may not be in their safe state."""
@@ -77,6 +82,7 @@ class BenchDevice(HostCodes):
         await self.instruments.open()
         if crashed:
             await self._after_crash()
+        await repeated(partial(switch_on, self.rack, self._parameters, self.instruments))
         identities = {name: one.identity for name, one in self.instruments.resources.items()}
         self.interlocks = interlocks_of(self.rack, self.instruments)
         self.info = info_of(self.rack, self.path, self._parameters, identities)
@@ -132,9 +138,10 @@ class BenchDevice(HostCodes):
     # --- parameters --------------------------------------------------------------------------------------------------
 
     async def read(self) -> FloatArray:
-        if not self._unsafe:  # while it is being opened, limits on motion begin where the hardware is
+        if self.is_open or not self._unsafe:
             self.check_open()
-        return await self._parameters.read()
+            return await self._parameters.read()
+        return await repeated(self._parameters.read)  # being opened: limits on motion begin where the hardware is
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
         return await self._parameters.move(theta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from mgdhw.arrays import FloatArray
-from mgdhw.errors import DeviceFault, DeviceUnavailable, LinkCorrupt
+from mgdhw.errors import DeviceFault, DeviceUnavailable, LinkCorrupt, LinkError
 from mgdhw.parsing import short_repr
 from mgdhw_drivers.bench.groups import OutputGroup, Step, numbers_of
 from mgdhw_drivers.bench.messages import Message
@@ -22,6 +23,8 @@ from mgdhw_drivers.visa.resource import Resource, ResourceSettings
 
 Answer = TypeVar("Answer")
 
+ATTEMPTS = 3
+"""How often what may be repeated is tried if a link fails."""
 BRIEF_SECONDS = 2e-3
 """Shorter waits are not left to the event loop, whose timers are a millisecond coarse."""
 
@@ -229,6 +232,14 @@ class Instruments:
             return await work()
         finally:
             self.record.append(Sent(instrument, text, began, time.perf_counter() - began))
+
+
+async def repeated(work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The result of work that may be repeated, and is if a link fails. Raises what the last attempt does."""
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(LinkError, OSError):
+            return await work()
+    return await work()
 
 
 async def in_parallel(work: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:

@@ -55,9 +55,9 @@ name = "my bench"
 [network]
 layers = {list(answers.layers)}       # {count} parameters: for each layer its weights, row by row, then its biases
 """,
-        _instrument(answers, source, answers.parameters, several, '["OUTP ON"]', moves=True),
-        *([] if same else [_instrument(answers, "inputs", (answers.inputs,), False, '["OUTP ON"]')]),
-        _instrument(answers, "meter", (answers.output,), False, '["*RST"]'),
+        _instrument(answers, source, answers.parameters, several, moves=True),
+        *([] if same else [_instrument(answers, "inputs", (answers.inputs,), False, switch=True)]),
+        _instrument(answers, "meter", (answers.output,), False),
         _parameters(source, several, count),
         f"""\
 [[inputs]]
@@ -104,18 +104,31 @@ write = "OUTP OFF"                          # <-
 
 
 def _instrument(
-    answers: Answers, name: str, addresses: tuple[str, ...], several: bool, initialise: str, *, moves: bool = False
+    answers: Answers,
+    name: str,
+    addresses: tuple[str, ...],
+    several: bool,
+    *,
+    moves: bool = False,
+    switch: bool = False,
 ) -> str:
     where = f"addresses = {json.dumps(list(addresses))}" if several else f"address = {json.dumps(addresses[0])}"
     identity = answers.identities.get(addresses[0], "")
     expected = ",".join(identity.split(",")[:2])
-    note = "no *RST: it would move parameters at once" if moves else "sent after opening"
+    if moves:
+        begin = "initialise = []     # <- sent after opening; no *RST, no OUTP ON: they would move parameters at once\n"
+        begin += 'enable = ["OUTP ON"]                        # <- sent when parameters are at their safe values\n'
+        begin += 'enabled = "OUTP?"                           # <- 1: outputs are on already, and nothing is moved'
+    else:
+        begin = (
+            f"initialise = [{json.dumps('OUTP ON' if switch else '*RST')}]                      # <- sent after opening"
+        )
     return f"""\
 [instruments.{name}]
 {where}
 identity = {json.dumps(expected)}{"" if expected else "     # <- text in its answer to *IDN?"}
 timeout = "2 s"
-initialise = {initialise}                     # <- {note}
+{begin}
 """
 
 

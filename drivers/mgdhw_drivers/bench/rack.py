@@ -70,6 +70,8 @@ class Instrument(Section):
         baud_rate: of a serial port.
         identity: text that the answer to *IDN? must contain.
         initialise: messages sent after opening and after a power cycle. They must not move parameters.
+        enable: messages that switch outputs on: sent when its parameters are at their safe values.
+        enabled: query whether they are on: if all answers are 1, nothing is moved, and `enable` is not sent.
         check_errors: whether SYST:ERR? is asked after each block and each evaluation.
         buffer: longest message that it takes, in bytes.
     """
@@ -85,6 +87,8 @@ class Instrument(Section):
     baud_rate: int | None = Field(default=None, ge=50, le=10_000_000)
     identity: str = ""
     initialise: Strings = ()
+    enable: Strings = ()
+    enabled: str | None = None
     check_errors: bool = True
     buffer: int = Field(default=1024, ge=16, le=1 << 24)
 

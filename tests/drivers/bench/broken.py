@@ -84,6 +84,10 @@ BROKEN = [
         "instruments.smu.initialise", "*RST", "leave it out",
     ),
     Broken(
+        "switches-on", UNITS, '["SOUR:VOLT:ILIM 10 MA"]', '["SOUR:VOLT:ILIM 10 MA", "OUTP ON"]',
+        "instruments.smu.initialise", "OUTP ON", "put it into enable",
+    ),
+    Broken(
         "window-outside", SOURCE, "[[50, 200]]", "[[50, 201]]", "outputs[0].windows", "201", "(or set points)",
     ),
     Broken(

@@ -183,7 +183,9 @@ class FakeInstrument:
         elif text.startswith("READ?"):
             return f"{bench.record()[0]:.9e}"
         elif text.endswith("?") or "? " in text:
-            return bench.tripped if "TRIP" in text else "1"
+            if "TRIP" in text:
+                return bench.tripped
+            return str(int(bench.outputs_on.get(name, False))) if text.startswith("OUTP") else "1"
         return None
 
 

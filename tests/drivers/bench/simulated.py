@@ -12,6 +12,9 @@ from mgdhw_drivers.bench.simulate.recorder import Recorder
 from mgdhw_drivers.bench.simulate.simulation import RackSimulation, SimulationSettings
 from tests.helpers.paths import ROOT
 
+PLAIN = SimulationSettings()
+"""Without delays and faults."""
+
 
 @dataclass(frozen=True)
 class Simulated:
@@ -39,14 +42,18 @@ class Simulated:
 
 @contextlib.asynccontextmanager
 async def simulated(
-    name: str, folder: Path, *changes: tuple[str, str], chip: str = "analog-8bit", latency: float = 0.0
+    name: str,
+    folder: Path,
+    *changes: tuple[str, str],
+    chip: str = "analog-8bit",
+    settings: SimulationSettings = PLAIN,
 ) -> AsyncIterator[Simulated]:
     """An example rack, with some of its text changed, whose instruments listen on loopback."""
     text = (ROOT / "examples" / "benches" / f"{name}.toml").read_text("utf-8")
     for before, after in changes:
         assert before in text, before
         text = text.replace(before, after)
-    async with RackSimulation(parse_rack(text, name), chip, SimulationSettings(latency=latency)) as simulation:
+    async with RackSimulation(parse_rack(text, name), chip, settings) as simulation:
         path = folder / f"{name}.toml"
         path.write_text(with_addresses(text, name, simulation.addresses), "utf-8")
         yield Simulated(path, simulation.recorder, simulation)

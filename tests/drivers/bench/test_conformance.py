@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+import pytest
+
 from mgdhw.device import Device
 from mgdhw.testing import DeviceConformance
 from tests.drivers.bench.fake import FakeBench, example
@@ -25,6 +27,7 @@ class TestSourceAndScope(OnInstrumentsInMemory):
     example = "source-and-scope"
 
 
+@pytest.mark.long
 class TestSourceMeasureUnits(OnInstrumentsInMemory):
     example = "source-measure-units"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mgdhw_drivers.bench.crash import CrashMarkers
+from mgdhw_drivers.bench.crash import FOLDER, CrashMarkers
 from mgdhw_drivers.bench.rack import Place
 from tests.drivers.bench.simulated import simulated
 
@@ -25,14 +25,13 @@ async def main():
 
 asyncio.run(main())
 """
-CHIP = "sim:analog-8bit?layers=2-3-1&weight_range=4&engine=reference"
 
 
 async def test_after_sigkill_the_next_start_ramps_to_the_safe_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    async with simulated("source-and-scope", tmp_path, chip=CHIP) as rack:
+    monkeypatch.setenv(FOLDER, str(tmp_path / "marks"))
+    async with simulated("source-and-scope", tmp_path) as rack:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", PROGRAM, rack.uri, stdout=asyncio.subprocess.PIPE
         )
@@ -53,7 +52,7 @@ async def test_after_sigkill_the_next_start_ramps_to_the_safe_state(
 
 
 def test_markers_belong_to_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(FOLDER, str(tmp_path))
     one = CrashMarkers(["TCPIP::a::5025::SOCKET", "TCPIP::b::5025::SOCKET"], "one.toml")
     other = CrashMarkers(["tcpip::B::5025::socket"], "other.toml")
     third = CrashMarkers(["TCPIP::c::5025::SOCKET"], "third.toml")

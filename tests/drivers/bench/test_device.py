@@ -58,6 +58,7 @@ async def test_ramps_begin_where_the_hardware_is_and_end_safe() -> None:
     bench = FakeBench(example(SOURCE))
     for channel in range(1, 14):
         bench.values["source", str(channel)] = 2.0
+    bench.outputs_on["source"] = True
     async with bench.device() as device:
         np.testing.assert_array_equal(await device.read(), np.full(13, 2.0))
         await device.write(np.full(13, -1.0))
@@ -219,3 +220,13 @@ async def test_interlocks(condition: str, answer: str, problem: str | None) -> N
         found = await interlock.problem()
         assert (found is None) == (problem is None)
         assert problem is None or problem in str(found)
+
+
+async def test_an_output_that_is_off_comes_on_at_the_safe_value() -> None:
+    bench = FakeBench(example(SOURCE))
+    for channel in range(1, 14):  # after a power failure in the middle of a write
+        bench.values["source", str(channel)] = 2.0
+    async with bench.device() as device:
+        np.testing.assert_array_equal(await device.read(), np.zeros(13))
+        on = [text for _, text in bench.sent].index("OUTP ON,(@1:13,31:32)")
+        assert "SOUR:VOLT 0.0000" in bench.sent[on - 1][1]

@@ -10,6 +10,7 @@ import mgdhw
 from mgdhw.block import Baseline, Block, CodeSpec
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.bench.live_try import try_rack
+from mgdhw_drivers.bench.simulate.simulation import SimulationSettings
 from tests.drivers.bench.simulated import simulated
 
 SOURCE, UNITS, GENERATOR = "source-and-scope", "source-measure-units", "generator-and-digitizer"
@@ -61,7 +62,7 @@ async def test_hardware_timed_blocks_give_the_costs_of_single_probes(tmp_path: P
 
 
 async def test_a_trial_shows_that_instruments_overlap(tmp_path: Path) -> None:
-    async with simulated(UNITS, tmp_path, latency=0.001) as rack:
+    async with simulated(UNITS, tmp_path, settings=SimulationSettings(latency=0.001)) as rack:
         trial = await try_rack(rack.device(), amplitude=10)
     (write,) = (phase for phase in trial.phases if phase.name == "write θ + θ̃")
     assert write.instruments == 9
