@@ -57,7 +57,13 @@ def lines_until(process: subprocess.Popen[str], text: str) -> list[str]:
 
 
 def train_simulated(
-    name: str, folder: Path, start: Start, mgdhw: Finish, summary: Callable[..., dict[str, Any]], *options: str
+    name: str,
+    folder: Path,
+    start: Start,
+    mgdhw: Finish,
+    summary: Callable[..., dict[str, Any]],
+    *options: str,
+    end: signal.Signals = signal.SIGTERM,
 ) -> dict[str, Any]:
     """Simulate a rack, train it, and end the simulation; the summary of the training."""
     rack, moves = folder / "rack.toml", folder / "moves.csv"
@@ -67,7 +73,7 @@ def train_simulated(
     lines = lines_until(simulated, "train it with")
     assert lines[-1] == f"train it with: mgdhw train --device bench:{rack}"
     found = summary(mgdhw("train", "rehearsal.toml", "--device", f"bench:{rack}", "--json"))
-    simulated.send_signal(signal.SIGTERM)
+    simulated.send_signal(end)
     out, err = simulated.communicate(timeout=SECONDS)
     assert (simulated.returncode, err) == (0, "")
     assert re.search(r"largest step of a channel: 1, of", out)
@@ -98,20 +104,6 @@ def test_racks_are_rehearsed(
 def test_a_rack_of_serial_ports_is_rehearsed(
     folder: Path, start: Start, mgdhw: Finish, summary: Callable[..., dict[str, Any]]
 ) -> None:
-    found = train_simulated("generator-and-digitizer", folder, start, mgdhw, summary, "--pty")
+    options = ("--pty", "--latency", "1ms")
+    found = train_simulated("generator-and-digitizer", folder, start, mgdhw, summary, *options, end=signal.SIGINT)
     check_trained(found)
-
-
-def test_what_simulate_refuses(mgdhw: Finish, folder: Path) -> None:
-    example = str(BENCHES / "source-and-scope.toml")
-    for arguments, message in [
-        (["missing.toml"], "missing.toml: no such file"),
-        ([example, "--latency", "fast"], "--latency fast: expected a quantity in s"),
-        ([example, "--settling", "1 h"], "--settling 1 h"),
-        ([example, "--faults", "smoke=1"], "no fault 'smoke'"),
-        ([example, "--chip", "sim:analog-8bit?layers=4-1"], "has 5 parameters, the rack has 13"),
-        ([example, "-o", "nowhere/rack.toml"], "nowhere/rack.toml"),
-    ]:
-        done = mgdhw("bench", "simulate", *arguments)
-        assert done.returncode == 1, done
-        assert message in " ".join(done.stderr.split()), done.stderr
