@@ -72,6 +72,14 @@ class CommandTree:
                 raise ValueError(f"{pattern}: there is a command of this name")
             branch.commands[query] = _Command(handler, spelling.numbers, least, most)
 
+    def knows(self, nodes: Sequence[str], query: bool) -> bool:
+        """Whether there is a command with this header, from the root, in capitals."""
+        try:
+            found = self._follow(nodes, "")
+        except ScpiError:
+            return False
+        return found is not None and query in found[0].commands
+
     def find(self, nodes: Sequence[str], unit: Unit) -> tuple[Handler, Call]:
         """The handler of a header, and its call.
 

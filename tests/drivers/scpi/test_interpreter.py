@@ -157,7 +157,7 @@ def outcome(
 
 
 @given(STREAMS, st.lists(st.integers(0, 400), max_size=20), st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_cut_of_a_stream_gives_the_same(stream: bytes, cuts: list[int], ends: bool) -> None:
     whole = outcome(stream, [], ends)
     assert outcome(stream, cuts, ends) == whole
@@ -165,7 +165,7 @@ def test_any_cut_of_a_stream_gives_the_same(stream: bytes, cuts: list[int], ends
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_random_bytes_raise_nothing(stream: bytes) -> None:
     supply = Supply()
     Interpreter(supply, 600).receive(stream)

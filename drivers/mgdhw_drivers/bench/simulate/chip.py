@@ -21,7 +21,7 @@ from mgdhw_drivers.scpi import ScpiError
 MOST_KNOWN = 1 << 14
 """Outputs that are kept."""
 MOST_SAMPLES = 64
-"""Samples whose outputs are computed together when the parameters have changed: those applied last."""
+"""Samples whose outputs are computed in one batch when the parameters have changed: those applied last."""
 RESOLUTION = 6
 """Decimals of a level: what a converter cannot tell apart is the same, however it was sent."""
 
@@ -123,8 +123,8 @@ class SimulatedChip:
                 self._remember_sample(key[1], sample)
             for name, (row, wanted) in missing.items():
                 chosen = wanted | self._samples if len(self._samples) <= MOST_SAMPLES else wanted
-                together = dict(sorted(chosen.items()))
-                for sample_name, output in zip(together, await self._infer(row, together), strict=True):
+                batch = dict(sorted(chosen.items()))
+                for sample_name, output in zip(batch, await self._infer(row, batch), strict=True):
                     found[name, sample_name] = output
                     self._known[name + sample_name] = output
             while len(self._known) > MOST_KNOWN:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 import numpy as np
 
@@ -125,10 +125,22 @@ class Digitizer(SimulatedInstrument):
         self._finish()
 
     def _fetch(self, call: Call) -> FloatArray:
+        return self._fetched(call.channels(0, MOST_CHANNELS) if call.arguments else ())
+
+    async def fetch(self, channels: Sequence[int]) -> FloatArray:
+        """Records of channels, one after the other; made at once where there are none.
+
+        Raises:
+            ScpiError: a trigger is awaited (-230).
+        """
+        if self._records is None and not self.busy:
+            await self._record_now()
+        return self._fetched(channels)
+
+    def _fetched(self, channels: Sequence[int]) -> FloatArray:
         if self._records is None:
             raise ScpiError(-230, "nothing was recorded; send INIT first")
-        channels = call.channels(0, MOST_CHANNELS) if call.arguments else tuple(self._records)
-        records = [self._records.get(channel, np.zeros(self._points)) for channel in channels]
+        records = [self._records.get(channel, np.zeros(self._points)) for channel in channels or self._records]
         return np.concatenate(records) if records else np.zeros(self._points)
 
     async def _read(self, call: Call) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 import numpy as np
 
@@ -107,8 +107,11 @@ class WaveformGenerator(MultichannelSource):
             self.apply(channel)
 
     def _select(self, call: Call) -> None:
-        name = call.name(0).upper()
-        channels = self.selected(call, 1)
+        self.select(self.selected(call, 1), call.name(0))
+
+    def select(self, channels: Sequence[int], name: str) -> None:
+        """Let channels be at the end of a named waveform. Raises ScpiError if there is none (-256)."""
+        name = name.upper()
         if any((channel, name) not in self._named for channel in channels):
             raise ScpiError(-256, name)
         for channel in channels:
@@ -116,15 +119,22 @@ class WaveformGenerator(MultichannelSource):
             self.apply(channel)
 
     def _upload(self, call: Call) -> None:
-        channel = call.suffix(0, MOST_CHANNELS)
-        self._volatile[channel] = _levels(call.block(0), self.volatile_format)
+        self.upload(call.suffix(0, MOST_CHANNELS), call.block(0))
+
+    def upload(self, channel: int, data: bytes) -> None:
+        """Take a channel's waveform. Raises ScpiError if it is none (-161, -222)."""
+        self._volatile[channel] = _levels(data, self.volatile_format)
         self._played.discard(channel)
         self.apply(channel)
 
     def _store(self, call: Call) -> None:
+        self.store(call.suffix(0, MOST_CHANNELS), call.name(0), call.block(1))
+
+    def store(self, channel: int, name: str, data: bytes) -> None:
+        """Take a named waveform of a channel. Raises ScpiError if it is none, or if there are too many (-321)."""
         if len(self._named) >= MOST_WAVEFORMS * max(1, len(self.outputs)):
             raise ScpiError(-321, f"{len(self._named)} waveforms are stored")
-        self._named[call.suffix(0, MOST_CHANNELS), call.name(0).upper()] = _levels(call.block(1), self.named_format)
+        self._named[channel, name.upper()] = _levels(data, self.named_format)
 
     def _set_rate(self, call: Call) -> None:
         self._rate = call.number(0, unit="HZ", low=1e-6, high=FASTEST)

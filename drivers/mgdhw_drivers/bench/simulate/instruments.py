@@ -9,6 +9,7 @@ from mgdhw_drivers.bench.groups import ChannelGroup, LevelGroup, OutputGroup
 from mgdhw_drivers.bench.rack import Blocks, Instrument, Rack
 from mgdhw_drivers.bench.simulate.chip import SimulatedChip
 from mgdhw_drivers.bench.simulate.cost_meter import CostMeter
+from mgdhw_drivers.bench.simulate.dialect import teach
 from mgdhw_drivers.bench.simulate.digitizer import Digitizer, Scope
 from mgdhw_drivers.bench.simulate.faults import FaultInjector, Faults
 from mgdhw_drivers.bench.simulate.generator import WaveformGenerator
@@ -26,10 +27,12 @@ def simulated_instruments(rack: Rack, chip: SimulatedChip, faults: Faults, seed:
         ConfigError: channels that are no numbers.
     """
     line = TriggerLine(chip)
-    return [
-        _simulated(rack, name, settings, chip, FaultInjector(faults, seed, name), line)
-        for name, (_, settings) in rack.resources().items()
-    ]
+    found = []
+    for name, (_, settings) in rack.resources().items():
+        instrument = _simulated(rack, name, settings, chip, FaultInjector(faults, seed, name), line)
+        teach(instrument, rack)
+        found.append(instrument)
+    return found
 
 
 def _simulated(

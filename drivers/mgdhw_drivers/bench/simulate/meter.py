@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mgdhw.arrays import FloatArray
@@ -61,8 +63,7 @@ class Readings:
         return float(disturbed(readings, self._instrument.faults)[0])
 
     async def _read(self, call: Call) -> tuple[float, ...]:
-        self._levels = self._instrument.chip.levels()
-        return await self._fetch(call)
+        return await self.now(self._instrument.selected(call, 0))
 
     def _start(self, call: Call) -> None:
         self._levels = self._instrument.chip.levels()
@@ -70,8 +71,15 @@ class Readings:
     async def _fetch(self, call: Call) -> tuple[float, ...]:
         if self._levels is None:
             raise ScpiError(-230, "nothing was measured; send INIT first")
-        levels = self._levels
-        return tuple([await self.value(channel, levels) for channel in self._instrument.selected(call, 0)])
+        return await self._values(self._instrument.selected(call, 0), self._levels)
+
+    async def now(self, channels: Sequence[int]) -> tuple[float, ...]:
+        """Readings of channels."""
+        self._levels = self._instrument.chip.levels()
+        return await self._values(channels, self._levels)
+
+    async def _values(self, channels: Sequence[int], levels: FloatArray) -> tuple[float, ...]:
+        return tuple([await self.value(channel, levels) for channel in channels])
 
 
 class Multimeter(SimulatedInstrument):

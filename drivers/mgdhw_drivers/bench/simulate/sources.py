@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mgdhw_drivers.bench.simulate.chip import SimulatedChip
@@ -87,7 +88,7 @@ class MultichannelSource(SimulatedInstrument):
         add(f"[SOURce#:]{quantity}[:LEVel][:IMMediate][:AMPLitude]", set_levels, (1, None))
         add(
             f"[SOURce#:]{quantity}[:LEVel][:IMMediate][:AMPLitude]?",
-            lambda call: tuple(self.output(channel).level for channel in self.selected(call, 0)),
+            lambda call: self.levels_of(self.selected(call, 0)),
             (0, 1),
         )
         add(f"[SOURce#:]{quantity}:ILIMit", limit, (1, 2))
@@ -104,8 +105,20 @@ class MultichannelSource(SimulatedInstrument):
                 call.number(index, unit=unit, low=-HIGHEST, high=HIGHEST, default=0.0) for index in range(1, count - 1)
             ]
             channels = call.channels(count - 1, MOST_CHANNELS)
+        self.set_levels(channels, values)
+
+    def levels_of(self, channels: Sequence[int]) -> tuple[float, ...]:
+        """What channels are set to, on or not."""
+        return tuple(self.output(channel).level for channel in channels)
+
+    def set_levels(self, channels: Sequence[int], values: Sequence[float]) -> None:
+        """Set channels, each to its value or all to the same.
+
+        Raises:
+            ScpiError: too few values (-109), or too many (-108).
+        """
         if len(values) == 1:
-            values *= len(channels)
+            values = list(values) * len(channels)
         if len(values) != len(channels):
             raise ScpiError(-108 if len(values) > len(channels) else -109, f"{len(channels)} channels are listed")
         for channel, value in zip(channels, values, strict=True):

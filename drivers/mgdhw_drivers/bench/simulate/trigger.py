@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -67,7 +69,9 @@ class TriggerLine:
                 if place in driven:
                     whole = np.append(waveform, np.full(points - len(waveform), waveform[-1]))
                     table[:, driven[place]] = whole
+        ends = time.monotonic() + points / rate
         outputs = await self._distinct_outputs(table) if recorders else np.empty((points, 0))
+        await asyncio.sleep(max(0.0, ends - time.monotonic()))  # nobody can be told before it is over
         for record in recorders:
             record(outputs, rate)
 

@@ -65,19 +65,18 @@ write = "OUTP OFF,(@1:4)"
 
 
 class Counting(FunctionDevice):
-    """A device of which the output is the sum of the parameters plus the input, and whose work is counted."""
+    """A device of which every output is the sum of parameters and inputs, and whose work is counted."""
 
-    def __init__(self, n: int, n_inputs: int, low: float = -8.0, high: float = 8.0) -> None:
-        super().__init__(None, n, outputs=_sum, n_inputs=n_inputs, low=low, high=high, lsb=1e-6)
+    def __init__(self, n: int, n_inputs: int, low: float = -8.0, high: float = 8.0, n_outputs: int = 1) -> None:
+        def outputs(theta: FloatArray, inputs: FloatArray) -> FloatArray:
+            return np.repeat(theta.sum() + inputs.sum(axis=1, keepdims=True), n_outputs, axis=1)
+
+        super().__init__(None, n, outputs=outputs, n_inputs=n_inputs, n_outputs=n_outputs, low=low, high=high, lsb=1e-6)
         self.inferences = 0
 
     async def infer(self, samples: np.ndarray, step: int = 0) -> FloatArray:
         self.inferences += 1
         return await super().infer(samples, step)
-
-
-def _sum(theta: FloatArray, inputs: FloatArray) -> FloatArray:
-    return np.asarray(theta.sum() + inputs.sum(axis=1, keepdims=True))
 
 
 class Bench:
@@ -102,10 +101,10 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    rack: Rack, faults: Faults | None = None, record: Path | None = None, settling: float = 0.0
+    rack: Rack, faults: Faults | None = None, record: Path | None = None, settling: float = 0.0, n_outputs: int = 1
 ) -> AsyncIterator[Bench]:
     """The instruments of a rack, wired to a device that is a sum."""
     with Recorder(record) as recorder:
-        async with Counting(rack.n_parameters, rack.n_inputs) as device:
+        async with Counting(rack.n_parameters, rack.n_inputs, n_outputs=n_outputs) as device:
             chip = SimulatedChip(device, rack, recorder, settling)
             yield Bench(simulated_instruments(rack, chip, faults or Faults(), 0), chip, device)
