@@ -26,6 +26,7 @@ LARGEST_BLOCK = 1 << 16
 LARGEST_STEP = 2**63 - 1  # what a block can begin at
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
 OWN_COST = re.compile("[^@]+@[0-9a-f]{16}")
+START = re.compile("[0-9a-f]{64}")
 CODE_PARAMETERS = {field.name: field for kind in FAMILIES.values() for field in fields(kind)}
 """Of every family of codes: those of other families than the chosen one decide nothing."""
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
@@ -277,6 +278,8 @@ class RunSection(_Section):
     block: Whole | None = Field(default=None, ge=1, le=LARGEST_BLOCK)
     checkpoint_seconds: float = Field(default=10.0, gt=0)
     retries: Whole = Field(default=3, ge=0)
+    end_at: Literal["last", "best"] = "last"
+    """Which θ the hardware is left with at the end of training."""
 
 
 class Experiment(_Section):
@@ -286,6 +289,8 @@ class Experiment(_Section):
     seed: Whole = Field(default=0, ge=0, le=LARGEST_SEED)
     cost: str | None = None
     """Name and fingerprint of a cost that was given in Python (`mgdhw.experiment.own_cost`): written, not chosen."""
+    start: str | None = None
+    """SHA-256 of θ that it begins with, where that was given (`mgdhw.train(..., start=...)`): written, not chosen."""
     device: DeviceSection = DeviceSection()
     data: DataSection = DataSection()
     training: TrainingSection = TrainingSection()
@@ -304,6 +309,16 @@ class Experiment(_Section):
         raise ValueError(
             "expected the name and fingerprint of a function, as kept runs have it; which cost is measured is the"
             " device's (sim:analog-8bit?cost=xent), and one in Python is given as mgdhw.train(..., cost=function)"
+        )
+
+    @field_validator("start")
+    @classmethod
+    def _start(cls, value: str | None) -> str | None:
+        if value is None or START.fullmatch(value):
+            return value
+        raise ValueError(
+            "expected the SHA-256 of θ, as kept runs have it; a run is begun from another one's θ by mgdhw train --from"
+            " RUN, or mgdhw.train(..., start=RUN)"
         )
 
     def decisive(self) -> dict[str, Any]:
@@ -327,6 +342,8 @@ class Experiment(_Section):
             kept["readings"] = readings
         if self.cost is not None:
             kept["cost"] = self.cost.rpartition("@")[2]
+        if self.start is not None:
+            kept["start"] = self.start
         return kept
 
     def replica(self, number: int) -> Experiment:
@@ -347,4 +364,12 @@ def missing_cost(cost: str) -> str:
     return (
         f"cost: it was made with a function of Python, {name}, which has to be given again:"
         f" mgdhw.train(..., cost={name.rpartition('.')[2]}), with resume=RUN and to mgdhw.evaluate, too"
+    )
+
+
+def missing_start() -> str:
+    """What to say where an experiment began with the θ of another run, which nobody has given."""
+    return (
+        "start: it began with the θ of another run (its provenance.json says which), which has to be given again:"
+        " mgdhw train ... --from RUN, or mgdhw.train(..., start=RUN)"
     )

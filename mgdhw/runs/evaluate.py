@@ -14,6 +14,7 @@ from mgdhw.costs import CostFunction, accuracy_or_r2
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, guarded
 from mgdhw.device.control import take_control
+from mgdhw.device.interlock import require_closed
 from mgdhw.errors import CheckpointError, LinkLost
 from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.rounding import round_stochastically
@@ -87,6 +88,7 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
         CheckpointError: the checkpoint is of another network.
         DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed.
+        InterlockOpen: an interlock is open.
     """
     info = device.info
     if state.theta.size != info.n_parameters:
@@ -103,12 +105,14 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
     with await take_control(device, "an evaluation"), applying(experiment.readings, device):
         try:
             await device.load(dataset)
+            await require_closed(device.interlocks, device.uri)
             if state.cells:
                 await device.restore(state.cells)
             await device.write(theta, state.step)
             for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
                 if end > first:
                     samples = np.arange(first, end)
+                    await require_closed(device.interlocks, device.uri)
                     outputs = await guarded.infer(device, samples, state.step)
                     targets = dataset.targets[samples]
                     scores[split] = _score(device.cost_of, outputs, targets, classes=dataset.has_classes)

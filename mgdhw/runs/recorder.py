@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from mgdhw.runs.folder import Run
 from mgdhw.runs.metrics import MEASURED, MetricsDatabase, Row, is_damaged
 from mgdhw.runs.writer import Writer
 from mgdhw.training.events import (
+    Best,
     BlockDone,
     Checkpoint,
     Evaluated,
@@ -27,6 +29,8 @@ from mgdhw.training.events import (
     Faulted,
     Finished,
     Guarded,
+    InterlockClosed,
+    InterlockOpened,
     Started,
     Updated,
 )
@@ -86,6 +90,7 @@ class Recorder:
         self._lock = threading.Lock()  # for what waits; never held while anything is written
         self._rows: deque[Row] = deque(maxlen=WAITING_ROWS)
         self._checkpoint: Saved | None = None
+        self._best: Saved | None = None
         self._summary: dict[str, Any] | None = None
         self._taken_at = 0.0
         self._lost = False
@@ -109,7 +114,8 @@ class Recorder:
         """Keep an event, soon."""
         self._writer.check()
         self._take(event)
-        if isinstance(event, Checkpoint) or (self._rows and time.monotonic() - self._taken_at >= WRITE_SECONDS):
+        waits = self._rows or self._best is not None
+        if isinstance(event, Checkpoint) or (waits and time.monotonic() - self._taken_at >= WRITE_SECONDS):
             self._writer.soon()
 
     async def kept(self) -> None:
@@ -137,11 +143,15 @@ class Recorder:
             case Evaluated():
                 how = (event.split, event.accuracy, event.cost, event.r2)
                 self._add(("evaluation", (event.step, event.evaluations, self.seconds, *how)))
+            case Best(state, evaluated):
+                extra = {"seconds": self.seconds, "began": self._began, "evaluated": asdict(evaluated)}
+                with self._lock:
+                    self._best = Saved(state, extra)
             case Checkpoint(state):
-                extra: dict[str, Any] = {"seconds": self.seconds, "began": self._began, "rows": dict(self._last)}
+                about: dict[str, Any] = {"seconds": self.seconds, "began": self._began, "rows": dict(self._last)}
                 if self.guarded:
-                    extra["guarded"] = self.guarded.summary()
-                saved = Saved(state, extra)
+                    about["guarded"] = self.guarded.summary()
+                saved = Saved(state, about)
                 with self._lock:
                     self._checkpoint = saved
             case Faulted():
@@ -152,6 +162,12 @@ class Recorder:
                 self._guarded += event.counts
                 if event.step >= self._guarded_row_at:
                     self._add_guarded(event.step)
+            case InterlockOpened():
+                row = (event.step, self.seconds, readable(event.name), "opened", readable(event.problem))
+                self._add(("interlock", row))
+            case InterlockClosed():
+                row = (event.step, self.seconds, readable(event.name), "closed", "")
+                self._add(("interlock", row))
             case Started():
                 self._every = event.probes / CURVE_ROWS
                 self._row_at = self._next_row(event.step)
@@ -223,6 +239,7 @@ class Recorder:
     def _write(self) -> None:
         with self._lock:
             rows, self._rows = self._rows, deque(maxlen=WAITING_ROWS)
+            best, self._best = self._best, None
             saved, self._checkpoint = self._checkpoint, None
             summary, self._summary = self._summary, None
             self._taken_at = time.monotonic()
@@ -231,6 +248,8 @@ class Recorder:
         if rows:
             about = "training goes on, and what is kept of it waits until that lets go of it"
             self._writer.unlocked(lambda: metrics.write(rows), about)
+        if best is not None:  # before the checkpoint: who resumes from that does not evaluate what led to it again
+            self.run.save_best(best)
         if saved is not None:  # rows first: a checkpoint must never be ahead of the curve that leads to it
             self.run.save(saved)
         if summary is not None:

@@ -6,6 +6,7 @@ None of it decides a bit of a trajectory but where it ends.
 from __future__ import annotations
 
 import logging
+import math
 
 import numpy as np
 
@@ -38,6 +39,11 @@ def target_reached(wanted: EvaluationSection, evaluated: Evaluated) -> bool:
     """Whether the accuracy and the cost aimed at are reached; never, where neither is given."""
     accurate = wanted.stop_at_accuracy is None or (evaluated.accuracy or 0.0) >= wanted.stop_at_accuracy
     return wanted.has_target and accurate and (wanted.stop_at_cost is None or evaluated.cost < wanted.stop_at_cost)
+
+
+def not_evaluated(state: TrainState, dataset: Dataset) -> Evaluated:
+    """What is known of a network that was not evaluated, because a stop was asked for."""
+    return Evaluated(state.step, state.evaluations, "test" if dataset.n_test else "train", None, math.nan)
 
 
 class SaturationMonitor:

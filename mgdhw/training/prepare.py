@@ -25,7 +25,7 @@ from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.timing import OperationCounts, TimeAndEnergy, count_operations
 from mgdhw.training.amplitude import amplitudes_of, deltas_of
-from mgdhw.training.initial import guard_band, initial
+from mgdhw.training.initial import allowed, guard_band, initial, linked_constraint
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +138,18 @@ def choose_level(wanted: str, device: Device, *, by_layer: bool = False, guarded
         guarded: whether the host looks for outliers, so that the device cannot learn by itself.
     """
     capabilities = device.info.capabilities
+    if device.info.linked_limits and wanted == "learn":  # its own updates would not keep them
+        raise ConfigError(
+            f"run.level: {device.uri} has limits on several parameters together"
+            f" ({', '.join(repr(limit.name) for limit in device.info.linked_limits)}), which the host keeps; use"
+            " level auto, device-codes or host-codes"
+        )
     if guarded and wanted == "learn":
         raise ConfigError(
             "readings.outliers: a device that learns by itself shows the host no probe; use run.level = device-codes or"
             ' host-codes, or readings.outliers = "off"'
         )
-    if guarded:
+    if guarded or device.info.linked_limits:
         capabilities &= ~Capability.LEARN
     if by_layer and Capability.AMPLITUDES not in capabilities:
         if wanted in ("device-codes", "learn") or not isinstance(device, HostCodes):
@@ -212,6 +218,7 @@ def learning_rule(experiment: Experiment, info: DeviceInfo, n_train: int) -> tup
         cost_lsb=info.cost_lsb,
         seed=experiment.seed,
         filter_weight=filter_weight(codes, training.tau_hp, info.theta_lsb) if continuous else None,
+        constraint=linked_constraint(info, amplitude, stochastic=training.rounding == "stochastic"),
     )
     return rule, notes
 
@@ -229,7 +236,9 @@ def first_state(
         experiment, info, rule, dataset: what is trained, and how.
         theta_actual: (P,) what the hardware holds, where the experiment begins with that.
     """
-    theta = np.clip(initial(experiment, info, theta_actual), rule.low, rule.high)
+    amplitude = rule.codes.amplitude
+    constraint = linked_constraint(info, amplitude, stochastic=rule.stochastic)
+    theta = allowed(info, amplitude, initial(experiment, info, theta_actual), constraint)
     return TrainState(
         step=0,
         update=0,

@@ -71,6 +71,16 @@ def check_count(experiment: Experiment, replicas: int) -> None:
         )
 
 
+def check_single_only(experiment: Experiment) -> None:
+    """Raise ConfigError where an experiment asks for what only a single training has: its best θ, or a given one."""
+    if experiment.run.end_at != "last":
+        raise ConfigError('run.end_at: replicas keep no best θ; expected "last", or a single training without replicas')
+    if experiment.start is not None:
+        raise ConfigError(
+            "start: replicas begin each with parameters of its own seed; begin one training from a run's θ"
+        )
+
+
 class Replicas:
     """Trains one device from many seeds: `async for event in Replicas(experiment, device, dataset, 256)`.
 
@@ -101,6 +111,9 @@ class Replicas:
         controlled: bool = False,
     ) -> None:
         check_count(experiment, replicas)
+        check_single_only(experiment)
+        if device.interlocks:
+            raise ConfigError(f"{device.uri}: has interlocks, which replicas do not heed; train one at a time")
         self.experiment = experiment
         self.device = device
         self.dataset = dataset

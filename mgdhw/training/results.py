@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,24 @@ from mgdhw.device.readings import NOTHING_GUARDED, GuardCounts
 from mgdhw.report import markup
 from mgdhw.timing import TimeAndEnergy
 
+if TYPE_CHECKING:
+    from mgdhw.training.events import Evaluated
+
 Measure = Literal["probes", "evaluations", "updates"]
 MEASURES: tuple[Measure, ...] = ("probes", "evaluations", "updates")
 QUARTILES = (0.25, 0.5, 0.75)
+
+
+def score_summary(evaluated: Evaluated) -> dict[str, Any]:
+    """An evaluation as JSON can hold it."""
+    return {
+        "step": evaluated.step,
+        "evaluations": evaluated.evaluations,
+        "split": evaluated.split,
+        "accuracy": evaluated.accuracy,
+        "cost": evaluated.cost if math.isfinite(evaluated.cost) else None,
+        "r2": evaluated.r2,
+    }
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,7 @@ class Result:
     """What came of a training.
 
     Args:
-        reason: "done", "target" (the accuracy or cost aimed at), or "stopped" (asked to).
+        reason: "done", "target" (the accuracy or cost aimed at), "stopped" (asked to), or "interlock" (one is open).
         accuracy: at the end, on `split`, 0 ... 1; None where the outputs are no classes (regression).
         cost: at the end, on `split`, in the device's kind of cost.
         split: "test", or "train" where the dataset has no test samples.
@@ -48,7 +63,8 @@ class Result:
         hardware: the time and energy that this takes on the device's hardware, where its timing is known.
         r2: of regression, at the end, on `split`: 1 is perfect, 0 as good as the targets' mean; else None.
         guarded: readings that were not taken as they came, in all sessions of the run.
-        notes: what the user should know (that the run was finished already).
+        notes: what the user should know (that the run was finished already, which interlock is open).
+        best: the best evaluation of the learning curve, whose θ is kept in the run; None if there was none.
     """
 
     reason: str
@@ -67,6 +83,7 @@ class Result:
     r2: float | None = None
     guarded: GuardCounts = NOTHING_GUARDED
     notes: tuple[str, ...] = ()
+    best: Evaluated | None = None
 
     def summary(self) -> dict[str, Any]:
         """Everything but θ and the notes, as JSON can hold it."""
@@ -84,6 +101,7 @@ class Result:
             "hardware": None if self.hardware is None else self.hardware.summary(),
             "seconds": round(self.seconds, 3),
             "digest": self.digest,
+            "best": None if self.best is None else score_summary(self.best),
             "run": None if self.run is None else str(self.run),
         }
 
