@@ -84,9 +84,7 @@ def prepare(experiment: Experiment, device: Device, dataset: Dataset) -> Prepara
             " that an update takes"
         )
     if Capability.DETERMINISTIC not in info.capabilities:
-        notes.append(
-            "this device is not deterministic: levels of delegation and repeated runs agree only statistically"
-        )
+        notes.append("this device is not deterministic: a repeated run will not be bit-identical")
     if experiment.evaluation.stop_at_accuracy is not None and not dataset.has_classes:
         raise ConfigError(
             f"evaluation.stop_at_accuracy: the targets of dataset {dataset.name!r} are numbers to be met, no classes:"

@@ -71,7 +71,7 @@ def train_simulated(
     example = str(BENCHES / f"{name}.toml")
     simulated = start("bench", "simulate", example, "-o", str(rack), "--record", str(moves), *options)
     lines = lines_until(simulated, "train it with")
-    assert lines[-1] == f"train it with: mgdhw train --device bench:{rack}"
+    assert lines[-1] == f"train it with: mgdhw train EXPERIMENT.toml --device bench:{rack}"
     found = summary(mgdhw("train", "rehearsal.toml", "--device", f"bench:{rack}", "--json"))
     simulated.send_signal(end)
     out, err = simulated.communicate(timeout=SECONDS)

@@ -88,7 +88,7 @@ def try_(
         echo(json.dumps(asdict(trial)))
         return
     _show_trial(trial)
-    echo(f"\nTrain with: mgdhw train --device bench:{rack}")
+    echo(f"\nTrain with: mgdhw train EXPERIMENT.toml --device bench:{rack}")
 
 
 @app.command(cls=Command)

@@ -50,7 +50,7 @@ async def rehearse(path: Path, chip: str, settings: SimulationSettings, output: 
                 for port in simulation.ports:
                     echo(f"{port.instrument.name}: {port.instrument.kind} at {port.address}")
                 echo(f"wired to {simulation.chip}; rack file: {target}")
-                echo(f"train it with: mgdhw train --device bench:{target}")
+                echo(f"train it with: mgdhw train EXPERIMENT.toml --device bench:{target}")
                 await asked.wait()
                 counts = simulation.fault_counts()
         except OSError as error:
