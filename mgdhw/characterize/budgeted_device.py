@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device, DeviceInfo
+from mgdhw.device import Device, DeviceInfo, guarded, guarded_probing
 from mgdhw.device.interlock import require_closed
 from mgdhw.device.linked_limits import LinkedConstraint
 from mgdhw.errors import ConfigError, DeviceFault
@@ -146,7 +146,7 @@ class BudgetedDevice:
                     uri=self.device.uri,
                 )
             self.used += block.evaluations()  # counts even if the answer is lost
-            return await self.device.probe(block)
+            return await guarded_probing.probe(self.device, block)
 
         await self._require_closed()
         before = self.used
@@ -211,7 +211,7 @@ class BudgetedDevice:
             self._watch(self.stage, min(before + measured.readings, self.used))
 
         with report_readings(self.device, report_progress):
-            outputs = await self._retries.repeat(lambda: self.device.infer(samples, self._step), self._step)
+            outputs = await self._retries.repeat(lambda: guarded.infer(self.device, samples, self._step), self._step)
         self._watch(self.stage, self.used)
         return outputs
 

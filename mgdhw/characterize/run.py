@@ -256,6 +256,9 @@ def _recommend(
     experiment = _with(attempt.experiment, device, amplitude, plan, batch, eta)
     training = experiment.training.model_copy(update={"probes": probes // plan.tau * plan.tau})
     schedule = experiment.schedule.model_copy(update={"name": "cosine", "final": FINAL})
+    readings = experiment.readings
+    if result.noise is not None and result.noise.has_outliers:
+        readings = readings.model_copy(update={"outliers": "repeat"})
     return Recommendation(
         delta=amplitude * float(np.max(device.info.theta_lsb)),
         tau=plan.tau,
@@ -263,7 +266,7 @@ def _recommend(
         eta=experiment.optimizer.eta,
         baseline=plan.baseline,
         reasons=reasons(result, plan, best, amplitude, batch, experiment.optimizer),
-        experiment=experiment.model_copy(update={"training": training, "schedule": schedule}),
+        experiment=experiment.model_copy(update={"training": training, "schedule": schedule, "readings": readings}),
     )
 
 

@@ -193,6 +193,8 @@ def _print_summary(out: Console, result: Result, metrics: TrainingMetrics) -> No
         table.add_row("best", f"{score} at probe {result.best.step:,}{kept}")
     table.add_row("probes", f"{result.probes:,} in {result.updates:,} updates")
     table.add_row("evaluations", f"{result.evaluations:,}, with {result.parameter_writes:,} parameter writes")
+    if result.guarded:
+        table.add_row("readings", str(result.guarded))
     if result.hardware is not None:
         table.add_row("on hardware", format_hardware_usage(result.hardware))
     table.add_row("time", metrics.speed.summary(result.seconds))

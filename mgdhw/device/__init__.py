@@ -1,5 +1,6 @@
 """The contract between training code and every device, simulated or real, and what all devices share."""
 
+from mgdhw.device.acquisition import Acquisition
 from mgdhw.device.base import Device
 from mgdhw.device.drivers import device_schemes
 from mgdhw.device.host_codes import HostCodes
@@ -10,6 +11,7 @@ from mgdhw.device.motion import Motion
 from mgdhw.device.opening import open_device
 
 __all__ = [
+    "Acquisition",
     "Capability",
     "Device",
     "DeviceInfo",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,11 +23,13 @@ from mgdhw.concurrency.completion import run_to_completion
 from mgdhw.costs import COSTS, CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import closing, limits, recovery
+from mgdhw.device.acquisition import Acquisition
 from mgdhw.device.driver_results import checked_parameters
 from mgdhw.device.drivers import check_class, driver_name
 from mgdhw.device.info import DeviceInfo
 from mgdhw.device.interlock import Interlock
 from mgdhw.device.motion import Motion, Mover
+from mgdhw.device.readings import ReadingGuard
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable
 from mgdhw.learning.segment import Segment, SegmentResult
 
@@ -86,6 +89,7 @@ class Device(ABC):
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self.guard = ReadingGuard()
 
     # --- what a driver implements ----------------------------------------------------------------------------------
 
@@ -192,6 +196,11 @@ class Device(ABC):
         """How fast `write` may move the parameters; None for a device that makes ramps itself."""
         return self.info.motion
 
+    @property
+    def acquisition(self) -> Acquisition:
+        """How measurements are taken: as `info` declares it, where an experiment does not say otherwise."""
+        return self.guard.acquisition(self.info.acquisition)
+
     # --- what every device does alike --------------------------------------------------------------------------------
 
     async def open(self) -> None:
@@ -293,6 +302,7 @@ class Device(ABC):
         self.theta_actual = None  # unknown if this fails
         actual = await (self._applied(theta, step) if self._mover is None else self._mover.move(theta, step))
         self.theta_actual = actual.copy()
+        self.guard.written = time.monotonic()
         return actual
 
     async def go_safe(self, step: int = 0) -> bool:

@@ -7,6 +7,7 @@ from enum import Flag, auto
 from typing import Any
 
 from mgdhw.arrays import FloatArray
+from mgdhw.device.acquisition import Acquisition
 from mgdhw.device.linked_limits import LinkedLimit
 from mgdhw.device.motion import Motion
 from mgdhw.timing import Timing
@@ -51,6 +52,8 @@ class DeviceInfo:
             unlimited.
         linked_limits: limits on several parameters together, which θ + θ̃ has to keep, too
             (`mgdhw.device.linked_limits`).
+        acquisition: how a measurement is taken (settling, averaging, further overload values); None: at once, from one
+            reading.
     """
 
     model: str
@@ -70,6 +73,7 @@ class DeviceInfo:
     motion: Motion | None = None
     input_range: tuple[float, float] | None = None
     linked_limits: tuple[LinkedLimit, ...] = ()
+    acquisition: Acquisition | None = None
 
     @property
     def n_parameters(self) -> int:

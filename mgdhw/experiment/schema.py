@@ -13,6 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
+from mgdhw.device.acquisition import LONGEST_SECONDS, MOST_READINGS
 from mgdhw.learning.schedule import SCHEDULES, ScheduleSpec
 from mgdhw.optimizers import OPTIMIZERS, Optimizer
 from mgdhw.parsing import did_you_mean, short_repr
@@ -230,6 +231,33 @@ class ScheduleSection(_Section):
         return ScheduleSpec(**self.model_dump())
 
 
+class ReadingsSection(_Section):
+    """How costs are read, and which readings are not taken as they come.
+
+    Overloads are always looked for, outliers only where asked for; seconds and averages that are not given are those
+    that the device declares.
+    """
+
+    repeat: Whole = Field(default=3, ge=0, le=1000)
+    outliers: Literal["off", "repeat", "clip"] = "off"
+    outlier_limit: float = Field(default=6.0, gt=0)
+    settling: float | None = Field(default=None, ge=0, le=LONGEST_SECONDS)
+    average: Whole | None = Field(default=None, ge=1, le=MOST_READINGS)
+
+    @model_validator(mode="after")
+    def _repeats(self) -> ReadingsSection:
+        if self.outliers == "repeat" and not self.repeat:
+            raise ValueError('outliers: "repeat" is of no use with repeat = 0; expected repeat of 1 or more, or "clip"')
+        return self
+
+    def decisive(self) -> dict[str, Any]:
+        """What of it decides the trajectory; empty by default."""
+        kept: dict[str, Any] = {} if self.average is None else {"average": self.average}
+        if self.outliers != "off":
+            kept |= {"outliers": self.outliers, "outlier_limit": self.outlier_limit, "repeat": self.repeat}
+        return kept
+
+
 class EvaluationSection(_Section):
     """Learning curve, and when to stop early. Decides no bit of the trajectory but its end."""
 
@@ -269,6 +297,7 @@ class Experiment(_Section):
     codes: CodesSection = CodesSection()
     optimizer: OptimizerSection = OptimizerSection()
     schedule: ScheduleSection = ScheduleSection()
+    readings: ReadingsSection = ReadingsSection()
     evaluation: EvaluationSection = EvaluationSection()
     run: RunSection = RunSection()
 
@@ -309,6 +338,8 @@ class Experiment(_Section):
         kept["codes"] = {key: kept["codes"][key] for key in ("family", "delta", "groups")} | self.codes.parameters
         used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))
         kept["schedule"] = {key: kept["schedule"][key] for key in used}
+        if readings := self.readings.decisive():
+            kept["readings"] = readings
         if self.cost is not None:
             kept["cost"] = self.cost.rpartition("@")[2]
         if self.start is not None:

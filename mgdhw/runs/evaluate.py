@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from mgdhw.costs import CostFunction, accuracy_or_r2
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device
+from mgdhw.device import Device, guarded
 from mgdhw.device.control import take_control
-from mgdhw.device.driver_results import checked_outputs
 from mgdhw.device.interlock import require_closed
 from mgdhw.errors import CheckpointError, LinkLost
 from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.rounding import round_stochastically
 from mgdhw.learning.rule import ParameterGrid
 from mgdhw.learning.state import TrainState
+from mgdhw.training.iteration import applying
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
             theta, ParameterGrid(info.theta_min, info.theta_max, info.theta_lsb), experiment.seed, state.update
         )
     scores = {}
-    with await take_control(device, "an evaluation"):
+    with await take_control(device, "an evaluation"), applying(experiment.readings, device):
         try:
             await device.load(dataset)
             await require_closed(device.interlocks, device.uri)
@@ -113,8 +113,7 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
                 if end > first:
                     samples = np.arange(first, end)
                     await require_closed(device.interlocks, device.uri)
-                    answer = await device.infer(samples, state.step)
-                    outputs = checked_outputs(answer, samples.size, dataset.n_outputs, device.uri)
+                    outputs = await guarded.infer(device, samples, state.step)
                     targets = dataset.targets[samples]
                     scores[split] = _score(device.cost_of, outputs, targets, classes=dataset.has_classes)
         except OSError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mgdhw.datasets import Dataset
 from mgdhw.device import Device, Interlock
+from mgdhw.device.readings import GuardCounts
 from mgdhw.errors import CheckpointError, RunError
 from mgdhw.experiment.schema import Experiment
 from mgdhw.runs import Recorder, ReplicasRecorder, Run, read_replicas
@@ -18,7 +19,7 @@ from mgdhw.runs.compatibility import began_with, check_began
 from mgdhw.runs.runner import RunKind
 from mgdhw.runs.start import Start
 from mgdhw.timing import TimeAndEnergy, total
-from mgdhw.training.events import Best, Evaluated, Finished, ReplicaFinished
+from mgdhw.training.events import Best, Evaluated, Finished, Guarded, ReplicaFinished
 from mgdhw.training.replicas import Replicas, check_count, check_single_only
 from mgdhw.training.results import ReplicaResult, ReplicasResult, Result
 from mgdhw.training.trainer import Trainer
@@ -42,6 +43,8 @@ class SingleTraining(RunKind[Result]):
         self._best: Best | None = None
         self._recorder: Recorder | None = None
         self._finished: Finished | None = None
+        self._guarded = GuardCounts()
+        """In this session."""
 
     def provenance(self) -> dict[str, Any]:
         return {} if self._start is None else {"start": self._start.origin}
@@ -108,6 +111,8 @@ class SingleTraining(RunKind[Result]):
     def observe(self, event: object) -> None:
         if isinstance(event, Finished):
             self._finished = event
+        elif isinstance(event, Guarded):
+            self._guarded += event.counts
 
     def result(self, run: Run | None, seconds: float) -> Result:
         finished = self._finished
@@ -127,6 +132,7 @@ class SingleTraining(RunKind[Result]):
             theta=finished.state.theta,
             hardware=finished.hardware,
             r2=finished.last.r2,
+            guarded=self._guarded if self._recorder is None else self._recorder.guarded,
             best=finished.best,
             notes=(finished.problem,) if finished.problem else (),
         )
@@ -148,6 +154,7 @@ class ReplicaSet(RunKind[ReplicasResult]):
         self._seconds = 0.0
         """Spent in sessions before."""
         self._replicas: Replicas | None = None
+        self._guarded = GuardCounts()
 
     def provenance(self) -> dict[str, Any]:
         return {"replicas": self._count}
@@ -187,6 +194,8 @@ class ReplicaSet(RunKind[ReplicasResult]):
     def observe(self, event: object) -> None:
         if isinstance(event, ReplicaFinished):
             self._results.append(event.result)
+        elif isinstance(event, Guarded):
+            self._guarded += event.counts
 
     def result(self, run: Run | None, seconds: float) -> ReplicasResult:
         replicas = self._replicas
@@ -199,6 +208,7 @@ class ReplicaSet(RunKind[ReplicasResult]):
             result,
             parameter_writes=sum(counted.parameter_writes for counted, _ in usage),
             hardware=total(used for _, used in usage if used is not None),
+            guarded=self._guarded,
         )
 
 
@@ -217,10 +227,12 @@ def _finished(run: Run, saved: Saved, experiment: Experiment, *, same_target: bo
         notes.insert(0, f"{run.metrics}: is missing; the curves of this run are lost")
     try:
         hardware = None if kept.get("hardware") is None else TimeAndEnergy.from_summary(kept["hardware"])
+        guarded = GuardCounts(**kept.get("guarded", {}))
         best = kept.get("best")
         if best is not None:
             best = Evaluated(**{**best, "cost": math.nan if best["cost"] is None else best["cost"]})
-        here = {"cost": cost, "run": run.folder, "theta": saved.state.theta, "hardware": hardware, "best": best}
+        here = {"cost": cost, "run": run.folder, "theta": saved.state.theta, "hardware": hardware}
+        here |= {"guarded": guarded, "best": best}
         return Result(**{**kept, **here, "notes": tuple(notes)})
     except (TypeError, KeyError, AttributeError):  # a damaged record: it is written anew
         return None
@@ -230,7 +242,8 @@ def _usage_on_record(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What only the device could tell, as it was kept when a set of replicas ended."""
     try:
         hardware = None if summary.get("hardware") is None else TimeAndEnergy.from_summary(summary["hardware"])
-        return {"parameter_writes": int(summary.get("parameter_writes", 0)), "hardware": hardware}
+        guarded = GuardCounts(**summary.get("guarded", {}))
+        return {"parameter_writes": int(summary.get("parameter_writes", 0)), "hardware": hardware, "guarded": guarded}
     except (TypeError, KeyError, AttributeError, ValueError):  # a damaged record
         return {}
 

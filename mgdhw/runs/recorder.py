@@ -13,6 +13,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
+from mgdhw.device.readings import GuardCounts
 from mgdhw.report.text import readable
 from mgdhw.runs import manifest
 from mgdhw.runs.checkpoint import Saved
@@ -27,6 +28,7 @@ from mgdhw.training.events import (
     Event,
     Faulted,
     Finished,
+    Guarded,
     InterlockClosed,
     InterlockOpened,
     Started,
@@ -68,6 +70,11 @@ class Recorder:
         self._began = began
         self._step = 0 if saved is None else saved.state.step
         self._session = session
+        self.guarded = GuardCounts() if saved is None else GuardCounts(**saved.extra.get("guarded", {}))
+        """Readings that were not taken as they came, in all sessions of the run."""
+        self._guarded = GuardCounts()
+        """Those that no row tells of yet."""
+        self._guarded_row_at = 0.0
         self._seconds_before = 0.0 if saved is None else float(saved.extra.get("seconds", 0.0))
         self._start = time.monotonic()
         self._every = 1.0
@@ -141,12 +148,20 @@ class Recorder:
                 with self._lock:
                     self._best = Saved(state, extra)
             case Checkpoint(state):
-                saved = Saved(state, {"seconds": self.seconds, "began": self._began, "rows": dict(self._last)})
+                about: dict[str, Any] = {"seconds": self.seconds, "began": self._began, "rows": dict(self._last)}
+                if self.guarded:
+                    about["guarded"] = self.guarded.summary()
+                saved = Saved(state, about)
                 with self._lock:
                     self._checkpoint = saved
             case Faulted():
                 kind = type(event.error).__name__
                 self._add(("fault", (event.step, self.seconds, event.attempt, kind, readable(str(event.error)))))
+            case Guarded():
+                self.guarded += event.counts
+                self._guarded += event.counts
+                if event.step >= self._guarded_row_at:
+                    self._add_guarded(event.step)
             case InterlockOpened():
                 row = (event.step, self.seconds, readable(event.name), "opened", readable(event.problem))
                 self._add(("interlock", row))
@@ -156,8 +171,9 @@ class Recorder:
             case Started():
                 self._every = event.probes / CURVE_ROWS
                 self._row_at = self._next_row(event.step)
-            case Finished():
+            case Finished(state=state):
                 self._add_curve()
+                self._add_guarded(state.step)
 
     def _add_curve(self) -> None:
         block, update = self._last_block, self._last_update
@@ -168,6 +184,12 @@ class Recorder:
         self._add(("curve", row))
         self._cost, self._probes = 0.0, 0
         self._row_at = self._next_row(block.step)
+
+    def _add_guarded(self, step: int) -> None:
+        """A row about what was guarded since the row before; no more of them than of the curve."""
+        if self._guarded:
+            self._add(("fault", (step, self.seconds, 0, "Guarded", str(self._guarded))))
+            self._guarded, self._guarded_row_at = GuardCounts(), self._next_row(step)
 
     def _next_row(self, step: int) -> float:
         return (step // self._every + 1) * self._every

@@ -12,8 +12,7 @@ import numpy as np
 
 from mgdhw.costs import accuracy_or_r2
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device
-from mgdhw.device.driver_results import checked_outputs
+from mgdhw.device import Device, guarded
 from mgdhw.experiment.schema import EvaluationSection
 from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.state import TrainState
@@ -29,7 +28,7 @@ async def evaluate(device: Device, dataset: Dataset, state: TrainState) -> Evalu
     """Try the network that the device holds on the test samples, or on all where there are none."""
     split = "test" if dataset.n_test else "train"
     samples = np.arange(dataset.n_train if dataset.n_test else 0, dataset.n_samples)
-    outputs = checked_outputs(await device.infer(samples, state.step), samples.size, dataset.n_outputs, device.uri)
+    outputs = await guarded.infer(device, samples, state.step)
     targets = dataset.targets[samples]
     cost = float(device.cost_of(outputs, targets).mean())
     accuracy, r2 = accuracy_or_r2(outputs, targets, classes=dataset.has_classes)

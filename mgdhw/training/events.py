@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mgdhw.device import DeviceInfo
+from mgdhw.device.readings import GuardCounts
 from mgdhw.errors import DeviceError
 from mgdhw.learning.state import TrainState
 from mgdhw.timing import OperationCounts, TimeAndEnergy
@@ -103,6 +104,14 @@ class Faulted:
 
 
 @dataclass(frozen=True, slots=True)
+class Guarded:
+    """Readings were measured again or clipped since the event of this kind before. `counts` says how many."""
+
+    step: int
+    counts: GuardCounts
+
+
+@dataclass(frozen=True, slots=True)
 class InterlockOpened:
     """An interlock is open, and training is suspended.
 
@@ -172,6 +181,7 @@ Event = (
     | Measured
     | Checkpoint
     | Faulted
+    | Guarded
     | InterlockOpened
     | InterlockClosed
     | Finished
@@ -235,4 +245,4 @@ class ReplicasFinished:
     reason: str
 
 
-ReplicasEvent = ReplicasStarted | ReplicasAdvanced | ReplicaFinished | Measured | Faulted | ReplicasFinished
+ReplicasEvent = ReplicasStarted | ReplicasAdvanced | ReplicaFinished | Measured | Faulted | Guarded | ReplicasFinished

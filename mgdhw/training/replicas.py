@@ -26,6 +26,7 @@ from mgdhw.training.events import (
     Evaluated,
     Faulted,
     Finished,
+    Guarded,
     ReplicaFinished,
     ReplicasAdvanced,
     ReplicasEvent,
@@ -143,7 +144,12 @@ class Replicas:
 
     def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
         return controlled_events(
-            self._events(), self.device, "a set of replicas", self._retries, controlled=self._controlled
+            self._events(),
+            self.device,
+            "a set of replicas",
+            self._retries,
+            self.experiment.readings,
+            controlled=self._controlled,
         )
 
     async def _events(self) -> AsyncGenerator[ReplicasEvent, None]:
@@ -180,6 +186,8 @@ class Replicas:
                 yield event
                 for fault in self._retries.take_faults():
                     yield fault
+                if counts := device.guard.take():
+                    yield Guarded(0, counts)
         for fault in self._retries.take_faults():
             yield fault
         yield ReplicasFinished("stopped" if self._unfinished else "done")
@@ -205,7 +213,7 @@ class Replicas:
                     match event:
                         case BlockDone():
                             yield self._advanced(event.probes, event.cost)
-                        case Faulted():
+                        case Faulted() | Guarded():
                             yield event
                         case Finished() if event.reason != "stopped":
                             yield self._end(number, event.reason, event.state, event.digest, event.last)

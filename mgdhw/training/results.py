@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.device.readings import NOTHING_GUARDED, GuardCounts
 from mgdhw.report import markup
 from mgdhw.timing import TimeAndEnergy
 
@@ -61,6 +62,7 @@ class Result:
         theta: (P,) the optimizer's θ at the end.
         hardware: the time and energy that this takes on the device's hardware, where its timing is known.
         r2: of regression, at the end, on `split`: 1 is perfect, 0 as good as the targets' mean; else None.
+        guarded: readings that were not taken as they came, in all sessions of the run.
         notes: what the user should know (that the run was finished already, which interlock is open).
         best: the best evaluation of the learning curve, whose θ is kept in the run; None if there was none.
     """
@@ -79,6 +81,7 @@ class Result:
     theta: NDArray[np.float64] = field(repr=False)
     hardware: TimeAndEnergy | None = None
     r2: float | None = None
+    guarded: GuardCounts = NOTHING_GUARDED
     notes: tuple[str, ...] = ()
     best: Evaluated | None = None
 
@@ -94,6 +97,7 @@ class Result:
             "probes": self.probes,
             "updates": self.updates,
             "parameter_writes": self.parameter_writes,
+            "guarded": self.guarded.summary(),
             "hardware": None if self.hardware is None else self.hardware.summary(),
             "seconds": round(self.seconds, 3),
             "digest": self.digest,
@@ -167,6 +171,7 @@ class ReplicasResult:
         parameter_writes: single parameters written, by all finished replicas.
         hardware: the time and energy that all finished replicas would take on the device's hardware, one after the
             other, where its timing is known.
+        guarded: readings that were not taken as they came, in this session.
         notes: what the user should know (that the run was finished already).
     """
 
@@ -180,6 +185,7 @@ class ReplicasResult:
     run: Path | None
     parameter_writes: int = 0
     hardware: TimeAndEnergy | None = None
+    guarded: GuardCounts = NOTHING_GUARDED
     notes: tuple[str, ...] = ()
 
     @property
@@ -260,6 +266,7 @@ class ReplicasResult:
             "cost": self.costs().summary(),
             "probes": self.probes,
             "parameter_writes": self.parameter_writes,
+            "guarded": self.guarded.summary(),
             "hardware": None if self.hardware is None else self.hardware.summary(),
             "seconds": round(self.seconds, 3),
             "digest": self.digest,

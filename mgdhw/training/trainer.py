@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mgdhw.arrays import FloatArray
-from mgdhw.block import Costs
+from mgdhw.block import Block, Costs
 from mgdhw.codes import Codes
 from mgdhw.concurrency.completion import run_unless
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device, HostCodes
+from mgdhw.device import Device, guarded_probing
 from mgdhw.device.driver_results import check_segment_result, checked_parameters
 from mgdhw.device.interlock import Interlock
-from mgdhw.errors import CheckpointError, ConfigError, DeviceFault
+from mgdhw.errors import CheckpointError, ConfigError
 from mgdhw.experiment.schema import Experiment, missing_start
 from mgdhw.learning.digest import digest_checkpoint, is_checkpoint
 from mgdhw.learning.rule import UpdateInfo
@@ -27,9 +27,21 @@ from mgdhw.learning.state import TrainState
 from mgdhw.learning.step import accumulate_costs, next_block, requested_theta, update
 from mgdhw.training.best import BestTracker
 from mgdhw.training.evaluation import SaturationMonitor, evaluate, not_evaluated, target_reached
-from mgdhw.training.events import Best, BlockDone, Checkpoint, Evaluated, Event, Finished, Started, Updated
+from mgdhw.training.events import (
+    Best,
+    BlockDone,
+    Checkpoint,
+    Evaluated,
+    Event,
+    Faulted,
+    Finished,
+    Guarded,
+    Started,
+    Updated,
+)
 from mgdhw.training.interlocks import InterlockGuard
 from mgdhw.training.iteration import controlled_events
+from mgdhw.training.outlier_guard import guard_outliers
 from mgdhw.training.pacing import (
     AdaptiveBlockSize,
     CooperativeYield,
@@ -121,7 +133,14 @@ class Trainer:
         self._stop.ask()
 
     def __aiter__(self) -> AsyncGenerator[Event, None]:
-        return controlled_events(self._events(), self.device, "a training", self._retries, controlled=self._controlled)
+        return controlled_events(
+            self._events(),
+            self.device,
+            "a training",
+            self._retries,
+            self.experiment.readings,
+            controlled=self._controlled,
+        )
 
     async def _events(self) -> AsyncGenerator[Event, None]:
         self._stop.listen()
@@ -195,8 +214,8 @@ class Trainer:
                     yield best
                 if target_reached(experiment.evaluation, last):
                     reason = "target"
-            for fault in self._retries.take_faults():
-                yield fault
+            for incident in self._incidents(state):
+                yield incident
             now = time.monotonic()
             self._block_size.learn(size, now - began)
             if self._stop.asked and reason == "done" and state.step < training.probes:
@@ -232,8 +251,8 @@ class Trainer:
             # to.
             theta_actual = await self._write(state)
             state = await self._with_cells(state)
-        for fault in self._retries.take_faults():
-            yield fault
+        for incident in self._incidents(state):
+            yield incident
         yield Checkpoint(state)
         count, hardware = self._preparation.hardware_usage(
             device.info, probes=state.step, evaluations=state.evaluations, updates=state.update
@@ -297,9 +316,16 @@ class Trainer:
             result = await self._retries.repeat(lambda: self.device.learn(segment), state.step)
             check_segment_result(result, segment, self.device.uri)
             after = result.state
+            self._theta_actual = None  # the device has moved by itself
             self._retries.learnt(after.cells, lambda: (requested_theta(after, rule), after.step))
             return result.state, result.cost, result.last
-        costs = await self._probe(state, size)
+        block = next_block(state, rule, size)
+        costs = await self._probe(block)
+        if self.experiment.readings.outliers != "off":
+            costs, recent = await guard_outliers(
+                self.experiment.readings, block, costs, state.recent, self._probe, self.device.guard
+            )
+            state = replace(state, recent=recent)
         state = accumulate_costs(state, costs, rule, self._codes)
         step = None
         if state.step % rule.update_period == 0:
@@ -315,25 +341,17 @@ class Trainer:
             theta_actual = await self._retries.repeat(self.device.read, state.step)
         return digest_checkpoint(state, theta_actual) if at_checkpoint else state
 
-    async def _probe(self, state: TrainState, size: int) -> Costs:
-        block = next_block(state, self._rule, size)
-        device = self.device
+    async def _probe(self, block: Block) -> Costs:
+        return await self._retries.repeat(
+            lambda: guarded_probing.probe(self.device, block, host_codes=self._level == "host-codes"),
+            block.first_step,
+            perturbs=True,
+        )
 
-        async def request() -> Costs:
-            if self._level == "host-codes" and isinstance(device, HostCodes):
-                return await device.probe_with_host_codes(block)
-            return await device.probe(block)
-
-        costs = await self._retries.repeat(request, state.step, perturbs=True)
-        if costs.perturbed.shape != (size,) or costs.reference.shape != (size,):
-            raise DeviceFault(f"answered {costs.perturbed.size} costs to a block of {size} probes", uri=device.uri)
-        finite = np.isfinite(costs.perturbed) & np.isfinite(costs.reference)
-        if not finite.all():
-            step = state.step + int(np.argmin(finite))
-            raise DeviceFault(
-                f"the cost of probe {step} is not a number; check the cost's range and wiring", uri=device.uri
-            )
-        return costs
+    def _incidents(self, state: TrainState) -> list[Faulted | Guarded]:
+        """What went wrong since this was last asked, and was put right."""
+        counts = self.device.guard.take()
+        return [*self._retries.take_faults(), *([Guarded(state.step, counts)] if counts else [])]
 
     async def _write(self, state: TrainState) -> FloatArray:
         self._theta_actual = None
