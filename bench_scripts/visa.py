@@ -38,7 +38,8 @@ CHIP = "sim:analog-8bit"
 WIDE_CHIP = "sim:analog-8bit?layers=31-32"
 """1,024 parameters."""
 K = 100
-BATCH = 32
+BATCHES = (32, 256)
+"""Samples per probe: a block takes a quarter of a millisecond in the chip's own process, and about one."""
 PARAMETERS = 1024
 TURNS = 9
 SERVE = [sys.executable, "-c", "from mgdhw.cli.main import main; main()", "serve"]
@@ -88,9 +89,9 @@ def acknowledged(resource: Any, kind: Type, payload: bytes) -> bytes:
     return answer[2 + digits : 2 + digits + size]
 
 
-def block(step: int) -> Block:
+def block(step: int, batch: int) -> Block:
     """The probes from a step on, with one baseline."""
-    return Block(step, K, CodeSpec("random", 1, 1), SampleOrder(2, 1437, BATCH, K))
+    return Block(step, K, CodeSpec("random", 1, 1), SampleOrder(2, 1437, batch, K))
 
 
 class Turns:
@@ -151,7 +152,7 @@ async def queries(addresses: tuple[str, str], turns: int, calls: int) -> Turns:
     return taken
 
 
-async def blocks(addresses: tuple[str, str], turns: int, calls: int) -> Turns:
+async def blocks(addresses: tuple[str, str], turns: int, calls: int, batch: int) -> Turns:
     """Blocks of K probes."""
     taken = Turns(calls)
     dataset = load("digits")
@@ -177,15 +178,15 @@ async def blocks(addresses: tuple[str, str], turns: int, calls: int) -> Turns:
             held = Identity.unpack(acknowledged(theirs, Type.IDENTIFY, Identify(1, 0, 1 << 14, 0).pack()))
 
             def probe(i: int) -> object:
-                payload = probe_of(block(i * K), held.theta_crc, held.dataset_crc, floats=False).pack()
+                payload = probe_of(block(i * K, batch), held.theta_crc, held.dataset_crc, floats=False).pack()
                 theirs.write_raw(with_block("MGD:PROB? ", payload))
                 costs = theirs.read_binary_values(datatype="i", container=np.ndarray)
                 assert costs.size == K + 1
                 return costs
 
-            assert np.array_equal(probe(0)[1:], (await device.probe(block(0))).perturbed)  # type: ignore[index]
+            assert np.array_equal(probe(0)[1:], (await device.probe(block(0, batch))).perturbed)  # type: ignore[index]
             for _ in range(turns):
-                await taken.take(lambda i: device.probe(block(i * K)), probe)
+                await taken.take(lambda i: device.probe(block(i * K, batch)), probe)
     return taken
 
 
@@ -220,8 +221,10 @@ def main() -> None:
             with served(CHIP, ours) as one, served(CHIP, theirs) as other:
                 taken = asyncio.run(queries((one, other), turns, calls))
                 rows.append(taken.row(f"6 {name}", "ms per query", "pyvisa query", None))
-                taken = asyncio.run(blocks((one, other), turns, calls))
-                rows.append(taken.row(f"6 {name}", f"ms per block, K = {K}", "pyvisa read_binary_values", 1.15))
+                for batch in BATCHES:
+                    taken = asyncio.run(blocks((one, other), turns, calls, batch))
+                    metric = f"ms per block, K = {K}, B = {batch}"
+                    rows.append(taken.row(f"6 {name}", metric, "pyvisa read_binary_values", 1.15))
             with served(WIDE_CHIP, ours) as one, served(WIDE_CHIP, theirs) as other:
                 taken = asyncio.run(writes((one, other), turns, calls))
                 rows.append(taken.row(f"6 {name}", "ms per 1,024 parameters", "pyvisa, a block of their bytes", 3))

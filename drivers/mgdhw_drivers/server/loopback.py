@@ -148,4 +148,4 @@ class Loopback:
 
     async def _be_in_step(self, take: bool) -> None:
         if not self._link.in_step or (take and not self._taken):
-            await self.identify(self._hello)
+            await self.identify(self._hello if take else replace(self._hello, take=0))

@@ -93,20 +93,27 @@ def opening(address: str, uri: str) -> Iterator[None]:
 @contextlib.contextmanager
 def link_errors(name: str, uri: str) -> Iterator[None]:
     """Raise what pyvisa and its backends raise in the middle of their work as LinkTimeout or LinkLost."""
+    try:
+        yield
+    except Exception as error:
+        raise _link_error(error, name, uri) from None
+
+
+def _link_error(error: Exception, name: str, uri: str) -> Exception:
+    """The error of mgdhw for one of pyvisa, a socket or a serial port; any other one as it is."""
     from pyvisa import VisaIOError
     from pyvisa.constants import StatusCode
 
-    try:
-        yield
-    except TimeoutError as error:
-        raise LinkTimeout(f"{name} {error}", uri=uri) from None
-    except VisaIOError as error:
+    if isinstance(error, TimeoutError):
+        return LinkTimeout(f"{name} {error}", uri=uri)
+    if isinstance(error, VisaIOError):
         if error.error_code == StatusCode.error_timeout:
-            raise LinkTimeout(f"{name} does not answer in time", uri=uri) from None
-        raise LinkLost(f"the connection to {name} is lost: {error.description}", uri=uri) from None
-    except (OSError, EOFError) as error:  # of sockets and serial ports
+            return LinkTimeout(f"{name} does not answer in time", uri=uri)
+        return LinkLost(f"the connection to {name} is lost: {error.description}", uri=uri)
+    if isinstance(error, OSError | EOFError):
         text = " ".join(str(error).split()) or type(error).__name__
-        raise LinkLost(f"the connection to {name} is lost: {text}", uri=uri) from None
+        return LinkLost(f"the connection to {name} is lost: {text}", uri=uri)
+    return error
 
 
 def _why_no_backend(backend: str, error: Exception) -> str:

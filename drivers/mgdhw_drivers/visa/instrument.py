@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -13,19 +12,17 @@ from mgdhw.errors import DeviceAbsent, DeviceError, DeviceFault, DeviceUnavailab
 from mgdhw.parsing import short_repr
 from mgdhw_drivers.visa.backend import link_errors
 from mgdhw_drivers.visa.framing import LONGEST, take_line
+from mgdhw_drivers.visa.open_session import open_session
 from mgdhw_drivers.visa.owner_thread import Interrupted
-from mgdhw_drivers.visa.session import Session, StreamSession, Take, open_session
+from mgdhw_drivers.visa.session import Session, Take
 from mgdhw_drivers.visa.settings import ResourceSettings
+from mgdhw_drivers.visa.status import POWER_ON, STATUS, parse_status
+from mgdhw_drivers.visa.stream_session import StreamSession
 
-POWER_ON = 1 << 7
-"""Bit of the standard event status: it was switched on since that was read last."""
-STATUS = "*ESR?;:SYST:ERR?"
-"""Both in one message: 0;0,"No error"."""
 MOST_ERRORS = 64
 """Errors read from a queue at once, at most: one that is never empty is not read for ever."""
 QUIET_SECONDS = 0.05
 """A line on which nothing has come for so long is quiet."""
-ERROR = re.compile(r"\s*([+-]?\d+)\s*(?:,\s*\"?(.*?)\"?\s*)?$", re.DOTALL)
 
 
 Answer = TypeVar("Answer")
@@ -51,9 +48,9 @@ class Instrument:
         self._session: Session | None = None
         self._poisoned = False
         """Whether an answer to an earlier question may still come."""
-        self._switched_on = False
+        self.switched_on = False
         """Whether it was switched off and on, and knows nothing of what was set."""
-        self._status = ""
+        self.status_query = ""
         """The query that tells its errors; empty: it has none."""
         self._errors: list[str] = []
         """Errors that it has reported, and that were raised to nobody yet."""
@@ -63,8 +60,17 @@ class Instrument:
 
     def open(self) -> None:
         """Connect, identify, initialise. Raises DeviceAbsent, DeviceUnavailable, DeviceFault."""
+        self.connect()
+        self.begin()
+
+    def connect(self) -> None:
+        """Connect. Raises DeviceAbsent, DeviceUnavailable."""
         self.close()
         self._session = open_session(self._address, self._settings, self._uri, self._interrupted)
+
+    def begin(self) -> None:
+        """Identify and initialise it. Raises as `open`."""
+        assert self._session is not None, "connected"
         try:
             self._begin(self._session)
         except BaseException:
@@ -74,7 +80,7 @@ class Instrument:
     def close(self) -> None:
         """Disconnect. From any state."""
         session, self._session = self._session, None
-        self._poisoned = self._switched_on = False
+        self._poisoned = self.switched_on = False
         if session is not None:
             with contextlib.suppress(Exception):  # whatever a backend does with a connection that is gone
                 session.close()
@@ -115,7 +121,7 @@ class Instrument:
 
     def _find_status(self) -> None:
         """Find out how it tells its errors, and forget old ones."""
-        self._status = ""
+        self.status_query = ""
         if not self._settings.check_errors:
             return
         self.write("*CLS")
@@ -125,18 +131,17 @@ class Instrument:
             except LinkTimeout:
                 self._resynchronise()
                 continue
-            if _parse_status(answer, query) is not None:
-                self._status = query
+            if parse_status(answer, query) is not None:
+                self.status_query = query
                 break
         if self.query(self._settings.identify) != self.identity:  # it has answered what is no query
             self._resynchronise()
-        for _ in range(MOST_ERRORS if self._status else 0):  # what it did not understand of this
-            with self._in_step() as session:
-                if self._ask_status(session) == 0:
-                    break
+        for _ in range(MOST_ERRORS if self.status_query else 0):  # what it did not understand of this
+            if self.note_status(self.ask(self.encode(self.status_query), take_line)) == 0:
+                break
 
     def _initialise(self) -> None:
-        self._switched_on = False
+        self.switched_on = False
         self._errors.clear()
         for message in self._settings.initialise:
             self.write(message)
@@ -151,10 +156,25 @@ class Instrument:
             self._send_bytes(session, data)
 
     def ask(self, data: bytes, take: Take[Answer]) -> Answer:
-        """The answer to a whole message, or to the rest of it."""
+        """The answer to a whole message."""
         with self._in_step() as session:
             self._send_bytes(session, data)
             return self._receive(session, take)
+
+    def tell_rest(self, data: bytes) -> None:
+        """Send the rest of a message of which some was sent at once."""
+        with self.guarded():
+            if self._session is None:
+                raise LinkLost(f"the connection to {self._name} was closed", uri=self._uri)
+            self._send_bytes(self._session, data)
+            self._poisoned = False
+
+    def ask_rest(self, data: bytes, take: Take[Answer]) -> Answer:
+        """The same, and the answer."""
+        self.tell_rest(data)
+        with self.guarded():
+            assert self._session is not None, "sent"
+            return self._receive(self._session, take)
 
     def write(self, message: str) -> None:
         """Send a message."""
@@ -177,36 +197,36 @@ class Instrument:
             raise LinkCorrupt(f"{self._name} answers by what is no text: {raw[:40]!r}", uri=self._uri) from None
 
     def drain_errors(self) -> None:
-        """Read its error queue until it is empty.
+        """Read its error queue until it is empty. Raises DeviceFault, and LinkLost where it was switched off and on."""
+        for _ in range(MOST_ERRORS if self.status_query else 0):
+            if self.note_status(self.ask(self.encode(self.status_query), take_line)) == 0:
+                break
+        if self.switched_on:
+            self.initialise_again()
+        self.raise_errors()
+
+    def note_status(self, raw: bytes) -> int:
+        """Note what an answer to `status_query` says: an error, whose code is returned, and whether it was switched on.
 
         Raises:
-            DeviceFault: there were errors.
-            LinkLost: it was switched off and on.
+            LinkCorrupt: it says something else.
         """
-        if not self._status:
-            return
-        for _ in range(MOST_ERRORS):
-            with self._in_step() as session:
-                if self._ask_status(session) == 0:
-                    break
-        if self._switched_on:
-            self._initialise_again()
-        found, self._errors = self._errors, []
-        if found:
-            raise DeviceFault(f"{self._name} reports error {'; '.join(found)}", uri=self._uri)
-
-    def _ask_status(self, session: Session) -> int:
-        """Its oldest error, whose code is returned, is noted, and whether it was switched on."""
-        self._send(session, self._status)
-        answer = self._receive_text(session)
-        status = _parse_status(answer, self._status)
+        answer = self.decode(raw)
+        status = parse_status(answer, self.status_query)
         if status is None:
-            raise LinkCorrupt(f"{self._name} answers {self._status} by {short_repr(answer)}", uri=self._uri)
+            self._poisoned = True
+            raise LinkCorrupt(f"{self._name} answers {self.status_query} by {short_repr(answer)}", uri=self._uri)
         events, code, text = status
-        self._switched_on |= bool(events & POWER_ON)
+        self.switched_on |= bool(events & POWER_ON)
         if code:
             self._errors.append(f"{code}, {text}" if text else str(code))
         return code
+
+    def raise_errors(self) -> None:
+        """Raise what was noted as DeviceFault."""
+        found, self._errors = self._errors, []
+        if found:
+            raise DeviceFault(f"{self._name} reports error {'; '.join(found)}", uri=self._uri)
 
     # --- in step -------------------------------------------------------------------------------------------------
 
@@ -254,9 +274,12 @@ class Instrument:
         return session is None or (isinstance(session, StreamSession) and session.has_hung_up())
 
     def send_at_once(self, session: StreamSession, data: bytes) -> int:
-        """Send what can be sent of a message without waiting; how much that is."""
+        """Send what can be sent of a message without waiting; how much that is. The rest has to follow."""
         with link_errors(self._name, self._uri):
-            return session.send_at_once(data)
+            sent = session.send_at_once(data)
+        if sent < len(data):
+            self._poisoned = session.write_interrupted = True  # until `tell_rest`, should it ever be called
+        return sent
 
     def take_arrived(self, session: StreamSession, take: Take[Answer]) -> Answer:
         """The answer, if all of it has arrived. Raises Incomplete."""
@@ -303,12 +326,14 @@ class Instrument:
             if time.monotonic() - began > self._settings.open_timeout:
                 raise LinkCorrupt(f"{self._name} does not stop to send", uri=self._uri)
         self._poisoned = False
-        if self._status == STATUS:
-            self._ask_status(session)
-        if self._switched_on:
-            self._initialise_again()
+        if self.status_query == STATUS:
+            self._send(session, STATUS)
+            self.note_status(self._receive(session, take_line))
+        if self.switched_on:
+            self.initialise_again()
 
-    def _initialise_again(self) -> None:
+    def initialise_again(self) -> None:
+        """Initialise it after it was switched off and on, and raise LinkLost: what was set before is lost."""
         self._initialise()
         raise LinkLost(
             f"{self._name} was switched off and on, and has been initialised again; what was set before is lost",
@@ -362,15 +387,3 @@ class Instrument:
 def _text_of(error: DeviceError) -> str:
     """What an error says, without the address in front."""
     return str(error).removeprefix(f"{error.uri}: ")
-
-
-def _parse_status(answer: str, query: str) -> tuple[int, int, str] | None:
-    """Event status, error code and text; None where an answer is something else."""
-    events = 0
-    if query == STATUS:
-        first, separator, answer = answer.partition(";")
-        if not separator or not first.strip().lstrip("+").isdigit():
-            return None
-        events = int(first)
-    found = ERROR.match(answer)
-    return None if found is None else (events, int(found[1]), found[2] or "")

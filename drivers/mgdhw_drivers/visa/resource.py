@@ -15,14 +15,15 @@ from typing import TypeVar
 import numpy as np
 
 from mgdhw.arrays import FloatArray
-from mgdhw.errors import DeviceAbsent, LinkCorrupt, LinkTimeout
+from mgdhw.errors import DeviceAbsent, LinkCorrupt, LinkLost, LinkTimeout
 from mgdhw.parsing import short_repr
 from mgdhw_drivers.visa.framing import Incomplete, take_block, take_line, take_parts
-from mgdhw_drivers.visa.instrument import Instrument
+from mgdhw_drivers.visa.instrument import MOST_ERRORS, Instrument
 from mgdhw_drivers.visa.lock import AddressLock
 from mgdhw_drivers.visa.owner_thread import OwnerThread, Stuck
-from mgdhw_drivers.visa.session import StreamSession, Take
+from mgdhw_drivers.visa.session import Take
 from mgdhw_drivers.visa.settings import ResourceSettings
+from mgdhw_drivers.visa.stream_session import StreamSession
 
 __all__ = ["Resource", "ResourceSettings"]
 
@@ -63,6 +64,8 @@ class Resource:
         self._instrument: Instrument | None = None
         self._identity = ""
         self._turn = asyncio.Lock()
+        self._arrived: asyncio.Future[bool] | None = None
+        """Awaited by the request that the event loop makes."""
 
     @property
     def identity(self) -> str:
@@ -102,6 +105,9 @@ class Resource:
         """Disconnect, in bounded time, from any state."""
         owner, self._owner = self._owner, None
         instrument, self._instrument = self._instrument, None
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_exception(LinkLost(f"{self.name} was closed meanwhile", uri=self.uri))
+            await asyncio.sleep(0)  # its descriptor is not to be watched any more when it is closed
         try:
             if owner is not None and instrument is not None:
                 with contextlib.suppress(Stuck):
@@ -119,8 +125,7 @@ class Resource:
     async def query(self, message: str) -> str:
         """The answer to a message, without its termination."""
         raw = await self._ask((message + self.settings.write_termination).encode(), take_line)
-        assert self._instrument is not None, "open"
-        return self._instrument.decode(raw)
+        return self._opened().decode(raw)
 
     async def query_block(self, message: str) -> bytes:
         """The content of the IEEE 488.2 block that answers a message."""
@@ -153,8 +158,18 @@ class Resource:
             DeviceFault: errors, with code and text.
             LinkLost: it was switched off and on.
         """
-        async with self._turn:
-            await self._run(lambda instrument: instrument.drain_errors())
+        for _ in range(MOST_ERRORS):
+            instrument = self._opened()
+            if not instrument.status_query:
+                return
+            raw = await self._ask(instrument.encode(instrument.status_query), take_line)
+            if instrument.note_status(raw) == 0:
+                break
+        instrument = self._opened()
+        if instrument.switched_on:
+            async with self._turn:
+                await self._run(lambda instrument: instrument.initialise_again())
+        instrument.raise_errors()
 
     async def wait_complete(self) -> None:
         """Wait until it has done all that it was sent, as `*OPC?` says, for up to its timeout."""
@@ -164,24 +179,25 @@ class Resource:
 
     async def _tell(self, data: bytes) -> None:
         async with self._turn:
-            session = self._quick_session()
-            sent = 0
-            if session is not None and self._instrument is not None:
-                with self._instrument.guarded():
-                    sent = self._instrument.send_at_once(session, data)
+            session, instrument = self._quick_session(), self._opened()
+            if session is None:
+                await self._run(lambda instrument: instrument.tell(data))
+                return
+            with instrument.guarded():
+                sent = instrument.send_at_once(session, data)
             if sent < len(data):
-                await self._run(lambda instrument: instrument.tell(data[sent:]))
+                await self._run(lambda instrument: instrument.tell_rest(data[sent:]))
 
     async def _ask(self, data: bytes, take: Take[Answer]) -> Answer:
         async with self._turn:
-            session, instrument = self._quick_session(), self._instrument
-            if session is None or instrument is None:
+            session, instrument = self._quick_session(), self._opened()
+            if session is None:
                 return await self._run(lambda instrument: instrument.ask(data, take))
             with instrument.guarded():
                 sent = instrument.send_at_once(session, data)
                 if sent == len(data):
                     return await self._await_answer(session, instrument, take)
-            return await self._run(lambda instrument: instrument.ask(data[sent:], take))
+            return await self._run(lambda instrument: instrument.ask_rest(data[sent:], take))
 
     async def _await_answer(self, session: StreamSession, instrument: Instrument, take: Take[Answer]) -> Answer:
         """The answer, as soon as all of it has arrived."""
@@ -189,12 +205,14 @@ class Resource:
         descriptor = session.fileno()
         while True:
             arrived: asyncio.Future[bool] = loop.create_future()
+            self._arrived = arrived
             timer = loop.call_later(session.timeout, _settle, arrived, False)
             loop.add_reader(descriptor, _settle, arrived, True)
             try:
                 if not await arrived:
                     raise instrument.silent(session)
             finally:
+                self._arrived = None
                 loop.remove_reader(descriptor)
                 timer.cancel()
             with contextlib.suppress(Incomplete):
@@ -206,14 +224,19 @@ class Resource:
             return None
         return self._instrument.quick_session()
 
+    def _opened(self) -> Instrument:
+        """The instrument. Raises DeviceAbsent while it is not open."""
+        if self._instrument is None:
+            raise DeviceAbsent(f"{self.name} is not open", uri=self.uri)
+        return self._instrument
+
     # --- in the thread -------------------------------------------------------------------------------------------
 
     async def _run(self, work: Callable[[Instrument], Answer]) -> Answer:
-        if self._instrument is None:
-            raise DeviceAbsent(f"{self.name} is not open", uri=self.uri)
+        self._opened()
         if self._owner is None or self._owner.stuck:
             await self._start()
-        owner, instrument = self._owner, self._instrument
+        owner, instrument = self._owner, self._opened()
         assert owner is not None, "started"
         try:
             return await owner.run(partial(work, instrument), self._limit)
@@ -231,7 +254,8 @@ class Resource:
         instrument = Instrument(self.name, self.address, self.settings, self.uri, owner.interrupted)
         self._owner, self._instrument = owner, instrument
         try:
-            await owner.run(instrument.open, self._limit)
+            await owner.run(instrument.connect, self.settings.open_timeout + MARGIN_SECONDS)
+            await owner.run(instrument.begin, self._limit)
         except Stuck:
             self._abandon(owner, instrument)
             raise DeviceAbsent(

@@ -24,7 +24,8 @@ class ResourceSettings:
             also sent to find out whether it is in step.
         identity: text that the answer has to contain.
         initialise: messages sent after every opening, and after it was switched off and on.
-        check_errors: whether its error queue and event status are asked for.
+        check_errors: whether its error queue and event status are asked for. If not, it is not noticed that it was
+            switched off and on behind an adapter that keeps the connection.
     """
 
     backend: str = "@py"

@@ -8,6 +8,9 @@ import pytest
 
 import mgdhw
 from mgdhw.block import Baseline, Block, CodeSpec
+from mgdhw.characterize.budgeted_device import BudgetedDevice
+from mgdhw.characterize.noise import measure_noise
+from mgdhw.characterize.response import measure_response
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.bench.live_try import try_rack
 from mgdhw_drivers.bench.simulate.simulation import SimulationSettings
@@ -68,3 +71,14 @@ async def test_a_trial_shows_that_instruments_overlap(tmp_path: Path) -> None:
     assert write.instruments == 9
     first_end = min(one.began + one.seconds for one in write.sent)
     assert all(one.began < first_end for one in write.sent)  # every write had begun when the first was confirmed
+
+
+@pytest.mark.long
+async def test_the_check_tries_no_swing_that_waveforms_may_not_make(tmp_path: Path) -> None:
+    change = ('max_step = "1 V"', 'max_step = "100 mV"')
+    data = mgdhw.load_dataset("xor")
+    async with simulated(GENERATOR, tmp_path, change) as rack, rack.device() as device:
+        await device.load(data)
+        budgeted = BudgetedDevice(device, data, 0, 5000, lambda activity, used: None)
+        response, _ = await measure_response(budgeted, np.linspace(-3, 3, 9), await measure_noise(budgeted, 4))
+    assert response.deltas[-1] <= 0.05

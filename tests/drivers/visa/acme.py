@@ -30,7 +30,7 @@ class Acme:
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[Acme]:
         """While this lasts, it can be reached."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=1 << 23)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from mgdhw.errors import DeviceAbsent, DeviceFault, DeviceUnavailable, LinkCorrupt, LinkLost, LinkTimeout
-from mgdhw_drivers.visa import session
 from mgdhw_drivers.visa.resource import Resource, ResourceSettings
+from mgdhw_drivers.visa.stream_session import SocketSession
 from tests.helpers.sockets import free_port
 from tests.helpers.waiting import until
 
@@ -45,11 +45,11 @@ async def opened(acme: Acme) -> AsyncIterator[Resource]:
     await source.close()
 
 
-@pytest.fixture(params=["event loop", "thread"])
+@pytest.fixture(params=["event loop", pytest.param("thread", marks=pytest.mark.long)])
 def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where requests are made: sockets that the event loop cannot watch need the thread, as all other resources do."""
     if request.param == "thread":
-        monkeypatch.setattr(session.SocketSession, "fileno", lambda self: -1)
+        monkeypatch.setattr(SocketSession, "fileno", lambda self: -1)
 
 
 @pytest.mark.usefixtures("where")
@@ -63,6 +63,7 @@ async def test_everything_that_instruments_say_is_read(opened: Resource, acme: A
     await opened.drain_errors()
 
 
+@pytest.mark.parametrize("where", ["event loop", "thread"], indirect=True)
 @pytest.mark.usefixtures("where")
 async def test_each_of_many_tasks_gets_its_own_answers(opened: Resource) -> None:
     async def ask(task: int) -> int:
@@ -85,7 +86,7 @@ async def test_instruments_work_at_the_same_time() -> None:
 
 @pytest.mark.usefixtures("where")
 async def test_a_late_answer_is_not_taken_for_another_one(opened: Resource, acme: Acme) -> None:
-    for number in range(3):
+    for number in range(2):
         acme.delay = LATE
         with pytest.raises(LinkTimeout, match=r"bench:test.toml: acme has not answered for 0.4 s"):
             await opened.query("ECHO? late")
@@ -192,11 +193,39 @@ async def test_a_cancelled_request_that_has_not_begun_is_never_sent(opened: Reso
     assert await opened.query("VOLT?") == "0.0"
 
 
+async def test_closing_ends_what_is_awaited(opened: Resource, acme: Acme) -> None:
+    acme.delay = 1e9
+    task = asyncio.create_task(opened.query("ECHO? never"))
+    await until(lambda: "ECHO? never" in acme.received)
+    await opened.close()
+    with pytest.raises(LinkLost, match="closed"):
+        await task
+
+
+async def test_messages_longer_than_a_socket_takes_at_once_are_sent_whole(opened: Resource, acme: Acme) -> None:
+    text = "x" * 3_000_000
+    assert await opened.query(f"ECHO? {text}") == text
+    await opened.write(f"NONSENSE {text}")
+    assert await opened.query("ECHO? 1") == "1"
+
+
+async def test_a_message_that_is_not_taken_is_never_continued_by_another(
+    opened: Resource, acme: Acme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme.delay = 1e9
+    await opened.write("VOLT 1")
+    with pytest.raises(LinkTimeout, match="has taken nothing of a message"):
+        await opened.write(f"NONSENSE {'x' * 30_000_000}")
+    with pytest.raises(LinkLost, match="opened and initialised again"):
+        await opened.query("ECHO? 1")
+    assert await opened.query("ECHO? 2") == "2"
+
+
 async def test_a_call_that_never_returns_holds_up_nothing(
     opened: Resource, acme: Acme, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
-    stuck = session.SocketSession._receive
+    stuck = SocketSession._receive
 
     def receive(self: Any, seconds: float) -> bytes:
         if seconds and threading.current_thread() is not threading.main_thread() and not release.is_set():
@@ -204,8 +233,8 @@ async def test_a_call_that_never_returns_holds_up_nothing(
         return stuck(self, seconds)
 
     monkeypatch.setattr(Resource, "_limit", 0.2)
-    monkeypatch.setattr(session.SocketSession, "fileno", lambda self: -1)
-    monkeypatch.setattr(session.SocketSession, "_receive", receive)
+    monkeypatch.setattr(SocketSession, "fileno", lambda self: -1)
+    monkeypatch.setattr(SocketSession, "_receive", receive)
     with pytest.raises(LinkTimeout, match="stuck in a call of backend @py"):
         await opened.query("ECHO? 1")
     await asyncio.wait_for(opened.close(), 5.0)
@@ -222,6 +251,33 @@ async def test_an_instrument_that_is_not_there_is_absent(acme: Acme) -> None:
             await Resource("acme", wrong, ResourceSettings(), URI).open()
     with pytest.raises(DeviceAbsent, match="is not open"):
         await source.query("VOLT?")
+
+
+STUCK = """
+import asyncio, sys
+from mgdhw.errors import DeviceAbsent
+from mgdhw_drivers.visa.resource import Resource, ResourceSettings
+
+try:
+    asyncio.run(Resource("acme", sys.argv[1], ResourceSettings(open_timeout=0.2), "").open())
+except DeviceAbsent as error:
+    print(error)
+"""
+
+
+async def test_a_call_that_never_returns_keeps_no_program_from_ending() -> None:
+    """pyvisa-py's HiSLIP has no timeout while it opens."""
+    writers: list[asyncio.StreamWriter] = []
+    async with await asyncio.start_server(lambda reader, writer: writers.append(writer), "127.0.0.1", 0) as silent:
+        address = f"TCPIP::127.0.0.1::hislip0,{silent.sockets[0].getsockname()[1]}::INSTR"
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", STUCK, address, stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await program.communicate()
+        assert b"does not come to an end" in output
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 async def test_another_instrument_than_expected_is_refused(acme: Acme) -> None:
@@ -241,6 +297,7 @@ async def test_a_backend_that_is_not_installed_is_named(acme: Acme, backend: str
 HOLDER = """
 import asyncio, sys
 from mgdhw_drivers.visa.resource import Resource, ResourceSettings
+from mgdhw_drivers.visa.stream_session import SocketSession
 
 async def hold():
     source = Resource("acme", sys.argv[1], ResourceSettings(), "bench:other.toml")

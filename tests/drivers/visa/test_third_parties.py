@@ -28,7 +28,12 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
         yield {"sinstruments tcp": tcp, "sinstruments pty": pty, "scpipy": other, **SIMULATED}
 
 
-@pytest.fixture(params=["sinstruments tcp", "sinstruments pty", "scpipy", *SIMULATED])
+@pytest.fixture(
+    params=[
+        *("sinstruments tcp", "sinstruments pty", "scpipy", "pyvisa-sim asrl"),
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("pyvisa-sim socket", "pyvisa-sim usb")),
+    ]
+)
 def source(request: pytest.FixtureRequest, tmp_path: Path, addresses: dict[str, str]) -> Resource:
     """A source of another project."""
     project = request.param.partition(" ")[0]
