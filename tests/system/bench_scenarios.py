@@ -133,13 +133,13 @@ def changes_for(rack: str, what: str = "") -> list[tuple[str, str]]:
         "source-and-scope": [
             ('timeout = "2 s"', f'timeout = "{TIMEOUT}"'),
             ('identity = "SCOPE2"', f'identity = "SCOPE2"\ntimeout = "{TIMEOUT}"'),
-            ('step_time = "1 ms"', 'step_time = "2 ms"'),
+            ('step_time = "1 ms"', 'step_time = "12 ms"'),
         ],
         "source-measure-units": [
             ('identity = "SMU1"', f'identity = "SMU1"\ntimeout = "{TIMEOUT}"'),
             ('identity = "SRC2"', f'identity = "SRC2"\ntimeout = "{TIMEOUT}"'),
             ('timeout = "5 s"', f'timeout = "{TIMEOUT}"'),
-            ('step_time = "1 ms"', 'step_time = "2 ms"'),
+            ('step_time = "1 ms"', 'step_time = "12 ms"'),
         ],
         "generator-and-digitizer": [('timeout = "10 s"', f'timeout = "{TIMEOUT}"')],
     }[rack]
@@ -188,7 +188,8 @@ def play(scenario: Scenario) -> Ending:
     """Play a scenario."""
     began = time.monotonic()
     ending = Ending()
-    digest, asked = undisturbed(scenario.rack)
+    about_limits = scenario.what in ("limit", "perturbed")
+    digest, asked = ("", {}) if about_limits else undisturbed(scenario.rack)
     changes = changes_for(scenario.rack, scenario.what)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -206,7 +207,7 @@ def play(scenario: Scenario) -> Ending:
             ending.demand(safe, f"not safe: {', '.join(rig.unsafe()[:3])}")
         for what in moves_too_fast(rig.rack, rig.record)[:3]:
             ending.broken.append(f"moved too fast: {what}")
-        if scenario.what in ("limit", "perturbed"):
+        if about_limits:
             powers: list[float] = []
             levels_over_time(
                 rig.rack, rig.record, lambda levels: powers.append(sum(v * v for v in levels.values()) / OHMS)
