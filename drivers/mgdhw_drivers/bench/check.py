@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from mgdhw.parsing import did_you_mean
-from mgdhw_drivers.bench.groups import ChannelGroup, LevelGroup, ParameterGroup, Step
+from mgdhw_drivers.bench.check_commands import Problem, check_commands, check_template, steps_of
+from mgdhw_drivers.bench.groups import LevelGroup
 from mgdhw_drivers.bench.lines import Path
 from mgdhw_drivers.bench.rack import Place, Rack
-from mgdhw_drivers.bench.templates import check_placeholders, fill
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 SWITCHES_ON = re.compile(r"\bOUTP(UT)?\w*(:STAT\w*)?\s+(ON|1)\b", re.IGNORECASE)
@@ -18,19 +17,23 @@ TOLERANCE = 0.01
 """Share of an lsb by which a value may differ when it is written in a format."""
 
 
-class Problem(NamedTuple):
-    """Something wrong with a key."""
-
-    key: Path
-    message: str
-
-
 def problems_of(rack: Rack) -> list[Problem]:
     """Everything that is wrong with a rack whose keys are valid each by itself."""
     found = list(_names(rack))
     if found:  # the other checks look instruments up
         return found
-    for check in (_instruments, _commands, _channels, _parameters, _levels, _outputs, _sizes, _cost, _blocks, _limits):
+    for check in (
+        _instruments,
+        check_commands,
+        _channels,
+        _parameters,
+        _levels,
+        _outputs,
+        _sizes,
+        _cost,
+        _blocks,
+        _limits,
+    ):
         found += check(rack)
     return found
 
@@ -60,23 +63,13 @@ def _instruments_named(rack: Rack) -> Iterator[tuple[Path, str]]:
         yield (section, index), group.instrument
     for index, output in enumerate(rack.outputs):
         yield ("outputs", index), output.instrument
-    for path, step in _steps(rack):
+    for path, step in steps_of(rack):
         if step.instrument is not None:
             yield path, step.instrument
     if rack.cost.instrument is not None:
         yield ("cost",), rack.cost.instrument
     if rack.interlock is not None:
         yield ("interlock",), rack.interlock.instrument
-
-
-def _steps(rack: Rack) -> Iterator[tuple[Path, Step]]:
-    for section, steps in (("trigger", rack.trigger), ("safe", rack.safe)):
-        for index, step in enumerate(steps):
-            yield (section, index), step
-    if rack.blocks is not None:
-        for section, steps in (("start", rack.blocks.start), ("stop", rack.blocks.stop)):
-            for index, step in enumerate(steps):
-                yield ("blocks", section, index), step
 
 
 def _instruments(rack: Rack) -> Iterator[Problem]:
@@ -112,92 +105,6 @@ def _instruments(rack: Rack) -> Iterator[Problem]:
                         "*RST moves outputs at once, but the parameters on it have a max_step; leave it out: they are"
                         " read and brought to their safe values by ramps",
                     )
-
-
-def _commands(rack: Rack) -> Iterator[Problem]:
-    """Placeholders, and the lengths of messages."""
-    one, many = ("channel", "value"), ("channels", "values")
-    needed: list[tuple[str, ...]]
-    for section, index, group in rack.channel_groups():
-        key = (section, index)
-        several = len(group.channels) > 1
-        needed = [("value",), one, many] if not several else [one, many]
-        yield from _checked((*key, "write"), group.write, (*one, *many), needed)
-        if "{value}" in group.write and "{values}" in group.write:
-            yield Problem((*key, "write"), "has both {value} and {values}; expected one of them")
-        if group.confirm is not None:
-            yield from _checked((*key, "confirm"), group.confirm, ())
-            if "?" not in group.confirm:
-                yield Problem((*key, "confirm"), 'expected a query, such as "*OPC?"')
-        if group.waveform is not None:
-            yield from _checked((*key, "waveform"), group.waveform, ("channel", "block"), (), "block")
-        if isinstance(group, ParameterGroup) and group.read is not None:
-            needed = [("channel",), ("channels",)] if several else []
-            yield from _checked((*key, "read"), group.read, ("channel", "channels"), needed)
-        if isinstance(group, LevelGroup):
-            if (group.upload is None) != (group.select is None):
-                lacks = "select" if group.select is None else "upload"
-                yield Problem(key, f"{lacks}: missing; waveforms are uploaded by one command and selected by the other")
-            if group.upload is not None:
-                yield from _checked(
-                    (*key, "upload"), group.upload, ("channel", "name", "block"), [("name", "block")], "block"
-                )
-            if group.select is not None:
-                yield from _checked((*key, "select"), group.select, ("channel", "channels", "name"), [("name",)])
-    for index, output in enumerate(rack.outputs):
-        needed = [("channel",), ("channels",)] if len(output.channels) > 1 else []
-        for field in ("query", "record"):
-            text = getattr(output, field)
-            if text is not None:
-                yield from _checked(("outputs", index, field), text, ("channel", "channels"), needed)
-    for path, step in _steps(rack):
-        allowed = ("points", "rate") if path[:2] == ("blocks", "start") else ()
-        for field in ("write", "query"):
-            text = getattr(step, field)
-            if text is not None:
-                yield from _checked((*path, field), text, allowed)
-    yield from _lengths(rack)
-
-
-def _checked(key: Path, template: str, *expected: object) -> Iterator[Problem]:
-    try:
-        check_placeholders(template, *expected)  # type: ignore[arg-type]
-    except ValueError as error:
-        yield Problem(key, str(error))
-
-
-def _lengths(rack: Rack) -> Iterator[Problem]:
-    """A command for one channel has to fit into a message."""
-    resources = rack.resources()
-    for section, index, group in rack.channel_groups():
-        for place in rack.places(group)[:1]:
-            values = [format(value, group.format) for value in _extremes(group)]
-            value = max(values, key=len)
-            try:
-                message = fill(group.write, channel=place.channel, channels=place.channel, value=value, values=value)
-            except (KeyError, ValueError):
-                continue  # reported already
-            buffer = resources[place.instrument][1].buffer
-            message += "" if group.confirm is None else f";{group.confirm}"
-            if len(message) > buffer:
-                yield Problem(
-                    (section, index, "write"),
-                    f"a message for one channel has {len(message)} bytes, {group.instrument} takes {buffer}; shorten it"
-                    f" (format, short forms of commands), or set buffer to what the instrument takes",
-                )
-    for name, instrument in rack.instruments.items():
-        for message in (*instrument.initialise, *instrument.enable):
-            if len(message) > instrument.buffer:
-                yield Problem(
-                    ("instruments", name, "initialise"),
-                    f"a message has {len(message)} bytes, buffer is {instrument.buffer}; split it into several",
-                )
-
-
-def _extremes(group: ChannelGroup) -> tuple[float, ...]:
-    if isinstance(group, ParameterGroup):
-        return group.min, group.max, group.min + group.lsb
-    return group.limits if isinstance(group, LevelGroup) else ()
 
 
 def _channels(rack: Rack) -> Iterator[Problem]:
@@ -311,7 +218,7 @@ def _cost(rack: Rack) -> Iterator[Problem]:
     if rack.targets and cost.query is None:
         yield Problem(("targets",), "targets are applied only where an instrument measures the cost; add cost.query")
     if cost.query is not None:
-        yield from _checked(("cost", "query"), cost.query, ())
+        yield from check_template(("cost", "query"), cost.query, ())
         if cost.instrument is not None and len(rack.members(cost.instrument)) > 1:
             yield Problem(
                 ("cost", "instrument"), f"{cost.instrument} are several; expected one, such as {cost.instrument}1"
@@ -371,4 +278,4 @@ def _limits(rack: Rack) -> Iterator[Problem]:
     if lock is not None:
         if lock.expect is None and lock.min is None and lock.max is None:
             yield Problem(("interlock", "expect"), 'missing; expected the answer if it holds, such as expect = "1"')
-        yield from _checked(("interlock", "query"), lock.query, ())
+        yield from check_template(("interlock", "query"), lock.query, ())

@@ -12,7 +12,8 @@ from mgdhw.errors import ConfigError
 from mgdhw.parsing import did_you_mean, parse_toml, short_repr
 from mgdhw.report.text import decode
 from mgdhw_drivers.bench import lines
-from mgdhw_drivers.bench.check import Problem, problems_of
+from mgdhw_drivers.bench.check import problems_of
+from mgdhw_drivers.bench.check_commands import Problem
 from mgdhw_drivers.bench.rack import Rack
 
 MISSING = {

@@ -98,7 +98,7 @@ async def test_hardware_timed_blocks_give_the_costs_of_single_probes(baseline: B
         single = await device.probe_with_host_codes(block(7, baseline))
         before = len(bench.sent)
         timed = await device.probe(block(7, baseline))
-        assert len(bench.sent) - before == 11 + 6 + 1 + 1  # uploads, start, record, stop
+        assert len(bench.sent) - before == 11 + 6 + 1 + 2  # uploads, start, record, stop
         np.testing.assert_allclose(timed.perturbed, single.perturbed, rtol=1e-5)
         np.testing.assert_allclose(timed.reference, single.reference, rtol=1e-5)
         assert timed.evaluations == single.evaluations

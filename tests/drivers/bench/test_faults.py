@@ -106,6 +106,6 @@ async def test_faults_end_in_the_same_parameters_or_a_typed_error(tmp_path: Path
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("name", "seeds"), [(SOURCE, 8), (UNITS, 4), (GENERATOR, 8)])
+@pytest.mark.parametrize(("name", "seeds"), [(SOURCE, 5), (UNITS, 2), (GENERATOR, 5)])
 async def test_many_scenarios(name: str, seeds: int, tmp_path: Path) -> None:
     await check(name, tmp_path, range(100, 100 + seeds))

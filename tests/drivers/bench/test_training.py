@@ -1,5 +1,6 @@
 """The example racks, simulated on loopback, trained over real sockets."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,19 @@ async def test_the_check_tries_no_swing_that_waveforms_may_not_make(tmp_path: Pa
         budgeted = BudgetedDevice(device, data, 0, 5000, lambda activity, used: None)
         response, _ = await measure_response(budgeted, np.linspace(-3, 3, 9), await measure_noise(budgeted, 4))
     assert response.deltas[-1] <= 0.05
+
+
+@pytest.mark.long
+async def test_tasks_that_share_a_rack_get_their_own_answers(tmp_path: Path) -> None:
+    async with simulated(SOURCE, tmp_path) as rack, rack.device() as device:
+        theta = await device.write(np.round(np.linspace(-0.4, 0.4, 13), 3))
+
+        async def ask(task: int) -> int:
+            wrong = 0
+            for number in range(300):
+                channel = (7 * task + number) % 13
+                answer = await device.instruments.ask("source", f"SOUR:VOLT? (@{channel + 1})")
+                wrong += float(answer) != theta[channel]
+            return wrong
+
+        assert await asyncio.gather(*(ask(task) for task in range(4))) == [0, 0, 0, 0]
