@@ -156,6 +156,14 @@ class BudgetedDevice:
 
         with report_readings(self.device, report_progress):
             costs = await self._retries.repeat(request, block.first_step, perturbs=True)
+        if costs.perturbed.shape != (block.n_probes,) or costs.reference.shape != (block.n_probes,):
+            raise DeviceFault(
+                f"returned {costs.perturbed.size} costs for a block of {block.n_probes} probes", uri=self.device.uri
+            )
+        if not (np.isfinite(costs.perturbed).all() and np.isfinite(costs.reference).all()):
+            raise DeviceFault(
+                f"a cost is NaN or infinite ({self.stage}); check the cost's range and wiring", uri=self.device.uri
+            )
         self.integer_costs = bool(np.issubdtype(costs.perturbed.dtype, np.integer))
         self._watch(self.stage, self.used)
         await self._cooperative_yield.take()  # a device that never waits would block Ctrl-C

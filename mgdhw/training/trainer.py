@@ -316,6 +316,7 @@ class Trainer:
             result = await self._retries.repeat(lambda: self.device.learn(segment), state.step)
             check_segment_result(result, segment, self.device.uri)
             after = result.state
+            self._theta_actual = None  # the device has moved by itself
             self._retries.learnt(after.cells, lambda: (requested_theta(after, rule), after.step))
             return result.state, result.cost, result.last
         block = next_block(state, rule, size)

@@ -26,6 +26,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals and serial ports are those of POSIX"),
 ]
 
+KILLS = 24
+
 SHIM = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -212,12 +214,12 @@ def test_replicas_on_a_slow_disk(folder: Path, mgdhw: Any, summary: Any, slow_di
 
 
 @pytest.mark.long
-def test_killed_fifty_times(folder: Path, start: Any, mgdhw: Any, digest_of: Any, slow_disk: Any) -> None:
+def test_killed_many_times(folder: Path, start: Any, mgdhw: Any, digest_of: Any, slow_disk: Any) -> None:
     """At any instant, on a disk that is slow enough to be caught at everything that it does."""
     (folder / "slow").touch()
     kills, ends, seed = 0, 0, random.randrange(1 << 32)
     drawn = random.Random(seed)
-    while kills < 50:
+    while kills < KILLS:
         runs = folder / f"runs-{ends}"
         arguments = ["train", "long.toml", "--runs", str(runs)]
         while True:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
 from mgdhw.parsing import did_you_mean
 from mgdhw_drivers.bench.check_commands import Problem, check_commands, check_template, steps_of
+from mgdhw_drivers.bench.describe import linked_limits
 from mgdhw_drivers.bench.groups import LevelGroup
 from mgdhw_drivers.bench.lines import Path
 from mgdhw_drivers.bench.rack import Place, Rack
@@ -29,9 +32,9 @@ def problems_of(rack: Rack) -> list[Problem]:
         _parameters,
         _levels,
         _outputs,
+        _blocks,
         _sizes,
         _cost,
-        _blocks,
         _limits,
     ):
         found += check(rack)
@@ -241,6 +244,13 @@ def _blocks(rack: Rack) -> Iterator[Problem]:
     for key, field, lacks in lacking:
         if lacks:
             yield Problem(key, f"{field}: missing; [blocks] needs it for every channel; add it, or remove [blocks]")
+    for index, output in enumerate(rack.outputs):
+        if len(output.windows) > 1:
+            yield Problem(
+                ("outputs", index, "windows"),
+                f"{len(output.windows)} windows: a measurement of [blocks] has one, blocks.window; leave one, or remove"
+                " [blocks]",
+            )
     first, end = blocks.window
     if not 0 <= first < end <= blocks.points:
         yield Problem(
@@ -274,6 +284,14 @@ def _limits(rack: Rack) -> Iterator[Problem]:
             yield Problem((*key, "resistance"), 'needed for kind = "power", such as "1 kohm", and only there')
         elif not limit.max > 0 or (limit.resistance is not None and not limit.resistance > 0):
             yield Problem((*key, "max"), "expected more than 0")
+    safe = np.array([group.safe for group in rack.parameters for _ in rack.places(group)])
+    room = np.array([0.5 * group.lsb for group in rack.parameters for _ in rack.places(group)])
+    for index, declared in enumerate(linked_limits(rack)):
+        wrong = declared.problem(safe.size) or declared.violation(safe, room)
+        if wrong:
+            yield Problem(
+                ("limits", index), f"at the safe values of the parameters: {wrong}; raise max, or change safe"
+            )
     lock = rack.interlock
     if lock is not None:
         if lock.expect is None and lock.min is None and lock.max is None:

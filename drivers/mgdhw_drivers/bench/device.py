@@ -13,7 +13,7 @@ from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import HostCodes
 from mgdhw.device.uri import expand_path, split_uri
-from mgdhw.errors import ConfigError, DeviceFault, LinkCorrupt
+from mgdhw.errors import ConfigError, DeviceFault, LinkCorrupt, Overload
 from mgdhw.parsing import did_you_mean, short_repr
 from mgdhw_drivers.bench.channel_values import ParameterValues
 from mgdhw_drivers.bench.crash import CrashMarkers
@@ -161,8 +161,7 @@ class BenchDevice(HostCodes):
             theta = await self._parameters.read()
             levels = self._inputs.levels(self.dataset.values(samples))
             rows = np.broadcast_to(theta, (samples.size, theta.size))
-            outputs = (await self._timed.measure(rows, levels, theta, 1))[:, 0]
-            self.tick()
+            outputs = (await self._played(self._timed, rows, levels, theta, 1))[:, 0]
         await self.instruments.drain_errors()
         return outputs
 
@@ -215,12 +214,31 @@ class BenchDevice(HostCodes):
         playlist = Playlist(block, self.info, theta)
         levels = self._inputs.levels(self.dataset.values(playlist.samples))
         readings = self.acquisition.readings
-        outputs = await self._timed.measure(playlist.theta, levels, theta, readings)
+        outputs = await self._played(self._timed, playlist.theta, levels, theta, readings)
         await self.instruments.drain_errors()
-        self.tick()
         flat = outputs.reshape(-1, self.rack.n_outputs)
         costs = self.cost_of(flat, np.repeat(self.dataset.targets[playlist.samples], readings, axis=0))
         return playlist.costs(costs.reshape(-1, readings).mean(axis=1))
+
+    async def _played(
+        self, timed: HardwareTimed, theta: FloatArray, levels: FloatArray, rest: FloatArray, readings: int
+    ) -> FloatArray:
+        """Outputs of hardware-timed measurements; see `HardwareTimed.measure`. Those that are none are made again.
+
+        Raises:
+            Overload: they are none, also when repeated.
+        """
+        outputs = await timed.measure(theta, levels, rest, readings)
+        self.tick()
+        for attempt in range(self.guard.repeat + 1):
+            bad = np.isnan(outputs).any(axis=(1, 2))
+            if not bad.any():
+                return outputs
+            if attempt < self.guard.repeat:
+                self.guard.add(overloads=int(bad.sum()))
+                outputs[bad] = await timed.measure(theta[bad], levels[bad], rest, readings)
+                self.tick()
+        raise Overload(f"{self._outputs.overload} (measured {self.guard.repeat + 1} times)", uri=self.uri, final=True)
 
     def _forget(self) -> None:
         """Nothing is known any more of what the instruments hold."""

@@ -60,6 +60,8 @@ class HardwareTimed:
     async def measure(self, theta: FloatArray, levels: FloatArray, rest: FloatArray, readings: int) -> FloatArray:
         """(n, readings, n_out) outputs for (n, P) parameters and (n, n_in) levels of inputs. Restores the parameters.
 
+        What is no measurement is NaN.
+
         Args:
             theta: (n, P), within the limits.
             levels: (n, n_in).
@@ -68,7 +70,6 @@ class HardwareTimed:
 
         Raises:
             LimitExceeded: before anything is sent.
-            Overload: a reading is no measurement.
         """
         rows = np.concatenate([self._rounded(theta), levels], axis=1)
         blocks = self._blocks

@@ -24,6 +24,8 @@ class Outputs:
 
     def __init__(self, rack: Rack, instruments: Instruments, uri: str) -> None:
         self._rack, self._instruments, self._uri = rack, instruments, uri
+        self.overload = ""
+        """Which reading of the last record was no measurement."""
         self._sources = [(group, member) for group in rack.outputs for member in rack.members(group.instrument)]
 
     async def read(self) -> FloatArray:
@@ -43,21 +45,28 @@ class Outputs:
         return np.array(found)
 
     async def read_record(self, points: int, windows: list[tuple[int, int]]) -> FloatArray:
-        """(n, n_out) outputs in n windows of the record of a hardware-timed block of so many points.
+        """(n, n_out) outputs in n windows, of equal length, of the record of a hardware-timed block of so many points.
+
+        Outputs whose window has an overload are NaN, and `overload` says which: they alone are measured again.
 
         Raises:
-            Overload, LinkCorrupt: as `read`.
+            LinkCorrupt: as `read`.
         """
         arrays = await in_parallel(
             self._arrays(group, member, group.record or "", points) for group, member in self._sources
         )
-        found = np.empty((len(windows), self._rack.n_outputs))
-        column = 0
+        first, end = windows[0]
+        inside = np.array([start for start, _ in windows])[:, None] + np.arange(end - first)
+        columns = []
         for (group, member), rows in zip(self._sources, arrays, strict=True):
             for channel, row in zip(group.channels, rows, strict=True):
-                found[:, column] = [self._mean(group, member, channel, row[first:end]) for first, end in windows]
-                column += 1
-        return found
+                readings = row[inside]
+                none = overloaded(readings, group.overload)
+                if none.any():
+                    self.overload = _overload(member, channel, float(readings[none][0]))
+                means = group.scale * np.where(none, 0.0, readings).mean(axis=1) + group.offset
+                columns.append(np.where(none.any(axis=1), np.nan, means))
+        return np.stack(columns, axis=1)
 
     async def _arrays(self, group: OutputGroup, instrument: str, template: str, points: int) -> FloatArray:
         """(channels, points) readings of a group at an instrument."""
@@ -76,6 +85,9 @@ class Outputs:
     def _mean(self, group: OutputGroup, instrument: str, channel: str, readings: FloatArray) -> float:
         none = overloaded(readings, group.overload)
         if none.any():
-            value = describe_overload(float(readings[int(np.argmax(none))]))
-            raise Overload(f"{instrument}, channel {channel}, reads {value}; check its range and wiring", uri=self._uri)
+            raise Overload(_overload(instrument, channel, float(readings[none][0])), uri=self._uri)
         return group.scale * float(readings.mean()) + group.offset
+
+
+def _overload(instrument: str, channel: str, reading: float) -> str:
+    return f"{instrument}, channel {channel}, reads {describe_overload(reading)}; check its range and wiring"

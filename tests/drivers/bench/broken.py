@@ -88,6 +88,13 @@ BROKEN = [
         "instruments.smu.initialise", "OUTP ON", "put it into enable",
     ),
     Broken(
+        "two-windows", GENERATOR, "windows = [[4, 16]]", "windows = [[4, 8], [8, 16]]",
+        "outputs[0].windows", "[8, 16]", "leave one, or remove [blocks]",
+    ),
+    Broken(
+        "safe-beyond-a-limit", UNITS, 'safe = "0 V"', 'safe = "7 V"', "limits[0]", "[[limits]]", "or change safe",
+    ),
+    Broken(
         "window-outside", SOURCE, "[[50, 200]]", "[[50, 201]]", "outputs[0].windows", "201", "(or set points)",
     ),
     Broken(

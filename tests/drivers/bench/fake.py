@@ -55,6 +55,7 @@ class FakeBench:
         self.outputs_on: dict[str, bool] = {}
         self.errors: dict[str, list[str]] = {}
         self.tripped = "0"
+        self.overload_at = -1
         self.delay = 0.0
         self.busy = self.most_busy = 0
 
@@ -94,8 +95,12 @@ class FakeBench:
             return np.full(self.points, self.output(self.theta(), self.inputs()))
         wave = np.array([self.waveforms[channel] for channel in sorted(self.waveforms, key=int)])
         n = self.rack.n_parameters
+        hit, self.overload_at = self.overload_at, -1
         points, which = np.unique(wave.T.astype(np.float64), axis=0, return_inverse=True)
-        return np.array([self.output(point[:n], point[n:]) for point in points])[which.reshape(-1)]
+        found = np.array([self.output(point[:n], point[n:]) for point in points])[which.reshape(-1)]
+        if hit >= 0:
+            found[hit] = 9.9e37
+        return found
 
 
 class FakeInstrument:

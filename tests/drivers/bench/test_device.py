@@ -135,6 +135,32 @@ async def test_overload_names_the_channel() -> None:
             await device.infer(np.arange(1))
 
 
+async def test_a_hardware_timed_measurement_that_is_none_is_made_again() -> None:
+    bench = FakeBench(example(GENERATOR))
+    async with bench.device() as device:
+        await device.load(XOR)
+        expected = await device.probe(block(6))
+        bench.sent.clear()
+        bench.overload_at = 45
+        costs = await device.probe(block(6))
+        np.testing.assert_array_equal(costs.perturbed, expected.perturbed)
+        assert device.guard.take().overloads == 1
+        assert [text for _, text in bench.sent].count("*TRG") == 2
+        device.guard.repeat = 0
+        bench.overload_at = 45
+        with pytest.raises(Overload, match=r"digitizer, channel 1, reads 9\.9e\+37"):
+            await device.probe(block(6))
+
+
+async def test_a_measured_cost_is_read() -> None:
+    change = ('kind = "mse"', 'kind = "mse"\ninstrument = "scope"\nquery = "COST?"\nscale = 2.0\noffset = 0.5')
+    bench = FakeBench(example(SOURCE, change))
+    async with bench.device() as device:
+        await device.load(XOR)
+        costs = await device.probe(block(2))
+        np.testing.assert_array_equal(costs.perturbed, [5.0, 5.0])  # two samples of 2 · 1 + 0.5
+
+
 async def test_inputs_beyond_their_limits_are_refused() -> None:
     bench = FakeBench(example(SOURCE))
     async with bench.device() as device:
