@@ -22,7 +22,7 @@ from tests.helpers.paths import ROOT
 
 BENCHES = ROOT / "examples" / "benches"
 ROUNDING = 1e-6
-SLACK_SECONDS = 0.02
+SLACK_SECONDS = 0.01
 """By how much messages may come closer together than they were sent, on a busy machine."""
 
 

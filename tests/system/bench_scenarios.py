@@ -30,7 +30,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import mgdhw
+from mgdhw.block import Block, CodeSpec
 from mgdhw.device import open_device
 from mgdhw.errors import (
     DeviceError,
@@ -41,6 +44,7 @@ from mgdhw.errors import (
     LinkError,
     Overload,
 )
+from mgdhw.random.sample_order import SampleOrder
 from mgdhw_drivers.bench.simulate.faults import MessageFault, ReadingFault, ReplyFault
 from tests.helpers.waiting import wait_until
 
@@ -67,6 +71,7 @@ ALLOWED: dict[str, tuple[type[Exception], ...]] = {
     "overload": (Overload,),
     "interlock": (InterlockOpen,),
     "limit": (LimitExceeded,),
+    "perturbed": (LimitExceeded,),
     "killed": (),
 }
 """What goes wrong, with the errors that a training may end with."""
@@ -102,7 +107,7 @@ class Scenario:
         rack = RACKS[seed // len(ALLOWED) % len(RACKS)]
         if what == "interlock":
             rack = "source-and-scope"
-        elif what == "limit":
+        elif what in ("limit", "perturbed"):
             rack = "source-measure-units"
         return cls(seed, rack, what)
 
@@ -128,17 +133,17 @@ def changes_for(rack: str, what: str = "") -> list[tuple[str, str]]:
         "source-and-scope": [
             ('timeout = "2 s"', f'timeout = "{TIMEOUT}"'),
             ('identity = "SCOPE2"', f'identity = "SCOPE2"\ntimeout = "{TIMEOUT}"'),
-            ('step_time = "1 ms"', 'step_time = "2 ms"'),
+            ('step_time = "1 ms"', 'step_time = "12 ms"'),
         ],
         "source-measure-units": [
             ('identity = "SMU1"', f'identity = "SMU1"\ntimeout = "{TIMEOUT}"'),
             ('identity = "SRC2"', f'identity = "SRC2"\ntimeout = "{TIMEOUT}"'),
             ('timeout = "5 s"', f'timeout = "{TIMEOUT}"'),
-            ('step_time = "1 ms"', 'step_time = "2 ms"'),
+            ('step_time = "1 ms"', 'step_time = "12 ms"'),
         ],
         "generator-and-digitizer": [('timeout = "10 s"', f'timeout = "{TIMEOUT}"')],
     }[rack]
-    return [*found, ('max = "400 mW"', f'max = "{POWER:g} W"')] if what == "limit" else found
+    return [*found, ('max = "400 mW"', f'max = "{POWER:g} W"')] if what in ("limit", "perturbed") else found
 
 
 @cache
@@ -183,22 +188,26 @@ def play(scenario: Scenario) -> Ending:
     """Play a scenario."""
     began = time.monotonic()
     ending = Ending()
-    digest, asked = undisturbed(scenario.rack)
+    about_limits = scenario.what in ("limit", "perturbed")
+    digest, asked = ("", {}) if about_limits else undisturbed(scenario.rack)
     changes = changes_for(scenario.rack, scenario.what)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with Rig(scenario.rack, changes, folder, CHIP, DELAY) as rig:
             plan(scenario, rig.faults, asked)
-            found = (
-                _kill_and_resume(scenario, rig, folder, ending) if scenario.what == "killed" else _train(rig, folder)
-            )
+            if scenario.what == "killed":
+                found = _kill_and_resume(scenario, rig, folder, ending)
+            elif scenario.what == "perturbed":
+                found = _perturb_too_far(scenario, rig, ending)
+            else:
+                found = _train(rig, folder)
             _judge(scenario, found, digest, ending)
             ending.faults = rig.faults_so_far()
             safe = wait_until(lambda: not rig.unsafe(), 0.0 if scenario.what != "killed" else SAFE_SECONDS)
             ending.demand(safe, f"not safe: {', '.join(rig.unsafe()[:3])}")
         for what in moves_too_fast(rig.rack, rig.record)[:3]:
             ending.broken.append(f"moved too fast: {what}")
-        if scenario.what == "limit":
+        if about_limits:
             powers: list[float] = []
             levels_over_time(
                 rig.rack, rig.record, lambda levels: powers.append(sum(v * v for v in levels.values()) / OHMS)
@@ -216,12 +225,37 @@ def _train(rig: Rig, folder: Path) -> str | Exception:
         return error
 
 
+def _perturb_too_far(scenario: Scenario, rig: Rig, ending: Ending) -> str | Exception:
+    """Ask for probes whose θ is within the limit, but not θ + θ̃: how that ended."""
+    n = rig.rack.n_parameters
+    draw = random.Random(scenario.seed)
+    signs = np.array([draw.choice((-1.0, 1.0)) for _ in range(n)])
+    theta = np.round(draw.uniform(0.9, 0.99) * np.sqrt(POWER * OHMS / n) * signs, 3)
+    block = Block(0, 4, CodeSpec(seed=scenario.seed, amplitude=400), SampleOrder(1, 4, 2, 3))
+
+    async def ask() -> str | Exception:
+        async with open_device(rig.uri) as device:
+            await device.load(mgdhw.load_dataset("xor"))
+            await device.write(theta)
+            before = sum(one.messages for one in rig.instruments)
+            try:
+                await device.probe(block)
+            except LimitExceeded as error:
+                after = sum(one.messages for one in rig.instruments)
+                ending.demand(after == before, f"{after - before} messages were sent before it was refused")
+                return error
+        return "sent"
+
+    return asyncio.run(ask())
+
+
 def _judge(scenario: Scenario, found: str | Exception, digest: str, ending: Ending) -> None:
     if isinstance(found, str):
         ending.outcome = "completed"
-        if scenario.what != "limit":
+        if scenario.what not in ("limit", "perturbed"):
             ending.demand(found == digest, f"digest {found}, undisturbed {digest}")
         ending.demand(scenario.what != "interlock", "trained with an open interlock")
+        ending.demand(scenario.what != "perturbed", "θ + θ̃ beyond a limit was sent")
         return
     cause: BaseException | None = found
     ending.outcome = type(found).__name__
