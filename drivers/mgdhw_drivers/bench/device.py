@@ -13,7 +13,7 @@ from mgdhw.block import Block, Costs, Part
 from mgdhw.datasets import Dataset
 from mgdhw.device import HostCodes
 from mgdhw.device.uri import expand_path, split_uri
-from mgdhw.errors import ConfigError, DeviceFault, LinkCorrupt, Overload
+from mgdhw.errors import ConfigError, DeviceFault, LinkCorrupt, LinkLost, Overload
 from mgdhw.parsing import did_you_mean, short_repr
 from mgdhw_drivers.bench.channel_values import ParameterValues
 from mgdhw_drivers.bench.crash import CrashMarkers
@@ -83,6 +83,7 @@ class BenchDevice(HostCodes):
         if crashed:
             await self._after_crash()
         await repeated(partial(switch_on, self.rack, self._parameters, self.instruments))
+        self.instruments.fault = None
         identities = {name: one.identity for name, one in self.instruments.resources.items()}
         self.interlocks = interlocks_of(self.rack, self.instruments)
         self.info = info_of(self.rack, self.path, self._parameters, identities)
@@ -139,12 +140,28 @@ class BenchDevice(HostCodes):
 
     async def read(self) -> FloatArray:
         if self.is_open or not self._unsafe:
-            self.check_open()
+            self._check_ready()
             return await self._parameters.read()
         return await repeated(self._parameters.read)  # being opened: limits on motion begin where the hardware is
 
     async def apply(self, theta: FloatArray, step: int) -> FloatArray:
+        if self.instruments.fault is not None:
+            self._forget()
+            await switch_on(self.rack, self._parameters, self.instruments)
+            self.instruments.fault = None
         return await self._parameters.move(theta)
+
+    def _check_ready(self) -> None:
+        """Raise if nothing can be measured: closed, or an instrument may have lost what was set.
+
+        The failure of a link may have been seen by somebody else only, who has asked again: an interlock, for example.
+        An instrument that was switched off and on meanwhile has its outputs off.
+        """
+        self.check_open()
+        fault = self.instruments.fault
+        if fault is not None:
+            text = str(fault).removeprefix(f"{self.uri}: ")
+            raise LinkLost(f"what was set may be lost, since a link has failed: {text}", uri=self.uri)
 
     # --- measurements ------------------------------------------------------------------------------------------------
 
@@ -154,7 +171,7 @@ class BenchDevice(HostCodes):
         self._targets.forget_samples()
 
     async def infer(self, samples: IntArray, step: int = 0) -> FloatArray:
-        self.check_open()
+        self._check_ready()
         if self._timed is None or samples.size < FEWEST_TIMED:
             outputs = await self._outputs_of(samples)
         else:
@@ -166,7 +183,7 @@ class BenchDevice(HostCodes):
         return outputs
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
-        self.check_open()
+        self._check_ready()
         targets = self.dataset.targets[samples]
         cost = self.rack.cost
         if cost.query is None or cost.instrument is None:
@@ -200,6 +217,7 @@ class BenchDevice(HostCodes):
         return found
 
     async def probe_with_host_codes(self, block: Block) -> Costs:
+        self._check_ready()
         costs = await super().probe_with_host_codes(block)
         await self.instruments.drain_errors()
         return costs
@@ -208,7 +226,7 @@ class BenchDevice(HostCodes):
         """As the host codes do it; hardware-timed, if the rack can. Restores θ."""
         if self._timed is None:
             return await self.probe_with_host_codes(block)
-        self.check_open()
+        self._check_ready()
         theta = await self._parameters.read()
         self.check_perturbed(theta, block.codes.amplitude)
         playlist = Playlist(block, self.info, theta)

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from mgdhw.arrays import FloatArray
-from mgdhw.errors import DeviceFault, DeviceUnavailable, LinkCorrupt, LinkError
+from mgdhw.errors import DeviceFault, DeviceUnavailable, LinkCorrupt, LinkError, LinkLost
 from mgdhw.parsing import short_repr
 from mgdhw_drivers.bench.groups import OutputGroup, Step, numbers_of
 from mgdhw_drivers.bench.messages import Message
@@ -112,6 +112,8 @@ class Instruments:
 
         create = make or usual
         self.resources = {name: create(name, *where) for name, where in rack.resources().items()}
+        self.fault: LinkError | None = None
+        """The last failure of a link, until the device has made sure of what its instrument holds."""
         self._used: set[str] = set()
         """Those to which something may have been sent since the device was opened."""
 
@@ -225,13 +227,18 @@ class Instruments:
         await in_parallel(self._timed(name, "(errors?)", one.drain_errors) for name, one in self.resources.items())
 
     async def _timed(self, instrument: str, text: str, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        if self.record is None:
-            return await work()
         began = time.perf_counter()
         try:
             return await work()
+        except LinkError as error:
+            self.fault = error
+            raise
+        except OSError as error:
+            self.fault = LinkLost(f"{instrument}: {error}", uri=self._uri)
+            raise
         finally:
-            self.record.append(Sent(instrument, text, began, time.perf_counter() - began))
+            if self.record is not None:
+                self.record.append(Sent(instrument, text, began, time.perf_counter() - began))
 
 
 async def repeated(work: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -8,9 +8,10 @@ from functools import partial
 
 import numpy as np
 
+from mgdhw.errors import LinkError
 from mgdhw_drivers.bench.channel_values import ParameterValues
 from mgdhw_drivers.bench.groups import Step
-from mgdhw_drivers.bench.instruments import Instruments, in_parallel, repeated
+from mgdhw_drivers.bench.instruments import ATTEMPTS, Instruments, in_parallel, repeated
 from mgdhw_drivers.bench.messages import Message
 from mgdhw_drivers.bench.rack import Instrument, Rack
 
@@ -28,6 +29,18 @@ async def make_safe(
     Returns:
         What went wrong, in order.
     """
+    errors: list[Exception] = []
+    for _ in range(ATTEMPTS):
+        errors = await _once(rack, parameters, instruments, stop)
+        if not any(isinstance(error, LinkError | OSError) for error in errors):
+            break
+        parameters.forget()  # what was sent last may not have come
+    return errors
+
+
+async def _once(
+    rack: Rack, parameters: ParameterValues, instruments: Instruments, stop: Iterable[Step]
+) -> list[Exception]:
     errors = list(await instruments.open_again())
     owners = np.array([place.instrument for _, place in parameters.channels])
     errors += await _take(rack, instruments, stop)

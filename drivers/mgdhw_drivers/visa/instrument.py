@@ -292,8 +292,12 @@ class Instrument:
 
     def _has_strayed(self, session: Session) -> bool:
         """Whether something came that nobody asked for."""
-        with link_errors(self._name, self._uri):
-            return bool(session.take_stray().strip())
+        try:
+            with link_errors(self._name, self._uri):
+                return bool(session.take_stray().strip())
+        except LinkLost:
+            self.close()  # or it would be found lost for ever
+            raise
 
     def _bring_in_step(self, session: Session) -> Session:
         """Synchronise, or else open again."""

@@ -194,6 +194,27 @@ async def test_after_a_failed_write_the_position_is_read() -> None:
     assert moved_at_most(bench) <= 0.5 + 1e-9
 
 
+async def test_a_failure_that_only_an_interlock_has_seen_is_not_forgotten() -> None:
+    """An instrument that was switched off and on answers the next query, with its outputs off."""
+    bench = FakeBench(example(SOURCE))
+    async with bench.device() as device:
+        await device.load(XOR)
+        await device.write(np.full(13, 0.3))
+        bench.fail["TRIP"] = LinkLost("switched off and on", uri="bench:fake")
+        (interlock,) = device.interlocks
+        assert await interlock.problem() is None  # asked again
+        with pytest.raises(LinkLost, match="what was set may be lost"):
+            await device.probe(block(1))
+        with pytest.raises(LinkLost, match="what was set may be lost"):
+            await device.infer(np.arange(2))
+        bench.values.clear()
+        bench.outputs_on["source"] = False
+        await device.write(np.full(13, 0.3))
+        assert bench.outputs_on["source"]
+        np.testing.assert_array_equal(bench.theta(), np.full(13, 0.3))
+        await device.probe(block(1))
+
+
 async def test_what_can_be_reached_is_made_safe() -> None:
     bench = FakeBench(example(UNITS))
     device = bench.device()
