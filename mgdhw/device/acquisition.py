@@ -47,8 +47,14 @@ class Acquisition:
 
     def overridden(self, settling_seconds: float | None, readings: int | None) -> Self:
         """The same with a user's values in place of the driver's, where there are any."""
+        if settling_seconds is None and readings is None:
+            return self
         return replace(
             self,
             settling_seconds=self.settling_seconds if settling_seconds is None else settling_seconds,
             readings=self.readings if readings is None else readings,
         )
+
+
+UNDECLARED = Acquisition()
+"""Of a driver that declares nothing."""

@@ -10,7 +10,7 @@ from mgdhw.device import guarded
 from mgdhw.device.base import Device
 from mgdhw.device.driver_results import checked_cost, checked_parameters
 from mgdhw.device.expansion import expand
-from mgdhw.device.readings import overloaded
+from mgdhw.device.readings import is_overload
 from mgdhw.errors import Overload
 
 
@@ -56,7 +56,7 @@ class HostCodes(Device):
             before, final = self.readings, attempt == self.guard.repeat
             try:
                 cost = checked_cost(await self.measure(samples, step, part), self.uri)
-                if not overloaded(cost, declared):
+                if not is_overload(cost, declared):
                     return cost
                 message = guarded.cost_message(step, cost)
             except Overload as error:

@@ -7,6 +7,7 @@ SCPI instruments answer an overload with ±9.9e37 and a value that does not exis
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mgdhw.device.acquisition import Acquisition
+from mgdhw.device.acquisition import UNDECLARED, Acquisition
 
 LARGEST = 1e37
 """No measurement is as large in any unit, and every sentinel is larger, however it is rounded."""
@@ -42,6 +43,13 @@ def overloaded(values: ArrayLike, declared: Sequence[float] = ()) -> NDArray[np.
     for value in declared:
         none |= np.isclose(found, value, rtol=PRINTED, atol=0.0)
     return np.asarray(none)
+
+
+def is_overload(value: float, declared: Sequence[float] = ()) -> bool:
+    """Whether a single number is no measurement; see `overloaded`."""
+    if isinstance(value, int):
+        return value in declared
+    return not abs(value) < LARGEST or any(math.isclose(value, one, rel_tol=PRINTED) for one in declared)
 
 
 def describe_overload(value: float) -> str:
@@ -119,7 +127,7 @@ class ReadingGuard:
 
     def acquisition(self, declared: Acquisition | None) -> Acquisition:
         """How a measurement is taken: as declared, where the experiment does not say otherwise."""
-        return (declared or Acquisition()).overridden(self._settling, self._average)
+        return (declared or UNDECLARED).overridden(self._settling, self._average)
 
     def unsettled_seconds(self, settling: float) -> float:
         """Time until outputs have settled after the last write."""

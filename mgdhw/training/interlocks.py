@@ -39,6 +39,10 @@ class Suspended:
     theta_actual: FloatArray
     cells: dict[str, Any]
 
+    def state(self, state: TrainState) -> TrainState:
+        """A state of training with the cells of that moment: those that it carries along may be older."""
+        return replace(state, cells=self.cells or state.cells)
+
 
 class InterlockGuard:
     """Lets training go on only while all interlocks are closed.
@@ -97,17 +101,20 @@ class InterlockGuard:
             state: of training; the hardware holds its θ.
             write: writes a state's θ, by a ramp where one is needed.
         """
-        if not self._interlocks or self.ended:
-            return
-        left = False
-        async for event in self._events(state.step, state):
-            left = True
-            yield event
-        if left and not self.ended and self.suspended is not None:
-            if self.suspended.cells:
-                await self._retries.restore(self.suspended.cells, state.step)
-            await write(state)
-            self.suspended = None
+        while self._interlocks and not self.ended:
+            opened = False
+            async for event in self._events(state.step, state):
+                opened = True
+                yield event
+            if self.ended:
+                return
+            if not opened:
+                self.suspended = None
+                return
+            if self.suspended is not None:  # the way back may take long: they are asked once more when it is done
+                if self.suspended.cells:
+                    await self._retries.restore(self.suspended.cells, state.step)
+                await write(state)
 
     async def _events(self, step: int, state: TrainState | None) -> AsyncGenerator[InterlockEvent, None]:
         found = await self._ask(step)
@@ -119,7 +126,7 @@ class InterlockGuard:
                     yield InterlockOpened(step, one.interlock.name, one.problem, one.interlock.when_open)
             if state is not None and self.suspended is None:
                 self.suspended = await self._suspend(step)
-                yield Checkpoint(replace(state, cells=state.cells or self.suspended.cells))
+                yield Checkpoint(self.suspended.state(state))
             worst = max(found, key=lambda one: SEVERITY[one.interlock.when_open])
             self.problem = str(worst)
             if worst.interlock.when_open != "wait":

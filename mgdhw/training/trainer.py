@@ -192,11 +192,11 @@ class Trainer:
                     yield event
             if guard.ends_training():
                 break
-            began, before = time.monotonic(), state
+            began, before, held = time.monotonic(), state, self._theta_actual
             size = self._next_size(state, every)
             advanced = await self._unless_stopped(self._advance_and_write(before, size))
             if advanced is None:
-                interrupted = True
+                interrupted, self._theta_actual = True, held  # of `before`, where it may have been on its way further
                 break
             state, cost, last_update = advanced
             yield BlockDone(state.step, size, state.evaluations, cost * device.info.cost_lsb / training.batch)
@@ -229,13 +229,19 @@ class Trainer:
             async with contextlib.aclosing(guard.check(state, self._write)) as interlocked:
                 async for event in interlocked:
                     yield event
-        if guard.error is not None:
-            raise guard.error
         if last.step != state.step and not interrupted and not guard.ends_training():
             last = await self._evaluate_again(state, last)
-            yield last
+            interrupted = last.step != state.step  # it goes on by this evaluation, if it is resumed
+            if not interrupted:
+                yield last
             if (best := await track.improved(state, last)) is not None:
                 yield best
+        if not interrupted:  # the last writes
+            async with contextlib.aclosing(guard.check(state, self._write)) as interlocked:
+                async for event in interlocked:
+                    yield event
+        if guard.error is not None:
+            raise guard.error
         # Also where a run is resumed at its very end, so that it ends as it would have in one go.
         if reason == "done" and target_reached(experiment.evaluation, last):
             reason = "target"
@@ -243,8 +249,10 @@ class Trainer:
         theta_actual = self._theta_actual
         if guard.suspended is not None:  # the hardware may be in its safe state, and nothing is sent any more
             theta_actual = guard.suspended.theta_actual
-            state = replace(state, cells=state.cells or guard.suspended.cells)
+            state = guard.suspended.state(state)
         elif interrupted or guard.ends_training():  # a write may be a long ramp, or not allowed
+            if theta_actual is None and self._level == "learn":
+                theta_actual = await self._retries.repeat(self.device.read, state.step)
             state = await self._with_cells(state)
         else:
             # Written once more, which changes nothing: what ageing cells hold is of the last step, however it was come

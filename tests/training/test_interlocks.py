@@ -40,7 +40,8 @@ def test_it_is_asked_before_anything_is_written_and_before_each_block_and_evalua
     assert not changes(heard)
     assert condition.asked[0] == 0
     requests = [place for place, what in enumerate(device.did) if what == "infer"]
-    assert len(condition.asked) == 1 + 120 // 5 + len(requests) - 1  # the first evaluation follows the first write
+    # The first evaluation follows the first write; the last one is followed by the last write.
+    assert len(condition.asked) == 1 + 120 // 5 + len(requests) - 1 + 1
     for place in requests[1:]:
         assert place in condition.asked
 
