@@ -32,10 +32,10 @@ def format_rate(per_second: float) -> str:
 
 
 def format_hardware_usage(usage: TimeAndEnergy) -> str:
-    """Time and energy on hardware: 5.6 h, 31 µJ."""
+    """Time and energy on hardware: 5.6 h, 31 µJ; without the energy where none is declared."""
     from mgdhw.report.units import quantity, span
 
-    return f"{span(usage.seconds)}, {quantity(usage.joules, 'J')}"
+    return f"{span(usage.seconds)}, {quantity(usage.joules, 'J')}" if usage.joules else span(usage.seconds)
 
 
 def format_percent(share: float) -> str:

@@ -145,7 +145,7 @@ class TrainingMetrics:
         if self.per_second is not None:
             fields.append(format_rate(self.per_second))
         if self._within:
-            fields.append(f"{self._within:,} readings")
+            fields.append(f"{self._within:,} reading{'s' * (self._within != 1)}")
         if self.guarded:
             fields.append(str(self.guarded))
         return fields
@@ -212,7 +212,7 @@ class ReplicasMetrics:
         if self.speed.per_second is not None:
             fields.append(format_rate(self.speed.per_second))
         if self._within:
-            fields.append(f"{self._within:,} readings")
+            fields.append(f"{self._within:,} reading{'s' * (self._within != 1)}")
         if self.guarded:
             fields.append(str(self.guarded))
         return fields

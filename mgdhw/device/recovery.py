@@ -63,11 +63,13 @@ async def retry_while_away(
         Exception: that of the last attempt.
     """
     deadline = time.monotonic() + seconds
-    with log_waiting(what, seconds):
+    reason = ""
+    with reminding(lambda waited: log.info("waiting for %s (%.0f s of %g s)%s", what, waited, seconds, reason)):
         for number in count(1):
             try:
                 return await attempt()
-            except passing:
+            except passing as error:
+                reason = ": " + str(error).removeprefix(f"{getattr(error, 'uri', '')}: ")
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise

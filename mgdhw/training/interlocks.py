@@ -106,7 +106,7 @@ class InterlockGuard:
             async for event in self._events(state.step, state):
                 opened = True
                 yield event
-            if self.ended:
+            if self.ends_training():
                 return
             if not opened:
                 self.suspended = None

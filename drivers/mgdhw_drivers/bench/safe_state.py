@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
@@ -14,6 +15,8 @@ from mgdhw_drivers.bench.groups import Step
 from mgdhw_drivers.bench.instruments import ATTEMPTS, Instruments, in_parallel, repeated
 from mgdhw_drivers.bench.messages import Message
 from mgdhw_drivers.bench.rack import Instrument, Rack
+
+log = logging.getLogger("mgdhw.device")
 
 
 async def make_safe(
@@ -42,6 +45,12 @@ async def _once(
     rack: Rack, parameters: ParameterValues, instruments: Instruments, stop: Iterable[Step]
 ) -> list[Exception]:
     errors = list(await instruments.open_again())
+    # What instruments report of before says nothing about the safe state, but often why it is needed.
+    for error in await _drained(instruments):
+        if isinstance(error, LinkError | OSError):
+            errors.append(error)
+        else:
+            log.warning("%s", error)
     owners = np.array([place.instrument for _, place in parameters.channels])
     errors += await _take(rack, instruments, stop)
     errors += await _each(
@@ -50,10 +59,14 @@ async def _once(
         if instruments.is_open(name)
     )
     errors += await _take(rack, instruments, rack.safe)
-    errors += await _each(
+    return errors + await _drained(instruments)
+
+
+async def _drained(instruments: Instruments) -> list[Exception]:
+    """What the instruments that are open report."""
+    return await _each(
         resource.drain_errors for name, resource in instruments.resources.items() if instruments.is_open(name)
     )
-    return errors
 
 
 async def _take(rack: Rack, instruments: Instruments, steps: Iterable[Step]) -> list[Exception]:

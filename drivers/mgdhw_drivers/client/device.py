@@ -79,7 +79,7 @@ class LinkedDevice(HostCodes):
 
     async def connect(self) -> None:
         wait = self._options.reconnect
-        what = f"{self.uri} to be there; reconnect=0 in its address waits for nothing"
+        what = f"{self.uri} to be there (add ?reconnect=0 to its address not to wait)"
         session = await retry_while_away(self._begin, wait, what, (DeviceAbsent,))
         description = session.known
         head = description.head

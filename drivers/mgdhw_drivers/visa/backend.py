@@ -82,6 +82,8 @@ def opening(address: str, uri: str) -> Iterator[None]:
         import errno
 
         text = " ".join(str(error).split()) or type(error).__name__
+        if "Please install" in text:  # a package or a library that this kind of address needs: waiting does not help
+            raise DeviceUnavailable(f"cannot open {address}: {text}", uri=uri) from None
         number = getattr(error, "errno", None)
         if number in (errno.EACCES, errno.EPERM):
             raise DeviceUnavailable(f"you may not open {address}: {text}; see the permissions", uri=uri) from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -124,12 +124,14 @@ class Resource:
 
     async def query(self, message: str) -> str:
         """The answer to a message, without its termination."""
-        raw = await self._ask((message + self.settings.write_termination).encode(), take_line)
+        with self._naming(message):
+            raw = await self._ask((message + self.settings.write_termination).encode(), take_line)
         return self._opened().decode(raw)
 
     async def query_block(self, message: str) -> bytes:
         """The content of the IEEE 488.2 block that answers a message."""
-        return await self._ask((message + self.settings.write_termination).encode(), take_block)
+        with self._naming(message):
+            return await self._ask((message + self.settings.write_termination).encode(), take_block)
 
     async def query_ascii(self, message: str) -> FloatArray:
         """The numbers, separated by commas, that answer a message."""
@@ -174,6 +176,15 @@ class Resource:
     async def wait_complete(self) -> None:
         """Wait until it has done all that it was sent, as `*OPC?` says, for up to its timeout."""
         await self.query("*OPC?")
+
+    @contextlib.contextmanager
+    def _naming(self, message: str) -> Iterator[None]:
+        """A timeout names the message that was not answered: it may be one that the instrument does not know."""
+        try:
+            yield
+        except LinkTimeout as error:
+            text = str(error).removeprefix(f"{self.uri}: ")
+            raise LinkTimeout(f"{text} (to {short_repr(message)})", uri=self.uri) from error
 
     # --- in the event loop, where that blocks nothing --------------------------------------------------------------
 

@@ -75,7 +75,7 @@ def test_the_command_says_what_it_waits_for_and_how_not_to(tmp_path: Path) -> No
     line = [sys.executable, "-W", "error", "-c", program, "train", "--device", f"tcp:127.0.0.1:{port}?reconnect=1.5"]
     done = subprocess.run(line, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    how = "reconnect=0 in its address waits for nothing"
-    said = f"waiting for tcp:127.0.0.1:{port}?reconnect=1.5 to be there; {how} (1 s of 1.5 s)"
+    how = "(add ?reconnect=0 to its address not to wait)"
+    said = f"waiting for tcp:127.0.0.1:{port}?reconnect=1.5 to be there {how} (1 s of 1.5 s): "
     assert said in done.stdout + done.stderr
     assert "cannot connect to 127.0.0.1" in done.stderr
