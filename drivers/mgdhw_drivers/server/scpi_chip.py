@@ -173,6 +173,8 @@ class ScpiChip(ScpiInstrument):
 
     async def _probe(self, call: Call) -> Reply:
         if len(call.arguments) == 1:
+            if not isinstance(call.arguments[0], BlockArgument):
+                raise ScpiError(-109, "the number of probes")
             return await self._values(Type.PROBE, call.block(0))
         count = len(call.arguments)
 

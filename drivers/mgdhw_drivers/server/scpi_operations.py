@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from mgdhw.errors import ConfigError, DatasetError, DeviceFault, LinkCorrupt, MgdhwError
-from mgdhw_drivers.protocol.numbers import Code
+from mgdhw_drivers.protocol.numbers import Code, MismatchedItem
 from mgdhw_drivers.scpi import Reply, ScpiError, quoted
 from mgdhw_drivers.server.loopback import Refusal
 
@@ -24,6 +24,11 @@ CODES = {
     Code.VERSION: -220,
 }
 """SCPI's error for each of the link's."""
+REMEDIES = {
+    MismatchedItem.PARAMETERS: "set parameters first: MGD:PARameters",
+    MismatchedItem.DATASET: "load a dataset first: MGD:DATaset",
+}
+"""What to do about a MISMATCH of which the board says no more."""
 
 
 class Failed(ScpiError):
@@ -37,7 +42,7 @@ class Failed(ScpiError):
     """
 
     def __init__(self, code: int, link_code: Code, value: int, detail: str) -> None:
-        super().__init__(code, f"{link_code.name} {value} {detail}")
+        super().__init__(code, f"{link_code.name} {value} {detail}".rstrip())
         self.answer = f"ERR,{link_code.name},{value},{quoted(''.join(c if ' ' <= c <= '~' else '?' for c in detail))}"
         """Instead of a block, to a program that wants an answer."""
 
@@ -97,7 +102,8 @@ def scpi_error(error: MgdhwError) -> Failed:
     if isinstance(error, Refusal) and error.answer.trouble is not None:
         trouble = error.answer.trouble
         code = Code(trouble.code) if trouble.code in set(Code) else Code.UNKNOWN
-        return Failed(CODES[code], code, trouble.value, error.answer.text)
+        remedy = REMEDIES.get(MismatchedItem(trouble.value), "") if code is Code.MISMATCH else ""
+        return Failed(CODES[code], code, trouble.value, error.answer.text or remedy)
     if isinstance(error, LinkCorrupt | ConfigError | DatasetError):
         return Failed(-220, Code.BAD, 0, str(error))
     return Failed(-240 if isinstance(error, DeviceFault) else -300, Code.FAULT, 0, str(error))

@@ -107,7 +107,8 @@ def _block(raw: bytes) -> bytes:
     [
         (b"MGD:PAR 1,2", "-220"),
         (b"MGD:PAR nonsense", "-224"),
-        (b"MGD:COST? 0", "-221"),
+        (b"MGD:COST? 0", '-221,"Settings conflict;MISMATCH 1 set parameters first: MGD:PARameters'),
+        (b"MGD:PROB? 0", "-109"),
         (b"MGD:PROB? 0,5", "-221"),
         (b"MGD:PROB? 0,5,NONSENSE", "-224"),
         (b"MGD:DAT 4,#11a,#11b", "-221"),
