@@ -64,7 +64,7 @@ async def retry_while_away(
     """
     deadline = time.monotonic() + seconds
     reason = ""
-    with reminding(lambda waited: log.info("waiting for %s (%.0f s of %g s)%s", what, waited, seconds, reason)):
+    with log_waiting(what, seconds, lambda: reason):
         for number in count(1):
             try:
                 return await attempt()
@@ -108,11 +108,12 @@ async def recover(device: Recovering, attempt: int) -> bool:
     return True
 
 
-def log_waiting(what: str, seconds: float) -> contextlib.AbstractContextManager[None]:
+def log_waiting(what: str, seconds: float, reason: Callable[[], str] = str) -> contextlib.AbstractContextManager[None]:
     """In this context, waiting is logged periodically.
 
     Args:
         what: what is waited for.
         seconds: time limit.
+        reason: what to add about why, by now.
     """
-    return reminding(lambda waited: log.info("waiting for %s (%.0f s of %g s)", what, waited, seconds))
+    return reminding(lambda waited: log.info("waiting for %s (%.0f s of %g s)%s", what, waited, seconds, reason()))

@@ -14,7 +14,7 @@ from mgdhw.experiment.overrides import apply_override, checked_overrides
 from mgdhw.experiment.schema import Experiment
 from mgdhw.experiment.validation import explain
 from mgdhw.parsing import parse_toml
-from mgdhw.report.text import decode, unwritable
+from mgdhw.report.text import read_text, unwritable
 
 
 def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experiment:
@@ -28,20 +28,11 @@ def load_experiment(path: Path | str, overrides: Iterable[str] = ()) -> Experime
         ConfigError: names the file, the key, what was expected, and the nearest valid name.
     """
     path = Path(path)
-    try:
-        text = decode(path.read_bytes())
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; `mgdhw new {path}` writes one to begin with") from None
-    except IsADirectoryError:
-        raise ConfigError(
-            f"{path} is a folder, not an experiment file; to go on with a run: mgdhw train --resume RUN"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text file; expected TOML in UTF-8") from None
-    except ValueError as error:  # NUL
-        raise ConfigError(f"{path}: is the name of no file: {error}") from None
+    text = read_text(
+        path,
+        if_absent=f"`mgdhw new {path}` writes one to begin with",
+        if_folder=", not an experiment file; to go on with a run: mgdhw train --resume RUN",
+    )
     return parse_experiment(text, source=str(path), overrides=overrides)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from mgdhw.concurrency.file_lock import is_held, lock_file, unlock
 from mgdhw.errors import RunError
 from mgdhw.runs.folder import Run
 from mgdhw.runs.metrics import is_damaged
@@ -18,9 +19,6 @@ from mgdhw.runs.metrics import is_damaged
 
 class RunLock:
     """Holds a run for one writer, for as long as the `with` lasts.
-
-    An exclusive transaction on an empty SQLite file: it works on every system that SQLite works on, and the operating
-    system ends it when the process dies, so no stale lock is ever left behind.
 
     Raises (on entering):
         RunError: somebody else holds the run, its file system has no locks, or its folder cannot be written.
@@ -35,14 +33,14 @@ class RunLock:
         run.check_places()
         try:
             try:
-                self._connection = _locked(run.lock)
+                self._connection = lock_file(run.lock)
             except sqlite3.Error as error:
                 if not is_damaged(error):
                     raise
                 # Who holds it would have kept us from seeing that. It is emptied, not removed: those who do so at the
                 # same time still meet at one file.
                 os.truncate(run.lock, 0)
-                self._connection = _locked(run.lock)
+                self._connection = lock_file(run.lock)
         except sqlite3.Error as error:
             without_locks = None
             with contextlib.suppress(OSError):
@@ -52,7 +50,7 @@ class RunLock:
                     f"run {run.folder}: its file system has no locks ({without_locks}), so that nothing would keep two"
                     " processes from writing it; copy the folder to another disk, and go on there"
                 ) from error
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            if is_held(error):
                 raise RunError(
                     f"run {run.folder} is being written by another process; wait for it, or stop it first"
                 ) from None
@@ -69,10 +67,7 @@ class RunLock:
     def release(self) -> None:
         """Let go of the run. May be called more than once."""
         connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.rollback()
-            connection.close()
+        unlock(connection)
 
 
 def why_no_locks(folder: Path) -> str | None:
@@ -95,15 +90,3 @@ def why_no_locks(folder: Path) -> str | None:
                 return None
             return error.strerror or str(error)
     return None
-
-
-def _locked(path: Path) -> sqlite3.Connection:
-    # It may be taken in a thread: the disk may be slow, and a device be open.
-    connection = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = OFF")  # nothing is ever written; no file is to lie beside it
-        connection.execute("BEGIN EXCLUSIVE")
-    except BaseException:
-        connection.close()
-        raise
-    return connection

@@ -11,7 +11,7 @@ from typing import Any
 
 from mgdhw.errors import ConfigError
 from mgdhw.parsing import did_you_mean, parse_toml, short_repr
-from mgdhw.report.text import decode, readable
+from mgdhw.report.text import read_text, readable
 from mgdhw.timing import Timing
 from mgdhw_sim.nonidealities import Nonidealities
 from mgdhw_sim.points import TABLE, Points, Tables, points_of
@@ -57,16 +57,7 @@ def load_chip(path: Path) -> ChipSpec:
     Raises:
         ConfigError: names the file, the key, and what was expected.
     """
-    try:
-        text = decode(path.read_bytes())
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file; `mgdhw sim show analog-8bit --toml > {path}` writes one to begin with"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text file; expected TOML in UTF-8") from None
+    text = read_text(path, if_absent=f"`mgdhw sim show analog-8bit --toml > {path}` writes one to begin with")
     values = parse_toml(text, str(path))
     values.setdefault("name", readable(path.stem))
     if OLD_SECTION in values:

@@ -149,7 +149,7 @@ def test_a_file_system_without_locks(tmp_path: Path, stopped: Path, monkeypatch:
         raise error
 
     monkeypatch.setattr(fcntl, "lockf", refuse)
-    monkeypatch.setattr(lock, "_locked", busy)
+    monkeypatch.setattr(lock, "lock_file", busy)
     with pytest.raises(RunError, match=r"has no locks \(No locks available\).*on another disk with --runs FOLDER"):
         mgdhw.train(XOR, runs=tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []

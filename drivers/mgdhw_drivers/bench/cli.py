@@ -57,9 +57,9 @@ def check(
     for name, value in _summary(found, rack).items():
         echo(f"{name.replace('_', ' '):<14}{value}")
     _show_lines(lines, None if everything else MOST_LINES)
-    marked = [str(n) for n, text in enumerate(rack.read_text(encoding="utf-8").splitlines(), 1) if "# <-" in text]
-    if marked:
-        echo(f"\n{len(marked)} lines are still marked with <-, to be adapted: {', '.join(marked)}")
+    unadapted = [str(n) for n, text in enumerate(rack.read_text(encoding="utf-8").splitlines(), 1) if "# <-" in text]
+    if unadapted:
+        echo(f"\n{len(unadapted)} lines have still a <- and are to be adapted: {', '.join(unadapted)}")
     else:
         echo(f"\n{rack} is complete. Next: mgdhw bench try {rack}")
 

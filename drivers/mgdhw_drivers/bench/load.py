@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from mgdhw.errors import ConfigError
 from mgdhw.parsing import did_you_mean, parse_toml, short_repr
-from mgdhw.report.text import decode
+from mgdhw.report.text import read_text
 from mgdhw_drivers.bench import lines
 from mgdhw_drivers.bench.check import problems_of
 from mgdhw_drivers.bench.check_commands import Problem
@@ -40,18 +40,11 @@ def load_rack(path: Path | str) -> Rack:
         ConfigError: one line for each problem: file, line, key, what is wrong, and the remedy.
     """
     path = Path(path)
-    try:
-        text = decode(path.read_bytes())
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; `mgdhw bench new {path}` writes one to begin with") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder; expected a rack file, such as rack.toml") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text file; expected TOML in UTF-8") from None
-    except ValueError as error:  # NUL
-        raise ConfigError(f"{path}: is the name of no file: {error}") from None
+    text = read_text(
+        path,
+        if_absent=f"`mgdhw bench new {path}` writes one to begin with",
+        if_folder="; expected a rack file, such as rack.toml",
+    )
     return parse_rack(text, str(path))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import sqlite3
 
+from mgdhw.concurrency.file_lock import is_held, lock_file, unlock
 from mgdhw.errors import DeviceUnavailable
 from mgdhw.folders import cache_folder
 
@@ -32,25 +32,16 @@ class AddressLock:
         name = hashlib.sha256(self._address.upper().encode()).hexdigest()[:24]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(folder / name, timeout=0, isolation_level=None, check_same_thread=False)
-        except (OSError, sqlite3.Error):
-            return  # a file system that cannot be written keeps nobody from measuring
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as error:
-            connection.close()
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            self._connection = lock_file(folder / name)
+        except (OSError, sqlite3.Error) as error:
+            if is_held(error):
                 raise DeviceUnavailable(
                     f"{self._address} is used by another program, or elsewhere in this one; end that first",
                     uri=self._uri,
                 ) from None
-            return
-        self._connection = connection
+            # A file system that cannot be written keeps nobody from measuring.
 
     def release(self) -> None:
         """Let go of it. May be called more than once."""
         connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.rollback()
-            connection.close()
+        unlock(connection)
