@@ -261,7 +261,8 @@ def every_operation(tell: Callable[[str], object], stride: int = 1) -> int:
                 if in_child(lambda number=number: killed(number)) == 0:
                     break
                 points += 1
-                if not resumes and list(runs.glob("*/checkpoint-0.npz")) and not list(runs.glob("*/checkpoint-2*")):
+                only_first = list(runs.glob("[!.]*/checkpoint-0.npz")) and not list(runs.glob("[!.]*/checkpoint-2*"))
+                if not resumes and only_first:
                     shutil.rmtree(begun, ignore_errors=True)
                     shutil.copytree(runs, begun)
                 found.write_text("")

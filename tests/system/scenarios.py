@@ -226,7 +226,7 @@ class Player:
         """A checkpoint is there, so that the run can be resumed, and a share of the moves has been made."""
         moves = 40 + int(self.scenario.moment * 400)
         begun = wait_until(
-            lambda: bool(list(self.folder.glob("runs/*/checkpoint*"))) and self.board.moved() > moves, SECONDS
+            lambda: bool(list(self.folder.glob("runs/[!.]*/checkpoint*"))) and self.board.moved() > moves, SECONDS
         )
         self.ending.demand(begun, "the training does not begin")
 
