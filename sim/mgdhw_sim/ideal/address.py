@@ -60,7 +60,7 @@ def _of_options(place: str, options: dict[str, str]) -> IdealSpec:
         shape, layers = parse_layers(options.get("layers", DEFAULT_LAYERS), shape)
         began = IdealSpec(network=Network((1, 1, 1), (Dense(1),), "logistic", "logistic"))
     else:
-        began = preset.make(_width(options.get(WIDTH, str(preset.width))))
+        began = preset.make(_width(options[WIDTH]) if WIDTH in options else preset.width)
         shape, layers = began.network.shape, began.network.layers
     activation = activation_of(options.get("activation", began.network.activation))
     last = began.network.last

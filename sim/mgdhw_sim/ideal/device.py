@@ -76,7 +76,9 @@ class IdealDevice(HostCodes):
         self.info.details["engine"] = self._engine.name
 
     async def disconnect(self) -> None:
-        self._engine = None
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await self._worker.do(engine.close)  # after what still computes for a request that was cancelled
 
     @property
     def engine(self) -> Engine:

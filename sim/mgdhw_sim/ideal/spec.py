@@ -18,7 +18,7 @@ THETA_RANGE = 64.0
 THETA_LSB = 2.0**-18
 """The unit of a code: Δ goes up to 32,767 units, 0.125, in steps of 4 · 10⁻⁶. See docs/ideal.md."""
 FINEST_LSB, COARSEST_LSB = 2.0**-40, 1.0
-ENGINE_NAMES = ("auto", "jax", "reference")
+ENGINE_NAMES = ("auto", "jax", "numba", "reference")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,8 @@ class IdealSpec:
         neuron_std: spread of each node's activation (σ_a): y₀ + L f(k (z - x₀)), x₀ and y₀ about 0, k and L about 1.
         seed: of the noises, and of the nodes' activations.
         theta_lsb: the unit of a code, in parameter units; a power of two. θ itself is not rounded to it.
-        engine: what computes it: "jax", "reference" (numpy, float64), or "auto": jax where it is installed.
+        engine: what computes it: "numba" (CPU), "jax" (GPU or CPU), "reference" (numpy, float64), or "auto": JAX where it
+            has a GPU, else numba.
 
     Raises:
         ConfigError: a value outside its range.

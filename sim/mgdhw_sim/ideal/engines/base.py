@@ -38,6 +38,9 @@ class Engine(ABC):
     def load(self, dataset: Dataset) -> None:
         """Take in inputs and targets, whose sizes are the network's."""
 
+    def close(self) -> None:  # noqa: B027  (most have nothing to end)
+        """End its threads."""
+
     @abstractmethod
     def outputs(self, theta: FloatArray, samples: IntArray) -> FloatArray:
         """(B, n_out) outputs of (B,) samples, for the parameters (P,) that the network has."""

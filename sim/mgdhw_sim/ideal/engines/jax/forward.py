@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -12,13 +13,12 @@ from mgdhw_sim.ideal.spec import IdealSpec
 from mgdhw_sim.ideal.variation import NodeVariation
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Samples in parts that are evaluated one after the other, so that a part's signals stay near the processor.
+class Batch(NamedTuple):
+    """Samples in parts that are evaluated one after the other, so that signals take no more memory than a part's.
 
     Args:
-        inputs: (parts, channels, height, width, b), float32.
-        targets: (parts, n_out, b), float64.
+        inputs: (parts, b, height, width, channels), float32.
+        targets: (parts, b, n_out), float64.
         weights: (parts, b): 1, or 0 for what fills the last part up.
     """
 
@@ -34,59 +34,64 @@ class Forward:
     Args:
         spec: the network.
         variation: of its nodes.
-        on_cpu: whether a CPU will run it.
     """
 
     spec: IdealSpec
     variation: NodeVariation | None
-    on_cpu: bool
 
     def outputs(self, theta: Array, signals: Array) -> Array:
-        """(n_out, b) for float32 θ (P,) and (channels, height, width, b) inputs."""
+        """(b, n_out) for float32 θ (P,) and (b, height, width, channels) inputs."""
         for stage in self.spec.network.stages:
             if stage.parameters is None:
                 signals = unweighted(stage, signals)
             else:
-                z = pre_activations(stage, theta, signals, on_cpu=self.on_cpu)
-                signals = activate(stage, z, self.variation)
-        return signals.transpose(1, 2, 0, 3).reshape(-1, signals.shape[3])
+                signals = activate(stage, pre_activations(stage, theta, signals), self.variation)
+        return signals.reshape(signals.shape[0], -1)
 
     def costs(self, theta: Array, batch: Batch) -> Array:
         """(parts, b) costs at float64 θ (P,)."""
         narrow = theta.astype(jnp.float32)
 
-        def part(at: tuple[Array, Array]) -> Array:
-            return costs(self.spec.cost, self.outputs(narrow, at[0]), at[1])
+        def part(at: Batch) -> Array:
+            return costs(self.spec.cost, self.outputs(narrow, at.inputs), at.targets)
 
-        return lax.map(part, (batch.inputs, batch.targets))
+        return lax.map(part, batch)
 
-    def one(self, theta: Array, change: Array, batch: Batch, base: Array) -> Array:
-        """What a change (P,) of all parameters does to the summed cost: (1,), against (parts, b) costs at θ."""
+    def at_once(self, theta: Array, change: Array, batch: Batch, base: Array) -> Array:
+        """What a change (P,) of all parameters does to the summed cost: (1,).
+
+        Args:
+            theta: (P,), float64.
+            change: (P,), float64.
+            batch: of samples.
+            base: (parts, b) costs at θ.
+        """
         return jnp.sum((self.costs(theta + change, batch) - base) * batch.weights)[None]
 
-    def by_layer(self, theta: Array, change: Array, batch: Batch) -> Array:
-        """What a change of each layer alone does to the summed cost: (layers,).
+    def by_layer(self, theta: Array, change: Array, batch: Batch, base: Array) -> Array:
+        """What a change of each layer alone does to the summed cost: (layers,). Arguments as for `at_once`.
 
-        Unperturbed and perturbed signals go through the network side by side: a layer takes those of all layers before
-        it at once, and perturbed it takes the unperturbed ones. So each is run from its own layer on.
+        Unperturbed signals and those behind a perturbed layer go through the network side by side, as one batch: a
+        layer takes all of them as it is, and the unperturbed ones once more as it is when perturbed. So each is run
+        from its own layer on, with that layer's input kept. (What perturbs nodes would be added to z, in place of
+        `moved`.)
         """
         narrow, moved = theta.astype(jnp.float32), (theta + change).astype(jnp.float32)
 
-        def part(total: Array, at: tuple[Array, Array, Array]) -> tuple[Array, None]:
-            signals, targets, weights = at
-            b, stacked = signals.shape[3], 1
+        def part(total: Array, at: tuple[Batch, Array]) -> tuple[Array, None]:
+            (signals, targets, weights), unperturbed = at
+            b, stacked = signals.shape[0], 1
             for stage in self.spec.network.stages:
                 if stage.parameters is None:
                     signals = unweighted(stage, signals)
                     continue
-                z = pre_activations(stage, narrow, signals, on_cpu=self.on_cpu)
-                own = pre_activations(stage, moved, signals[..., :b], on_cpu=self.on_cpu)
-                signals = jnp.concatenate([z, own], axis=3)
+                z = pre_activations(stage, narrow, signals)
+                own = pre_activations(stage, moved, signals[:b])
+                signals = activate(stage, jnp.concatenate([z, own]), self.variation)
                 stacked += 1
-                signals = activate(stage, signals, self.variation)
-            outputs = signals.transpose(1, 2, 0, 3).reshape(-1, stacked * b)
-            each = costs(self.spec.cost, outputs, jnp.tile(targets, stacked)).reshape(stacked, b)
-            return total + jnp.sum((each[1:] - each[0]) * weights, axis=1), None
+            outputs = signals.reshape(stacked * b, -1)
+            each = costs(self.spec.cost, outputs, jnp.tile(targets, (stacked, 1))).reshape(stacked, b)
+            return total + jnp.sum((each[1:] - unperturbed) * weights, axis=1), None
 
         layers = len(self.spec.network.topology.layers)
-        return lax.scan(part, jnp.zeros(layers), (batch.inputs, batch.targets, batch.weights))[0]
+        return lax.scan(part, jnp.zeros(layers), (batch, base))[0]

@@ -1,0 +1,174 @@
+"""Whole windows of training in one compiled loop: probes, their sums, and the update, with nothing from the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from mgdhw.arrays import FloatArray
+from mgdhw.codes import Codes
+from mgdhw.learning.gradient import Window, estimate, oripov_scaled
+from mgdhw.learning.rule import LearningRule
+from mgdhw.optimizers import Optimizer
+from mgdhw_sim.ideal.engines.jax.units import Data, Units
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """How a rule's windows are made, where they are all alike.
+
+    Args:
+        batches: of samples in a window.
+        units: that see each of them.
+        probes: of a window.
+    """
+
+    batches: int
+    units: int
+    probes: int
+
+
+def pattern_of(rule: LearningRule, probes_of_unit: int) -> Pattern | None:
+    """The pattern of a rule's windows; None if windows, batches and units do not begin together."""
+    window, tau_x = rule.update_period, rule.order.tau_x
+    if window % tau_x and tau_x % window:
+        return None
+    of_batch = min(window, tau_x)
+    if of_batch % probes_of_unit:
+        return None
+    return Pattern(window // of_batch, of_batch // probes_of_unit, window)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """All that is compiled into a loop over windows.
+
+    Args:
+        units: how units are evaluated.
+        pattern: of a window.
+        optimizer: whose `update` is compiled.
+        counts_energy: whether the codes' energy differs from window to window.
+    """
+
+    units: Units
+    pattern: Pattern
+    optimizer: Optimizer
+    counts_energy: bool
+
+
+class Rule(NamedTuple):
+    """The numbers of a learning rule.
+
+    Args:
+        seed: of random codes, uint64.
+        amplitude: (P,) or (), in code units.
+        factor: (P,) what sums are multiplied by to give the gradient; where the loop counts the energy, () what they
+            are multiplied by before they are divided by it.
+        low, high: limits of master θ.
+    """
+
+    seed: Array
+    amplitude: Array
+    factor: Array
+    low: Array
+    high: Array
+
+
+class Course(NamedTuple):
+    """What differs from window to window; a leading axis counts them.
+
+    Args:
+        first_unit: number of the first window's first unit, uint64.
+        count: of windows; the arrays may have room for more.
+        samples: (windows, batches, B).
+        eta: (windows,) learning rates.
+        codes: (windows, batches × units, P) codes, in code units; None where they are drawn inside.
+        noise: (windows, probes) noise of C̃; None for none.
+        write_noise: (windows, P) noise of what is written after each; None for none.
+    """
+
+    first_unit: Array
+    count: Array
+    samples: Array
+    eta: Array
+    codes: Array | None
+    noise: Array | None
+    write_noise: Array | None
+
+
+class Trained(NamedTuple):
+    """Where training stands.
+
+    Args:
+        theta: (P,) master parameters.
+        held: (P,) parameters that the network has.
+        optimizer: its state.
+        cost: sum of all perturbed costs so far, without their noise.
+        norm: |ĝ| of the last update.
+    """
+
+    theta: Array
+    held: Array
+    optimizer: dict[str, Array]
+    cost: Array
+    norm: Array
+
+
+def train_windows(loop: Loop, data: Data, rule: Rule, course: Course, start: Trained) -> Trained:
+    """Run `course.count` windows; traced."""
+    units, pattern = loop.units, loop.pattern
+    lsb = units.forward.spec.theta_lsb
+    Sums = tuple[Array, Array, Array]
+
+    def window(at: Array, trained: Trained) -> Trained:
+        def batch(number: Array, sums: Sums) -> Sums:
+            samples = units.gather(data, course.samples[at, number])
+            base = units.base(trained.held, samples)
+            unperturbed = jnp.sum(base * samples.weights)
+
+            def unit(turn: Array, sums: Sums) -> Sums:
+                cross, energy, cost = sums
+                place = number * pattern.units + turn
+                if course.codes is None:
+                    passed = at * (pattern.batches * pattern.units) + place
+                    code = units.random_codes(rule.seed, course.first_unit + passed.astype(jnp.uint64), rule.amplitude)
+                else:
+                    code = course.codes[at, place].astype(jnp.float64)
+                plus, minus = units.differences(trained.held, code * lsb, samples, base)
+                modulation = plus - minus
+                if course.noise is not None:
+                    own = lax.dynamic_slice(course.noise[at], (place * units.probes,), (units.probes,))
+                    modulation = modulation + own
+                cross = cross + units.spread(modulation) * code
+                if loop.counts_energy:
+                    energy = energy + code * code
+                return cross, energy, cost + units.probes * unperturbed + jnp.sum(plus)
+
+            return lax.fori_loop(0, pattern.units, unit, sums)
+
+        nothing = jnp.zeros_like(trained.theta)
+        cross, energy, cost = lax.fori_loop(0, pattern.batches, batch, (nothing, nothing, trained.cost))
+        gradient = cross * rule.factor
+        if loop.counts_energy:
+            gradient = jnp.where(energy > 0, gradient / jnp.where(energy > 0, energy, 1.0), 0.0)
+        theta, optimizer = loop.optimizer.update(trained.theta, gradient, course.eta[at], trained.optimizer)  # type: ignore[arg-type]
+        theta = jnp.clip(theta, rule.low, rule.high)
+        held = theta if course.write_noise is None else theta + course.write_noise[at]
+        return Trained(theta, held, optimizer, cost, jnp.sqrt(jnp.sum(gradient * gradient)))  # type: ignore[arg-type]
+
+    return lax.fori_loop(0, course.count, window, start)
+
+
+def factor_of(rule: LearningRule, codes: Codes) -> tuple[FloatArray, bool]:
+    """`Rule.factor` of a rule, and whether the loop counts the energy."""
+    ones = np.ones(codes.topology.n_parameters)
+    if rule.normalise == "oripov":
+        window = Window(ones, ones.astype(np.int64))
+        return oripov_scaled(window, rule.scale, rule.grid.lsb, codes, rule.update_period), False
+    if codes.family.two_level:
+        return estimate(Window(ones, codes.energy(0, rule.update_period)), rule.scale, rule.grid.lsb), False
+    return np.asarray(rule.scale / np.asarray(rule.grid.lsb)), True
