@@ -34,8 +34,8 @@ class IdealSpec:
         neuron_std: spread of each node's activation (σ_a): y₀ + L f(k (z - x₀)), x₀ and y₀ about 0, k and L about 1.
         seed: of the noises, and of the nodes' activations.
         theta_lsb: the unit of a code, in parameter units; a power of two. θ itself is not rounded to it.
-        engine: what computes it: "numba" (CPU), "jax" (GPU or CPU), "reference" (numpy, float64), or "auto": JAX where it
-            has a GPU, else numba.
+        engine: what computes it: "numba" (CPU), "jax" (GPU or CPU), "reference" (numpy, float64), or "auto": JAX where
+            it has a GPU, else numba.
 
     Raises:
         ConfigError: a value outside its range.

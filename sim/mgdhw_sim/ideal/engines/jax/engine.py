@@ -240,7 +240,7 @@ class JaxEngine(UnitEngine):
             values = self._codes(rule).values(step // units.probes, count * of_window).reshape(count, of_window, -1)
         noise = written = None
         if self.spec.cost_noise:
-            noise = self._modulation_noise(rule, step, probes).reshape(count, pattern.probes)
+            noise = self._difference_noise(rule, step, probes).reshape(count, pattern.probes)
         if self.spec.write_noise:
             written = write_noise(self.spec, step + pattern.probes * np.arange(1, count + 1))
         return Course(
@@ -251,7 +251,7 @@ class JaxEngine(UnitEngine):
             *(None if array is None else jnp.asarray(_padded(array, capacity)) for array in (values, noise, written)),
         )
 
-    def _modulation_noise(self, rule: LearningRule, step: int, probes: int) -> FloatArray:
+    def _difference_noise(self, rule: LearningRule, step: int, probes: int) -> FloatArray:
         """(probes,) noise of C̃."""
         steps, size = np.arange(step, step + probes), rule.order.batch
         noise = cost_noise(self.spec, steps, size, Part.PLUS)
@@ -332,4 +332,5 @@ def _many(loop: Loop, data: Data, rules: Rule, courses: Course, states: Trained)
     def one(rule: Rule, course: Course, state: Trained) -> Trained:
         return train_windows(loop, data, rule, course._replace(count=count), state)
 
-    return jax.vmap(one)(rules, courses, states)
+    trained: Trained = jax.vmap(one)(rules, courses, states)
+    return trained

@@ -81,13 +81,13 @@ class Units:
         n = self.forward.spec.network.topology.n_parameters
         return signs(seed, unit.astype(jnp.uint64), n) * amplitude
 
-    def spread(self, modulation: Array) -> Array:
+    def spread(self, difference: Array) -> Array:
         """(P,) each parameter's share of (probes,) C̃: that of the probe in which it is perturbed."""
         topology = self.forward.spec.network.topology
         if not self.by_layer:
-            return jnp.broadcast_to(modulation[0], (topology.n_parameters,))
+            return jnp.broadcast_to(difference[0], (topology.n_parameters,))
         sizes = np.array([layer.n_parameters for layer in topology.layers])
-        return jnp.repeat(modulation, sizes, total_repeat_length=topology.n_parameters)
+        return jnp.repeat(difference, sizes, total_repeat_length=topology.n_parameters)
 
 
 def evaluate_units(

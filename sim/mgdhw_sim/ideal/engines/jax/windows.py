@@ -78,6 +78,10 @@ class Rule(NamedTuple):
     high: Array
 
 
+Sums = tuple[Array, Array, Array]
+"""Of a window: Σ C̃ θ̃, Σ θ̃², and of its costs."""
+
+
 class Course(NamedTuple):
     """What differs from window to window; a leading axis counts them.
 
@@ -122,7 +126,6 @@ def train_windows(loop: Loop, data: Data, rule: Rule, course: Course, start: Tra
     """Run `course.count` windows; traced."""
     units, pattern = loop.units, loop.pattern
     lsb = units.forward.spec.theta_lsb
-    Sums = tuple[Array, Array, Array]
 
     def window(at: Array, trained: Trained) -> Trained:
         def batch(number: Array, sums: Sums) -> Sums:
@@ -139,28 +142,30 @@ def train_windows(loop: Loop, data: Data, rule: Rule, course: Course, start: Tra
                 else:
                     code = course.codes[at, place].astype(jnp.float64)
                 plus, minus = units.differences(trained.held, code * lsb, samples, base)
-                modulation = plus - minus
+                difference = plus - minus
                 if course.noise is not None:
                     own = lax.dynamic_slice(course.noise[at], (place * units.probes,), (units.probes,))
-                    modulation = modulation + own
-                cross = cross + units.spread(modulation) * code
+                    difference = difference + own
+                cross = cross + units.spread(difference) * code
                 if loop.counts_energy:
                     energy = energy + code * code
                 return cross, energy, cost + units.probes * unperturbed + jnp.sum(plus)
 
-            return lax.fori_loop(0, pattern.units, unit, sums)
+            found: Sums = lax.fori_loop(0, pattern.units, unit, sums)
+            return found
 
         nothing = jnp.zeros_like(trained.theta)
         cross, energy, cost = lax.fori_loop(0, pattern.batches, batch, (nothing, nothing, trained.cost))
         gradient = cross * rule.factor
         if loop.counts_energy:
             gradient = jnp.where(energy > 0, gradient / jnp.where(energy > 0, energy, 1.0), 0.0)
-        theta, optimizer = loop.optimizer.update(trained.theta, gradient, course.eta[at], trained.optimizer)  # type: ignore[arg-type]
+        theta, optimizer = loop.optimizer.update(trained.theta, gradient, course.eta[at], trained.optimizer)
         theta = jnp.clip(theta, rule.low, rule.high)
         held = theta if course.write_noise is None else theta + course.write_noise[at]
-        return Trained(theta, held, optimizer, cost, jnp.sqrt(jnp.sum(gradient * gradient)))  # type: ignore[arg-type]
+        return Trained(theta, held, optimizer, cost, jnp.sqrt(jnp.sum(gradient * gradient)))
 
-    return lax.fori_loop(0, course.count, window, start)
+    end: Trained = lax.fori_loop(0, course.count, window, start)
+    return end
 
 
 def factor_of(rule: LearningRule, codes: Codes) -> tuple[FloatArray, bool]:

@@ -98,8 +98,9 @@ class NumbaEngine(UnitEngine):
         base, samples = np.zeros((parts, LANES)), np.ascontiguousarray(samples, dtype=np.int64)
         unperturbed = self._pack(theta, 0)
         plus, minus = np.zeros((count, codes.probes)), np.zeros((count, codes.probes))
-        self._run(BASE, unperturbed, unperturbed, samples, base, 1)
         what = BY_LAYER if codes.by_layer else AT_ONCE
+        if what == AT_ONCE:  # layer by layer, the unperturbed signals are run anyway
+            self._run(BASE, unperturbed, unperturbed, samples, base, 1)
         for at, code in enumerate(codes.values(first, count)):
             change = code * self.spec.theta_lsb
             plus[at] = self._run(what, unperturbed, self._pack(theta + change, 1), samples, base, codes.probes)
