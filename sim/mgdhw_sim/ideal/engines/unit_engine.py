@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
+from mgdhw.random.philox import Stream, bits
 from mgdhw_sim.ideal.engines.base import Engine
 from mgdhw_sim.ideal.variation import cost_noise
 
@@ -47,6 +48,10 @@ class UnitCodes:
 
     def values(self, first: int, count: int) -> NDArray[np.int16]:
         """(count, P) codes of consecutive units, in code units: of all layers' turns together."""
+        if self.codes.spec.family == "random":  # bit i is parameter i's, in every group
+            seed, n = self.codes.spec.seed, self.codes.topology.n_parameters
+            drawn = bits(seed, Stream.CODES, np.arange(first, first + count), n)
+            return np.asarray((2 * drawn.astype(np.int16) - 1) * self.codes.amplitude, dtype=np.int16)
         values = self.codes.values(first * self.probes, count * self.probes)
         if self.probes == 1:
             return values
@@ -55,6 +60,12 @@ class UnitCodes:
             own = slice(group.start, group.start + group.size)
             joined[:, own] = values[turn :: self.probes, own]
         return joined
+
+    def spread(self, differences: FloatArray) -> FloatArray:
+        """(P,) each parameter's C̃, of the (probes,) of a unit: that of the probe in which it is perturbed."""
+        if not self.by_layer:
+            return differences
+        return np.repeat(differences, [group.size for group in self.codes.groups])
 
 
 class Evaluated(NamedTuple):
@@ -75,7 +86,14 @@ class UnitEngine(Engine):
 
     @abstractmethod
     def evaluate(self, theta: FloatArray, samples: IntArray, codes: UnitCodes, first: int, count: int) -> Evaluated:
-        """Consecutive units at the parameters (P,) that the network has, with one batch of (B,) samples."""
+        """Consecutive units at the parameters (P,) that the network has, with one batch of (B,) samples.
+
+        Args:
+            theta: (P,).
+            samples: (B,).
+            codes: of the units.
+            first, count: which units.
+        """
 
     def probe(self, theta: FloatArray, block: Block) -> Costs:
         codes = UnitCodes(Codes(block.codes, self.topology), block.baseline is Baseline.ANTITHETIC)

@@ -6,9 +6,7 @@ types are enabled around each call, and nothing else in the process sees them.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -16,30 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from mgdhw.arrays import FloatArray, IntArray
-from mgdhw.block import Baseline, Part
 from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
-from mgdhw.learning.gradient import Window
-from mgdhw.learning.rule import LearningRule, UpdateInfo
-from mgdhw.learning.schedule import Progress, rate
-from mgdhw.learning.segment import Segment, SegmentResult
-from mgdhw.learning.step import probes_to_update
+from mgdhw.learning.rule import LearningRule
+from mgdhw.learning.segment import Segment
 from mgdhw_sim.ideal import reference
 from mgdhw_sim.ideal.engines.jax.forward import Forward
 from mgdhw_sim.ideal.engines.jax.units import Data, Units, evaluate_units
-from mgdhw_sim.ideal.engines.jax.windows import (
-    Course,
-    Loop,
-    Pattern,
-    Rule,
-    Trained,
-    factor_of,
-    pattern_of,
-    train_windows,
-)
-from mgdhw_sim.ideal.engines.unit_engine import BYTES_AT_ONCE, Evaluated, UnitCodes, UnitEngine
+from mgdhw_sim.ideal.engines.jax.windows import Carry, Loop, Rule, Windows, train_windows
+from mgdhw_sim.ideal.engines.unit_engine import BYTES_AT_ONCE, Evaluated, UnitCodes
+from mgdhw_sim.ideal.engines.window_engine import Course, Pattern, Trained, WindowEngine, factor_of
 from mgdhw_sim.ideal.spec import IdealSpec
-from mgdhw_sim.ideal.variation import cost_noise, node_variation, write_noise
+from mgdhw_sim.ideal.variation import node_variation
 
 SIGNALS_ON_CPU = 1 << 20
 SIGNALS_ON_GPU = 1 << 28
@@ -47,10 +33,8 @@ SIGNALS_ON_GPU = 1 << 28
 UNITS_AT_ONCE = 64
 WINDOWS_AT_ONCE = 256
 
-log = logging.getLogger("mgdhw.engine")
 
-
-class JaxEngine(UnitEngine):
+class JaxEngine(WindowEngine):
     """Blocks and segments compiled whole."""
 
     name = "jax"
@@ -121,85 +105,36 @@ class JaxEngine(UnitEngine):
     def _units(self, codes: UnitCodes, batch: int) -> Units:
         return Units(self.forward, codes.by_layer, codes.antithetic, self._part(batch))
 
-    def learn(self, segment: Segment) -> SegmentResult:
-        return self.learn_many([segment])[0]
-
-    def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
+    def train(self, segments: Sequence[Segment], codes: UnitCodes, pattern: Pattern, windows: int) -> list[Trained]:
         rule = segments[0].rule
-        codes = self._codes(rule)
-        units = self._units(codes, rule.order.batch)
-        pattern = pattern_of(rule, units.probes)
-        if pattern is None or rule.continuous or rule.stochastic:
-            return super().learn_many(segments)
-        if any(_shared(segment) != _shared(segments[0]) for segment in segments):
-            return [result for segment in segments for result in self.learn_many([segment])]
-        heads = probes_to_update(segments[0].state, rule) % rule.update_period
-        if heads:
-            return [self._after_head(segment, min(heads, segment.n_probes)) for segment in segments]
-        windows, tail = divmod(segments[0].n_probes, rule.update_period)
-        results = self._windows(segments, units, pattern, windows) if windows else []
-        if not tail:
-            return results
-        if not results:
-            return [super(JaxEngine, self).learn(segment) for segment in segments]
-        return [self._joined(segment, result) for segment, result in zip(segments, results, strict=True)]
-
-    def _after_head(self, segment: Segment, head: int) -> SegmentResult:
-        """A segment that begins within a window: its rest one block after another, then what follows."""
-        return self._joined(segment, super().learn(replace(segment, n_probes=head)))
-
-    def _joined(self, segment: Segment, first: SegmentResult) -> SegmentResult:
-        """The result of a segment of which the first part has been run."""
-        done = first.state.step - segment.state.step
-        if done == segment.n_probes:
-            return first
-        rest = self.learn(replace(segment, state=first.state, n_probes=segment.n_probes - done))
-        cost = (first.cost * done + rest.cost * (segment.n_probes - done)) / segment.n_probes
-        return SegmentResult(rest.state, cost, rest.last or first.last)
-
-    def _windows(
-        self, segments: Sequence[Segment], units: Units, pattern: Pattern, windows: int
-    ) -> list[SegmentResult]:
-        """Segments of whole windows, side by side."""
-        rule, begin = segments[0].rule, segments[0].state
-        codes = Codes(rule.codes, self.topology)
-        factor, counts_energy = factor_of(rule, codes)
-        loop = Loop(units, pattern, rule.optimizer, counts_energy)
+        factor, counts_energy = factor_of(rule, codes.codes)
+        loop = Loop(self._units(codes, rule.order.batch), pattern, rule.optimizer, counts_energy)
         at_once = self._windows_at_once(rule, pattern, len(segments))
-        noise_sum = 0.0
+        side_by_side = len(segments) > 1
         with jax.enable_x64(True):
-            rules = [_rule(segment.rule, codes, factor) for segment in segments]
-            trained = [self._start(segment) for segment in segments]
-            stacked = len(segments) > 1
-            states: Any = _stack(trained) if stacked else trained[0]
-            numbers: Any = _stack(rules) if stacked else rules[0]
+            rules = [_rule(segment.rule, codes.codes, factor) for segment in segments]
+            carried = [self._start(segment) for segment in segments]
+            numbers: Any = _stack(rules) if side_by_side else rules[0]
+            states: Any = _stack(carried) if side_by_side else carried[0]
             for start in range(0, windows, at_once):
                 count = min(at_once, windows - start)
-                courses = [self._course(segment, units, pattern, start, count, at_once) for segment in segments]
-                noise_sum += self._plus_noise(rule, begin.step + start * pattern.probes, count * pattern.probes)
-                if stacked:
+                courses = [self._course(segment, pattern, start, count, at_once) for segment in segments]
+                if side_by_side:
                     states = self._train_many(loop, self._data, numbers, _stack(courses), states)
                 else:
                     states = self._train(loop, self._data, numbers, courses[0], states)
-            states = jax.tree.map(np.asarray, states)
-        probes = windows * pattern.probes
-        eta = _eta(rule, begin.update + windows - 1)
-        results = []
-        for place, segment in enumerate(segments):
-            own = jax.tree.map(lambda values, place=place: values[place], states) if stacked else states
-            state = replace(
-                segment.state,
-                step=segment.state.step + probes,
-                update=segment.state.update + windows,
-                theta=own.theta,
-                optimizer=dict(own.optimizer),
-                window=Window.empty(self.topology.n_parameters, integer=False),
-                held=None,
-                evaluations=segment.state.evaluations + windows * _evaluations(rule, pattern),
+            found: Carry = jax.tree.map(np.asarray, states)
+        if not side_by_side:
+            return [Trained(found.theta, found.optimizer, float(found.cost), float(found.norm))]
+        return [
+            Trained(
+                found.theta[place],
+                {name: value[place] for name, value in found.optimizer.items()},
+                float(found.cost[place]),
+                float(found.norm[place]),
             )
-            cost = (float(own.cost) + noise_sum) / probes
-            results.append(SegmentResult(state, cost, UpdateInfo(eta, float(own.norm))))
-        return results
+            for place in range(len(segments))
+        ]
 
     def _windows_at_once(self, rule: LearningRule, pattern: Pattern, replicas: int) -> int:
         n, each = self.topology.n_parameters, 4 * pattern.batches * rule.order.batch
@@ -211,63 +146,23 @@ class JaxEngine(UnitEngine):
             each += 8 * n
         return max(1, min(WINDOWS_AT_ONCE, BYTES_AT_ONCE // (replicas * each)))
 
-    def _codes(self, rule: LearningRule) -> UnitCodes:
-        return UnitCodes(Codes(rule.codes, self.topology), rule.baseline is Baseline.ANTITHETIC)
-
-    def _start(self, segment: Segment) -> Trained:
+    def _start(self, segment: Segment) -> Carry:
         state = segment.state
         optimizer = {name: jnp.asarray(value) for name, value in state.optimizer.items()}
         held = jnp.asarray(self.written(segment))
-        return Trained(jnp.asarray(state.theta), held, optimizer, jnp.zeros(()), jnp.zeros(()))
+        return Carry(jnp.asarray(state.theta), held, optimizer, jnp.zeros(()), jnp.zeros(()))
 
-    def _course(
-        self, segment: Segment, units: Units, pattern: Pattern, start: int, count: int, capacity: int
-    ) -> Course:
-        """What differs from window to window, for windows from `start` of a segment on."""
-        rule, state = segment.rule, segment.state
-        step = state.step + start * pattern.probes
-        probes = count * pattern.probes
-        if rule.order.tau_x >= pattern.probes:
-            numbers = (step + np.arange(count) * pattern.probes) // rule.order.tau_x
-            drawn = rule.order.samples(int(numbers[0]), int(numbers[-1] - numbers[0]) + 1)[numbers - numbers[0]]
-        else:
-            drawn = rule.order.samples(step // rule.order.tau_x, count * pattern.batches)
-        samples = drawn.reshape(count, pattern.batches, rule.order.batch).astype(np.int32)
-        eta = np.array([_eta(rule, state.update + start + at) for at in range(count)])
-        codes, values = Codes(rule.codes, self.topology), None
-        if not _drawn_inside(codes):
+    def _course(self, segment: Segment, pattern: Pattern, start: int, count: int, capacity: int) -> Windows:
+        """What differs from window to window, with room for as many as the loop has been compiled for."""
+        codes = self.unit_codes(segment.rule)
+        course = Course.of(self.spec, segment, pattern, codes.probes, start, count)
+        values = None
+        if not _drawn_inside(codes.codes):
             of_window = pattern.batches * pattern.units
-            values = self._codes(rule).values(step // units.probes, count * of_window).reshape(count, of_window, -1)
-        noise = written = None
-        if self.spec.cost_noise:
-            noise = self._difference_noise(rule, step, probes).reshape(count, pattern.probes)
-        if self.spec.write_noise:
-            written = write_noise(self.spec, step + pattern.probes * np.arange(1, count + 1))
-        return Course(
-            jnp.asarray(np.uint64(step // units.probes)),
-            jnp.asarray(count),
-            jnp.asarray(_padded(samples, capacity)),
-            jnp.asarray(_padded(eta, capacity)),
-            *(None if array is None else jnp.asarray(_padded(array, capacity)) for array in (values, noise, written)),
-        )
-
-    def _difference_noise(self, rule: LearningRule, step: int, probes: int) -> FloatArray:
-        """(probes,) noise of C̃."""
-        steps, size = np.arange(step, step + probes), rule.order.batch
-        noise = cost_noise(self.spec, steps, size, Part.PLUS)
-        if rule.baseline is Baseline.ANTITHETIC:
-            return noise - cost_noise(self.spec, steps, size, Part.MINUS)
-        if rule.baseline is Baseline.EVERY:
-            return noise - cost_noise(self.spec, steps, size, Part.BASELINE)
-        measured = steps - steps % min(rule.order.tau_x, rule.update_period)
-        first, which = np.unique(measured, return_inverse=True)
-        return noise - cost_noise(self.spec, first, size, Part.BASELINE)[which]
-
-    def _plus_noise(self, rule: LearningRule, step: int, probes: int) -> float:
-        if not self.spec.cost_noise:
-            return 0.0
-        steps = np.arange(step, step + probes)
-        return float(cost_noise(self.spec, steps, rule.order.batch, Part.PLUS).sum())
+            values = codes.values(course.first_unit, count * of_window).reshape(count, of_window, -1)
+        arrays = (course.samples.astype(np.int32), course.eta, values, course.noise, course.write_noise)
+        padded = (None if array is None else jnp.asarray(_padded(array, capacity)) for array in arrays)
+        return Windows(jnp.asarray(np.uint64(course.first_unit)), jnp.asarray(count), *padded)
 
 
 def _drawn_inside(codes: Codes) -> bool:
@@ -285,36 +180,6 @@ def _rule(rule: LearningRule, codes: Codes, factor: FloatArray) -> Rule:
     )
 
 
-def _shared(segment: Segment) -> tuple[object, ...]:
-    """What segments that are run side by side have in common: all but seeds, θ and the optimizer's state."""
-    rule, state = segment.rule, segment.state
-    return (
-        state.step,
-        state.update,
-        segment.n_probes,
-        replace(rule.codes, seed=0),
-        replace(rule.order, seed=0),
-        rule.baseline,
-        rule.continuous,
-        rule.stochastic,
-        rule.update_period,
-        rule.normalise,
-        rule.optimizer,
-        rule.eta,
-        rule.schedule,
-        rule.updates,
-    )
-
-
-def _eta(rule: LearningRule, update: int) -> float:
-    return rule.eta * rate(rule.schedule, Progress(update, rule.updates))
-
-
-def _evaluations(rule: LearningRule, pattern: Pattern) -> int:
-    """Applications of a batch in a window."""
-    return pattern.probes + pattern.batches if rule.baseline is Baseline.HELD else 2 * pattern.probes
-
-
 def _padded(values: Any, count: int) -> Any:
     """With as many rows as the compiled code has been made for."""
     missing = count - values.shape[0]
@@ -325,12 +190,12 @@ def _stack(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def _many(loop: Loop, data: Data, rules: Rule, courses: Course, states: Trained) -> Trained:
+def _many(loop: Loop, data: Data, rules: Rule, courses: Windows, states: Carry) -> Carry:
     """`train_windows` for replicas side by side."""
     count = courses.count[0]  # of all: a loop with one number of turns
 
-    def one(rule: Rule, course: Course, state: Trained) -> Trained:
+    def one(rule: Rule, course: Windows, state: Carry) -> Carry:
         return train_windows(loop, data, rule, course._replace(count=count), state)
 
-    trained: Trained = jax.vmap(one)(rules, courses, states)
+    trained: Carry = jax.vmap(one)(rules, courses, states)
     return trained

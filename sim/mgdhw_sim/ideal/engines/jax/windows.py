@@ -6,41 +6,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
-from mgdhw.arrays import FloatArray
-from mgdhw.codes import Codes
-from mgdhw.learning.gradient import Window, estimate, oripov_scaled
-from mgdhw.learning.rule import LearningRule
 from mgdhw.optimizers import Optimizer
 from mgdhw_sim.ideal.engines.jax.units import Data, Units
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """How a rule's windows are made, where they are all alike.
-
-    Args:
-        batches: of samples in a window.
-        units: that see each of them.
-        probes: of a window.
-    """
-
-    batches: int
-    units: int
-    probes: int
-
-
-def pattern_of(rule: LearningRule, probes_of_unit: int) -> Pattern | None:
-    """The pattern of a rule's windows; None if windows, batches and units do not begin together."""
-    window, tau_x = rule.update_period, rule.order.tau_x
-    if window % tau_x and tau_x % window:
-        return None
-    of_batch = min(window, tau_x)
-    if of_batch % probes_of_unit:
-        return None
-    return Pattern(window // of_batch, of_batch // probes_of_unit, window)
+from mgdhw_sim.ideal.engines.window_engine import Pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +36,7 @@ class Rule(NamedTuple):
     Args:
         seed: of random codes, uint64.
         amplitude: (P,) or (), in code units.
-        factor: (P,) what sums are multiplied by to give the gradient; where the loop counts the energy, () what they
-            are multiplied by before they are divided by it.
+        factor: `factor_of`.
         low, high: limits of master θ.
     """
 
@@ -82,7 +51,7 @@ Sums = tuple[Array, Array, Array]
 """Of a window: Σ C̃ θ̃, Σ θ̃², and of its costs."""
 
 
-class Course(NamedTuple):
+class Windows(NamedTuple):
     """What differs from window to window; a leading axis counts them.
 
     Args:
@@ -104,7 +73,7 @@ class Course(NamedTuple):
     write_noise: Array | None
 
 
-class Trained(NamedTuple):
+class Carry(NamedTuple):
     """Where training stands.
 
     Args:
@@ -122,12 +91,12 @@ class Trained(NamedTuple):
     norm: Array
 
 
-def train_windows(loop: Loop, data: Data, rule: Rule, course: Course, start: Trained) -> Trained:
+def train_windows(loop: Loop, data: Data, rule: Rule, course: Windows, start: Carry) -> Carry:
     """Run `course.count` windows; traced."""
     units, pattern = loop.units, loop.pattern
     lsb = units.forward.spec.theta_lsb
 
-    def window(at: Array, trained: Trained) -> Trained:
+    def window(at: Array, trained: Carry) -> Carry:
         def batch(number: Array, sums: Sums) -> Sums:
             samples = units.gather(data, course.samples[at, number])
             base = units.base(trained.held, samples)
@@ -162,18 +131,7 @@ def train_windows(loop: Loop, data: Data, rule: Rule, course: Course, start: Tra
         theta, optimizer = loop.optimizer.update(trained.theta, gradient, course.eta[at], trained.optimizer)
         theta = jnp.clip(theta, rule.low, rule.high)
         held = theta if course.write_noise is None else theta + course.write_noise[at]
-        return Trained(theta, held, optimizer, cost, jnp.sqrt(jnp.sum(gradient * gradient)))
+        return Carry(theta, held, optimizer, cost, jnp.sqrt(jnp.sum(gradient * gradient)))
 
-    end: Trained = lax.fori_loop(0, course.count, window, start)
+    end: Carry = lax.fori_loop(0, course.count, window, start)
     return end
-
-
-def factor_of(rule: LearningRule, codes: Codes) -> tuple[FloatArray, bool]:
-    """`Rule.factor` of a rule, and whether the loop counts the energy."""
-    ones = np.ones(codes.topology.n_parameters)
-    if rule.normalise == "oripov":
-        window = Window(ones, ones.astype(np.int64))
-        return oripov_scaled(window, rule.scale, rule.grid.lsb, codes, rule.update_period), False
-    if codes.family.two_level:
-        return estimate(Window(ones, codes.energy(0, rule.update_period)), rule.scale, rule.grid.lsb), False
-    return np.asarray(rule.scale / np.asarray(rule.grid.lsb)), True

@@ -7,7 +7,7 @@ those of the parts in order, whichever core ran them, so results do not depend o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray, IntArray
+from mgdhw.codes.base import CodeArray
 from mgdhw.datasets import Dataset
+from mgdhw.learning.rule import UpdateInfo
+from mgdhw.learning.segment import Segment
 from mgdhw_sim.ideal import reference
 from mgdhw_sim.ideal.engines.numba.kernels.evaluate import (
     AT_ONCE,
@@ -27,12 +30,16 @@ from mgdhw_sim.ideal.engines.numba.kernels.evaluate import (
     pack_parameters,
 )
 from mgdhw_sim.ideal.engines.numba.program import LANES, Program
-from mgdhw_sim.ideal.engines.unit_engine import Evaluated, UnitCodes, UnitEngine
+from mgdhw_sim.ideal.engines.unit_engine import BYTES_AT_ONCE, Evaluated, UnitCodes
+from mgdhw_sim.ideal.engines.window_engine import Course, Pattern, Trained, WindowEngine, factor_of
 from mgdhw_sim.ideal.spec import IdealSpec
 from mgdhw_sim.ideal.variation import node_variation
 
 WORTH_A_THREAD = 1 << 22
 """Products of weights and signals from which on a batch is shared between cores: waking one takes some 50 µs."""
+
+WINDOWS_AT_ONCE = 256
+"""Windows whose codes, samples and noise are drawn together."""
 
 Float32Array = NDArray[np.float32]
 Packed = tuple[Float32Array, Float32Array]
@@ -47,7 +54,7 @@ class Scratch:
     costs: FloatArray
 
 
-class NumbaEngine(UnitEngine):
+class NumbaEngine(WindowEngine):
     """Batches compiled; updates in numpy, by the functions that the host uses."""
 
     name = "numba"
@@ -94,14 +101,55 @@ class NumbaEngine(UnitEngine):
         return reference.costs(self.spec.cost, self.outputs(theta, samples), self._targets[samples])
 
     def evaluate(self, theta: FloatArray, samples: IntArray, codes: UnitCodes, first: int, count: int) -> Evaluated:
+        return self._evaluate(theta, samples, codes, codes.values(first, count))
+
+    def train(self, segments: Sequence[Segment], codes: UnitCodes, pattern: Pattern, windows: int) -> list[Trained]:
+        return [self._train(segment, pattern, windows) for segment in segments]
+
+    def _train(self, segment: Segment, pattern: Pattern, windows: int) -> Trained:
+        rule, codes = segment.rule, self.unit_codes(segment.rule)
+        factor, counts_energy = factor_of(rule, codes.codes)
+        theta, optimizer, held = segment.state.theta, segment.state.optimizer, self.written(segment)
+        cost, norm = 0.0, 0.0
+        units = pattern.batches * pattern.units
+        at_once = max(1, min(WINDOWS_AT_ONCE, BYTES_AT_ONCE // (16 * units * theta.size)))
+        for start in range(0, windows, at_once):
+            count = min(at_once, windows - start)
+            course = Course.of(self.spec, segment, pattern, codes.probes, start, count)
+            values = codes.values(course.first_unit, count * units).reshape(count, units, -1)
+            for window in range(count):
+                cross, energy = np.zeros(theta.size), np.zeros(theta.size)
+                for batch, samples in enumerate(course.samples[window]):
+                    own = values[window, batch * pattern.units : (batch + 1) * pattern.units]
+                    found = self._evaluate(held, samples, codes, own)
+                    differences = found.plus - found.minus
+                    if course.noise is not None:
+                        noise = course.noise[window].reshape(pattern.batches, pattern.units, -1)
+                        differences = differences + noise[batch]
+                    for each, code in zip(differences, own, strict=True):
+                        cross += codes.spread(each) * code
+                        if counts_energy:
+                            energy += np.square(code, dtype=np.float64)
+                    cost += found.base * found.plus.size + float(found.plus.sum())
+                gradient = cross * factor
+                if counts_energy:
+                    gradient = np.divide(gradient, energy, out=np.zeros_like(gradient), where=energy > 0)
+                theta, optimizer = rule.optimizer.update(theta, gradient, float(course.eta[window]), optimizer)
+                theta = np.clip(theta, rule.low, rule.high)
+                held = theta if course.write_noise is None else theta + course.write_noise[window]
+                norm = UpdateInfo.of(0.0, gradient).gradient_norm
+        return Trained(theta, optimizer, cost, norm)
+
+    def _evaluate(self, theta: FloatArray, samples: IntArray, codes: UnitCodes, values: CodeArray) -> Evaluated:
+        """Units with (units, P) codes."""
         parts = -(-samples.size // LANES)
         base, samples = np.zeros((parts, LANES)), np.ascontiguousarray(samples, dtype=np.int64)
         unperturbed = self._pack(theta, 0)
-        plus, minus = np.zeros((count, codes.probes)), np.zeros((count, codes.probes))
+        plus, minus = np.zeros((len(values), codes.probes)), np.zeros((len(values), codes.probes))
         what = BY_LAYER if codes.by_layer else AT_ONCE
         if what == AT_ONCE:  # layer by layer, the unperturbed signals are run anyway
             self._run(BASE, unperturbed, unperturbed, samples, base, 1)
-        for at, code in enumerate(codes.values(first, count)):
+        for at, code in enumerate(values):
             change = code * self.spec.theta_lsb
             plus[at] = self._run(what, unperturbed, self._pack(theta + change, 1), samples, base, codes.probes)
             if codes.antithetic:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from mgdhw.compiled.kernels.simd import load, store
+from mgdhw.compiled.kernels.simd import broadcast, load, store
 from mgdhw.compiled.kernels.vector_math import f32, multiply_add, select
 from mgdhw.compiled.options import INLINE, JIT
 from mgdhw_sim.ideal.engines.numba.kernels.activations import activate
@@ -60,7 +60,12 @@ def weighted(stage, weights, biases, signals, source, target):
         packed = stage[WEIGHTS] + first * kernel_height * run
         count = min(TILE, outputs - first)
         bias = stage[BIASES] + first
-        b0, b1, b2, b3 = f32(biases[bias]), f32(biases[bias + 1]), f32(biases[bias + 2]), f32(biases[bias + 3])
+        b0, b1, b2, b3 = (
+            broadcast(biases, bias),
+            broadcast(biases, bias + 1),
+            broadcast(biases, bias + 2),
+            broadcast(biases, bias + 3),
+        )
         for row in range(rows):
             top = row * stride - stage[TOP]
             begin, end = max(0, -top), min(kernel_height, height - top)
@@ -76,8 +81,8 @@ def weighted(stage, weights, biases, signals, source, target):
                         w = packed + i * run * TILE
                         for _ in range(run):
                             one, other = load(signals, x), load(signals, x + neighbour)
-                            w0, w1 = f32(weights[w]), f32(weights[w + 1])
-                            w2, w3 = f32(weights[w + 2]), f32(weights[w + 3])
+                            w0, w1 = broadcast(weights, w), broadcast(weights, w + 1)
+                            w2, w3 = broadcast(weights, w + 2), broadcast(weights, w + 3)
                             y0, z0 = multiply_add(w0, one, y0), multiply_add(w0, other, z0)
                             y1, z1 = multiply_add(w1, one, y1), multiply_add(w1, other, z1)
                             y2, z2 = multiply_add(w2, one, y2), multiply_add(w2, other, z2)
@@ -95,10 +100,10 @@ def weighted(stage, weights, biases, signals, source, target):
                         w = packed + (i * run + near * channels) * TILE
                         for _ in range((far - near) * channels):
                             one = load(signals, x)
-                            y0 = multiply_add(f32(weights[w]), one, y0)
-                            y1 = multiply_add(f32(weights[w + 1]), one, y1)
-                            y2 = multiply_add(f32(weights[w + 2]), one, y2)
-                            y3 = multiply_add(f32(weights[w + 3]), one, y3)
+                            y0 = multiply_add(broadcast(weights, w), one, y0)
+                            y1 = multiply_add(broadcast(weights, w + 1), one, y1)
+                            y2 = multiply_add(broadcast(weights, w + 2), one, y2)
+                            y3 = multiply_add(broadcast(weights, w + 3), one, y3)
                             x += LANES
                             w += TILE
                     store_tile(signals, place, y0, y1, y2, y3, count)
