@@ -101,4 +101,4 @@ class Topology:
         if not self.layers:
             return f"{self.n_parameters} parameters"
         sizes = self.dense_sizes
-        return "-".join(map(str, sizes)) if sizes else f"{len(self.layers)} layers"
+        return "-".join(map(str, sizes)) if sizes else f"{len(self.layers)} layer{'s' if len(self.layers) > 1 else ''}"

@@ -85,7 +85,7 @@ class Network:
             stages.append(Stage(place + 1, layer, shape, after, own, activation))
             if own is not None:
                 parameter, node = own.parameters.stop, own.nodes.stop
-            if parameter > MAX_PARAMETERS or after[0] * after[1] * after[2] > MAX_SIGNALS:
+            if parameter > MAX_PARAMETERS or max(_size(shape), _size(after)) > MAX_SIGNALS:
                 raise ConfigError(
                     f"{before}{parameter:,} parameters and {_dimensions(after)} signals are too many; expected at most"
                     f" {MAX_PARAMETERS:,} and {MAX_SIGNALS:,}"
@@ -102,19 +102,17 @@ class Network:
     @property
     def n_inputs(self) -> int:
         """Numbers in an input."""
-        return self.shape[0] * self.shape[1] * self.shape[2]
+        return _size(self.shape)
 
     @property
     def n_outputs(self) -> int:
         """Numbers in an output."""
-        height, width, channels = self.stages[-1].shape_out
-        return height * width * channels
+        return _size(self.stages[-1].shape_out)
 
     @property
     def most_signals(self) -> int:
         """Of one sample, in the widest layer."""
-        shapes = [self.shape, *(stage.shape_out for stage in self.stages)]
-        return max(height * width * channels for height, width, channels in shapes)
+        return max(map(_size, (self.shape, *(stage.shape_out for stage in self.stages))))
 
     def __str__(self) -> str:
         return ",".join(map(str, self.layers))
@@ -124,13 +122,17 @@ def _parameters(layer: Layer, before: Shape, after: Shape, parameter: int, node:
     """Where a layer's parameters lie."""
     match layer:
         case Dense(n_out=n_out):
-            return topology.Layer(before[0] * before[1] * before[2], n_out, parameter, node)
+            return topology.Layer(_size(before), n_out, parameter, node)
         case Conv2d(kernel=(height, width), channels=channels):
             kernel = height * width
             positions = after[0] * after[1]
             return topology.Layer(kernel * before[2], channels, parameter, node, positions, kernel)
         case _:
             return None
+
+
+def _size(shape: Shape) -> int:
+    return shape[0] * shape[1] * shape[2]
 
 
 def _dimensions(shape: Shape) -> str:

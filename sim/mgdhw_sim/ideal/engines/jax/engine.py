@@ -25,7 +25,6 @@ from mgdhw_sim.ideal.engines.jax.windows import Carry, Loop, Rule, Windows, trai
 from mgdhw_sim.ideal.engines.unit_engine import BYTES_AT_ONCE, Evaluated, UnitCodes
 from mgdhw_sim.ideal.engines.window_engine import Course, Pattern, Trained, WindowEngine, factor_of
 from mgdhw_sim.ideal.spec import IdealSpec
-from mgdhw_sim.ideal.variation import node_variation
 
 SIGNALS_ON_CPU = 1 << 20
 SIGNALS_ON_GPU = 1 << 28
@@ -41,7 +40,7 @@ class JaxEngine(WindowEngine):
 
     def __init__(self, spec: IdealSpec) -> None:
         super().__init__(spec)
-        self.forward = Forward(spec, node_variation(spec))
+        self.forward = Forward(spec)
         self.platform = str(jax.default_backend())
         self._evaluate = jax.jit(evaluate_units, static_argnames=("units", "capacity"))
         self._train = jax.jit(train_windows, static_argnames="loop")

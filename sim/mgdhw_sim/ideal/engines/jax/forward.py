@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from jax import Array, lax
 
 from mgdhw_sim.ideal.engines.jax.layers import activate, costs, pre_activations, unweighted
 from mgdhw_sim.ideal.spec import IdealSpec
-from mgdhw_sim.ideal.variation import NodeVariation
+from mgdhw_sim.ideal.variation import NodeVariation, node_variation
 
 
 class Batch(NamedTuple):
@@ -33,11 +34,14 @@ class Forward:
 
     Args:
         spec: the network.
-        variation: of its nodes.
     """
 
     spec: IdealSpec
-    variation: NodeVariation | None
+
+    @cached_property
+    def variation(self) -> NodeVariation | None:
+        """Of its nodes."""
+        return node_variation(self.spec)
 
     def outputs(self, theta: Array, signals: Array) -> Array:
         """(b, n_out) for float32 θ (P,) and (b, height, width, channels) inputs."""

@@ -41,6 +41,8 @@ WORTH_A_THREAD = 1 << 22
 WINDOWS_AT_ONCE = 256
 """Windows whose codes, samples and noise are drawn together."""
 
+INFERRED_AT_ONCE = 1 << 12
+
 Float32Array = NDArray[np.float32]
 Packed = tuple[Float32Array, Float32Array]
 """Weights and biases as kernels read them."""
@@ -75,8 +77,7 @@ class NumbaEngine(WindowEngine):
         self._packed = [self._empty(), self._empty()]
 
     def load(self, dataset: Dataset) -> None:
-        self._targets = dataset.targets
-        self._data = (dataset.inputs, dataset.input_scale, dataset.targets)
+        self._dataset = dataset
 
     def close(self) -> None:
         if self._threads is not None:
@@ -84,21 +85,33 @@ class NumbaEngine(WindowEngine):
             self._threads = None
 
     def outputs(self, theta: FloatArray, samples: IntArray) -> FloatArray:
-        network = self.spec.network
         packed = self._pack(theta, 0)
-        found = np.empty((samples.size, network.n_outputs))
-        program, samples = self._program, np.ascontiguousarray(samples, dtype=np.int64)
-
-        def some(parts: tuple[int, int], scratch: Scratch) -> None:
-            outputs_of(
-                program.rows, program.kept, packed, self._nodes, self._data, samples, parts, scratch.signals, found
-            )
-
-        self._shared(samples.size, self._products, some)
+        found = np.empty((samples.size, self.spec.network.n_outputs))
+        for start in range(0, samples.size, INFERRED_AT_ONCE):
+            chosen = samples[start : start + INFERRED_AT_ONCE]
+            self._infer(packed, self._inputs(chosen), found[start : start + INFERRED_AT_ONCE])
         return found
 
+    def _infer(self, packed: Packed, inputs: Float32Array, found: FloatArray) -> None:
+        program = self._program
+
+        def some(parts: tuple[int, int], scratch: Scratch) -> None:
+            outputs_of(program.rows, program.kept, packed, self._nodes, inputs, parts, scratch.signals, found)
+
+        self._shared(found.shape[0], self._products, some)
+
     def costs(self, theta: FloatArray, samples: IntArray) -> FloatArray:
-        return reference.costs(self.spec.cost, self.outputs(theta, samples), self._targets[samples])
+        return reference.costs(self.spec.cost, self.outputs(theta, samples), self._dataset.targets[samples])
+
+    def _inputs(self, samples: IntArray) -> Float32Array:
+        """(parts, 16 n_in) inputs of (B,) samples, sixteen side by side; those that fill up the last part are zero."""
+        parts, dataset = -(-samples.size // LANES), self._dataset
+        rows = np.zeros((parts * LANES, dataset.n_inputs), dtype=np.float32)
+        np.multiply(
+            dataset.inputs[samples], np.float32(dataset.input_scale), out=rows[: samples.size], casting="unsafe"
+        )
+        side_by_side = rows.reshape(parts, LANES, -1).transpose(0, 2, 1)
+        return np.ascontiguousarray(side_by_side).reshape(parts, -1)
 
     def evaluate(self, theta: FloatArray, samples: IntArray, codes: UnitCodes, first: int, count: int) -> Evaluated:
         return self._evaluate(theta, samples, codes, codes.values(first, count))
@@ -143,21 +156,30 @@ class NumbaEngine(WindowEngine):
     def _evaluate(self, theta: FloatArray, samples: IntArray, codes: UnitCodes, values: CodeArray) -> Evaluated:
         """Units with (units, P) codes."""
         parts = -(-samples.size // LANES)
-        base, samples = np.zeros((parts, LANES)), np.ascontiguousarray(samples, dtype=np.int64)
+        base, inputs, targets = np.zeros((parts, LANES)), self._inputs(samples), self._dataset.targets[samples]
         unperturbed = self._pack(theta, 0)
         plus, minus = np.zeros((len(values), codes.probes)), np.zeros((len(values), codes.probes))
         what = BY_LAYER if codes.by_layer else AT_ONCE
         if what == AT_ONCE:  # layer by layer, the unperturbed signals are run anyway
-            self._run(BASE, unperturbed, unperturbed, samples, base, 1)
+            self._run(BASE, unperturbed, unperturbed, inputs, targets, base, 1)
         for at, code in enumerate(values):
             change = code * self.spec.theta_lsb
-            plus[at] = self._run(what, unperturbed, self._pack(theta + change, 1), samples, base, codes.probes)
+            plus[at] = self._run(what, unperturbed, self._pack(theta + change, 1), inputs, targets, base, codes.probes)
             if codes.antithetic:
-                minus[at] = self._run(what, unperturbed, self._pack(theta - change, 1), samples, base, codes.probes)
+                minus[at] = self._run(
+                    what, unperturbed, self._pack(theta - change, 1), inputs, targets, base, codes.probes
+                )
         return Evaluated(float(base.sum()), plus, minus)
 
     def _run(
-        self, what: int, unperturbed: Packed, moved: Packed, samples: IntArray, base: FloatArray, probes: int
+        self,
+        what: int,
+        unperturbed: Packed,
+        moved: Packed,
+        inputs: Float32Array,
+        targets: FloatArray,
+        base: FloatArray,
+        probes: int,
     ) -> FloatArray:
         """(probes,) sums over a batch; see the kernel `evaluate`."""
         found, program = np.zeros((base.shape[0], probes)), self._program
@@ -172,8 +194,8 @@ class NumbaEngine(WindowEngine):
                 moved,
                 self._nodes,
                 cross_entropy,
-                self._data,
-                samples,
+                inputs,
+                targets,
                 parts,
                 scratch.signals,
                 scratch.costs,
@@ -182,7 +204,7 @@ class NumbaEngine(WindowEngine):
             )
 
         runs = (probes + 3) // 2 if what == BY_LAYER else 1  # a layer's own and what follows: half of all, about
-        self._shared(samples.size, runs * self._products, some)
+        self._shared(targets.shape[0], runs * self._products, some)
         return np.asarray(found.sum(axis=0))
 
     def _shared(self, samples: int, products: int, some: Callable[[tuple[int, int], Scratch], None]) -> None:

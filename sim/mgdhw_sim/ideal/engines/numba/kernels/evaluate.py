@@ -22,21 +22,18 @@ def pack_parameters(program, theta, weights, biases):
 
 
 @njit(**JIT)
-def gather(inputs, scale, samples, part, signals):
-    """The inputs of a part's samples; lanes without one get the first."""
-    for lane in range(LANES):
-        at = part * LANES + lane
-        sample = samples[at if at < samples.size else 0]
-        for i in range(inputs.shape[1]):
-            signals[i * LANES + lane] = np.float32(inputs[sample, i] * scale)
+def take_in(inputs, part, signals):
+    """The inputs of a part's samples, to the beginning of the scratch memory."""
+    for i in range(inputs.shape[1]):
+        signals[i] = inputs[part, i]
 
 
 @njit(**JIT)
-def write_costs(cross_entropy, signals, outputs, targets, samples, part, costs, row):
+def write_costs(cross_entropy, signals, outputs, targets, part, costs, row):
     """Costs of a part's samples, to a row of `costs` (.., 16): cross-entropy of logits or mean square, in float64."""
     n_out = targets.shape[1]
-    for lane in range(min(LANES, samples.size - part * LANES)):
-        sample, at = samples[part * LANES + lane], outputs + lane
+    for lane in range(min(LANES, targets.shape[0] - part * LANES)):
+        sample, at = part * LANES + lane, outputs + lane
         cost = 0.0
         if cross_entropy:
             top = np.float64(signals[at])
@@ -86,7 +83,7 @@ def by_layer(program, kept, unperturbed, moved, nodes, signals, number, source):
 
 @njit(**ENTRY)
 def evaluate(
-    what, program, kept, unperturbed, moved, nodes, cross_entropy, data, samples, parts, signals, costs, base, found
+    what, program, kept, unperturbed, moved, nodes, cross_entropy, inputs, targets, parts, signals, costs, base, found
 ):
     """Evaluate some parts of a batch.
 
@@ -97,22 +94,21 @@ def evaluate(
         unperturbed, moved: packed weights, and biases.
         nodes: (4, n_nodes) variation, or (4, 0).
         cross_entropy: the cost; else mean square.
-        data: inputs (N, n_in), their scale, targets (N, n_out).
-        samples: (B,) of the batch.
+        inputs: (all parts, 16 n_in) float32, sixteen samples side by side.
+        targets: (B, n_out).
         parts: first part of sixteen samples, and the one after the last.
         signals: scratch.
         costs: (1, 16) scratch.
         base: (all parts, 16) costs at θ; written for BASE, read for AT_ONCE, both for BY_LAYER.
         found: (all parts, probes) sums over a part's samples: of costs for BASE, else of what they differ by.
     """
-    inputs, scale, targets = data
     second = kept + (signals.size - kept) // 2
     for part in range(parts[0], parts[1]):
-        count = min(LANES, samples.size - part * LANES)
-        gather(inputs, scale, samples, part, signals)
+        count = min(LANES, targets.shape[0] - part * LANES)
+        take_in(inputs, part, signals)
         if what == AT_ONCE:
             outputs = run_on(program, 0, moved, nodes, signals, 0, kept, second)
-            write_costs(cross_entropy, signals, outputs, targets, samples, part, costs, 0)
+            write_costs(cross_entropy, signals, outputs, targets, part, costs, 0)
             found[part, 0] = difference(costs, 0, base, part, count)
             continue
         source = 0
@@ -120,7 +116,7 @@ def evaluate(
             target = program[number, KEPT]
             run_stage(program[number], unperturbed[0], unperturbed[1], nodes, signals, source, target)
             source = target
-        write_costs(cross_entropy, signals, source, targets, samples, part, base, part)
+        write_costs(cross_entropy, signals, source, targets, part, base, part)
         if what == BASE:
             found[part, 0] = 0.0
             for lane in range(count):
@@ -130,19 +126,19 @@ def evaluate(
         for number in range(program.shape[0]):
             if program[number, KIND] == OF_WEIGHTS:
                 outputs = by_layer(program, kept, unperturbed, moved, nodes, signals, number, source)
-                write_costs(cross_entropy, signals, outputs, targets, samples, part, costs, 0)
+                write_costs(cross_entropy, signals, outputs, targets, part, costs, 0)
                 found[part, probe] = difference(costs, 0, base, part, count)
                 probe += 1
             source = program[number, KEPT]
 
 
 @njit(**ENTRY)
-def outputs_of(program, kept, unperturbed, nodes, data, samples, parts, signals, found):
+def outputs_of(program, kept, unperturbed, nodes, inputs, parts, signals, found):
     """(B, n_out) outputs of some parts of a batch."""
     second = kept + (signals.size - kept) // 2
     for part in range(parts[0], parts[1]):
-        gather(data[0], data[1], samples, part, signals)
+        take_in(inputs, part, signals)
         place = run_on(program, 0, unperturbed, nodes, signals, 0, kept, second)
-        for lane in range(min(LANES, samples.size - part * LANES)):
+        for lane in range(min(LANES, found.shape[0] - part * LANES)):
             for i in range(found.shape[1]):
                 found[part * LANES + lane, i] = signals[place + i * LANES + lane]
