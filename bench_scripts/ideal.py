@@ -1,12 +1,13 @@
 """How fast is the ideal network, how much memory does it take, and how does it compare with what one would write?
 
-- study: the network of width d = 4 of the 2025 paper (7,318 parameters), B = 100, layer by layer, an update for each round;
+- study: the network of width d = 4 of the 2025 paper (7,318 parameters), B = 100, layer by layer, an update for each
+  round;
 - cnn: the network of the 2023 paper (14,378 parameters), B = 1000, all parameters at once, an update for each probe;
 - d = 1 ... 24: time and memory of a probe of `study`, for each engine that can be had here.
 
-Peers are a jitted JAX loop that runs the whole network for each layer (`peers/ideal_jax.py`), and PyTorch in its fastest
-setting, which runs what follows a perturbed layer only (`peers/ideal_torch.py`). Each is a process of its own; all take
-turns, A B C A B C, a stretch at a time, and a number is the median of the stretches.
+Peers are a jitted JAX loop that runs the whole network for each layer (`peers/ideal_jax.py`), and PyTorch in its
+fastest setting, which runs what follows a perturbed layer only (`peers/ideal_torch.py`). Each is a process of its own;
+all take turns, A B C A B C, a stretch at a time, and a number is the median of the stretches.
 
 Run it:     python bench_scripts/ideal.py [--json FILE] [--quick]        (pip install 'mgdhw[bench]')
 """

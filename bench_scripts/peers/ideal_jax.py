@@ -1,7 +1,7 @@
 """A jitted JAX loop, float32, that runs the whole network again for each perturbed layer.
 
-Many iterations to a call (`lax.scan`), NHWC convolutions, signs and samples from `jax.random`, one unperturbed evaluation
-to an iteration: what one writes down first.
+Many iterations to a call (`lax.scan`), NHWC convolutions, signs and samples from `jax.random`, one unperturbed
+evaluation to an iteration: what one writes down first.
 """
 
 from __future__ import annotations

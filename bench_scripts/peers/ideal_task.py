@@ -2,9 +2,9 @@
 
     cd bench_scripts && python -m peers.ideal_torch study
 
-Cases: `study`, the network of width d = 4 of the 2025 paper, B = 100, its nine layers perturbed one after the other in an
-iteration with one unperturbed evaluation; `cnn`, the network of the 2023 paper, B = 1000, all parameters at once, one
-unperturbed and one perturbed evaluation and an update in an iteration. Plain gradient descent in both.
+Cases: `study`, the network of width d = 4 of the 2025 paper, B = 100, its nine layers perturbed one after the other in
+an iteration with one unperturbed evaluation; `cnn`, the network of the 2023 paper, B = 1000, all parameters at once,
+one unperturbed and one perturbed evaluation and an update in an iteration. Plain gradient descent in both.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """PyTorch, float32, without autograd: each layer is perturbed on its kept input, and only what follows is run again.
 
-The memory format, the number of samples that are run at a time and the number of threads are those that are fastest here:
-all are tried before the race. `torch.compile` leaves the convolutions to the same library (oneDNN), and they are what
-takes the time.
+The memory format, the number of samples that are run at a time and the number of threads are those that are fastest
+here: all are tried before the race. `torch.compile` is not: it leaves the convolutions to the same library (oneDNN),
+and they are what takes the time.
 """
 
 from __future__ import annotations

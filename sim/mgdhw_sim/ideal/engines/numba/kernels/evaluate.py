@@ -22,7 +22,7 @@ def pack_parameters(program, theta, weights, biases):
 
 
 @njit(**JIT)
-def take_in(inputs, part, signals):
+def copy_inputs(inputs, part, signals):
     """The inputs of a part's samples, to the beginning of the scratch memory."""
     for i in range(inputs.shape[1]):
         signals[i] = inputs[part, i]
@@ -105,7 +105,7 @@ def evaluate(
     second = kept + (signals.size - kept) // 2
     for part in range(parts[0], parts[1]):
         count = min(LANES, targets.shape[0] - part * LANES)
-        take_in(inputs, part, signals)
+        copy_inputs(inputs, part, signals)
         if what == AT_ONCE:
             outputs = run_on(program, 0, moved, nodes, signals, 0, kept, second)
             write_costs(cross_entropy, signals, outputs, targets, part, costs, 0)
@@ -137,7 +137,7 @@ def outputs_of(program, kept, unperturbed, nodes, inputs, parts, signals, found)
     """(B, n_out) outputs of some parts of a batch."""
     second = kept + (signals.size - kept) // 2
     for part in range(parts[0], parts[1]):
-        take_in(inputs, part, signals)
+        copy_inputs(inputs, part, signals)
         place = run_on(program, 0, unperturbed, nodes, signals, 0, kept, second)
         for lane in range(min(LANES, found.shape[0] - part * LANES)):
             for i in range(found.shape[1]):
