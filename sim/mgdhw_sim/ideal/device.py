@@ -14,7 +14,7 @@ from mgdhw.concurrency.background import BackgroundWorker
 from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, DeviceInfo, HostCodes
-from mgdhw.errors import DeviceUnavailable
+from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.step import requested_theta
@@ -29,6 +29,8 @@ Answer = TypeVar("Answer")
 INLINE_SECONDS = 0.1
 """Work that takes longer is done in a thread, so that the event loop stays free meanwhile."""
 KINDS = 256
+MOST_BATCH_BYTES = 1 << 32
+"""What the inputs and targets of one probe's samples may take."""
 
 
 class IdealDevice(HostCodes):
@@ -114,6 +116,7 @@ class IdealDevice(HostCodes):
 
     async def probe(self, block: Block) -> Costs:
         self.check_perturbed(self._requested, block.codes.amplitude)
+        self._check_batch(block.order.batch)
         engine, theta = self.engine, self._actual
         return await self._run(("probe", *_kind(block)), block.n_probes, lambda: engine.probe(theta, block))
 
@@ -125,12 +128,21 @@ class IdealDevice(HostCodes):
             return []
         for segment in segments:
             self.check_limits(segment.state.theta)
+            self._check_batch(segment.rule.order.batch)
         engine, probes = self.engine, sum(segment.n_probes for segment in segments)
         kind = ("learn", len(segments), *_kind(segments[0].rule))
         results = await self._run(kind, probes, lambda: engine.learn_many(segments))
         last = Segment(results[-1].state, segments[-1].rule, 0)
         await self.apply(requested_theta(last.state, last.rule), written_step(last))
         return results
+
+    def _check_batch(self, batch: int) -> None:
+        room = 8 * batch * (self.info.n_inputs + self.info.n_outputs)
+        if room > MOST_BATCH_BYTES:
+            raise ConfigError(
+                f"{self.uri}: a batch of {batch:,} samples would take {room / 2**30:.0f} GiB; expected at most"
+                f" {MOST_BATCH_BYTES / 2**30:.0f}: a smaller training.batch"
+            )
 
     async def _run(self, kind: tuple[object, ...], size: int, work: Callable[[], Answer]) -> Answer:
         """Do work that touches nothing of the device: in a thread if it may take long, as the first of its kind."""

@@ -22,7 +22,9 @@ from mgdhw_sim.ideal.engines.numba.engine import NumbaEngine
 from .networks import CONVOLUTIONS, DENSE, MIXED, NETWORKS, VARIED, chances, engine_of, parts_of, rounding_of
 
 WITHOUT_JAX = pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
-COMPILED = ["numba", pytest.param("jax", marks=[WITHOUT_JAX, pytest.mark.long])]
+JAX = pytest.param("jax", marks=[WITHOUT_JAX, pytest.mark.long])
+COMPILED = ["numba", JAX]
+"""JAX compiles for seconds, for each network and rule: it is compared when that is asked for, and in fewer cases."""
 STEP = 7
 """In the middle of a round and of a batch."""
 
@@ -59,38 +61,39 @@ def test_outputs_and_costs_are_the_reference_s(name: str, uri: str, seed: int) -
         )
 
 
-@pytest.mark.parametrize("name", COMPILED)
 @pytest.mark.parametrize("groups", ["all", "layer"])
 @pytest.mark.parametrize("baseline", [*Baseline])
+@pytest.mark.parametrize("name", COMPILED)
 def test_blocks_are_the_reference_s(name: str, groups: str, baseline: Baseline) -> None:
+    if name == "jax" and baseline in (Baseline.EVERY, Baseline.NONE):
+        pytest.skip("compiled as for a held baseline")
     assert_same_costs(name, CONVOLUTIONS, block_of(CodeSpec("random", 2**63 + 1, 9, groups), baseline))
 
 
-@pytest.mark.parametrize("name", COMPILED)
-@pytest.mark.parametrize("uri", [DENSE, MIXED, VARIED])
+@pytest.mark.parametrize(
+    ("name", "uri"),
+    [("numba", DENSE), ("numba", MIXED), ("numba", VARIED), pytest.param("jax", VARIED, marks=JAX.marks)],
+)
 def test_blocks_of_other_networks_are_the_reference_s(name: str, uri: str) -> None:
     assert_same_costs(name, uri, block_of(CodeSpec("random", 3, 40, "layer"), Baseline.ANTITHETIC))
 
 
-@pytest.mark.parametrize("name", COMPILED)
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"random"}))
-def test_codes_of_every_family_are_made(name: str, family: str) -> None:
-    assert_same_costs(name, CONVOLUTIONS, block_of(CodeSpec(family, 4, 30, "layer")))
-    assert_same_costs(name, CONVOLUTIONS, block_of(CodeSpec(family, 4, 30, "all"), n_probes=3))
+def test_codes_of_every_family_are_made(family: str) -> None:
+    assert_same_costs("numba", CONVOLUTIONS, block_of(CodeSpec(family, 4, 30, "layer")))
+    assert_same_costs("numba", CONVOLUTIONS, block_of(CodeSpec(family, 4, 30, "all"), n_probes=3))
 
 
-@pytest.mark.parametrize("name", COMPILED)
-def test_layers_have_amplitudes_and_noise(name: str) -> None:
+def test_layers_have_amplitudes_and_noise() -> None:
     codes = CodeSpec("random", 1, 60, "layer", amplitudes=(60, 7, 1))
-    assert_same_costs(name, CONVOLUTIONS, block_of(codes))
-    assert_same_costs(name, f"{CONVOLUTIONS}&cost_noise=0.1&seed=9", block_of(codes, Baseline.EVERY))
-    assert_same_costs(name, f"{CONVOLUTIONS}&cost_noise=0.1&seed=9", block_of(codes, Baseline.HELD))
+    assert_same_costs("numba", CONVOLUTIONS, block_of(codes))
+    assert_same_costs("numba", f"{CONVOLUTIONS}&cost_noise=0.1&seed=9", block_of(codes, Baseline.EVERY))
+    assert_same_costs("numba", f"{CONVOLUTIONS}&cost_noise=0.1&seed=9", block_of(codes, Baseline.HELD))
 
 
-@pytest.mark.parametrize("name", COMPILED)
-def test_a_baseline_is_carried(name: str) -> None:
+def test_a_baseline_is_carried() -> None:
     spec, theta, dataset = parts_of(f"{DENSE}&cost_noise=0.1")
-    engine = engine_of(name, spec, dataset)
+    engine = engine_of("numba", spec, dataset)
     whole = engine.probe(theta, block_of(CodeSpec("random", 1, 60), n_probes=5))
     first = engine.probe(theta, block_of(CodeSpec("random", 1, 60), n_probes=2))
     rest = replace(block_of(CodeSpec("random", 1, 60), n_probes=3), first_step=STEP + 2, held=first.held)
@@ -163,8 +166,11 @@ def assert_same_training(found: SegmentResult, expected: SegmentResult, toleranc
         assert found.last.gradient_norm == pytest.approx(expected.last.gradient_norm, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", COMPILED)
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [*(("numba", rule) for rule in RULES)]
+    + [pytest.param("jax", rule, marks=JAX.marks) for rule in ("the study's", "antithetic", "every, sparse")],
+)
 def test_trainings_are_the_reference_s(name: str, rule: str) -> None:
     """A gradient's error is that of a cost over Δ, here 3·10⁻⁶ / 0.02; η, updates and adaptive steps do the rest."""
     expected = trained("reference", CONVOLUTIONS, RULES[rule])
@@ -173,18 +179,19 @@ def test_trainings_are_the_reference_s(name: str, rule: str) -> None:
     assert moved > 2e-3, "there is something to compare"
 
 
-@pytest.mark.parametrize("name", COMPILED)
-@pytest.mark.parametrize("rule", ["the study's", "batches in a window"])
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("numba", "the study's"), ("numba", "batches in a window"), pytest.param("jax", "the study's", marks=JAX.marks)],
+)
 def test_noise_is_the_reference_s(name: str, rule: str) -> None:
     noisy = f"{CONVOLUTIONS}&cost_noise=0.003&write_noise=0.002&neuron_std=0.1"
     expected = trained("reference", noisy, RULES[rule])
     assert_same_training(trained(name, noisy, RULES[rule]), expected, 2e-4)
 
 
-@pytest.mark.parametrize("name", COMPILED)
 @pytest.mark.parametrize("rule", ["the study's", "held for a window", "batches in a window"])
-def test_segments_can_be_cut_anywhere(name: str, rule: str) -> None:
-    whole, cut = (trained(name, CONVOLUTIONS, RULES[rule], cuts) for cuts in ((PROBES,), (4, 1, 15, 9)))
+def test_segments_can_be_cut_anywhere(rule: str) -> None:
+    whole, cut = (trained("numba", CONVOLUTIONS, RULES[rule], cuts) for cuts in ((PROBES,), (4, 1, 15, 9)))
     assert cut.state.step == whole.state.step
     assert cut.state.evaluations == whole.state.evaluations
     np.testing.assert_allclose(cut.state.theta, whole.state.theta, rtol=0, atol=1e-4)
