@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mgdhw.cli.notebook import Progress
     from mgdhw.datasets import Dataset, from_arrays
     from mgdhw.datasets import load as load_dataset
-    from mgdhw.device import Device, open_device
+    from mgdhw.device import Device, Interlock, open_device
     from mgdhw.errors import MgdhwError
     from mgdhw.experiment.load import load_experiment
     from mgdhw.experiment.schema import Experiment
@@ -46,6 +46,7 @@ __all__ = [
     "Dataset",
     "Device",
     "Experiment",
+    "Interlock",
     "MgdhwError",
     "Progress",
     "Replicas",
@@ -70,6 +71,7 @@ _HOMES = {
     "Dataset": ("mgdhw.datasets", "Dataset"),
     "Device": ("mgdhw.device", "Device"),
     "Experiment": ("mgdhw.experiment.schema", "Experiment"),
+    "Interlock": ("mgdhw.device", "Interlock"),
     "MgdhwError": ("mgdhw.errors", "MgdhwError"),
     "Progress": ("mgdhw.cli.notebook", "Progress"),
     "Replicas": ("mgdhw.training.replicas", "Replicas"),

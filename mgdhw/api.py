@@ -11,8 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from numpy.typing import ArrayLike
+
 from mgdhw.costs import CostFunction
 from mgdhw.device import Device
+from mgdhw.device.interlock import Interlocks, as_interlocks
 from mgdhw.errors import CheckpointError, ConfigError, RunError
 from mgdhw.experiment.inputs import input_notes
 from mgdhw.experiment.overrides import checked_overrides
@@ -22,7 +25,9 @@ from mgdhw.runs import Evaluation, Run, evaluate_run, find_run, runner
 from mgdhw.runs.compatibility import base_of, check_began, identity_of
 from mgdhw.runs.handle import TrainingHandle, blocking
 from mgdhw.runs.kinds import ReplicaSet, SingleTraining
-from mgdhw.training.events import Event, ReplicasEvent
+from mgdhw.runs.start import Which, start_from
+from mgdhw.training.events import Event, Measured, ReplicasEvent
+from mgdhw.training.readings import report_readings
 from mgdhw.training.results import ReplicasResult, Result
 
 log = logging.getLogger("mgdhw.training")
@@ -56,6 +61,9 @@ async def train_async(
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
     cost: CostFunction | None = None,
+    start: str | Path | ArrayLike | None = None,
+    start_at: Which = "last",
+    interlocks: Interlocks = (),
     listeners: Iterable[Listener] = (),
     session: TrainingHandle | None = None,
 ) -> Result:
@@ -74,6 +82,11 @@ async def train_async(
         overrides: changes to the experiment such as "optimizer.eta=0.1".
         cost: a function of (B, n_out) outputs and targets that returns (B,) costs, instead of the device's own cost,
             for devices whose cost is computed by the host. A run with one has to be resumed with the same.
+        start: begin with the θ of another run (a folder, or an id within `runs`; without `experiment`, that run's is
+            repeated), or with (P,) numbers, instead of what `training.init` says.
+        start_at: which θ of the run: that of its last checkpoint, or that of its best evaluation.
+        interlocks: conditions that must hold before each block and evaluation, besides those of the device: functions
+            that return True, or `mgdhw.Interlock(name, function, when_open)`.
         listeners: called with every event, in order.
         session: a handle to stop training; each training needs a new one.
 
@@ -82,10 +95,11 @@ async def train_async(
         DatasetError: the dataset is not available.
         DeviceUnavailable: the device is not connected, not the run's, or in use.
         DeviceError: the device failed.
+        InterlockOpen: an interlock is open before training begins, or where it says so.
         RunError: the run cannot be saved or found, is in use, or was edited or damaged.
         CheckpointError: no checkpoint can be read, or it belongs to another run.
     """
-    kind: Any = SingleTraining() if replicas is None else _deprecated(replicas)
+    kind, experiment = _single(experiment, replicas, start, start_at, interlocks, resume, runs)
     result: Result = await _run(
         kind, replicas, experiment, dataset, device, resume, runs, overrides, cost, listeners, session
     )
@@ -166,6 +180,9 @@ def train(
     runs: str | Path | None = "runs",
     overrides: Iterable[str] = (),
     cost: CostFunction | None = None,
+    start: str | Path | ArrayLike | None = None,
+    start_at: Which = "last",
+    interlocks: Interlocks = (),
     listeners: Iterable[Listener] = (),
     session: TrainingHandle | None = None,
 ) -> Result:
@@ -174,7 +191,7 @@ def train(
     Ctrl-C stops cleanly and is then raised as KeyboardInterrupt; the run can be resumed.
     """
     session = session or TrainingHandle()
-    kind: Any = SingleTraining() if replicas is None else _deprecated(replicas)
+    kind, experiment = _single(experiment, replicas, start, start_at, interlocks, resume, runs)
     work: Coroutine[Any, Any, Result] = _run(
         kind, replicas, experiment, dataset, device, resume, runs, overrides, cost, listeners, session
     )
@@ -214,12 +231,34 @@ def train_replicas(
     return blocking(work, session)
 
 
-def _deprecated(replicas: int) -> ReplicaSet:
-    """What `train(replicas=N)` runs, which was the way before there was `train_replicas`."""
-    warnings.warn(
-        "train(..., replicas=N) is deprecated; use mgdhw.train_replicas(..., replicas=N)", DeprecationWarning, 3
-    )
-    return ReplicaSet(replicas)
+def _single(
+    experiment: Source | None,
+    replicas: int | None,
+    start: str | Path | ArrayLike | None,
+    start_at: Which,
+    interlocks: Interlocks,
+    resume: str | Path | None,
+    runs: str | Path | None,
+) -> tuple[Any, Source | None]:
+    """What `train` runs, and the experiment: without one, that of the run whose θ it begins with."""
+    if start is None and start_at != "last":
+        raise ConfigError("start_at: says which θ of a run training begins with; give the run, too: start=RUN")
+    if replicas is not None:  # the way before there was `train_replicas`
+        if start is not None or interlocks:
+            raise ConfigError("start, interlocks: not allowed with replicas; train a single training")
+        warnings.warn(
+            "train(..., replicas=N) is deprecated; use mgdhw.train_replicas(..., replicas=N)", DeprecationWarning, 3
+        )
+        return ReplicaSet(replicas), experiment
+    conditions = as_interlocks(interlocks)
+    if start is None:
+        return SingleTraining(None, conditions), experiment
+    if resume is not None:
+        raise ConfigError("start: not allowed with resume; a run goes on from its own checkpoint")
+    begin = start_from(start, start_at, None if runs is None else Path(runs))
+    if experiment is None and begin.run is not None:
+        experiment = begin.run.experiment_file
+    return SingleTraining(begin, conditions), experiment
 
 
 async def evaluate_async(
@@ -228,6 +267,8 @@ async def evaluate_async(
     device: str | Device | None = None,
     runs: str | Path = "runs",
     cost: CostFunction | None = None,
+    best: bool = False,
+    listeners: Iterable[Callable[[Measured], None]] = (),
 ) -> Evaluation:
     """Evaluate the network of a run on all of its data.
 
@@ -236,11 +277,13 @@ async def evaluate_async(
         device: an address or a device instead of the run's.
         runs: folder of runs.
         cost: the cost function that the run was trained with, if any.
+        best: evaluate the θ of the best evaluation of its learning curve, instead of that of its last checkpoint.
+        listeners: called while a device makes readings that take their time, with their number so far.
 
     Raises:
         ConfigError: the cost function of the run is missing, or a different one is given.
         RunError: there is no such run, or it is a set of replicas.
-        CheckpointError: it has no readable checkpoint, or one of a different network, experiment or dataset.
+        CheckpointError: it has no readable checkpoint or best θ, or one of a different network, experiment or dataset.
         DatasetError: the dataset is not available.
         DeviceError: the device failed.
     """
@@ -252,7 +295,7 @@ async def evaluate_async(
             f" mgdhw train {shlex.quote(str(found.experiment_file))} --seed SEED"
         )
     experiment = found.experiment()
-    saved, unreadable = found.latest()
+    saved, unreadable = (found.best(), []) if best else found.latest()
     notes += unreadable
     if saved is None:
         raise CheckpointError(f"run {found.folder} has no checkpoint yet; continue with: {found.resume_command()}")
@@ -264,7 +307,13 @@ async def evaluate_async(
         if began_on not in (None, opened.info.identity):
             notes.append(f"{opened.uri} is {opened.info.identity}; the run was started on {began_on}")
         notes += input_notes(opened.info, dataset)
-        evaluation = await evaluate_run(experiment, opened, dataset, saved.state)
+
+        def notify(event: Measured) -> None:
+            for listener in listeners:
+                listener(event)
+
+        with report_readings(opened, notify):
+            evaluation = await evaluate_run(experiment, opened, dataset, saved.state)
     return replace(evaluation, run=found.folder, notes=tuple(notes))
 
 
@@ -274,9 +323,12 @@ def evaluate(
     device: str | Device | None = None,
     runs: str | Path = "runs",
     cost: CostFunction | None = None,
+    best: bool = False,
+    listeners: Iterable[Callable[[Measured], None]] = (),
 ) -> Evaluation:
     """Evaluate the network of a run on all of its data, and wait for the result. See `evaluate_async`."""
-    return blocking(evaluate_async(run, device=device, runs=runs, cost=cost), TrainingHandle())
+    work = evaluate_async(run, device=device, runs=runs, cost=cost, best=best, listeners=listeners)
+    return blocking(work, TrainingHandle())
 
 
 def _how_many(run: Run) -> str:

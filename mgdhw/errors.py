@@ -56,7 +56,18 @@ class DeviceFault(DeviceError):
 
 
 class Overload(DeviceFault):
-    """A reading is not a measurement: an overload sentinel of an instrument, or not a number, also when repeated."""
+    """A reading is not a measurement: an overload sentinel of an instrument, or not a number, also when repeated.
+
+    A driver that recognizes overloads itself raises it, too; the reading is then repeated.
+
+    Args:
+        message, uri: see `DeviceError`.
+        final: whether it has been repeated in vain, and is not to be repeated again.
+    """
+
+    def __init__(self, message: str, *, uri: str = "", final: bool = False) -> None:
+        super().__init__(message, uri=uri)
+        self.final = final
 
 
 class InterlockOpen(DeviceFault):

@@ -8,10 +8,11 @@ from typing import Any
 from mgdhw.device import DeviceInfo, open_device
 from mgdhw.device.drivers import simulated_chips
 from mgdhw.errors import ConfigError
+from mgdhw.experiment.measurement import acquisition_of, usage_of, uses_host_codes
 from mgdhw.experiment.resolve import opening
 from mgdhw.experiment.schema import Experiment
 from mgdhw.parsing import did_you_mean, short_repr
-from mgdhw.timing import OperationCounts, TimeAndEnergy, count_operations, expected_baselines, time_and_energy
+from mgdhw.timing import OperationCounts, TimeAndEnergy, count_operations, expected_baselines
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,15 @@ async def estimate_async(experiment: Experiment, preset: str | None = None) -> E
     """
     network = await _info(experiment.device.uri)
     uri = experiment.device.uri if preset is None else address(preset)
-    timing = (network if preset is None else await _info(uri)).timing
-    if timing is None:
+    hardware = network if preset is None else await _info(uri)
+    counts = expected(experiment, network)
+    acquisition = acquisition_of(experiment, hardware, host_codes=uses_host_codes(experiment, hardware))
+    usage = usage_of(counts, hardware, acquisition)
+    if usage is None:
         raise ConfigError(
             f"{uri}: this device declares no timing; choose hardware with --preset ({', '.join(await _timed())})"
         )
-    counts = expected(experiment, network)
-    return Estimate(experiment.name, uri, counts, time_and_energy(timing, counts))
+    return Estimate(experiment.name, uri, counts, usage)
 
 
 def expected(experiment: Experiment, info: DeviceInfo) -> OperationCounts:
@@ -78,7 +81,7 @@ def expected(experiment: Experiment, info: DeviceInfo) -> OperationCounts:
         tau_x=training.tau_x,
         n_parameters=info.n_parameters,
         n_inputs=info.n_inputs,
-        host_codes=experiment.run.level == "host-codes",
+        host_codes=uses_host_codes(experiment, info),
     )
 
 

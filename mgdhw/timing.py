@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from mgdhw.block import Baseline
 from mgdhw.errors import ConfigError
@@ -57,6 +57,22 @@ class Timing:
             value = getattr(self, field.name)
             if not 0 <= value <= LARGEST:
                 raise ConfigError(f"timing.{field.name}={format_number(value)}: expected a number of 0 or more")
+
+
+class Measurement(Protocol):
+    """How an evaluation is measured (`mgdhw.device.Acquisition`)."""
+
+    @property
+    def settling_seconds(self) -> float:
+        """Before the first reading."""
+
+    @property
+    def readings(self) -> int:
+        """Averaged."""
+
+    @property
+    def dead_seconds(self) -> float:
+        """Between two readings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +133,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class TimeAndEnergy:
-    """Time and energy of training on hardware, by operation: baseline, probe, settling, input, update."""
+    """Time and energy of training on hardware, by operation: baseline, probe, settling, input, update.
+
+    Also dead time, between readings that are averaged, where a measurement is declared to have some.
+    """
 
     items: Mapping[str, Item]
 
@@ -192,10 +211,20 @@ def count_operations(
     )
 
 
-def time_and_energy(timing: Timing, counted: OperationCounts) -> TimeAndEnergy:
-    """Time and energy of counted operations on hardware with this timing."""
+def time_and_energy(timing: Timing, counted: OperationCounts, measurement: Measurement | None = None) -> TimeAndEnergy:
+    """Time and energy of counted operations on hardware with this timing.
+
+    Args:
+        timing: of the hardware.
+        counted: operations.
+        measurement: how each evaluation is measured, in addition: it settles once, and is read several times.
+    """
     cells, batch = counted.n_parameters, counted.samples // max(1, counted.evaluations)
-    baselines, probes = batch * counted.baselines, batch * counted.probes
+    readings = 1 if measurement is None else measurement.readings
+    settling, dead = (0.0, 0.0) if measurement is None else (measurement.settling_seconds, measurement.dead_seconds)
+    pauses = counted.evaluations * (readings - 1)
+    baselines, probes = readings * batch * counted.baselines, readings * batch * counted.probes
+    samples, inputs = readings * counted.samples, counted.inputs * (readings if batch > 1 else 1)
     writes = counted.parameter_writes
     return TimeAndEnergy(
         {
@@ -206,20 +235,21 @@ def time_and_energy(timing: Timing, counted: OperationCounts) -> TimeAndEnergy:
             ),
             "probe": Item(counted.probes, probes * timing.probe_seconds, probes * cells * timing.probe_joules),
             "settling": Item(
-                counted.samples,
-                counted.samples * timing.settling_seconds,
-                counted.samples * cells * timing.settling_joules,
+                samples,
+                samples * timing.settling_seconds + counted.evaluations * settling,
+                samples * cells * timing.settling_joules,
             ),
             "input": Item(
-                counted.inputs,
-                counted.inputs * timing.input_seconds,
-                counted.inputs * counted.n_inputs * timing.input_joules,
+                inputs,
+                inputs * timing.input_seconds,
+                inputs * counted.n_inputs * timing.input_joules,
             ),
             "update": Item(
                 counted.vectors,
                 counted.vectors * timing.update_seconds + writes * timing.write_seconds,
                 writes * timing.write_joules,
             ),
+            **({"dead time": Item(pauses, pauses * dead, 0.0)} if dead else {}),
         }
     )
 

@@ -40,6 +40,9 @@ def serve(
     pty: Annotated[bool, typer.Option("--pty", help="Short for --listen pty:, a serial port to a host.")] = False,
     link: Annotated[Path | None, typer.Option(help="With --pty: a symbolic link to it, at a fixed path.")] = None,
     serial: Annotated[str | None, typer.Option(metavar="PORT", help="Short for --listen serial:PORT.")] = None,
+    scpi: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Short for --listen scpi:PORT: raw SCPI, on this machine.")
+    ] = None,
     baud: Annotated[
         int, typer.Option(help="Emulate a serial line of this speed (0: no line); with --serial: its speed.")
     ] = 0,
@@ -85,11 +88,13 @@ def serve(
         *([Address("tcp", str(tcp), {})] if tcp is not None else []),
         *([Address("unix", str(unix), {})] if unix is not None else []),
         *([Address("pty", str(link or ""), {})] if pty else []),
+        *([Address("scpi", str(scpi), {})] if scpi is not None else []),
         *([Address("serial", serial, {"baud": str(baud)} if baud else {})] if serial is not None else []),
     ]
     if len(chosen) != 1:
         raise ConfigError(
-            "mgdhw serve: say where, with one of --listen ADDRESS, --tcp PORT, --unix PATH, --pty, --serial PORT"
+            "mgdhw serve: say where, with one of --listen ADDRESS, --tcp PORT, --unix PATH, --pty, --serial PORT,"
+            " --scpi PORT"
         )
     for name, limit in (("slew", slew), ("stress", stress)):
         if not 0 <= limit < LARGEST:

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, Block, CodeSpec, Costs
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device, DeviceInfo
+from mgdhw.device import Device, DeviceInfo, guarded, guarded_probing
+from mgdhw.device.interlock import require_closed
+from mgdhw.device.linked_limits import LinkedConstraint
 from mgdhw.errors import ConfigError, DeviceFault
 from mgdhw.experiment.schema import LARGEST_PERIOD
 from mgdhw.random.sample_order import SampleOrder
+from mgdhw.training.amplitude import default_amplitude
 from mgdhw.training.events import Measured
 from mgdhw.training.pacing import CooperativeYield
 from mgdhw.training.readings import report_readings
@@ -83,6 +86,11 @@ class BudgetedDevice:
         self._retries = Retries(device, RETRIES, dataset)
         self._cooperative_yield = CooperativeYield()
         self._step = 0
+        info = device.info
+        usual = (max(2, default_amplitude("random", info)) + 0.5) * np.asarray(info.theta_lsb)
+        self._constraint: LinkedConstraint | None = None
+        if info.linked_limits:
+            self._constraint = LinkedConstraint(info.linked_limits, usual, info.theta_min, info.theta_max)
 
     @property
     def info(self) -> DeviceInfo:
@@ -106,8 +114,16 @@ class BudgetedDevice:
         return first
 
     async def write(self, theta: FloatArray, step: int | None = None) -> FloatArray:
-        """Set the parameters, (P,), at the next step or another one. Returns the actual values, (P,)."""
+        """Set the parameters, (P,), at the next step or another one. Returns the actual values, (P,).
+
+        Values beyond the limits on several parameters together are moved within them first, with room for the usual
+        perturbation.
+        """
+        await self._require_closed()
         at = self._step if step is None else step
+        if self._constraint is not None:
+            inside = self._constraint.close_to(theta)
+            theta = theta if inside is None else inside
         return await self._retries.write(theta, at)
 
     async def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -130,8 +146,9 @@ class BudgetedDevice:
                     uri=self.device.uri,
                 )
             self.used += block.evaluations()  # counts even if the answer is lost
-            return await self.device.probe(block)
+            return await guarded_probing.probe(self.device, block)
 
+        await self._require_closed()
         before = self.used
 
         def report_progress(measured: Measured) -> None:
@@ -185,11 +202,21 @@ class BudgetedDevice:
 
     async def infer(self, count: int, batch: int) -> FloatArray:
         """(count, n_out) outputs at the current parameters; counts one evaluation per `batch` samples."""
+        await self._require_closed()
         samples = self.samples(count)
         self.used += -(-count // batch)
-        outputs = await self._retries.repeat(lambda: self.device.infer(samples, self._step), self._step)
+        before = self.used - -(-count // batch)
+
+        def report_progress(measured: Measured) -> None:
+            self._watch(self.stage, min(before + measured.readings, self.used))
+
+        with report_readings(self.device, report_progress):
+            outputs = await self._retries.repeat(lambda: guarded.infer(self.device, samples, self._step), self._step)
         self._watch(self.stage, self.used)
         return outputs
+
+    async def _require_closed(self) -> None:
+        await require_closed(self.device.interlocks, self.device.uri)
 
     def samples(self, batch: int) -> NDArray[np.int64]:
         """(B,) sample indices of a fixed batch."""

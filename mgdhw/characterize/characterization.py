@@ -165,6 +165,7 @@ def _noise(noise: Noise) -> dict[str, Any]:
         "carried": noise.carried,
         "carried_error": noise.carried_error,
         "unsettled": noise.unsettled,
+        "outliers": noise.outliers,
         "allan": [list(point) for point in noise.allan],
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.characterize.characterization import Characterization
+from mgdhw.characterize.rationale import outlier_note
 from mgdhw.characterize.response import DIRECTIONS
 
 UNUSABLE = "cannot be trained: "
@@ -31,7 +32,8 @@ def unusable_reason(device: BudgetedDevice, result: Characterization) -> str | N
     return UNUSABLE + (
         f"the response to perturbations is hidden in noise: {float(response.odd_power.max()) ** 0.5:.3g} rms in"
         f" {DIRECTIONS} antithetic pairs up to Δ = {largest:g}, {(response.noise / 2) ** 0.5:.3g} from noise alone;"
-        f" average the cost longer, use more than {response.batch} samples, or reduce the noise"
+        f" average the cost longer (readings.average), use more than {response.batch} samples, or reduce the noise"
+        + (f"; {outlier_note(noise)}: look for their cause" if noise.has_outliers else "")
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline
 from mgdhw.characterize.budgeted_device import BudgetedDevice
+from mgdhw.learning.outliers import RECENT, usual
 from mgdhw.training.amplitude import default_amplitude
 
 REPEATS = 512
@@ -19,6 +20,9 @@ WANDERS = 4.0
 """Ratio of the Allan variance of the longest averages to that of white noise above which the cost drifts."""
 LEAST_CARRIED = 0.005
 """Smallest residual of the previous measurement that is reported."""
+OUTLIER_LIMIT = 8.0
+"""Standard deviations beyond which a repeated measurement is an outlier."""
+LEAST_OUTLIERS = 2
 MORE = 3.0
 """Ratio of the variance on a batch to that on one sample above which settling is suspected."""
 
@@ -36,6 +40,7 @@ class Noise:
         drift_rate, drift_rate_error: drift of C₀ per probe, and its standard error.
         allan: (m, deviation) of the means of m consecutive measurements.
         series: (n,) all measurements.
+        outliers: measurements of `series` that are far outside those before.
         carried, carried_error: how much C₀ follows the perturbed cost that was measured just before it, and the
             standard error of that.
     """
@@ -51,6 +56,12 @@ class Noise:
     series: FloatArray
     carried: float = 0.0
     carried_error: float = 0.0
+    outliers: int = 0
+
+    @property
+    def has_outliers(self) -> bool:
+        """Whether there are more outliers than chance explains."""
+        return self.outliers >= LEAST_OUTLIERS
 
     @property
     def carries(self) -> bool:
@@ -111,6 +122,22 @@ async def measure_noise(device: BudgetedDevice, batch: int) -> Noise:
         series=series,
         carried=carried,
         carried_error=carried_error,
+        outliers=count_outliers(series, device.info.cost_lsb / batch if device.integer_costs else None),
+    )
+
+
+def count_outliers(series: FloatArray, quantum: float | None) -> int:
+    """How many of a series a training would take for outliers, with a wider limit.
+
+    Args:
+        series: (n,) repeated measurements.
+        quantum: the unit of integer costs; None where costs are floats.
+    """
+    values = (series if quantum is None else series / quantum).tolist()
+    integer = quantum is not None
+    return sum(
+        value not in usual(values[max(0, n - RECENT) : n], OUTLIER_LIMIT, integer=integer)
+        for n, value in enumerate(values)
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from mgdhw.characterize.characterization import Characterization
 from mgdhw.characterize.gradient_noise import CLIPPED, LARGEST
+from mgdhw.characterize.noise import OUTLIER_LIMIT, Noise
 from mgdhw.characterize.pilots import Pilot
 from mgdhw.characterize.sgd_model import UpdatePlan
 from mgdhw.experiment.schema import OptimizerSection
@@ -89,6 +90,14 @@ def _eta(result: Characterization, best: Pilot, optimizer: OptimizerSection) -> 
     )
 
 
+def outlier_note(noise: Noise) -> str:
+    """What was seen of outliers."""
+    return (
+        f"{noise.outliers} of {noise.series.size} repeated measurements are more than {OUTLIER_LIMIT:g} standard"
+        " deviations off the others"
+    )
+
+
 def usual_eta(result: Characterization) -> float:
     """The usual learning rate of Adam on this device."""
     info = result.device
@@ -103,7 +112,7 @@ def _concerns(result: Characterization) -> list[str]:
         concerns.append(
             f"note: outputs have not settled when the cost is measured: {noise.carried:.1%}"
             f" (± {noise.carried_error:.1%}) of the previous measurement remains; wait longer between perturbing and"
-            " measuring"
+            " measuring (with host codes: readings.settling)"
         )
     elif noise.unsettled:
         concerns.append(
@@ -111,6 +120,8 @@ def _concerns(result: Characterization) -> list[str]:
             f" ({noise.sigma_single:.3g}), which sample noise cannot explain: outputs may not have settled when the"
             " cost is measured; try waiting longer"
         )
+    if noise.has_outliers:
+        concerns.append(f"note: {outlier_note(noise)}; readings.outliers measures such probes again")
     if noise.drifts:
         concerns.append(
             f"note: the cost drifts by {noise.drift_rate:.3g} ± {noise.drift_rate_error:.2g} per probe with nothing"

@@ -16,7 +16,9 @@ from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline
 from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.characterize.noise import Noise
-from mgdhw.training.initial import guard_band
+from mgdhw.device import Capability, DeviceInfo
+from mgdhw.device.motion import swings_too_far
+from mgdhw.training.initial import allowed, has_room, linked_constraint
 
 DIRECTIONS = 64
 MOST_AMPLITUDES = 11
@@ -137,6 +139,13 @@ def amplitudes_of(info_range: float, lsb: float) -> IntArray:
     return np.asarray(1 << fit_sgd_model, dtype=np.int64)
 
 
+def _may_swing(info: DeviceInfo, amplitude: int) -> bool:
+    """Whether a device with codes of its own, which it does not ramp, may apply those of an amplitude."""
+    if info.motion is None or Capability.PROBE not in info.capabilities:
+        return True
+    return not swings_too_far(amplitude, info.motion.max_step, info.theta_lsb)
+
+
 async def measure_response(
     device: BudgetedDevice, theta: FloatArray, noise: Noise
 ) -> tuple[PerturbationResponse, FloatArray]:
@@ -151,7 +160,10 @@ async def measure_response(
     info = device.info
     lsb = np.asarray(info.theta_lsb, dtype=np.float64)
     amplitudes = amplitudes_of(float(np.min(np.asarray(info.theta_max) - info.theta_min)), float(lsb.max()))
-    theta = np.clip(theta, *guard_band(info, int(amplitudes[-1])))
+    possible = sum(has_room(info, one) and _may_swing(info, one) for one in amplitudes.tolist())
+    amplitudes = amplitudes[: max(1, possible)]
+    largest = int(amplitudes[-1])
+    theta = allowed(info, largest, theta, linked_constraint(info, largest))
     await device.write(theta)
     first = device.reserve_steps(DIRECTIONS)
     baseline = await device.measure_pairs(DIRECTIONS, Baseline.EVERY, batch=noise.batch, first_step=first)

@@ -29,7 +29,7 @@ from mgdhw.experiment.inputs import input_notes
 from mgdhw.experiment.load import check_experiment
 from mgdhw.experiment.schema import Experiment
 from mgdhw.training.amplitude import default_amplitude
-from mgdhw.training.initial import guard_band, initial
+from mgdhw.training.initial import allowed, initial, linked_constraint
 
 LARGE_BATCH = 128
 """Samples in measurements in which sample noise should be small."""
@@ -128,7 +128,8 @@ def start_of(device: Device, data: str, seed: int) -> Experiment:
 async def _measure(device: BudgetedDevice, result: Characterization, start: Experiment) -> None:
     info, n_train = device.info, device.dataset.n_train
     large = min(n_train, LARGE_BATCH)
-    theta = np.clip(initial(start, info, None), *guard_band(info, max(2, default_amplitude("random", info))))
+    amplitude = max(2, default_amplitude("random", info))
+    theta = allowed(info, amplitude, initial(start, info, None), linked_constraint(info, amplitude))
     fresh = await device.snapshot()
     result.write_accuracy = await measure_write_accuracy(device, theta)
     await device.restore(fresh)
@@ -255,6 +256,9 @@ def _recommend(
     experiment = _with(attempt.experiment, device, amplitude, plan, batch, eta)
     training = experiment.training.model_copy(update={"probes": probes // plan.tau * plan.tau})
     schedule = experiment.schedule.model_copy(update={"name": "cosine", "final": FINAL})
+    readings = experiment.readings
+    if result.noise is not None and result.noise.has_outliers:
+        readings = readings.model_copy(update={"outliers": "repeat"})
     return Recommendation(
         delta=amplitude * float(np.max(device.info.theta_lsb)),
         tau=plan.tau,
@@ -262,7 +266,7 @@ def _recommend(
         eta=experiment.optimizer.eta,
         baseline=plan.baseline,
         reasons=reasons(result, plan, best, amplitude, batch, experiment.optimizer),
-        experiment=experiment.model_copy(update={"training": training, "schedule": schedule}),
+        experiment=experiment.model_copy(update={"training": training, "schedule": schedule, "readings": readings}),
     )
 
 

@@ -21,6 +21,7 @@ def evaluate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Folder or id of a run.")],
     device: Annotated[str | None, typer.Option(help="Device to evaluate on instead of the run's.")] = None,
     runs: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for runs.")] = Path("runs"),
+    best: Annotated[bool, typer.Option("--best", help="Evaluate its best θ instead of its last.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Evaluate the network of a run on all of its data.
@@ -30,9 +31,11 @@ def evaluate(
     import json
 
     from mgdhw import api
+    from mgdhw.cli.readings import showing_readings
     from mgdhw.report.console import console, echo, printing
 
-    evaluation = api.evaluate(run, device=device, runs=runs)
+    with showing_readings(console(stderr=True), "evaluating") as listen:
+        evaluation = api.evaluate(run, device=device, runs=runs, best=best, listeners=[listen])
     if as_json:
         echo(json.dumps(evaluation.summary()))
         return

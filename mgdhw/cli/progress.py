@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mgdhw.cli.formatting import format_duration
 from mgdhw.cli.training_metrics import Throughput
 from mgdhw.report.console import is_live, printable, printing
 from mgdhw.runs.handle import TrainingHandle
@@ -22,6 +23,8 @@ from mgdhw.training.events import (
     Evaluated,
     Event,
     Faulted,
+    InterlockClosed,
+    InterlockOpened,
     Measured,
     ReplicasAdvanced,
     ReplicasEvent,
@@ -129,6 +132,16 @@ class TerminalProgress:
         if isinstance(event, Faulted):
             text = Text(f"fault: {event.error}; retry {event.attempt}", style="yellow")
             self._out.print(text, soft_wrap=True)
+        if isinstance(event, InterlockOpened):
+            then = {"wait": "waiting until it is closed", "end": "training ends"}.get(
+                event.when_open, "going to the safe state"
+            )
+            text = Text(f"interlock {event.name!r} is open: {event.problem}; {then}", style="yellow")
+            self._out.print(text, soft_wrap=True)
+            self.metrics.speed.wait()
+        if isinstance(event, InterlockClosed):
+            closed = f"interlock {event.name!r} is closed again after {format_duration(event.seconds)}"
+            self._out.print(Text(closed, style="yellow"), soft_wrap=True)
         if self._quiet:
             return
         if isinstance(event, Started | ReplicasStarted):

@@ -64,6 +64,8 @@ def print_summary(out: Console, result: ReplicasResult, speed: Throughput) -> No
             f"{format_percent(mean)} ± {format_percent(deviation)} (standard deviation), {result.split} accuracy",
         )
     facts.add_row("probes", f"{result.probes:,} in all finished replicas")
+    if result.guarded:
+        facts.add_row("readings", str(result.guarded))
     if result.hardware is not None:
         facts.add_row("on hardware", f"{format_hardware_usage(result.hardware)}, one after another")
     facts.add_row("time", speed.summary(result.seconds))

@@ -37,6 +37,11 @@ def train(
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Resume a run; the result is bit-identical.")
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN", help="Begin with the θ of another run; its experiment is the default."),
+    ] = None,
+    best: Annotated[bool, typer.Option("--best", help="With --from: its best θ instead of its last.")] = False,
     replicas: Annotated[
         int | None,
         typer.Option(metavar="N", help="Train N independent seeds and report their time to solution."),
@@ -61,6 +66,7 @@ def train(
     import asyncio
 
     from mgdhw import api
+    from mgdhw.cli.exit_codes import EXIT_ERROR
     from mgdhw.cli.log_forwarding import forward_logs
     from mgdhw.cli.malloc import tune_malloc
     from mgdhw.cli.progress import TerminalProgress
@@ -81,6 +87,13 @@ def train(
     out = console(stderr=as_json)
     if resume is not None and replicas is not None:
         raise ConfigError("--replicas: not allowed with --resume; the run has its own number of replicas")
+    if best and start is None:
+        raise ConfigError("--best: says which θ of a run training begins with; expected --from RUN, too")
+    if start is not None and (resume is not None or replicas is not None):
+        raise ConfigError(
+            "--from: not allowed with --resume, which goes on from the run's own checkpoint, nor with --replicas, which"
+            " begin each with parameters of its own seed"
+        )
     if resume is not None and experiment is None:
         replicas = find_run(resume, runs).replicas()
     metrics = TrainingMetrics() if replicas is None else ReplicasMetrics()
@@ -92,6 +105,7 @@ def train(
             with progress:
                 result: Result | ReplicasResult
                 if replicas is None:
+                    options |= {"start": start, "start_at": "best" if best else "last"}
                     result = api.train(experiment, **options)
                 else:
                     result = api.train_replicas(experiment, replicas=replicas, **options)
@@ -115,6 +129,8 @@ def train(
             raise
         received.over = True
         _print_result(out, result, metrics, as_json=as_json, quiet=quiet)
+        if result.reason == "interlock":
+            raise typer.Exit(EXIT_ERROR)
         if result.reason == "stopped":
             raise typer.Exit(received.exit_code)
 
@@ -148,22 +164,37 @@ def _print_result(
 
 def _print_summary(out: Console, result: Result, metrics: TrainingMetrics) -> None:
     """Print the final summary and how to continue."""
+    import math
+
     from rich.table import Table
 
     from mgdhw.cli.formatting import format_hardware_usage, format_score, sparkline
     from mgdhw.report.console import print_table
+    from mgdhw.runs import Run
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    name, value = format_score(result.accuracy, result.r2)
-    table.add_row(name, f"{value} ({result.split})", style="bold")
+    if math.isnan(result.cost):
+        table.add_row("score", "not evaluated", style="bold")
+    else:
+        name, value = format_score(result.accuracy, result.r2)
+        table.add_row(name, f"{value} ({result.split})", style="bold")
     curve = sparkline(metrics.scores, min(metrics.scores), 1.0) if len(metrics.scores) > 2 else ""
     if curve:
         table.add_row("", curve)
-    table.add_row(f"{result.split} cost", f"{result.cost:#.4g}")
+    if not math.isnan(result.cost):
+        table.add_row(f"{result.split} cost", f"{result.cost:#.4g}")
+    if result.best is not None and _differs(result):
+        kept = "" if result.run is None else f" (kept: {Run(result.run).evaluate_command()} --best)"
+        score = format_score(result.best.accuracy, result.best.r2)[1]
+        if result.best.accuracy is None and result.best.r2 is None:
+            score = f"cost {result.best.cost:#.4g}"
+        table.add_row("best", f"{score} at probe {result.best.step:,}{kept}")
     table.add_row("probes", f"{result.probes:,} in {result.updates:,} updates")
     table.add_row("evaluations", f"{result.evaluations:,}, with {result.parameter_writes:,} parameter writes")
+    if result.guarded:
+        table.add_row("readings", str(result.guarded))
     if result.hardware is not None:
         table.add_row("on hardware", format_hardware_usage(result.hardware))
     table.add_row("time", metrics.speed.summary(result.seconds))
@@ -172,14 +203,22 @@ def _print_summary(out: Console, result: Result, metrics: TrainingMetrics) -> No
         table.add_row("run", str(result.run))
     out.print()
     print_table(out, table)
+    suspended = result.reason in ("stopped", "interlock")  # perhaps while an interlock was open, which notes say
     for note in result.notes:
-        out.print(f"\n{note}", style="green", soft_wrap=True)
-    if result.run is None or result.notes:
+        out.print(f"\n{note}", style="yellow" if suspended else "green", soft_wrap=True, markup=False)
+    if result.run is None or (result.notes and not suspended):
         return
-    from mgdhw.runs import Run
-
-    if result.reason == "stopped":
+    if suspended:
         out.print(f"\nstopped at probe {result.probes:,} of {metrics.probes:,}; resume with:", style="yellow")
         out.print(f"  {Run(result.run).resume_command()}", soft_wrap=True)
     elif result.reason == "target":
         out.print(f"\nreached the target at probe {result.probes:,} of {metrics.probes:,}", style="green")
+
+
+def _differs(result: Result) -> bool:
+    """Whether the best evaluation is better than the last one."""
+    from mgdhw.training.best import is_better
+    from mgdhw.training.events import Evaluated
+
+    last = Evaluated(result.probes, result.evaluations, result.split, result.accuracy, result.cost, result.r2)
+    return result.best is not None and is_better(result.best, last)

@@ -6,10 +6,12 @@ import time
 from collections import deque
 
 from mgdhw.cli.formatting import format_duration, format_rate, format_score
+from mgdhw.device.readings import GuardCounts
 from mgdhw.training.events import (
     BlockDone,
     Evaluated,
     Event,
+    Guarded,
     Measured,
     ReplicaFinished,
     ReplicasAdvanced,
@@ -86,12 +88,15 @@ class TrainingMetrics:
         self.evaluated: Evaluated | None = None
         self.scores: list[float] = []
         """Accuracies, or R², of all evaluations."""
+        self.guarded = GuardCounts()
         self.speed = Throughput()
         self._within = 0
 
     def __call__(self, event: Event | ReplicasEvent) -> None:
         """Update from an event."""
         match event:
+            case Guarded():
+                self.guarded += event.counts
             case BlockDone():
                 self._within = 0
                 self.step, self.evaluations = event.step, event.evaluations
@@ -141,6 +146,8 @@ class TrainingMetrics:
             fields.append(format_rate(self.per_second))
         if self._within:
             fields.append(f"{self._within:,} readings")
+        if self.guarded:
+            fields.append(str(self.guarded))
         return fields
 
 
@@ -156,12 +163,15 @@ class ReplicasMetrics:
         self._each = 0
         self._done = 0
         self._left = 1
+        self.guarded = GuardCounts()
         self.speed = Throughput()
         self._within = 0
 
     def __call__(self, event: Event | ReplicasEvent) -> None:
         """Update from an event."""
         match event:
+            case Guarded():
+                self.guarded += event.counts
             case Measured():
                 self._within = event.readings
             case ReplicasAdvanced():
@@ -203,6 +213,8 @@ class ReplicasMetrics:
             fields.append(format_rate(self.speed.per_second))
         if self._within:
             fields.append(f"{self._within:,} readings")
+        if self.guarded:
+            fields.append(str(self.guarded))
         return fields
 
 

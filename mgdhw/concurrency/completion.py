@@ -39,7 +39,12 @@ async def run_unless(asked: asyncio.Event, work: Coroutine[Any, Any, Answer]) ->
     if asked.is_set():
         work.close()
         return None
-    task, asking = asyncio.ensure_future(work), asyncio.ensure_future(asked.wait())
+    return await run_unless_first(asked.wait(), work)
+
+
+async def run_unless_first(other: Coroutine[Any, Any, object], work: Coroutine[Any, Any, Answer]) -> Answer | None:
+    """The result of work, or None if something else is done first: then the work has been cancelled and has ended."""
+    task, asking = asyncio.ensure_future(work), asyncio.ensure_future(other)
     try:
         await asyncio.wait({task, asking}, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -22,10 +23,13 @@ from mgdhw.concurrency.completion import run_to_completion
 from mgdhw.costs import COSTS, CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import closing, limits, recovery
+from mgdhw.device.acquisition import Acquisition
 from mgdhw.device.driver_results import checked_parameters
 from mgdhw.device.drivers import check_class, driver_name
 from mgdhw.device.info import DeviceInfo
+from mgdhw.device.interlock import Interlock
 from mgdhw.device.motion import Motion, Mover
+from mgdhw.device.readings import ReadingGuard
 from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable
 from mgdhw.learning.segment import Segment, SegmentResult
 
@@ -67,6 +71,8 @@ class Device(ABC):
     """Whether it is inside `async with`, which will close it."""
     is_open = False
     """Whether it is open."""
+    interlocks: Sequence[Interlock] = ()
+    """Conditions that must hold before it is used; `connect` may set them."""
     theta_actual: FloatArray | None = None
     """(P,) actual parameters after the last write; `connect` may set it if the hardware reports its initial ones."""
 
@@ -83,6 +89,7 @@ class Device(ABC):
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self.guard = ReadingGuard()
 
     # --- what a driver implements ----------------------------------------------------------------------------------
 
@@ -189,6 +196,11 @@ class Device(ABC):
         """How fast `write` may move the parameters; None for a device that makes ramps itself."""
         return self.info.motion
 
+    @property
+    def acquisition(self) -> Acquisition:
+        """How measurements are taken: as `info` declares it, where an experiment does not say otherwise."""
+        return self.guard.acquisition(self.info.acquisition)
+
     # --- what every device does alike --------------------------------------------------------------------------------
 
     async def open(self) -> None:
@@ -215,8 +227,9 @@ class Device(ABC):
         await self._move_by(motion if self.motion is None else motion.combined_with(self.motion))
 
     async def _move_by(self, motion: Motion) -> None:
-        mover = Mover(motion, self.info.n_parameters, self.info.theta_lsb, self._applied, self.uri)
-        mover.start_from(checked_parameters(await self.read(), self.info.n_parameters, "read", self.uri))
+        info = self.info
+        mover = Mover(motion, info.n_parameters, info.theta_lsb, self._applied, self.uri, bool(info.linked_limits))
+        mover.start_from(checked_parameters(await self.read(), info.n_parameters, "read", self.uri))
         self._mover = mover
 
     async def _applied(self, theta: FloatArray, step: int) -> FloatArray:
@@ -289,7 +302,20 @@ class Device(ABC):
         self.theta_actual = None  # unknown if this fails
         actual = await (self._applied(theta, step) if self._mover is None else self._mover.move(theta, step))
         self.theta_actual = actual.copy()
+        self.guard.written = time.monotonic()
         return actual
+
+    async def go_safe(self, step: int = 0) -> bool:
+        """Move to the safe state that `info.motion` declares, like any other move; it stays open.
+
+        Returns: whether one is declared; otherwise nothing moves.
+        """
+        motion = self.info.motion  # of a device that makes ramps itself, too
+        safe = self._mover.safe if self._mover is not None else None if motion is None else motion.safe
+        if safe is None:
+            return False
+        await self.write(np.array(np.broadcast_to(safe, self.info.n_parameters), dtype=np.float64), step)
+        return True
 
     async def __aenter__(self) -> Self:
         if self.entered:
@@ -348,8 +374,9 @@ class Device(ABC):
             raise DeviceUnavailable("the device is not open; use it inside `async with`", uri=self.uri)
 
     def check_limits(self, theta: FloatArray, what: str = "parameter") -> None:
-        """Raise LimitExceeded if any element of θ, (P,), is not a number within the limits, naming the first."""
+        """Raise LimitExceeded if θ, (P,), is not within the limits, each element and together, naming the first."""
         limits.check_limits(self.info, theta, what, self.uri)
+        limits.check_linked(self.info, theta, 0, self.uri)
 
     def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
         """Raise LimitExceeded if the device may not perturb θ, (P,), by ± `amplitude` code units.
@@ -362,5 +389,6 @@ class Device(ABC):
 
     def _check_room(self, theta: FloatArray, amplitude: int) -> None:
         room = amplitude * np.asarray(self.info.theta_lsb)
-        self.check_limits(theta + room, "perturbed parameter")
-        self.check_limits(theta - room, "perturbed parameter")
+        limits.check_limits(self.info, theta + room, "perturbed parameter", self.uri)
+        limits.check_limits(self.info, theta - room, "perturbed parameter", self.uri)
+        limits.check_linked(self.info, theta, amplitude, self.uri)

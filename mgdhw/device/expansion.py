@@ -11,7 +11,6 @@ from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
 from mgdhw.codes import Codes
 from mgdhw.concurrency.completion import run_to_completion
-from mgdhw.device.driver_results import checked_cost
 from mgdhw.device.info import DeviceInfo
 
 
@@ -20,17 +19,13 @@ class Measuring(Protocol):
 
     uri: str
     info: DeviceInfo
-    readings: int
     put_back_seconds: float | None
-
-    def tick(self) -> None:
-        """Count a reading."""
 
     async def write(self, theta: FloatArray, step: int = 0) -> FloatArray:
         """Set every parameter, (P,)."""
 
-    async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
-        """One evaluation of (B,) samples."""
+    async def acquire(self, samples: IntArray, step: int, part: Part) -> int | float:
+        """One evaluation of (B,) samples, a measurement."""
 
 
 async def expand(device: Measuring, block: Block, theta: FloatArray) -> Costs:
@@ -48,11 +43,7 @@ async def expand(device: Measuring, block: Block, theta: FloatArray) -> Costs:
 
     async def measured_at(at: FloatArray, batch: IntArray, step: int, part: Part) -> int | float:
         await device.write(at, step)
-        before = device.readings
-        cost = checked_cost(await device.measure(batch, step, part), device.uri)
-        if device.readings == before:  # otherwise the driver counts them itself
-            device.tick()
-        return cost
+        return await device.acquire(batch, step, part)
 
     patience: float | None = None
     try:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Block, Costs, Part
+from mgdhw.device import guarded
 from mgdhw.device.base import Device
-from mgdhw.device.driver_results import checked_outputs, checked_parameters
+from mgdhw.device.driver_results import checked_cost, checked_parameters
 from mgdhw.device.expansion import expand
+from mgdhw.device.readings import overloaded
+from mgdhw.errors import Overload
 
 
 class HostCodes(Device):
@@ -24,8 +29,46 @@ class HostCodes(Device):
             step: the probe's step. Hardware ignores it; for a simulated device it is the key of its noise.
             part: which of the probe's measurements this is.
         """
-        outputs = checked_outputs(await self.infer(samples, step), samples.size, self.info.n_outputs, self.uri)
+        outputs = await guarded.infer(self, samples, step)
         return float(self.cost_of(outputs, self.dataset.targets[samples]).sum())
+
+    async def acquire(self, samples: IntArray, step: int, part: Part) -> int | float:
+        """One evaluation as `acquisition` says: after settling, the mean of several readings by `measure`.
+
+        Each reading is checked, and repeated where it is no measurement. The mean of integers is a float.
+
+        Raises:
+            Overload: a reading is no measurement, also when repeated: names the step, the measurement and the output.
+        """
+        acquisition = self.acquisition
+        await guarded.settle(self)
+        costs = [await self._reading(samples, step, part)]
+        while len(costs) < acquisition.readings:
+            await asyncio.sleep(acquisition.dead_seconds)
+            costs.append(await self._reading(samples, step, part))
+        return costs[0] if len(costs) == 1 else sum(costs) / len(costs)
+
+    async def _reading(self, samples: IntArray, step: int, part: Part) -> int | float:
+        """The cost of one reading that is a measurement."""
+        measures_itself = type(self).measure is not HostCodes.measure  # otherwise it is computed from checked outputs
+        declared = self.acquisition.overload if measures_itself else ()
+        for attempt in range(self.guard.repeat + 1):
+            before, final = self.readings, attempt == self.guard.repeat
+            try:
+                cost = checked_cost(await self.measure(samples, step, part), self.uri)
+                if not overloaded(cost, declared):
+                    return cost
+                message = guarded.cost_message(step, cost)
+            except Overload as error:
+                message = f"the cost of probe {step}: {str(error).removeprefix(f'{self.uri}: ')}"
+                final = final or error.final
+            finally:
+                if self.readings == before:  # otherwise the driver counts them itself
+                    self.tick()
+            if final:
+                raise Overload(guarded.repeated(message, attempt, part), uri=self.uri, final=True)
+            self.guard.add(overloads=1)
+        raise AssertionError("the last attempt returns or raises")
 
     async def requested(self) -> FloatArray:
         """(P,) parameters that codes are added to: the requested ones, where they differ from the actual ones."""

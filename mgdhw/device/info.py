@@ -7,6 +7,8 @@ from enum import Flag, auto
 from typing import Any
 
 from mgdhw.arrays import FloatArray
+from mgdhw.device.acquisition import Acquisition
+from mgdhw.device.linked_limits import LinkedLimit
 from mgdhw.device.motion import Motion
 from mgdhw.timing import Timing
 from mgdhw.topology import Topology
@@ -51,6 +53,10 @@ class DeviceInfo:
         motion: how fast its parameters may move; None: no limit.
         input_range: range of its input converters, in natural units; inputs beyond it are clipped. None if unknown or
             unlimited.
+        linked_limits: limits on several parameters together, which θ + θ̃ has to keep, too
+            (`mgdhw.device.linked_limits`).
+        acquisition: how a measurement is taken (settling, averaging, further overload values); None: at once, from one
+            reading.
     """
 
     model: str
@@ -69,6 +75,8 @@ class DeviceInfo:
     timing: Timing | None = None
     motion: Motion | None = None
     input_range: tuple[float, float] | None = None
+    linked_limits: tuple[LinkedLimit, ...] = ()
+    acquisition: Acquisition | None = None
 
     @property
     def n_parameters(self) -> int:

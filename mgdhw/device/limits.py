@@ -6,6 +6,7 @@ import numpy as np
 
 from mgdhw.arrays import FloatArray
 from mgdhw.device.info import DeviceInfo
+from mgdhw.device.linked_limits import first_violation
 from mgdhw.device.motion import ROUNDING, swings_too_far, whole_steps
 from mgdhw.errors import ConfigError, ConformanceError, LimitExceeded
 from mgdhw.parsing import short_repr
@@ -17,6 +18,17 @@ def check_info(info: object, driver: str, uri: str) -> None:
         raise ConformanceError(
             f"{uri}: {driver}: connect() has to set self.info to a DeviceInfo (it is {short_repr(info)})"
         )
+    for limit in info.linked_limits:
+        wrong = limit.problem(info.n_parameters)
+        if wrong is not None:
+            raise ConformanceError(f"{uri}: {driver}: info.linked_limits: {limit.name!r} {wrong}")
+    if info.linked_limits and info.motion is not None and info.motion.safe is not None:
+        safe = np.array(np.broadcast_to(info.motion.safe, info.n_parameters), dtype=np.float64)
+        found = first_violation(info.linked_limits, safe, 0.5 * np.asarray(info.theta_lsb))
+        if found is not None:
+            raise ConformanceError(
+                f"{uri}: {driver}: info.motion.safe, with half a step for rounding, violates {found}"
+            )
 
 
 def check_limits(info: DeviceInfo, theta: FloatArray, what: str, uri: str) -> None:
@@ -37,6 +49,18 @@ def check_limits(info: DeviceInfo, theta: FloatArray, what: str, uri: str) -> No
         f"{what} {index} would be {theta[index]:g}, outside its limits {low:g} ... {high:g}; nothing was sent",
         uri=uri,
     )
+
+
+def check_linked(info: DeviceInfo, theta: FloatArray, amplitude: int, uri: str) -> None:
+    """Raise LimitExceeded if θ, (P,), perturbed by up to ± `amplitude` code units, violates a limit of several
+    parameters together, naming the first.
+    """
+    if not info.linked_limits:
+        return
+    found = first_violation(info.linked_limits, theta, amplitude * np.asarray(info.theta_lsb))
+    if found is not None:
+        remedy = "codes.delta, or training.init_scale" if amplitude else "the parameters"
+        raise LimitExceeded(f"{found}; nothing was sent (reduce {remedy}, or raise the limit)", uri=uri)
 
 
 def check_swing(info: DeviceInfo, amplitude: int, uri: str) -> None:

@@ -88,6 +88,21 @@ def ramp(start: FloatArray, target: FloatArray, step: float | FloatArray) -> Ite
     yield target
 
 
+def straight_ramp(start: FloatArray, target: FloatArray, step: float | FloatArray) -> Iterator[FloatArray]:
+    """The points of a ramp along a straight line, (P,) each: every parameter moves at the pace of the slowest.
+
+    It stays within limits on several parameters together where both ends do, since those allow a convex set; a ramp at
+    full speed may leave it. A device's rounding to whole steps makes no step larger than `step`: rounded, numbers at
+    equal distances are at most that distance apart, rounded up.
+
+    Args: see `ramp`.
+    """
+    total = ramp_length(start, target, step)
+    for number in range(1, total):
+        yield start + (number / total) * (target - start)
+    yield target
+
+
 class Mover:
     """Moves parameters within the limits of a motion.
 
@@ -99,13 +114,20 @@ class Mover:
         theta_lsb: smallest step of a parameter, scalar or (P,).
         apply: sets every parameter, in one write.
         uri: the device's address.
+        straight: whether ramps are straight lines, for limits on several parameters together.
 
     Raises:
         ConformanceError: no parameter could move under these limits.
     """
 
     def __init__(
-        self, motion: Motion, n_parameters: int, theta_lsb: float | FloatArray, apply: Apply, uri: str
+        self,
+        motion: Motion,
+        n_parameters: int,
+        theta_lsb: float | FloatArray,
+        apply: Apply,
+        uri: str,
+        straight: bool = False,
     ) -> None:
         step = whole_steps(motion.max_step, theta_lsb)
         for name, value in (("max_step", step), ("step_seconds", motion.step_seconds), ("safe", motion.safe)):
@@ -118,10 +140,12 @@ class Mover:
         if not (np.asarray(motion.step_seconds) >= 0).all():
             raise ConformanceError(f"{uri}: info.motion.step_seconds is negative or NaN")
         self._step = step
+        self._ramp = straight_ramp if straight else ramp
         self._seconds = np.broadcast_to(motion.step_seconds, n_parameters)
         self._waits = bool(self._seconds.any())
         safe = motion.safe
-        self._safe = None if safe is None else np.array(np.broadcast_to(safe, n_parameters), dtype=np.float64)
+        self.safe = None if safe is None else np.array(np.broadcast_to(safe, n_parameters), dtype=np.float64)
+        """(P,) the safe state; None if unknown."""
         self._apply = apply
         self._uri = uri
         self._moved = np.full(n_parameters, time.monotonic())
@@ -165,12 +189,12 @@ class Mover:
             LinkError, OSError: several attempts failed.
         """
         self._leaving = True
-        if self._safe is None:
+        if self.safe is None:
             return
         async with self._lock:
             for attempt in range(1, SAFE_ATTEMPTS + 1):
                 try:
-                    await self._go(self._safe, leaving=True)
+                    await self._go(self.safe, leaving=True)
                     return
                 except (LinkError, OSError):
                     if attempt == SAFE_ATTEMPTS:
@@ -181,7 +205,7 @@ class Mover:
             await self._write(self._at, np.not_equal(self._at, self._asked), leaving)
         total = ramp_length(self._at, target, self._step)
         began = logged = time.monotonic()
-        for number, point in enumerate(ramp(self._at, target, self._step)):
+        for number, point in enumerate(self._ramp(self._at, target, self._step)):
             now = time.monotonic()
             if number and now - began > AFTER_SECONDS and (logged == began or now - logged > EVERY_SECONDS):
                 logged = now

@@ -13,6 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from mgdhw.block import Baseline
 from mgdhw.codes import FAMILIES
+from mgdhw.device.acquisition import LONGEST_SECONDS, MOST_READINGS
 from mgdhw.learning.schedule import SCHEDULES, ScheduleSpec
 from mgdhw.optimizers import OPTIMIZERS, Optimizer
 from mgdhw.parsing import did_you_mean, short_repr
@@ -25,6 +26,7 @@ LARGEST_BLOCK = 1 << 16
 LARGEST_STEP = 2**63 - 1  # what a block can begin at
 SCHEDULE_KEYS = {"cosine": ("final",), "step": ("drop", "every"), "1/t": ("tau",)}
 OWN_COST = re.compile("[^@]+@[0-9a-f]{16}")
+START = re.compile("[0-9a-f]{64}")
 CODE_PARAMETERS = {field.name: field for kind in FAMILIES.values() for field in fields(kind)}
 """Of every family of codes: those of other families than the chosen one decide nothing."""
 Level = Literal["auto", "host-codes", "device-codes", "learn"]
@@ -229,6 +231,33 @@ class ScheduleSection(_Section):
         return ScheduleSpec(**self.model_dump())
 
 
+class ReadingsSection(_Section):
+    """How costs are read, and which readings are not taken as they come.
+
+    Overloads are always looked for, outliers only where asked for; seconds and averages that are not given are those
+    that the device declares.
+    """
+
+    repeat: Whole = Field(default=3, ge=0, le=1000)
+    outliers: Literal["off", "repeat", "clip"] = "off"
+    outlier_limit: float = Field(default=6.0, gt=0)
+    settling: float | None = Field(default=None, ge=0, le=LONGEST_SECONDS)
+    average: Whole | None = Field(default=None, ge=1, le=MOST_READINGS)
+
+    @model_validator(mode="after")
+    def _repeats(self) -> ReadingsSection:
+        if self.outliers == "repeat" and not self.repeat:
+            raise ValueError('outliers: "repeat" is of no use with repeat = 0; expected repeat of 1 or more, or "clip"')
+        return self
+
+    def decisive(self) -> dict[str, Any]:
+        """What of it decides the trajectory; empty by default."""
+        kept: dict[str, Any] = {} if self.average is None else {"average": self.average}
+        if self.outliers != "off":
+            kept |= {"outliers": self.outliers, "outlier_limit": self.outlier_limit, "repeat": self.repeat}
+        return kept
+
+
 class EvaluationSection(_Section):
     """Learning curve, and when to stop early. Decides no bit of the trajectory but its end."""
 
@@ -249,6 +278,8 @@ class RunSection(_Section):
     block: Whole | None = Field(default=None, ge=1, le=LARGEST_BLOCK)
     checkpoint_seconds: float = Field(default=10.0, gt=0)
     retries: Whole = Field(default=3, ge=0)
+    end_at: Literal["last", "best"] = "last"
+    """Which θ the hardware is left with at the end of training."""
 
 
 class Experiment(_Section):
@@ -258,12 +289,15 @@ class Experiment(_Section):
     seed: Whole = Field(default=0, ge=0, le=LARGEST_SEED)
     cost: str | None = None
     """Name and fingerprint of a cost that was given in Python (`mgdhw.experiment.own_cost`): written, not chosen."""
+    start: str | None = None
+    """SHA-256 of θ that it begins with, where that was given (`mgdhw.train(..., start=...)`): written, not chosen."""
     device: DeviceSection = DeviceSection()
     data: DataSection = DataSection()
     training: TrainingSection = TrainingSection()
     codes: CodesSection = CodesSection()
     optimizer: OptimizerSection = OptimizerSection()
     schedule: ScheduleSection = ScheduleSection()
+    readings: ReadingsSection = ReadingsSection()
     evaluation: EvaluationSection = EvaluationSection()
     run: RunSection = RunSection()
 
@@ -275,6 +309,16 @@ class Experiment(_Section):
         raise ValueError(
             "expected the name and fingerprint of a function, as kept runs have it; which cost is measured is the"
             " device's (sim:analog-8bit?cost=xent), and one in Python is given as mgdhw.train(..., cost=function)"
+        )
+
+    @field_validator("start")
+    @classmethod
+    def _start(cls, value: str | None) -> str | None:
+        if value is None or START.fullmatch(value):
+            return value
+        raise ValueError(
+            "expected the SHA-256 of θ, as kept runs have it; a run is begun from another one's θ by mgdhw train --from"
+            " RUN, or mgdhw.train(..., start=RUN)"
         )
 
     def decisive(self) -> dict[str, Any]:
@@ -294,8 +338,12 @@ class Experiment(_Section):
         kept["codes"] = {key: kept["codes"][key] for key in ("family", "delta", "groups")} | self.codes.parameters
         used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))
         kept["schedule"] = {key: kept["schedule"][key] for key in used}
+        if readings := self.readings.decisive():
+            kept["readings"] = readings
         if self.cost is not None:
             kept["cost"] = self.cost.rpartition("@")[2]
+        if self.start is not None:
+            kept["start"] = self.start
         return kept
 
     def replica(self, number: int) -> Experiment:
@@ -316,4 +364,12 @@ def missing_cost(cost: str) -> str:
     return (
         f"cost: it was made with a function of Python, {name}, which has to be given again:"
         f" mgdhw.train(..., cost={name.rpartition('.')[2]}), with resume=RUN and to mgdhw.evaluate, too"
+    )
+
+
+def missing_start() -> str:
+    """What to say where an experiment began with the θ of another run, which nobody has given."""
+    return (
+        "start: it began with the θ of another run (its provenance.json says which), which has to be given again:"
+        " mgdhw train ... --from RUN, or mgdhw.train(..., start=RUN)"
     )

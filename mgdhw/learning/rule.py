@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,9 @@ from mgdhw.learning.gradient import cost_scale
 from mgdhw.learning.schedule import ScheduleSpec
 from mgdhw.optimizers import Optimizer
 from mgdhw.random.sample_order import SampleOrder
+
+Constraint = Callable[[FloatArray, FloatArray], FloatArray]
+"""From master θ before an update, (P,), and the one wanted, within low and high, to one that is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class LearningRule:
         seed: of stochastic rounding.
         filter_weight: (P,) what C̃ θ̃ is multiplied by in continuous mode, so that its mean is the gradient; None: by one
             over the codes' mean square, as if the high-pass weakened nothing.
+        constraint: keeps master θ within limits on several parameters together; None: there are none.
     """
 
     codes: CodeSpec
@@ -63,6 +68,7 @@ class LearningRule:
     cost_lsb: float
     seed: int
     filter_weight: FloatArray | None = None
+    constraint: Constraint | None = None
 
     @property
     def scale(self) -> float:

@@ -30,6 +30,7 @@ class TrainState:
         evaluations: applications of B samples so far, probes and baselines.
         digest_state: 32 bytes, the digest of the trajectory so far.
         cells: what a simulated device's cells remember (`Device.snapshot`); empty for all others.
+        recent: C̃ accepted last, oldest first, by which outliers are recognized; empty where they are not looked for.
     """
 
     step: int
@@ -42,3 +43,4 @@ class TrainState:
     evaluations: int
     digest_state: bytes
     cells: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    recent: tuple[float, ...] = ()

@@ -68,11 +68,14 @@ def update(state: TrainState, rule: LearningRule, codes: Codes) -> tuple[TrainSt
         gradient = estimate(state.window, rule.scale, rule.grid.lsb)
     eta = rule.eta * rate(rule.schedule, Progress(state.update, rule.updates))
     theta, optimizer = rule.optimizer.update(state.theta, gradient, eta, state.optimizer)
+    theta = np.clip(theta, rule.low, rule.high)
+    if rule.constraint is not None:
+        theta = rule.constraint(state.theta, theta)
     integer = np.issubdtype(state.window.cross.dtype, np.integer)
     state = replace(
         state,
         update=state.update + 1,
-        theta=np.clip(theta, rule.low, rule.high),
+        theta=theta,
         optimizer=optimizer,
         window=Window.empty(theta.size, integer=integer),
         held=None,

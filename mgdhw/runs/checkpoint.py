@@ -32,6 +32,7 @@ FORMAT = 1
 _JSON = "json"
 _OPTIMIZER = "optimizer."
 _CELLS = "cells."
+_RECENT = "recent"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -62,6 +63,7 @@ def save(path: Path, state: TrainState, extra: Mapping[str, Any] | None = None) 
         "analog.gradient": state.filters.gradient,
         **{_OPTIMIZER + name: value for name, value in state.optimizer.items()},
         **{_CELLS + name: value for name, value in state.cells.items()},
+        **({_RECENT: np.array(state.recent)} if state.recent else {}),
     }
     arrays = {name: np.asarray(value) for name, value in arrays.items()}
     scalars: dict[str, Any] = {
@@ -125,6 +127,7 @@ def _state(arrays: Arrays, scalars: Mapping[str, Any]) -> TrainState:
         evaluations=scalars["evaluations"],
         digest_state=bytes.fromhex(scalars["chain"]),
         cells=cells,
+        recent=tuple(arrays[_RECENT].tolist()) if _RECENT in arrays else (),
     )
 
 

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from mgdhw.costs import CostFunction, accuracy_or_r2
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device
+from mgdhw.device import Device, guarded
 from mgdhw.device.control import take_control
-from mgdhw.device.driver_results import checked_outputs
+from mgdhw.device.interlock import require_closed
 from mgdhw.errors import CheckpointError, LinkLost
 from mgdhw.experiment.schema import Experiment
 from mgdhw.learning.rounding import round_stochastically
 from mgdhw.learning.rule import ParameterGrid
 from mgdhw.learning.state import TrainState
+from mgdhw.training.iteration import applying
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
         CheckpointError: the checkpoint is of another network.
         DeviceUnavailable: somebody else controls the device.
         DeviceError: the device failed.
+        InterlockOpen: an interlock is open.
     """
     info = device.info
     if state.theta.size != info.n_parameters:
@@ -100,17 +102,18 @@ async def evaluate_run(experiment: Experiment, device: Device, dataset: Dataset,
             theta, ParameterGrid(info.theta_min, info.theta_max, info.theta_lsb), experiment.seed, state.update
         )
     scores = {}
-    with await take_control(device, "an evaluation"):
+    with await take_control(device, "an evaluation"), applying(experiment.readings, device):
         try:
             await device.load(dataset)
+            await require_closed(device.interlocks, device.uri)
             if state.cells:
                 await device.restore(state.cells)
             await device.write(theta, state.step)
             for split, first, end in (("train", 0, dataset.n_train), ("test", dataset.n_train, dataset.n_samples)):
                 if end > first:
                     samples = np.arange(first, end)
-                    answer = await device.infer(samples, state.step)
-                    outputs = checked_outputs(answer, samples.size, dataset.n_outputs, device.uri)
+                    await require_closed(device.interlocks, device.uri)
+                    outputs = await guarded.infer(device, samples, state.step)
                     targets = dataset.targets[samples]
                     scores[split] = _score(device.cost_of, outputs, targets, classes=dataset.has_classes)
         except OSError as error:

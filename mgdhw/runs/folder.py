@@ -27,7 +27,7 @@ FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no 
 _UNFINISHED = re.compile(r"\..+-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}\.new")
 _OURS = re.compile(
     r"experiment\.toml|provenance\.json|summary\.json|dataset\.npz|replicas\.csv|SHA256SUMS|lock\.sqlite"
-    r"|metrics\.sqlite(-wal|-shm)?|checkpoint-[0-9]+\.(npz|damaged)|\..*\.tmp"
+    r"|metrics\.sqlite(-wal|-shm)?|checkpoint-[0-9]+\.(npz|damaged)|best\.(npz|damaged)|\..*\.tmp"
 )
 """Names of a run's files."""
 
@@ -71,6 +71,11 @@ class Run:
     def summary_file(self) -> Path:
         """How it ended; there once it has."""
         return self.folder / "summary.json"
+
+    @property
+    def best_file(self) -> Path:
+        """The state of the best evaluation so far, as a checkpoint."""
+        return self.folder / "best.npz"
 
     @property
     def replicas_file(self) -> Path:
@@ -212,6 +217,27 @@ class Run:
                 f" or begin again: mgdhw train {shlex.quote(str(self.experiment_file))}"
             )
         return None, notes
+
+    def save_best(self, saved: Saved) -> None:
+        """Write the state of the best evaluation so far. Raises OSError; what was there before stays."""
+        checkpoint.save(self.best_file, saved.state, saved.extra)
+
+    def best(self) -> Saved:
+        """The state of the best evaluation, with the evaluation itself in `extra["evaluated"]`.
+
+        Raises:
+            CheckpointError: none is kept, or it is damaged.
+        """
+        if not self.best_file.exists():
+            raise CheckpointError(
+                f"run {self.folder} keeps no best θ: nothing was evaluated yet, or it was trained by an older mgdhw;"
+                " its last checkpoint can be used instead: leave out --best"
+            )
+        try:
+            return checkpoint.load(self.best_file)
+        except CheckpointError as error:
+            what = str(error).partition(";")[0]
+            raise CheckpointError(f"{what}; its last checkpoint can be used instead: leave out --best") from None
 
     def tidy(self, step: int) -> None:
         """Clear up after a writer that died, before going on from `step`. Raises OSError.

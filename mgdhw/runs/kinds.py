@@ -9,30 +9,50 @@ from dataclasses import replace
 from typing import Any
 
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device
-from mgdhw.errors import RunError
+from mgdhw.device import Device, Interlock
+from mgdhw.device.readings import GuardCounts
+from mgdhw.errors import CheckpointError, RunError
 from mgdhw.experiment.schema import Experiment
 from mgdhw.runs import Recorder, ReplicasRecorder, Run, read_replicas
 from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.compatibility import began_with, check_began
 from mgdhw.runs.runner import RunKind
+from mgdhw.runs.start import Start
 from mgdhw.timing import TimeAndEnergy, total
-from mgdhw.training.events import Finished, ReplicaFinished
-from mgdhw.training.replicas import Replicas, check_count
+from mgdhw.training.events import Best, Evaluated, Finished, Guarded, ReplicaFinished
+from mgdhw.training.replicas import Replicas, check_count, check_single_only
 from mgdhw.training.results import ReplicaResult, ReplicasResult, Result
 from mgdhw.training.trainer import Trainer
 
 
 class SingleTraining(RunKind[Result]):
-    """One training."""
+    """One training.
+
+    Args:
+        start: θ that it begins with, if that is given.
+        interlocks: conditions that must hold, besides those of the device.
+    """
 
     purpose = "a training"
     changeable = ("device", "evaluation", "run")
 
-    def __init__(self) -> None:
+    def __init__(self, start: Start | None = None, interlocks: tuple[Interlock, ...] = ()) -> None:
+        self._interlocks = interlocks
+        self._start = start
         self._saved: Saved | None = None
+        self._best: Best | None = None
         self._recorder: Recorder | None = None
         self._finished: Finished | None = None
+        self._guarded = GuardCounts()
+        """In this session."""
+
+    def provenance(self) -> dict[str, Any]:
+        return {} if self._start is None else {"start": self._start.origin}
+
+    def started(self, experiment: Experiment) -> Experiment:
+        if self._start is None:
+            return experiment
+        return experiment.model_copy(update={"start": self._start.fingerprint})
 
     def check(self, experiment: Experiment) -> None:
         """Any will do."""
@@ -43,15 +63,44 @@ class SingleTraining(RunKind[Result]):
         self._saved, notes = run.latest()
         if self._saved is not None:
             check_began(run, self._saved.extra.get("began"), experiment, dataset)
+            notes += self._restore_best(run, experiment, dataset)
             same_target = experiment.evaluation == kept.evaluation
             return _finished(run, self._saved, experiment, same_target=same_target), notes
         if "began" in run.provenance():
             check_began(run, run.provenance()["began"], experiment, dataset, "provenance.json")
+        if experiment.start is not None:
+            raise RunError(
+                f"run {run.folder}: has no checkpoint, and began with the θ of another run; begin again from that:"
+                f" mgdhw train {shlex.quote(str(run.experiment_file))} --from RUN"
+            )
         return None, [*notes, f"run {run.folder} has no checkpoint; training begins anew"]
+
+    def _restore_best(self, run: Run, experiment: Experiment, dataset: Dataset) -> list[str]:
+        """Take in the best evaluation so far; returns what is wrong with it."""
+        try:
+            saved = run.best()
+            check_began(run, saved.extra.get("began"), experiment, dataset, "best.npz")
+            self._best = Best(saved.state, Evaluated(**saved.extra["evaluated"]))
+        except (CheckpointError, KeyError, TypeError) as error:
+            if not run.best_file.exists():
+                return []
+            what = str(error) if isinstance(error, CheckpointError) else f"{run.best_file}: is damaged"
+            return [f"{what.partition(';')[0]}; the best θ is kept from here on"]
+        return []
 
     def trainer(self, experiment: Experiment, device: Device, dataset: Dataset) -> Trainer:
         state = None if self._saved is None else self._saved.state
-        return Trainer(experiment, device, dataset, resume=state, controlled=True)
+        start = None if self._start is None else self._start.theta
+        return Trainer(
+            experiment,
+            device,
+            dataset,
+            resume=state,
+            best=self._best,
+            start=start,
+            interlocks=self._interlocks,
+            controlled=True,
+        )
 
     def recorder(
         self, run: Run, experiment: Experiment, dataset: Dataset, session: Mapping[str, Any] | None = None
@@ -62,6 +111,8 @@ class SingleTraining(RunKind[Result]):
     def observe(self, event: object) -> None:
         if isinstance(event, Finished):
             self._finished = event
+        elif isinstance(event, Guarded):
+            self._guarded += event.counts
 
     def result(self, run: Run | None, seconds: float) -> Result:
         finished = self._finished
@@ -81,6 +132,9 @@ class SingleTraining(RunKind[Result]):
             theta=finished.state.theta,
             hardware=finished.hardware,
             r2=finished.last.r2,
+            guarded=self._guarded if self._recorder is None else self._recorder.guarded,
+            best=finished.best,
+            notes=(finished.problem,) if finished.problem else (),
         )
 
 
@@ -100,12 +154,14 @@ class ReplicaSet(RunKind[ReplicasResult]):
         self._seconds = 0.0
         """Spent in sessions before."""
         self._replicas: Replicas | None = None
+        self._guarded = GuardCounts()
 
     def provenance(self) -> dict[str, Any]:
         return {"replicas": self._count}
 
     def check(self, experiment: Experiment) -> None:
         check_count(experiment, self._count)
+        check_single_only(experiment)
 
     def resume_from(
         self, run: Run, kept: Experiment, experiment: Experiment, dataset: Dataset
@@ -138,6 +194,8 @@ class ReplicaSet(RunKind[ReplicasResult]):
     def observe(self, event: object) -> None:
         if isinstance(event, ReplicaFinished):
             self._results.append(event.result)
+        elif isinstance(event, Guarded):
+            self._guarded += event.counts
 
     def result(self, run: Run | None, seconds: float) -> ReplicasResult:
         replicas = self._replicas
@@ -150,6 +208,7 @@ class ReplicaSet(RunKind[ReplicasResult]):
             result,
             parameter_writes=sum(counted.parameter_writes for counted, _ in usage),
             hardware=total(used for _, used in usage if used is not None),
+            guarded=self._guarded,
         )
 
 
@@ -168,7 +227,12 @@ def _finished(run: Run, saved: Saved, experiment: Experiment, *, same_target: bo
         notes.insert(0, f"{run.metrics}: is missing; the curves of this run are lost")
     try:
         hardware = None if kept.get("hardware") is None else TimeAndEnergy.from_summary(kept["hardware"])
+        guarded = GuardCounts(**kept.get("guarded", {}))
+        best = kept.get("best")
+        if best is not None:
+            best = Evaluated(**{**best, "cost": math.nan if best["cost"] is None else best["cost"]})
         here = {"cost": cost, "run": run.folder, "theta": saved.state.theta, "hardware": hardware}
+        here |= {"guarded": guarded, "best": best}
         return Result(**{**kept, **here, "notes": tuple(notes)})
     except (TypeError, KeyError, AttributeError):  # a damaged record: it is written anew
         return None
@@ -178,7 +242,8 @@ def _usage_on_record(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What only the device could tell, as it was kept when a set of replicas ended."""
     try:
         hardware = None if summary.get("hardware") is None else TimeAndEnergy.from_summary(summary["hardware"])
-        return {"parameter_writes": int(summary.get("parameter_writes", 0)), "hardware": hardware}
+        guarded = GuardCounts(**summary.get("guarded", {}))
+        return {"parameter_writes": int(summary.get("parameter_writes", 0)), "hardware": hardware, "guarded": guarded}
     except (TypeError, KeyError, AttributeError, ValueError):  # a damaged record
         return {}
 

@@ -37,6 +37,14 @@ CREATE TABLE IF NOT EXISTS fault (
     kind TEXT NOT NULL,
     message TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS interlock (
+    id INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    name TEXT NOT NULL,
+    event TEXT NOT NULL,           -- "opened" or "closed"
+    message TEXT NOT NULL          -- what was wrong
+);
 COMMIT;
 """
 MEASURED = ("curve", "evaluation")
@@ -57,6 +65,7 @@ _INSERT = {
     "curve": "INSERT OR REPLACE INTO curve VALUES (?, ?, ?, ?, ?, ?)",
     "evaluation": "INSERT OR REPLACE INTO evaluation VALUES (?, ?, ?, ?, ?, ?, ?)",
     "fault": "INSERT INTO fault (step, seconds, attempt, kind, message) VALUES (?, ?, ?, ?, ?)",
+    "interlock": "INSERT INTO interlock (step, seconds, name, event, message) VALUES (?, ?, ?, ?, ?)",
 }
 
 Value = int | float | str | None

@@ -9,16 +9,31 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
+from mgdhw.device.readings import GuardCounts
 from mgdhw.report.text import readable
 from mgdhw.runs import manifest
 from mgdhw.runs.checkpoint import Saved
 from mgdhw.runs.folder import Run
 from mgdhw.runs.metrics import MEASURED, MetricsDatabase, Row, is_damaged
 from mgdhw.runs.writer import Writer
-from mgdhw.training.events import BlockDone, Checkpoint, Evaluated, Event, Faulted, Finished, Started, Updated
+from mgdhw.training.events import (
+    Best,
+    BlockDone,
+    Checkpoint,
+    Evaluated,
+    Event,
+    Faulted,
+    Finished,
+    Guarded,
+    InterlockClosed,
+    InterlockOpened,
+    Started,
+    Updated,
+)
 
 CURVE_ROWS = 2000
 """Rows that a whole run leaves: more than a picture can show, and a run of a billion probes stays small."""
@@ -55,6 +70,11 @@ class Recorder:
         self._began = began
         self._step = 0 if saved is None else saved.state.step
         self._session = session
+        self.guarded = GuardCounts() if saved is None else GuardCounts(**saved.extra.get("guarded", {}))
+        """Readings that were not taken as they came, in all sessions of the run."""
+        self._guarded = GuardCounts()
+        """Those that no row tells of yet."""
+        self._guarded_row_at = 0.0
         self._seconds_before = 0.0 if saved is None else float(saved.extra.get("seconds", 0.0))
         self._start = time.monotonic()
         self._every = 1.0
@@ -70,6 +90,7 @@ class Recorder:
         self._lock = threading.Lock()  # for what waits; never held while anything is written
         self._rows: deque[Row] = deque(maxlen=WAITING_ROWS)
         self._checkpoint: Saved | None = None
+        self._best: Saved | None = None
         self._summary: dict[str, Any] | None = None
         self._taken_at = 0.0
         self._lost = False
@@ -93,7 +114,8 @@ class Recorder:
         """Keep an event, soon."""
         self._writer.check()
         self._take(event)
-        if isinstance(event, Checkpoint) or (self._rows and time.monotonic() - self._taken_at >= WRITE_SECONDS):
+        waits = self._rows or self._best is not None
+        if isinstance(event, Checkpoint) or (waits and time.monotonic() - self._taken_at >= WRITE_SECONDS):
             self._writer.soon()
 
     async def kept(self) -> None:
@@ -121,18 +143,37 @@ class Recorder:
             case Evaluated():
                 how = (event.split, event.accuracy, event.cost, event.r2)
                 self._add(("evaluation", (event.step, event.evaluations, self.seconds, *how)))
+            case Best(state, evaluated):
+                extra = {"seconds": self.seconds, "began": self._began, "evaluated": asdict(evaluated)}
+                with self._lock:
+                    self._best = Saved(state, extra)
             case Checkpoint(state):
-                saved = Saved(state, {"seconds": self.seconds, "began": self._began, "rows": dict(self._last)})
+                about: dict[str, Any] = {"seconds": self.seconds, "began": self._began, "rows": dict(self._last)}
+                if self.guarded:
+                    about["guarded"] = self.guarded.summary()
+                saved = Saved(state, about)
                 with self._lock:
                     self._checkpoint = saved
             case Faulted():
                 kind = type(event.error).__name__
                 self._add(("fault", (event.step, self.seconds, event.attempt, kind, readable(str(event.error)))))
+            case Guarded():
+                self.guarded += event.counts
+                self._guarded += event.counts
+                if event.step >= self._guarded_row_at:
+                    self._add_guarded(event.step)
+            case InterlockOpened():
+                row = (event.step, self.seconds, readable(event.name), "opened", readable(event.problem))
+                self._add(("interlock", row))
+            case InterlockClosed():
+                row = (event.step, self.seconds, readable(event.name), "closed", "")
+                self._add(("interlock", row))
             case Started():
                 self._every = event.probes / CURVE_ROWS
                 self._row_at = self._next_row(event.step)
-            case Finished():
+            case Finished(state=state):
                 self._add_curve()
+                self._add_guarded(state.step)
 
     def _add_curve(self) -> None:
         block, update = self._last_block, self._last_update
@@ -143,6 +184,12 @@ class Recorder:
         self._add(("curve", row))
         self._cost, self._probes = 0.0, 0
         self._row_at = self._next_row(block.step)
+
+    def _add_guarded(self, step: int) -> None:
+        """A row about what was guarded since the row before; no more of them than of the curve."""
+        if self._guarded:
+            self._add(("fault", (step, self.seconds, 0, "Guarded", str(self._guarded))))
+            self._guarded, self._guarded_row_at = GuardCounts(), self._next_row(step)
 
     def _next_row(self, step: int) -> float:
         return (step // self._every + 1) * self._every
@@ -192,6 +239,7 @@ class Recorder:
     def _write(self) -> None:
         with self._lock:
             rows, self._rows = self._rows, deque(maxlen=WAITING_ROWS)
+            best, self._best = self._best, None
             saved, self._checkpoint = self._checkpoint, None
             summary, self._summary = self._summary, None
             self._taken_at = time.monotonic()
@@ -200,6 +248,8 @@ class Recorder:
         if rows:
             about = "training goes on, and what is kept of it waits until that lets go of it"
             self._writer.unlocked(lambda: metrics.write(rows), about)
+        if best is not None:  # before the checkpoint: who resumes from that does not evaluate what led to it again
+            self.run.save_best(best)
         if saved is not None:  # rows first: a checkpoint must never be ahead of the curve that leads to it
             self.run.save(saved)
         if summary is not None:

@@ -13,12 +13,13 @@ from dataclasses import astuple, fields
 from types import TracebackType
 from typing import Any, Self
 
+from mgdhw.device.readings import GuardCounts
 from mgdhw.errors import RunError
 from mgdhw.runs import manifest
 from mgdhw.runs.folder import Run
 from mgdhw.runs.metrics import MetricsDatabase, Row, is_damaged
 from mgdhw.runs.writer import Writer
-from mgdhw.training.events import Faulted, ReplicaFinished, ReplicasEvent
+from mgdhw.training.events import Faulted, Guarded, ReplicaFinished, ReplicasEvent
 from mgdhw.training.results import ReplicaResult
 
 DIGEST_BYTES = 32
@@ -60,6 +61,7 @@ class ReplicasRecorder:
         self._writer = Writer(run, begin=self._begin, write=self._write, end=self._close)
         self._metrics: MetricsDatabase | None = None
         self._faults: deque[Row] = deque(maxlen=WAITING_FAULTS)
+        self._guarded = GuardCounts()
         self._summary: dict[str, Any] | None = None
         self._written = -1
         self._written_at = 0.0
@@ -81,6 +83,9 @@ class ReplicasRecorder:
         elif isinstance(event, Faulted):
             what = (type(event.error).__name__, str(event.error))
             self._faults.append(("fault", (event.step, time.monotonic() - self._start, event.attempt, *what)))
+        elif isinstance(event, Guarded):
+            self._guarded += event.counts
+            return
         else:
             return
         if time.monotonic() - self._written_at >= WRITE_SECONDS:
@@ -92,6 +97,8 @@ class ReplicasRecorder:
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Keep how it ended, on leaving."""
+        if self._guarded:
+            self._faults.append(("fault", (0, time.monotonic() - self._start, 0, "Guarded", str(self._guarded))))
         self._summary = summary
 
     # --- in the writer's thread ----------------------------------------------------------------------------------

@@ -61,6 +61,10 @@ class RunKind(ABC, Generic[Outcome]):
         """What `provenance.json` says of it, besides what it says of every run."""
         return {}
 
+    def started(self, experiment: Experiment) -> Experiment:
+        """A new experiment, which says what it begins with."""
+        return experiment
+
     @abstractmethod
     def check(self, experiment: Experiment) -> None:
         """Raise ConfigError if an experiment cannot be run like this."""
@@ -107,6 +111,7 @@ async def begin(
 ) -> Outcome:
     """Run something new, and keep it in the folder of runs if there is one. See `mgdhw.api.train_async`."""
     task = task_of(experiment, own, options.overrides).with_cost(options.cost)
+    task = replace(task, experiment=kind.started(task.experiment))
     kind.check(task.experiment)
     # What is kept is waited for when the device is safe.
     async with (

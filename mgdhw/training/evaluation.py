@@ -6,13 +6,13 @@ None of it decides a bit of a trajectory but where it ends.
 from __future__ import annotations
 
 import logging
+import math
 
 import numpy as np
 
 from mgdhw.costs import accuracy_or_r2
 from mgdhw.datasets import Dataset
-from mgdhw.device import Device
-from mgdhw.device.driver_results import checked_outputs
+from mgdhw.device import Device, guarded
 from mgdhw.experiment.schema import EvaluationSection
 from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.state import TrainState
@@ -28,7 +28,7 @@ async def evaluate(device: Device, dataset: Dataset, state: TrainState) -> Evalu
     """Try the network that the device holds on the test samples, or on all where there are none."""
     split = "test" if dataset.n_test else "train"
     samples = np.arange(dataset.n_train if dataset.n_test else 0, dataset.n_samples)
-    outputs = checked_outputs(await device.infer(samples, state.step), samples.size, dataset.n_outputs, device.uri)
+    outputs = await guarded.infer(device, samples, state.step)
     targets = dataset.targets[samples]
     cost = float(device.cost_of(outputs, targets).mean())
     accuracy, r2 = accuracy_or_r2(outputs, targets, classes=dataset.has_classes)
@@ -39,6 +39,11 @@ def target_reached(wanted: EvaluationSection, evaluated: Evaluated) -> bool:
     """Whether the accuracy and the cost aimed at are reached; never, where neither is given."""
     accurate = wanted.stop_at_accuracy is None or (evaluated.accuracy or 0.0) >= wanted.stop_at_accuracy
     return wanted.has_target and accurate and (wanted.stop_at_cost is None or evaluated.cost < wanted.stop_at_cost)
+
+
+def not_evaluated(state: TrainState, dataset: Dataset) -> Evaluated:
+    """What is known of a network that was not evaluated, because a stop was asked for."""
+    return Evaluated(state.step, state.evaluations, "test" if dataset.n_test else "train", None, math.nan)
 
 
 class SaturationMonitor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mgdhw.device import DeviceInfo
+from mgdhw.device.readings import GuardCounts
 from mgdhw.errors import DeviceError
 from mgdhw.learning.state import TrainState
 from mgdhw.timing import OperationCounts, TimeAndEnergy
@@ -76,6 +77,17 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Best:
+    """The best evaluation of the learning curve so far, just made or restored, and the state that it is of.
+
+    Evaluations that only an interruption adds to the curve do not count: a resumed run has the same best.
+    """
+
+    state: TrainState
+    evaluated: Evaluated
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A state worth keeping: everything that is needed to go on from here to the same bits."""
 
@@ -89,6 +101,40 @@ class Faulted:
     step: int
     error: DeviceError
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """Readings were measured again or clipped since the event of this kind before. `counts` says how many."""
+
+    step: int
+    counts: GuardCounts
+
+
+@dataclass(frozen=True, slots=True)
+class InterlockOpened:
+    """An interlock is open, and training is suspended.
+
+    Args:
+        step: probes done.
+        name: the interlock's.
+        problem: what is wrong.
+        when_open: what follows: "wait", "end" or "safe".
+    """
+
+    step: int
+    name: str
+    problem: str
+    when_open: str
+
+
+@dataclass(frozen=True, slots=True)
+class InterlockClosed:
+    """An interlock that was waited for is closed again, after some `seconds`."""
+
+    step: int
+    name: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +152,14 @@ class Finished:
     """Training has come to its end, or to a stop.
 
     Args:
-        reason: "done", "target" (the accuracy or cost aimed at), or "stopped" (asked to).
+        reason: "done", "target" (the accuracy or cost aimed at), "stopped" (asked to), or "interlock" (one is open).
         state: the last state.
         digest: of the trajectory so far, in hexadecimal.
         last: the last evaluation.
         count: how often the hardware did what.
         hardware: the time and energy that this takes on it, where its timing is known.
+        best: the best evaluation of the learning curve.
+        problem: which interlock is open, and what is wrong.
     """
 
     reason: str
@@ -120,9 +168,24 @@ class Finished:
     last: Evaluated
     count: OperationCounts
     hardware: TimeAndEnergy | None = None
+    best: Evaluated | None = None
+    problem: str = ""
 
 
-Event = Started | BlockDone | Updated | Evaluated | Measured | Checkpoint | Faulted | Finished
+Event = (
+    Started
+    | BlockDone
+    | Updated
+    | Evaluated
+    | Best
+    | Measured
+    | Checkpoint
+    | Faulted
+    | Guarded
+    | InterlockOpened
+    | InterlockClosed
+    | Finished
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,4 +245,4 @@ class ReplicasFinished:
     reason: str
 
 
-ReplicasEvent = ReplicasStarted | ReplicasAdvanced | ReplicaFinished | Measured | Faulted | ReplicasFinished
+ReplicasEvent = ReplicasStarted | ReplicasAdvanced | ReplicaFinished | Measured | Faulted | Guarded | ReplicasFinished

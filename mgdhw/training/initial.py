@@ -6,6 +6,7 @@ import numpy as np
 
 from mgdhw.arrays import FloatArray
 from mgdhw.device import DeviceInfo
+from mgdhw.device.linked_limits import LinkedConstraint
 from mgdhw.errors import ConfigError
 from mgdhw.experiment.schema import Experiment
 from mgdhw.random.philox import Stream, words
@@ -26,6 +27,45 @@ def guard_band(info: DeviceInfo, amplitude: int) -> tuple[FloatArray, FloatArray
             f" limits {float(np.min(info.theta_min)):g} ... {float(np.max(info.theta_max)):g}"
         )
     return low, high
+
+
+def linked_constraint(info: DeviceInfo, amplitude: int, *, stochastic: bool = False) -> LinkedConstraint | None:
+    """What keeps master θ within the device's limits on several parameters together; None if it declares none.
+
+    As far inside as one perturbation and a whole step: half for the device's rounding of θ, half for that of the points
+    of a ramp. Stochastic rounding may move θ by a whole step instead of half.
+    """
+    if not info.linked_limits:
+        return None
+    low, high = guard_band(info, amplitude)
+    room = (amplitude + (1.5 if stochastic else 1.0)) * np.asarray(info.theta_lsb, dtype=np.float64)
+    return LinkedConstraint(info.linked_limits, room, low, high)
+
+
+def has_room(info: DeviceInfo, amplitude: int) -> bool:
+    """Whether the limits on several parameters together allow any θ with such perturbations."""
+    constraint = linked_constraint(info, amplitude)
+    middle = 0.5 * (np.asarray(info.theta_min, dtype=np.float64) + info.theta_max)
+    return constraint is None or constraint.close_to(np.array(np.broadcast_to(middle, info.n_parameters))) is not None
+
+
+def allowed(info: DeviceInfo, amplitude: int, theta: FloatArray, constraint: LinkedConstraint | None) -> FloatArray:
+    """(P,) parameters to start with, close to θ and within all limits, perturbations included.
+
+    Raises:
+        ConfigError: there are none within the limits on several parameters together.
+    """
+    theta = np.clip(theta, *guard_band(info, amplitude))
+    if constraint is None:
+        return theta
+    found = constraint.close_to(theta)
+    if found is None:
+        names = ", ".join(repr(limit.name) for limit in info.linked_limits)
+        raise ConfigError(
+            f"codes.delta: a perturbation of {float(np.max(amplitude * np.asarray(info.theta_lsb))):g} leaves no room"
+            f" within the limits on several parameters together ({names}); reduce it, or training.init_scale"
+        )
+    return found
 
 
 def initial(experiment: Experiment, info: DeviceInfo, theta_actual: FloatArray | None) -> FloatArray:

@@ -11,9 +11,10 @@ from mgdhw.block import CodeSpec
 from mgdhw.codes import Codes
 from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
-from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
+from mgdhw.device import Acquisition, Capability, Device, DeviceInfo, HostCodes
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.experiment.inputs import input_notes
+from mgdhw.experiment.measurement import acquisition_of, usage_of
 from mgdhw.experiment.schema import Experiment, missing_cost
 from mgdhw.learning import digest
 from mgdhw.learning.filters import FilterState
@@ -22,9 +23,9 @@ from mgdhw.learning.high_pass import filter_weight
 from mgdhw.learning.rule import LearningRule, ParameterGrid
 from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
-from mgdhw.timing import OperationCounts, TimeAndEnergy, count_operations, time_and_energy
+from mgdhw.timing import OperationCounts, TimeAndEnergy, count_operations
 from mgdhw.training.amplitude import amplitudes_of, deltas_of
-from mgdhw.training.initial import guard_band, initial
+from mgdhw.training.initial import allowed, guard_band, initial, linked_constraint
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,14 @@ class Preparation:
         level: how much the device does by itself: "host-codes", "device-codes" or "learn".
         delta: Δ in parameter units, as the device can represent it.
         notes: what the user should know.
+        acquisition: how measurements are taken; None: at once, from one reading.
     """
 
     rule: LearningRule
     level: str
     delta: float
     notes: tuple[str, ...]
+    acquisition: Acquisition | None = None
 
     def hardware_usage(
         self, info: DeviceInfo, *, probes: int, evaluations: int, updates: int
@@ -57,7 +60,7 @@ class Preparation:
             n_inputs=info.n_inputs,
             host_codes=self.level == "host-codes",
         )
-        return counted, None if info.timing is None else time_and_energy(info.timing, counted)
+        return counted, usage_of(counted, info, self.acquisition)
 
 
 def prepare(experiment: Experiment, device: Device, dataset: Dataset) -> Preparation:
@@ -86,9 +89,7 @@ def prepare(experiment: Experiment, device: Device, dataset: Dataset) -> Prepara
             " levels of delegation, it agrees up to rounding, which grows along a trajectory"
         )
     elif Capability.DETERMINISTIC not in info.capabilities:
-        notes.append(
-            "this device is not deterministic: levels of delegation and repeated runs agree only statistically"
-        )
+        notes.append("this device is not deterministic: a repeated run will not be bit-identical")
     if experiment.evaluation.stop_at_accuracy is not None and not dataset.has_classes:
         raise ConfigError(
             f"evaluation.stop_at_accuracy: the targets of dataset {dataset.name!r} are numbers to be met, no classes:"
@@ -96,7 +97,9 @@ def prepare(experiment: Experiment, device: Device, dataset: Dataset) -> Prepara
         )
     notes += input_notes(info, dataset)
     rule, about = learning_rule(experiment, info, dataset.n_train)
-    level = choose_level(experiment.run.level, device, by_layer=bool(rule.codes.amplitudes))
+    guarded = experiment.readings.outliers != "off"
+    level = choose_level(experiment.run.level, device, by_layer=bool(rule.codes.amplitudes), guarded=guarded)
+    notes += _reading_notes(experiment, info, level)
     if rule.codes.amplitudes:
         if level == "host-codes" and Capability.PROBE in info.capabilities and experiment.run.level == "auto":
             notes.append("the host makes the codes: this device's own generator has one Δ for all layers")
@@ -106,19 +109,51 @@ def prepare(experiment: Experiment, device: Device, dataset: Dataset) -> Prepara
             "writes to this device are not exact, and host codes write every probe: expect another training than with"
             " its own codes, not the same one"
         )
+    acquisition = acquisition_of(experiment, info, host_codes=level == "host-codes")
     delta = float(np.max(rule.codes.amplitude * np.asarray(info.theta_lsb)))
-    return Preparation(rule, level, delta, (*notes, *about))
+    return Preparation(rule, level, delta, (*notes, *about), acquisition)
 
 
-def choose_level(wanted: str, device: Device, *, by_layer: bool = False) -> str:
+def _reading_notes(experiment: Experiment, info: DeviceInfo, level: str) -> list[str]:
+    """What the user should know about `experiment.readings`."""
+    readings, notes = experiment.readings, []
+    if readings.outliers != "off" and Capability.LEARN in info.capabilities and experiment.run.level == "auto":
+        notes.append(
+            f"readings.outliers = {readings.outliers}: the host looks at every probe, so this device does not learn by"
+            f" itself (level {level})"
+        )
+    given = [key for key in ("settling", "average") if getattr(readings, key) is not None]
+    if given and level != "host-codes":
+        notes.append(
+            f"readings.{' and readings.'.join(given)}: not used for probes, which this device measures by itself at"
+            f" level {level}; run.level = host-codes uses them"
+        )
+    return notes
+
+
+def choose_level(wanted: str, device: Device, *, by_layer: bool = False, guarded: bool = False) -> str:
     """The highest level that an open device has, or the one wanted. Raises ConfigError if it hasn't that.
 
     Args:
         wanted: `run.level`.
         device: open.
         by_layer: whether each layer has a Δ of its own, which not every code generator can.
+        guarded: whether the host looks for outliers, so that the device cannot learn by itself.
     """
     capabilities = device.info.capabilities
+    if device.info.linked_limits and wanted == "learn":  # its own updates would not keep them
+        raise ConfigError(
+            f"run.level: {device.uri} has limits on several parameters together"
+            f" ({', '.join(repr(limit.name) for limit in device.info.linked_limits)}), which the host keeps; use"
+            " level auto, device-codes or host-codes"
+        )
+    if guarded and wanted == "learn":
+        raise ConfigError(
+            "readings.outliers: a device that learns by itself shows the host no probe; use run.level = device-codes or"
+            ' host-codes, or readings.outliers = "off"'
+        )
+    if guarded or device.info.linked_limits:
+        capabilities &= ~Capability.LEARN
     if by_layer and Capability.AMPLITUDES not in capabilities:
         if wanted in ("device-codes", "learn") or not isinstance(device, HostCodes):
             host = ", or run.level=host-codes" if isinstance(device, HostCodes) else ""
@@ -186,6 +221,7 @@ def learning_rule(experiment: Experiment, info: DeviceInfo, n_train: int) -> tup
         cost_lsb=info.cost_lsb,
         seed=experiment.seed,
         filter_weight=filter_weight(codes, training.tau_hp, info.theta_lsb) if continuous else None,
+        constraint=linked_constraint(info, amplitude, stochastic=training.rounding == "stochastic"),
     )
     return rule, notes
 
@@ -203,7 +239,9 @@ def first_state(
         experiment, info, rule, dataset: what is trained, and how.
         theta_actual: (P,) what the hardware holds, where the experiment begins with that.
     """
-    theta = np.clip(initial(experiment, info, theta_actual), rule.low, rule.high)
+    amplitude = rule.codes.amplitude
+    constraint = linked_constraint(info, amplitude, stochastic=rule.stochastic)
+    theta = allowed(info, amplitude, initial(experiment, info, theta_actual), constraint)
     return TrainState(
         step=0,
         update=0,

@@ -26,6 +26,7 @@ from mgdhw.training.events import (
     Evaluated,
     Faulted,
     Finished,
+    Guarded,
     ReplicaFinished,
     ReplicasAdvanced,
     ReplicasEvent,
@@ -70,6 +71,16 @@ def check_count(experiment: Experiment, replicas: int) -> None:
         )
 
 
+def check_single_only(experiment: Experiment) -> None:
+    """Raise ConfigError where an experiment asks for what only a single training has: its best θ, or a given one."""
+    if experiment.run.end_at != "last":
+        raise ConfigError('run.end_at: replicas keep no best θ; expected "last", or a single training without replicas')
+    if experiment.start is not None:
+        raise ConfigError(
+            "start: replicas begin each with parameters of its own seed; begin one training from a run's θ"
+        )
+
+
 class Replicas:
     """Trains one device from many seeds: `async for event in Replicas(experiment, device, dataset, 256)`.
 
@@ -100,6 +111,9 @@ class Replicas:
         controlled: bool = False,
     ) -> None:
         check_count(experiment, replicas)
+        check_single_only(experiment)
+        if device.interlocks:
+            raise ConfigError(f"{device.uri}: has interlocks, which replicas do not heed; train one at a time")
         self.experiment = experiment
         self.device = device
         self.dataset = dataset
@@ -130,7 +144,12 @@ class Replicas:
 
     def __aiter__(self) -> AsyncGenerator[ReplicasEvent, None]:
         return controlled_events(
-            self._events(), self.device, "a set of replicas", self._retries, controlled=self._controlled
+            self._events(),
+            self.device,
+            "a set of replicas",
+            self._retries,
+            self.experiment.readings,
+            controlled=self._controlled,
         )
 
     async def _events(self) -> AsyncGenerator[ReplicasEvent, None]:
@@ -167,6 +186,8 @@ class Replicas:
                 yield event
                 for fault in self._retries.take_faults():
                     yield fault
+                if counts := device.guard.take():
+                    yield Guarded(0, counts)
         for fault in self._retries.take_faults():
             yield fault
         yield ReplicasFinished("stopped" if self._unfinished else "done")
@@ -192,7 +213,7 @@ class Replicas:
                     match event:
                         case BlockDone():
                             yield self._advanced(event.probes, event.cost)
-                        case Faulted():
+                        case Faulted() | Guarded():
                             yield event
                         case Finished() if event.reason != "stopped":
                             yield self._end(number, event.reason, event.state, event.digest, event.last)

@@ -14,17 +14,33 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mgdhw.device.readings import NOTHING_GUARDED, GuardCounts
 from mgdhw.report import markup
 from mgdhw.timing import TimeAndEnergy
+
+if TYPE_CHECKING:
+    from mgdhw.training.events import Evaluated
 
 Measure = Literal["probes", "evaluations", "updates"]
 MEASURES: tuple[Measure, ...] = ("probes", "evaluations", "updates")
 QUARTILES = (0.25, 0.5, 0.75)
+
+
+def score_summary(evaluated: Evaluated) -> dict[str, Any]:
+    """An evaluation as JSON can hold it."""
+    return {
+        "step": evaluated.step,
+        "evaluations": evaluated.evaluations,
+        "split": evaluated.split,
+        "accuracy": evaluated.accuracy,
+        "cost": evaluated.cost if math.isfinite(evaluated.cost) else None,
+        "r2": evaluated.r2,
+    }
 
 
 @dataclass(frozen=True)
@@ -32,7 +48,7 @@ class Result:
     """What came of a training.
 
     Args:
-        reason: "done", "target" (the accuracy or cost aimed at), or "stopped" (asked to).
+        reason: "done", "target" (the accuracy or cost aimed at), "stopped" (asked to), or "interlock" (one is open).
         accuracy: at the end, on `split`, 0 ... 1; None where the outputs are no classes (regression).
         cost: at the end, on `split`, in the device's kind of cost.
         split: "test", or "train" where the dataset has no test samples.
@@ -46,7 +62,9 @@ class Result:
         theta: (P,) the optimizer's θ at the end.
         hardware: the time and energy that this takes on the device's hardware, where its timing is known.
         r2: of regression, at the end, on `split`: 1 is perfect, 0 as good as the targets' mean; else None.
-        notes: what the user should know (that the run was finished already).
+        guarded: readings that were not taken as they came, in all sessions of the run.
+        notes: what the user should know (that the run was finished already, which interlock is open).
+        best: the best evaluation of the learning curve, whose θ is kept in the run; None if there was none.
     """
 
     reason: str
@@ -63,7 +81,9 @@ class Result:
     theta: NDArray[np.float64] = field(repr=False)
     hardware: TimeAndEnergy | None = None
     r2: float | None = None
+    guarded: GuardCounts = NOTHING_GUARDED
     notes: tuple[str, ...] = ()
+    best: Evaluated | None = None
 
     def summary(self) -> dict[str, Any]:
         """Everything but θ and the notes, as JSON can hold it."""
@@ -77,9 +97,11 @@ class Result:
             "probes": self.probes,
             "updates": self.updates,
             "parameter_writes": self.parameter_writes,
+            "guarded": self.guarded.summary(),
             "hardware": None if self.hardware is None else self.hardware.summary(),
             "seconds": round(self.seconds, 3),
             "digest": self.digest,
+            "best": None if self.best is None else score_summary(self.best),
             "run": None if self.run is None else str(self.run),
         }
 
@@ -149,6 +171,7 @@ class ReplicasResult:
         parameter_writes: single parameters written, by all finished replicas.
         hardware: the time and energy that all finished replicas would take on the device's hardware, one after the
             other, where its timing is known.
+        guarded: readings that were not taken as they came, in this session.
         notes: what the user should know (that the run was finished already).
     """
 
@@ -162,6 +185,7 @@ class ReplicasResult:
     run: Path | None
     parameter_writes: int = 0
     hardware: TimeAndEnergy | None = None
+    guarded: GuardCounts = NOTHING_GUARDED
     notes: tuple[str, ...] = ()
 
     @property
@@ -242,6 +266,7 @@ class ReplicasResult:
             "cost": self.costs().summary(),
             "probes": self.probes,
             "parameter_writes": self.parameter_writes,
+            "guarded": self.guarded.summary(),
             "hardware": None if self.hardware is None else self.hardware.summary(),
             "seconds": round(self.seconds, 3),
             "digest": self.digest,

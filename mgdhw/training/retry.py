@@ -39,6 +39,10 @@ class Retries:
         self._aged = False
         """Whether the cells have gone through something since they were remembered."""
         self._faults: list[Faulted] = []
+        self._anew = False
+        """Whether it was reopened, and not yet given again what it had."""
+        self.recovering = False
+        """Whether the device is being reopened, or given again what it had: not to be interrupted without need."""
 
     async def load(self, dataset: Dataset) -> None:
         """`Device.load`."""
@@ -80,22 +84,40 @@ class Retries:
             DeviceUnavailable: another device came back than the one that went.
             DeviceFault: it came back, but its cells have forgotten what they went through.
         """
-        attempt, anew = 1, False
+        attempt = 1
         while True:
             try:
-                if attempt > 1:
-                    await self._renew(anew, perturbs)
+                if attempt > 1 or self._anew:
+                    await self._recovering(self._renew(self._anew, perturbs))
+                    self._anew = False
                 answer = await request()
             except (LinkError, OSError) as error:
                 fault = error if isinstance(error, LinkError) else LinkLost(str(error), uri=self._device.uri)
-                if attempt > self._at_most:
-                    raise fault from error
-                self._faults.append(Faulted(step, fault, attempt))
-                anew = await self._device.recover(attempt)
+                await self.reopen(fault, step, attempt)
                 attempt += 1
             else:
                 self._aged = self._aged or perturbs
                 return answer
+
+    async def reopen(self, fault: LinkError, step: int, attempt: int) -> None:
+        """Recover the device after a fault; the next request gives it again what it had, and writes nothing before.
+
+        Args:
+            fault: raised after too many attempts.
+            step: of the training.
+            attempt: number of consecutive attempts.
+        """
+        if attempt > self._at_most:
+            raise fault
+        self._faults.append(Faulted(step, fault, attempt))
+        self._anew = await self._recovering(self._device.recover(attempt)) or self._anew
+
+    async def _recovering(self, work: Awaitable[Answer]) -> Answer:
+        self.recovering = True
+        try:
+            return await work
+        finally:
+            self.recovering = False
 
     def take_faults(self) -> list[Faulted]:
         """What went wrong since this was last asked."""

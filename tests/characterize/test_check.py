@@ -216,8 +216,28 @@ def test_noise_that_drowns_everything() -> None:
 
 
 def test_a_cost_that_is_not_a_number() -> None:
-    with pytest.raises(DeviceFault, match=r"a cost is NaN or infinite \(timing blocks\)"):
+    with pytest.raises(DeviceFault, match=r"the cost of probe \d+ is not a number"):
         checked(Toy(lambda theta: float("nan")))
+
+
+class Spiky(Toy):
+    """A hundredth of its readings is fifty standard deviations off, and one is an overload."""
+
+    async def measure(self, samples: IntArray, step: int, part: Part) -> int | float:
+        cost = await super().measure(samples, step, part)
+        if self.measured == 100:
+            return 9.9e37
+        return cost + (50 * self.noise * samples.size if self.measured % 97 == 0 else 0.0)
+
+
+def test_outliers_are_recommended_to_be_measured_again() -> None:
+    result = checked(Spiky(noise=0.001))
+    assert result.noise is not None
+    assert 4 <= result.noise.outliers <= 12
+    assert result.recommendation is not None
+    assert result.recommendation.experiment.readings.outliers == "repeat"
+    assert any("readings.outliers measures such probes again" in why for why in result.recommendation.reasons)
+    assert result.record()["noise"]["outliers"] == result.noise.outliers
 
 
 def test_a_device_that_no_dataset_fits() -> None:

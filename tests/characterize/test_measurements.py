@@ -11,7 +11,7 @@ import mgdhw
 from mgdhw.arrays import FloatArray
 from mgdhw.characterize.budgeted_device import BudgetedDevice
 from mgdhw.characterize.line_search import measure_line_search
-from mgdhw.characterize.noise import measure_noise
+from mgdhw.characterize.noise import count_outliers, measure_noise
 from mgdhw.characterize.response import measure_response
 from mgdhw.datasets import load
 from tests.characterize.toy import BEND, TARGET, Toy, bench_of
@@ -28,6 +28,16 @@ async def test_noise_is_told_from_drift() -> None:
     assert drifting.drifts
     assert drifting.sigma == pytest.approx(0.02, rel=0.15)
     assert drifting.drift_rate == pytest.approx(2e-3, rel=0.05)  # each of these probes takes two measurements
+
+
+def test_outliers_are_told_from_noise_drift_and_codes() -> None:
+    noise = np.random.default_rng(0).normal(size=512)
+    assert count_outliers(noise, None) == 0
+    assert count_outliers(noise + 0.02 * np.arange(512), None) == 0
+    assert count_outliers(np.rint(0.1 * noise) / 8, 1 / 8) == 0
+    noise[[100, 200, 300]] += 12.0
+    assert count_outliers(noise, None) == 3
+    assert count_outliers(np.rint(10 * noise) / 8, 1 / 8) == 3
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.003])

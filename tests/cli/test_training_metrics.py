@@ -7,7 +7,8 @@ import pytest
 from mgdhw.cli import training_metrics
 from mgdhw.cli.formatting import format_duration, format_rate, sparkline
 from mgdhw.cli.training_metrics import TrainingMetrics
-from mgdhw.training.events import BlockDone, Evaluated
+from mgdhw.device.readings import GuardCounts
+from mgdhw.training.events import BlockDone, Evaluated, Guarded
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,11 @@ def test_what_is_waited_for_is_no_probe(monkeypatch: pytest.MonkeyPatch) -> None
         metrics(BlockDone(step, 100, 2 * step, 0.25))
     assert metrics.per_second == pytest.approx(500)
     assert metrics.speed.summary(22.0) == "22 s, 20 s of it waiting for the device, 500 probes/s"
+
+
+def test_guarded_readings_are_displayed() -> None:
+    metrics = TrainingMetrics()
+    assert not any("readings" in field for field in metrics.fields())
+    for counts in (GuardCounts(10), GuardCounts(2, clipped=5)):
+        metrics(Guarded(7, counts))
+    assert metrics.fields()[-1] == "12 readings measured again (overload), 5 outliers clipped"

@@ -46,24 +46,24 @@ def make(uri):
     return open_uri("sim:analog-8bit?layers=2-1")
 
 def presets():
-    return {"bench:left": "the left one", "bench:right": "the right one"}
+    return {"lab:left": "the left one", "lab:right": "the right one"}
 """
 
 BROKEN = {
-    "no module": ("", "bench = no_such_module:make", "No module named 'no_such_module'"),
-    "no such name": ("", "bench = lab_bench:make", "AttributeError: module 'lab_bench' has no attribute 'make'"),
+    "no module": ("", "lab = no_such_module:make", "No module named 'no_such_module'"),
+    "no such name": ("", "lab = lab_bench:make", "AttributeError: module 'lab_bench' has no attribute 'make'"),
     "a missing library": (
         "import this_is_missing",
-        "bench = lab_bench:make",
+        "lab = lab_bench:make",
         "No module named 'this_is_missing' (lab_bench.py, line 1)",
     ),
     "it raises": (
         "x = 1\n1 / 0",
-        "bench = lab_bench:make",
+        "lab = lab_bench:make",
         "ZeroDivisionError: division by zero (lab_bench.py, line 2)",
     ),
-    "no Python": ("def (", "bench = lab_bench:make", "SyntaxError: invalid syntax (lab_bench.py, line 1)"),
-    "it leaves": ("raise SystemExit(3)", "bench = lab_bench:make", "SystemExit: 3 (lab_bench.py, line 1)"),
+    "no Python": ("def (", "lab = lab_bench:make", "SyntaxError: invalid syntax (lab_bench.py, line 1)"),
+    "it leaves": ("raise SystemExit(3)", "lab = lab_bench:make", "SystemExit: 3 (lab_bench.py, line 1)"),
 }
 
 
@@ -71,21 +71,19 @@ BROKEN = {
 def test_a_driver_that_cannot_be_imported_is_listed_with_why(install: Install, case: str) -> None:
     source, driver, why = BROKEN[case]
     install("lab-bench", source, driver=driver)
-    ((package, value, presets, problem),) = entry("bench")
+    ((package, value, presets, problem),) = entry("lab")
     assert (package, value, presets) == ("lab-bench 1.2", driver.partition(" = ")[2], {})
     assert problem == f"cannot be loaded: {why}"
     with pytest.raises(ConfigError) as raised:
-        open_device("bench:1")
-    assert str(raised.value) == (f"device 'bench:1': its driver, {value} of lab-bench 1.2, cannot be loaded: {why}")
+        open_device("lab:1")
+    assert str(raised.value) == (f"device 'lab:1': its driver, {value} of lab-bench 1.2, cannot be loaded: {why}")
     assert isinstance(raised.value.__cause__, Exception | SystemExit), "whoever writes it sees where it went wrong"
 
 
 def test_every_driver_is_listed_with_its_distribution(install: Install) -> None:
-    install(
-        "lab-bench", GOOD, driver="bench = lab_bench:make\nbare = lab_bench:make", presets="bench = lab_bench:presets"
-    )
-    assert entry("bench") == [
-        ("lab-bench 1.2", "lab_bench:make", {"bench:left": "the left one", "bench:right": "the right one"}, None)
+    install("lab-bench", GOOD, driver="lab = lab_bench:make\nbare = lab_bench:make", presets="lab = lab_bench:presets")
+    assert entry("lab") == [
+        ("lab-bench 1.2", "lab_bench:make", {"lab:left": "the left one", "lab:right": "the right one"}, None)
     ]
     assert entry("bare") == [("lab-bench 1.2", "lab_bench:make", {}, None)]
     schemes = [found["scheme"] for found in installed()]
@@ -97,48 +95,48 @@ def test_every_driver_is_listed_with_its_distribution(install: Install) -> None:
 @pytest.mark.parametrize(
     ("presets", "why"),
     [
-        ("bench = lab_bench:nothing", "AttributeError: module 'lab_bench' has no attribute 'nothing'"),
-        ("bench = lab_bench:make", "TypeError: make() missing 1 required positional argument: 'uri'"),
+        ("lab = lab_bench:nothing", "AttributeError: module 'lab_bench' has no attribute 'nothing'"),
+        ("lab = lab_bench:make", "TypeError: make() missing 1 required positional argument: 'uri'"),
     ],
 )
 def test_presets_that_cannot_be_listed_are_not_the_drivers_fault(install: Install, presets: str, why: str) -> None:
-    install("lab-bench", GOOD, driver="bench = lab_bench:make", presets=presets)
-    ((_, _, found, problem),) = entry("bench")
+    install("lab-bench", GOOD, driver="lab = lab_bench:make", presets=presets)
+    ((_, _, found, problem),) = entry("lab")
     assert found == {}
     assert str(problem).startswith(f"its devices cannot be listed: {why}")
-    assert open_device("bench:1").info.n_parameters == 3
+    assert open_device("lab:1").info.n_parameters == 3
 
 
 def test_two_drivers_for_one_scheme_are_both_listed_and_none_is_taken(install: Install) -> None:
-    install("lab-bench", GOOD, driver="bench = lab_bench:make")
-    install("other-bench", GOOD, driver="bench = other_bench:make")
-    assert [(package, problem) for package, _, _, problem in entry("bench")] == [
+    install("lab-bench", GOOD, driver="lab = lab_bench:make")
+    install("other-bench", GOOD, driver="lab = other_bench:make")
+    assert [(package, problem) for package, _, _, problem in entry("lab")] == [
         ("lab-bench 1.2", "another driver uses this scheme: other-bench 1.2"),
         ("other-bench 1.2", "another driver uses this scheme: lab-bench 1.2"),
     ]
-    with pytest.raises(ConfigError, match="several drivers for scheme 'bench'; uninstall all but one of") as raised:
-        open_device("bench:1")
+    with pytest.raises(ConfigError, match="several drivers for scheme 'lab'; uninstall all but one of") as raised:
+        open_device("lab:1")
     assert "lab-bench 1.2 (lab_bench:make)" in str(raised.value)
     assert "other-bench 1.2 (other_bench:make)" in str(raised.value)
 
 
 def test_a_driver_that_is_nothing_to_call(install: Install) -> None:
-    install("lab-bench", "make = 3", driver="bench = lab_bench:make")
+    install("lab-bench", "make = 3", driver="lab = lab_bench:make")
     with pytest.raises(
         ConfigError, match=r"its driver, lab_bench:make of lab-bench 1\.2, is a int; expected a callable"
     ):
-        open_device("bench:1")
+        open_device("lab:1")
 
 
 def test_a_driver_that_cannot_read_the_address(install: Install) -> None:
-    install("lab-bench", "def make(uri):\n    return int(uri)", driver="bench = lab_bench:make")
+    install("lab-bench", "def make(uri):\n    return int(uri)", driver="lab = lab_bench:make")
     with pytest.raises(
-        DeviceFault, match=r"^bench:x: its driver failed to create .* ValueError: .*\(lab_bench\.py, line 2\)"
+        DeviceFault, match=r"^lab:x: its driver failed to create .* ValueError: .*\(lab_bench\.py, line 2\)"
     ):
-        open_device("bench:x")
+        open_device("lab:x")
 
 
 def test_a_driver_that_the_system_refuses_something(install: Install) -> None:
-    install("lab-bench", "def make(uri):\n    return open('/nowhere/at/all')", driver="bench = lab_bench:make")
-    with pytest.raises(DeviceUnavailable, match=r"^bench:x: cannot be opened: .*No such file or directory"):
-        open_device("bench:x")
+    install("lab-bench", "def make(uri):\n    return open('/nowhere/at/all')", driver="lab = lab_bench:make")
+    with pytest.raises(DeviceUnavailable, match=r"^lab:x: cannot be opened: .*No such file or directory"):
+        open_device("lab:x")

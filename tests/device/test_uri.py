@@ -73,10 +73,12 @@ def test_slashes_of_the_web_are_not_wanted(given: str, meant: str) -> None:
     assert refusal(given) == f"{given}: device addresses have no //; write {meant}"
 
 
-@pytest.mark.parametrize("given", ["gpib:7", "visa:TCPIP::1::INSTR", "http://x", ":x", "x:y:z"])
+@pytest.mark.parametrize("given", ["gpib:7", "vxi:TCPIP::1::INSTR", "http://x", ":x", "x:y:z"])
 def test_who_knows_what_is_meant_is_not_guessed_at(given: str) -> None:
     scheme = given.partition(":")[0]
-    assert refusal(given).startswith(f"device {given!r}: no driver for scheme {scheme!r} (installed: serial, sim, tcp")
+    assert refusal(given).startswith(
+        f"device {given!r}: no driver for scheme {scheme!r} (installed: bench, serial, sim"
+    )
 
 
 def test_near_names_are_told() -> None:

@@ -16,6 +16,7 @@ from mgdhw_drivers.server.limits import NO_LIMITS, Limits
 from mgdhw_drivers.server.listener import Listener
 from mgdhw_drivers.server.serving import serving
 from mgdhw_drivers.transports.pty import PtyListener
+from mgdhw_drivers.transports.scpi import SCPI
 from mgdhw_drivers.transports.tcp import TcpListener
 from mgdhw_drivers.transports.unix import UnixListener
 from tests.helpers.chips import REFERENCE_CHIP
@@ -48,6 +49,9 @@ class DeviceServer:
             self.listener = TcpListener(self.station, 0)
         elif how == "unix":
             self.listener = UnixListener(self.station, self._folder / f"socket{self._served}")
+        elif how.startswith("scpi"):
+            place = {"scpi": "0", "scpi-pty": f"pty:{self._folder / f'port{self._served}'}"}[how]
+            self.listener = SCPI.listener(self.station, place, SCPI.options())
         else:
             self.listener = PtyListener(self.station, self._folder / f"port{self._served}")
         async with serving(self.station, self.listener):

@@ -29,7 +29,7 @@ LEVELS = ("host-codes", "device-codes", "learn")
 HARSH = "drop=0.02,corrupt=0.02,dup=0.02,split=0.02,delay=1ms,late=0.02"
 
 
-@pytest.mark.parametrize("how", ["tcp", "unix", "pty"])
+@pytest.mark.parametrize("how", ["tcp", "unix", "pty", "scpi", "scpi-pty"])
 async def test_digits_train_to_the_digest_of_this_process(bench: Any, how: str) -> None:
     experiment = {
         "device": {"uri": "sim:analog-8bit"},

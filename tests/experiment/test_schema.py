@@ -302,6 +302,13 @@ def sections() -> st.SearchStrategy[dict[str, Any]]:
             lambda name: optimizers[name].map(lambda keys: {"name": name, **keys})
         ),
         schedule=some(name=st.sampled_from(sorted(SCHEDULES)), every=st.floats(0.001, 1), tau=NUMBERS),
+        readings=some(
+            repeat=st.integers(1, 9),
+            outliers=st.sampled_from(["off", "repeat", "clip"]),
+            outlier_limit=NUMBERS,
+            settling=SHARES,
+            average=st.integers(1, 9),
+        ),
         evaluation=some(every=COUNTS, stop_at_accuracy=SHARES, stop_at_cost=NUMBERS),
         run=some(
             level=st.sampled_from(["auto", "host-codes"]),
@@ -322,7 +329,7 @@ def test_what_is_written_down_has_every_default_filled_in() -> None:
     text = to_toml(Experiment())
     assert 'uri = "sim:analog-8bit"' in text
     assert "tau_theta = 100" in text
-    for section in ("device", "data", "training", "codes", "optimizer", "schedule", "evaluation", "run"):
+    for section in ("device", "data", "training", "codes", "optimizer", "schedule", "readings", "evaluation", "run"):
         assert f"\n[{section}]\n" in text
 
 
@@ -331,9 +338,12 @@ def test_what_is_written_down_has_every_default_filled_in() -> None:
 
 def test_what_decides_the_trajectory_leaves_out_how_the_work_is_done() -> None:
     base = Experiment().decisive()
-    for same in ("run.block=7", "run.level=host-codes", "run.retries=0", "evaluation.every=5", "name=x"):
+    same_anyway = ("readings.repeat=1", "readings.settling=0.1", "readings.outlier_limit=9")
+    for same in ("run.block=7", "run.level=host-codes", "run.retries=0", "evaluation.every=5", "name=x", *same_anyway):
         assert parse_experiment("", source="x", overrides=[same]).decisive() == base
     for other in ("seed=1", "training.probes=7", "codes.family=walsh", "optimizer.beta1=0.5", "schedule.name=cosine"):
+        assert parse_experiment("", source="x", overrides=[other]).decisive() != base
+    for other in ("readings.outliers=clip", "readings.average=2"):
         assert parse_experiment("", source="x", overrides=[other]).decisive() != base
 
 

@@ -85,7 +85,7 @@ class Flaky(SimDevice):
 
 
 class Wrong(SimDevice):
-    """Answers its third block, or any round of replicas, with what no device may answer.
+    """Answers probes 12 and 13, its third block, or any round of replicas, with what no device may answer.
 
     Args:
         what: "nan", "inf" or "-inf" as costs; "short" or "short reference", too few of them; of replicas "short", one
@@ -99,15 +99,18 @@ class Wrong(SimDevice):
     async def probe(self, block: Block) -> Costs:
         costs = await super().probe(block)
         self.blocks += 1
+        if self.what.endswith(("nan", "inf")):
+            perturbed = costs.perturbed.astype(np.float64)
+            steps = np.arange(block.first_step, block.first_step + block.n_probes)
+            perturbed[(steps == 12) | (steps == 13)] = float(self.what)
+            return replace(costs, perturbed=perturbed)
         if self.blocks != 3:
             return costs
         if self.what == "short":
             return replace(costs, perturbed=costs.perturbed[:-1])
         if self.what == "short reference":
             return replace(costs, reference=costs.reference[:-1])
-        perturbed = costs.perturbed.astype(np.float64)
-        perturbed[2:4] = float(self.what)
-        return replace(costs, perturbed=perturbed)
+        raise AssertionError(self.what)
 
     async def learn_many(self, segments: Sequence[Segment]) -> list[SegmentResult]:
         results = await super().learn_many(segments)

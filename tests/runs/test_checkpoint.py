@@ -41,12 +41,13 @@ def states(draw: st.DrawFn) -> TrainState:
         held=draw(st.none() | st.builds(HeldBaseline, st.one_of(whole, finite), whole)),
         evaluations=draw(whole),
         digest_state=draw(st.binary(min_size=32, max_size=32)),
+        recent=tuple(draw(st.lists(finite, max_size=4))),
     )
 
 
 def assert_same(left: TrainState, right: TrainState) -> None:
     """Every bit, every type."""
-    for name in ("step", "update", "evaluations", "digest_state", "held"):
+    for name in ("step", "update", "evaluations", "digest_state", "held", "recent"):
         assert getattr(left, name) == getattr(right, name)
         assert type(getattr(left, name)) is type(getattr(right, name))
     if left.held is not None and right.held is not None:
@@ -168,3 +169,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, state: TrainState, m
         checkpoint.save(path, replace(state, step=9999))
     assert checkpoint.load(path).state.step == 1234
     assert [found.name for found in tmp_path.iterdir()] == ["checkpoint.npz"]
+
+
+@given(state=states())
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_not_looked_for_leaves_no_trace(state: TrainState, tmp_path: Path) -> None:
+    """A checkpoint of a training that looks for no outliers is what it was before there was such a thing."""
+    path = tmp_path / "checkpoint.npz"
+    for recent, members in (((), set[str]()), ((1.5,), {"recent"})):
+        checkpoint.save(path, replace(state, recent=recent))
+        with np.load(path) as archive:
+            assert set(archive.files) & {"recent"} == members

@@ -2,8 +2,8 @@
 
 `python -m tests.system.kills [N]` kills N processes. Each begins a run or resumes one, and is killed at an instant that
 is drawn from the time that such a process takes; one scenario in twenty has no machine code yet. At the end of each
-scenario the run is trained to its end. Violations are a folder that cannot be used, another digest, an error that is
-none of mgdhw's, a run that has come twice, and a leftover that is not tidied.
+scenario the run is trained to its end. Violations are a folder that cannot be used, another digest, another best θ, an
+error that is none of mgdhw's, a run that has come twice, and a leftover that is not tidied.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mgdhw.runs import Run
 from mgdhw.runs.create import LEFT_SECONDS, tidy
+from mgdhw.training.results import Result
 
 from .faults import command, say_now
 
@@ -103,7 +105,7 @@ class Instants:
         self._seconds[kind] = 1.03 * self._seconds[kind] if ended_after is None else ended_after
 
 
-def play(instants: Instants, host: Host, kills: int, wanted: str) -> tuple[Counter[str], list[str]]:
+def play(instants: Instants, host: Host, kills: int, wanted: Result) -> tuple[Counter[str], list[str]]:
     """One scenario: where processes were killed, and what did not hold."""
     where: Counter[str] = Counter()
     broken: list[str] = []
@@ -133,8 +135,12 @@ def play(instants: Instants, host: Host, kills: int, wanted: str) -> tuple[Count
     out, err = process.communicate(timeout=SECONDS)
     if process.returncode != 0:
         broken.append(f"unusable: {err.strip()[-300:]}")
-    elif json.loads(out)["digest"] != wanted:
+    elif json.loads(out)["digest"] != wanted.digest:
         broken.append("another digest")
+    elif json.loads(out)["best"] != wanted.summary()["best"]:
+        broken.append("another best")
+    elif Run(host.folder / host.runs()[0]).best().state.step != json.loads(out)["best"]["step"]:
+        broken.append("the θ of another best")
     if len(host.runs()) != 1:
         broken.append(f"{len(host.runs())} runs")
     for left in host.leftovers():
@@ -158,7 +164,7 @@ def main(count: int, tell: Callable[[str], object], seed: int = 0) -> int:
         cold = undisturbed(folder / "cold", code)
         warm = undisturbed(folder / "warm", code)
         compiling, others = Instants(draw, cold), Instants(draw, warm)
-        wanted = mgdhw.train(folder / "cold" / "experiment.toml", runs=None).digest
+        wanted = mgdhw.train(folder / "cold" / "experiment.toml", runs=None)
         tell(f"a training takes {cold:.1f} s with its first compilation, {warm:.1f} s without")
         while where.total() < count:
             kills = min(draw.randint(1, MOST_KILLS), count - where.total())
@@ -226,7 +232,7 @@ def every_operation(tell: Callable[[str], object], stride: int = 1) -> int:
         "device": {"uri": "sim:analog-8bit?layers=2-2-1&engine=reference"},
         "data": {"name": "xor"},
         "training": {"probes": 40, "tau_theta": 20},
-        "evaluation": {"every": 40},
+        "evaluation": {"every": 20},
         "run": {"checkpoint_seconds": 1e-9, "block": 20},
     }
     violations = points = 0
@@ -237,7 +243,8 @@ def every_operation(tell: Callable[[str], object], stride: int = 1) -> int:
             """Begin, or resume, what there is."""
             begun = list(runs.glob("[!.]*"))
             result = mgdhw.train(resume=begun[0]) if begun else mgdhw.train(experiment, runs=runs)
-            found.write_text(result.digest)
+            assert result.run is not None
+            found.write_text(f"{result.digest}, best: {result.best}, {Run(result.run).best().state.theta.tolist()}")
 
         def killed(number: int) -> None:
             die_before(number, str(runs))
@@ -262,7 +269,7 @@ def every_operation(tell: Callable[[str], object], stride: int = 1) -> int:
                 if code != 0 or found.read_text() != wanted or len(list(runs.glob("[!.]*"))) != 1:
                     violations += 1
                     what = "resuming" if resumes else "beginning"
-                    tell(f"killed before operation {number} of {what}: exit code {code}, digest {found.read_text()!r}")
+                    tell(f"killed before operation {number} of {what}: exit code {code}, {found.read_text()!r}")
     tell(f"killed before each of {points} operations on files: {violations} violations")
     return violations
 

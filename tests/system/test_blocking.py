@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from tests.helpers.documents import python_block
-
+from .lab import install, notes
 from .terminal import Terminal, terminal
 
 pytestmark = [
@@ -21,33 +18,6 @@ pytestmark = [
     pytest.mark.long,
 ]
 
-LOGGED = """
-import time
-from itertools import pairwise
-from pathlib import Path
-
-from my_package.scope import Scope
-
-
-class Logged(Scope):
-    def note(self, what):
-        with Path("instrument.log").open("a") as file:
-            file.write(f"{time.monotonic()} {what}\\n")
-
-    def read_outputs(self, inputs):
-        self.note("reading")
-        outputs = super().read_outputs(inputs)
-        self.note("read")
-        return outputs
-
-    def set_parameters(self, theta):
-        self.note("set")
-        super().set_parameters(theta)
-
-    def shut_down(self):
-        self.note("shut down")
-        super().shut_down()
-"""
 EXPERIMENT = """
 [device]
 uri = "scope:7"
@@ -63,37 +33,11 @@ delta = 0.05
 """
 
 
-class Note(NamedTuple):
-    """What the instrument was asked, and when."""
-
-    when: float
-    what: str
-
-
 @pytest.fixture
 def lab(tmp_path: Path, unmeasured: dict[str, str]) -> dict[str, str]:
-    """The driver as its reader has it, installed; the environment that finds it."""
-    package = tmp_path / "site" / "my_package"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    (package / "scope.py").write_text(python_block("drivers.md", "BlockingDevice"), encoding="utf-8")
-    (package / "logged.py").write_text(LOGGED)
-    information = tmp_path / "site" / "my_package-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text("[mgdhw.devices]\nscope = my_package.logged:Logged\n")
+    """The environment of a process that finds the driver, and an experiment."""
     (tmp_path / "scope.toml").write_text(EXPERIMENT)
-    path = os.pathsep.join([str(tmp_path / "site"), unmeasured.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    return {**unmeasured, "PYTHONPATH": path}
-
-
-def notes(folder: Path) -> list[Note]:
-    """What the instrument was asked so far."""
-    try:
-        lines = (folder / "instrument.log").read_text().splitlines()
-    except FileNotFoundError:
-        return []
-    return [Note(float(line.split(" ", 1)[0]), line.split(" ", 1)[1]) for line in lines]
+    return install(tmp_path, unmeasured)
 
 
 def training(folder: Path, seen: Terminal) -> float:

@@ -16,6 +16,7 @@ from mgdhw_drivers.server.endpoint import Endpoint, Line
 from mgdhw_drivers.server.listener import Listener
 from mgdhw_drivers.server.serving import serving
 from mgdhw_drivers.transports.pty import PtyListener
+from mgdhw_drivers.transports.scpi import SCPI
 from mgdhw_drivers.transports.tcp import TcpListener
 from mgdhw_drivers.transports.unix import UnixListener
 
@@ -46,6 +47,8 @@ def served(uri: str, how: str = "tcp") -> Surroundings:
                 "tcp": TcpListener(station, 0),
                 "unix": UnixListener(station, Path(folder) / "board"),
                 "pty": PtyListener(station, None),
+                "scpi": SCPI.listener(station, "0", SCPI.options()),
+                "scpi-pty": SCPI.listener(station, "pty:", SCPI.options()),
             }
             async with serving(station, listeners[how]):
                 yield lambda: open_device(listeners[how].address)
@@ -63,6 +66,8 @@ DEVICES: dict[str, Surroundings] = {
     "tcp": served(f"{CHIP}&engine=reference"),
     "unix": served(f"{CHIP}&engine=reference", "unix"),
     "pty": served(f"{CHIP}&engine=reference", "pty"),
+    "scpi": served(f"{CHIP}&engine=reference", "scpi"),
+    "scpi-pty": served(f"{CHIP}&engine=reference", "scpi-pty"),
     "tcp, host codes": served(f"{CHIP}&engine=reference&codes=host"),
 }
 """A new device or transport is a line here."""

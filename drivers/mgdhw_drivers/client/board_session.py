@@ -23,11 +23,10 @@ from mgdhw.errors import (
     LinkLost,
     LinkTimeout,
 )
-from mgdhw_drivers.client.byte_stream import ByteStream
-from mgdhw_drivers.client.link import Link, Request
 from mgdhw_drivers.client.motion_limiter import MotionLimiter
 from mgdhw_drivers.client.options import LinkOptions
 from mgdhw_drivers.client.refusals import Refused
+from mgdhw_drivers.client.request_link import Request, RequestLink
 from mgdhw_drivers.client.same_board import check_same_board
 from mgdhw_drivers.protocol import cells
 from mgdhw_drivers.protocol import description as descriptions
@@ -61,12 +60,12 @@ class BoardSession:
     """One board, over all of its connections.
 
     Args:
-        byte_stream: what carries the bytes.
+        link: what carries the messages.
         options: of the address.
     """
 
-    def __init__(self, byte_stream: ByteStream, options: LinkOptions) -> None:
-        self.link = Link(byte_stream, options.timeout, options.progress)
+    def __init__(self, link: RequestLink, options: LinkOptions) -> None:
+        self.link = link
         self.lock = asyncio.Lock()
         self.description: Description | None = None
         self.identity: Identity | None = None

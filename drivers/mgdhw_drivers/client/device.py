@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -30,12 +30,12 @@ from mgdhw.errors import (
 )
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw_drivers.client.board_session import LONGEST_RAMP_SECONDS, BoardSession
-from mgdhw_drivers.client.byte_stream import ByteStream
 from mgdhw_drivers.client.costs import CostChecker
 from mgdhw_drivers.client.info import form_of, info_of
 from mgdhw_drivers.client.learning import Learning
 from mgdhw_drivers.client.motion_limiter import MotionLimiter
 from mgdhw_drivers.client.options import LinkOptions
+from mgdhw_drivers.client.request_link import RequestLink
 from mgdhw_drivers.protocol.blocks import costs_of, probe_of, rest_of
 from mgdhw_drivers.protocol.claims import limits_of
 from mgdhw_drivers.protocol.description import Head
@@ -56,13 +56,13 @@ class LinkedDevice(HostCodes):
 
     Args:
         uri: its address.
-        byte_stream: what carries the bytes.
+        new_link: makes what carries the messages, not connected, for each session.
         options: of the address.
     """
 
-    def __init__(self, uri: str, byte_stream: ByteStream, options: LinkOptions) -> None:
+    def __init__(self, uri: str, new_link: Callable[[], RequestLink], options: LinkOptions) -> None:
         super().__init__(uri)
-        self._byte_stream = byte_stream
+        self._new_link = new_link
         self._options = options
         self.reconnect_seconds = options.reconnect
         self._session: BoardSession | None = None
@@ -74,7 +74,7 @@ class LinkedDevice(HostCodes):
     def session(self) -> BoardSession:
         """The session with the board. Raises DeviceUnavailable while the device is not open."""
         if self._session is None:
-            self._session = BoardSession(self._byte_stream, self._options)  # closed: says so when it is used
+            self._session = BoardSession(self._new_link(), self._options)  # closed: says so when it is used
         return self._session
 
     async def connect(self) -> None:
@@ -86,7 +86,7 @@ class LinkedDevice(HostCodes):
         raw = await session.read_area(Area.LIMITS, 24 * head.n_parameters) if head.per_parameter else None
         try:
             limits = limits_of(description, raw)
-            self.info = info_of(description, limits, {"name": self._byte_stream.name})
+            self.info = info_of(description, limits, {"name": session.link.byte_stream.name})
         except LinkCorrupt as error:
             raise DeviceUnavailable(f"what the board says of itself makes no sense: {error}", uri=self.uri) from error
         self._cost_checker = CostChecker(head, self.info.details, self.uri)
@@ -101,7 +101,7 @@ class LinkedDevice(HostCodes):
         self._heartbeat = asyncio.create_task(self._keep_alive(session), name=f"heartbeat of {self.uri}")
 
     async def _begin(self) -> BoardSession:
-        self._session = session = BoardSession(self._byte_stream, self._options)
+        self._session = session = BoardSession(self._new_link(), self._options)
         try:
             await session.begin()
         except BaseException:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from mgdhw.errors import DeviceError, DeviceFault, LinkCorrupt, LinkLost, LinkTi
 from mgdhw_drivers.client.byte_stream import ByteStream
 from mgdhw_drivers.client.options import PROGRESS_SECONDS
 from mgdhw_drivers.client.refusals import error_of
+from mgdhw_drivers.client.request_link import NextValues, Request
 from mgdhw_drivers.client.timer import RestartableTimer
 from mgdhw_drivers.client.unanswered import UnansweredTraffic
 from mgdhw_drivers.client.wait_times import WaitTimes
@@ -39,8 +40,6 @@ ATTEMPTS = 25
 SLOW_SECONDS = 1.0
 """A board that is at one request for so long without progress is mentioned in the log."""
 
-Request = tuple[Type, bytes]
-
 log = logging.getLogger("mgdhw.link")
 
 
@@ -51,10 +50,18 @@ class Link:
         byte_stream: what carries the bytes.
         timeout: seconds without an answer, beyond what the line needs, after which the link is given up.
         progress: seconds in which a board that is at a request, and says so, has to get something of it done.
+        error_of: the exception for an answer that is an ERROR.
     """
 
-    def __init__(self, byte_stream: ByteStream, timeout: float, progress: float = PROGRESS_SECONDS) -> None:
+    def __init__(
+        self,
+        byte_stream: ByteStream,
+        timeout: float,
+        progress: float = PROGRESS_SECONDS,
+        error_of: Callable[[Answer, str], DeviceError] = error_of,
+    ) -> None:
         self.byte_stream = byte_stream
+        self._error_of = error_of
         self.connection = HostConnection(secrets.randbits(32))
         self.repeated = 0
         """Requests that were lost and sent again."""
@@ -142,7 +149,7 @@ class Link:
                 if answer.sequence in pending:
                     index = pending.pop(answer.sequence)
                     if answer.trouble is not None:
-                        raise error_of(answer, self.uri)
+                        raise self._error_of(answer, self.uri)
                     answers[index] = answer.payload
                     lost = 0
                     self._progressed()
@@ -160,7 +167,7 @@ class Link:
             raise
         return [answer for answer in answers if answer is not None]
 
-    async def stream(self, kind: Type, request: Callable[[NDArray[Any]], Awaitable[tuple[bytes, int] | None]]) -> None:
+    async def stream(self, kind: Type, request: NextValues) -> None:
         """Ask for values; where some were lost, ask for the rest.
 
         Args:
@@ -197,7 +204,7 @@ class Link:
                         break
                 elif answer.sequence == sequence:
                     if answer.trouble is not None:
-                        raise error_of(answer, self.uri)
+                        raise self._error_of(answer, self.uri)
                     if gathered.take(answer.payload):
                         self._progressed()
         except BaseException:

@@ -125,6 +125,10 @@ class Endpoint:
         if self._board is not None:
             self._board.connected(out)
 
+    def hang_up_when_silent(self, wanted: bool) -> None:
+        """Whether the connection is ended when the host says nothing for too long."""
+        self._hangs_up = wanted
+
     def received(self, data: bytes) -> None:
         """Bytes from the host."""
         if self._entry is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -41,17 +42,7 @@ class Faults:
     @classmethod
     def parse(cls, text: str) -> Self:
         """From `drop=0.01,delay=5ms`. Raises ConfigError."""
-        known = [field.name for field in fields(cls)]
-        chosen: dict[str, float] = {}
-        for item in filter(None, (part.strip() for part in text.split(","))):
-            name, _, value = item.partition("=")
-            if name not in known:
-                raise ConfigError(
-                    f"--faults: no fault {short_repr(name)}{did_you_mean(name, known)} ({', '.join(known)})"
-                )
-            if name in chosen:
-                raise ConfigError(f"--faults: {name} is given twice; leave one of them out")
-            chosen[name] = _seconds(item, value) if name in ("delay", "away") else _share(item, value)
+        chosen = parse_faults(text, [field.name for field in fields(cls)], ("delay", "away"))
         if "delay" in chosen:
             chosen.setdefault("late", 1.0)
         return cls(**chosen)
@@ -106,13 +97,35 @@ class FaultInjector:
         return self._random.random() < share
 
 
+def parse_faults(text: str, known: Sequence[str], times: Collection[str] = ()) -> dict[str, float]:
+    """Faults from `drop=0.01,delay=5ms`.
+
+    Args:
+        text: as given on a command line.
+        known: names that there are.
+        times: those of them that are times, in seconds; the others are shares.
+
+    Raises:
+        ConfigError: naming what is wrong.
+    """
+    chosen: dict[str, float] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = item.partition("=")
+        if name not in known:
+            raise ConfigError(f"--faults: no fault {short_repr(name)}{did_you_mean(name, known)} ({', '.join(known)})")
+        if name in chosen:
+            raise ConfigError(f"--faults: {name} is given twice; leave one of them out")
+        chosen[name] = _seconds(item, value) if name in times else _share(item, value)
+    return chosen
+
+
 def _share(item: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0.0 <= value <= 1.0:
-        raise ConfigError(f"--faults: {short_repr(item)}: expected a share of frames, 0 ... 1")
+        raise ConfigError(f"--faults: {short_repr(item)}: expected a share, 0 ... 1")
     return value
 
 

@@ -78,6 +78,11 @@ class Hardware:
         self.safe = False
         device, slew = self.device, self._limits.slew
         await device.open()
+        if device.interlocks:
+            raise DeviceUnavailable(
+                "has interlocks, which are checked only by a training in the same process: train it there, unserved",
+                uri=device.uri,
+            )
         info = device.info
         if slew:
             await device.restrain(Motion(slew, safe=np.clip(0.0, info.theta_min, info.theta_max)))

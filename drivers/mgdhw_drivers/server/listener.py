@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from mgdhw_drivers.server.endpoint import Endpoint
+
+class HostEnd(Protocol):
+    """What a listener connects hosts to: a board that speaks the link, or SCPI."""
+
+    @property
+    def away(self) -> float:
+        """Loop time until which the board is unplugged."""
+
+    @property
+    def occupied(self) -> bool:
+        """Whether a host is connected."""
+
+    def connected(self, write: Callable[[bytes], None], hang_up: Callable[[], None], *, hangs_up: bool = False) -> None:
+        """A host has connected. See `Endpoint.connected`."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes from the host."""
+
+    def pause(self) -> None:
+        """The host does not read what it is sent."""
+
+    def resume(self) -> None:
+        """It reads again."""
+
+    def disconnected(self) -> None:
+        """The host has disconnected."""
 
 
 class Listener(ABC):
@@ -16,7 +41,7 @@ class Listener(ABC):
         endpoint: the board that it is connected to.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: HostEnd) -> None:
         self.endpoint = endpoint
 
     @property

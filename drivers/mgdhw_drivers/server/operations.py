@@ -11,7 +11,7 @@ import numpy as np
 
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Block, Part
-from mgdhw.device import Device, HostCodes
+from mgdhw.device import Capability, Device, HostCodes, guarded
 from mgdhw.errors import DeviceFault, LinkCorrupt
 from mgdhw_drivers.client.info import form_of
 from mgdhw_drivers.protocol import checks
@@ -58,7 +58,8 @@ class Operations:
         info = device.info
         self._hardware, self._sender, self._cell_states = hardware, sender, cell_states
         self._device: Device = device
-        self.floats = info.cost_lsb == 1.0 and converters_of(info) is None
+        averages = device.acquisition.readings > 1 and Capability.PROBE not in info.capabilities
+        self.floats = averages or (info.cost_lsb == 1.0 and converters_of(info) is None)
         description = describe(info, limits, floats=self.floats, cells=cell_states.size)
         self.head = description.head
         self.described = description.pack()
@@ -240,7 +241,7 @@ class Operations:
         self._check(asked.theta_crc, asked.dataset_crc)
         samples = self._samples(asked.count, asked.samples_crc)
         with device_errors():
-            cost = await device.measure(samples, asked.step, Part(asked.part))
+            cost = await device.acquire(samples, asked.step, Part(asked.part))
         self.evaluations += 1
         await self._sender.answer_values(request, 0, np.asarray([cost]), last=True)
 
@@ -249,6 +250,7 @@ class Operations:
         checks.check_infer(asked, self.head)
         self._check(asked.theta_crc, asked.dataset_crc)
         samples = self._samples(asked.count, asked.samples_crc)
+        await guarded.settle(self._device)
         start = first = 0
         while start < asked.count:
             size = self.chunk_size.next(asked.count - start, Type.INFER, 1)

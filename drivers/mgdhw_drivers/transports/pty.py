@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw_drivers.client.options import LinkOptions
-from mgdhw_drivers.server.listener import Listener
+from mgdhw_drivers.server.listener import HostEnd, Listener
 from mgdhw_drivers.transports.transport import Transport
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class PtyListener(Listener):
         link: a symbolic link to it, whose name stays the same.
     """
 
-    def __init__(self, endpoint: Endpoint, link: Path | None) -> None:
+    def __init__(self, endpoint: HostEnd, link: Path | None) -> None:
         super().__init__(endpoint)
         self._link = link
         self._master = -1

@@ -14,7 +14,7 @@ from mgdhw.errors import ConfigError
 from mgdhw.report.console import printable
 from mgdhw_drivers.client.byte_stream import ByteStream, Receiver
 from mgdhw_drivers.client.options import LinkOptions, option
-from mgdhw_drivers.server.listener import Listener
+from mgdhw_drivers.server.listener import HostEnd, Listener
 from mgdhw_drivers.transports.serial_port import OpenPort, watch_port
 from mgdhw_drivers.transports.transport import Transport
 
@@ -91,7 +91,7 @@ class SerialListener(Listener):
         baud: speed of the line.
     """
 
-    def __init__(self, endpoint: Endpoint, port: str, baud: int) -> None:
+    def __init__(self, endpoint: HostEnd, port: str, baud: int) -> None:
         super().__init__(endpoint)
         self._port = port
         self._stream = SerialStream(f"serial:{port}", port, baud, slow=False)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from mgdhw.errors import LinkCorrupt
 from mgdhw_drivers.protocol.greeting import BUSY, BoardGreeting
-from mgdhw_drivers.server.listener import Listener
+from mgdhw_drivers.server.listener import HostEnd, Listener
 from mgdhw_drivers.transports.socket_stream import READ_SIZE, keep_alive
 
 if TYPE_CHECKING:
-    from mgdhw_drivers.server.endpoint import Endpoint
+    pass
 
 log = logging.getLogger("mgdhw.serve")
 
@@ -32,7 +32,7 @@ class SocketListener(Listener):
         endpoint: the board that they are connected to.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: HostEnd) -> None:
         super().__init__(endpoint)
         self.accepted: IncomingConnection | None = None
         """The connection of the host that has the board."""

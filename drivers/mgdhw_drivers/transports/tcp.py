@@ -23,6 +23,7 @@ from mgdhw_drivers.transports.transport import Transport
 
 if TYPE_CHECKING:
     from mgdhw_drivers.server.endpoint import Endpoint
+    from mgdhw_drivers.server.listener import HostEnd
 
 CONNECT_SECONDS = 5.0
 HANDSHAKE_SECONDS = 5.0
@@ -255,7 +256,7 @@ class TcpListener(SocketListener):
         port: its number; 0: any that is free.
     """
 
-    def __init__(self, endpoint: Endpoint, port: int) -> None:
+    def __init__(self, endpoint: HostEnd, port: int) -> None:
         super().__init__(endpoint)
         self.port = port
         self.secret_file: Path | None = None

@@ -63,15 +63,17 @@ class Transport(Generic[Options]):
     connect: Callable[[str, str, Options], ByteStream] | None = None
     discover: Callable[[], dict[str, str]] = dict
     listen_place: str = ""
-    listen: Callable[[Endpoint, str, Options], Listener] | None = None
+    listen: Callable[[Any, str, Options], Listener] | None = None
     listen_about: str = ""
 
     def open_device(self, uri: str) -> Device:
         """The board at an address (entry point of group `mgdhw.devices`). Raises ConfigError."""
         from mgdhw_drivers.client.device import LinkedDevice
+        from mgdhw_drivers.client.link import Link
 
         place, options = self.parse(uri)
-        return LinkedDevice(uri, self.stream(uri, place, options), options)
+        stream = self.stream(uri, place, options)
+        return LinkedDevice(uri, lambda: Link(stream, options.timeout, options.progress), options)
 
     def parse(self, uri: str) -> tuple[str, Options]:
         """Where a board is, and the options. Raises ConfigError where one is unknown or not of its kind."""

@@ -22,6 +22,7 @@ from mgdhw_drivers.transports.transport import Transport
 
 if TYPE_CHECKING:
     from mgdhw_drivers.server.endpoint import Endpoint
+    from mgdhw_drivers.server.listener import HostEnd
 
 CONNECT_SECONDS = 5.0
 
@@ -74,7 +75,7 @@ class UnixListener(SocketListener):
         path: of its file, which is there while it listens.
     """
 
-    def __init__(self, endpoint: Endpoint, path: Path) -> None:
+    def __init__(self, endpoint: HostEnd, path: Path) -> None:
         super().__init__(endpoint)
         self._path = path
         self._made: tuple[int, int] | None = None

@@ -146,7 +146,7 @@ async def test_questions_in_the_middle_of_a_block_change_no_number(bench: Any) -
         task = asyncio.create_task(device.probe(block))
         for _ in range(5):
             for kind, payload in ((Type.PING, b""), (Type.IDENTIFY, Identify(7, 0, 16384, 0).pack())):
-                device._byte_stream.write(encode(Frame(kind, 0, payload)))  # whose answers nobody awaits
+                link.byte_stream.write(encode(Frame(kind, 0, payload)))  # whose answers nobody awaits
             await asyncio.sleep(0.001)
         np.testing.assert_array_equal((await task).perturbed, wanted.perturbed)
         assert link.connection.stray >= 10

@@ -243,7 +243,7 @@ async def test_a_serial_line_is_not_pulled_out_by_a_dead_man(bench: Any) -> None
 async def test_the_system_is_asked_to_notice_a_peer_that_is_gone(bench: Any) -> None:
     async with bench.serve() as address, open_device(address) as device:
         ours = bench.listener.accepted._transport.get_extra_info("socket")
-        theirs = device._byte_stream._stream._transport.get_extra_info("socket")
+        theirs = device.session.link.byte_stream._stream._transport.get_extra_info("socket")
         for connection in (ours, theirs):
             assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)

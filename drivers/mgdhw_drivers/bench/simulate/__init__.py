@@ -1,0 +1,1 @@
+"""A rehearsal of a rack: SCPI servers for its instruments, wired to one simulated chip. See `command`."""

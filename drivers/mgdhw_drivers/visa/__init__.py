@@ -1,0 +1,1 @@
+"""Instruments by VISA: resources that several tasks may share, and chips that speak SCPI."""
