@@ -1,6 +1,7 @@
 """What is known of a network's structure: which parameters and nodes belong to which layer.
 
-θ is one vector. A layer's share of it is its weight matrix, (n_out, n_in) row by row, then its n_out biases.
+θ is one vector. A layer's share of it is its weight matrix, (n_out, n_in) row by row, then its n_out biases. A
+convolution is a weight matrix that is used at many positions: n_in is its fan-in (kernel height × width × channels).
 Hardware whose structure nobody knows has no layers: "just P parameters" is enough for MGD, which is model-free.
 """
 
@@ -13,19 +14,33 @@ from itertools import pairwise
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One dense layer: where its parameters lie in θ and its nodes among all nodes.
+    """One layer with parameters: where they lie in θ, and its nodes among all nodes.
 
     Args:
-        n_in: inputs.
-        n_out: outputs, which are its nodes.
+        n_in: inputs of a node: its fan-in.
+        n_out: rows of the weight matrix: outputs, or channels of a convolution.
         first_parameter: index in θ of weight (0, 0).
         first_node: index of its first node among the network's.
+        positions: of the outputs that share a row; 1 in a dense layer.
+        kernel: weights between an input channel and an output channel; 1 in a dense layer.
     """
 
     n_in: int
     n_out: int
     first_parameter: int
     first_node: int
+    positions: int = 1
+    kernel: int = 1
+
+    @property
+    def fan_out(self) -> int:
+        """Weights by which an input acts on the outputs, as Glorot and Bengio count them."""
+        return self.n_out * self.kernel
+
+    @property
+    def n_nodes(self) -> int:
+        """Nodes: a pre-activation each, position by position."""
+        return self.n_out * self.positions
 
     @property
     def n_parameters(self) -> int:
@@ -50,7 +65,7 @@ class Layer:
     @property
     def nodes(self) -> slice:
         """Its nodes among the network's."""
-        return slice(self.first_node, self.first_node + self.n_out)
+        return slice(self.first_node, self.first_node + self.n_nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,13 @@ class Topology:
     @property
     def n_nodes(self) -> int:
         """Neurons, where layers are known; else 0."""
-        return sum(layer.n_out for layer in self.layers)
+        return sum(layer.n_nodes for layer in self.layers)
+
+    @property
+    def dense_sizes(self) -> tuple[int, ...]:
+        """Inputs and outputs of each layer, where it is a multilayer network of dense layers; else ()."""
+        sizes = tuple(layer.n_in for layer in self.layers[:1]) + tuple(layer.n_out for layer in self.layers)
+        return sizes if sizes and Topology.dense(sizes) == self else ()
 
     @classmethod
     def dense(cls, sizes: Sequence[int]) -> Topology:
@@ -79,4 +100,5 @@ class Topology:
     def __str__(self) -> str:
         if not self.layers:
             return f"{self.n_parameters} parameters"
-        return "-".join(str(n) for n in (self.layers[0].n_in, *(layer.n_out for layer in self.layers)))
+        sizes = self.dense_sizes
+        return "-".join(map(str, sizes)) if sizes else f"{len(self.layers)} layer{'s' if len(self.layers) > 1 else ''}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 
 class Peer:
@@ -16,10 +17,19 @@ class Peer:
     """
 
     def __init__(self, module: str, case: str, replicas: int, images: str, seconds: float) -> None:
-        command = [sys.executable, "-m", f"peers.{module}", case, f"--replicas={replicas}", f"--images={images}"]
+        self._start(module, [case, f"--replicas={replicas}", f"--images={images}", f"--seconds={seconds}"])
+
+    @classmethod
+    def with_arguments(cls, module: str, *arguments: str) -> Self:
+        """Start one that takes other arguments."""
+        peer = cls.__new__(cls)
+        peer._start(module, list(arguments))
+        return peer
+
+    def _start(self, module: str, arguments: list[str]) -> None:
         self._name = module
         self._process = subprocess.Popen(
-            [*command, f"--seconds={seconds}"],
+            [sys.executable, "-m", f"peers.{module}", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -29,8 +39,12 @@ class Peer:
 
     def rate(self) -> float:
         """Steps (times replicas) per second, of one run."""
+        return self.ask("")
+
+    def ask(self, line: str) -> float:
+        """The number that it answers a line with."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
         return self._read()
 

@@ -58,10 +58,10 @@ def serve(description: str | None, build: Callable[[Task], Advance]) -> None:
     parser.add_argument("--seconds", type=float, default=0.5, help="how long a run should take")
     given = parser.parse_args()
     advance = build(_task(given.case, given.replicas, given.images))
-    steps = _fitting(advance, given.seconds)
-    _say(given.replicas * _rate(advance, steps))
+    steps = fitting(advance, given.seconds)
+    say(given.replicas * rate(advance, steps))
     for _ in sys.stdin:
-        _say(given.replicas * _rate(advance, steps))
+        say(given.replicas * rate(advance, steps))
 
 
 def _task(letter: str, replicas: int, images: str) -> Task:
@@ -72,7 +72,7 @@ def _task(letter: str, replicas: int, images: str) -> Task:
     return Task(letter, case, replicas, inputs, data.targets[: data.n_train].astype(np.float32), theta)
 
 
-def _fitting(advance: Advance, seconds: float) -> int:
+def fitting(advance: Advance, seconds: float) -> int:
     """Steps that take about so long."""
     advance(1)  # compiles
     steps = 1
@@ -85,11 +85,13 @@ def _fitting(advance: Advance, seconds: float) -> int:
         steps = min(steps * LARGEST_GROWTH, 1 + round(steps * seconds / taken))
 
 
-def _rate(advance: Advance, steps: int) -> float:
+def rate(advance: Advance, steps: int) -> float:
+    """Steps per second."""
     began = time.perf_counter()
     done = advance(steps)
     return done / (time.perf_counter() - began)
 
 
-def _say(rate: float) -> None:
-    print(rate, flush=True)
+def say(number: float) -> None:
+    """Answer the race."""
+    print(number, flush=True)

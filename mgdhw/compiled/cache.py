@@ -32,7 +32,7 @@ from mgdhw.folders import cache_folder, expanded
 
 COMPILED_FROM = (
     *("block.py", "codes", "compiled", "learning", "optimizers", "random"),
-    *("engines", "nonidealities.py", "reference", "spec.py"),
+    *("engines", "ideal", "nonidealities.py", "reference", "spec.py"),
 )
 """Sources, within a package, that kernels are made from, or may take functions and constants from."""
 FOLDER = "mgdhw-kernels"

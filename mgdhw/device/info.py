@@ -27,6 +27,9 @@ class Capability(Flag):
     """Equal requests give equal results: all levels agree bit for bit."""
     AMPLITUDES = auto()
     """Its code generator supports an amplitude for each layer (`CodeSpec.amplitudes`)."""
+    REPEATABLE = auto()
+    """Not deterministic, but equal requests give equal results on the same machine with the same software: it computes
+    in floating point. Levels, cuts and other machines agree up to rounding."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,10 +47,11 @@ class Adam(Optimizer):
     def update(self, theta: FloatArray, gradient: FloatArray, eta: float, state: State) -> tuple[FloatArray, State]:
         m = self.beta1 * state["m"] + (1.0 - self.beta1) * gradient
         v = self.beta2 * state["v"] + (1.0 - self.beta2) * (gradient * gradient)
-        power1 = np.asarray(state["beta1_power"] * self.beta1)
-        power2 = np.asarray(state["beta2_power"] * self.beta2)
+        arrays = theta.__array_namespace__()
+        power1 = arrays.asarray(state["beta1_power"] * self.beta1)
+        power2 = arrays.asarray(state["beta2_power"] * self.beta2)
         m_hat, v_hat = (m / (1.0 - power1), v / (1.0 - power2)) if self.bias_correction else (m, v)
-        change = eta * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        change = eta * m_hat / (arrays.sqrt(v_hat) + self.epsilon)
         return theta - change, {"m": m, "v": v, "beta1_power": power1, "beta2_power": power2}
 
 

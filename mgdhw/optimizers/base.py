@@ -16,7 +16,8 @@ State = dict[str, FloatArray]
 class Optimizer(ABC):
     """Turns gradients into new parameters; its constants are dataclass fields (`mgdhw.variants.number`).
 
-    Only + - × ÷ √ are used, which IEEE 754 rounds exactly, so an update is the same on every machine.
+    Only + - × ÷ √ are used, which IEEE 754 rounds exactly, so an update is the same on every machine. An update takes
+    its functions from the arrays' own namespace (`__array_namespace__`), so that an engine can compile the very same.
     A new optimizer is one file here with one of these: experiment files, checkpoints, messages on the link and engines
     read what it declares. Boards that are to make its updates by themselves need a function in
     `firmware/core/optimizers.c`, too.

@@ -27,4 +27,5 @@ class Rmsprop(Optimizer):
 
     def update(self, theta: FloatArray, gradient: FloatArray, eta: float, state: State) -> tuple[FloatArray, State]:
         v = self.rho * state["v"] + (1.0 - self.rho) * (gradient * gradient)
-        return theta - eta * gradient / (np.sqrt(v) + self.epsilon), {"v": v}
+        root = theta.__array_namespace__().sqrt(v)
+        return theta - eta * gradient / (root + self.epsilon), {"v": v}

@@ -70,6 +70,16 @@ class DeviceUnderTest:
         if not self.is_deterministic:
             raise NotApplicable("the device is not deterministic: equal requests may give different results")
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a request that is made again here gives the same result: deterministic, or but for rounding."""
+        return self.is_deterministic or Capability.REPEATABLE in self.info.capabilities
+
+    def needs_repeatability(self) -> None:
+        """Raise NotApplicable if a request that is made again may give another result."""
+        if not self.is_repeatable:
+            raise NotApplicable("the device is not deterministic: equal requests may give different results")
+
     def needs_exact_writes(self) -> None:
         """Raise NotApplicable if the parameters after a write depend on more than the write."""
         if not self.info.exact_writes:

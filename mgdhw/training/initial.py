@@ -71,7 +71,7 @@ def allowed(info: DeviceInfo, amplitude: int, theta: FloatArray, constraint: Lin
 def initial(experiment: Experiment, info: DeviceInfo, theta_actual: FloatArray | None) -> FloatArray:
     """θ before the first update, (P,).
 
-    "glorot": weights uniform within ±√(6 / (n_in + n_out)), biases zero (Glorot & Bengio 2010); "uniform": all
+    "glorot": weights uniform within ±√(6 / (n_in + fan_out)), biases zero (Glorot & Bengio 2010); "uniform": all
     uniform within ±1; both times `init_scale`. "read": what the hardware holds.
     """
     if theta_actual is not None:
@@ -88,5 +88,5 @@ def initial(experiment: Experiment, info: DeviceInfo, theta_actual: FloatArray |
         )
     theta = np.zeros(info.n_parameters)
     for layer in info.topology.layers:
-        theta[layer.weights] = uniform[layer.weights] * (np.sqrt(6.0 / (layer.n_in + layer.n_out)) * scale)
+        theta[layer.weights] = uniform[layer.weights] * (np.sqrt(6.0 / (layer.n_in + layer.fan_out)) * scale)
     return theta

@@ -83,7 +83,12 @@ def prepare(experiment: Experiment, device: Device, dataset: Dataset) -> Prepara
             f"the parameters will not move: {training.probes} probes are fewer than the {training.update_period}"
             " that an update takes"
         )
-    if Capability.DETERMINISTIC not in info.capabilities:
+    if Capability.REPEATABLE in info.capabilities:
+        notes.append(
+            "this device computes in floating point: a run repeats bit for bit on this machine; on others, and at other"
+            " levels of delegation, it agrees up to rounding, which grows along a trajectory"
+        )
+    elif Capability.DETERMINISTIC not in info.capabilities:
         notes.append("this device is not deterministic: a repeated run will not be bit-identical")
     if experiment.evaluation.stop_at_accuracy is not None and not dataset.has_classes:
         raise ConfigError(

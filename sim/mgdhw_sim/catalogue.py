@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from mgdhw_sim.ideal import presets as ideal
 from mgdhw_sim.presets import CATALOGUE, PRESETS
 from mgdhw_sim.spec import ChipSpec
 
 
 def presets() -> dict[str, str]:
     """Address of each preset and what it is (entry point of group `mgdhw.presets`)."""
-    return {f"sim:{name}": f"{CATALOGUE[name].about}; {widths(spec)}" for name, spec in PRESETS.items()}
+    chips = {f"sim:{name}": f"{CATALOGUE[name].about}; {widths(spec)}" for name, spec in PRESETS.items()}
+    return chips | ideal.presets()
 
 
 def widths(spec: ChipSpec) -> str:

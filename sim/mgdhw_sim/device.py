@@ -18,10 +18,13 @@ from mgdhw.concurrency.background import BackgroundWorker
 from mgdhw.costs import CostFunction
 from mgdhw.datasets import Dataset
 from mgdhw.device import Capability, Device, DeviceInfo, HostCodes
+from mgdhw.device.uri import split_uri
 from mgdhw.errors import ConfigError, DeviceUnavailable
 from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw_sim.engines import Engine, choose
+from mgdhw_sim.ideal import address
+from mgdhw_sim.ideal.device import IdealDevice
 from mgdhw_sim.reference import cells, datapath
 from mgdhw_sim.reference.cells import Cells
 from mgdhw_sim.reference.chip import Chip
@@ -236,5 +239,7 @@ def _kind(method: str, named: Block | LearningRule) -> tuple[object, ...]:
 
 
 def open_uri(uri: str) -> Device:
-    """Entry point of scheme `sim`."""
+    """Entry point of scheme `sim`: an ideal network, or a chip."""
+    if address.is_ideal(split_uri(uri).place):
+        return IdealDevice(uri, address.parse(uri))
     return SimDevice(anchored(uri), parse(uri))

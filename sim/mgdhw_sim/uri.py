@@ -9,6 +9,8 @@ from mgdhw.device.uri import expand_path, shorten_uri, split_uri
 from mgdhw.errors import ConfigError
 from mgdhw.parsing import did_you_mean, short_repr
 from mgdhw_sim.chip_file import load_chip
+from mgdhw_sim.ideal.address import NAME, is_ideal
+from mgdhw_sim.ideal.presets import PRESETS as IDEAL_PRESETS
 from mgdhw_sim.nonidealities import IDEAL, Nonidealities
 from mgdhw_sim.presets import PRESETS
 from mgdhw_sim.spec import FIELDS, ChipSpec
@@ -31,12 +33,14 @@ def parse(uri: str) -> ChipSpec:
         spec = load_chip(expand_path(uri, preset))
     elif preset in PRESETS:
         spec = PRESETS[preset]
+    elif is_ideal(preset):
+        raise ConfigError(f"{uri}: an ideal network, and what is asked for needs a chip ({', '.join(PRESETS)})")
     else:
-        first = preset.partition("&")[0]
-        hint = did_you_mean(preset, PRESETS)
-        if "&" in preset and first in PRESETS:
+        first, names = preset.partition("&")[0], (*PRESETS, NAME, *IDEAL_PRESETS)
+        hint = did_you_mean(preset, names)
+        if "&" in preset and first in names:
             hint = f"; options begin with a ?: sim:{preset.replace('&', '?', 1)}"
-        raise ConfigError(f"{uri}: no preset {short_repr(preset)}{hint} ({', '.join(PRESETS)})")
+        raise ConfigError(f"{uri}: no preset {short_repr(preset)}{hint} ({', '.join(names)})")
     changes: dict[str, Any] = {}
     nonidealities: dict[str, Any] = {}
     for key, value in options.items():

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from mgdhw.errors import ConfigError
 from mgdhw_sim.chip_file import load_chip
 from mgdhw_sim.cli import app
+from mgdhw_sim.ideal.presets import PRESETS as IDEAL
 from mgdhw_sim.plot import draw
 from mgdhw_sim.presets import PRESETS
 
@@ -30,10 +31,11 @@ def test_every_command_has_help_with_an_example() -> None:
 
 def test_the_list_has_every_preset() -> None:
     shown = sim("list").splitlines()
-    assert [line.split()[0] for line in shown if line.split()[:1] and line.split()[0] in PRESETS] == list(PRESETS)
+    names = [*PRESETS, *IDEAL]
+    assert [line.split()[0] for line in shown if line.split()[:1] and line.split()[0] in names] == names
     assert not any(line.endswith(" ") for line in shown)
     found = json.loads(sim("list", "--json"))["presets"]
-    assert [entry["name"] for entry in found] == list(PRESETS)
+    assert [entry["name"] for entry in found] == names
     assert next(entry for entry in found if entry["name"] == "pcm")["address"] == "sim:pcm"
     (microring,) = (entry for entry in found if entry["name"] == "microring")
     assert microring["step_seconds"] == pytest.approx(4e-6, rel=0.01)  # with settling, as the table has it
@@ -125,3 +127,13 @@ def test_without_matplotlib_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     with pytest.raises(ConfigError, match=r"pip install 'mgdhw\[plot\]'"):
         sim("show", "analog-8bit", "--plot", str(tmp_path / "chip.png"))
+
+
+def test_an_ideal_network_is_shown_layer_by_layer() -> None:
+    shown = sim("show", "ideal-fashion")
+    assert "7,318 parameters, 11,018 nodes" in shown
+    assert [line.split()[0] for line in shown.splitlines()[3:6]] == ["conv3x3:4", "conv3x3:4", "maxpool2"]
+    found = json.loads(sim("show", "sim:ideal?layers=2-3-1", "--json"))
+    assert [stage["parameters"] for stage in found["stages"]] == [9, 4]
+    with pytest.raises(ConfigError, match="an ideal network has no chip file"):
+        sim("show", "ideal-fashion", "--toml")

@@ -96,8 +96,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
     kind = ParameterKind.CODES if coded else ParameterKind.VALUES
     per_parameter = any(np.ndim(value) for value in (info.theta_min, info.theta_max, info.theta_lsb))
     p = info.n_parameters
-    layers = info.topology.layers
-    sizes = (layers[0].n_in, *(layer.n_out for layer in layers)) if layers else ()
+    sizes = info.topology.dense_sizes  # a link has no words for other layers: then nobody knows them there
     model, identity = info.model[:1000], info.identity[:1000]
     timing = {} if info.timing is None else {"timing": asdict(info.timing)}
     # Codes say by themselves what the converters take.
@@ -127,7 +126,7 @@ def describe(info: DeviceInfo, limits: Limits, *, floats: bool, cells: int) -> D
             | (CapabilityBits.EXACT_WRITES if info.exact_writes else 0)
             | (CapabilityBits.SNAPSHOT if has_cell_state else 0)
         ),
-        features=int(FEATURES | (WITH_LAYERS if layers else 0)),
+        features=int(FEATURES | (WITH_LAYERS if sizes else 0)),
         n_parameters=p,
         n_inputs=info.n_inputs,
         n_outputs=info.n_outputs,

@@ -186,6 +186,18 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
+def broadcast(typingctx: Any, array: Any, index: Any) -> Any:
+    """An element of a one-dimensional array in all lanes."""
+    vector = Vector(array.dtype)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        index = context.cast(builder, args[1], sig.args[1], types.intp)
+        return _splat(builder, builder.load(_pointer(context, builder, sig.args[0], args[0], index)), LANES)
+
+    return vector(array, index), codegen
+
+
+@intrinsic
 def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     """Write sixteen consecutive elements."""
     if not (isinstance(value, Vector) and value.kind == array.dtype):

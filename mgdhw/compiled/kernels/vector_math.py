@@ -26,7 +26,8 @@ def _splatter(kind: Any) -> Any:
 
 
 i16, i32, i64 = _splatter(types.int16), _splatter(types.int32), _splatter(types.int64)
-u32, u64, f64 = _splatter(types.uint32), _splatter(types.uint64), _splatter(types.float64)
+u32, u64 = _splatter(types.uint32), _splatter(types.uint64)
+f32, f64 = _splatter(types.float32), _splatter(types.float64)
 
 
 def _converter(kind: Any) -> Any:
@@ -160,6 +161,23 @@ def total(typingctx: Any, value: Any) -> Any:
         return builder.call(function, args)
 
     return value.kind(value), codegen
+
+
+@intrinsic
+def multiply_add(typingctx: Any, one: Any, other: Any, sums: Any) -> Any:
+    """one * other + sums, in one operation where the processor has it: for numbers that decide no bit."""
+    if not (one == other == sums):
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = args[0].type
+        suffix = "f64" if isinstance(kind.element, ir.DoubleType) else "f32"
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fmuladd.v{kind.count}{suffix}"
+        )
+        return builder.call(function, args)
+
+    return one(one, other, sums), codegen
 
 
 # --- bits ------------------------------------------------------------------------------------------------------------

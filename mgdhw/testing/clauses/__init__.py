@@ -34,6 +34,7 @@ CHECKS: tuple[Check, ...] = tuple(
         probing.cuts_change_nothing,
         levels.levels_agree,
         levels.late_steps_agree,
+        levels.levels_agree_up_to_rounding,
         levels.levels_agree_statistically,
         learning.learning_alone_is_learning_with_the_host,
         learning.learning_alone_agrees_statistically,

@@ -33,7 +33,7 @@ async def samples_are_called_by_index(opener: Opener) -> None:
 async def data_can_be_replaced(opener: Opener) -> None:
     """`load` replaces the dataset, accepts the same one again, and leaves θ unchanged."""
     async with opened_dut(opener) as dut:
-        dut.needs_determinism()
+        dut.needs_repeatability()
         device, samples = dut.device, np.arange(dut.dataset.n_samples)
         costs = await device.probe(block_for(dut.info))  # before infer, whose outputs belong to a later time
         outputs = await device.infer(samples)
@@ -57,7 +57,7 @@ async def infer_disturbs_nothing(opener: Opener) -> None:
         device, samples = dut.device, np.arange(dut.dataset.n_samples)
         await device.infer(samples)
         await dut.require_theta("after infer")
-        if not dut.is_deterministic:
+        if not dut.is_repeatable:
             return
         without = await _two_blocks(dut, np.zeros(0, dtype=np.int64))
         between = await _two_blocks(dut, samples[::-1])

@@ -117,7 +117,7 @@ async def cancelled_blocks_leave_theta(opener: Opener) -> None:
 
             async def check(what: str, level: str = level, probe: Probe = probe, before: Costs = before) -> None:
                 await dut.require_theta(f"{level}: {what}", probed=True)
-                if dut.is_deterministic:
+                if dut.is_repeatable:
                     require_equal(await probe(block), before, f"{level}: {what}", "the next result", "the one before")
 
             await _cancel_everywhere(partial(probe, block), check)
@@ -132,7 +132,7 @@ async def cancelled_segments_leave_a_usable_device(opener: Opener) -> None:
 
         async def check(what: str) -> None:
             after = await dut.device.learn(segment)
-            if dut.is_deterministic:
+            if dut.is_repeatable:
                 require_equal(after, before, what, "the repeated segment", "the one before")
             await _usable(dut)
 

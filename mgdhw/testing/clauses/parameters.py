@@ -95,7 +95,7 @@ async def write_is_idempotent(opener: Opener) -> None:
 async def write_is_done_when_it_answers(opener: Opener) -> None:
     """Costs and outputs after a write belong to the new θ, from the first one on."""
     async with opened_dut(opener) as dut:
-        dut.needs_determinism()
+        dut.needs_repeatability()
         dut.needs_exact_writes()
         device, samples = dut.device, np.arange(dut.dataset.n_samples)
         other, same = theta_for(dut.info, 1), theta_for(dut.info)

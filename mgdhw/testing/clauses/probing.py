@@ -37,7 +37,7 @@ async def probe_has_no_side_effects(opener: Opener) -> None:
                 block = block_for(dut.info, baseline=baseline)
                 await probe(block)
                 await dut.require_theta(f"{level}: after a block, baseline {baseline}", probed=True)
-                if not dut.is_deterministic:
+                if not dut.is_repeatable:
                     continue
                 first, second, third = await probe(block), await probe(block), await probe(block)
                 what = f"{level}: a repeated block, baseline {baseline}"
@@ -48,7 +48,7 @@ async def probe_has_no_side_effects(opener: Opener) -> None:
 async def steps_come_in_any_order(opener: Opener) -> None:
     """Costs depend on the step, not on the order of calls: a later block may be run before an earlier one."""
     async with opened_dut(opener) as dut:
-        dut.needs_determinism()
+        dut.needs_repeatability()
         for level, probe in dut.levels.items():
             early, late = block_for(dut.info), block_for(dut.info, first_step=FIRST_STEP + 1000)
             in_order = (await probe(early), await probe(late))

@@ -20,6 +20,7 @@ def list_presets(
     import json
 
     from mgdhw.report.console import console, echo, print_table
+    from mgdhw_sim.ideal.presets import PRESETS as IDEAL
     from mgdhw_sim.presets import CATALOGUE
 
     if as_json:
@@ -31,6 +32,10 @@ def list_presets(
                 "step_seconds": None if preset.spec.timing is None else _step_seconds(preset.spec.timing),
             }
             for name, preset in CATALOGUE.items()
+        ]
+        found += [
+            {"name": name, "address": f"sim:{name}", "about": ideal.about, "step_seconds": None}
+            for name, ideal in IDEAL.items()
         ]
         echo(json.dumps({"presets": found}))
         return
@@ -51,6 +56,8 @@ def list_presets(
             writing = timing.update_seconds + preset.spec.topology.n_parameters * timing.write_seconds
             times = [quantity(seconds, "s") for seconds in (_step_seconds(timing), writing, timing.input_seconds)]
         table.add_row(name, *times, preset.about)
+    for name, ideal in IDEAL.items():
+        table.add_row(name, "", "", "", ideal.about)
     print_table(console(), table)
     echo("\nmgdhw sim show PRESET tells more; mgdhw train --device sim:PRESET trains one.")
 

@@ -37,14 +37,26 @@ def show(
     """
     import json
 
+    from mgdhw.device.uri import split_uri
     from mgdhw.errors import ConfigError
     from mgdhw.report.console import echo
+    from mgdhw_sim.cli.show_network import show_network
+    from mgdhw_sim.ideal.address import is_ideal
+    from mgdhw_sim.ideal.address import parse as parse_network
     from mgdhw_sim.numbers import numbers
     from mgdhw_sim.uri import parse
 
     if as_json and as_toml:
         raise ConfigError("--json and --toml: choose one of them")
-    spec = parse(chip if chip.startswith("sim:") else f"sim:{chip}")
+    address = chip if chip.startswith("sim:") else f"sim:{chip}"
+    if is_ideal(split_uri(address).place):
+        if as_toml or plot is not None:
+            raise ConfigError(
+                f"{address}: an ideal network has no chip file and no converters to draw; expected --json"
+            )
+        show_network(parse_network(address), as_json=as_json)
+        return
+    spec = parse(address)
     if plot is not None:
         from mgdhw_sim.plot import draw
 

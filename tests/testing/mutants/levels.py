@@ -7,7 +7,7 @@ from dataclasses import replace
 from mgdhw.block import Block, Costs
 
 from .mark import caught_by
-from .sound import Noisy, Sound
+from .sound import Noisy, Repeatable, Sound
 
 
 @caught_by("levels-agree")
@@ -26,6 +26,14 @@ class ShortSteps(Sound):
 
     async def probe(self, block: Block) -> Costs:
         return await super().probe(replace(block, first_step=block.first_step % (1 << 32)))
+
+
+@caught_by("levels-agree-up-to-rounding")
+class OtherRoundedCodes(Repeatable):
+    """Draws its own codes with another seed than the host."""
+
+    async def probe(self, block: Block) -> Costs:
+        return await super().probe(replace(block, codes=replace(block.codes, seed=block.codes.seed ^ 1)))
 
 
 @caught_by("levels-agree-statistically")

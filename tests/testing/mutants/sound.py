@@ -85,6 +85,15 @@ class Noisy(Sound):
         return int(words(1, Stream.DATA, [self.count], 1)[0, 0] >> np.uint32(27)) - 16
 
 
+class Repeatable(Sound):
+    """Says that its levels agree up to rounding only. Breaks nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        can = self.info.capabilities & ~Capability.DETERMINISTIC | Capability.REPEATABLE
+        self.info = replace(self.info, capabilities=can)
+
+
 class NoisyLearner(Noisy):
     """Learns by itself, with noise. Breaks nothing."""
 
@@ -101,4 +110,4 @@ class NoisyLearner(Noisy):
         return await train_from_host(self, self.probe, replace(segment, rule=rule))
 
 
-SOUND = (Sound, Learner, Slow, Moving, Noisy, NoisyLearner)
+SOUND = (Sound, Repeatable, Learner, Slow, Moving, Noisy, NoisyLearner)

@@ -1,0 +1,1 @@
+"""Ideal networks: floating point, dense layers, convolutions and pooling. `docs/ideal.md` is their description."""
