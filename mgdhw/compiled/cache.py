@@ -114,21 +114,31 @@ class FunctionCache:
     def load_overload(self, signature: Any, target: Any) -> Any:
         """The function compiled for a signature, or None: numba compiles it then."""
         target.refresh()
-        content = self._folder.read(*self._key(signature, target.codegen()))
+        name, decisive = self._key(signature, target.codegen())
+        found = self._load(name, decisive, target)
+        if found is None and self._folder.begins(name):  # another process has compiled it meanwhile
+            found = self._load(name, decisive, target)
+            if found is not None:
+                self._folder.ends()
+        return found
+
+    def _load(self, name: str, decisive: str, target: Any) -> Any:
+        content = self._folder.read(name, decisive)
         if content is not None:
             # numba's own form of a compiled function. This user has written it: see `CodeFolder`.
             with contextlib.suppress(Exception):  # whatever is wrong with it: it can be compiled
                 return _REBUILD(target, *pickle.loads(content))
-        self._folder.begins()
         return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Keep the function compiled for a signature."""
-        self._folder.ends()
-        if compiled.lifted or compiled.library.has_dynamic_globals:  # numba says that these cannot be kept
-            return
-        with contextlib.suppress(Exception):  # kept or not, it is compiled
-            self._folder.write(*self._key(signature, compiled.codegen), _DUMPS(compiled._reduce()))
+        try:
+            # Numba says of some that they cannot be kept.
+            if not compiled.lifted and not compiled.library.has_dynamic_globals:
+                with contextlib.suppress(Exception):  # kept or not, it is compiled
+                    self._folder.write(*self._key(signature, compiled.codegen), _DUMPS(compiled._reduce()))
+        finally:
+            self._folder.ends()
 
     def flush(self) -> None:
         """Part of numba's interface: called before everything is compiled anew, and so written anew."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mgdhw.compiled import trusted_folders
 from mgdhw.compiled.trusted_folders import Refused
+from mgdhw.compiled.turns import Turns
 
 KEPT_FOLDERS = 6
 """Folders of this many versions are kept: several environments may be in use in turn."""
@@ -44,6 +45,7 @@ class CodeFolder:
         self._broken = self._used = False
         self._warned: set[str] = set()
         self._compiling = 0
+        self._turns = Turns()
 
     @cached_property
     def _version(self) -> str:
@@ -99,15 +101,34 @@ class CodeFolder:
                 " will compile anew; name a folder of your own by NUMBA_CACHE_DIR"
             )
 
-    def begins(self) -> None:
-        """A function is about to be compiled, perhaps for the sake of another one."""
-        if self._compiling == 0:
-            log.info("compiling the chip for this machine (once)")
+    def begins(self, name: str) -> bool:
+        """A function is about to be compiled, perhaps for the sake of another one.
+
+        What other processes compile at this moment is waited for.
+
+        Args:
+            name: of the file that its machine code will be in.
+
+        Returns:
+            Whether it may be there by now.
+        """
         self._compiling += 1
+        if self._compiling > 1:
+            return False
+        log.info("compiling the chip for this machine (once)")
+        if self.path is None or self._broken:
+            return False
+        try:
+            self._prepare(self.path)
+        except OSError:  # `write` will say so
+            return False
+        return self._turns.take(name, self.path)
 
     def ends(self) -> None:
-        """A function has been compiled."""
+        """A function has been compiled, and is kept if it can be."""
         self._compiling -= 1
+        if self._compiling == 0:
+            self._turns.end()
 
     def _prepare(self, path: Path) -> None:
         """Have a folder that is this user's. Raises OSError."""

@@ -24,8 +24,8 @@ MARK = b"""Signature: 8a477f597d28d172789f06886806bc55
 
 _POSIX = os.name == "posix"
 _OTHERS_WRITE = 0o022
-_LEFT_BY_US = re.compile(r"(.+-[0-9a-f]{24}|\..+\.tmp)")
-"""Names of files of machine code, whole and unfinished ones."""
+_LEFT_BY_US = re.compile(r"(.+-[0-9a-f]{24}|\..+\.(tmp|lock))")
+"""Names of files of machine code, whole and unfinished ones, and of locks."""
 
 
 class Refused(OSError):
