@@ -26,4 +26,4 @@ def test_killed_before_operations_on_files(stride: int) -> None:
 @pytest.mark.long
 def test_killed_at_random_instants() -> None:
     told: list[str] = []
-    assert main(10, told.append) == 0, told
+    assert main(6, told.append) == 0, told

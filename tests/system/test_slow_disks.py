@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals and serial ports are those of POSIX"),
 ]
 
-KILLS = 24
+KILLS = 12
 
 SHIM = """
 #define _GNU_SOURCE
