@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PATIENCE = 3
 """How often in the time of its timeout a chip that is busy has to say so."""
 
+INLINE_WAIT = 2e-3
+"""Seconds: a block of a hundred probes of a fast chip."""
+
 
 @dataclass(frozen=True, slots=True)
 class VisaOptions(LinkOptions):
@@ -42,6 +45,7 @@ class VisaTransport(Transport[VisaOptions]):
             identity=CHIP_IDENTITY,
             initialise=(f"*CLS;:MGD:PAT {options.timeout / PATIENCE:.3g}",),
             check_errors=False,
+            inline_wait=INLINE_WAIT,
         )
         return LinkedDevice(uri, lambda: ScpiLink(uri, address, settings, options.progress), options)
 

@@ -33,6 +33,8 @@ MARGIN_SECONDS = 2.0
 """How much longer than its timeouts a call may take, before its thread is abandoned."""
 CLOSING_SECONDS = 2.0
 """How long closing may take."""
+MOST_INLINE_SECONDS = 0.01
+"""How long requests, one after the other, may keep the event loop from other tasks."""
 
 
 class Resource:
@@ -66,6 +68,8 @@ class Resource:
         self._turn = asyncio.Lock()
         self._arrived: asyncio.Future[bool] | None = None
         """Awaited by the request that the event loop makes."""
+        self._others_ran = 0.0
+        """When, by the event loop's clock, a request last left it to other tasks."""
 
     @property
     def identity(self) -> str:
@@ -214,6 +218,10 @@ class Resource:
         """The answer, as soon as all of it has arrived."""
         loop = asyncio.get_running_loop()
         descriptor = session.fileno()
+        inline = self.settings.inline_wait
+        if inline and loop.time() - self._others_ran < MOST_INLINE_SECONDS and session.arrives_within(inline):
+            with contextlib.suppress(Incomplete):
+                return instrument.take_arrived(session, take)
         while True:
             arrived: asyncio.Future[bool] = loop.create_future()
             self._arrived = arrived
@@ -226,6 +234,7 @@ class Resource:
                 self._arrived = None
                 loop.remove_reader(descriptor)
                 timer.cancel()
+                self._others_ran = loop.time()
             with contextlib.suppress(Incomplete):
                 return instrument.take_arrived(session, take)
 

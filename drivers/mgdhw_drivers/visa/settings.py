@@ -39,3 +39,4 @@ class ResourceSettings:
     identity: str = ""
     initialise: tuple[str, ...] = ()
     check_errors: bool = True
+    inline_wait: float = 0.0

@@ -51,6 +51,12 @@ class StreamSession(Session):
     def send_at_once(self, data: bytes) -> int:
         """Send what can be sent without waiting; how much that is. Raises OSError."""
 
+    def arrives_within(self, seconds: float) -> bool:
+        """Wait until something arrives; whether it has. For `fileno` >= 0."""
+        poll = select.poll()  # where there are descriptors; `select` takes none above 1023
+        poll.register(self.fileno(), select.POLLIN)
+        return bool(poll.poll(1e3 * seconds))
+
     def take_arrived(self, take: Take[Answer]) -> Answer:
         """The next answer, when something has arrived. Raises Incomplete, and as `read`."""
         data = self._receive(0.0)
