@@ -71,6 +71,11 @@ class IdealSpec:
             raise ConfigError("cost=xent: the softmax of one output is always 1; expected more outputs, or cost=mse")
 
     @property
+    def node_lsb(self) -> float:
+        """The unit of a code at the nodes, in units of a pre-activation: the same as at the parameters."""
+        return self.theta_lsb
+
+    @property
     def exact_writes(self) -> bool:
         """Whether writing θ + θ̃ is the same as adding θ̃ to what is held."""
         return self.write_noise == 0
