@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.block import CodeSpec, Target
-from mgdhw.codes.base import CodeArray, Group, Matrix
+from mgdhw.codes.base import CodeArray, CodeFamily, Group, Matrix
 from mgdhw.codes.registry import family_of
 from mgdhw.errors import ConfigError
 from mgdhw.random.chunk_cache import ChunkCache
@@ -133,8 +133,8 @@ def _check_nodes(family: CodeFamily, topology: Topology) -> None:
         )
     if family.needs_layers:
         raise ConfigError(
-            f"codes.family: {family.name} perturbs rows and columns of weight matrices, and nodes have none; use random,"
-            ' walsh, sparse, sequential or sinusoidal, or codes.target = "weights"'
+            f"codes.family: {family.name} perturbs rows and columns of weight matrices, and nodes have none; use"
+            ' random, walsh, sparse, sequential or sinusoidal, or codes.target = "weights"'
         )
 
 

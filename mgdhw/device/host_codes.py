@@ -83,8 +83,8 @@ class HostCodes(Device):
         self.check_codes(block.codes)
         if block.codes.target is Target.NODES:
             raise ConfigError(
-                f'{self.uri}: host codes perturb parameters, not nodes; use run.level = "device-codes", or codes.target ='
-                ' "weights"'
+                f'{self.uri}: host codes perturb parameters, not nodes; use run.level = "device-codes", or'
+                ' codes.target = "weights"'
             )
         theta = checked_parameters(await self.requested(), self.info.n_parameters, "read", self.uri)
         self._check_room(theta, block.codes.amplitude)  # `write` checks the swings

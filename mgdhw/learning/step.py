@@ -72,10 +72,7 @@ def window_gradient(window: Window, rule: LearningRule, codes: Codes) -> FloatAr
 
 def update(state: TrainState, rule: LearningRule, codes: Codes) -> tuple[TrainState, UpdateInfo]:
     """Move master θ by what was taken in since the last update."""
-    if rule.continuous:
-        gradient = state.filters.gradient
-    else:
-        gradient = window_gradient(state.window, rule, codes)
+    gradient = state.filters.gradient if rule.continuous else window_gradient(state.window, rule, codes)
     eta = rule.eta * rate(rule.schedule, Progress(state.update, rule.updates))
     theta, optimizer = rule.optimizer.update(state.theta, gradient, eta, state.optimizer)
     theta = np.clip(theta, rule.low, rule.high)
