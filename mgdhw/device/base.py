@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray, IntArray
-from mgdhw.block import Block, CodeSpec, Costs, Target
+from mgdhw.block import Block, CodeSpec, Costs
 from mgdhw.concurrency.completion import run_to_completion
 from mgdhw.costs import COSTS, CostFunction
 from mgdhw.datasets import Dataset
@@ -34,11 +34,6 @@ from mgdhw.errors import ConfigError, DeviceFault, DeviceUnavailable
 from mgdhw.learning.segment import Segment, SegmentResult
 
 log = logging.getLogger("mgdhw.device")
-
-
-def no_nodes(uri: str) -> str:
-    """What to say where a device's nodes cannot be perturbed."""
-    return f'codes.target: {uri} cannot perturb its nodes; use codes.target = "weights"'
 
 
 class Device(ABC):
@@ -385,8 +380,7 @@ class Device(ABC):
 
     def check_codes(self, codes: CodeSpec) -> None:
         """Raise ConfigError if the device cannot perturb what codes are for."""
-        if codes.target is Target.NODES and not self.info.perturbs_nodes:
-            raise ConfigError(no_nodes(self.uri))
+        limits.check_codes(self.info, codes, self.uri)
 
     def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
         """Raise LimitExceeded if the device may not perturb θ, (P,), by ± `amplitude` code units.

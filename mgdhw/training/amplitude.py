@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from mgdhw.codes import FAMILIES
-from mgdhw.device.base import no_nodes
 from mgdhw.device.info import DeviceInfo
+from mgdhw.device.limits import no_nodes
 from mgdhw.device.motion import steps_at_once
 from mgdhw.errors import ConfigError
 from mgdhw.experiment.schema import Experiment
@@ -62,10 +62,8 @@ def amplitudes_of(experiment: Experiment, info: DeviceInfo) -> tuple[tuple[int, 
         has = f"{info.model} has {len(layers)} layers" if layers else f"nobody knows the layers of {info.model}"
         expected = f"one number or {len(layers)}" if layers else "one number"
         raise ConfigError(f"codes.delta: a list of {len(codes.delta)}, but {has}; expected {expected}")
-    each = [
-        _amplitude(delta, lsb, experiment, info)
-        for delta, lsb in zip(codes.delta, _steps(experiment, info), strict=True)
-    ]
+    steps = _steps(experiment, info)
+    each = [_amplitude(delta, step, experiment, info) for delta, step in zip(codes.delta, steps, strict=True)]
     return tuple(amplitude for amplitude, _ in each), [note for _, notes in each for note in notes]
 
 

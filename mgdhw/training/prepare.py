@@ -152,8 +152,8 @@ def choose_level(
     capabilities = device.info.capabilities
     if nodes and wanted == "host-codes":
         raise ConfigError(
-            "run.level: host codes perturb parameters, not nodes; use level auto, device-codes or learn, or codes.target"
-            ' = "weights"'
+            "run.level: host codes perturb parameters, not nodes; use level auto, device-codes or learn, or"
+            ' codes.target = "weights"'
         )
     if device.info.linked_limits and wanted == "learn":  # its own updates would not keep them
         raise ConfigError(
