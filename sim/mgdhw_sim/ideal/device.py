@@ -117,6 +117,7 @@ class IdealDevice(HostCodes):
         return await self._run(("measure",), samples.size, lambda: engine.measure(theta, samples, step, part))
 
     async def probe(self, block: Block) -> Costs:
+        self.check_codes(block.codes)
         self.check_perturbed(self._requested, block.codes.parameter_swing)
         self._check_batch(block.order.batch)
         engine, theta = self.engine, self._actual
