@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from mgdhw.arrays import FloatArray, IntArray
 from mgdhw.block import Block, Costs
 from mgdhw.codes import Codes
-from mgdhw.codes.base import CodeArray
 from mgdhw.errors import DeviceFault
 from mgdhw.learning.gradient import Window
 from mgdhw.random.sample_order import SampleOrder
@@ -62,7 +61,7 @@ class NodeUnits:
         return self.code * self.signal
 
 
-def node_sums(topology: Topology, codes: CodeArray, change: NDArray[Any], inputs: Sequence[NDArray[Any]]) -> Any:
+def node_sums(topology: Topology, codes: NDArray[Any], change: NDArray[Any], inputs: Sequence[NDArray[Any]]) -> Any:
     """(P,) Σₖ Σ_b C̃ₖᵦ θ̃ₖ xᵦ of probes that share a batch.
 
     Args:
@@ -85,7 +84,7 @@ def node_sums(topology: Topology, codes: CodeArray, change: NDArray[Any], inputs
 
 
 def _of_layer(
-    layer: Layer, codes: CodeArray, change: NDArray[Any], taken_in: NDArray[Any], *, whole: bool
+    layer: Layer, codes: NDArray[Any], change: NDArray[Any], taken_in: NDArray[Any], *, whole: bool
 ) -> NDArray[Any]:
     """(n_parameters,) of a layer: its weights', then its biases'."""
     batch, terms = change.shape[1], codes.shape[0] * change.shape[1] * layer.positions
