@@ -72,8 +72,11 @@ class IdealSpec:
 
     @property
     def node_lsb(self) -> float:
-        """The unit of a code at the nodes, in units of a pre-activation: the same as at the parameters."""
-        return self.theta_lsb
+        """The unit of a code at the nodes, in units of a pre-activation.
+
+        Coarser than at the parameters: a layer has fewer nodes, and each may be perturbed by more.
+        """
+        return 4.0 * self.theta_lsb
 
     @property
     def exact_writes(self) -> bool:

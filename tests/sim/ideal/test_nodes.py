@@ -24,7 +24,7 @@ from mgdhw_sim.ideal.variation import node_variation
 from .networks import CONVOLUTIONS, DENSE, MIXED, NETWORKS, VARIED, engine_of, parts_of, rounding_of
 from .test_engines import COMPILED
 
-FINE = 2.0**-20
+FINE = 2.0**-22
 BATCH, SAMPLES = 18, 35
 ONE_BATCH = SampleOrder(5, SAMPLES, BATCH, 1 << 40)
 
