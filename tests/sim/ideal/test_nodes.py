@@ -218,7 +218,7 @@ async def test_digits_are_learnt_in_fewer_evaluations_than_with_weights() -> Non
 @pytest.mark.parametrize(
     ("uri", "override", "message"),
     [
-        ("sim:analog-8bit", "seed=1", 'cannot perturb its nodes; use codes.target = "weights"'),
+        ("sim:analog-8bit?cost_noise=0.1", "seed=1", 'cannot perturb its nodes; use codes.target = "weights"'),
         ("sim:ideal", "run.level=host-codes", "host codes perturb parameters, not nodes"),
         ("sim:ideal", "codes.family=rank1", "nodes have none"),
         ("sim:ideal", "training.mode=continuous", "continuous mode perturbs parameters, not nodes"),
