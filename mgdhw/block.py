@@ -27,6 +27,15 @@ class Baseline(StrEnum):
     """Not at all: a high-pass filter finds C̃ in the course of C (continuous mode)."""
 
 
+class Target(StrEnum):
+    """What a code is added to."""
+
+    WEIGHTS = "weights"
+    """To the parameters: weights and biases."""
+    NODES = "nodes"
+    """To the nodes' pre-activations: the same code for all samples of a batch."""
+
+
 class Part(IntEnum):
     """Which of a probe's measurements one is. With the step it names any measurement of a run."""
 
@@ -49,6 +58,8 @@ class CodeSpec:
         parameters: the family's own parameters, in the order of its fields; those that are missing are its defaults.
         amplitudes: one for each layer where they differ, in code units; `amplitude` is then the largest. Only devices
             with `Capability.AMPLITUDES` can do this by themselves.
+        target: what is perturbed. For `Target.NODES` read "node" for "parameter" above; one code unit is one
+            `node_lsb` then, and only devices with `Capability.NODES` or `Capability.NODE_SUMS` can do it.
     """
 
     family: str = "random"
@@ -57,6 +68,12 @@ class CodeSpec:
     groups: str = "all"
     parameters: tuple[float, ...] = ()
     amplitudes: tuple[int, ...] = ()
+    target: Target = Target.WEIGHTS
+
+    @property
+    def parameter_swing(self) -> int:
+        """Largest |θ̃ᵢ| of a parameter, in code units: 0 where nodes are perturbed, and parameters stay."""
+        return self.amplitude if self.target is Target.WEIGHTS else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +142,23 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeCosts:
+    """Costs sample by sample, and what the layers took in: of which the host makes the sums of node perturbation.
+
+    Args:
+        perturbed: (K, B) cost of each sample under θ̃; integers on a device with a cost converter.
+        reference: (K, B) what each is compared with, sample by sample.
+        inputs: for each layer (batches, B, positions, n_in): what each position takes in at the unperturbed θ, in the
+            order of a row of its weight matrix; once for each batch that the block's probes see. A dense layer has one
+            position. Integers (codes of `DeviceInfo.signal_lsb`) or floats.
+    """
+
+    perturbed: NDArray[Any]
+    reference: NDArray[Any]
+    inputs: tuple[NDArray[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Costs:
     """A device's answer to a block.
 
@@ -136,9 +170,14 @@ class Costs:
         reference: (K,) what each is compared with: C₀ in force, or C(θ - θ̃), or zeros for `Baseline.NONE`.
         evaluations: applications of B samples that the block took.
         held: the baseline in force at the block's end, for the block that continues this one.
+        nodes: of a block that perturbs nodes, from a device with `Capability.NODES`.
+        node_sums: (P,) of such a block, from a device with `Capability.NODE_SUMS`: Σ C̃ θ̃ x, see
+            `mgdhw.learning.nodes`; exact integers where costs and inputs are.
     """
 
     perturbed: NDArray[Any]
     reference: NDArray[Any]
     evaluations: int
     held: HeldBaseline | None = None
+    nodes: NodeCosts | None = None
+    node_sums: NDArray[Any] | None = None

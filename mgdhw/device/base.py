@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray, IntArray
-from mgdhw.block import Block, Costs
+from mgdhw.block import Block, CodeSpec, Costs
 from mgdhw.concurrency.completion import run_to_completion
 from mgdhw.costs import COSTS, CostFunction
 from mgdhw.datasets import Dataset
@@ -377,6 +377,10 @@ class Device(ABC):
         """Raise LimitExceeded if θ, (P,), is not within the limits, each element and together, naming the first."""
         limits.check_limits(self.info, theta, what, self.uri)
         limits.check_linked(self.info, theta, 0, self.uri)
+
+    def check_codes(self, codes: CodeSpec) -> None:
+        """Raise ConfigError if the device cannot perturb what codes are for."""
+        limits.check_codes(self.info, codes, self.uri)
 
     def check_perturbed(self, theta: FloatArray, amplitude: int) -> None:
         """Raise LimitExceeded if the device may not perturb θ, (P,), by ± `amplitude` code units.

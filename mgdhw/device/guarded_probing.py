@@ -11,13 +11,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
+from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part, Target
 from mgdhw.device.base import Device
 from mgdhw.device.guarded import cost_message, final_overload
 from mgdhw.device.host_codes import HostCodes
 from mgdhw.device.info import Capability
 from mgdhw.device.readings import overloaded
 from mgdhw.errors import DeviceFault, Overload
+from mgdhw.learning.nodes import check_node_costs
 
 
 async def probe(device: Device, block: Block, *, host_codes: bool = False) -> Costs:
@@ -34,6 +35,7 @@ async def probe(device: Device, block: Block, *, host_codes: bool = False) -> Co
         Overload: a cost is none, also when repeated: names the step and the measurement.
         DeviceFault: they are of another shape.
     """
+    device.check_codes(block.codes)
     ask = device.probe
     if host_codes and isinstance(device, HostCodes):
         ask = device.probe_with_host_codes
@@ -42,6 +44,8 @@ async def probe(device: Device, block: Block, *, host_codes: bool = False) -> Co
     expanded = host_codes or Capability.PROBE not in device.info.capabilities
     declared = () if expanded else device.acquisition.overload
     bad = overloaded(costs.perturbed, declared) | _overloaded_references(costs, block, declared)
+    if block.codes.target is Target.NODES:
+        return await _whole(device, block, costs, bad, declared, ask)
     if not bad.any():
         return costs
     perturbed, reference, held = costs.perturbed.copy(), costs.reference.copy(), costs.held
@@ -69,6 +73,31 @@ async def probe(device: Device, block: Block, *, host_codes: bool = False) -> Co
     if block.baseline is Baseline.HELD:
         held = baseline
     return Costs(perturbed, reference, costs.evaluations, held)
+
+
+async def _whole(
+    device: Device,
+    block: Block,
+    costs: Costs,
+    bad: NDArray[np.bool_],
+    declared: Sequence[float],
+    ask: Callable[[Block], Awaitable[Costs]],
+) -> Costs:
+    """A block that perturbs nodes: its sums are of all its probes, so it is measured again as a whole."""
+    for attempt in range(device.guard.repeat + 1):
+        if not bad.any():
+            check_node_costs(block, costs, device.info.topology, device.uri)
+            return costs
+        j = int(np.argmax(bad))
+        part = _overloaded_part(costs.perturbed[j].item(), costs.reference[j].item(), block, declared)
+        assert part is not None, "it is bad"
+        if attempt == device.guard.repeat:
+            value = float((costs.perturbed if part is Part.PLUS else costs.reference)[j])
+            raise final_overload(device.uri, cost_message(block.first_step + j, value), attempt, part)
+        device.guard.add(overloads=1)
+        costs = _of_block(device, block, await _asked(device, block, ask))
+        bad = overloaded(costs.perturbed, declared) | _overloaded_references(costs, block, declared)
+    raise AssertionError("the last attempt returns or raises")
 
 
 async def _asked(device: Device, block: Block, ask: Callable[[Block], Awaitable[Costs]]) -> Costs:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from mgdhw.arrays import FloatArray, IntArray
-from mgdhw.block import Block, Costs, Part
+from mgdhw.block import Block, Costs, Part, Target
 from mgdhw.device import guarded
 from mgdhw.device.base import Device
 from mgdhw.device.driver_results import checked_cost, checked_parameters
 from mgdhw.device.expansion import expand
 from mgdhw.device.readings import is_overload
-from mgdhw.errors import Overload
+from mgdhw.errors import ConfigError, Overload
 
 
 class HostCodes(Device):
@@ -80,6 +80,12 @@ class HostCodes(Device):
     async def probe_with_host_codes(self, block: Block) -> Costs:
         """Expand a block into writes and measurements. Restores θ."""
         self.check_open()
+        self.check_codes(block.codes)
+        if block.codes.target is Target.NODES:
+            raise ConfigError(
+                f'{self.uri}: host codes perturb parameters, not nodes; use run.level = "device-codes", or'
+                ' codes.target = "weights"'
+            )
         theta = checked_parameters(await self.requested(), self.info.n_parameters, "read", self.uri)
         self._check_room(theta, block.codes.amplitude)  # `write` checks the swings
         return await expand(self, block, theta)

@@ -30,6 +30,10 @@ class Capability(Flag):
     REPEATABLE = auto()
     """Not deterministic, but equal requests give equal results on the same machine with the same software: it computes
     in floating point. Levels, cuts and other machines agree up to rounding."""
+    NODES = auto()
+    """It perturbs nodes, and answers costs sample by sample and what its layers take in (`Costs.nodes`)."""
+    NODE_SUMS = auto()
+    """It perturbs nodes, and makes the sums by itself (`Costs.node_sums`): P numbers instead of its activations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class DeviceInfo:
             unlimited.
         linked_limits: limits on several parameters together, which θ + θ̃ has to keep, too
             (`mgdhw.device.linked_limits`).
+        node_lsb: the unit of a code at the nodes, in units of a pre-activation; None if nodes cannot be perturbed.
+        signal_lsb: one code of what a layer takes in, in natural units: of all layers, or one for each; 1.0 for floats.
         acquisition: how a measurement is taken (settling, averaging, further overload values); None: at once, from one
             reading.
     """
@@ -77,6 +83,13 @@ class DeviceInfo:
     input_range: tuple[float, float] | None = None
     linked_limits: tuple[LinkedLimit, ...] = ()
     acquisition: Acquisition | None = None
+    node_lsb: float | None = None
+    signal_lsb: float | tuple[float, ...] = 1.0
+
+    @property
+    def perturbs_nodes(self) -> bool:
+        """Whether its nodes can be perturbed."""
+        return bool(self.capabilities & (Capability.NODES | Capability.NODE_SUMS)) and self.node_lsb is not None
 
     @property
     def n_parameters(self) -> int:

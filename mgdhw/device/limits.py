@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mgdhw.arrays import FloatArray
+from mgdhw.block import CodeSpec, Target
 from mgdhw.device.info import DeviceInfo
 from mgdhw.device.linked_limits import first_violation
 from mgdhw.device.motion import ROUNDING, swings_too_far, whole_steps
@@ -29,6 +30,17 @@ def check_info(info: object, driver: str, uri: str) -> None:
             raise ConformanceError(
                 f"{uri}: {driver}: info.motion.safe, with half a step for rounding, violates {found}"
             )
+
+
+def check_codes(info: DeviceInfo, codes: CodeSpec, uri: str) -> None:
+    """Raise ConfigError if codes are for nodes that the device cannot perturb."""
+    if codes.target is Target.NODES and not info.perturbs_nodes:
+        raise ConfigError(no_nodes(uri))
+
+
+def no_nodes(device: str) -> str:
+    """What to say where a device's nodes cannot be perturbed."""
+    return f'codes.target: {device} cannot perturb its nodes; use codes.target = "weights"'
 
 
 def check_limits(info: DeviceInfo, theta: FloatArray, what: str, uri: str) -> None:

@@ -130,6 +130,7 @@ class CodesSection(BaseModel):
     family: str = "random"
     delta: float | list[float] | None = None
     groups: Literal["all", "layer"] = "all"
+    target: Literal["weights", "nodes"] = "weights"
 
     @field_validator("delta", mode="plain")
     @classmethod
@@ -321,6 +322,15 @@ class Experiment(_Section):
             " RUN, or mgdhw.train(..., start=RUN)"
         )
 
+    @model_validator(mode="after")
+    def _nodes(self) -> Experiment:
+        if self.codes.target == "nodes" and self.training.mode == "continuous":
+            raise ValueError(
+                'codes.target: continuous mode perturbs parameters, not nodes; use training.mode = "discrete", or'
+                ' codes.target = "weights"'
+            )
+        return self
+
     def decisive(self) -> dict[str, Any]:
         """What decides the trajectory on a given device and dataset: the part that the digest begins with.
 
@@ -335,7 +345,8 @@ class Experiment(_Section):
             kept["training"]["divided_by"] = "gain"  # what was trained before it was goes on to no digest of this
         if self.codes.delta is None:
             kept["codes"]["delta"] = "a share of the range"  # before, it was one step
-        kept["codes"] = {key: kept["codes"][key] for key in ("family", "delta", "groups")} | self.codes.parameters
+        decide = ("family", "delta", "groups", *(("target",) if self.codes.target == "nodes" else ()))
+        kept["codes"] = {key: kept["codes"][key] for key in decide} | self.codes.parameters
         used = ("name", *SCHEDULE_KEYS.get(self.schedule.name, ()))
         kept["schedule"] = {key: kept["schedule"][key] for key in used}
         if readings := self.readings.decisive():

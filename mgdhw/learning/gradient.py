@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray
-from mgdhw.block import Baseline, Costs
+from mgdhw.block import Baseline, Costs, Target
 from mgdhw.codes import Codes
 from mgdhw.compiled.target import require_numba
 
@@ -137,21 +137,41 @@ def estimate(window: Window, scale: float, theta_lsb: float | FloatArray) -> Flo
     return np.where(perturbed, numerator / denominator, 0.0)
 
 
-def oripov_scaled(window: Window, scale: float, theta_lsb: float | FloatArray, codes: Codes, probes: int) -> FloatArray:
+def oripov_scaled(
+    window: Window,
+    scale: float,
+    theta_lsb: float | FloatArray,
+    codes: Codes,
+    probes: int,
+    sums_lsb: float | FloatArray | None = None,
+) -> FloatArray:
     """(P,) the 2025 paper's scaling, for reproducing it: G / (a√N √(1/N + 1/τ - 1/(Nτ)) τ), layer by layer.
 
     G = Σ C̃ θ̃ with both in their units, N is the number of the layer's parameters, τ that of the probes that
-    perturbed it, and a the amplitude; the paper has a√N = 0.01.
+    perturbed it, and a the amplitude; the paper has a√N = 0.01. Where nodes are perturbed G = Σ C̃ θ̃ x, and N is the
+    number of the layer's nodes.
+
+    Args:
+        window, scale, theta_lsb: as for `estimate`.
+        codes: of the window.
+        probes: in it.
+        sums_lsb: (P,) what Σ C̃ θ̃ x is multiplied by (`NodeUnits.of_sums`); None: `theta_lsb`.
     """
-    cross = window.cross.astype(np.float64) * scale * theta_lsb
-    amplitude = np.broadcast_to(codes.amplitude * np.asarray(theta_lsb, dtype=np.float64), cross.shape)
+    cross = window.cross.astype(np.float64) * scale * (theta_lsb if sums_lsb is None else sums_lsb)
+    unit = np.asarray(theta_lsb, dtype=np.float64)
     tau = float(max(1, probes // len(codes.groups)))
-    parts = [slice(g.start, g.start + g.size) for g in codes.groups]
-    if len(parts) == 1 and codes.topology.layers:
-        parts = [layer.parameters for layer in codes.topology.layers]
     scaled = np.empty_like(cross)
-    for part in parts:
-        n = float(part.stop - part.start)
+    if codes.spec.target is Target.NODES:
+        of_nodes = np.broadcast_to(codes.amplitude * unit, codes.size)
+        parts = [(layer.parameters, layer.n_nodes, of_nodes[layer.first_node]) for layer in codes.topology.layers]
+    else:
+        amplitude = np.broadcast_to(codes.amplitude * unit, cross.shape)
+        own = [slice(g.start, g.start + g.size) for g in codes.groups]
+        if len(own) == 1 and codes.topology.layers:
+            own = [layer.parameters for layer in codes.topology.layers]
+        parts = [(part, part.stop - part.start, amplitude[part]) for part in own]
+    for part, count, amplitude in parts:
+        n = float(count)
         spread = np.sqrt(1 / n + 1 / tau - 1 / (n * tau))
-        scaled[part] = cross[part] / (amplitude[part] * np.sqrt(n) * spread * tau)
+        scaled[part] = cross[part] / (amplitude * np.sqrt(n) * spread * tau)
     return scaled

@@ -10,6 +10,7 @@ import numpy as np
 from mgdhw.arrays import FloatArray
 from mgdhw.block import Baseline, CodeSpec
 from mgdhw.learning.gradient import cost_scale
+from mgdhw.learning.nodes import NodeUnits
 from mgdhw.learning.schedule import ScheduleSpec
 from mgdhw.optimizers import Optimizer
 from mgdhw.random.sample_order import SampleOrder
@@ -46,6 +47,7 @@ class LearningRule:
         seed: of stochastic rounding.
         filter_weight: (P,) what C̃ θ̃ is multiplied by in continuous mode, so that its mean is the gradient; None: by one
             over the codes' mean square, as if the high-pass weakened nothing.
+        nodes: what the integers of node perturbation are worth; None where parameters are perturbed.
         constraint: keeps master θ within limits on several parameters together; None: there are none.
     """
 
@@ -69,6 +71,7 @@ class LearningRule:
     seed: int
     filter_weight: FloatArray | None = None
     constraint: Constraint | None = None
+    nodes: NodeUnits | None = None
 
     @property
     def scale(self) -> float:

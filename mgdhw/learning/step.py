@@ -11,10 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from mgdhw.arrays import FloatArray
-from mgdhw.block import Block, Costs
+from mgdhw.block import Block, Costs, Target
 from mgdhw.codes import Codes
 from mgdhw.learning.filters import filter_block
 from mgdhw.learning.gradient import Window, accumulate, estimate, oripov_scaled
+from mgdhw.learning.nodes import accumulate_nodes
 from mgdhw.learning.rounding import round_stochastically
 from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.schedule import Progress, rate
@@ -46,6 +47,8 @@ def accumulate_costs(state: TrainState, costs: Costs, rule: LearningRule, codes:
             tau_theta=rule.tau_theta,
             weight=rule.filter_weight,
         )
+    elif rule.codes.target is Target.NODES:
+        window = accumulate_nodes(window, costs, codes, state.step, rule.order)
     else:
         window = accumulate(window, costs, codes, state.step)
     return replace(
@@ -58,14 +61,18 @@ def accumulate_costs(state: TrainState, costs: Costs, rule: LearningRule, codes:
     )
 
 
+def window_gradient(window: Window, rule: LearningRule, codes: Codes) -> FloatArray:
+    """(P,) what the optimizer takes for the gradient: ĝ, or the 2025 paper's scaling of it."""
+    nodes = rule.nodes
+    if rule.normalise == "oripov":
+        unit, sums = (rule.grid.lsb, None) if nodes is None else (nodes.code, nodes.of_sums)
+        return oripov_scaled(window, rule.scale, unit, codes, rule.update_period, sums)
+    return estimate(window, rule.scale, rule.grid.lsb if nodes is None else nodes.of_quotient)
+
+
 def update(state: TrainState, rule: LearningRule, codes: Codes) -> tuple[TrainState, UpdateInfo]:
     """Move master θ by what was taken in since the last update."""
-    if rule.continuous:
-        gradient = state.filters.gradient
-    elif rule.normalise == "oripov":
-        gradient = oripov_scaled(state.window, rule.scale, rule.grid.lsb, codes, rule.update_period)
-    else:
-        gradient = estimate(state.window, rule.scale, rule.grid.lsb)
+    gradient = state.filters.gradient if rule.continuous else window_gradient(state.window, rule, codes)
     eta = rule.eta * rate(rule.schedule, Progress(state.update, rule.updates))
     theta, optimizer = rule.optimizer.update(state.theta, gradient, eta, state.optimizer)
     theta = np.clip(theta, rule.low, rule.high)

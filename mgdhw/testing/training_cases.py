@@ -78,11 +78,26 @@ LAYERED_CASES = (
     Case("random by layer, antithetic, adam", ("codes.groups=layer", "training.baseline=antithetic")),
 )
 """For devices whose layers are known."""
+NODE_CASES = (
+    Case("nodes, held, adam", ("codes.target=nodes", "optimizer.name=adam")),
+    Case(
+        "nodes by layer, antithetic, momentum, scaled as in the 2025 paper",
+        (
+            "codes.target=nodes",
+            "codes.groups=layer",
+            "training.baseline=antithetic",
+            "optimizer.name=momentum",
+            "training.normalise=oripov",
+        ),
+    ),
+)
+"""For devices whose nodes can be perturbed."""
 
 
 def cases_for(info: DeviceInfo) -> tuple[Case, ...]:
     """The cases that suit a device."""
-    return CASES + LAYERED_CASES if info.topology.layers else CASES
+    layered = CASES + LAYERED_CASES if info.topology.layers else CASES
+    return layered + NODE_CASES if info.perturbs_nodes else layered
 
 
 def segment_for(dut: DeviceUnderTest, case: Case, n_probes: int = PROBES, number: int = 0) -> Segment:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mgdhw.block import CodeSpec
+from mgdhw.block import CodeSpec, Target
 from mgdhw.codes import Codes
 from mgdhw.costs import COSTS
 from mgdhw.datasets import Dataset
@@ -20,11 +20,12 @@ from mgdhw.learning import digest
 from mgdhw.learning.filters import FilterState
 from mgdhw.learning.gradient import Window
 from mgdhw.learning.high_pass import filter_weight
+from mgdhw.learning.nodes import NodeUnits
 from mgdhw.learning.rule import LearningRule, ParameterGrid
 from mgdhw.learning.state import TrainState
 from mgdhw.random.sample_order import SampleOrder
 from mgdhw.timing import OperationCounts, TimeAndEnergy, count_operations
-from mgdhw.training.amplitude import amplitudes_of, deltas_of
+from mgdhw.training.amplitude import amplitudes_of, code_lsb, deltas_of
 from mgdhw.training.initial import allowed, guard_band, initial, linked_constraint
 
 
@@ -98,7 +99,12 @@ def prepare(experiment: Experiment, device: Device, dataset: Dataset) -> Prepara
     notes += input_notes(info, dataset)
     rule, about = learning_rule(experiment, info, dataset.n_train)
     guarded = experiment.readings.outliers != "off"
-    level = choose_level(experiment.run.level, device, by_layer=bool(rule.codes.amplitudes), guarded=guarded)
+    nodes = rule.codes.target is Target.NODES
+    if nodes and guarded:
+        raise ConfigError('readings.outliers: of no use where nodes are perturbed; use readings.outliers = "off"')
+    level = choose_level(
+        experiment.run.level, device, by_layer=bool(rule.codes.amplitudes), guarded=guarded, nodes=nodes
+    )
     notes += _reading_notes(experiment, info, level)
     if rule.codes.amplitudes:
         if level == "host-codes" and Capability.PROBE in info.capabilities and experiment.run.level == "auto":
@@ -110,7 +116,7 @@ def prepare(experiment: Experiment, device: Device, dataset: Dataset) -> Prepara
             " its own codes, not the same one"
         )
     acquisition = acquisition_of(experiment, info, host_codes=level == "host-codes")
-    delta = float(np.max(rule.codes.amplitude * np.asarray(info.theta_lsb)))
+    delta = rule.codes.amplitude * code_lsb(experiment, info)
     return Preparation(rule, level, delta, (*notes, *about), acquisition)
 
 
@@ -131,7 +137,9 @@ def _reading_notes(experiment: Experiment, info: DeviceInfo, level: str) -> list
     return notes
 
 
-def choose_level(wanted: str, device: Device, *, by_layer: bool = False, guarded: bool = False) -> str:
+def choose_level(
+    wanted: str, device: Device, *, by_layer: bool = False, guarded: bool = False, nodes: bool = False
+) -> str:
     """The highest level that an open device has, or the one wanted. Raises ConfigError if it hasn't that.
 
     Args:
@@ -139,8 +147,14 @@ def choose_level(wanted: str, device: Device, *, by_layer: bool = False, guarded
         device: open.
         by_layer: whether each layer has a Δ of its own, which not every code generator can.
         guarded: whether the host looks for outliers, so that the device cannot learn by itself.
+        nodes: whether nodes are perturbed, which the host cannot do.
     """
     capabilities = device.info.capabilities
+    if nodes and wanted == "host-codes":
+        raise ConfigError(
+            "run.level: host codes perturb parameters, not nodes; use level auto, device-codes or learn, or"
+            ' codes.target = "weights"'
+        )
     if device.info.linked_limits and wanted == "learn":  # its own updates would not keep them
         raise ConfigError(
             f"run.level: {device.uri} has limits on several parameters together"
@@ -187,9 +201,11 @@ def learning_rule(experiment: Experiment, info: DeviceInfo, n_train: int) -> tup
             not as many as layers; the high-pass of continuous mode leaves too little of it.
     """
     training, section = experiment.training, experiment.codes
+    target = Target(section.target)
     amplitudes, notes = amplitudes_of(experiment, info)
     amplitude, uniform = max(amplitudes), len(set(amplitudes)) == 1
-    low, high = guard_band(info, amplitude)
+    swing = 0 if target is Target.NODES else amplitude
+    low, high = guard_band(info, swing)
     spec = CodeSpec(
         section.family,
         experiment.seed,
@@ -197,6 +213,7 @@ def learning_rule(experiment: Experiment, info: DeviceInfo, n_train: int) -> tup
         section.groups,
         tuple(section.parameters.values()),
         () if uniform else amplitudes,
+        target,
     )
     codes, continuous = Codes(spec, info.topology), training.mode == "continuous"
     if not continuous and training.normalise == "oripov":
@@ -221,7 +238,8 @@ def learning_rule(experiment: Experiment, info: DeviceInfo, n_train: int) -> tup
         cost_lsb=info.cost_lsb,
         seed=experiment.seed,
         filter_weight=filter_weight(codes, training.tau_hp, info.theta_lsb) if continuous else None,
-        constraint=linked_constraint(info, amplitude, stochastic=training.rounding == "stochastic"),
+        constraint=linked_constraint(info, swing, stochastic=training.rounding == "stochastic"),
+        nodes=None if swing else NodeUnits.of(info.topology, float(info.node_lsb or 0), info.signal_lsb),
     )
     return rule, notes
 
@@ -239,7 +257,7 @@ def first_state(
         experiment, info, rule, dataset: what is trained, and how.
         theta_actual: (P,) what the hardware holds, where the experiment begins with that.
     """
-    amplitude = rule.codes.amplitude
+    amplitude = rule.codes.parameter_swing
     constraint = linked_constraint(info, amplitude, stochastic=rule.stochastic)
     theta = allowed(info, amplitude, initial(experiment, info, theta_actual), constraint)
     return TrainState(

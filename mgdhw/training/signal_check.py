@@ -56,7 +56,8 @@ def weak_signal(device: Device, rule: LearningRule, theta: NDArray[np.float64]) 
     noise = of_one / 2 if rule.baseline is Baseline.ANTITHETIC else 2 * of_one
     if signal >= noise:
         return None
-    delta = float(np.max(rule.codes.amplitude * np.asarray(info.theta_lsb)))
+    unit = info.theta_lsb if rule.nodes is None else rule.nodes.code
+    delta = float(np.max(rule.codes.amplitude * np.asarray(unit)))
     return (
         f"perturbations of Δ = {delta:g} change the cost by {signal**0.5:.2g} rms, less than the {noise**0.5:.2g} of"
         f" its noise on {order.batch} sample{'s' * (order.batch > 1)}: training takes longer for it, or learns nothing;"

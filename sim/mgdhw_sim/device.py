@@ -63,6 +63,8 @@ class SimDevice(HostCodes):
         capabilities = Capability.MEASURE | Capability.DETERMINISTIC
         if spec.codes == "chip":
             capabilities |= Capability.PROBE | Capability.LEARN | Capability.AMPLITUDES
+        if spec.codes == "chip" and spec.ideal:
+            capabilities |= Capability.NODE_SUMS
         self.info = DeviceInfo(
             model=f"simulated chip {spec.name}",
             identity=spec.identity(),
@@ -78,6 +80,8 @@ class SimDevice(HostCodes):
             exact_writes=spec.nonidealities.exact_writes,
             details=_details(spec),
             timing=spec.timing,
+            node_lsb=2.0**-spec.signal_fraction_bits if Capability.NODE_SUMS in capabilities else None,
+            signal_lsb=_signal_lsb(spec),
             input_range=(-1.0 if spec.input_bipolar else 0.0, 1.0),
         )
 
@@ -145,7 +149,8 @@ class SimDevice(HostCodes):
     async def probe(self, block: Block) -> Costs:
         if self.spec.codes == "host":
             return await self.probe_with_host_codes(block)
-        self.check_perturbed(await self.requested(), block.codes.amplitude)
+        self.check_codes(block.codes)
+        self.check_perturbed(await self.requested(), block.codes.parameter_swing)
         engine = self._engine(block)
         return await self._run(_kind("probe", block), block.n_probes, lambda chip: engine.probe(chip, block))
 
@@ -218,6 +223,12 @@ class SimDevice(HostCodes):
         return answer
 
 
+def _signal_lsb(spec: ChipSpec) -> tuple[float, ...]:
+    """One code of what each layer takes in: inputs, then signals."""
+    behind = len(spec.layers) - 2
+    return (2.0**-spec.input_fraction_bits, *[2.0**-spec.signal_fraction_bits] * behind)
+
+
 def _details(spec: ChipSpec) -> dict[str, Any]:
     """The whole chip, as a record of a run holds it."""
     details: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(spec)}
@@ -235,7 +246,7 @@ def _kind(method: str, named: Block | LearningRule) -> tuple[object, ...]:
     updates = type(named.optimizer) if isinstance(named, LearningRule) else None
     continuous = isinstance(named, LearningRule) and named.continuous
     codes, order = named.codes, named.order
-    return method, codes.family, codes.groups, named.baseline, order.batch, order.n, updates, continuous
+    return method, codes.target, codes.family, codes.groups, named.baseline, order.batch, order.n, updates, continuous
 
 
 def open_uri(uri: str) -> Device:

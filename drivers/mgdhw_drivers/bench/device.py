@@ -227,6 +227,7 @@ class BenchDevice(HostCodes):
         if self._timed is None:
             return await self.probe_with_host_codes(block)
         self._check_ready()
+        self.check_codes(block.codes)
         theta = await self._parameters.read()
         self.check_perturbed(theta, block.codes.amplitude)
         playlist = Playlist(block, self.info, theta)

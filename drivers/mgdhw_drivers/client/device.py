@@ -275,6 +275,7 @@ class LinkedDevice(HostCodes):
     # --- what the board can do -----------------------------------------------------------------------------------
 
     def _check_block(self, block: Block, session: BoardSession, head: Head) -> None:
+        self.check_codes(block.codes)
         if not head.features & family_bit(block.codes.family):
             raise ConfigError(
                 f"{self.uri}: the board has no code family {block.codes.family}; use run.level=host-codes"

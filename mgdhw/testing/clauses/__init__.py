@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mgdhw.testing.check import Check
-from mgdhw.testing.clauses import data, leaks, learning, levels, lifecycle, limits, motion, parameters, probing
+from mgdhw.testing.clauses import data, leaks, learning, levels, lifecycle, limits, motion, nodes, parameters, probing
 
 CHECKS: tuple[Check, ...] = tuple(
     Check.of(body)
@@ -32,6 +32,7 @@ CHECKS: tuple[Check, ...] = tuple(
         probing.steps_come_in_any_order,
         probing.held_baseline_is_carried,
         probing.cuts_change_nothing,
+        nodes.node_blocks_give_sums,
         levels.levels_agree,
         levels.late_steps_agree,
         levels.levels_agree_up_to_rounding,

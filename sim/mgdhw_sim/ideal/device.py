@@ -55,6 +55,7 @@ class IdealDevice(HostCodes):
             theta_min=-THETA_RANGE,
             theta_max=THETA_RANGE,
             theta_lsb=spec.theta_lsb,
+            node_lsb=spec.node_lsb,
             n_inputs=network.n_inputs,
             n_outputs=network.n_outputs,
             cost_kind=spec.cost,
@@ -63,6 +64,7 @@ class IdealDevice(HostCodes):
             | Capability.PROBE
             | Capability.LEARN
             | Capability.AMPLITUDES
+            | Capability.NODE_SUMS
             | Capability.REPEATABLE,
             exact_writes=spec.exact_writes,
             details=spec.details(),
@@ -115,7 +117,8 @@ class IdealDevice(HostCodes):
         return await self._run(("measure",), samples.size, lambda: engine.measure(theta, samples, step, part))
 
     async def probe(self, block: Block) -> Costs:
-        self.check_perturbed(self._requested, block.codes.amplitude)
+        self.check_codes(block.codes)
+        self.check_perturbed(self._requested, block.codes.parameter_swing)
         self._check_batch(block.order.batch)
         engine, theta = self.engine, self._actual
         return await self._run(("probe", *_kind(block)), block.n_probes, lambda: engine.probe(theta, block))
@@ -159,4 +162,4 @@ class IdealDevice(HostCodes):
 
 def _kind(named: Block | LearningRule) -> tuple[object, ...]:
     """What decides how long a probe takes, and which code has to be compiled for it."""
-    return named.codes.family, named.codes.groups, named.baseline, named.order.batch, named.order.n
+    return named.codes.target, named.codes.family, named.codes.groups, named.baseline, named.order.batch, named.order.n

@@ -78,6 +78,16 @@ def forward(
     return Trace(inputs, seen, signals.reshape(signals.shape[0], -1))
 
 
+def taken_in(network: Network, trace: Trace) -> tuple[FloatArray, ...]:
+    """For each layer with parameters (B, positions, n_in): what each of its positions takes in."""
+    stages = [stage for stage in network.stages if stage.parameters is not None]
+    found = []
+    for number, stage in enumerate(stages):
+        columns = _columns(stage, trace.inputs[number])
+        found.append(columns.reshape(columns.shape[0], -1, columns.shape[-1]))
+    return tuple(found)
+
+
 def costs(kind: str, outputs: FloatArray, targets: FloatArray) -> FloatArray:
     """(B,) costs of (B, n_out) outputs and targets; "xent" is -Σ t log softmax(y), also where Σ t is not 1."""
     if kind == "xent":

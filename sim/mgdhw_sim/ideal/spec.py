@@ -71,6 +71,14 @@ class IdealSpec:
             raise ConfigError("cost=xent: the softmax of one output is always 1; expected more outputs, or cost=mse")
 
     @property
+    def node_lsb(self) -> float:
+        """The unit of a code at the nodes, in units of a pre-activation.
+
+        Coarser than at the parameters: a layer has fewer nodes, and each may be perturbed by more.
+        """
+        return 4.0 * self.theta_lsb
+
+    @property
     def exact_writes(self) -> bool:
         """Whether writing θ + θ̃ is the same as adding θ̃ to what is held."""
         return self.write_noise == 0

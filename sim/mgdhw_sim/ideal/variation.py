@@ -54,6 +54,14 @@ def cost_noise(spec: IdealSpec, steps: IntArray, batch: int, part: Part) -> Floa
     return np.asarray(drawn.sum(axis=1, dtype=np.int64) * (spec.cost_noise / UNIT))
 
 
+def sample_noise(spec: IdealSpec, steps: IntArray, batch: int, part: Part) -> FloatArray:
+    """(K, B) the same, of each sample of a batch."""
+    if spec.cost_noise == 0:
+        return np.zeros((steps.size, batch))
+    drawn = gaussians(spec.seed, Stream.COST, steps, batch, substream=int(part))
+    return np.asarray(drawn * (spec.cost_noise / UNIT))
+
+
 def write_noise(spec: IdealSpec, steps: IntArray) -> FloatArray:
     """(K, P) what noise adds to parameters that are written at (K,) steps."""
     n = spec.network.topology.n_parameters

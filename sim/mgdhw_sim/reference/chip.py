@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray, IntArray
-from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
+from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part, Target
 from mgdhw.codes import Codes
 from mgdhw.datasets import Dataset
 from mgdhw.errors import ConfigError
 from mgdhw_sim.reference import datapath
 from mgdhw_sim.reference.cells import Cells, program, theta_actual
+from mgdhw_sim.reference.node_probes import probe_nodes
 from mgdhw_sim.reference.nonideal import NonidealChip
 from mgdhw_sim.spec import ChipSpec
 
@@ -145,6 +146,8 @@ class Chip:
     def probe(self, block: Block) -> Costs:
         """Run a block. The caller has made sure that θ + θ̃ stays within the range."""
         self.current_step = max(self.current_step, block.first_step + block.n_probes)
+        if block.codes.target is Target.NODES:
+            return probe_nodes(self.spec, self.codes, self._inputs, self._targets, block)
         if self.cells is not None:
             most = max(1, WORK_VALUES // (4 * (self.topology.n_parameters + block.order.batch * sum(self.spec.layers))))
             return NonidealChip(self.spec, self.cells, self._inputs, self._targets).probe(block, most)

@@ -3,7 +3,7 @@
 Every mutant is marked with the clause that must catch it.
 """
 
-from . import data, leaks, learning, levels, lifecycle, limits, motion, parameters, probing
+from . import data, leaks, learning, levels, lifecycle, limits, motion, nodes, parameters, probing
 from .mark import MUTANTS
 from .sound import SOUND
 
@@ -17,6 +17,7 @@ __all__ = [
     "lifecycle",
     "limits",
     "motion",
+    "nodes",
     "parameters",
     "probing",
 ]

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from mgdhw.block import Block, Costs
 
-from .mark import caught_by
+from .mark import NODES, caught_by
 from .sound import Noisy, Repeatable, Sound
 
 
-@caught_by("levels-agree")
+@caught_by("levels-agree", *NODES)
 class OtherSparseCodes(Sound):
     """Draws sparse codes with another seed than the host."""
 
@@ -28,7 +28,7 @@ class ShortSteps(Sound):
         return await super().probe(replace(block, first_step=block.first_step % (1 << 32)))
 
 
-@caught_by("levels-agree-up-to-rounding")
+@caught_by("levels-agree-up-to-rounding", *NODES)
 class OtherRoundedCodes(Repeatable):
     """Draws its own codes with another seed than the host."""
 

@@ -12,6 +12,7 @@ Kind = TypeVar("Kind", bound=type[SimDevice])
 LEVELS = ("levels-agree", "late-steps-agree")
 CUTS = ("cuts-change-nothing",)
 HELD = ("held-baseline-is-carried",)
+NODES = ("node-blocks-give-sums",)
 REPEATED = (
     "write-is-done-when-it-answers",
     "data-can-be-replaced",

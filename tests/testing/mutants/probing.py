@@ -8,11 +8,11 @@ import numpy as np
 
 from mgdhw.block import Block, Costs, HeldBaseline
 
-from .mark import CUTS, HELD, LEVELS, REPEATED, caught_by
+from .mark import CUTS, HELD, LEVELS, NODES, REPEATED, caught_by
 from .sound import Sound
 
 
-@caught_by("probe-has-no-side-effects", *REPEATED, *CUTS)
+@caught_by("probe-has-no-side-effects", *REPEATED, *CUTS, *NODES)
 class Drifts(Sound):
     """A block leaves the last parameter one step up."""
 
@@ -22,7 +22,7 @@ class Drifts(Sound):
         return costs
 
 
-@caught_by("steps-come-in-any-order", *REPEATED, *LEVELS, *CUTS)
+@caught_by("steps-come-in-any-order", *REPEATED, *LEVELS, *CUTS, *NODES)
 class CountsCalls(Sound):
     """Noise that depends on the call: the n-th block is n higher."""
 
@@ -34,7 +34,7 @@ class CountsCalls(Sound):
         return replace(costs, perturbed=costs.perturbed + self.calls)
 
 
-@caught_by("every-probe-is-answered", *LEVELS, *HELD)
+@caught_by("every-probe-is-answered", *LEVELS, *HELD, *NODES)
 class Miscounts(Sound):
     """Doesn't count baselines."""
 
@@ -51,7 +51,7 @@ class MeasuresAgain(Sound):
         return replace(fresh, evaluations=block.evaluations())
 
 
-@caught_by("held-baseline-is-carried", *LEVELS, *CUTS)
+@caught_by("held-baseline-is-carried", *LEVELS, *CUTS, *NODES)
 class HoldsOn(Sound):
     """Uses a baseline for one probe of the next batch."""
 

@@ -71,7 +71,8 @@ class Noisy(Sound):
 
     def __init__(self) -> None:
         super().__init__()
-        self.info = replace(self.info, capabilities=self.info.capabilities & ~Capability.DETERMINISTIC)
+        can = self.info.capabilities & ~(Capability.DETERMINISTIC | Capability.NODE_SUMS)
+        self.info = replace(self.info, capabilities=can)
 
     async def measure(self, samples: IntArray, step: int, part: Part) -> int:
         return await super().measure(samples, step, part) + self.noise()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.arrays import IntArray
-from mgdhw.block import Baseline, Block, CodeSpec, Costs
+from mgdhw.block import Baseline, Block, CodeSpec, Costs, Target
 from mgdhw.compiled.kernels.simd import LANES
 from mgdhw.learning.rule import LearningRule, UpdateInfo
 from mgdhw.learning.segment import Segment, SegmentResult
@@ -46,6 +46,8 @@ class NumbaEngine(Engine):
 
     def unsupported_reason(self, chip: Chip, work: Block | Segment) -> str | None:
         codes = work.codes if isinstance(work, Block) else work.rule.codes
+        if codes.target is Target.NODES:
+            return "node perturbation"
         if codes.amplitudes and codes.groups == "all":
             return "an amplitude of its own for each layer, of layers that are perturbed together,"
         if codes.family not in kernel_args.FAMILIES:

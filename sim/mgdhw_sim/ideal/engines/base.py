@@ -10,11 +10,12 @@ from typing import ClassVar
 import numpy as np
 
 from mgdhw.arrays import FloatArray, IntArray
-from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
-from mgdhw.codes import Codes
+from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part, Target
+from mgdhw.codes import CodeArray, Codes
 from mgdhw.datasets import Dataset
 from mgdhw.learning.segment import Segment, SegmentResult
 from mgdhw.learning.step import accumulate_costs, next_block, probes_to_update, requested_theta, update
+from mgdhw_sim.ideal.node_blocks import NodesEvaluated, probe_nodes
 from mgdhw_sim.ideal.spec import IdealSpec
 from mgdhw_sim.ideal.variation import cost_noise, write_noise
 
@@ -54,8 +55,24 @@ class Engine(ABC):
         noise = cost_noise(self.spec, np.array([step]), samples.size, part)
         return float(self.costs(theta, samples).sum() + noise[0])
 
+    @abstractmethod
+    def evaluate_nodes(
+        self, theta: FloatArray, samples: IntArray, codes: CodeArray, noise: FloatArray, *, antithetic: bool
+    ) -> NodesEvaluated:
+        """Probes of nodes at the parameters (P,) that the network has, with one batch of (B,) samples.
+
+        Args:
+            theta: (P,).
+            samples: (B,).
+            codes: (K, n_nodes), in code units.
+            noise: (K, B) of each sample's C̃.
+            antithetic: whether C̃ is C(+θ̃) - C(-θ̃).
+        """
+
     def probe(self, theta: FloatArray, block: Block) -> Costs:
         """K probes around the parameters (P,) that the network has."""
+        if block.codes.target is Target.NODES:
+            return probe_nodes(self, theta, block)
         codes = Codes(block.codes, self.topology).values(block.first_step, block.n_probes)
         samples = block.order.samples(block.first_batch(), block.n_batches())
         baseline_steps = set(block.baseline_steps())

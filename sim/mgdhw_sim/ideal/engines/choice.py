@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 
 from mgdhw.compiled.target import require_numba
@@ -37,13 +38,18 @@ def _jax(spec: IdealSpec) -> Engine:
 ENGINES: dict[str, Callable[[IdealSpec], Engine]] = {"jax": _jax, "numba": _numba, "reference": Reference}
 
 
-def make_engine(spec: IdealSpec) -> Engine:
-    """The engine that a network asks for; "auto" is the fastest that can be had here.
+def engine_for_cpu(spec: IdealSpec) -> Engine:
+    """numba's, or the reference where that cannot be had."""
+    return make_engine(replace(spec, engine="auto"), fastest="numba")
+
+
+def make_engine(spec: IdealSpec, fastest: str | None = None) -> Engine:
+    """The engine that a network asks for; "auto" is the fastest that can be had here, or the one given.
 
     Raises:
         ConfigError: it asks for one that is not installed, or does not work here.
     """
-    name = _fastest() if spec.engine == "auto" else spec.engine
+    name = (fastest or _fastest()) if spec.engine == "auto" else spec.engine
     try:
         return ENGINES[name](spec)
     except (ImportError, OSError, RuntimeError) as error:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray, IntArray
-from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part
+from mgdhw.block import Baseline, Block, Costs, HeldBaseline, Part, Target
 from mgdhw.codes import Codes
 from mgdhw.random.philox import Stream, bits
 from mgdhw_sim.ideal.engines.base import Engine
+from mgdhw_sim.ideal.node_blocks import probe_nodes
 from mgdhw_sim.ideal.variation import cost_noise
 
 BYTES_AT_ONCE = 1 << 26
@@ -96,6 +97,8 @@ class UnitEngine(Engine):
         """
 
     def probe(self, theta: FloatArray, block: Block) -> Costs:
+        if block.codes.target is Target.NODES:
+            return probe_nodes(self, theta, block)
         codes = UnitCodes(Codes(block.codes, self.topology), block.baseline is Baseline.ANTITHETIC)
         samples = block.order.samples(block.first_batch(), block.n_batches())
         step, end, held = block.first_step, block.first_step + block.n_probes, block.valid_held()

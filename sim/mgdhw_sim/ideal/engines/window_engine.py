@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mgdhw.arrays import FloatArray
-from mgdhw.block import Baseline, Part
+from mgdhw.block import Baseline, Part, Target
 from mgdhw.codes import Codes
 from mgdhw.learning.gradient import Window, estimate, oripov_scaled
 from mgdhw.learning.rule import LearningRule, UpdateInfo
@@ -38,9 +38,13 @@ class Pattern:
 
 
 def pattern_of(rule: LearningRule, probes_of_unit: int) -> Pattern | None:
-    """The pattern of a rule's windows; None if windows, batches and units do not begin together."""
+    """The pattern of a rule's windows; None if windows, batches and units do not begin together.
+
+    None also where updates are not made of Σ C̃ θ̃ alone: node perturbation, filters, stochastic rounding.
+    """
     window, tau_x = rule.update_period, rule.order.tau_x
-    if rule.continuous or rule.stochastic or (window % tau_x and tau_x % window):
+    other = rule.continuous or rule.stochastic or rule.codes.target is Target.NODES
+    if other or (window % tau_x and tau_x % window):
         return None
     of_batch = min(window, tau_x)
     if of_batch % probes_of_unit:

@@ -14,16 +14,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from mgdhw.arrays import FloatArray, IntArray
-from mgdhw.codes import Codes
+from mgdhw.codes import CodeArray, Codes
 from mgdhw.datasets import Dataset
 from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.segment import Segment
 from mgdhw_sim.ideal import reference
+from mgdhw_sim.ideal.engines.base import Engine
+from mgdhw_sim.ideal.engines.choice import engine_for_cpu
 from mgdhw_sim.ideal.engines.jax.forward import Forward
 from mgdhw_sim.ideal.engines.jax.units import Data, Units, evaluate_units
 from mgdhw_sim.ideal.engines.jax.windows import Carry, Loop, Rule, Windows, train_windows
 from mgdhw_sim.ideal.engines.unit_engine import BYTES_AT_ONCE, Evaluated, UnitCodes
 from mgdhw_sim.ideal.engines.window_engine import Course, Pattern, Trained, WindowEngine, factor_of
+from mgdhw_sim.ideal.node_blocks import NodesEvaluated
 from mgdhw_sim.ideal.spec import IdealSpec
 
 SIGNALS_ON_CPU = 1 << 20
@@ -46,9 +49,12 @@ class JaxEngine(WindowEngine):
         self._train = jax.jit(train_windows, static_argnames="loop")
         self._train_many = jax.jit(_many, static_argnames="loop")
         self._outputs = jax.jit(self.forward.outputs)
+        self._of_nodes: Engine | None = None
 
     def load(self, dataset: Dataset) -> None:
         self._dataset = dataset
+        if self._of_nodes is not None:
+            self._of_nodes.load(dataset)
         inputs = dataset.inputs if dataset.inputs.dtype == np.uint8 else dataset.inputs.astype(np.float32)
         with jax.enable_x64(True):
             self._data = Data(jnp.asarray(inputs), jnp.asarray(dataset.input_scale), jnp.asarray(dataset.targets))
@@ -64,8 +70,21 @@ class JaxEngine(WindowEngine):
             found[start : start + at_once] = np.asarray(y)[: chosen.size]
         return found
 
+    def evaluate_nodes(
+        self, theta: FloatArray, samples: IntArray, codes: CodeArray, noise: FloatArray, *, antithetic: bool
+    ) -> NodesEvaluated:
+        """By the engine for CPUs: this one perturbs parameters alone."""
+        if self._of_nodes is None:
+            self._of_nodes = engine_for_cpu(self.spec)
+            self._of_nodes.load(self._dataset)
+        return self._of_nodes.evaluate_nodes(theta, samples, codes, noise, antithetic=antithetic)
+
     def costs(self, theta: FloatArray, samples: IntArray) -> FloatArray:
         return reference.costs(self.spec.cost, self.outputs(theta, samples), self._dataset.targets[samples])
+
+    def close(self) -> None:
+        if self._of_nodes is not None:
+            self._of_nodes.close()
 
     def _part(self, batch: int) -> int:
         """Samples to evaluate together: parts of one size, as large as there is room for."""

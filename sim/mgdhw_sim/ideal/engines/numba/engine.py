@@ -29,9 +29,11 @@ from mgdhw_sim.ideal.engines.numba.kernels.evaluate import (
     outputs_of,
     pack_parameters,
 )
-from mgdhw_sim.ideal.engines.numba.program import LANES, Program
+from mgdhw_sim.ideal.engines.numba.kernels.nodes import evaluate_nodes
+from mgdhw_sim.ideal.engines.numba.program import LANES, TILE, Program
 from mgdhw_sim.ideal.engines.unit_engine import BYTES_AT_ONCE, Evaluated, UnitCodes
 from mgdhw_sim.ideal.engines.window_engine import Course, Pattern, Trained, WindowEngine, factor_of
+from mgdhw_sim.ideal.node_blocks import NodesEvaluated
 from mgdhw_sim.ideal.spec import IdealSpec
 from mgdhw_sim.ideal.variation import node_variation
 
@@ -48,7 +50,7 @@ Packed = tuple[Float32Array, Float32Array]
 """Weights and biases as kernels read them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scratch:
     """What a thread works in: signals, and the costs of sixteen samples."""
 
@@ -112,6 +114,54 @@ class NumbaEngine(WindowEngine):
         )
         side_by_side = rows.reshape(parts, LANES, -1).transpose(0, 2, 1)
         return np.ascontiguousarray(side_by_side).reshape(parts, -1)
+
+    def evaluate_nodes(
+        self, theta: FloatArray, samples: IntArray, codes: CodeArray, noise: FloatArray, *, antithetic: bool
+    ) -> NodesEvaluated:
+        program, batch = self._program, samples.size
+        parts, probes = -(-batch // LANES), len(codes)
+        base, inputs, targets = np.zeros((parts, LANES)), self._inputs(samples), self._dataset.targets[samples]
+        unperturbed, stages = self._pack(theta, 0), self._perturbed_stages(codes)
+        values = np.zeros((probes, codes.shape[1] + TILE), dtype=np.float32)  # kernels read whole tiles
+        values[:, : codes.shape[1]] = codes
+        found = np.zeros((2, probes, parts, LANES))
+        added = np.zeros((probes, parts * LANES))
+        added[:, :batch] = noise
+        sums = np.zeros((parts, theta.size))
+        cross_entropy, unit = self.spec.cost == "xent", np.float32(self.spec.node_lsb)
+
+        def some(of: tuple[int, int], scratch: Scratch) -> None:
+            if scratch.signals.size < program.node_scratch:
+                scratch.signals = np.zeros(program.node_scratch, np.float32)
+            evaluate_nodes(
+                program.rows,
+                (program.kept, program.widest),
+                unperturbed,
+                self._nodes,
+                cross_entropy,
+                inputs,
+                targets,
+                of,
+                (values, stages, unit, antithetic),
+                scratch.signals,
+                scratch.costs,
+                base,
+                found,
+                added,
+                sums,
+            )
+
+        runs = 1 + (probes + 1) // 2 * (2 if antithetic else 1)
+        self._shared(batch, runs * self._products, some)
+        plus, minus = found.reshape(2, probes, -1)[:, :, :batch]
+        return NodesEvaluated(base.ravel()[:batch], plus, minus, np.asarray(sums.sum(axis=0)))
+
+    def _perturbed_stages(self, codes: CodeArray) -> IntArray:
+        """(K, 2) for each probe the first stage that its code perturbs, and the last."""
+        weighted = [at for at, stage in enumerate(self.spec.network.stages) if stage.parameters is not None]
+        touched = np.stack([codes[:, layer.nodes].any(axis=1) for layer in self.topology.layers], axis=1)
+        first, last = touched.argmax(axis=1), touched.shape[1] - 1 - touched[:, ::-1].argmax(axis=1)
+        return np.stack([np.array(weighted)[first], np.array(weighted)[last]], axis=1)
 
     def evaluate(self, theta: FloatArray, samples: IntArray, codes: UnitCodes, first: int, count: int) -> Evaluated:
         return self._evaluate(theta, samples, codes, codes.values(first, count))

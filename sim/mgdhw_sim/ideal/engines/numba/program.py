@@ -76,6 +76,11 @@ class Program:
         """float32 that a thread works in: all that is kept, and two more stages' outputs in turn."""
         return self.kept + 2 * self.widest
 
+    @property
+    def node_scratch(self) -> int:
+        """The same where nodes are perturbed: the pre-activations are kept, too, and a tile of sums."""
+        return 2 * self.kept + 2 * self.widest + TILE * LANES
+
     @classmethod
     def of(cls, network: Network) -> Program:
         """The program of a network."""
