@@ -32,13 +32,13 @@ def _numba(spec: IdealSpec) -> Engine:
 def _jax(spec: IdealSpec) -> Engine:
     from mgdhw_sim.ideal.engines.jax.engine import JaxEngine  # slow to import, and an extra
 
-    return JaxEngine(spec)
+    return JaxEngine(spec, lambda: _for_cpu(spec))
 
 
 ENGINES: dict[str, Callable[[IdealSpec], Engine]] = {"jax": _jax, "numba": _numba, "reference": Reference}
 
 
-def engine_for_cpu(spec: IdealSpec) -> Engine:
+def _for_cpu(spec: IdealSpec) -> Engine:
     """numba's, or the reference where that cannot be had."""
     return make_engine(replace(spec, engine="auto"), fastest="numba")
 

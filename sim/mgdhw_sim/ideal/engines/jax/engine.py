@@ -6,7 +6,7 @@ types are enabled around each call, and nothing else in the process sees them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -20,7 +20,6 @@ from mgdhw.learning.rule import LearningRule
 from mgdhw.learning.segment import Segment
 from mgdhw_sim.ideal import reference
 from mgdhw_sim.ideal.engines.base import Engine
-from mgdhw_sim.ideal.engines.choice import engine_for_cpu
 from mgdhw_sim.ideal.engines.jax.forward import Forward
 from mgdhw_sim.ideal.engines.jax.units import Data, Units, evaluate_units
 from mgdhw_sim.ideal.engines.jax.windows import Carry, Loop, Rule, Windows, train_windows
@@ -37,12 +36,18 @@ WINDOWS_AT_ONCE = 256
 
 
 class JaxEngine(WindowEngine):
-    """Blocks and segments compiled whole."""
+    """Blocks and segments compiled whole.
+
+    Args:
+        spec: what is run.
+        make_node_engine: makes the engine that runs blocks which perturb nodes.
+    """
 
     name = "jax"
 
-    def __init__(self, spec: IdealSpec) -> None:
+    def __init__(self, spec: IdealSpec, make_node_engine: Callable[[], Engine]) -> None:
         super().__init__(spec)
+        self._make_node_engine = make_node_engine
         self.forward = Forward(spec)
         self.platform = str(jax.default_backend())
         self._evaluate = jax.jit(evaluate_units, static_argnames=("units", "capacity"))
@@ -75,7 +80,7 @@ class JaxEngine(WindowEngine):
     ) -> NodesEvaluated:
         """By the engine for CPUs: this one perturbs parameters alone."""
         if self._of_nodes is None:
-            self._of_nodes = engine_for_cpu(self.spec)
+            self._of_nodes = self._make_node_engine()
             self._of_nodes.load(self._dataset)
         return self._of_nodes.evaluate_nodes(theta, samples, codes, noise, antithetic=antithetic)
 
