@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mgdhw.cli.baseline import baseline
 from mgdhw.cli.check import check
 from mgdhw.cli.devices import devices
 from mgdhw.cli.estimate import estimate
@@ -130,5 +131,6 @@ app.command(cls=Command)(estimate)
 app.command(cls=Command)(new)
 app.command(cls=Command)(devices)
 app.command(cls=Command)(check)
+app.command(cls=Command)(baseline)
 app.command(cls=Command)(reproduce)
 app.add_typer(study, name="study")

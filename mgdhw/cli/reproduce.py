@@ -138,7 +138,9 @@ def _show(out: Console, result: dict[str, Any]) -> None:
             )
     for one in result["exponents"]:
         between = "" if one["low"] is None else f" ({one['low']:.2f} … {one['high']:.2f})"
-        out.print(f"{one['method']}: iterations to {one['target']:g} grow as N^{one['value']:.2f}{between}", soft_wrap=True)
+        out.print(
+            f"{one['method']}: iterations to {one['target']:g} grow as N^{one['value']:.2f}{between}", soft_wrap=True
+        )
 
 
 def _with_error(value: float, error: float | None) -> str:

@@ -1,5 +1,6 @@
-"""Training by true gradients: what perturbations are compared with. The trainer, its data order, optimizer, schedule and
-evaluations are the ordinary ones; only the device learns otherwise.
+"""Training by true gradients: what perturbations are compared with.
+
+The trainer, its data order, optimizer, schedule and evaluations are the ordinary ones; only the device learns otherwise.
 """
 
 from __future__ import annotations
@@ -116,7 +117,9 @@ class TrueGradientDevice(Device):
         return cost, gradient, numbers.size
 
 
-def with_true_gradients(experiment: str | Path | None, device: str | None, overrides: tuple[str, ...]) -> dict[str, Any]:
+def with_true_gradients(
+    experiment: str | Path | None, device: str | None, overrides: tuple[str, ...]
+) -> dict[str, Any]:
     """What `mgdhw.api.train` takes to train an experiment by true gradients.
 
     Args:

@@ -49,7 +49,11 @@ def plot(figure: str, rows: list[dict[str, Any]], path: Path) -> None:
             at = [p.iteration for p in own]
             label = f"{method}, d = {d}"
             place.errorbar(at, [p.mean for p in own], errors, ms=4, lw=1.2, capsize=2, label=label, **look)
-            theirs = [(key[2], one.mean) for key, one in means(figure).items() if (key[0], key[1], key[3]) == (method, d, quantity)]
+            theirs = [
+                (key[2], one.mean)
+                for key, one in means(figure).items()
+                if (key[0], key[1], key[3]) == (method, d, quantity)
+            ]
             place.plot(*zip(*theirs, strict=True), ls="", ms=8, fillstyle="none", **look)
         place.set_xscale("log")
         place.set_xlabel("iterations (open: published)")
@@ -80,7 +84,11 @@ def page(figure: str, found: dict[str, Any], picture: Path | None) -> str:
     )
 
 
-_TABLES = {"points": "Means beside the published ones", "times": "Median iterations to a target", "exponents": "Exponents against N"}
+_TABLES = {
+    "points": "Means beside the published ones",
+    "times": "Median iterations to a target",
+    "exponents": "Exponents against N",
+}
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

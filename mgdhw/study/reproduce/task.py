@@ -58,7 +58,7 @@ def experiment_of(figure: str, method: str, d: int, seed: int, iterations: int, 
     Raises:
         ConfigError: the method is not there.
     """
-    address = uri.format(d=d)
+    address = uri.replace("{d}", str(d))
     layers = open_device(address).info.topology.layers
     sizes = [layer.n_nodes if method == "node" else layer.n_parameters for layer in layers]
     codes: dict[str, Any] = {"groups": "layer", "delta": [AMPLITUDE / np.sqrt(size) for size in sizes]}
