@@ -132,10 +132,8 @@ def _show(out: Console, result: dict[str, Any]) -> None:
     for time in result["times"]:
         if time["iterations"] is not None:
             theirs = "" if time["published"] is None else f" (published: {time['published']:,.0f})"
-            out.print(
-                f"{time['method']}, d = {time['d']}: {time['iterations']:,.0f} iterations to {time['target']:g}{theirs}",
-                soft_wrap=True,
-            )
+            ours = f"{time['iterations']:,.0f} iterations to {time['target']:g}{theirs}"
+            out.print(f"{time['method']}, d = {time['d']}: {ours}", soft_wrap=True)
     for one in result["exponents"]:
         between = "" if one["low"] is None else f" ({one['low']:.2f} … {one['high']:.2f})"
         out.print(

@@ -1,6 +1,6 @@
 """Training by true gradients: what perturbations are compared with.
 
-The trainer, its data order, optimizer, schedule and evaluations are the ordinary ones; only the device learns otherwise.
+Trainer, data order, optimizer, schedule and evaluations are the ordinary ones; only the device learns otherwise.
 """
 
 from __future__ import annotations
