@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mgdhw.cli.baseline import baseline
 from mgdhw.cli.check import check
 from mgdhw.cli.devices import devices
 from mgdhw.cli.estimate import estimate
 from mgdhw.cli.evaluate import evaluate
 from mgdhw.cli.exit_codes import EXIT_CODES
 from mgdhw.cli.new import new
+from mgdhw.cli.reproduce import reproduce
 from mgdhw.cli.study import study
 from mgdhw.cli.train import train
 from mgdhw.commands import Command
@@ -129,4 +131,6 @@ app.command(cls=Command)(estimate)
 app.command(cls=Command)(new)
 app.command(cls=Command)(devices)
 app.command(cls=Command)(check)
+app.command(cls=Command)(baseline)
+app.command(cls=Command)(reproduce)
 app.add_typer(study, name="study")

@@ -63,19 +63,9 @@ def train(
     With --replicas, consecutive seeds are trained independently; the result is the distribution of their time to
     solution.
     """
-    import asyncio
-
-    from mgdhw import api
-    from mgdhw.cli.exit_codes import EXIT_ERROR
-    from mgdhw.cli.log_forwarding import forward_logs
     from mgdhw.cli.malloc import tune_malloc
-    from mgdhw.cli.progress import TerminalProgress
-    from mgdhw.cli.signals import stop_on_signal
-    from mgdhw.cli.training_metrics import ReplicasMetrics, TrainingMetrics
-    from mgdhw.errors import ConfigError, RunError
-    from mgdhw.report.console import console, echo
+    from mgdhw.errors import ConfigError
     from mgdhw.runs import find_run
-    from mgdhw.runs.handle import TrainingHandle
 
     tune_malloc()
     overrides = list(changes or ())
@@ -83,8 +73,6 @@ def train(
         overrides.append(f"run.level={level.value}")
     if seed is not None:
         overrides.append(f"seed={seed}")
-    session = TrainingHandle()
-    out = console(stderr=as_json)
     if resume is not None and replicas is not None:
         raise ConfigError("--replicas: not allowed with --resume; the run has its own number of replicas")
     if best and start is None:
@@ -96,19 +84,43 @@ def train(
         )
     if resume is not None and experiment is None:
         replicas = find_run(resume, runs).replicas()
+    options: dict[str, Any] = {"experiment": experiment, "device": device, "resume": resume, "overrides": overrides}
+    if replicas is None:
+        options |= {"start": start, "start_at": "best" if best else "last"}
+    carry_out(options, runs, replicas, quiet=quiet, as_json=as_json)
+
+
+def carry_out(given: dict[str, Any], runs: Path, replicas: int | None, *, quiet: bool, as_json: bool) -> None:
+    """Train, show progress, print the result, and leave by the right exit code.
+
+    Args:
+        given: arguments of `mgdhw.api.train`, or `train_replicas`.
+        runs: folder of runs.
+        replicas: how many; None for a single training.
+        quiet, as_json: what is shown.
+    """
+    import asyncio
+
+    from mgdhw import api
+    from mgdhw.cli.exit_codes import EXIT_ERROR
+    from mgdhw.cli.log_forwarding import forward_logs
+    from mgdhw.cli.progress import TerminalProgress
+    from mgdhw.cli.signals import stop_on_signal
+    from mgdhw.cli.training_metrics import ReplicasMetrics, TrainingMetrics
+    from mgdhw.errors import RunError
+    from mgdhw.report.console import console, echo
+    from mgdhw.runs.handle import TrainingHandle
+
+    session = TrainingHandle()
+    out = console(stderr=as_json)
     metrics = TrainingMetrics() if replicas is None else ReplicasMetrics()
     progress = TerminalProgress(out, session, metrics, quiet=quiet)
-    options: dict[str, Any] = {"device": device, "resume": resume, "runs": runs, "overrides": overrides}
-    options |= {"listeners": [progress], "session": session}
+    options = {**given, "runs": runs, "listeners": [progress], "session": session}
     with stop_on_signal(session, progress.say) as received, forward_logs(progress.show_activity, progress.note):
         try:
             with progress:
                 result: Result | ReplicasResult
-                if replicas is None:
-                    options |= {"start": start, "start_at": "best" if best else "last"}
-                    result = api.train(experiment, **options)
-                else:
-                    result = api.train_replicas(experiment, replicas=replicas, **options)
+                result = api.train(**options) if replicas is None else api.train_replicas(replicas=replicas, **options)
         except (KeyboardInterrupt, asyncio.CancelledError):
             if received.number is None:
                 raise

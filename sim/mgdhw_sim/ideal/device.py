@@ -139,6 +139,15 @@ class IdealDevice(HostCodes):
         await self.apply(requested_theta(last.state, last.rule), written_step(last))
         return results
 
+    async def true_gradient(self, theta: FloatArray, samples: IntArray) -> tuple[float, FloatArray]:
+        """Mean cost of (B,) samples at θ, (P,), and its gradient, (P,), by back-propagation; without noise."""
+        from mgdhw_sim.ideal.backprop import true_gradient
+
+        self.check_open()
+        return await self._run(
+            ("gradient",), samples.size, lambda: true_gradient(self.spec, theta, self.dataset, samples)
+        )
+
     def _check_batch(self, batch: int) -> None:
         room = 8 * batch * (self.info.n_inputs + self.info.n_outputs)
         if room > MOST_BATCH_BYTES:
