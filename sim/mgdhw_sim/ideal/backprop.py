@@ -64,6 +64,7 @@ def _forward(stage: Stage, theta: Signals, x: Signals) -> tuple[Signals, tuple[A
     if own is None:
         return x.reshape(*stage.shape_out, batch), ()
     weights, biases = theta[own.weights].reshape(own.n_out, own.n_in), theta[own.biases]
+    z: Any  # float32, where activations are typed for float64
     if isinstance(layer, Dense):
         taken_in = x.reshape(own.n_in, batch)
         z = (weights @ taken_in + biases[:, None]).reshape(*stage.shape_out, batch)
