@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mgdhw.device import Capability
+from mgdhw.device import Capability, open_device
 from mgdhw.errors import ConfigError
 from mgdhw_sim import catalogue
 from mgdhw_sim.device import SimDevice
@@ -124,7 +124,9 @@ def test_presets_are_the_ones_that_are_documented() -> None:
 
 def test_presets_are_listed_with_addresses_that_can_be_opened() -> None:
     listed = catalogue.presets()
-    assert [parse(uri) for uri in listed] == list(PRESETS.values())
+    chips, networks = ([uri for uri in listed if ("ideal-fashion" in uri) is ideal] for ideal in (False, True))
+    assert [parse(uri) for uri in chips] == list(PRESETS.values())
+    assert [open_device(uri).info.topology.n_parameters for uri in networks] == [7318, 14_378]
     assert "8-bit parameters" in listed["sim:analog-8bit"]
 
 
@@ -137,7 +139,9 @@ def test_a_device_says_what_the_chip_is(name: str) -> None:
     assert (info.theta_min, info.theta_max) == (-4.0, 4.0 - spec.weight_lsb)
     assert info.theta_lsb == 4.0 / 2 ** (spec.weight_bits - 1)
     assert info.cost_lsb == 2.0**-spec.cost_bits
-    assert info.capabilities == ~Capability(0)
+    nodes = Capability.NODE_SUMS if spec.ideal else Capability(0)
+    everything = ~(Capability.REPEATABLE | Capability.NODES | Capability.NODE_SUMS)
+    assert info.capabilities == everything | nodes
     assert info.identity == spec.identity()
     assert info.details["layers"] == (64, 16, 10)
 
